@@ -1,0 +1,157 @@
+/*
+ * nffi_host.h - the host's side of a queue: what the glue in the nginx worker
+ * (and the tests) call. Not installed; its symbols are private to this release.
+ *
+ * Every function is called by one thread, the event loop, and none blocks.
+ */
+
+#ifndef NFFI_HOST_H
+#define NFFI_HOST_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "nffi.h"
+
+typedef struct nffi_host nffi_host_t;
+
+typedef struct nffi_host_options {
+    uint32_t max_queue;       /* tasks that wait, 0: 65536 */
+    uint32_t max_tasks;       /* tasks not yet answered, 0: 65536; rounded up
+                                 to a power of two, at most 1048576 */
+    uint64_t max_bytes;       /* request bytes not yet answered, 0: 1 GiB */
+    uint32_t request_arena;   /* bytes, 0: 4 MiB; rounded up to a power of two,
+                                 64 KiB to 1 GiB */
+    uint32_t response_arena;
+    int process;              /* 1: memory that can be handed to a process */
+    void (*wake)(void *data); /* called by a runtime thread when the host has
+                                 parked; unused with `process` */
+    void *wake_data;
+} nffi_host_options_t;
+
+int nffi_host_create(nffi_host_t **host, const nffi_host_options_t *options);
+
+/* Unmaps and frees all; only when no thread of this process uses the queue
+   (a runtime that is a process, or none). Releases pending tasks silently. */
+void nffi_host_destroy(nffi_host_t *host);
+
+/* The runtime's side for threads of this process; made once. It is kept for
+   the life of the process, since a library's threads may hold on to it. */
+int nffi_host_queue(nffi_host_t *host, nffi_queue_t **queue);
+
+
+typedef struct nffi_host_request {
+    const void *data;
+    size_t size;
+    const char *method;
+    size_t method_size;       /* at most 255 */
+    uint64_t deadline_ns;
+} nffi_host_request_t;
+
+/*
+ * Copies the request, queues the task and wakes the runtime if it sleeps.
+ * `owner` comes back with the response and must not be NULL. NFFI_QUEUE_FULL,
+ * NFFI_CLOSED, NFFI_NO_MEMORY, NFFI_INVALID leave nothing behind.
+ */
+int nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
+    void *owner, nffi_task_t *task);
+
+/* The owner has gone: its answer will be freed, not delivered, and a task that
+   still waits is never started. */
+void nffi_host_cancel(nffi_host_t *host, nffi_task_t task);
+
+
+#define NFFI_HOST_ERROR 1u    /* data: message, then detail */
+
+typedef struct nffi_host_response {
+    void *owner;
+    const void *data;
+    size_t size;
+    size_t message_size;      /* with NFFI_HOST_ERROR: the rest is detail */
+    int32_t rc;
+    uint32_t flags;
+    uint32_t slot;            /* private, for nffi_host_release */
+} nffi_host_response_t;
+
+/*
+ * Takes up to `max` responses in the order they were given. Returns their
+ * number, or NFFI_PROTOCOL when the runtime broke the rules: then close it.
+ * Each one wants nffi_host_release, which frees its bytes.
+ */
+int nffi_host_drain(nffi_host_t *host, nffi_host_response_t *responses,
+    size_t max);
+void nffi_host_release(nffi_host_t *host, nffi_host_response_t *response);
+
+/* Announces that the host sleeps. Returns 1 when responses wait already (the
+   host has not parked), 0 when the next one will wake it. */
+int nffi_host_park(nffi_host_t *host);
+
+/* No more tasks; what waits is still answered, then poll returns the end. */
+void nffi_host_close(nffi_host_t *host);
+
+/* Takes the owner of one task that was not answered, NULL when there is none;
+   its answer will be freed. */
+void *nffi_host_take_pending(nffi_host_t *host);
+
+typedef struct nffi_host_state {
+    uint32_t queued;          /* waiting for the runtime */
+    uint32_t unanswered;      /* queued or running, cancelled ones too */
+    uint32_t awaited;         /* unanswered, with an owner */
+    uint64_t bytes;           /* request bytes of the unanswered */
+    uint64_t refused;         /* answers with a stale or invented handle */
+} nffi_host_state_t;
+
+void nffi_host_state(nffi_host_t *host, nffi_host_state_t *state);
+
+
+/* A runtime as a child process: see spawn.c for what is handed over. */
+
+#define NFFI_RESET_CPUS 1u    /* all CPUs, not the worker's own set */
+
+typedef struct nffi_spawn_options {
+    const char *program;      /* absolute */
+    char *const *argv;
+    char *const *envp;
+    const char *directory;    /* absolute, NULL: inherit */
+    uint32_t flags;
+} nffi_spawn_options_t;
+
+typedef struct nffi_child {
+    pid_t pid;
+    int pidfd;                /* -1 where the kernel has none */
+    int control_fd;           /* SOCK_SEQPACKET, ours: messages and death */
+    int done_fd;              /* eventfd, ours: responses wait */
+    int stdout_fd;            /* pipe, ours */
+    int stderr_fd;
+} nffi_child_t;
+
+/*
+ * Starts the program with the queue of `host`, which was made with `process`.
+ * A host serves one child. On failure NFFI_SYSTEM with errno, and `stage`
+ * names what failed ("fork", "exec", "chdir", ...).
+ */
+int nffi_host_spawn(nffi_host_t *host, const nffi_spawn_options_t *options,
+    nffi_child_t *child, const char **stage);
+
+/* Reads one message of the child; blocks: no. */
+enum nffi_child_event {
+    NFFI_CHILD_NONE = 0,      /* nothing more now */
+    NFFI_CHILD_READY,         /* attached and serving */
+    NFFI_CHILD_FAILED,        /* `text` says why it could not start */
+    NFFI_CHILD_ABI_MISMATCH,  /* `abi` is the child's version */
+    NFFI_CHILD_GONE           /* end of file */
+};
+
+typedef struct nffi_child_message {
+    uint32_t abi;
+    size_t size;
+    char text[2048];          /* NUL-terminated */
+} nffi_child_message_t;
+
+int nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message);
+
+/* SIGKILL by pidfd where there is one; idempotent. */
+void nffi_child_kill(nffi_child_t *child);
+
+#endif /* NFFI_HOST_H */
