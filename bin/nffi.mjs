@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+// Starts the CLI; nothing else. The Node version is checked before any import, since the
+// libraries (and even their syntax) fail on an older Node with an error that helps nobody.
+const [major, minor] = process.versions.node.split(".").map(Number);
+
+if (major < 20 || (major === 20 && minor < 19)) {
+  process.stderr.write(
+    `nffi: needs Node 20.19 or newer, but this is Node ${process.versions.node} ` +
+      `(${process.execPath})\n  hint: install a newer Node, or put one first in PATH\n`,
+  );
+  process.exit(3);
+}
+
+const { main } = await import("../dist/cli.js");
+process.exitCode = await main(process.argv);

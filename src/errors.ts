@@ -1,0 +1,72 @@
+/**
+ * The one home of errors: every failure that a user can meet is an NffiError with a code of the
+ * table below. The exit codes are documented by `nffi --help` and stay what they are once released.
+ * Only the CLI turns an error into an exit.
+ */
+
+export const EXIT_CODES = {
+  internal: 1,
+  usage: 2,
+  "platform-unsupported": 3,
+  "toolchain-missing": 4,
+  "release-unknown": 5,
+  "fetch-failed": 6,
+  "verify-failed": 7,
+  "extract-failed": 8,
+  "patch-failed": 9,
+  "input-missing": 10,
+  "compile-failed": 11,
+  "install-failed": 12,
+  "proof-failed": 13,
+  locked: 14,
+  "product-missing": 15,
+  "scaffold-failed": 16,
+  "port-occupied": 17,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+export type ErrorCode = keyof typeof EXIT_CODES;
+
+export interface ErrorContext {
+  /** What the user can do about it, one or several lines. */
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+}
+
+export class NffiError extends Error {
+  override readonly name = "NffiError";
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  /** The step of the build that failed, and the log that tells more; set by the pipeline. */
+  step: string | undefined;
+  logPath: string | undefined;
+
+  constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
+    super(message, context.cause === undefined ? undefined : { cause: context.cause });
+    this.code = code;
+    this.hint = context.hint;
+  }
+
+  get exitCode(): number {
+    return EXIT_CODES[this.code];
+  }
+}
+
+/** Whatever was thrown, as an NffiError: unknown things are faults of nffi itself. */
+export function toNffiError(thrown: unknown): NffiError {
+  if (thrown instanceof NffiError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new NffiError("internal", message, { cause: thrown });
+}
+
+/** The errno name ("ENOENT") of a system error, if it is one. */
+export function errnoOf(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error) || !("code" in thrown)) return undefined;
+  return typeof thrown.code === "string" ? thrown.code : undefined;
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -1,0 +1,27 @@
+/** The only door to the environment: the variables that nffi reads, and the folders they lead to. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The environment of this process. Everything else takes an `Environment`, so tests bring theirs. */
+export const environment: Environment = process.env;
+
+export function isContinuousIntegration(env: Environment): boolean {
+  return env.CI !== undefined && env.CI !== "" && env.CI !== "false" && env.CI !== "0";
+}
+
+/** Where downloads and work folders live. */
+export function cacheDir(env: Environment): string {
+  return join(xdg(env.XDG_CACHE_HOME, env, ".cache"), "nffi");
+}
+
+/** Where nffi remembers things, such as the last build. */
+export function stateDir(env: Environment): string {
+  return join(xdg(env.XDG_STATE_HOME, env, join(".local", "state")), "nffi");
+}
+
+function xdg(value: string | undefined, env: Environment, fallback: string): string {
+  // The XDG specification tells to ignore relative values.
+  return value?.startsWith("/") ? value : join(env.HOME || homedir(), fallback);
+}

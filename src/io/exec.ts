@@ -1,0 +1,101 @@
+/**
+ * The only door to execa: runs programs, each in a process group of its own, so that an abort
+ * (Ctrl-C, SIGTERM) ends the program with everything it started. A program that fails is a result,
+ * not an exception: the caller knows what the failure means.
+ */
+import { execa } from "execa";
+
+export interface Command {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly cwd?: string | undefined;
+  /** Added to (or, if `emptyEnv`, used instead of) the environment of nffi. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  readonly emptyEnv?: boolean | undefined;
+  readonly input?: string | undefined;
+}
+
+export interface RunOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly timeoutMs?: number | undefined;
+  /** Gets stdout and stderr, interleaved, while the program runs. */
+  readonly onOutput?: ((text: string) => void) | undefined;
+}
+
+export interface Completed {
+  /** undefined when the program did not start or was ended by a signal. */
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+  /** Why the program did not start (ENOENT, EACCES). */
+  readonly startError: string | undefined;
+  readonly timedOut: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const GRACE_MS = 3_000;
+
+/** Runs a command to its end. Throws only the abort reason when `signal` is aborted. */
+export async function run(command: Command, options: RunOptions = {}): Promise<Completed> {
+  options.signal?.throwIfAborted();
+  const keepOutput = options.onOutput === undefined;
+  const child = execa(command.program, command.args, {
+    cwd: command.cwd ?? process.cwd(),
+    env: command.env ?? {},
+    extendEnv: !command.emptyEnv,
+    ...(command.input === undefined ? { stdin: "ignore" } : { input: command.input }),
+    all: true as const,
+    buffer: keepOutput,
+    detached: true,
+    cleanup: false,
+    reject: false,
+    stripFinalNewline: false,
+  });
+
+  const stopGroup = groupStopper(child.pid);
+  let timedOut = false;
+  const timer = options.timeoutMs
+    ? setTimeout(() => {
+        timedOut = true;
+        stopGroup();
+      }, options.timeoutMs)
+    : undefined;
+  options.signal?.addEventListener("abort", stopGroup, { once: true });
+  if (options.onOutput) child.all?.setEncoding("utf8").on("data", options.onOutput);
+
+  try {
+    const result = await child;
+    options.signal?.throwIfAborted();
+    return {
+      exitCode: result.exitCode,
+      signal: result.signal,
+      startError: result.exitCode === undefined && !result.signal ? result.code : undefined,
+      timedOut,
+      stdout: keepOutput ? String(result.stdout ?? "") : "",
+      stderr: keepOutput ? String(result.stderr ?? "") : "",
+    };
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", stopGroup);
+  }
+}
+
+/** Ends a process group: TERM first, KILL for those who are still there after a while. */
+function groupStopper(pid: number | undefined): () => void {
+  return () => {
+    if (pid === undefined || !signalGroup(pid, "SIGTERM")) return;
+    const started = Date.now();
+    const again = setInterval(() => {
+      const overdue = Date.now() - started > GRACE_MS;
+      if (!signalGroup(pid, overdue ? "SIGKILL" : 0) || overdue) clearInterval(again);
+    }, 50);
+  };
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(-pid, signal);
+  } catch {
+    return false; // ESRCH: the whole group has gone
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Files that are either whole or absent: written under a temporary name beside their place,
+ * flushed to the disk, then renamed. Also the small questions about files that many steps ask.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { createReadStream } from "node:fs";
+import {
+  chmod,
+  copyFile,
+  lstat,
+  mkdir,
+  open,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
+
+/** Lets `write` fill a temporary file beside `file`, then puts it in place in one move. */
+export async function replaceWhenWritten<T>(
+  file: string,
+  write: (temp: string) => Promise<T>,
+): Promise<T> {
+  await mkdir(dirname(file), { recursive: true });
+  const temp = temporaryName(file);
+  try {
+    const result = await write(temp);
+    await flush(temp);
+    await rename(temp, file);
+    return result;
+  } catch (thrown) {
+    await rm(temp, { force: true });
+    throw thrown;
+  }
+}
+
+export async function writeFileWhole(file: string, text: string, mode = 0o644): Promise<void> {
+  await replaceWhenWritten(file, (temp) => writeFile(temp, text, { mode }));
+}
+
+/** Copies a regular file or a symbolic link to its place, replacing what is there in one move. */
+export async function copyWhole(source: string, file: string): Promise<void> {
+  const stat = await lstat(source);
+  if (stat.isSymbolicLink()) {
+    const target = await readlink(source);
+    await mkdir(dirname(file), { recursive: true });
+    const temp = temporaryName(file);
+    await symlink(target, temp);
+    await rename(temp, file);
+    return;
+  }
+  await replaceWhenWritten(file, async (temp) => {
+    await copyFile(source, temp);
+    await chmod(temp, stat.mode & 0o7777);
+  });
+}
+
+export async function sha256OfFile(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(file), hash);
+  return hash.digest("hex");
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return (await kindOf(path)) !== "absent";
+}
+
+/** What lies at a path; symbolic links are not followed. */
+export async function kindOf(path: string): Promise<"file" | "directory" | "other" | "absent"> {
+  try {
+    const stat = await lstat(path);
+    if (stat.isFile()) return "file";
+    return stat.isDirectory() ? "directory" : "other";
+  } catch {
+    return "absent";
+  }
+}
+
+function temporaryName(file: string): string {
+  return join(dirname(file), `.${basename(file)}.${randomBytes(6).toString("hex")}.nffi-tmp`);
+}
+
+async function flush(file: string): Promise<void> {
+  const handle = await open(file, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
