@@ -1,0 +1,314 @@
+// Starts a real nginx of a built prefix with the configuration of one test, in a folder of its own
+// and on a free port of the loopback interface, and stops it so that nothing is left.
+import { type ChildProcess, spawn } from "node:child_process";
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { Agent, request } from "undici";
+import {
+  childrenOf,
+  commandLineOf,
+  familyOf,
+  type ProcessId,
+  stillThereAfter,
+} from "./processes.js";
+
+export interface NginxOptions {
+  /** The prefix that `nffi build` filled. */
+  readonly prefix: string;
+  /** Directives of the main level, such as `env NAME;` or `user nobody;`. */
+  readonly main?: string;
+  readonly events?: string;
+  /** Directives of the http level. */
+  readonly http?: string;
+  /** Directives and locations of the one server. */
+  readonly server?: string;
+  /** A whole configuration instead of the above; @PORT@ and @DIR@ are replaced. */
+  readonly conf?: string;
+  readonly workers?: number;
+  readonly logLevel?: string;
+  /** Files written into the folder before the start, by relative path. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** The environment of nginx; that of the test if not given. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+export interface RequestOptions {
+  readonly method?: "GET" | "POST" | "PUT" | "HEAD";
+  readonly body?: string | Buffer;
+  readonly headers?: Record<string, string>;
+  readonly signal?: AbortSignal;
+}
+
+export async function startNginx(options: NginxOptions): Promise<Nginx> {
+  const dir = mkdtempSync(join(tmpdir(), "nffi-nginx-"));
+  const port = await freePort();
+  try {
+    await writeFiles(dir, port, options);
+    return await Nginx.start(options, dir, port);
+  } catch (thrown) {
+    rmSync(dir, { recursive: true, force: true });
+    throw thrown;
+  }
+}
+
+export async function withNginx<T>(
+  options: NginxOptions,
+  use: (nginx: Nginx) => Promise<T>,
+): Promise<T> {
+  const nginx = await startNginx(options);
+  try {
+    return await use(nginx);
+  } finally {
+    await nginx.stop();
+  }
+}
+
+export class Nginx {
+  readonly #agent = new Agent({ connections: 2048, pipelining: 1 });
+  readonly #family = new Map<string, ProcessId>();
+
+  private constructor(
+    readonly dir: string,
+    readonly port: number,
+    readonly process: ChildProcess,
+  ) {}
+
+  static async start(options: NginxOptions, dir: string, port: number): Promise<Nginx> {
+    const program = join(options.prefix, "nginx/sbin/nginx");
+    const output = openSync(join(dir, "output.log"), "a");
+    const child = spawn(program, ["-p", dir, "-c", join(dir, "nginx.conf")], {
+      cwd: dir,
+      env: options.env ?? process.env,
+      stdio: ["ignore", output, output],
+    });
+    closeSync(output);
+    const nginx = new Nginx(dir, port, child);
+    try {
+      await nginx.#ready();
+    } catch (thrown) {
+      await nginx.stop({ signal: "SIGKILL", expectClean: false });
+      throw thrown;
+    }
+    return nginx;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    return this.process.pid ?? 0;
+  }
+
+  async request(path: string, options: RequestOptions = {}): Promise<Reply> {
+    const reply = await request(`${this.url}${path}`, {
+      method: options.method ?? (options.body === undefined ? "GET" : "POST"),
+      body: options.body ?? null,
+      headers: options.headers ?? {},
+      signal: options.signal ?? null,
+      dispatcher: this.#agent,
+      headersTimeout: 60_000,
+      bodyTimeout: 60_000,
+    });
+    return {
+      status: reply.statusCode,
+      body: await reply.body.text(),
+      headers: reply.headers,
+    };
+  }
+
+  /** The body of a GET that must answer 200. */
+  async get(path: string): Promise<string> {
+    const reply = await this.request(path);
+    if (reply.status !== 200) {
+      throw new Error(
+        `GET ${path}: ${reply.status}\n${reply.body}\n--- error.log:\n${this.errorLog()}`,
+      );
+    }
+    return reply.body;
+  }
+
+  /** Pids of the worker processes (and helpers such as the cache manager). */
+  workers(): number[] {
+    return childrenOf(this.pid).filter((pid) => commandLineOf(pid).startsWith("nginx: worker"));
+  }
+
+  /** Everything that descends from this nginx now, itself included. */
+  family(): ProcessId[] {
+    const family = familyOf(this.pid);
+    for (const id of family) this.#family.set(`${id.pid}/${id.started}`, id);
+    return family;
+  }
+
+  errorLog(): string {
+    return (
+      readOrEmpty(join(this.dir, "logs/error.log")) + readOrEmpty(join(this.dir, "output.log"))
+    );
+  }
+
+  async waitForLog(pattern: RegExp | string, timeoutMs = 10_000): Promise<string> {
+    await until(
+      () => {
+        const log = this.errorLog();
+        return typeof pattern === "string" ? log.includes(pattern) : pattern.test(log);
+      },
+      timeoutMs,
+      () => `no ${String(pattern)} in error.log:\n${this.errorLog()}`,
+    );
+    return this.errorLog();
+  }
+
+  signal(name: NodeJS.Signals, pid = this.pid): void {
+    this.family();
+    process.kill(pid, name);
+  }
+
+  /** SIGHUP, then waits until the new workers are there (old ones may still be leaving). */
+  async reload(timeoutMs = 10_000): Promise<void> {
+    const before = this.workers();
+    this.signal("SIGHUP");
+    await until(
+      () => this.workers().some((pid) => !before.includes(pid)),
+      timeoutMs,
+      () => `no new worker after SIGHUP:\n${this.errorLog()}`,
+    );
+  }
+
+  /**
+   * Stops nginx (SIGQUIT waits for calls in flight, SIGTERM does not) and throws when a process of
+   * its family is left; whatever is left is killed.
+   */
+  async stop(
+    how: { signal?: NodeJS.Signals; timeoutMs?: number; expectClean?: boolean } = {},
+  ): Promise<void> {
+    const family = this.family();
+    if (family.length > 0 && this.process.exitCode === null && this.process.signalCode === null) {
+      this.process.kill(how.signal ?? "SIGTERM");
+    }
+    const left = await stillThereAfter([...this.#family.values()], how.timeoutMs ?? 15_000);
+    const names = left.map((id) => `${id.pid} ${commandLineOf(id.pid) || "(zombie)"}`);
+    for (const id of left) killQuietly(id.pid);
+    await this.#agent.destroy();
+    const log = this.errorLog();
+    rmSync(this.dir, { recursive: true, force: true });
+    if (left.length > 0 && how.expectClean !== false) {
+      throw new Error(`left behind by nginx: ${names.join("; ")}\n--- error.log:\n${log}`);
+    }
+  }
+
+  async #ready(): Promise<void> {
+    await until(
+      async () => {
+        if (this.process.exitCode !== null || this.process.signalCode !== null) {
+          throw new Error(`nginx did not start:\n${this.errorLog()}`);
+        }
+        return await this.request("/nffi-test-ready").then(
+          () => true,
+          () => false,
+        );
+      },
+      20_000,
+      () => `nginx does not answer:\n${this.errorLog()}`,
+    );
+    this.family();
+  }
+}
+
+/** Polls until `condition` holds. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs: number,
+  describe: () => string,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`${describe()}\n(waited ${timeoutMs} ms)`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject).listen(0, "127.0.0.1", resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+async function writeFiles(dir: string, port: number, options: NginxOptions): Promise<void> {
+  // mkdtemp makes the folder 0700; a worker that runs as another user must get in.
+  chmodSync(dir, 0o755);
+  for (const name of ["logs", "temp"]) mkdirSync(join(dir, name));
+  const conf = (options.conf ?? configuration(options))
+    .replaceAll("@PORT@", String(port))
+    .replaceAll("@DIR@", dir);
+  await writeFile(join(dir, "nginx.conf"), conf);
+  for (const [name, text] of Object.entries(options.files ?? {})) {
+    const file = join(dir, name);
+    mkdirSync(dirname(file), { recursive: true });
+    await writeFile(file, text);
+  }
+}
+
+function configuration(options: NginxOptions): string {
+  return `
+daemon off;
+worker_processes ${options.workers ?? 1};
+pid logs/nginx.pid;
+error_log logs/error.log ${options.logLevel ?? "info"};
+${options.main ?? ""}
+events {
+    worker_connections 4096;
+    ${options.events ?? ""}
+}
+http {
+    access_log off;
+    client_body_temp_path temp/body;
+    proxy_temp_path temp/proxy;
+    fastcgi_temp_path temp/fastcgi;
+    uwsgi_temp_path temp/uwsgi;
+    scgi_temp_path temp/scgi;
+    ${options.http ?? ""}
+    server {
+        listen 127.0.0.1:@PORT@ backlog=4096;
+        ${options.server ?? ""}
+    }
+}
+`;
+}
+
+function readOrEmpty(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // it has just gone by itself
+  }
+}

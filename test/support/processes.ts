@@ -1,0 +1,83 @@
+// Looks at processes through /proc, so that a test can name whatever an nginx has left behind.
+import { readdirSync, readFileSync } from "node:fs";
+
+export interface ProcessId {
+  readonly pid: number;
+  /** Start time in clock ticks: a pid that was given to another process is another ProcessId. */
+  readonly started: string;
+}
+
+interface Stat extends ProcessId {
+  readonly parent: number;
+  readonly state: string;
+}
+
+export function statOf(pid: number): Stat | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The name of the program, in parentheses, may hold spaces.
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return {
+      pid,
+      state: fields[0] ?? "",
+      parent: Number(fields[1]),
+      started: fields[19] ?? "",
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+export function commandLineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+  } catch {
+    return "";
+  }
+}
+
+/** The process itself and everything that descends from it now. */
+export function familyOf(pid: number): ProcessId[] {
+  const children = new Map<number, Stat[]>();
+  for (const stat of allProcesses()) {
+    children.set(stat.parent, [...(children.get(stat.parent) ?? []), stat]);
+  }
+  const self = statOf(pid);
+  const family: ProcessId[] = self ? [self] : [];
+  for (const member of family) family.push(...(children.get(member.pid) ?? []));
+  return family;
+}
+
+export function childrenOf(pid: number): number[] {
+  return allProcesses()
+    .filter((stat) => stat.parent === pid && stat.state !== "Z")
+    .map((stat) => stat.pid);
+}
+
+/** Is it still there? A zombie counts: somebody forgot to reap it. */
+export function isThere(id: ProcessId): boolean {
+  return statOf(id.pid)?.started === id.started;
+}
+
+/** Waits until all have gone; gives those that have not. */
+export async function stillThereAfter(
+  ids: readonly ProcessId[],
+  timeoutMs: number,
+): Promise<ProcessId[]> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const left = ids.filter(isThere);
+    if (left.length === 0 || Date.now() > deadline) return left;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function allProcesses(): Stat[] {
+  const stats: Stat[] = [];
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const stat = statOf(Number(name));
+    if (stat) stats.push(stat);
+  }
+  return stats;
+}
