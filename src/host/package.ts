@@ -1,0 +1,54 @@
+/** Where the files lie that this package ships and that a build uses. */
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { NffiError } from "../errors.js";
+import { exists } from "../io/files.js";
+
+/** This file is dist/host/package.js in the package. */
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+const require = createRequire(import.meta.url);
+
+export interface ShippedFiles {
+  readonly root: string;
+  readonly patches: string;
+  readonly cSource: string;
+  readonly lua: string;
+  readonly templates: string;
+  /** The compiled files of the Node runtime host. */
+  readonly nodeRuntime: string;
+}
+
+export const shipped: ShippedFiles = {
+  root,
+  patches: join(root, "patches"),
+  cSource: join(root, "c-src"),
+  lua: join(root, "lua"),
+  templates: join(root, "templates"),
+  nodeRuntime: join(root, "dist", "node-runtime"),
+};
+
+export const version: string = require("../../package.json").version;
+
+/** The headers of Node-API, from the npm package that carries nothing else. */
+export function nodeApiInclude(): string {
+  return require("node-api-headers").include_dir;
+}
+
+/** Throws when the package is incomplete, before a build spends minutes. */
+export async function requireShipped(files: ShippedFiles): Promise<void> {
+  const needed = [
+    join(files.patches, "series"),
+    join(files.cSource, "Makefile"),
+    join(files.cSource, "include", "nffi.h"),
+    join(files.lua, "resty", "nffi.lua"),
+    join(files.lua, "resty", "core", "nonblocking_ffi.lua"),
+    join(files.nodeRuntime, "main.js"),
+  ];
+  for (const file of needed) {
+    if (await exists(file)) continue;
+    throw new NffiError("input-missing", `this installation of nffi lacks ${file}`, {
+      hint: "in a git checkout run `npm run build`; otherwise install nffi again",
+    });
+  }
+}
