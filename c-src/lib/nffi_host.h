@@ -14,6 +14,8 @@
 
 #include "nffi.h"
 
+#pragma GCC visibility push(default)
+
 typedef struct nffi_host nffi_host_t;
 
 typedef struct nffi_host_options {
@@ -153,5 +155,7 @@ int nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message);
 
 /* SIGKILL by pidfd where there is one; idempotent. */
 void nffi_child_kill(nffi_child_t *child);
+
+#pragma GCC visibility pop
 
 #endif /* NFFI_HOST_H */

@@ -1,0 +1,138 @@
+/*
+ * nffi_echo.c - the runtime that answers every request with its own bytes. The
+ * build loads it to prove its product; it is also the shortest native library.
+ *
+ * Configuration: the number of threads as text, 1 when empty. A method other
+ * than "echo" is for tests: "fail" answers with an error, "sleep" waits as
+ * many milliseconds as the request says.
+ */
+
+#include <nffi.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BATCH 64
+#define MOST_THREADS 64
+
+NFFI_RUNTIME_ABI;
+
+NFFI_API int nffi_runtime_start(nffi_queue_t *queue, const char *config,
+    size_t config_size, char *error, size_t error_size);
+
+
+static int
+is_method(const nffi_request_t *request, const char *name)
+{
+    return request->method_size == strlen(name)
+           && memcmp(request->method, name, request->method_size) == 0;
+}
+
+
+static void
+sleep_ms(const nffi_request_t *request)
+{
+    long ms;
+    char text[16];
+    struct timespec pause;
+
+    if (request->size == 0 || request->size >= sizeof(text)) {
+        return;
+    }
+
+    memcpy(text, request->data, request->size);
+    text[request->size] = '\0';
+    ms = strtol(text, NULL, 10);
+    pause.tv_sec = ms / 1000;
+    pause.tv_nsec = ms % 1000 * 1000000L;
+    (void) nanosleep(&pause, NULL);
+}
+
+
+static void
+handle(const nffi_request_t *request)
+{
+    if (is_method(request, "fail")) {
+        nffi_respond_error(request->task, request->data, request->size,
+                           "nffi_echo", sizeof("nffi_echo") - 1);
+        return;
+    }
+
+    if (is_method(request, "sleep")) {
+        sleep_ms(request);
+    }
+
+    nffi_respond(request->task, 0, request->data, request->size);
+}
+
+
+static void *
+serve(void *data)
+{
+    int i, n;
+    nffi_queue_t *queue = data;
+    nffi_request_t requests[BATCH];
+
+    while ((n = nffi_queue_poll(queue, requests, BATCH, -1)) >= 0) {
+        for (i = 0; i < n; i++) {
+            handle(&requests[i]);
+        }
+    }
+
+    return NULL;
+}
+
+
+int
+nffi_runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
+    char *error, size_t error_size)
+{
+    int rc;
+    long threads, i;
+    char text[16], *end;
+    pthread_t thread;
+    pthread_attr_t attr;
+
+    threads = 1;
+
+    if (config_size > 0) {
+        if (config_size < sizeof(text)) {
+            memcpy(text, config, config_size);
+            text[config_size] = '\0';
+            threads = strtol(text, &end, 10);
+
+            if (*end != '\0') {
+                threads = 0;
+            }
+
+        } else {
+            threads = 0;
+        }
+    }
+
+    if (threads < 1 || threads > MOST_THREADS) {
+        snprintf(error, error_size,
+                 "the configuration is the number of threads, 1 to %d",
+                 MOST_THREADS);
+        return -1;
+    }
+
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    rc = 0;
+
+    for (i = 0; i < threads && rc == 0; i++) {
+        rc = pthread_create(&thread, &attr, serve, queue);
+    }
+
+    pthread_attr_destroy(&attr);
+
+    if (rc != 0) {
+        snprintf(error, error_size, "pthread_create: %s", strerror(rc));
+    }
+
+    return rc;
+}

@@ -1,0 +1,51 @@
+/*
+ * arena.h - an allocator for blocks of an arena in shared memory.
+ *
+ * One side allocates in an arena, and its book-keeping lies in that side's own
+ * memory: the other side cannot damage it. A buddy allocator (Knuth, The Art
+ * of Computer Programming, volume 1, 2.5) with a stack of free blocks for each
+ * size in front, so that a steady load neither splits nor joins.
+ *
+ * Not thread-safe: the caller holds the lock of its side, if it needs one.
+ */
+
+#ifndef NFFI_ARENA_H
+#define NFFI_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NFFI__BLOCK_SHIFT 7                  /* the smallest block: 128 bytes */
+#define NFFI__ARENA_ORDERS 24
+#define NFFI__ARENA_CACHE 64                 /* free blocks kept of a size */
+#define NFFI__NO_BLOCK UINT32_MAX
+
+typedef struct nffi__arena {
+    uint32_t blocks;          /* of the smallest size, a power of two */
+    uint32_t top_order;       /* the order of the whole arena */
+    uint32_t max_order;       /* the largest that is given out */
+    uint32_t outstanding;     /* blocks given out */
+    uint8_t *states;          /* of each block: order, and whether free */
+    uint32_t *next;           /* free lists, linked by block number */
+    uint32_t *previous;
+    uint32_t free_lists[NFFI__ARENA_ORDERS];
+    uint32_t cached[NFFI__ARENA_ORDERS];
+    uint32_t *caches;         /* NFFI__ARENA_ORDERS stacks */
+} nffi__arena_t;
+
+/* `size`: bytes, a power of two from 64 KiB to 1 GiB. 0 or NFFI_NO_MEMORY. */
+int nffi__arena_init(nffi__arena_t *arena, uint32_t size);
+void nffi__arena_free_all(nffi__arena_t *arena);
+
+/* The offset of a block of at least `size` bytes; false when there is none,
+   also when `size` is more than an eighth of the arena. */
+bool nffi__arena_alloc(nffi__arena_t *arena, size_t size, uint32_t *offset);
+
+/* False when no block given out starts there. */
+bool nffi__arena_free(nffi__arena_t *arena, uint32_t offset);
+
+/* Bytes of the block that starts there, 0 when none does. */
+size_t nffi__arena_block_size(const nffi__arena_t *arena, uint64_t offset);
+
+#endif /* NFFI_ARENA_H */

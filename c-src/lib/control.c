@@ -1,0 +1,208 @@
+/*
+ * control.c - see control.h.
+ */
+
+#define _GNU_SOURCE
+
+#include "control.h"
+#include "nffi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int
+nffi__control_send(int socket, const nffi__message_t *message, int fd,
+    int flags)
+{
+    ssize_t n;
+    struct iovec iov;
+    struct msghdr msg;
+    struct cmsghdr *cmsg;
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+
+    memset(&msg, 0, sizeof(msg));
+    iov.iov_base = (void *) message;
+    iov.iov_len = NFFI__MESSAGE_HEAD + message->text_size;
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+
+    if (fd != -1) {
+        memset(&control, 0, sizeof(control));
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = sizeof(control.bytes);
+        cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+    }
+
+    do {
+        n = sendmsg(socket, &msg, flags | MSG_NOSIGNAL);
+    } while (n == -1 && errno == EINTR);
+
+    if (n != -1) {
+        return NFFI_OK;
+    }
+
+    switch (errno) {
+    case EAGAIN:
+    case ETOOMANYREFS:        /* more descriptors in flight than allowed */
+    case ENOBUFS:
+        return NFFI_QUEUE_FULL;
+    case EPIPE:
+    case ECONNRESET:
+        return NFFI_CLOSED;
+    default:
+        return NFFI_SYSTEM;
+    }
+}
+
+
+int
+nffi__control_receive(int socket, nffi__message_t *message, int *fd)
+{
+    ssize_t n;
+    struct iovec iov;
+    struct msghdr msg;
+    struct cmsghdr *cmsg;
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+
+    *fd = -1;
+    memset(&msg, 0, sizeof(msg));
+    iov.iov_base = message;
+    iov.iov_len = sizeof(*message);
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = control.bytes;
+    msg.msg_controllen = sizeof(control.bytes);
+
+    do {
+        n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (n == -1 && errno == EINTR);
+
+    if (n == -1) {
+        if (errno == EAGAIN) {
+            return 0;
+        }
+
+        return errno == ECONNRESET ? NFFI_CLOSED : NFFI_SYSTEM;
+    }
+
+    if (n == 0) {
+        return NFFI_CLOSED;
+    }
+
+    cmsg = CMSG_FIRSTHDR(&msg);
+    if (cmsg != NULL && cmsg->cmsg_level == SOL_SOCKET
+        && cmsg->cmsg_type == SCM_RIGHTS
+        && cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
+    {
+        memcpy(fd, CMSG_DATA(cmsg), sizeof(int));
+    }
+
+    if ((size_t) n < NFFI__MESSAGE_HEAD
+        || message->text_size != (size_t) n - NFFI__MESSAGE_HEAD)
+    {
+        if (*fd != -1) {
+            close(*fd);
+            *fd = -1;
+        }
+
+        return NFFI_PROTOCOL;
+    }
+
+    return 1;
+}
+
+
+int
+nffi__memfd_create(nffi__memfd_t *memfd, size_t size)
+{
+    int rc, saved;
+
+    memfd->fd = memfd_create("nffi-payload", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (memfd->fd == -1) {
+        return NFFI_SYSTEM;
+    }
+
+    if (ftruncate(memfd->fd, (off_t) size) == -1) {
+        goto failed;
+    }
+
+    /* pages now, so that writing cannot be a SIGBUS later */
+    do {
+        rc = fallocate(memfd->fd, 0, 0, (off_t) size);
+    } while (rc == -1 && errno == EINTR);
+
+    if (rc == -1) {
+        goto failed;
+    }
+
+    memfd->data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                       memfd->fd, 0);
+    if (memfd->data == MAP_FAILED) {
+        goto failed;
+    }
+
+    memfd->size = size;
+
+    return NFFI_OK;
+
+failed:
+
+    saved = errno;
+    close(memfd->fd);
+    memfd->fd = -1;
+    memfd->data = NULL;
+    errno = saved;
+
+    return saved == ENOMEM || saved == ENOSPC ? NFFI_NO_MEMORY : NFFI_SYSTEM;
+}
+
+
+int
+nffi__memfd_seal(nffi__memfd_t *memfd)
+{
+    munmap(memfd->data, memfd->size);
+    memfd->data = NULL;
+
+    if (fcntl(memfd->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == -1) {
+        return NFFI_SYSTEM;
+    }
+
+    return NFFI_OK;
+}
+
+
+int
+nffi__memfd_map(int fd, size_t size, void **data)
+{
+    int seals, rc;
+    struct stat st;
+
+    rc = NFFI_PROTOCOL;
+    seals = fcntl(fd, F_GET_SEALS);
+
+    if (seals != -1 && (seals & F_SEAL_SHRINK) && fstat(fd, &st) == 0
+        && (uint64_t) st.st_size >= size)
+    {
+        *data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+        rc = *data == MAP_FAILED ? NFFI_NO_MEMORY : NFFI_OK;
+    }
+
+    close(fd);
+
+    return rc;
+}

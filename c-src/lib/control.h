@@ -1,0 +1,66 @@
+/*
+ * control.h - messages on the control socket between a worker and a runtime
+ * that is its child: SOCK_SEQPACKET, so each message is one packet. Payloads
+ * that do not fit the arena travel here, each as a sealed memfd of its own.
+ */
+
+#ifndef NFFI_CONTROL_H
+#define NFFI_CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The descriptors that a child finds after exec. */
+enum nffi__child_fd {
+    NFFI__FD_MEMORY = 3,
+    NFFI__FD_TASKS,           /* eventfd: tasks wait */
+    NFFI__FD_DONE,            /* eventfd: responses wait */
+    NFFI__FD_CONTROL,
+    NFFI__FD_EXEC_ERROR       /* CLOEXEC: open until exec only */
+};
+
+#define NFFI__ATTACH_ENV "NFFI_ATTACH"
+
+enum nffi__message_type {
+    NFFI__MESSAGE_READY = 1,  /* child -> worker */
+    NFFI__MESSAGE_FAILED,     /* child -> worker: text */
+    NFFI__MESSAGE_ABI,        /* child -> worker: mismatch */
+    NFFI__MESSAGE_PAYLOAD     /* both ways: memfd of the task */
+};
+
+typedef struct nffi__message {
+    uint32_t type;
+    uint32_t abi;
+    uint64_t task;            /* generation << 32 | slot */
+    uint32_t text_size;
+    char text[2044];
+} nffi__message_t;
+
+#define NFFI__MESSAGE_HEAD offsetof(nffi__message_t, text)
+
+/* Sends with a descriptor when `fd` is not -1. `flags` as for sendmsg.
+   0, NFFI_QUEUE_FULL (the socket is), NFFI_CLOSED or NFFI_SYSTEM. */
+int nffi__control_send(int socket, const nffi__message_t *message, int fd,
+    int flags);
+
+/* 1: a message, with its descriptor or -1; 0: none now; NFFI_CLOSED: end of
+   file; NFFI_PROTOCOL: malformed; NFFI_SYSTEM. */
+int nffi__control_receive(int socket, nffi__message_t *message, int *fd);
+
+
+/* A payload in a memfd of its own. */
+typedef struct nffi__memfd {
+    int fd;
+    void *data;
+    size_t size;
+} nffi__memfd_t;
+
+/* Makes one to write into; nffi__memfd_seal unmaps it, leaving the file. */
+int nffi__memfd_create(nffi__memfd_t *memfd, size_t size);
+int nffi__memfd_seal(nffi__memfd_t *memfd);
+
+/* Maps one that came from the other side, `size` bytes, to read; `fd` is
+   closed in any case. NFFI_PROTOCOL when it could shrink under the reader. */
+int nffi__memfd_map(int fd, size_t size, void **data);
+
+#endif /* NFFI_CONTROL_H */

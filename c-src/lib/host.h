@@ -1,0 +1,72 @@
+/*
+ * host.h - the host's private state, shared by host.c and spawn.c.
+ */
+
+#ifndef NFFI__HOST_H
+#define NFFI__HOST_H
+
+#include <sys/socket.h>
+
+#include "arena.h"
+#include "control.h"
+#include "nffi_host.h"
+#include "queue.h"
+#include "region.h"
+
+enum nffi__entry_state {
+    NFFI__ENTRY_FREE = 0,
+    NFFI__ENTRY_OPEN,         /* queued or running */
+    NFFI__ENTRY_ANSWERED      /* drained, not yet released */
+};
+
+/* What the host itself knows of the task in a slot. */
+typedef struct nffi__entry {
+    void *owner;              /* NULL: cancelled */
+    void *request;            /* in the heap */
+    void *response;           /* in the heap, or mapped */
+    void (*release)(void *data);
+    size_t size;              /* of the request, then of a mapped response */
+    uint32_t request_offset;
+    uint32_t response_offset;
+    uint32_t generation;
+    uint8_t state;
+    uint8_t request_place;
+    uint8_t response_place;
+} nffi__entry_t;
+
+/* A message of the child that was read while looking for another. */
+typedef struct nffi__received {
+    struct nffi__received *next;
+    nffi__message_t message;
+    int fd;
+} nffi__received_t;
+
+struct nffi_host {
+    nffi__region_t region;
+    nffi__arena_t arena;      /* of requests */
+    nffi__entry_t *entries;   /* by slot */
+    uint32_t *free_slots;
+    uint32_t free_count;
+    uint32_t scan;            /* of nffi_host_take_pending */
+    uint32_t unanswered;
+    uint32_t awaited;
+    uint32_t max_queue;
+    uint64_t max_bytes;
+    uint64_t bytes;
+    nffi_queue_t *queue;      /* in this process, NULL: none yet */
+    void (*wake)(void *data);
+    void *wake_data;
+    nffi__received_t *received;
+    int tasks_fd;
+    int done_fd;              /* process only */
+    int memory_fd;            /* process only, until it was handed over */
+    int control_fd;           /* process only, ours */
+    bool process;
+    bool closed;
+    bool broken;
+};
+
+/* Keeps a message for nffi_host_child_event or for a response. */
+int nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd);
+
+#endif /* NFFI__HOST_H */

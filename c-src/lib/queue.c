@@ -1,0 +1,663 @@
+/*
+ * queue.c - the runtime's side of a queue: tasks are taken here. respond.c
+ * answers them.
+ *
+ * The rings have one consumer and one producer a side; where a runtime has
+ * several threads, the queue's mutex makes them one. The event loop never
+ * takes that mutex.
+ */
+
+#define _GNU_SOURCE
+
+#include "queue.h"
+#include "respond.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TABLE_SIZE 4096       /* 12 bits of a task handle */
+
+static _Atomic(nffi_queue_t *) table[TABLE_SIZE];
+static _Atomic uint32_t table_used = 1;
+
+
+static nffi_task_t
+task_handle(const nffi_queue_t *queue, uint32_t slot, uint32_t generation)
+{
+    return (uint64_t) queue->index << 52 | (uint64_t) slot << 32 | generation;
+}
+
+
+int
+nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
+    int tasks_fd)
+{
+    uint32_t index;
+    nffi_queue_t *queue;
+    pthread_condattr_t attr;
+
+    queue = calloc(1, sizeof(nffi_queue_t));
+    if (queue == NULL) {
+        return NFFI_NO_MEMORY;
+    }
+
+    queue->running = calloc(region->max_tasks, sizeof(nffi__running_t));
+    if (queue->running == NULL
+        || nffi__arena_init(&queue->arena, region->response_arena_size)
+           != NFFI_OK)
+    {
+        free(queue->running);
+        free(queue);
+        return NFFI_NO_MEMORY;
+    }
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&queue->mutex, NULL);
+    pthread_cond_init(&queue->follow, &attr);
+    pthread_mutex_init(&queue->payloads_mutex, NULL);
+    pthread_cond_init(&queue->payload_came, &attr);
+    pthread_condattr_destroy(&attr);
+
+    queue->region = *region;
+    queue->tasks_fd = tasks_fd;
+    queue->done_fd = -1;
+    queue->control_fd = -1;
+
+    index = atomic_fetch_add(&table_used, 1);
+    if (index >= TABLE_SIZE) {
+        atomic_fetch_sub(&table_used, 1);
+        nffi__queue_destroy(queue);
+        return NFFI_QUEUE_FULL;
+    }
+
+    queue->index = index;
+    atomic_store_explicit(&table[index], queue, memory_order_release);
+    *result = queue;
+
+    return NFFI_OK;
+}
+
+
+void
+nffi__queue_destroy(nffi_queue_t *queue)
+{
+    if (queue->index != 0) {
+        atomic_store_explicit(&table[queue->index], NULL,
+                              memory_order_release);
+    }
+
+    pthread_mutex_destroy(&queue->mutex);
+    pthread_cond_destroy(&queue->follow);
+    pthread_mutex_destroy(&queue->payloads_mutex);
+    pthread_cond_destroy(&queue->payload_came);
+    nffi__arena_free_all(&queue->arena);
+    free(queue->running);
+    free(queue);
+}
+
+
+uint64_t
+nffi__queue_refused(nffi_queue_t *queue)
+{
+    uint64_t refused;
+
+    pthread_mutex_lock(&queue->mutex);
+    refused = queue->refused;
+    pthread_mutex_unlock(&queue->mutex);
+
+    return refused;
+}
+
+
+nffi_queue_t *
+nffi__task_queue(nffi_task_t task)
+{
+    return atomic_load_explicit(&table[task >> 52], memory_order_acquire);
+}
+
+
+nffi__running_t *
+nffi__task_running(nffi_queue_t *queue, nffi_task_t task)
+{
+    uint32_t slot = nffi__task_slot(task);
+    nffi__running_t *running;
+
+    if (slot < queue->region.max_tasks) {
+        running = &queue->running[slot];
+
+        if (running->open && running->generation == (uint32_t) task) {
+            return running;
+        }
+    }
+
+    queue->refused++;
+
+    return NULL;
+}
+
+
+static struct timespec
+time_after(int timeout_ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (long) (timeout_ms % 1000) * 1000000L;
+
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+
+    return until;
+}
+
+
+static int
+ms_until(const struct timespec *until)
+{
+    long long ms;
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    ms = (long long) (until->tv_sec - now.tv_sec) * 1000
+         + (until->tv_nsec - now.tv_nsec + 999999) / 1000000;
+
+    return ms < 0 ? 0 : (int) ms;
+}
+
+
+/*
+ * Waits for the memfd of a task: the host sent it before it queued the task,
+ * so the watching thread is about to see it, if it has not already.
+ */
+static int
+take_payload(nffi_queue_t *queue, uint64_t task)
+{
+    int fd, rc;
+    struct timespec until;
+    nffi__payload_t **link, *payload;
+
+    fd = -1;
+    rc = 0;
+    until = time_after(1000);
+    pthread_mutex_lock(&queue->payloads_mutex);
+
+    for ( ;; ) {
+        for (link = &queue->payloads; *link != NULL; link = &(*link)->next) {
+            if ((*link)->task == task) {
+                break;
+            }
+        }
+
+        payload = *link;
+
+        if (payload != NULL) {
+            *link = payload->next;
+            fd = payload->fd;
+            free(payload);
+            break;
+        }
+
+        if (rc == ETIMEDOUT) {
+            break;
+        }
+
+        rc = pthread_cond_timedwait(&queue->payload_came,
+                                    &queue->payloads_mutex, &until);
+    }
+
+    pthread_mutex_unlock(&queue->payloads_mutex);
+
+    return fd;
+}
+
+
+/* Finds the bytes of a request; false when the slot makes no sense. */
+static bool
+locate_request(nffi_queue_t *queue, nffi__running_t *running,
+    const nffi__slot_t *slot, uint32_t number, const unsigned char **bytes)
+{
+    int fd;
+    void *mapping;
+    uint64_t offset = slot->request_offset;
+    uint64_t size = running->request.size;
+    const nffi__region_t *region = &queue->region;
+
+    switch (slot->request_place) {
+
+    case NFFI__NOWHERE:
+        *bytes = NULL;
+        return size == 0;
+
+    case NFFI__IN_ARENA:
+        *bytes = region->request_arena + offset;
+        return size <= region->request_arena_size
+               && offset <= region->request_arena_size - size;
+
+    case NFFI__IN_HEAP:
+        *bytes = (const unsigned char *) (uintptr_t) offset;
+        return queue->control_fd == -1;
+
+    case NFFI__IN_MEMFD:
+        if (queue->control_fd == -1) {
+            return false;
+        }
+
+        fd = take_payload(queue, (uint64_t) running->generation << 32 | number);
+        if (fd == -1 || nffi__memfd_map(fd, size, &mapping) != NFFI_OK) {
+            return false;
+        }
+
+        running->mapping = mapping;
+        *bytes = mapping;
+        return true;
+
+    default:
+        return false;
+    }
+}
+
+
+/* Opens the task of one slot. 1: taken, 0: was cancelled, or an error. */
+static int
+open_task(nffi_queue_t *queue, uint32_t number)
+{
+    uint32_t method_size;
+    const unsigned char *bytes;
+    nffi__slot_t *slot;
+    nffi__running_t *running;
+    nffi_request_t *request;
+
+    if (number >= queue->region.max_tasks || queue->running[number].open) {
+        return NFFI_PROTOCOL;
+    }
+
+    slot = &queue->region.slots[number];
+    running = &queue->running[number];
+    request = &running->request;
+
+    memset(running, 0, sizeof(*running));
+    running->large.fd = -1;
+    running->generation = slot->generation;
+    running->open = true;
+
+    if (atomic_load_explicit(&slot->cancelled, memory_order_acquire)) {
+        nffi__finish(queue, running, number, NFFI__SKIPPED);
+        return 0;
+    }
+
+    request->task = task_handle(queue, number, running->generation);
+    request->size = slot->request_size;
+    request->deadline_ns = slot->deadline_ns;
+    method_size = slot->method_size;
+
+    if (method_size > request->size
+        || !locate_request(queue, running, slot, number, &bytes))
+    {
+        running->open = false;
+        return NFFI_PROTOCOL;
+    }
+
+    if (method_size > 0) {
+        request->method = (const char *) bytes;
+        request->method_size = method_size;
+        request->size -= method_size;
+    }
+
+    if (request->size > 0) {
+        request->data = bytes + method_size;
+    }
+
+    return 1;
+}
+
+
+/* Takes what waits, under the mutex. */
+static size_t
+take(nffi_queue_t *queue, nffi_request_t *requests, size_t max)
+{
+    int rc;
+    size_t taken;
+    uint32_t waiting, number, looked;
+    nffi__ring_t *ring = &queue->region.header->tasks_ring;
+    uint32_t capacity = queue->region.max_tasks;
+
+    if (queue->broken) {
+        return 0;
+    }
+
+    taken = 0;
+    looked = 0;
+    waiting = nffi__ring_waiting(ring);
+
+    if (waiting > capacity) {
+        queue->broken = true;
+        return 0;
+    }
+
+    while (looked < waiting && taken < max) {
+        number = queue->region.tasks[(nffi__ring_first(ring, capacity) + looked)
+                                     & (capacity - 1)];
+        looked++;
+        rc = open_task(queue, number);
+
+        if (rc == 1) {
+            requests[taken++] = queue->running[number].request;
+
+        } else if (rc != 0) {
+            queue->broken = true;
+            break;
+        }
+    }
+
+    if (looked > 0) {
+        nffi__ring_consume(ring, looked);
+    }
+
+    return taken;
+}
+
+
+static bool
+at_end(nffi_queue_t *queue)
+{
+    if (queue->broken) {
+        return true;
+    }
+
+    return atomic_load_explicit(&queue->region.header->closed,
+                                memory_order_seq_cst)
+           && nffi__ring_waiting(&queue->region.header->tasks_ring) == 0;
+}
+
+
+static void
+clear_eventfd(int fd)
+{
+    ssize_t n;
+    uint64_t count;
+
+    do {
+        n = read(fd, &count, sizeof(count));
+    } while (n == -1 && errno == EINTR);
+}
+
+
+/*
+ * One poller leads: it alone sleeps on the eventfd, without the mutex. The
+ * others follow on a condition variable, and one of them leads next.
+ */
+static void
+lead(nffi_queue_t *queue, int timeout_ms)
+{
+    struct pollfd pollfd;
+    nffi__header_t *header = queue->region.header;
+
+    queue->led = true;
+    nffi__announce_parked(&header->runtime_parked);
+
+    if (nffi__ring_waiting(&header->tasks_ring) == 0
+        && !atomic_load_explicit(&header->closed, memory_order_seq_cst))
+    {
+        pthread_mutex_unlock(&queue->mutex);
+
+        pollfd.fd = queue->tasks_fd;
+        pollfd.events = POLLIN;
+        if (poll(&pollfd, 1, timeout_ms) > 0) {
+            clear_eventfd(queue->tasks_fd);
+        }
+
+        pthread_mutex_lock(&queue->mutex);
+    }
+
+    nffi__revoke_parked(&header->runtime_parked);
+    queue->led = false;
+}
+
+
+static void
+wait_for_tasks(nffi_queue_t *queue, int timeout_ms)
+{
+    struct timespec until;
+
+    if (!queue->led) {
+        lead(queue, timeout_ms);
+        return;
+    }
+
+    queue->followers++;
+
+    if (timeout_ms < 0) {
+        pthread_cond_wait(&queue->follow, &queue->mutex);
+
+    } else {
+        until = time_after(timeout_ms);
+        pthread_cond_timedwait(&queue->follow, &queue->mutex, &until);
+    }
+
+    queue->followers--;
+}
+
+
+int
+nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
+    int timeout_ms)
+{
+    int left;
+    size_t taken;
+    bool end;
+    struct timespec until;
+
+    if (queue == NULL || requests == NULL || max == 0) {
+        return NFFI_INVALID;
+    }
+
+    left = timeout_ms;
+    if (timeout_ms > 0) {
+        until = time_after(timeout_ms);
+    }
+
+    pthread_mutex_lock(&queue->mutex);
+
+    for ( ;; ) {
+        taken = take(queue, requests, max);
+        end = taken == 0 && at_end(queue);
+
+        if (taken > 0 || end || left == 0) {
+            break;
+        }
+
+        if (queue->wake_due) {
+            nffi__unlock_and_wake(queue);
+            pthread_mutex_lock(&queue->mutex);
+        }
+
+        wait_for_tasks(queue, left);
+
+        if (timeout_ms > 0) {
+            left = ms_until(&until);
+        }
+    }
+
+    /* whoever leaves makes a follower lead, or all of them see the end */
+    if (end) {
+        pthread_cond_broadcast(&queue->follow);
+
+    } else if (queue->followers > 0 && !queue->led) {
+        pthread_cond_signal(&queue->follow);
+    }
+
+    nffi__unlock_and_wake(queue);
+
+    return end ? NFFI_CLOSED : (int) taken;
+}
+
+
+int
+nffi_queue_fd(nffi_queue_t *queue)
+{
+    return queue == NULL ? NFFI_INVALID : queue->tasks_fd;
+}
+
+
+/* Notes that came since the last time arm told of them: a runtime that does
+   not ask for cancellations must not spin. */
+static bool
+new_notes(nffi_queue_t *queue)
+{
+    uint32_t tail = atomic_load_explicit(&queue->region.header->notes_ring.tail,
+                                         memory_order_seq_cst);
+
+    if (tail == queue->notes_told) {
+        return false;
+    }
+
+    queue->notes_told = tail;
+
+    return true;
+}
+
+
+int
+nffi_queue_arm(nffi_queue_t *queue)
+{
+    nffi__header_t *header;
+
+    if (queue == NULL) {
+        return NFFI_INVALID;
+    }
+
+    header = queue->region.header;
+    clear_eventfd(queue->tasks_fd);
+    nffi__announce_parked(&header->runtime_parked);
+
+    if (nffi__ring_waiting(&header->tasks_ring) == 0
+        && !new_notes(queue)
+        && !atomic_load_explicit(&header->closed, memory_order_seq_cst))
+    {
+        return 0;
+    }
+
+    nffi__revoke_parked(&header->runtime_parked);
+
+    return 1;
+}
+
+
+int
+nffi_queue_cancelled(nffi_queue_t *queue, nffi_task_t *tasks, size_t max)
+{
+    size_t told;
+    uint32_t waiting, looked, number, capacity;
+    nffi__ring_t *ring;
+    nffi__running_t *running;
+
+    if (queue == NULL || tasks == NULL) {
+        return NFFI_INVALID;
+    }
+
+    told = 0;
+    looked = 0;
+    capacity = queue->region.max_tasks;
+    ring = &queue->region.header->notes_ring;
+
+    pthread_mutex_lock(&queue->mutex);
+    waiting = nffi__ring_waiting(ring);
+
+    if (waiting > capacity) {
+        queue->broken = true;
+        waiting = 0;
+    }
+
+    while (looked < waiting && told < max) {
+        number = queue->region.notes[(nffi__ring_first(ring, capacity) + looked)
+                                     & (capacity - 1)];
+        looked++;
+
+        if (number >= capacity) {
+            continue;
+        }
+
+        /* the note may be about a task that has since been answered */
+        running = &queue->running[number];
+
+        if (running->open && !running->told_cancelled
+            && atomic_load_explicit(&queue->region.slots[number].cancelled,
+                                    memory_order_acquire))
+        {
+            running->told_cancelled = true;
+            tasks[told++] = running->request.task;
+        }
+    }
+
+    if (looked > 0) {
+        nffi__ring_consume(ring, looked);
+    }
+
+    pthread_mutex_unlock(&queue->mutex);
+
+    return (int) told;
+}
+
+
+int
+nffi_task_cancelled(nffi_task_t task)
+{
+    int rc;
+    nffi_queue_t *queue;
+
+    queue = nffi__task_queue(task);
+    if (queue == NULL) {
+        return NFFI_STALE;
+    }
+
+    pthread_mutex_lock(&queue->mutex);
+
+    if (nffi__task_running(queue, task) == NULL) {
+        rc = NFFI_STALE;
+
+    } else {
+        rc = atomic_load_explicit(
+                 &queue->region.slots[nffi__task_slot(task)].cancelled,
+                 memory_order_acquire) ? 1 : 0;
+    }
+
+    pthread_mutex_unlock(&queue->mutex);
+
+    return rc;
+}
+
+
+int
+nffi_task_request(nffi_task_t task, nffi_request_t *request)
+{
+    int rc;
+    nffi_queue_t *queue;
+    nffi__running_t *running;
+
+    queue = nffi__task_queue(task);
+    if (queue == NULL || request == NULL) {
+        return queue == NULL ? NFFI_STALE : NFFI_INVALID;
+    }
+
+    rc = NFFI_STALE;
+    pthread_mutex_lock(&queue->mutex);
+    running = nffi__task_running(queue, task);
+
+    if (running != NULL) {
+        *request = running->request;
+        rc = NFFI_OK;
+    }
+
+    pthread_mutex_unlock(&queue->mutex);
+
+    return rc;
+}

@@ -1,0 +1,199 @@
+/*
+ * region.c - making, mapping and checking the shared memory of region.h.
+ */
+
+#define _GNU_SOURCE
+
+#include "region.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NFFI__SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+static size_t
+align_up(size_t size, size_t alignment)
+{
+    return (size + alignment - 1) & ~(alignment - 1);
+}
+
+
+/* Fills in the offsets; the same computation on both sides. */
+static void
+lay_out(nffi__header_t *header, uint32_t max_tasks, uint32_t request_arena,
+    uint32_t response_arena)
+{
+    size_t offset = align_up(sizeof(nffi__header_t), 4096);
+
+    header->magic = NFFI__MAGIC;
+    header->abi = NFFI_ABI_VERSION;
+    header->max_tasks = max_tasks;
+    header->frees_size = max_tasks;
+    header->request_arena_size = request_arena;
+    header->response_arena_size = response_arena;
+
+    header->slots = offset;
+    offset += (size_t) max_tasks * sizeof(nffi__slot_t);
+    header->done = offset;
+    offset += (size_t) max_tasks * sizeof(uint64_t);
+    header->tasks = offset;
+    offset += (size_t) max_tasks * sizeof(uint32_t);
+    header->notes = offset;
+    offset += (size_t) max_tasks * sizeof(uint32_t);
+    header->frees = offset;
+    offset += (size_t) header->frees_size * sizeof(uint32_t);
+
+    header->request_arena = align_up(offset, 4096);
+    header->response_arena = align_up(header->request_arena + request_arena,
+                                      4096);
+    header->size = align_up(header->response_arena + response_arena, 4096);
+}
+
+
+static void
+set_addresses(nffi__region_t *region, void *base, const nffi__header_t *header)
+{
+    unsigned char *start = base;
+
+    region->header = base;
+    region->size = header->size;
+    region->max_tasks = header->max_tasks;
+    region->frees_count = header->frees_size;
+    region->request_arena_size = header->request_arena_size;
+    region->response_arena_size = header->response_arena_size;
+    region->slots = (nffi__slot_t *) (start + header->slots);
+    region->done = (uint64_t *) (start + header->done);
+    region->tasks = (uint32_t *) (start + header->tasks);
+    region->notes = (uint32_t *) (start + header->notes);
+    region->frees = (uint32_t *) (start + header->frees);
+    region->request_arena = start + header->request_arena;
+    region->response_arena = start + header->response_arena;
+}
+
+
+/*
+ * Pages are allocated now: where memory is short, this call fails instead of
+ * a later write, which would be a SIGBUS in nginx.
+ */
+static int
+reserve(int memfd, size_t size)
+{
+    int rc;
+
+    if (ftruncate(memfd, (off_t) size) == -1) {
+        return -1;
+    }
+
+    do {
+        rc = fallocate(memfd, 0, 0, (off_t) size);
+    } while (rc == -1 && errno == EINTR);
+
+    if (rc == -1) {
+        return -1;
+    }
+
+    return fcntl(memfd, F_ADD_SEALS, NFFI__SEALS);
+}
+
+
+int
+nffi__region_create(nffi__region_t *region, int memfd, uint32_t max_tasks,
+    uint32_t request_arena, uint32_t response_arena)
+{
+    int flags;
+    void *base;
+    nffi__header_t header;
+
+    memset(&header, 0, sizeof(header));
+    lay_out(&header, max_tasks, request_arena, response_arena);
+
+    if (memfd == -1) {
+        flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+    } else {
+        flags = MAP_SHARED;
+
+        if (reserve(memfd, header.size) == -1) {
+            return NFFI_SYSTEM;
+        }
+    }
+
+    base = mmap(NULL, header.size, PROT_READ | PROT_WRITE, flags, memfd, 0);
+    if (base == MAP_FAILED) {
+        return errno == ENOMEM ? NFFI_NO_MEMORY : NFFI_SYSTEM;
+    }
+
+    /* A child that forks without exec must not write into our queue. */
+    (void) madvise(base, header.size, MADV_DONTFORK);
+
+    memcpy(base, &header, sizeof(header));
+    set_addresses(region, base, &header);
+
+    return NFFI_OK;
+}
+
+
+int
+nffi__region_attach(nffi__region_t *region, int memfd)
+{
+    int seals;
+    void *base;
+    struct stat st;
+    nffi__header_t header, expected;
+
+    if (fstat(memfd, &st) == -1) {
+        return NFFI_SYSTEM;
+    }
+
+    seals = fcntl(memfd, F_GET_SEALS);
+    if (seals == -1 || (seals & F_SEAL_SHRINK) == 0
+        || st.st_size < (off_t) sizeof(nffi__header_t))
+    {
+        return NFFI_PROTOCOL;
+    }
+
+    base = mmap(NULL, (size_t) st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                memfd, 0);
+    if (base == MAP_FAILED) {
+        return NFFI_SYSTEM;
+    }
+
+    memcpy(&header, base, sizeof(header));
+
+    if (header.magic == NFFI__MAGIC && header.abi != NFFI_ABI_VERSION) {
+        munmap(base, (size_t) st.st_size);
+        return NFFI_ABI_MISMATCH;
+    }
+
+    memset(&expected, 0, sizeof(expected));
+
+    if (header.max_tasks <= NFFI__MAX_TASKS) {
+        lay_out(&expected, header.max_tasks, header.request_arena_size,
+                header.response_arena_size);
+    }
+
+    if (memcmp(&header, &expected, offsetof(nffi__header_t, tasks_ring)) != 0
+        || expected.size != (uint64_t) st.st_size)
+    {
+        munmap(base, (size_t) st.st_size);
+        return NFFI_PROTOCOL;
+    }
+
+    set_addresses(region, base, &expected);
+
+    return NFFI_OK;
+}
+
+
+void
+nffi__region_unmap(nffi__region_t *region)
+{
+    if (region->header != NULL) {
+        munmap(region->header, region->size);
+        memset(region, 0, sizeof(*region));
+    }
+}

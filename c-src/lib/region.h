@@ -1,0 +1,215 @@
+/*
+ * region.h - the memory that the host and one runtime share: its layout and
+ * its rings. Offsets, never pointers; no lock inside; the same layout in one
+ * process (anonymous memory) and between two (memfd).
+ *
+ * Each word has one writer, told below. A reader loads a word once into a
+ * local, checks it and uses only the local: the other side may be wrong. This
+ * guards against bugs, not against hostile code of the same user.
+ *
+ * Wake-ups are the store/load pattern of Dekker: the producer publishes its
+ * tail, then looks whether the consumer has parked; the consumer announces
+ * that it parks, then looks at the tail again. All four are sequentially
+ * consistent, so at least one side sees the other. (Fences would do too, but
+ * ThreadSanitizer does not understand them.)
+ */
+
+#ifndef NFFI_REGION_H
+#define NFFI_REGION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nffi.h"
+
+#define NFFI__MAGIC 0x6966666eu              /* "nffi" */
+#define NFFI__CACHE_LINE 64
+#define NFFI__MAX_TASKS (1u << 20)
+
+/* Where a payload lies. */
+enum nffi__place {
+    NFFI__NOWHERE = 0,        /* no bytes */
+    NFFI__IN_ARENA,           /* offset into the writer's arena */
+    NFFI__IN_HEAP,            /* one process only: offset is a pointer */
+    NFFI__IN_MEMFD            /* two processes: sent over the control socket */
+};
+
+/* How a task ended. */
+enum nffi__outcome {
+    NFFI__ANSWERED = 1,
+    NFFI__FAILED,             /* message, then detail */
+    NFFI__SKIPPED             /* cancelled while queued: never started */
+};
+
+/*
+ * One task. The first line is written by the host before the task is queued,
+ * but for `cancelled`; the second by the runtime before it is on the done ring.
+ */
+typedef struct nffi__slot {
+    _Alignas(NFFI__CACHE_LINE)
+    uint64_t request_offset;
+    uint64_t request_size;    /* method and payload together */
+    uint64_t deadline_ns;
+    uint32_t generation;
+    uint16_t method_size;
+    uint16_t request_place;
+    _Atomic uint32_t cancelled;
+
+    _Alignas(NFFI__CACHE_LINE)
+    uint64_t response_offset;
+    uint64_t response_size;
+    uint64_t response_release;   /* heap only: the function that frees */
+    uint32_t message_size;
+    int32_t rc;
+    uint16_t response_place;
+    uint16_t outcome;
+} nffi__slot_t;
+
+/* Single producer, single consumer; head and tail count for ever. */
+typedef struct nffi__ring {
+    _Alignas(NFFI__CACHE_LINE) _Atomic uint32_t head;   /* consumer writes */
+    _Alignas(NFFI__CACHE_LINE) _Atomic uint32_t tail;   /* producer writes */
+} nffi__ring_t;
+
+/*
+ * The head of the region. The first part is written once, by the host, before
+ * anybody else sees it.
+ */
+typedef struct nffi__header {
+    uint32_t magic;
+    uint32_t abi;
+    uint64_t size;            /* of the whole region */
+    uint32_t max_tasks;       /* a power of two; each ring has that many */
+    uint32_t request_arena_size;
+    uint32_t response_arena_size;
+    uint32_t frees_size;      /* entries of the ring of freed blocks */
+    uint64_t slots;           /* offsets from the start of the region */
+    uint64_t tasks;
+    uint64_t done;
+    uint64_t notes;
+    uint64_t frees;
+    uint64_t request_arena;
+    uint64_t response_arena;
+
+    nffi__ring_t tasks_ring;  /* host -> runtime: slot numbers */
+    nffi__ring_t notes_ring;  /* host -> runtime: slots cancelled late */
+    nffi__ring_t frees_ring;  /* host -> runtime: response blocks read */
+    nffi__ring_t done_ring;   /* runtime -> host: generation and slot */
+
+    _Alignas(NFFI__CACHE_LINE)
+    _Atomic uint32_t runtime_parked;   /* runtime sets, host clears */
+    _Alignas(NFFI__CACHE_LINE)
+    _Atomic uint32_t host_parked;      /* host sets, runtime clears */
+    _Alignas(NFFI__CACHE_LINE)
+    _Atomic uint32_t closed;           /* host sets */
+} nffi__header_t;
+
+/* One side's view: addresses in this process, sizes checked once. */
+typedef struct nffi__region {
+    nffi__header_t *header;
+    size_t size;
+    uint32_t max_tasks;
+    uint32_t frees_count;
+    uint32_t request_arena_size;
+    uint32_t response_arena_size;
+    nffi__slot_t *slots;
+    uint32_t *tasks;
+    uint32_t *notes;
+    uint32_t *frees;
+    uint64_t *done;
+    unsigned char *request_arena;
+    unsigned char *response_arena;
+} nffi__region_t;
+
+/*
+ * Makes the region; `memfd` -1: anonymous memory of this process, otherwise
+ * the file is sized, its pages are allocated and it is sealed against change
+ * of size. 0, NFFI_NO_MEMORY or NFFI_SYSTEM.
+ */
+int nffi__region_create(nffi__region_t *region, int memfd, uint32_t max_tasks,
+    uint32_t request_arena, uint32_t response_arena);
+
+/* Maps what another process made. NFFI_PROTOCOL, NFFI_ABI_MISMATCH, ... */
+int nffi__region_attach(nffi__region_t *region, int memfd);
+
+void nffi__region_unmap(nffi__region_t *region);
+
+
+/* Producer: room for one more? `capacity` is a power of two. */
+static inline bool
+nffi__ring_full(nffi__ring_t *ring, uint32_t capacity)
+{
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+
+    return tail - head >= capacity;
+}
+
+/* Producer: where the next entry goes. */
+static inline uint32_t
+nffi__ring_next(nffi__ring_t *ring, uint32_t capacity)
+{
+    return atomic_load_explicit(&ring->tail, memory_order_relaxed)
+           & (capacity - 1);
+}
+
+/* Producer: publishes `count` entries. */
+static inline void
+nffi__ring_publish(nffi__ring_t *ring, uint32_t count)
+{
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+
+    atomic_store_explicit(&ring->tail, tail + count, memory_order_seq_cst);
+}
+
+/* Consumer: how many entries wait; more than `capacity` is a lie. */
+static inline uint32_t
+nffi__ring_waiting(nffi__ring_t *ring)
+{
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_seq_cst);
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+
+    return tail - head;
+}
+
+/* Consumer: where the first waiting entry lies. */
+static inline uint32_t
+nffi__ring_first(nffi__ring_t *ring, uint32_t capacity)
+{
+    return atomic_load_explicit(&ring->head, memory_order_relaxed)
+           & (capacity - 1);
+}
+
+/* Consumer: gives `count` entries back. */
+static inline void
+nffi__ring_consume(nffi__ring_t *ring, uint32_t count)
+{
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+
+    atomic_store_explicit(&ring->head, head + count, memory_order_release);
+}
+
+/* The sleeper's half of a wake-up; it must look at its ring afterwards. */
+static inline void
+nffi__announce_parked(_Atomic uint32_t *parked)
+{
+    atomic_store_explicit(parked, 1, memory_order_seq_cst);
+}
+
+static inline void
+nffi__revoke_parked(_Atomic uint32_t *parked)
+{
+    atomic_store_explicit(parked, 0, memory_order_relaxed);
+}
+
+/* The waker's half, after its publish: true when it must signal. */
+static inline bool
+nffi__must_wake(_Atomic uint32_t *parked)
+{
+    return atomic_load_explicit(parked, memory_order_seq_cst)
+           && atomic_exchange_explicit(parked, 0, memory_order_seq_cst);
+}
+
+#endif /* NFFI_REGION_H */

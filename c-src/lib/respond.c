@@ -1,0 +1,539 @@
+/*
+ * respond.c - the runtime's side of a queue: tasks are answered here.
+ *
+ * A response lies in the response arena, where only this side allocates; the
+ * host tells by the ring of freed blocks what it has read. What the arena
+ * cannot hold comes from the heap (in the worker) or travels as a memfd.
+ */
+
+#define _GNU_SOURCE
+
+#include "respond.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+typedef struct place {
+    uint64_t offset;
+    uint64_t size;
+    uint64_t release;
+    enum nffi__place kind;
+} place_t;
+
+
+static void
+discard_large(nffi__memfd_t *large)
+{
+    if (large->data == NULL) {
+        return;
+    }
+
+    if (large->fd == -1) {
+        free(large->data);
+
+    } else {
+        munmap(large->data, large->size);
+        close(large->fd);
+    }
+
+    large->data = NULL;
+    large->fd = -1;
+}
+
+
+void
+nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
+    enum nffi__outcome outcome)
+{
+    uint32_t at;
+    nffi__ring_t *ring = &queue->region.header->done_ring;
+
+    queue->region.slots[slot].outcome = (uint16_t) outcome;
+    running->open = false;
+    discard_large(&running->large);
+
+    if (running->mapping != NULL) {
+        munmap(running->mapping,
+               running->request.size + running->request.method_size);
+        running->mapping = NULL;
+    }
+
+    /* never full: a slot is on the ring at most once, and each has its entry */
+    at = nffi__ring_next(ring, queue->region.max_tasks);
+    queue->region.done[at] = (uint64_t) running->generation << 32 | slot;
+    nffi__ring_publish(ring, 1);
+    queue->wake_due = true;
+}
+
+
+void
+nffi__unlock_and_wake(nffi_queue_t *queue)
+{
+    bool wake;
+    ssize_t n;
+    uint64_t one = 1;
+
+    wake = queue->wake_due
+           && nffi__must_wake(&queue->region.header->host_parked);
+    queue->wake_due = false;
+    pthread_mutex_unlock(&queue->mutex);
+
+    if (!wake) {
+        return;
+    }
+
+    if (queue->wake != NULL) {
+        queue->wake(queue->wake_data);
+        return;
+    }
+
+    /* EAGAIN: the counter is at its top, so the host is signalled already */
+    do {
+        n = write(queue->done_fd, &one, sizeof(one));
+    } while (n == -1 && errno == EINTR);
+}
+
+
+static void
+take_freed_blocks(nffi_queue_t *queue)
+{
+    uint32_t waiting, i, capacity;
+    nffi__ring_t *ring = &queue->region.header->frees_ring;
+
+    capacity = queue->region.frees_count;
+    waiting = nffi__ring_waiting(ring);
+
+    if (waiting == 0) {
+        return;
+    }
+
+    if (waiting > capacity) {
+        queue->broken = true;
+        return;
+    }
+
+    for (i = 0; i < waiting; i++) {
+        nffi__arena_free(&queue->arena,
+            queue->region.frees[(nffi__ring_first(ring, capacity) + i)
+                                & (capacity - 1)]);
+    }
+
+    nffi__ring_consume(ring, waiting);
+}
+
+
+static bool
+alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset)
+{
+    take_freed_blocks(queue);
+
+    /* so that the ring of freed blocks can never be full */
+    if (queue->arena.outstanding >= queue->region.frees_count) {
+        return false;
+    }
+
+    return nffi__arena_alloc(&queue->arena, size, offset);
+}
+
+
+/* Makes room for `size` bytes; NULL when there is none. */
+static void *
+alloc_place(nffi_queue_t *queue, nffi__running_t *running, size_t size,
+    place_t *place)
+{
+    uint32_t offset;
+
+    place->size = size;
+
+    if (alloc_block(queue, size, &offset)) {
+        place->kind = NFFI__IN_ARENA;
+        place->offset = offset;
+        return queue->region.response_arena + offset;
+    }
+
+    if (running->large.data != NULL) {
+        return NULL;
+    }
+
+    if (queue->control_fd == -1) {
+        running->large.data = malloc(size);
+        running->large.size = size;
+        running->large.fd = -1;
+        place->kind = NFFI__IN_HEAP;
+
+    } else {
+        if (nffi__memfd_create(&running->large, size) != NFFI_OK) {
+            return NULL;
+        }
+
+        place->kind = NFFI__IN_MEMFD;
+    }
+
+    return running->large.data;
+}
+
+
+/* Gives the large buffer of a task away with its response. */
+static int
+hand_over_large(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
+    place_t *place)
+{
+    int rc;
+    nffi__message_t message;
+
+    if (place->kind == NFFI__IN_HEAP) {
+        place->offset = (uint64_t) (uintptr_t) running->large.data;
+        place->release = (uint64_t) (uintptr_t) free;
+        running->large.data = NULL;
+        return NFFI_OK;
+    }
+
+    rc = nffi__memfd_seal(&running->large);
+
+    if (rc == NFFI_OK) {
+        memset(&message, 0, NFFI__MESSAGE_HEAD);
+        message.type = NFFI__MESSAGE_PAYLOAD;
+        message.abi = NFFI_ABI_VERSION;
+        message.task = (uint64_t) running->generation << 32 | slot;
+        rc = nffi__control_send(queue->control_fd, &message,
+                                running->large.fd, 0);
+    }
+
+    close(running->large.fd);
+    running->large.fd = -1;
+
+    return rc;
+}
+
+
+static void
+publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number, int rc,
+    const place_t *place, size_t message_size, enum nffi__outcome outcome)
+{
+    nffi__slot_t *slot = &queue->region.slots[number];
+
+    slot->response_offset = place->offset;
+    slot->response_size = place->size;
+    slot->response_release = place->release;
+    slot->response_place = (uint16_t) place->kind;
+    slot->message_size = (uint32_t) message_size;
+    slot->rc = rc;
+    nffi__finish(queue, running, number, outcome);
+}
+
+
+/* Copies up to two pieces and answers. */
+static int
+answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
+    const nffi_response_t *response)
+{
+    int rc;
+    size_t detail, total;
+    unsigned char *bytes;
+    place_t place;
+    bool failed = (response->flags & NFFI_RESPONSE_ERROR) != 0;
+
+    memset(&place, 0, sizeof(place));
+    detail = failed ? response->detail_size : 0;
+    total = response->size + detail;
+
+    if ((response->size > 0 && response->data == NULL)
+        || (detail > 0 && response->detail == NULL)
+        || total < detail || (failed && response->size > UINT32_MAX))
+    {
+        return NFFI_INVALID;
+    }
+
+    /* a large buffer that was asked for and is not used makes room */
+    if (response->data != running->large.data) {
+        discard_large(&running->large);
+    }
+
+    if (total > 0) {
+        bytes = alloc_place(queue, running, total, &place);
+        if (bytes == NULL) {
+            return NFFI_NO_MEMORY;
+        }
+
+        if (response->size > 0) {
+            memcpy(bytes, response->data, response->size);
+        }
+
+        if (detail > 0) {
+            memcpy(bytes + response->size, response->detail, detail);
+        }
+
+        if (place.kind != NFFI__IN_ARENA) {
+            rc = hand_over_large(queue, running, slot, &place);
+            if (rc != NFFI_OK) {
+                return rc;
+            }
+        }
+    }
+
+    publish(queue, running, slot, failed ? -1 : response->rc, &place,
+            failed ? response->size : 0,
+            failed ? NFFI__FAILED : NFFI__ANSWERED);
+
+    return NFFI_OK;
+}
+
+
+/* Answers with a buffer that nffi_response_alloc() made. */
+static int
+answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
+    const nffi_response_t *response)
+{
+    int rc;
+    uintptr_t start, data;
+    place_t place;
+
+    memset(&place, 0, sizeof(place));
+    place.size = response->size;
+    start = (uintptr_t) queue->region.response_arena;
+    data = (uintptr_t) response->data;
+
+    if (data >= start && data - start < queue->region.response_arena_size) {
+        place.kind = NFFI__IN_ARENA;
+        place.offset = data - start;
+
+        if (response->size
+            > nffi__arena_block_size(&queue->arena, place.offset)
+            || nffi__arena_block_size(&queue->arena, place.offset) == 0)
+        {
+            return NFFI_INVALID;
+        }
+
+    } else if (data != 0 && response->data == running->large.data
+               && response->size <= running->large.size)
+    {
+        place.kind = running->large.fd == -1 ? NFFI__IN_HEAP : NFFI__IN_MEMFD;
+        rc = hand_over_large(queue, running, slot, &place);
+        if (rc != NFFI_OK) {
+            return rc;
+        }
+
+    } else {
+        return NFFI_INVALID;
+    }
+
+    publish(queue, running, slot, response->rc, &place, 0, NFFI__ANSWERED);
+
+    return NFFI_OK;
+}
+
+
+static int
+answer(nffi_queue_t *queue, const nffi_response_t *response)
+{
+    uint32_t slot;
+    nffi__running_t *running;
+
+    running = nffi__task_running(queue, response->task);
+    if (running == NULL) {
+        return NFFI_STALE;
+    }
+
+    slot = nffi__task_slot(response->task);
+
+    if (response->flags & NFFI_RESPONSE_BUFFER) {
+        return answer_buffer(queue, running, slot, response);
+    }
+
+    return answer_copy(queue, running, slot, response);
+}
+
+
+int
+nffi_respond_batch(nffi_response_t *responses, size_t count)
+{
+    int succeeded;
+    size_t i;
+    nffi_queue_t *queue, *locked;
+
+    succeeded = 0;
+    locked = NULL;
+
+    for (i = 0; i < count; i++) {
+        queue = nffi__task_queue(responses[i].task);
+
+        if (queue == NULL) {
+            responses[i].result = NFFI_STALE;
+            continue;
+        }
+
+        if (queue != locked) {
+            if (locked != NULL) {
+                nffi__unlock_and_wake(locked);
+            }
+
+            pthread_mutex_lock(&queue->mutex);
+            locked = queue;
+        }
+
+        responses[i].result = answer(queue, &responses[i]);
+        succeeded += responses[i].result == NFFI_OK;
+    }
+
+    if (locked != NULL) {
+        nffi__unlock_and_wake(locked);
+    }
+
+    return succeeded;
+}
+
+
+static int
+respond_one(nffi_response_t *response)
+{
+    nffi_respond_batch(response, 1);
+
+    return response->result;
+}
+
+
+int
+nffi_respond(nffi_task_t task, int rc, const void *data, size_t size)
+{
+    nffi_response_t response = {
+        .task = task, .data = (void *) data, .size = size, .rc = rc
+    };
+
+    return respond_one(&response);
+}
+
+
+int
+nffi_respond_buffer(nffi_task_t task, int rc, void *buffer, size_t size)
+{
+    nffi_response_t response = {
+        .task = task, .data = buffer, .size = size, .rc = rc,
+        .flags = NFFI_RESPONSE_BUFFER
+    };
+
+    return respond_one(&response);
+}
+
+
+int
+nffi_respond_error(nffi_task_t task, const void *message, size_t message_size,
+    const void *detail, size_t detail_size)
+{
+    nffi_response_t response = {
+        .task = task, .data = (void *) message, .size = message_size,
+        .detail = detail, .detail_size = detail_size,
+        .flags = NFFI_RESPONSE_ERROR
+    };
+
+    return respond_one(&response);
+}
+
+
+int
+nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
+    void (*release)(void *data))
+{
+    int result;
+    place_t place;
+    nffi_queue_t *queue;
+    nffi__running_t *running;
+
+    if (data == NULL || release == NULL) {
+        return NFFI_INVALID;
+    }
+
+    queue = nffi__task_queue(task);
+    if (queue == NULL) {
+        return NFFI_STALE;
+    }
+
+    if (queue->control_fd != -1) {
+        result = nffi_respond(task, rc, data, size);
+        if (result == NFFI_OK) {
+            release(data);
+        }
+
+        return result;
+    }
+
+    pthread_mutex_lock(&queue->mutex);
+    running = nffi__task_running(queue, task);
+
+    if (running == NULL) {
+        pthread_mutex_unlock(&queue->mutex);
+        return NFFI_STALE;
+    }
+
+    place.kind = NFFI__IN_HEAP;
+    place.offset = (uint64_t) (uintptr_t) data;
+    place.size = size;
+    place.release = (uint64_t) (uintptr_t) release;
+    publish(queue, running, nffi__task_slot(task), rc, &place, 0,
+            NFFI__ANSWERED);
+    nffi__unlock_and_wake(queue);
+
+    return NFFI_OK;
+}
+
+
+void *
+nffi_response_alloc(nffi_task_t task, size_t size)
+{
+    void *buffer;
+    place_t place;
+    nffi_queue_t *queue;
+    nffi__running_t *running;
+
+    queue = nffi__task_queue(task);
+    if (queue == NULL) {
+        return NULL;
+    }
+
+    buffer = NULL;
+    pthread_mutex_lock(&queue->mutex);
+    running = nffi__task_running(queue, task);
+
+    if (running != NULL) {
+        buffer = alloc_place(queue, running, size > 0 ? size : 1, &place);
+    }
+
+    nffi__unlock_and_wake(queue);
+
+    return buffer;
+}
+
+
+void
+nffi_response_discard(nffi_task_t task, void *buffer)
+{
+    uintptr_t start;
+    nffi_queue_t *queue;
+    uint32_t slot = nffi__task_slot(task);
+
+    queue = nffi__task_queue(task);
+    if (queue == NULL || buffer == NULL) {
+        return;
+    }
+
+    pthread_mutex_lock(&queue->mutex);
+    start = (uintptr_t) queue->region.response_arena;
+
+    if ((uintptr_t) buffer >= start
+        && (uintptr_t) buffer - start < queue->region.response_arena_size)
+    {
+        nffi__arena_free(&queue->arena,
+                         (uint32_t) ((uintptr_t) buffer - start));
+
+    } else if (slot < queue->region.max_tasks
+               && queue->running[slot].open
+               && queue->running[slot].generation == (uint32_t) task
+               && queue->running[slot].large.data == buffer)
+    {
+        discard_large(&queue->running[slot].large);
+    }
+
+    pthread_mutex_unlock(&queue->mutex);
+}
