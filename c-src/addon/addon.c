@@ -1,0 +1,389 @@
+/*
+ * addon.c - nffi.node: what Node's program in a runtime process calls of
+ * libnffi. It attaches to the queue of the worker, watches it in Node's own
+ * loop (drain.c) and sends answers (respond.c).
+ *
+ * Node-API only, so that one binary serves every Node from 20 on.
+ */
+
+#include "addon.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+
+void
+addon_throw_code(napi_env env, int code, const char *what)
+{
+    char message[160];
+
+    snprintf(message, sizeof(message), "%s: %s", what, nffi_error_text(code));
+    napi_throw_error(env, nffi_error_name(code), message);
+}
+
+
+/* The addon of this environment and up to `max` arguments; NULL: has thrown. */
+static addon_t *
+arguments(napi_env env, napi_callback_info info, napi_value *argv, size_t max)
+{
+    void *data;
+    size_t argc = max;
+
+    if (napi_get_cb_info(env, info, &argc, argv, NULL, &data) != napi_ok) {
+        addon_throw_code(env, NFFI_INVALID, "nffi.node");
+        return NULL;
+    }
+
+    return data;
+}
+
+
+static addon_t *
+attached(napi_env env, napi_callback_info info, napi_value *argv, size_t max)
+{
+    addon_t *addon = arguments(env, info, argv, max);
+
+    if (addon != NULL && addon->queue == NULL) {
+        addon_throw_code(env, NFFI_INVALID, "not attached");
+        return NULL;
+    }
+
+    return addon;
+}
+
+
+static bool
+reference_function(napi_env env, napi_value object, const char *name,
+    napi_ref *reference)
+{
+    napi_value function;
+    napi_valuetype type;
+
+    return napi_get_named_property(env, object, name, &function) == napi_ok
+           && napi_typeof(env, function, &type) == napi_ok
+           && type == napi_function
+           && napi_create_reference(env, function, 1, reference) == napi_ok;
+}
+
+
+static bool
+set_offset(napi_env env, napi_value object, const char *name, size_t offset)
+{
+    napi_value number;
+
+    return napi_create_uint32(env, (uint32_t) offset, &number) == napi_ok
+           && napi_set_named_property(env, object, name, number) == napi_ok;
+}
+
+
+/* Where the parts of the memory begin, so that only addon.h knows sizes. */
+static bool
+describe_memory(napi_env env, napi_value object)
+{
+    return set_offset(env, object, "batch", ADDON_BATCH)
+           && set_offset(env, object, "bytes", ADDON_BYTES)
+           && set_offset(env, object, "responsesUsed",
+                         offsetof(addon_memory_t, responses_used))
+           && set_offset(env, object, "inBatch",
+                         offsetof(addon_memory_t, in_batch))
+           && set_offset(env, object, "requests",
+                         offsetof(addon_memory_t, requests))
+           && set_offset(env, object, "responses",
+                         offsetof(addon_memory_t, responses))
+           && set_offset(env, object, "cancelled",
+                         offsetof(addon_memory_t, cancelled))
+           && set_offset(env, object, "requestBytes",
+                         offsetof(addon_memory_t, request_bytes))
+           && set_offset(env, object, "responseBytes",
+                         offsetof(addon_memory_t, response_bytes));
+}
+
+
+/* attach({onBatch, onCancelled, onClosed}): {memory, ...offsets} */
+static napi_value
+attach(napi_env env, napi_callback_info info)
+{
+    int code;
+    void *memory;
+    addon_t *addon;
+    napi_value receiver, name, buffer, result;
+
+    addon = arguments(env, info, &receiver, 1);
+    if (addon == NULL) {
+        return NULL;
+    }
+
+    if (addon->queue != NULL) {
+        addon_throw_code(env, NFFI_INVALID, "attached already");
+        return NULL;
+    }
+
+    if (napi_create_reference(env, receiver, 1, &addon->receiver) != napi_ok
+        || !reference_function(env, receiver, "onBatch", &addon->on_batch)
+        || !reference_function(env, receiver, "onCancelled",
+                               &addon->on_cancelled)
+        || !reference_function(env, receiver, "onClosed", &addon->on_closed)
+        || napi_create_string_utf8(env, "nffi", NAPI_AUTO_LENGTH, &name)
+           != napi_ok
+        || napi_async_init(env, NULL, name, &addon->context) != napi_ok
+        || napi_create_arraybuffer(env, sizeof(addon_memory_t), &memory,
+                                   &buffer) != napi_ok
+        || napi_create_reference(env, buffer, 1, &addon->buffer) != napi_ok
+        || napi_create_object(env, &result) != napi_ok
+        || napi_set_named_property(env, result, "memory", buffer) != napi_ok
+        || !describe_memory(env, result))
+    {
+        addon_throw_code(env, NFFI_INVALID, "attach");
+        return NULL;
+    }
+
+    addon->memory = memory;
+    code = nffi_attach(&addon->queue);
+
+    if (code != NFFI_OK) {
+        addon->queue = NULL;
+        addon_throw_code(env, code, "attach");
+        return NULL;
+    }
+
+    return result;
+}
+
+
+/* serve(): from now on tasks come, and the worker knows it. */
+static napi_value
+serve(napi_env env, napi_callback_info info)
+{
+    int code;
+    uv_loop_t *loop;
+    addon_t *addon = attached(env, info, NULL, 0);
+
+    if (addon == NULL || addon->open_handles > 0) {
+        return NULL;
+    }
+
+    if (napi_get_uv_event_loop(env, &loop) != napi_ok) {
+        addon_throw_code(env, NFFI_INVALID, "no event loop");
+        return NULL;
+    }
+
+    code = addon_watch(addon, loop);
+    if (code == NFFI_OK) {
+        code = nffi_attach_ready(addon->queue);
+    }
+
+    if (code != NFFI_OK) {
+        addon_throw_code(env, code, "serve");
+    }
+
+    return NULL;
+}
+
+
+/* failed(message): the worker is told why this process cannot serve. */
+static napi_value
+failed(napi_env env, napi_callback_info info)
+{
+    char text[2048];
+    size_t size;
+    napi_value message;
+    addon_t *addon = attached(env, info, &message, 1);
+
+    if (addon != NULL
+        && napi_get_value_string_utf8(env, message, text, sizeof(text), &size)
+           == napi_ok)
+    {
+        nffi_attach_failed(addon->queue, text, size);
+    }
+
+    return NULL;
+}
+
+
+/* flush(): sends the answers that were collected. */
+static napi_value
+flush(napi_env env, napi_callback_info info)
+{
+    addon_t *addon = attached(env, info, NULL, 0);
+
+    if (addon != NULL) {
+        addon_flush(addon);
+    }
+
+    return NULL;
+}
+
+
+/* large(index): the payload that found no room in the memory, as a Buffer. */
+static napi_value
+large(napi_env env, napi_callback_info info)
+{
+    uint32_t index;
+    napi_value argument, buffer;
+    addon_t *addon = attached(env, info, &argument, 1);
+    const nffi_request_t *request;
+
+    if (addon == NULL) {
+        return NULL;
+    }
+
+    if (napi_get_value_uint32(env, argument, &index) != napi_ok
+        || index >= addon->batch_size)
+    {
+        addon_throw_code(env, NFFI_INVALID, "large");
+        return NULL;
+    }
+
+    request = &addon->batch[index];
+
+    if (napi_create_buffer_copy(env, request->size, request->data, NULL,
+                                &buffer) != napi_ok)
+    {
+        addon_throw_code(env, NFFI_NO_MEMORY, "a buffer for the request");
+        return NULL;
+    }
+
+    return buffer;
+}
+
+
+/* isCancelled(low, high): whether nobody waits for the answer any more. */
+static napi_value
+is_cancelled(napi_env env, napi_callback_info info)
+{
+    uint32_t halves[2];
+    napi_value argv[2], result;
+
+    if (arguments(env, info, argv, 2) == NULL
+        || napi_get_value_uint32(env, argv[0], &halves[0]) != napi_ok
+        || napi_get_value_uint32(env, argv[1], &halves[1]) != napi_ok
+        || napi_get_boolean(env, nffi_task_cancelled(addon_task(halves)) == 1,
+                            &result) != napi_ok)
+    {
+        return NULL;
+    }
+
+    return result;
+}
+
+
+/* tellCancelled(): asks at once; after the end nothing else would. */
+static napi_value
+tell_cancelled(napi_env env, napi_callback_info info)
+{
+    addon_t *addon = attached(env, info, NULL, 0);
+
+    if (addon != NULL) {
+        addon_tell_cancelled(addon);
+    }
+
+    return NULL;
+}
+
+
+static void
+free_addon(addon_t *addon)
+{
+    napi_remove_async_cleanup_hook(addon->cleanup);
+    free(addon);
+}
+
+
+static void
+drop_reference(napi_env env, napi_ref reference)
+{
+    if (reference != NULL) {
+        napi_delete_reference(env, reference);
+    }
+}
+
+
+/* Node's loop lives until the hook was removed, so the handles can be closed
+   in order. The queue stays: its native thread watches the worker. */
+static void
+clean_up(napi_async_cleanup_hook_handle handle, void *data)
+{
+    addon_t *addon = data;
+    napi_env env = addon->env;
+    napi_handle_scope scope;
+
+    (void) handle;
+    addon->closing = true;
+
+    if (napi_open_handle_scope(env, &scope) == napi_ok) {
+        drop_reference(env, addon->receiver);
+        drop_reference(env, addon->on_batch);
+        drop_reference(env, addon->on_cancelled);
+        drop_reference(env, addon->on_closed);
+        drop_reference(env, addon->buffer);
+
+        if (addon->context != NULL) {
+            napi_async_destroy(env, addon->context);
+        }
+
+        napi_close_handle_scope(env, scope);
+    }
+
+    addon_unwatch(addon, free_addon);
+}
+
+
+static napi_value
+define(napi_env env, napi_value exports, addon_t *addon)
+{
+#define METHOD(name, function) \
+    { name, NULL, function, NULL, NULL, NULL, napi_enumerable, addon }
+
+    const napi_property_descriptor methods[] = {
+        METHOD("attach", attach),
+        METHOD("serve", serve),
+        METHOD("failed", failed),
+        METHOD("flush", flush),
+        METHOD("large", large),
+        METHOD("respondLarge", addon_respond_large),
+        METHOD("isCancelled", is_cancelled),
+        METHOD("tellCancelled", tell_cancelled),
+    };
+
+#undef METHOD
+
+    if (napi_define_properties(env, exports,
+                               sizeof(methods) / sizeof(methods[0]), methods)
+        != napi_ok)
+    {
+        addon_throw_code(env, NFFI_INVALID, "nffi.node");
+        return NULL;
+    }
+
+    return exports;
+}
+
+
+NAPI_MODULE_INIT()
+{
+    addon_t *addon;
+
+    if (nffi_abi_version() != NFFI_ABI_VERSION) {
+        addon_throw_code(env, NFFI_ABI_MISMATCH, "nffi.node and libnffi.so");
+        return NULL;
+    }
+
+    addon = calloc(1, sizeof(addon_t));
+
+    if (addon == NULL) {
+        addon_throw_code(env, NFFI_NO_MEMORY, "nffi.node");
+        return NULL;
+    }
+
+    addon->env = env;
+
+    if (napi_add_async_cleanup_hook(env, clean_up, addon, &addon->cleanup)
+        != napi_ok)
+    {
+        free(addon);
+        addon_throw_code(env, NFFI_NO_MEMORY, "nffi.node");
+        return NULL;
+    }
+
+    return define(env, exports, addon);
+}

@@ -1,0 +1,109 @@
+/*
+ * addon.h - what the files of the addon share: its state in one environment
+ * of Node, and the memory through which C and JavaScript hand batches over.
+ *
+ * Everything here runs in the thread of that environment.
+ */
+
+#ifndef NFFI_ADDON_H
+#define NFFI_ADDON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <node_api.h>
+
+#include "nffi.h"
+#include "uv_loop.h"
+
+#define ADDON_BATCH 64        /* tasks a crossing */
+#define ADDON_ROUNDS 16       /* batches a turn of the loop, so that timers
+                                 and I/O of the user's code live */
+#define ADDON_BYTES (256 * 1024)
+
+/*
+ * One ArrayBuffer, made once; src/node-runtime/addon.ts has views of it. A
+ * task handle is two 32-bit halves, since a Number holds 53 bits only.
+ */
+typedef struct addon_request {
+    uint32_t task[2];         /* low, high */
+    int32_t offset;           /* in request_bytes; -1: ask for large() */
+    int32_t size;
+    int32_t method_offset;
+    int32_t method_size;
+    double deadline;          /* ms since 1970, 0: none */
+} addon_request_t;
+
+typedef struct addon_response {
+    uint32_t task[2];
+    int32_t offset;           /* in response_bytes */
+    int32_t size;
+    int32_t detail_size;      /* follows; for a failure only */
+    int32_t failed;
+} addon_response_t;
+
+typedef struct addon_memory {
+    int32_t responses_used;   /* filled in by JavaScript, flushed by C */
+    int32_t in_batch;         /* 1: C flushes after the microtasks */
+    int32_t reserved[14];
+    addon_request_t requests[ADDON_BATCH];
+    addon_response_t responses[ADDON_BATCH];
+    uint32_t cancelled[ADDON_BATCH][2];
+    unsigned char request_bytes[ADDON_BYTES];
+    unsigned char response_bytes[ADDON_BYTES];
+} addon_memory_t;
+
+typedef struct addon {
+    napi_env env;
+    napi_async_cleanup_hook_handle cleanup;
+    nffi_queue_t *queue;      /* NULL: not attached */
+
+    uv_poll_t *watch;         /* the queue's descriptor */
+    uv_idle_t *again;         /* runs while there is more than a turn's work */
+    int open_handles;
+    bool more;                /* the idle handle is at work */
+    bool closing;             /* the environment ends */
+    void (*unwatched)(struct addon *addon);
+
+    napi_async_context context;
+    napi_ref receiver;
+    napi_ref on_batch;        /* (count) */
+    napi_ref on_cancelled;    /* (count) */
+    napi_ref on_closed;       /* () */
+    napi_ref buffer;          /* of `memory` */
+    addon_memory_t *memory;
+
+    nffi_request_t batch[ADDON_BATCH];
+    size_t batch_size;        /* valid while on_batch runs */
+} addon_t;
+
+
+/* addon.c: makes a JavaScript error out of a code of nffi.h. */
+void addon_throw_code(napi_env env, int code, const char *what);
+
+/* drain.c: starts to take tasks; 0 or a negative code of nffi.h. */
+int addon_watch(addon_t *addon, uv_loop_t *loop);
+
+/* drain.c: closes the handles of the loop, then calls back. */
+void addon_unwatch(addon_t *addon, void (*unwatched)(addon_t *addon));
+
+/* drain.c: takes cancellations and tells JavaScript. */
+void addon_tell_cancelled(addon_t *addon);
+
+/* respond.c: sends what JavaScript has put into `memory`. */
+void addon_flush(addon_t *addon);
+
+/* respond.c: answers with a failure; a task that is stale needs none. */
+void addon_fail(nffi_task_t task, const char *message);
+
+/* respond.c: (low, high, bytes or string); callable from JavaScript. */
+napi_value addon_respond_large(napi_env env, napi_callback_info info);
+
+static inline nffi_task_t
+addon_task(const uint32_t halves[2])
+{
+    return (nffi_task_t) halves[1] << 32 | halves[0];
+}
+
+#endif /* NFFI_ADDON_H */
