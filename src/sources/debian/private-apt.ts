@@ -1,0 +1,178 @@
+/**
+ * apt in a state of its own: lists, cache, sources and configuration lie in one folder and are
+ * given by APT_CONFIG, so that the machine's apt is neither changed nor locked, and root is not
+ * needed. What the machine says about proxies and certificates is kept; its hooks are not run,
+ * and nothing unsigned is ever accepted.
+ */
+import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { NffiError } from "../../errors.js";
+import { type Completed, run } from "../../io/exec.js";
+import { renderParagraph } from "./control-file.js";
+import type { ArchivePlace, MachineArchive } from "./machine-archive.js";
+
+export interface AptOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Gets what apt prints. */
+  readonly log?: ((text: string) => void) | undefined;
+}
+
+export interface PrivateApt {
+  readonly dir: string;
+  readonly suite: string;
+  run(
+    program: string,
+    args: readonly string[],
+    options: AptOptions,
+    cwd?: string,
+  ): Promise<Completed>;
+}
+
+export interface PrivateAptRequest {
+  readonly dir: string;
+  readonly suite: string;
+  readonly archive: MachineArchive;
+  /** Also read the index of binary packages; it is as large again. */
+  readonly withBinaries: boolean;
+}
+
+/** Writes the folder; what earlier runs left in it is kept. */
+export async function preparePrivateApt(
+  request: PrivateAptRequest,
+  options: AptOptions,
+): Promise<PrivateApt> {
+  const { dir, suite } = request;
+  const config = join(dir, "apt.conf");
+  const folders = [
+    "state/lists/partial",
+    "cache/archives/partial",
+    "etc/parts",
+    "etc/preferences.d",
+  ];
+  for (const folder of [...folders, "etc/sources.list.d"]) {
+    await mkdir(join(dir, folder), { recursive: true });
+  }
+  await writeFile(join(dir, "state", "status"), "");
+  await writeFile(join(dir, "etc", "sources.list.d", "nffi.sources"), renderSources(request));
+
+  // Asked before APT_CONFIG is ours; no apt at all is noticed here.
+  const machine = await runApt("apt-config", ["dump"], {}, options);
+  if (machine.startError) throw noApt(machine.startError);
+  await writeFile(config, renderConfig(dir, machine.stdout));
+  await chmod(config, 0o600); // a proxy's password may be in it
+
+  const env = { APT_CONFIG: config };
+  return { dir, suite, run: (program, args, opts, cwd) => runApt(program, args, env, opts, cwd) };
+}
+
+async function runApt(
+  program: string,
+  args: readonly string[],
+  env: Record<string, string>,
+  options: AptOptions,
+  cwd?: string,
+): Promise<Completed> {
+  const command = { program, args, cwd, env: { ...env, LC_ALL: "C" } };
+  const completed = await run(command, { signal: options.signal });
+  if (program !== "apt-config" && program !== "apt-cache") {
+    options.log?.(`$ ${program} ${args.join(" ")}\n${completed.stdout}${completed.stderr}`);
+  }
+  return completed;
+}
+
+/** The sources that the private apt knows: the wanted suite, its updates and security updates. */
+export function renderSources(request: PrivateAptRequest): string {
+  const { archive, suite } = request;
+  const paragraph = (place: ArchivePlace | undefined, suites: string) =>
+    place &&
+    renderParagraph({
+      Types: request.withBinaries ? "deb deb-src" : "deb-src",
+      URIs: place.uris.join(" "),
+      Suites: suites,
+      Components: "main",
+      "Signed-By": place.signedBy,
+    });
+  return [
+    paragraph(archive.main, suite),
+    paragraph(archive.updates, `${suite}-updates`),
+    paragraph(archive.security, `${suite}-security`),
+  ]
+    .filter((text) => text !== undefined)
+    .join("\n");
+}
+
+/** `dump` is what `apt-config dump` says of the machine. */
+export function renderConfig(dir: string, dump: string): string {
+  const kept =
+    /^Acquire::(?:https?|ftp|Retries|ForceIPv[46]|Check-Date|Check-Valid-Until|Max)\b.*;$/;
+  const machine = dump.split("\n").filter((line) => kept.test(line));
+  return [
+    'Acquire::Retries "2";',
+    'Acquire::http::Timeout "30";',
+    'Acquire::https::Timeout "30";',
+    ...machine,
+    `Dir::State "${dir}/state";`,
+    `Dir::State::status "${dir}/state/status";`,
+    `Dir::Cache "${dir}/cache";`,
+    // Read after this file, the machine's own parts would win and its hooks would run.
+    `Dir::Etc::parts "${dir}/etc/parts";`,
+    `Dir::Etc::main "${dir}/etc/none.conf";`,
+    `Dir::Etc::sourcelist "${dir}/etc/none.list";`,
+    `Dir::Etc::sourceparts "${dir}/etc/sources.list.d";`,
+    `Dir::Etc::preferences "${dir}/etc/none";`,
+    `Dir::Etc::preferencesparts "${dir}/etc/preferences.d";`,
+    'Acquire::AllowInsecureRepositories "false";',
+    'Acquire::AllowDowngradeToInsecureRepositories "false";',
+    'APT::Get::AllowUnauthenticated "false";',
+    'Acquire::Languages "none";',
+    'Acquire::GzipIndexes "true";',
+    'APT::Update::Error-Mode "any";',
+    // apt's own user may not enter the folder where the caller keeps its downloads.
+    'APT::Sandbox::User "root";',
+    "",
+  ].join("\n");
+}
+
+/** Whether the index is fresh, or as an earlier run left it because the mirror is out of reach. */
+export async function updateIndex(
+  apt: PrivateApt,
+  options: AptOptions,
+): Promise<"fresh" | "stale"> {
+  const update = await apt.run("apt-get", ["update"], options);
+  if (update.startError) throw noApt(update.startError);
+  if (update.exitCode === 0) return "fresh";
+
+  const said = complaints(update);
+  if (
+    /NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|signatures? (?:was|were) invalid/.test(said)
+  ) {
+    throw new NffiError("verify-failed", `apt does not trust the index of ${apt.suite}:\n${said}`, {
+      hint: "bring the keys up to date: apt-get install debian-archive-keyring",
+    });
+  }
+  if (/does not have a Release file|404 +Not Found/.test(said)) {
+    throw new NffiError("fetch-failed", `this machine's mirror has no ${apt.suite}:\n${said}`, {
+      hint: "take the suite that it has, for example --source debian:bookworm",
+    });
+  }
+  const lists = await readdir(join(apt.dir, "state", "lists"));
+  if (lists.some((name) => name.includes("_Sources"))) return "stale";
+  throw new NffiError("fetch-failed", `apt cannot read the index of ${apt.suite}:\n${said}`, {
+    hint: "is the mirror in /etc/apt reachable from here, and the proxy right?",
+  });
+}
+
+/** The lines of apt's output that tell what went wrong. */
+export function complaints(completed: Completed): string {
+  const lines = `${completed.stdout}\n${completed.stderr}`.split("\n");
+  const telling = lines.filter((line) => /^(?:E|W|Err)[:\d]|^ {2}\S/.test(line));
+  return [...new Set(telling)].slice(0, 8).join("\n") || `exit code ${completed.exitCode}`;
+}
+
+function noApt(startError: string): NffiError {
+  return new NffiError("platform-unsupported", `apt cannot be run here (${startError})`, {
+    hint:
+      "the debian source needs a Debian machine;\n" +
+      "elsewhere use --source official, or --source with a file or URL",
+  });
+}
