@@ -1,4 +1,79 @@
-/** The program: argv in, exit code out. */
-export async function main(_argv: readonly string[]): Promise<number> {
-  return 0;
+/** The program: argv in, exit code out. Holds the one try/catch and the signal handlers. */
+import { Command, CommanderError } from "commander";
+import { buildCommand } from "./commands/build.js";
+import type { CommandContext } from "./commands/context.js";
+import { infoCommand } from "./commands/info.js";
+import { listCommand } from "./commands/list.js";
+import { EXIT_CODES, NffiError, toNffiError } from "./errors.js";
+import { environment } from "./host/environment.js";
+import { version } from "./host/package.js";
+import { errorText } from "./ui/error-text.js";
+
+export async function main(argv: readonly string[]): Promise<number> {
+  const abort = new AbortController();
+  const stopListening = onSignals(abort);
+  try {
+    await program(argv, abort.signal);
+    return 0;
+  } catch (thrown) {
+    // commander has printed what was wrong with the command line, or the help asked for
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : EXIT_CODES.usage;
+    const error = toNffiError(abort.signal.aborted ? abort.signal.reason : thrown);
+    process.stderr.write(await errorText(error));
+    return error.exitCode;
+  } finally {
+    stopListening();
+  }
+}
+
+async function program(argv: readonly string[], signal: AbortSignal): Promise<void> {
+  const cut = argv.indexOf("--");
+  const own = cut < 0 ? argv : argv.slice(0, cut);
+  const configureArgs = cut < 0 ? [] : argv.slice(cut + 1);
+  const context: CommandContext = {
+    env: environment,
+    cwd: process.cwd(),
+    signal,
+    print: (line) => process.stdout.write(`${line}\n`),
+    isTerminal: process.stdout.isTTY === true && environment.TERM !== "dumb",
+  };
+  const root = new Command("nffi")
+    .description("Builds an OpenResty whose Lua calls TypeScript, Go, Rust and C without blocking.")
+    .version(version)
+    .addHelpText("after", `\n${exitCodeHelp()}`);
+  const commands = [
+    buildCommand(context, configureArgs),
+    listCommand(context),
+    infoCommand(context),
+  ];
+  for (const command of commands) root.addCommand(command);
+  for (const command of [root, ...commands]) {
+    command.exitOverride().configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, "nffi: ")),
+    });
+  }
+  await root.parseAsync([...own]);
+}
+
+/** The first signal ends the build in order; a second one is not waited for. */
+function onSignals(abort: AbortController): () => void {
+  const handlers = {
+    SIGINT: () => end("interrupted", "interrupted (SIGINT)"),
+    SIGTERM: () => end("terminated", "terminated (SIGTERM)"),
+  } as const;
+  const end = (code: "interrupted" | "terminated", message: string) => {
+    if (abort.signal.aborted) process.exit(EXIT_CODES[code]);
+    abort.abort(new NffiError(code, message));
+  };
+  for (const [name, handler] of Object.entries(handlers)) process.on(name, handler);
+  return () => {
+    for (const [name, handler] of Object.entries(handlers)) process.off(name, handler);
+  };
+}
+
+function exitCodeHelp(): string {
+  const rows = Object.entries(EXIT_CODES).map(
+    ([name, code]) => `  ${String(code).padStart(3)}  ${name.replaceAll("-", " ")}`,
+  );
+  return ["Exit codes:", "    0  done", ...rows].join("\n");
 }

@@ -58,7 +58,7 @@ export function stepRunner(around: StepSurroundings): StepRunner {
       const error = toNffiError(around.signal.aborted ? around.signal.reason : thrown);
       error.step = name;
       error.logPath = logPath;
-      log.write(`\n${error.stack ?? error.message}\n`);
+      log.write(`\n${error.code === "internal" ? error.stack : error.message}\n`);
       around.reporter.stepFailed(name, error);
       throw error;
     } finally {

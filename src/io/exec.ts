@@ -80,6 +80,43 @@ export async function run(command: Command, options: RunOptions = {}): Promise<C
   }
 }
 
+export interface RunningProgram {
+  readonly pid: number | undefined;
+  /** How it ended, once it has. */
+  readonly ended: () => string | undefined;
+  /** Ends the whole group and waits until it has gone. */
+  stop(): Promise<void>;
+}
+
+/** Starts a program that goes on until it is stopped; its output is appended to a file. */
+export function start(command: Command, outputFile: string): RunningProgram {
+  let end: string | undefined;
+  const child = execa(command.program, command.args, {
+    cwd: command.cwd ?? process.cwd(),
+    env: command.env ?? {},
+    extendEnv: !command.emptyEnv,
+    stdin: "ignore",
+    stdout: { file: outputFile, append: true },
+    stderr: { file: outputFile, append: true },
+    buffer: false,
+    detached: true,
+    cleanup: false,
+    reject: false,
+  });
+  const ended = child.then((result) => {
+    end = result.signal ?? result.code ?? `exit code ${result.exitCode}`;
+  });
+  const stopGroup = groupStopper(child.pid);
+  return {
+    pid: child.pid,
+    ended: () => end,
+    stop: async () => {
+      stopGroup();
+      await ended;
+    },
+  };
+}
+
 /** Ends a process group: TERM first, KILL for those who are still there after a while. */
 function groupStopper(pid: number | undefined): () => void {
   return () => {

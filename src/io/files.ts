@@ -13,6 +13,7 @@ import {
   readlink,
   rename,
   rm,
+  stat as statOf,
   symlink,
   writeFile,
 } from "node:fs/promises";
@@ -68,10 +69,13 @@ export async function exists(path: string): Promise<boolean> {
   return (await kindOf(path)) !== "absent";
 }
 
-/** What lies at a path; symbolic links are not followed. */
-export async function kindOf(path: string): Promise<"file" | "directory" | "other" | "absent"> {
+/** What lies at a path; symbolic links are not followed unless told. */
+export async function kindOf(
+  path: string,
+  how: { follow?: boolean } = {},
+): Promise<"file" | "directory" | "other" | "absent"> {
   try {
-    const stat = await lstat(path);
+    const stat = await (how.follow ? statOf(path) : lstat(path));
     if (stat.isFile()) return "file";
     return stat.isDirectory() ? "directory" : "other";
   } catch {
@@ -79,11 +83,17 @@ export async function kindOf(path: string): Promise<"file" | "directory" | "othe
   }
 }
 
+/** The permission bits of a file. */
+export async function modeOf(file: string): Promise<number> {
+  return (await statOf(file)).mode & 0o777;
+}
+
 function temporaryName(file: string): string {
   return join(dirname(file), `.${basename(file)}.${randomBytes(6).toString("hex")}.nffi-tmp`);
 }
 
-async function flush(file: string): Promise<void> {
+/** Waits until the content of a file is on the disk. */
+export async function flush(file: string): Promise<void> {
   const handle = await open(file, "r");
   try {
     await handle.sync();

@@ -1,12 +1,12 @@
 /**
- * The only door to undici: downloads a URL into a file, hashing while it streams. The file appears
- * under its name only when every byte has arrived and is on the disk.
+ * The only door to undici. A download is hashed while it streams, and the file appears under its
+ * name only when every byte has arrived and is on the disk.
  */
 import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { EnvHttpProxyAgent, request } from "undici";
+import { Agent, EnvHttpProxyAgent, request } from "undici";
 import { messageOf, NffiError } from "../errors.js";
 import { replaceWhenWritten } from "./files.js";
 
@@ -42,6 +42,20 @@ export async function download(wanted: Download): Promise<Downloaded> {
       `cannot download ${withoutSecrets(wanted.url)}: ${reasonOf(thrown)}`,
       { hint: "check the network (http_proxy and https_proxy are honoured)", cause: thrown },
     );
+  } finally {
+    await agent.destroy();
+  }
+}
+
+/** The status and text that a server of this machine answers with; no proxy is asked. */
+export async function getLocal(
+  url: string,
+  options: { timeoutMs: number; signal?: AbortSignal },
+): Promise<{ status: number; text: string }> {
+  const agent = new Agent({ headersTimeout: options.timeoutMs, bodyTimeout: options.timeoutMs });
+  try {
+    const reply = await request(url, { dispatcher: agent, signal: options.signal ?? null });
+    return { status: reply.statusCode, text: await reply.body.text() };
   } finally {
     await agent.destroy();
   }

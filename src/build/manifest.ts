@@ -1,0 +1,74 @@
+/**
+ * The manifest of a product, PREFIX/nffi/nffi.json: what it was made of and how to compile and link
+ * against it. `nffi info` prints it; later steps and other commands find the product by it.
+ */
+import { readdir, readFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { version as nffiVersion } from "../host/package.js";
+import { kindOf, sha256OfFile } from "../io/files.js";
+import type { Site } from "./site.js";
+import type { SourceIdentity } from "./steps/extract.js";
+import type { MadeTree } from "./steps/make.js";
+
+export interface Manifest {
+  readonly format: 1;
+  readonly nffi: string;
+  readonly prefix: string;
+  readonly source: SourceIdentity;
+  /** Versions by name of the component. */
+  readonly components: Readonly<Record<string, string>>;
+  readonly patches: Readonly<Record<string, string>>;
+  readonly configure: readonly string[];
+  readonly nginx: string;
+  readonly include: string;
+  readonly lib: string;
+  readonly node: string;
+  readonly cflags: string;
+  readonly libs: string;
+  /** SHA-256 of each file, by path below the prefix. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+export function manifestFile(prefix: string): string {
+  return join(prefix, "nffi", "nffi.json");
+}
+
+/** The manifest of a prefix; undefined if there is none that can be read. */
+export async function readManifest(prefix: string): Promise<Manifest | undefined> {
+  try {
+    const manifest = JSON.parse(await readFile(manifestFile(prefix), "utf8"));
+    return manifest.format === 1 ? manifest : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export async function makeManifest(tree: MadeTree, site: Site): Promise<Manifest> {
+  const inPrefix = (path: string) => join(site.prefix, path);
+  const lib = inPrefix("nffi/lib");
+  return {
+    format: 1,
+    nffi: nffiVersion,
+    prefix: site.prefix,
+    source: tree.identity,
+    components: Object.fromEntries(tree.components.map(({ name, version }) => [name, version])),
+    patches: tree.patches,
+    configure: tree.configureArgs,
+    nginx: inPrefix("nginx/sbin/nginx"),
+    include: inPrefix("nffi/include"),
+    lib,
+    node: inPrefix("nffi/node"),
+    cflags: `-I${inPrefix("nffi/include")}`,
+    libs: `-L${lib} -Wl,-rpath,${lib} -lnffi`,
+    files: await hashesBelow(site.stagedPrefix),
+  };
+}
+
+async function hashesBelow(dir: string): Promise<Record<string, string>> {
+  const hashes: Record<string, string> = {};
+  for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
+    const file = join(entry.parentPath, entry.name);
+    if ((await kindOf(file)) === "file") hashes[relative(dir, file)] = await sha256OfFile(file);
+  }
+  return hashes;
+}

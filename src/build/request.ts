@@ -1,0 +1,30 @@
+/** What a build is asked to do, and what it runs in. Both are given from outside and never change. */
+import type { Environment } from "../host/environment.js";
+import type { ShippedFiles } from "../host/package.js";
+import type { Platform } from "../host/platform.js";
+import type { Reporter } from "./reporter.js";
+
+export interface BuildRequest {
+  /** --openresty: the version that was asked for. */
+  readonly release: string | undefined;
+  /** --source: auto, official, debian, debian:SUITE, a file, a folder or a URL. */
+  readonly source: string;
+  readonly sha256: string | undefined;
+  /** Where official archives are downloaded from, without the file's name. */
+  readonly mirror: string;
+  readonly prefix: string;
+  readonly workDir: string;
+  readonly keep: boolean;
+  readonly jobs: number;
+  /** Everything after `--`. */
+  readonly configureArgs: readonly string[];
+}
+
+/** The world around a build; tests bring their own. */
+export interface Session {
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal;
+  readonly env: Environment;
+  readonly platform: Platform;
+  readonly shipped: ShippedFiles;
+}

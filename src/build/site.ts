@@ -1,0 +1,151 @@
+/**
+ * The folders of one build: the prefix and the work folder, both locked against a second run. What
+ * a failed build has made is removed here, except for the logs.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, realpath, rm, rmdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type ErrorCode, errnoOf, messageOf, NffiError } from "../errors.js";
+import { acquireLock, type Lock } from "../io/lock.js";
+import type { BuildRequest } from "./request.js";
+
+export interface Site {
+  readonly prefix: string;
+  readonly workDir: string;
+  readonly logDir: string;
+  readonly downloadDir: string;
+  readonly treeDir: string;
+  readonly libraryDir: string;
+  /** DESTDIR of every `make install`. */
+  readonly stageDir: string;
+  /** The prefix inside of the stage. */
+  readonly stagedPrefix: string;
+  readonly proofDir: string;
+  close(outcome: { keep: boolean; succeeded: boolean }): Promise<void>;
+}
+
+export async function openSite(request: BuildRequest): Promise<Site> {
+  requirePlainPath("prefix", request.prefix);
+  requirePlainPath("work folder", request.workDir);
+
+  const prefix = await openFolder(request.prefix, {
+    code: "install-failed",
+    what: "the prefix",
+    hint: "choose another one with --prefix, or make it writable for this user",
+  });
+  const work = await openFolder(request.workDir, {
+    code: "usage",
+    what: "the work folder",
+    hint: "choose another one with --work-dir",
+  }).catch(async (thrown) => {
+    await prefix.close();
+    throw thrown;
+  });
+
+  const inWork = (name: string) => join(work.path, name);
+  const site: Site = {
+    prefix: prefix.path,
+    workDir: work.path,
+    logDir: inWork("logs"),
+    downloadDir: inWork("download"),
+    treeDir: inWork("tree"),
+    libraryDir: inWork("library"),
+    stageDir: inWork("stage"),
+    stagedPrefix: join(inWork("stage"), prefix.path),
+    proofDir: inWork("proof"),
+    close: async ({ keep, succeeded }) => {
+      if (!keep) await removeAllButLogs(site);
+      await work.close();
+      await (succeeded ? prefix.lock.release() : prefix.close());
+    },
+  };
+  await rm(site.logDir, { recursive: true, force: true });
+  await mkdir(site.logDir, { recursive: true });
+  return site;
+}
+
+interface OpenedFolder {
+  readonly path: string;
+  readonly lock: Lock;
+  /** Releases the lock and removes what was made, if it is still empty. */
+  close(): Promise<void>;
+}
+
+interface FolderFailure {
+  readonly code: ErrorCode;
+  readonly what: string;
+  readonly hint: string;
+}
+
+async function openFolder(wanted: string, failure: FolderFailure): Promise<OpenedFolder> {
+  let made: string | undefined;
+  try {
+    made = await mkdir(wanted, { recursive: true });
+    await requireWritable(wanted);
+  } catch (thrown) {
+    await removeEmpty(wanted, made);
+    throw new NffiError(
+      failure.code,
+      `${failure.what} ${wanted} is not writable: ${reasonOf(thrown)}`,
+      { hint: failure.hint, cause: thrown },
+    );
+  }
+  const path = await realpath(wanted);
+  const lock = await acquireLock(path, {
+    busyMessage: `${failure.what} ${path} is in use by another nffi build`,
+  });
+  return {
+    path,
+    lock,
+    close: async () => {
+      await lock.release();
+      await removeEmpty(wanted, made);
+    },
+  };
+}
+
+/** access(2) says yes to root even where a write fails, so a file is written. */
+async function requireWritable(folder: string): Promise<void> {
+  const probe = join(folder, `.nffi-probe-${randomBytes(6).toString("hex")}`);
+  await writeFile(probe, "");
+  await rm(probe);
+}
+
+async function removeAllButLogs(site: Site): Promise<void> {
+  const folders = [site.downloadDir, site.treeDir, site.libraryDir, site.stageDir, site.proofDir];
+  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+}
+
+/** Removes `folder` and its parents up to `made`, the first one that was made, while empty. */
+async function removeEmpty(folder: string, made: string | undefined): Promise<void> {
+  if (made === undefined) return;
+  for (let path = folder; path.startsWith(made); path = dirname(path)) {
+    try {
+      if ((await readdir(path)).length > 0) return;
+      await rmdir(path);
+    } catch {
+      return;
+    }
+  }
+}
+
+/** nginx's configure and make quote nothing, so such a path fails late and without a hint. */
+function requirePlainPath(what: string, path: string): void {
+  const strange = /[^\p{L}\p{N}/._+@~,=-]/u.exec(path);
+  if (!strange) return;
+  throw new NffiError("usage", `the ${what} "${path}" holds "${strange[0]}"`, {
+    hint: "the configure of nginx cannot work with such a path",
+  });
+}
+
+function reasonOf(thrown: unknown): string {
+  const reasons: Record<string, string> = {
+    EACCES: "permission denied",
+    EPERM: "permission denied",
+    EROFS: "the file system is read-only",
+    ENOSPC: "no space left on the device",
+    ENOTDIR: "a part of the path is a file",
+    EEXIST: "it is a file",
+  };
+  return reasons[errnoOf(thrown) ?? ""] ?? messageOf(thrown);
+}

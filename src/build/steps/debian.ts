@@ -1,0 +1,68 @@
+/** The debian source as the steps of a build see it. */
+import { createHash } from "node:crypto";
+import { readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { shipped } from "../../host/package.js";
+import { sha256OfFile } from "../../io/files.js";
+import {
+  assembleDebianTree,
+  type FetchedDebianSources,
+  fetchDebianSources,
+  type ResolvedDebianSuite,
+} from "../../sources/debian/debian-source.js";
+import type { Site } from "../site.js";
+import type { StepContext } from "../step.js";
+import type { SourceIdentity } from "./extract.js";
+
+export interface DebianPackages {
+  readonly kind: "debian";
+  readonly sources: FetchedDebianSources;
+}
+
+export async function fetchDebian(
+  resolved: ResolvedDebianSuite,
+  site: Site,
+  step: StepContext,
+): Promise<DebianPackages> {
+  step.note(`source packages of ${resolved.suite.name}`);
+  const options = { signal: step.signal, log: step.log, cacheDir: site.downloadDir };
+  const sources = await fetchDebianSources(resolved, options);
+  for (const note of sources.notes) step.warn(note.text);
+  step.note(`${sources.components.length} source packages of ${resolved.suite.name}`);
+  return { kind: "debian", sources };
+}
+
+/** Changes with the packages and with what turns them into a tree. */
+export async function keyOfDebian(packages: DebianPackages): Promise<string> {
+  const template = join(shipped.templates, "debian-openresty");
+  const hash = createHash("sha256").update(JSON.stringify(packages.sources.components));
+  for (const entry of await readdir(template, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) hash.update(await sha256OfFile(join(entry.parentPath, entry.name)));
+  }
+  return hash.digest("hex");
+}
+
+export async function assembleDebian(
+  packages: DebianPackages,
+  treeDir: string,
+  verifiedBy: string,
+  step: StepContext,
+): Promise<SourceIdentity> {
+  const into = `${treeDir}.assembled`;
+  try {
+    const options = { signal: step.signal, log: step.log, into };
+    const tree = await assembleDebianTree(packages.sources, options);
+    await rename(tree.root, treeDir);
+    return {
+      kind: "debian",
+      name: `${tree.version} (OpenResty-compatible, assembled from Debian sources)`,
+      origin: `Debian ${tree.suite.name}`,
+      sha256: undefined,
+      verifiedBy,
+      packages: Object.fromEntries(tree.origins.map(({ file, sha256 }) => [file, sha256])),
+      configureArgs: tree.suite.configureArgs,
+    };
+  } finally {
+    await rm(into, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Adds our C and Lua files to the components they become a part of. A file is written only where
+ * it differs, so that make compiles again what has changed and nothing else.
+ */
+import { copyFile, readdir, readFile, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { messageOf, NffiError } from "../../errors.js";
+import type { ShippedFiles } from "../../host/package.js";
+import { kindOf } from "../../io/files.js";
+import { requireComponent } from "../components.js";
+import type { StepContext } from "../step.js";
+import type { PatchedTree } from "./patch.js";
+
+declare const complete: unique symbol;
+
+export type CompleteTree = PatchedTree & { readonly [complete]: true };
+
+export async function installFiles(
+  tree: PatchedTree,
+  files: ShippedFiles,
+  step: StepContext,
+): Promise<CompleteTree> {
+  const glue = join(files.cSource, "ngx");
+  const lua = join(files.lua, "resty", "core");
+  const headers = await newestHeader(files);
+  let written = 0;
+  for (const root of ["bundle", "build"]) {
+    const inNgxLua = placeOf(tree, root, "ngx_lua", "src");
+    const inCore = placeOf(tree, root, "lua-resty-core", "lib/resty/core");
+    if ((await kindOf(inNgxLua)) !== "directory") continue; // build/ exists after configure
+    written += await copyChanged(glue, inNgxLua, /\.[ch]$/, headers);
+    written += await copyChanged(lua, inCore, /\.lua$/, 0);
+  }
+  step.note(written === 0 ? "nothing has changed" : `${written} files written`);
+  return tree as CompleteTree;
+}
+
+function placeOf(tree: PatchedTree, root: string, component: string, folder: string): string {
+  const { name, version } = requireComponent(tree.components, component);
+  return join(tree.dir, root, `${name}-${version}`, folder);
+}
+
+/** `newerThan`: a file older than this is written again, so that what it includes is seen. */
+async function copyChanged(
+  from: string,
+  into: string,
+  names: RegExp,
+  newerThan: number,
+): Promise<number> {
+  let written = 0;
+  for (const name of await readdir(from)) {
+    if (!names.test(name)) continue;
+    const target = join(into, name);
+    if (await isCurrent(join(from, name), target, newerThan)) continue;
+    try {
+      await copyFile(join(from, name), target);
+      const now = new Date();
+      await utimes(target, now, now);
+    } catch (thrown) {
+      throw new NffiError("extract-failed", `cannot write ${target}: ${messageOf(thrown)}`, {
+        cause: thrown,
+      });
+    }
+    written += 1;
+  }
+  return written;
+}
+
+async function isCurrent(source: string, target: string, newerThan: number): Promise<boolean> {
+  const there = await stat(target).catch(() => undefined);
+  if (!there || there.mtimeMs < newerThan) return false;
+  const [wanted, found] = await Promise.all([readFile(source), readFile(target)]);
+  return wanted.equals(found);
+}
+
+/** nginx's make does not know that the glue includes these. */
+async function newestHeader(files: ShippedFiles): Promise<number> {
+  let newest = 0;
+  for (const folder of ["include", "lib"]) {
+    for (const name of await readdir(join(files.cSource, folder))) {
+      if (!name.endsWith(".h")) continue;
+      newest = Math.max(newest, (await stat(join(files.cSource, folder, name))).mtimeMs);
+    }
+  }
+  return newest;
+}

@@ -1,0 +1,73 @@
+/**
+ * Lays the whole product out below the staging folder, as it will lie in the prefix: what OpenResty
+ * installs, then the Lua module and the Node runtime of nffi, then the manifest.
+ */
+import { cp, mkdir, readdir, symlink } from "node:fs/promises";
+import { join, relative } from "node:path";
+import type { ShippedFiles } from "../../host/package.js";
+import { kindOf, writeFileWhole } from "../../io/files.js";
+import { type Manifest, makeManifest, manifestFile } from "../manifest.js";
+import type { Site } from "../site.js";
+import type { StepContext } from "../step.js";
+import type { MadeTree } from "./make.js";
+
+export interface StagedProduct {
+  readonly stagedPrefix: string;
+  readonly manifest: Manifest;
+}
+
+export async function stageProduct(
+  tree: MadeTree,
+  files: ShippedFiles,
+  site: Site,
+  step: StepContext,
+): Promise<StagedProduct> {
+  await step.mustRun(
+    {
+      program: "make",
+      args: ["install", `DESTDIR=${site.stageDir}`],
+      cwd: tree.dir,
+      env: tree.env,
+    },
+    "install-failed",
+    "OpenResty cannot be laid out in the staging folder",
+  );
+  await stageLua(files, site);
+  await stageNodeRuntime(files, site);
+  await stageOpenrestyLink(site);
+  const manifest = await makeManifest(tree, site);
+  await writeFileWhole(manifestFile(site.stagedPrefix), `${JSON.stringify(manifest, null, 2)}\n`);
+  step.note(`${Object.keys(manifest.files).length} files`);
+  return { stagedPrefix: site.stagedPrefix, manifest };
+}
+
+/** lua/resty/core/ is not copied here: it was installed by lua-resty-core's own Makefile. */
+async function stageLua(files: ShippedFiles, site: Site): Promise<void> {
+  const from = join(files.lua, "resty");
+  const into = join(site.stagedPrefix, "lualib/resty");
+  await cp(from, into, {
+    recursive: true,
+    filter: (source) => {
+      const path = relative(from, source);
+      return path !== "core" && (!/\.[a-z]+$/.test(path) || path.endsWith(".lua"));
+    },
+  });
+}
+
+async function stageNodeRuntime(files: ShippedFiles, site: Site): Promise<void> {
+  const into = join(site.stagedPrefix, "nffi/node");
+  await mkdir(into, { recursive: true });
+  for (const name of await readdir(files.nodeRuntime)) {
+    if (name.endsWith(".map")) continue;
+    await cp(join(files.nodeRuntime, name), join(into, name), { recursive: true });
+  }
+  // The files are ES modules, and no package.json of ours lies above them in the prefix.
+  await writeFileWhole(join(into, "package.json"), '{ "type": "module" }\n');
+}
+
+async function stageOpenrestyLink(site: Site): Promise<void> {
+  const link = join(site.stagedPrefix, "bin/openresty");
+  if ((await kindOf(link)) !== "absent") return;
+  await mkdir(join(site.stagedPrefix, "bin"), { recursive: true });
+  await symlink("../nginx/sbin/nginx", link);
+}

@@ -1,0 +1,147 @@
+/**
+ * The first step: from the options to one source, and a look at the tools, so that what cannot
+ * work fails before anything is fetched.
+ */
+import { isAbsolute, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  archiveName,
+  DEFAULT_RELEASE,
+  findRelease,
+  RELEASES,
+  type Release,
+} from "../../catalog/releases.js";
+import { NffiError } from "../../errors.js";
+import { isContinuousIntegration } from "../../host/environment.js";
+import { requireShipped } from "../../host/package.js";
+import { requireSupported } from "../../host/platform.js";
+import {
+  packagesForOpenresty,
+  type RequiredPackage,
+  requirePackages,
+} from "../../host/toolchain.js";
+import { kindOf } from "../../io/files.js";
+import { withoutSecrets } from "../../io/http.js";
+import { resolveDebianSuite } from "../../sources/debian/debian-source.js";
+import type { OfficialSource, Source, UrlSource } from "../../sources/source.js";
+import type { BuildRequest, Session } from "../request.js";
+import type { StepContext } from "../step.js";
+
+export async function resolveSource(
+  request: BuildRequest,
+  session: Session,
+  step: StepContext,
+): Promise<Source> {
+  requireSupported(session.platform);
+  const source = await chosenSource(request, session);
+  step.note(describe(source));
+  await requireShipped(session.shipped);
+  await requirePackages(packagesFor(source), request.configureArgs, session.env);
+  return source;
+}
+
+export function describe(source: Source): string {
+  switch (source.kind) {
+    case "official":
+      return `OpenResty ${source.release.version}, the official release`;
+    case "debian":
+      return `OpenResty-compatible, from Debian sources (${source.resolved.suite.name})`;
+    case "url":
+      return withoutSecrets(source.url);
+    default:
+      return source.path;
+  }
+}
+
+/** What the source is known to need; the rest is seen when it is extracted. */
+function packagesFor(source: Source): readonly RequiredPackage[] {
+  if (source.kind === "debian") return source.resolved.suite.requiredPackages;
+  if (source.kind !== "official") return [];
+  return [{ debian: "perl", program: "perl" }, ...packagesForOpenresty(source.release.pcre)];
+}
+
+const SUITE = /^debian(?::([a-z][a-z0-9-]*))?$/;
+
+async function chosenSource(request: BuildRequest, session: Session): Promise<Source> {
+  const sha256 = checkedSha256(request.sha256);
+  const debian = SUITE.exec(request.source);
+  if (request.source === "auto" || request.source === "official") {
+    return officialSource(request, request.source === "auto" && mayFallBack(request, session));
+  }
+  if (debian) {
+    if (sha256) throw new NffiError("usage", "--sha256 does not go with --source debian");
+    return { kind: "debian", resolved: await resolveDebianSuite(debian[1] ?? request.release) };
+  }
+  if (request.release !== undefined) {
+    throw new NffiError("usage", `--openresty does not go with --source ${request.source}`, {
+      hint: "a version can be asked for with --source auto, official or debian",
+    });
+  }
+  if (/^https?:\/\//.test(request.source)) return urlSource(request.source, sha256);
+  return localSource(request.source, sha256);
+}
+
+function officialSource(request: BuildRequest, fallBack: boolean): OfficialSource {
+  const release = requireRelease(request.release ?? DEFAULT_RELEASE);
+  if (request.sha256 !== undefined && request.sha256.toLowerCase() !== release.sha256) {
+    throw new NffiError(
+      "verify-failed",
+      `--sha256 differs from the known SHA-256 of OpenResty ${release.version}`,
+      { hint: `known: ${release.sha256}` },
+    );
+  }
+  return {
+    kind: "official",
+    release,
+    url: `${request.mirror.replace(/\/+$/, "")}/${archiveName(release.version)}`,
+    mayFallBack: fallBack,
+  };
+}
+
+/** Another nginx than the official one is taken only where nobody can be misled by it. */
+function mayFallBack(request: BuildRequest, session: Session): boolean {
+  return request.release === undefined && !isContinuousIntegration(session.env);
+}
+
+function requireRelease(version: string): Release {
+  const release = findRelease(version);
+  if (release) return release;
+  const known = RELEASES.map((one) => one.version).join(", ");
+  throw new NffiError("release-unknown", `OpenResty ${version} is not known to this nffi`, {
+    hint:
+      `known: ${known}\n` +
+      "another version: download its archive, check its PGP signature, and build with " +
+      "--source FILE --sha256 SUM",
+  });
+}
+
+function urlSource(url: string, sha256: string | undefined): UrlSource | OfficialSource {
+  if (!URL.canParse(url)) throw new NffiError("usage", `--source: ${url} is not a URL`);
+  if (sha256) return { kind: "url", url, sha256 };
+  const name = new URL(url).pathname.split("/").at(-1);
+  const release = RELEASES.find((one) => archiveName(one.version) === name);
+  if (release) return { kind: "official", release, url, mayFallBack: false };
+  throw new NffiError("usage", `--source ${withoutSecrets(url)} needs --sha256`, {
+    hint: "its SHA-256 is not known to nffi, and unverified downloads are not built",
+  });
+}
+
+async function localSource(source: string, sha256: string | undefined): Promise<Source> {
+  const given = source.startsWith("file://") ? fileURLToPath(source) : source;
+  const path = isAbsolute(given) ? given : resolve(given);
+  const kind = await kindOf(path, { follow: true });
+  if (kind === "file") return { kind: "file", path, sha256 };
+  if (kind === "directory") {
+    if (sha256) throw new NffiError("usage", "--sha256 does not go with a folder as --source");
+    return { kind: "directory", path };
+  }
+  throw new NffiError("usage", `--source ${source}: there is no such file or folder`, {
+    hint: "--source takes auto, official, debian, debian:SUITE, a file, a folder or a URL",
+  });
+}
+
+function checkedSha256(sha256: string | undefined): string | undefined {
+  if (sha256 === undefined) return undefined;
+  if (/^[0-9a-f]{64}$/i.test(sha256)) return sha256.toLowerCase();
+  throw new NffiError("usage", `--sha256 takes 64 hexadecimal digits, not "${sha256}"`);
+}

@@ -1,0 +1,49 @@
+/** `nffi info`: what was built and how to compile against it, in the manner of pg_config. */
+import { Command } from "commander";
+import type { Manifest } from "../build/manifest.js";
+import { findProduct } from "../build/product.js";
+import type { CommandContext } from "./context.js";
+
+interface InfoOptions {
+  prefix?: string | true;
+  json?: boolean;
+  cflags?: boolean;
+  libs?: boolean;
+}
+
+export function infoCommand(context: CommandContext): Command {
+  return new Command("info")
+    .description("tell what was built and how to compile and link against it")
+    .option("--prefix [dir]", "with DIR: tell about the product there; without: print the prefix")
+    .option("--json", "print the whole manifest")
+    .option("--cflags", "print the compiler's flags")
+    .option("--libs", "print the linker's flags")
+    .action(async (options: InfoOptions) => {
+      const prefix = typeof options.prefix === "string" ? options.prefix : undefined;
+      const { env, cwd } = context;
+      const product = await findProduct({ prefix, env, cwd });
+      for (const line of answer(product.manifest, options)) context.print(line);
+    });
+}
+
+function answer(manifest: Manifest, options: InfoOptions): string[] {
+  if (options.json) return [JSON.stringify(manifest, null, 2)];
+  const single = [
+    options.prefix === true ? manifest.prefix : "",
+    options.cflags ? manifest.cflags : "",
+    options.libs ? manifest.libs : "",
+  ].filter((text) => text !== "");
+  if (single.length > 0) return [single.join(" ")];
+  const components = Object.entries(manifest.components);
+  return [
+    `prefix      ${manifest.prefix}`,
+    `source      ${manifest.source.name}`,
+    `verified by ${manifest.source.verifiedBy}`,
+    `nginx       ${manifest.nginx}`,
+    `cflags      ${manifest.cflags}`,
+    `libs        ${manifest.libs}`,
+    `configure   ${manifest.configure.join(" ")}`,
+    `components  ${components.map(([name, version]) => `${name} ${version}`).join(", ")}`,
+    `nffi        ${manifest.nffi}`,
+  ];
+}

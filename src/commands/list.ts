@@ -1,0 +1,39 @@
+/** `nffi list`: which releases can be built, and what that claim rests on. */
+import { Command } from "commander";
+import { DEFAULT_RELEASE, RELEASES } from "../catalog/releases.js";
+import { DEBIAN_SUITES } from "../sources/debian/suites.js";
+import type { CommandContext } from "./context.js";
+
+export function listCommand(context: CommandContext): Command {
+  return new Command("list")
+    .description("list the releases that can be built, tested or only expected to work")
+    .action(() => {
+      for (const line of linesOfList()) context.print(line);
+    });
+}
+
+function linesOfList(): string[] {
+  const debian = DEBIAN_SUITES.map(({ name, nginx, ngxLua }) => [
+    `debian:${name}`,
+    "tested",
+    `nginx ${nginx}, ngx_lua ${ngxLua}: every run of the tests builds and uses it`,
+  ]);
+  const official = RELEASES.map(({ version, support }) => [
+    version,
+    support.level,
+    version === DEFAULT_RELEASE ? `${support.why} (default)` : support.why,
+  ]);
+  return [
+    "Assembled from Debian's source packages (--source NAME):",
+    ...rows(debian),
+    "",
+    "Official OpenResty (--openresty VERSION):",
+    ...rows(official),
+  ];
+}
+
+function rows(cells: readonly (readonly string[])[]): string[] {
+  return cells.map(
+    ([name = "", level = "", why = ""]) => `  ${name.padEnd(16)} ${level.padEnd(9)} ${why}`,
+  );
+}

@@ -1,0 +1,99 @@
+/** The compiler, programs and headers that a build needs; what is missing is named at once. */
+import { NffiError } from "../errors.js";
+import { run } from "../io/exec.js";
+import type { Environment } from "./environment.js";
+import { findProgram } from "./tools.js";
+
+export interface RequiredPackage {
+  /** The Debian package that brings it. */
+  readonly debian: string;
+  /** What shows that it is there: a program in PATH or a header the compiler finds. */
+  readonly program?: string;
+  readonly header?: string;
+}
+
+const EVERY_BUILD: readonly RequiredPackage[] = [
+  { debian: "make", program: "make" },
+  { debian: "binutils", program: "nm" },
+  { debian: "libc6-dev", header: "stdlib.h" },
+];
+
+/** What OpenResty needs, with the generation of PCRE that it takes. */
+export function packagesForOpenresty(pcre: 1 | 2): readonly RequiredPackage[] {
+  return [
+    { debian: "libssl-dev", header: "openssl/ssl.h" },
+    { debian: "zlib1g-dev", header: "zlib.h" },
+    pcre === 1
+      ? { debian: "libpcre3-dev", header: "pcre.h" }
+      : { debian: "libpcre2-dev", header: "pcre2.h" },
+  ];
+}
+
+/** The C compiler: $CC as the user has set it, else cc. */
+export function compilerOf(env: Environment): string {
+  return env.CC?.trim() || "cc";
+}
+
+/**
+ * Throws one error that names all that is missing and its Debian packages. `configureArgs` are the
+ * user's: they can make a header needless.
+ */
+export async function requirePackages(
+  packages: readonly RequiredPackage[],
+  configureArgs: readonly string[],
+  env: Environment,
+): Promise<void> {
+  const missing: RequiredPackage[] = [];
+  const [compiler = "cc"] = compilerOf(env).split(/\s+/);
+  const hasCompiler = (await findProgram(compiler, env)) !== undefined;
+  if (!hasCompiler) missing.push({ debian: "gcc", program: `the C compiler ${compiler}` });
+
+  for (const one of uniqueOf([...EVERY_BUILD, ...packages])) {
+    const isCompiler = one.program === "gcc" || one.program === "cc";
+    if (isCompiler || isMadeNeedless(one, configureArgs)) continue;
+    if (one.program && !(await findProgram(one.program, env))) missing.push(one);
+    // Without a compiler every header would be reported, too.
+    if (one.header && hasCompiler && !(await hasHeader(one.header, env))) missing.push(one);
+  }
+  if (missing.length === 0) return;
+
+  const names = missing.map((one) => one.program ?? `the header ${one.header}`);
+  const debian = [...new Set(missing.map((one) => one.debian))];
+  throw new NffiError("toolchain-missing", `missing on this machine: ${names.join(", ")}`, {
+    hint: `on Debian: apt-get install ${debian.join(" ")}`,
+  });
+}
+
+const NEEDLESS: Readonly<Record<string, RegExp>> = {
+  "openssl/ssl.h": /^--with-openssl=/,
+  "zlib.h": /^--with-zlib=|^--without-http_gzip_module$/,
+  "pcre.h": /^--with-pcre=/,
+  "pcre2.h": /^--with-pcre=/,
+};
+
+function isMadeNeedless(one: RequiredPackage, configureArgs: readonly string[]): boolean {
+  const argument = NEEDLESS[one.header ?? ""];
+  return argument !== undefined && configureArgs.some((given) => argument.test(given));
+}
+
+function uniqueOf(packages: readonly RequiredPackage[]): RequiredPackage[] {
+  const byName = packages.map((one) => [one.program ?? one.header, one] as const);
+  return [...new Map(byName).values()];
+}
+
+async function hasHeader(name: string, env: Environment): Promise<boolean> {
+  const [compiler = "cc", ...flags] = compilerOf(env).split(/\s+/);
+  const args = [...flags, ...splitFlags(env.CPPFLAGS), ...splitFlags(env.CFLAGS)];
+  const probe = await run({
+    program: compiler,
+    args: [...args, "-E", "-x", "c", "-o", "/dev/null", "-"],
+    // pcre2.h refuses to be included without a width.
+    input: `#define PCRE2_CODE_UNIT_WIDTH 8\n#include <${name}>\n`,
+    env: { PATH: env.PATH ?? "" },
+  });
+  return probe.exitCode === 0;
+}
+
+function splitFlags(flags: string | undefined): string[] {
+  return (flags ?? "").split(/\s+/).filter((flag) => flag !== "");
+}

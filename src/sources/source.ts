@@ -1,0 +1,35 @@
+/** Where OpenResty comes from: what a build was told, before anything was fetched. */
+import type { Release } from "../catalog/releases.js";
+import type { ResolvedDebianSuite } from "./debian/debian-source.js";
+
+export type Source = OfficialSource | FileSource | DirectorySource | UrlSource | DebianSource;
+
+export interface OfficialSource {
+  readonly kind: "official";
+  readonly release: Release;
+  readonly url: string;
+  /** When the download fails, Debian's sources are taken; only where no version was asked for. */
+  readonly mayFallBack: boolean;
+}
+
+export interface FileSource {
+  readonly kind: "file";
+  readonly path: string;
+  readonly sha256: string | undefined;
+}
+
+export interface DirectorySource {
+  readonly kind: "directory";
+  readonly path: string;
+}
+
+export interface UrlSource {
+  readonly kind: "url";
+  readonly url: string;
+  readonly sha256: string;
+}
+
+export interface DebianSource {
+  readonly kind: "debian";
+  readonly resolved: ResolvedDebianSuite;
+}

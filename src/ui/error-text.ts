@@ -1,0 +1,22 @@
+/** How an error is shown: what failed, on which input, what to do, and where to read more. */
+import { endOfLog } from "../build/step.js";
+import type { NffiError } from "../errors.js";
+
+const LINES_OF_LOG = 25;
+
+export async function errorText(error: NffiError): Promise<string> {
+  const lines = [`nffi: ${error.message}`];
+  for (const [index, line] of (error.hint?.split("\n") ?? []).entries()) {
+    lines.push(index === 0 ? `  hint: ${line}` : `        ${line}`);
+  }
+  if (error.step) lines.push(`  step: ${error.step}`);
+  if (error.logPath) lines.push(`  log:  ${error.logPath}`);
+  if (error.logPath && error.code === "compile-failed") {
+    lines.push("  its end:");
+    for (const line of await endOfLog(error.logPath, LINES_OF_LOG)) lines.push(`  | ${line}`);
+  }
+  if (error.code === "internal") {
+    lines.push("  this is a fault of nffi; please report it with the text above");
+  }
+  return `${lines.join("\n")}\n`;
+}
