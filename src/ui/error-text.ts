@@ -13,7 +13,8 @@ export async function errorText(error: NffiError): Promise<string> {
   if (error.logPath) lines.push(`  log:  ${error.logPath}`);
   if (error.logPath && error.code === "compile-failed") {
     lines.push("  its end:");
-    for (const line of await endOfLog(error.logPath, LINES_OF_LOG)) lines.push(`  | ${line}`);
+    const end = await endOfLog(error.logPath, LINES_OF_LOG);
+    for (const line of end) if (line !== error.message) lines.push(`  | ${line}`);
   }
   if (error.code === "internal") {
     lines.push("  this is a fault of nffi; please report it with the text above");

@@ -1,0 +1,87 @@
+// The OpenResty that the end-to-end tests run: built by the real `nffi build` once for each Debian
+// suite into .nffi/test/<suite> and shared by all test files. A key of everything that goes into a
+// build decides whether it is used again; the kept work folder makes a second build incremental.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { acquireLock } from "../../src/io/lock.js";
+import { repository, runCli } from "./cli.js";
+
+export type Suite = "trixie" | "bookworm";
+
+/** NFFI_TEST_SUITES=trixie saves time while working on something else. */
+export const suites = (process.env.NFFI_TEST_SUITES ?? "trixie,bookworm").split(",") as Suite[];
+
+/** The suite for tests that need only one. */
+export const anySuite: Suite = suites[0] ?? "trixie";
+
+/** The prefix of a suite's OpenResty, which is built first if anything has changed. */
+export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
+  const folder = join(repository, ".nffi", "test", suite);
+  const prefix = join(folder, "openresty");
+  mkdirSync(folder, { recursive: true });
+  const lock = await acquireLock(folder, { wait: true });
+  try {
+    const keyFile = join(folder, "key");
+    const key = keyOfInputs();
+    if (readOrEmpty(keyFile) === key) return prefix;
+    console.log(`building OpenResty from Debian ${suite} (minutes; logs: ${folder}/work/logs)`);
+    writeFileSync(keyFile, "");
+    const built = await runCli(
+      ["build", "--source", `debian:${suite}`, "--prefix", prefix].concat([
+        ...["--work-dir", join(folder, "work")],
+        "--keep",
+      ]),
+    );
+    if (built.exitCode !== 0) throw new Error(`nffi build failed:\n${built.stdout}${built.stderr}`);
+    writeFileSync(keyFile, key);
+    return prefix;
+  } finally {
+    await lock.release();
+  }
+}
+
+const INPUTS = [
+  "c-src/Makefile",
+  "c-src/include",
+  "c-src/lib",
+  "c-src/ngx",
+  "c-src/addon",
+  "c-src/echo",
+  "lua",
+  "patches",
+  "templates/debian-openresty",
+  "src/build",
+  "src/io",
+  "src/node-runtime",
+  "src/sources",
+];
+
+function keyOfInputs(): string {
+  const hash = createHash("sha256");
+  const compiler = spawnSync(process.env.CC ?? "cc", ["--version"], { encoding: "utf8" });
+  hash.update(compiler.stdout ?? "");
+  for (const input of INPUTS) {
+    for (const file of filesBelow(join(repository, input))) {
+      hash.update(`${relative(repository, file)}\0`).update(readFileSync(file));
+    }
+  }
+  return hash.digest("hex");
+}
+
+function filesBelow(path: string): string[] {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
+  return readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
+
+function readOrEmpty(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
