@@ -159,8 +159,8 @@ function olderNote(
   newest: SourceRevision | undefined,
 ): DebianNote {
   const text =
-    `${taken.source} ${newest?.version}: the archive lacks its patches; ` +
-    `the older revision ${taken.version} is taken, with its patches`;
+    `${taken.source} ${newest?.version}: the archive lacks its packaging; ` +
+    `the older revision ${taken.version} is taken, with Debian's patches`;
   return { kind: "older-revision", component, text };
 }
 

@@ -3,6 +3,7 @@
  * configure they need, and which packages a machine needs to build them. Data without I/O. A suite
  * is chosen by name, never by an exact revision: security updates come and go.
  */
+import type { RequiredPackage } from "../../host/toolchain.js";
 
 export interface DebianComponent {
   /** The name in bundle/, without the version. */
@@ -13,13 +14,6 @@ export interface DebianComponent {
   readonly required: boolean;
   /** A binary package with the same Lua files, for when the archive has lost the source. */
   readonly luaPackage?: string;
-}
-
-export interface RequiredPackage {
-  readonly debian: string;
-  /** What shows that it is there: a program in PATH or a header the compiler finds. */
-  readonly program?: string;
-  readonly header?: string;
 }
 
 export interface DebianSuite {
