@@ -114,6 +114,9 @@ export function renderConfig(dir: string, dump: string): string {
     `Dir::State "${dir}/state";`,
     `Dir::State::status "${dir}/state/status";`,
     `Dir::Cache "${dir}/cache";`,
+    // apt's binary caches of the index took 74 MB here and saved no measurable time.
+    'Dir::Cache::pkgcache "";',
+    'Dir::Cache::srcpkgcache "";',
     // Read after this file, the machine's own parts would win and its hooks would run.
     `Dir::Etc::parts "${dir}/etc/parts";`,
     `Dir::Etc::main "${dir}/etc/none.conf";`,
@@ -142,17 +145,20 @@ export async function updateIndex(
   if (update.startError) throw noApt(update.startError);
   if (update.exitCode === 0) return "fresh";
 
-  const said = complaints(update);
+  const output = `${update.stdout}\n${update.stderr}`;
+  const said = complaints(output);
   if (
-    /NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|signatures? (?:was|were) invalid/.test(said)
+    /NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|signatures? (?:was|were) invalid/.test(
+      output,
+    )
   ) {
     throw new NffiError("verify-failed", `apt does not trust the index of ${apt.suite}:\n${said}`, {
       hint: "bring the keys up to date: apt-get install debian-archive-keyring",
     });
   }
-  if (/does not have a Release file|404 +Not Found/.test(said)) {
+  if (/does not have a Release file|404 +Not Found/.test(output)) {
     throw new NffiError("fetch-failed", `this machine's mirror has no ${apt.suite}:\n${said}`, {
-      hint: "take the suite that it has, for example --source debian:bookworm",
+      hint: "take a suite that it has: --source debian:trixie or --source debian:bookworm",
     });
   }
   const lists = await readdir(join(apt.dir, "state", "lists"));
@@ -162,11 +168,10 @@ export async function updateIndex(
   });
 }
 
-/** The lines of apt's output that tell what went wrong. */
-export function complaints(completed: Completed): string {
-  const lines = `${completed.stdout}\n${completed.stderr}`.split("\n");
-  const telling = lines.filter((line) => /^(?:E|W|Err)[:\d]|^ {2}\S/.test(line));
-  return [...new Set(telling)].slice(0, 8).join("\n") || `exit code ${completed.exitCode}`;
+/** The first lines of apt's output that tell what went wrong. */
+function complaints(output: string): string {
+  const lines = output.split("\n").filter((line) => /^[EW]: (?!Some index)/.test(line));
+  return [...new Set(lines)].slice(0, 3).join("\n") || "apt-get update failed without a word";
 }
 
 function noApt(startError: string): NffiError {
