@@ -359,6 +359,9 @@ define(napi_env env, napi_value exports, addon_t *addon)
 }
 
 
+/* the macro below defines it without a prototype */
+NAPI_MODULE_EXPORT int32_t NODE_API_MODULE_GET_API_VERSION(void);
+
 NAPI_MODULE_INIT()
 {
     addon_t *addon;

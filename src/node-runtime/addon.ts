@@ -1,0 +1,89 @@
+/**
+ * The door to nffi.node (c-src/addon), which lies beside the installed program: its functions and
+ * the memory through which batches are handed over. The structures are those of
+ * c-src/addon/addon.h; where each part begins, the addon says itself.
+ */
+
+import { createRequire } from "node:module";
+
+/** Called by the addon in Node's loop. */
+export interface QueueEvents {
+  /** So many requests lie in the memory. */
+  onBatch(count: number): void;
+  /** So many handles of running tasks that were cancelled lie in the memory. */
+  onCancelled(count: number): void;
+  /** No more requests will come. */
+  onClosed(): void;
+}
+
+/** A task handle has 64 bits: it is passed as two halves, `low` and `high`. */
+export interface Addon {
+  attach(events: QueueEvents): Offsets;
+  /** From now on requests come, and the worker knows it. */
+  serve(): void;
+  /** Tells the worker why this process cannot serve. */
+  failed(message: string): void;
+  /** Sends the answers that lie in the memory. */
+  flush(): void;
+  /** The payload of a request of the running batch that found no room in the memory. */
+  large(index: number): Buffer;
+  respondLarge(low: number, high: number, value: string | Uint8Array): void;
+  isCancelled(low: number, high: number): boolean;
+  /** Calls onCancelled if there is something to tell. */
+  tellCancelled(): void;
+}
+
+/** Byte offsets of the parts of `memory`, and two sizes. */
+export interface Offsets {
+  readonly memory: ArrayBuffer;
+  readonly batch: number;
+  readonly bytes: number;
+  readonly responsesUsed: number;
+  readonly inBatch: number;
+  readonly requests: number;
+  readonly responses: number;
+  readonly cancelled: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+}
+
+/** struct addon_request, counted in 32-bit words. */
+export const REQUEST = { low: 0, high: 1, offset: 2, size: 3, method: 4, methodSize: 5, words: 8 };
+/** The deadline is a double: the last of the four that the eight words make. */
+export const REQUEST_DEADLINE = { deadline: 3, doubles: 4 };
+/** struct addon_response, counted in 32-bit words. */
+export const RESPONSE = { low: 0, high: 1, offset: 2, size: 3, detailSize: 4, failed: 5, words: 6 };
+
+/** The parts of the memory as views. */
+export interface Memory {
+  /** How many answers fit. */
+  readonly batch: number;
+  readonly responsesUsed: Int32Array;
+  /** 1 while the addon will flush by itself, after the microtasks. */
+  readonly inBatch: Int32Array;
+  readonly requests: Int32Array;
+  readonly deadlines: Float64Array;
+  readonly responses: Int32Array;
+  readonly cancelled: Int32Array;
+  readonly requestBytes: Buffer;
+  readonly responseBytes: Buffer;
+}
+
+export function viewMemory(offsets: Offsets): Memory {
+  const { memory, batch, bytes } = offsets;
+  return {
+    batch,
+    responsesUsed: new Int32Array(memory, offsets.responsesUsed, 1),
+    inBatch: new Int32Array(memory, offsets.inBatch, 1),
+    requests: new Int32Array(memory, offsets.requests, batch * REQUEST.words),
+    deadlines: new Float64Array(memory, offsets.requests, batch * REQUEST_DEADLINE.doubles),
+    responses: new Int32Array(memory, offsets.responses, batch * RESPONSE.words),
+    cancelled: new Int32Array(memory, offsets.cancelled, batch * 2),
+    requestBytes: Buffer.from(memory, offsets.requestBytes, bytes),
+    responseBytes: Buffer.from(memory, offsets.responseBytes, bytes),
+  };
+}
+
+export function loadAddon(): Addon {
+  return createRequire(import.meta.url)("./nffi.node") as Addon;
+}

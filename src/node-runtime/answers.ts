@@ -1,0 +1,102 @@
+/**
+ * The answers of calls: collected in the memory shared with the addon and sent with one crossing,
+ * after the microtasks. What was answered inside a batch is flushed by the addon itself when the
+ * batch returns.
+ */
+
+import type { Addon, Memory } from "./addon.js";
+import { RESPONSE } from "./addon.js";
+import type { Failure } from "./failure.js";
+
+/** A character of a JavaScript string needs at most so many bytes in UTF-8. */
+const BYTES_A_CHARACTER = 3;
+
+export class Answers {
+  readonly #memory: Memory;
+  readonly #addon: Pick<Addon, "flush" | "respondLarge">;
+  readonly #flushSoon = () => {
+    this.#flushDue = false;
+    this.flush();
+  };
+  #flushDue = false;
+  #bytesUsed = 0;
+
+  constructor(memory: Memory, addon: Pick<Addon, "flush" | "respondLarge">) {
+    this.#memory = memory;
+    this.#addon = addon;
+  }
+
+  succeed(low: number, high: number, value: string | Uint8Array): void {
+    const most = typeof value === "string" ? value.length * BYTES_A_CHARACTER : value.byteLength;
+    if (most > this.#memory.responseBytes.length) {
+      this.#addon.respondLarge(low, high, value);
+      return;
+    }
+    const start = this.#makeRoom(most);
+    if (typeof value === "string") {
+      this.#bytesUsed += this.#memory.responseBytes.write(value, start, "utf8");
+    } else {
+      this.#memory.responseBytes.set(value, start);
+      this.#bytesUsed += value.byteLength;
+    }
+    this.#add(low, high, start, this.#bytesUsed - start, 0, 0);
+  }
+
+  fail(low: number, high: number, { message, detail }: Failure): void {
+    const start = this.#makeRoom((message.length + detail.length) * BYTES_A_CHARACTER);
+    const size = this.#memory.responseBytes.write(message, start, "utf8");
+    const detailSize = this.#memory.responseBytes.write(detail, start + size, "utf8");
+    this.#bytesUsed += size + detailSize;
+    this.#add(low, high, start, size, detailSize, 1);
+  }
+
+  flush(): void {
+    if (this.#used() > 0) this.#addon.flush();
+  }
+
+  /** Where so many bytes fit; sends what is there when they do not. */
+  #makeRoom(bytes: number): number {
+    const used = this.#used();
+    if (used === 0) {
+      this.#bytesUsed = 0;
+    } else if (
+      used === this.#memory.batch ||
+      bytes > this.#memory.responseBytes.length - this.#bytesUsed
+    ) {
+      this.#addon.flush();
+      this.#bytesUsed = 0;
+    }
+    return this.#bytesUsed;
+  }
+
+  /** The addon sets it to 0 whenever it has flushed. */
+  #used(): number {
+    return this.#memory.responsesUsed[0] as number;
+  }
+
+  #add(
+    low: number,
+    high: number,
+    offset: number,
+    size: number,
+    detailSize: number,
+    failed: 0 | 1,
+  ): void {
+    const { responses, responsesUsed, inBatch } = this.#memory;
+    const used = this.#used();
+    const at = used * RESPONSE.words;
+    responses[at + RESPONSE.low] = low;
+    responses[at + RESPONSE.high] = high;
+    responses[at + RESPONSE.offset] = offset;
+    responses[at + RESPONSE.size] = size;
+    responses[at + RESPONSE.detailSize] = detailSize;
+    responses[at + RESPONSE.failed] = failed;
+    responsesUsed[0] = used + 1;
+
+    if (inBatch[0] === 0 && !this.#flushDue) {
+      this.#flushDue = true;
+      // Runs when the microtasks are through, so that all they answer goes with one crossing.
+      process.nextTick(this.#flushSoon);
+    }
+  }
+}

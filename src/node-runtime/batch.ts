@@ -1,0 +1,73 @@
+/**
+ * The requests of one batch, read out of the memory shared with the addon. They are valid only
+ * until the next batch, so everything that leaves here is a copy.
+ */
+
+import { isUtf8 } from "node:buffer";
+import type { Addon, Memory } from "./addon.js";
+import { REQUEST, REQUEST_DEADLINE } from "./addon.js";
+
+export class Batch {
+  readonly #memory: Memory;
+  readonly #addon: Pick<Addon, "large">;
+
+  constructor(memory: Memory, addon: Pick<Addon, "large">) {
+    this.#memory = memory;
+    this.#addon = addon;
+  }
+
+  low(index: number): number {
+    return this.#word(index, REQUEST.low);
+  }
+
+  high(index: number): number {
+    return this.#word(index, REQUEST.high);
+  }
+
+  /** Empty when the request names no method. */
+  method(index: number): string {
+    const size = this.#word(index, REQUEST.methodSize);
+    if (size === 0) return "";
+    const start = this.#word(index, REQUEST.method);
+    return this.#memory.requestBytes.toString("utf8", start, start + size);
+  }
+
+  /** In the time of Date.now(). */
+  deadline(index: number): number | undefined {
+    const at = index * REQUEST_DEADLINE.doubles + REQUEST_DEADLINE.deadline;
+    const deadline = this.#memory.deadlines[at] as number;
+    return deadline === 0 ? undefined : Math.round(deadline);
+  }
+
+  bytes(index: number): Buffer {
+    const start = this.#word(index, REQUEST.offset);
+    if (start < 0) return this.#addon.large(index);
+    const size = this.#word(index, REQUEST.size);
+    const copy = Buffer.allocUnsafe(size);
+    this.#memory.requestBytes.copy(copy, 0, start, start + size);
+    return copy;
+  }
+
+  /** Throws when the bytes are not UTF-8: replacing them silently would corrupt data. */
+  text(index: number): string {
+    const start = this.#word(index, REQUEST.offset);
+    if (start < 0) {
+      const large = this.#addon.large(index);
+      return textOf(large, 0, large.length);
+    }
+    return textOf(this.#memory.requestBytes, start, start + this.#word(index, REQUEST.size));
+  }
+
+  #word(index: number, word: number): number {
+    return this.#memory.requests[index * REQUEST.words + word] as number;
+  }
+}
+
+function textOf(buffer: Buffer, start: number, end: number): string {
+  const text = buffer.toString("utf8", start, end);
+  // Only a text with the replacement character can come from bytes that are not UTF-8.
+  if (text.includes("\ufffd") && !isUtf8(buffer.subarray(start, end))) {
+    throw new TypeError("the request is not UTF-8");
+  }
+  return text;
+}

@@ -1,0 +1,96 @@
+/**
+ * How a request becomes a value and a result becomes bytes. A result that would lose something on
+ * the way is refused with the reason rather than sent.
+ */
+
+import { types } from "node:util";
+import type { Batch } from "./batch.js";
+
+export interface Codec {
+  decode(batch: Batch, index: number): unknown;
+  encode(result: unknown): string | Uint8Array;
+}
+
+/** JSON both ways. An empty request is undefined, an undefined result is null. */
+export const json: Codec = {
+  decode(batch, index) {
+    const text = batch.text(index);
+    if (text === "") return undefined;
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new SyntaxError(`the request is not JSON: ${(cause as Error).message}`, { cause });
+    }
+  },
+
+  encode(result) {
+    if (result === undefined) return "null";
+    if (typeof result === "object" && result !== null) refuseObject(result);
+    let text: string | undefined;
+    try {
+      text = JSON.stringify(result);
+    } catch (cause) {
+      throw new TypeError(`the result cannot become JSON: ${(cause as Error).message}`, { cause });
+    }
+    if (text === undefined) {
+      throw new TypeError(`the result cannot become JSON: it is ${nameOf(result)}`);
+    }
+    return text;
+  },
+};
+
+/** A Buffer comes in; a string goes out as UTF-8, bytes as they are, undefined as no bytes. */
+export const raw: Codec = {
+  decode(batch, index) {
+    return batch.bytes(index);
+  },
+
+  encode(result) {
+    if (typeof result === "string") return result;
+    if (result === undefined) return "";
+    if (types.isUint8Array(result)) return attachedBytes(result);
+    throw new TypeError(`the result must be a string or bytes, but is ${nameOf(result)}`);
+  },
+};
+
+/** Objects that JSON.stringify would silently make something else of. */
+function refuseObject(result: object): void {
+  if (ArrayBuffer.isView(result)) {
+    throw new TypeError(
+      `the result cannot become JSON: it is ${nameOf(result)} (bytes want codec = "raw")`,
+    );
+  }
+  if (Symbol.asyncIterator in result) {
+    throw new TypeError("the result cannot become JSON: it is an async iterator");
+  }
+}
+
+/**
+ * Bytes of shared memory are copied, since others may write while they are sent. A view whose
+ * memory was transferred away looks empty: that is a mistake and no empty answer.
+ */
+function attachedBytes(bytes: Uint8Array): Uint8Array {
+  if (types.isSharedArrayBuffer(bytes.buffer)) return Uint8Array.from(bytes);
+  if (bytes.byteLength === 0 && isDetached(bytes.buffer)) {
+    throw new TypeError("the result's memory was transferred to somebody else");
+  }
+  return bytes;
+}
+
+function isDetached(buffer: ArrayBufferLike): boolean {
+  if (buffer.byteLength > 0) return false;
+  try {
+    // Throws for a detached buffer only; the property `detached` came with Node 21.
+    new Uint8Array(buffer);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+function nameOf(value: unknown): string {
+  if (value === null) return "null";
+  if (typeof value !== "object") return `a ${typeof value}`;
+  const name: unknown = value.constructor?.name;
+  return typeof name === "string" && name !== "" ? `an object (${name})` : "an object";
+}

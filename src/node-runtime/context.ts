@@ -1,0 +1,81 @@
+/**
+ * What a handler may ask about its call. The AbortSignal is made when it is first asked for: most
+ * handlers never do, and it costs more than everything else of a call.
+ */
+
+import type { Addon } from "./addon.js";
+import type { Context } from "./handler.js";
+
+/** The calls whose cancellation somebody wants to hear of. */
+export class Cancellations {
+  readonly #addon: Pick<Addon, "isCancelled">;
+  readonly #watched = new Map<string, AbortController>();
+
+  constructor(addon: Pick<Addon, "isCancelled">) {
+    this.#addon = addon;
+  }
+
+  watch(low: number, high: number): AbortSignal {
+    const controller = new AbortController();
+    this.#watched.set(keyOf(low, high), controller);
+    // It was told already, to nobody, when it came before the first one asked.
+    if (this.#addon.isCancelled(low, high)) this.cancel(low, high);
+    return controller.signal;
+  }
+
+  cancel(low: number, high: number): void {
+    const controller = this.#watched.get(keyOf(low, high));
+    if (controller === undefined) return;
+    this.forget(low, high);
+    controller.abort(
+      new DOMException("the call was cancelled: nobody waits for its answer", "AbortError"),
+    );
+  }
+
+  forget(low: number, high: number): void {
+    this.#watched.delete(keyOf(low, high));
+  }
+}
+
+function keyOf(low: number, high: number): string {
+  return `${high}:${low}`;
+}
+
+export class CallContext implements Context {
+  readonly config: unknown;
+  readonly deadline: number | undefined;
+  readonly #low: number;
+  readonly #high: number;
+  readonly #cancellations: Cancellations;
+  #signal: AbortSignal | undefined;
+  #answered = false;
+
+  constructor(
+    low: number,
+    high: number,
+    deadline: number | undefined,
+    config: unknown,
+    cancellations: Cancellations,
+  ) {
+    this.config = config;
+    this.deadline = deadline;
+    this.#low = low;
+    this.#high = high;
+    this.#cancellations = cancellations;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#signal === undefined) {
+      this.#signal = this.#answered
+        ? new AbortController().signal
+        : this.#cancellations.watch(this.#low, this.#high);
+    }
+    return this.#signal;
+  }
+
+  /** From now on nobody is told of a cancellation. */
+  answered(): void {
+    this.#answered = true;
+    if (this.#signal !== undefined) this.#cancellations.forget(this.#low, this.#high);
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Hands each request to its function and the result to the answers. Whatever a function does, its
+ * own call gets the failure and no other: a throw, a rejection, a result that cannot be sent.
+ */
+
+import { AsyncResource } from "node:async_hooks";
+import type { Answers } from "./answers.js";
+import type { Batch } from "./batch.js";
+import { type Codec, raw } from "./codec.js";
+import { CallContext, type Cancellations } from "./context.js";
+import { failureOf } from "./failure.js";
+import type { Methods } from "./methods.js";
+
+export interface Served {
+  readonly methods: Methods;
+  /** Of requests that name a method; those without one are raw. */
+  readonly codec: Codec;
+  readonly config: unknown;
+}
+
+export class Dispatcher {
+  readonly #batch: Batch;
+  readonly #answers: Answers;
+  readonly #cancellations: Cancellations;
+  readonly #served: Served;
+  #running = 0;
+
+  /** Called each time that no call is running any more. */
+  onIdle: (() => void) | undefined;
+
+  constructor(batch: Batch, answers: Answers, cancellations: Cancellations, served: Served) {
+    this.#batch = batch;
+    this.#answers = answers;
+    this.#cancellations = cancellations;
+    this.#served = served;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Starts the calls of one batch. */
+  start(count: number): void {
+    for (let index = 0; index < count; index++) this.#startCall(index);
+  }
+
+  #startCall(index: number): void {
+    const batch = this.#batch;
+    const { methods, config } = this.#served;
+    const low = batch.low(index);
+    const high = batch.high(index);
+    const context = new CallContext(low, high, batch.deadline(index), config, this.#cancellations);
+    let codec = this.#served.codec;
+    this.#running++;
+
+    const finish = (result: unknown) => {
+      let encoded: string | Uint8Array;
+      try {
+        encoded = codec.encode(result);
+      } catch (error) {
+        fail(error);
+        return;
+      }
+      this.#answers.succeed(low, high, encoded);
+      this.#ended(context);
+    };
+    const fail = (thrown: unknown) => {
+      this.#answers.fail(low, high, failureOf(thrown));
+      this.#ended(context);
+    };
+
+    let result: unknown;
+    try {
+      const name = batch.method(index);
+      if (name === "") codec = raw;
+      const handler = methods.find(name);
+      result = inItsOwnScope(handler, codec.decode(batch, index), context);
+      if (isThenable(result)) {
+        Promise.resolve(result).then(finish, fail);
+        return;
+      }
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    finish(result);
+  }
+
+  #ended(context: CallContext): void {
+    context.answered();
+    this.#running--;
+    if (this.#running === 0) this.onIdle?.();
+  }
+}
+
+/** Without this, AsyncLocalStorage.enterWith() in one handler would reach the rest of the batch. */
+function inItsOwnScope(
+  handler: (...args: unknown[]) => unknown,
+  value: unknown,
+  context: CallContext,
+): unknown {
+  const scope = new AsyncResource("nffi", { requireManualDestroy: true });
+  return scope.runInAsyncScope(handler, undefined, value, context);
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "then" in value &&
+    typeof value.then === "function"
+  );
+}

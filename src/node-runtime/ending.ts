@@ -1,0 +1,111 @@
+/**
+ * How this process ends: because the queue was closed, or because the module made it (an error
+ * that nobody caught, process.exit). In the second case the reason goes to error.log; the worker
+ * then fails the calls that were running and starts the process again.
+ */
+
+import { logNow } from "./console.js";
+import { failureOf, withoutOurFrames } from "./failure.js";
+
+/** The exit code after an error that nobody caught (EX_SOFTWARE). */
+const EXIT_UNCAUGHT = 70;
+const EXIT_LOAD_FAILED = 1;
+
+export interface Lifeline {
+  /** Tells the worker why this process cannot serve. */
+  failed(message: string): void;
+  /** Sends answers that were given and not yet sent. */
+  flush(): void;
+  running(): number;
+}
+
+export class Ending {
+  readonly #lifeline: Lifeline;
+  #loading = true;
+  #expected = false;
+
+  /** Named in all messages, once it is known. */
+  module = "the runtime";
+
+  constructor(lifeline: Lifeline) {
+    this.#lifeline = lifeline;
+  }
+
+  install(): void {
+    process.on("uncaughtException", (error, origin) => this.#onUncaught(error, origin));
+    process.on("beforeExit", () => this.#onNothingLeft());
+    process.on("exit", (code) => this.#onExit(code));
+    // Meant for nginx, which lets this process end when it has drained.
+    for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) process.on(signal, () => {});
+  }
+
+  loaded(): void {
+    this.#loading = false;
+  }
+
+  /** The module could not be loaded. */
+  loadFailed(thrown: unknown): never {
+    const { message, detail } = failureOf(thrown);
+    this.#lifeline.failed(this.#about(placeOf(detail) + message));
+    logNow("error", this.#about(detail || message));
+    return this.#exit(EXIT_LOAD_FAILED);
+  }
+
+  /** The queue is closed and every call was answered. */
+  finished(): never {
+    this.#lifeline.flush();
+    return this.#exit(0);
+  }
+
+  #exit(code: number): never {
+    this.#expected = true;
+    process.exit(code);
+  }
+
+  #onUncaught(thrown: unknown, origin: string): void {
+    // A module that listens itself has taken over.
+    if (process.listenerCount("uncaughtException") > 1) return;
+    const { message, detail } = failureOf(thrown);
+    const what =
+      origin === "unhandledRejection" ? "a promise was rejected and nobody caught it" : "uncaught";
+    if (this.#loading) this.#lifeline.failed(`${this.module}: ${what}: ${message}`);
+    this.#lifeline.flush();
+    logNow("error", `${this.module}: ${what}: ${detail || message}${this.#lost()}`);
+    this.#exit(this.#loading ? EXIT_LOAD_FAILED : EXIT_UNCAUGHT);
+  }
+
+  /** Node has nothing left to do: while serving, the queue is always something to do. */
+  #onNothingLeft(): void {
+    if (this.#loading) {
+      this.loadFailed(new Error("its top-level await waits for something that can never happen"));
+    }
+    logNow("warn", `${this.module}: closed${this.#lost()}, since nothing is left to answer them`);
+    this.#exit(0);
+  }
+
+  #onExit(code: number): void {
+    if (this.#expected) return;
+    this.#lifeline.flush();
+    const what = `${this.module}: ended its process with exit code ${code}`;
+    if (this.#loading) this.#lifeline.failed(`${what} while it was loaded`);
+    // Called inside process.exit(), so the stack tells who called that.
+    const [, ...stack] = withoutOurFrames(new Error().stack ?? "").split("\n");
+    const callers = stack.filter((line) => !line.includes("(node:") && !line.includes("at node:"));
+    logNow("error", [what + this.#lost(), ...callers].join("\n"));
+  }
+
+  #about(text: string): string {
+    return text.includes(this.module) ? text : `${this.module}: ${text}`;
+  }
+
+  #lost(): string {
+    const running = this.#lifeline.running();
+    return running === 0 ? "" : `; calls that fail with it: ${running}`;
+  }
+}
+
+/** The stack of a syntax error begins with its place, which its message lacks: "FILE:LINE: ". */
+function placeOf(stack: string): string {
+  const place = /^(?:file:\/\/)?(\/.*:\d+)\n/.exec(stack)?.[1];
+  return place === undefined ? "" : `${place}: `;
+}

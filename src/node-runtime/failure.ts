@@ -1,0 +1,68 @@
+/**
+ * What Lua is told about something that was thrown: the message, and the stack with its causes as
+ * detail. Anything can be thrown and properties can throw, so nothing here is taken for granted.
+ */
+
+import { inspect } from "node:util";
+
+export interface Failure {
+  readonly message: string;
+  readonly detail: string;
+}
+
+// Both together, at three bytes a character, fit the memory shared with the addon.
+const MESSAGE_LIMIT = 16_000;
+const DETAIL_LIMIT = 48_000;
+
+export function failureOf(thrown: unknown): Failure {
+  try {
+    return {
+      message: shorten(messageOf(thrown), MESSAGE_LIMIT),
+      detail: shorten(detailOf(thrown), DETAIL_LIMIT),
+    };
+  } catch {
+    return { message: "something was thrown that cannot be described", detail: "" };
+  }
+}
+
+function messageOf(thrown: unknown): string {
+  if (thrown instanceof Error) return String(thrown.message) || String(thrown.name);
+  if (typeof thrown === "string") return thrown || "an empty string was thrown";
+  if (hasMessage(thrown)) return thrown.message;
+  return `${inspect(thrown, { depth: 1, breakLength: Number.POSITIVE_INFINITY })} was thrown`;
+}
+
+function detailOf(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return "";
+  // inspect() tells causes and the errors of an AggregateError, too, and costs ten times as much.
+  const whole = thrown.cause !== undefined || thrown instanceof AggregateError;
+  return withoutOurFrames(whole ? inspect(thrown) : String(thrown.stack ?? ""));
+}
+
+const OUR_FOLDER = new URL(".", import.meta.url).href;
+
+/** Who reads a stack looks for their own code; ours is always at its end and always the same. */
+export function withoutOurFrames(stack: string): string {
+  const ours = (line: string) =>
+    /^\s+at /.test(line) &&
+    (line.includes(OUR_FOLDER) || line.includes("AsyncResource.runInAsyncScope (node:"));
+  return stack
+    .split("\n")
+    .filter((line) => !ours(line))
+    .join("\n");
+}
+
+/** Errors of another realm (vm, some test runners) are no instances of our Error. */
+function hasMessage(thrown: unknown): thrown is { message: string } {
+  return (
+    typeof thrown === "object" &&
+    thrown !== null &&
+    "message" in thrown &&
+    typeof thrown.message === "string" &&
+    thrown.message !== ""
+  );
+}
+
+function shorten(text: string, limit: number): string {
+  return text.length <= limit ? text : `${text.slice(0, limit)} ...`;
+}

@@ -1,0 +1,40 @@
+/**
+ * What the code of a runtime is written against: types only, nothing here runs. A runtime is a
+ * module whose exported functions are its methods:
+ *
+ *     import type { Handler } from "@nffi/runtime";
+ *     export const hello: Handler<{ name: string }, { greeting: string }> = ({ name }) => ({
+ *       greeting: `hello ${name}`,
+ *     });
+ *
+ * and `rt.methods:hello({ name = "Lua" })` calls it.
+ */
+
+/** What a handler may ask about the call it serves. */
+export interface Context<Config = unknown> {
+  /** Aborts when nobody waits for the answer any more: client gone, Lua thread killed, deadline. */
+  readonly signal: AbortSignal;
+  /** When the call gives up, in the time of `Date.now()`; undefined: never. */
+  readonly deadline: number | undefined;
+  /** The `config` that the runtime was loaded with; the same object for every call. */
+  readonly config: Config;
+}
+
+/** A method of a runtime with the codec `json`: plain data comes in and goes out. */
+export type Handler<Request = unknown, Reply = unknown, Config = unknown> = (
+  request: Request,
+  context: Context<Config>,
+) => Reply | Promise<Reply>;
+
+/**
+ * A method of a runtime with the codec `raw`, or the default export (or an export named `handle`)
+ * that serves requests without a method: bytes come in and go out.
+ */
+export type RawHandler<Config = unknown> = (
+  request: Buffer,
+  context: Context<Config>,
+) => RawReply | Promise<RawReply>;
+
+/** What goes out as bytes: a string as UTF-8, nothing as no bytes. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler without `return` is meant, too
+export type RawReply = string | Uint8Array | undefined | void;

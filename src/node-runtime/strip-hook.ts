@@ -1,0 +1,19 @@
+/** The module hook that makes `import` read TypeScript; it runs in a thread of its own. */
+
+import { readFileSync } from "node:fs";
+import type { LoadHook } from "node:module";
+import { fileURLToPath } from "node:url";
+import { formatOf, isTypeScript, stripTypes } from "./strip-types.js";
+
+export const load: LoadHook = (url, context, nextLoad) => {
+  if (!url.startsWith("file:")) return nextLoad(url, context);
+  const path = fileURLToPath(url);
+  if (!isTypeScript(path)) return nextLoad(url, context);
+  const source = stripTypes(readFileSync(path, "utf8"), path);
+  const format = formatOf(path, source);
+  // Without a source, a CommonJS module is loaded by require(), for which load-module.ts cares:
+  // with one, require() inside it would not be the real one.
+  return format === "module"
+    ? { format, source, shortCircuit: true }
+    : { format, source: null as unknown as string, shortCircuit: true };
+};

@@ -1,0 +1,71 @@
+/**
+ * TypeScript on a Node that does not strip types itself (before 22.18), with the library that Node
+ * has inside from 22.18 on, so that a file means the same on every version: types become blanks,
+ * lines and columns stay, and syntax that would need code generated (enum, namespace) is refused.
+ *
+ * Loaded twice: by load-module.ts for require(), and in the thread of module hooks for import.
+ */
+
+import { readFileSync } from "node:fs";
+import { dirname, extname, join } from "node:path";
+import { compileFunction } from "node:vm";
+import { transformSync } from "@swc/wasm-typescript";
+
+export type Format = "module" | "commonjs";
+
+const EXTENSIONS = new Set([".ts", ".mts", ".cts"]);
+
+export function isTypeScript(path: string): boolean {
+  return EXTENSIONS.has(extname(path));
+}
+
+/** The JavaScript of a TypeScript file. */
+export function stripTypes(source: string, path: string): string {
+  if (path.includes("/node_modules/")) {
+    throw new SyntaxError(
+      `${path}: packages in node_modules must be JavaScript, as in Node itself`,
+    );
+  }
+  try {
+    return transformSync(source, { mode: "strip-only", filename: path }).code;
+  } catch (error) {
+    throw new SyntaxError(describe(error, path));
+  }
+}
+
+/** As Node decides: by extension, then by package.json, then by what the file looks like. */
+export function formatOf(path: string, javascript: string): Format {
+  const extension = extname(path);
+  if (extension === ".mts") return "module";
+  if (extension === ".cts") return "commonjs";
+  return packageType(dirname(path)) ?? detectFormat(javascript);
+}
+
+function packageType(folder: string): Format | undefined {
+  for (let at = folder; ; at = dirname(at)) {
+    try {
+      const { type } = JSON.parse(readFileSync(join(at, "package.json"), "utf8"));
+      return type === "module" || type === "commonjs" ? type : undefined;
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined;
+    }
+    if (at === dirname(at)) return undefined;
+  }
+}
+
+/** What compiles as the body of a CommonJS module is one; all else is for the ES loader to judge. */
+function detectFormat(javascript: string): Format {
+  try {
+    compileFunction(javascript, ["exports", "require", "module", "__filename", "__dirname"]);
+    return "commonjs";
+  } catch {
+    return "module";
+  }
+}
+
+/** The library throws plain objects. */
+function describe(thrown: unknown, path: string): string {
+  const { message, snippet, startLine } = thrown as Record<string, unknown>;
+  if (typeof message !== "string") return `${path}: ${String(thrown)}`;
+  return `${path}:${startLine}: ${message}${typeof snippet === "string" ? `\n${snippet}` : ""}`;
+}
