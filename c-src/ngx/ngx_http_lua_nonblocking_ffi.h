@@ -1,0 +1,137 @@
+/*
+ * ngx_http_lua_nonblocking_ffi.h - the glue between ngx_lua and libnffi: what
+ * Lua calls by FFI, and what the glue's own two files share.
+ *
+ * All of it runs in the event loop of one worker, but for
+ * ngx_http_lua_nffi_wake(), which the threads of a runtime call.
+ */
+
+#ifndef _NGX_HTTP_LUA_NONBLOCKING_FFI_H_INCLUDED_
+#define _NGX_HTTP_LUA_NONBLOCKING_FFI_H_INCLUDED_
+
+
+#include "ngx_http_lua_common.h"
+#include "ngx_http_lua_util.h"
+
+#include <nffi.h>
+#include <nffi_host.h>
+
+
+typedef struct ngx_http_lua_nffi_runtime_s  ngx_http_lua_nffi_runtime_t;
+typedef struct ngx_http_lua_nffi_process_s  ngx_http_lua_nffi_process_t;
+typedef struct ngx_http_lua_nffi_call_s  ngx_http_lua_nffi_call_t;
+
+
+/* a call that waits for its response; owned by the glue, recycled */
+
+struct ngx_http_lua_nffi_call_s {
+    ngx_http_request_t            *request;
+    ngx_http_lua_co_ctx_t         *coctx;    /* the coroutine that yielded */
+    ngx_http_lua_co_ctx_t         *thread;   /* the light thread it runs in */
+    ngx_http_lua_nffi_runtime_t   *runtime;
+    nffi_host_t                   *host;
+    nffi_task_t                    task;
+    ngx_event_t                    timeout;
+    ngx_http_lua_nffi_call_t      *next;     /* in the free list */
+};
+
+
+/* library + configuration; never freed, since Lua and threads point to it */
+
+struct ngx_http_lua_nffi_runtime_s {
+    ngx_queue_t                    queue;    /* in the registry */
+    ngx_str_t                      key;
+    ngx_str_t                      name;     /* for messages */
+
+    nffi_host_t                   *host;     /* NULL: no queue now */
+    ngx_uint_t                     awaited;  /* calls that wait */
+
+    ngx_http_lua_nffi_process_t   *process;  /* NULL: in this process */
+
+    ngx_thread_task_t              wake_task;   /* posted by its threads */
+    ngx_event_t                    drain;       /* what was left of a turn */
+    ngx_event_t                    alive;       /* keeps a leaving worker */
+    ngx_msec_t                     drain_until; /* 0: the worker stays */
+
+    unsigned                       draining:1;
+    unsigned                       closed:1;
+};
+
+
+/* what Lua gets when a call cannot wait */
+
+typedef struct {
+    u_char                         message[1024];
+    size_t                         size;
+    const char                    *code;     /* static, NUL-terminated */
+} ngx_http_lua_nffi_error_t;
+
+
+typedef struct {
+    uint32_t                       max_queue;
+    uint32_t                       max_tasks;
+    uint32_t                       arena;      /* bytes, each way */
+    uint32_t                       is_global;
+} ngx_http_lua_nffi_limits_t;
+
+
+/* the first values that a resumed coroutine gets, and what follows */
+
+#define NGX_HTTP_LUA_NFFI_OK       0    /* bytes */
+#define NGX_HTTP_LUA_NFFI_RC       1    /* rc, bytes or nil */
+#define NGX_HTTP_LUA_NFFI_FAILED   2    /* message, code, detail or nil */
+
+
+/* one turn of the event loop resumes at most so many coroutines of a runtime,
+   so that a fast one does not starve timers and sockets */
+#define NGX_HTTP_LUA_NFFI_TURN         256
+
+#define NGX_HTTP_LUA_NFFI_DRAIN_LIMIT  30000    /* ms */
+
+
+/* shared by the glue's files */
+
+ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_register(ngx_str_t *key,
+    ngx_str_t *name);
+void ngx_http_lua_nffi_unregister(ngx_http_lua_nffi_runtime_t *rt);
+ngx_int_t ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err);
+ngx_int_t ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err,
+    const char *code, const char *fmt, ...);
+void ngx_http_lua_nffi_drain(ngx_http_lua_nffi_runtime_t *rt, ngx_uint_t turn);
+ngx_msec_t ngx_http_lua_nffi_drain_limit(void);
+void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_str_t *message, const char *code);
+
+ngx_int_t ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_http_lua_nffi_error_t *err);
+void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_runtime_t *rt);
+void ngx_http_lua_nffi_process_kill(ngx_http_lua_nffi_runtime_t *rt);
+void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_runtime_t *rt);
+
+
+/* called from Lua */
+
+uint32_t ngx_http_lua_nonblocking_ffi_abi_version(void);
+
+void *ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size);
+
+void *ngx_http_lua_nonblocking_ffi_load(const u_char *library,
+    size_t library_size, const u_char *config, size_t config_size,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
+
+void *ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
+    const char *name, const char *program, const char **argv,
+    const char **envp, const char *directory, uint32_t flags,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
+
+int ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
+    const u_char *method, size_t method_size, const u_char *data, size_t size,
+    uint32_t timeout_ms, ngx_http_lua_nffi_error_t *err);
+
+void ngx_http_lua_nonblocking_ffi_close(void *runtime);
+
+int ngx_http_lua_nonblocking_ffi_state(void *runtime,
+    nffi_host_state_t *state);
+
+
+#endif /* _NGX_HTTP_LUA_NONBLOCKING_FFI_H_INCLUDED_ */

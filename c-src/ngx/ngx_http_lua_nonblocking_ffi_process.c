@@ -1,0 +1,819 @@
+/*
+ * ngx_http_lua_nonblocking_ffi_process.c - the glue for a runtime that is a
+ * child process of the worker: it is started, watched, read and restarted.
+ *
+ * All of it runs in the event loop. The child's descriptors are watched by
+ * connection structures of our own: ones of nginx's pool would cost slots, be
+ * closed by the shutdown handler and be reported as open sockets at exit.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+#include <pwd.h>
+
+
+#define NGX_HTTP_LUA_NFFI_FIRST_DELAY   100      /* ms before a restart */
+#define NGX_HTTP_LUA_NFFI_LAST_DELAY    30000
+#define NGX_HTTP_LUA_NFFI_STEADY        60000    /* up so long: first delay */
+#define NGX_HTTP_LUA_NFFI_QUICK_DEATHS  5        /* then a line a minute */
+
+#define NGX_HTTP_LUA_NFFI_LINE          4096     /* longer lines are split */
+#define NGX_HTTP_LUA_NFFI_READS         16       /* of a pipe in one turn */
+
+
+typedef struct {
+    ngx_connection_t              connection;
+    ngx_event_t                   read;
+    ngx_event_t                   write;         /* never active */
+    ngx_http_lua_nffi_process_t  *process;
+} ngx_http_lua_nffi_channel_t;
+
+
+/* one of the child's pipes */
+
+typedef struct {
+    ngx_http_lua_nffi_channel_t   channel;
+    size_t                        size;
+    ngx_uint_t                    level;         /* of unmarked lines */
+    u_char                        line[NGX_HTTP_LUA_NFFI_LINE];
+} ngx_http_lua_nffi_pipe_t;
+
+
+typedef enum {
+    NGX_HTTP_LUA_NFFI_DOWN = 0,
+    NGX_HTTP_LUA_NFFI_STARTING,
+    NGX_HTTP_LUA_NFFI_READY
+} ngx_http_lua_nffi_process_state_e;
+
+
+struct ngx_http_lua_nffi_process_s {
+    ngx_http_lua_nffi_runtime_t        *runtime;
+    ngx_http_lua_nffi_process_state_e   state;
+
+    /* what is started; one block of memory */
+    char                               *program;
+    char                              **argv;
+    char                              **envp;
+    char                               *directory;
+    uint32_t                            flags;
+    ngx_http_lua_nffi_limits_t          limits;
+
+    nffi_child_t                        child;
+    ngx_http_lua_nffi_channel_t         control;
+    ngx_http_lua_nffi_channel_t         done;
+    ngx_http_lua_nffi_pipe_t            out;
+    ngx_http_lua_nffi_pipe_t            err;
+
+    ngx_event_t                         restart;
+    ngx_event_t                         kill;    /* it does not end */
+    ngx_msec_t                          delay;
+    ngx_msec_t                          started;
+    ngx_uint_t                          quick_deaths;
+    ngx_msec_t                          reported;
+
+    ngx_http_lua_nffi_error_t           reason;  /* why it is down */
+    u_char                              last_words[512];
+    size_t                              last_words_size;
+};
+
+
+static ngx_int_t ngx_http_lua_nffi_process_spawn(
+    ngx_http_lua_nffi_process_t *p, ngx_http_lua_nffi_error_t *err);
+static void ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p);
+static void ngx_http_lua_nffi_control_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_done_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_pipe_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_restart_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_kill_handler(ngx_event_t *ev);
+
+
+static size_t
+ngx_http_lua_nffi_strings_size(const char **strings, ngx_uint_t *count)
+{
+    size_t  size;
+
+    size = 0;
+
+    for (*count = 0; strings[*count]; (*count)++) {
+        size += ngx_strlen(strings[*count]) + 1;
+    }
+
+    return size + (*count + 1) * sizeof(char *);
+}
+
+
+static char *
+ngx_http_lua_nffi_copy_string(char **to, const char *s)
+{
+    char    *copy = *to;
+    size_t   size = ngx_strlen(s) + 1;
+
+    ngx_memcpy(copy, s, size);
+    *to += size;
+
+    return copy;
+}
+
+
+/* a process structure with a copy of everything that is needed to start it */
+
+static ngx_http_lua_nffi_process_t *
+ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_runtime_t *rt,
+    const char *program, const char **argv, const char **envp,
+    const char *directory, uint32_t flags,
+    const ngx_http_lua_nffi_limits_t *limits)
+{
+    char                         *at;
+    size_t                        size;
+    ngx_uint_t                    i, nargs, nenv;
+    ngx_http_lua_nffi_process_t  *p;
+
+    size = sizeof(ngx_http_lua_nffi_process_t)
+           + ngx_http_lua_nffi_strings_size(argv, &nargs)
+           + ngx_http_lua_nffi_strings_size(envp, &nenv)
+           + ngx_strlen(program) + 1
+           + (directory ? ngx_strlen(directory) + 1 : 0);
+
+    p = ngx_calloc(size, ngx_cycle->log);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    p->argv = (char **) (p + 1);
+    p->envp = p->argv + nargs + 1;
+    at = (char *) (p->envp + nenv + 1);
+
+    for (i = 0; i < nargs; i++) {
+        p->argv[i] = ngx_http_lua_nffi_copy_string(&at, argv[i]);
+    }
+
+    for (i = 0; i < nenv; i++) {
+        p->envp[i] = ngx_http_lua_nffi_copy_string(&at, envp[i]);
+    }
+
+    p->program = ngx_http_lua_nffi_copy_string(&at, program);
+
+    if (directory) {
+        p->directory = ngx_http_lua_nffi_copy_string(&at, directory);
+    }
+
+    p->runtime = rt;
+    p->flags = flags;
+    p->limits = *limits;
+    p->delay = NGX_HTTP_LUA_NFFI_FIRST_DELAY;
+    p->out.level = NGX_LOG_NOTICE;
+    p->err.level = NGX_LOG_ERR;
+
+    p->restart.data = p;
+    p->restart.handler = ngx_http_lua_nffi_restart_handler;
+    p->restart.log = ngx_cycle->log;
+    p->restart.cancelable = 1;
+
+    p->kill.data = p;
+    p->kill.handler = ngx_http_lua_nffi_kill_handler;
+    p->kill.log = ngx_cycle->log;
+    p->kill.cancelable = 1;
+
+    return p;
+}
+
+
+void *
+ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
+    const char *name, const char *program, const char **argv,
+    const char **envp, const char *directory, uint32_t flags,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
+{
+    ngx_str_t                     rt_key, rt_name;
+    ngx_http_lua_nffi_runtime_t  *rt;
+
+    if (ngx_http_lua_nffi_may_load(err) != NGX_OK) {
+        return NULL;
+    }
+
+    rt = ngx_http_lua_nonblocking_ffi_find(key, key_size);
+    if (rt) {
+        return rt;
+    }
+
+    rt_key.data = (u_char *) key;
+    rt_key.len = key_size;
+    rt_name.data = (u_char *) name;
+    rt_name.len = ngx_strlen(name);
+
+    rt = ngx_http_lua_nffi_register(&rt_key, &rt_name);
+    if (rt == NULL) {
+        ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        return NULL;
+    }
+
+    rt->process = ngx_http_lua_nffi_process_create(rt, program, argv, envp,
+                                                   directory, flags, limits);
+    if (rt->process == NULL) {
+        ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        goto failed;
+    }
+
+    if (ngx_http_lua_nffi_process_spawn(rt->process, err) != NGX_OK) {
+        goto failed;
+    }
+
+    return rt;
+
+failed:
+
+    if (rt->process) {
+        ngx_free(rt->process);
+    }
+
+    ngx_http_lua_nffi_unregister(rt);
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_lua_nffi_watch(ngx_http_lua_nffi_process_t *p,
+    ngx_http_lua_nffi_channel_t *ch, int fd, ngx_event_handler_pt handler)
+{
+    /* events of an earlier descriptor that are still in flight differ */
+    ngx_uint_t  instance = !ch->read.instance;
+
+    ngx_memzero(&ch->connection, sizeof(ngx_connection_t));
+    ngx_memzero(&ch->read, sizeof(ngx_event_t));
+    ngx_memzero(&ch->write, sizeof(ngx_event_t));
+
+    ch->process = p;
+    ch->connection.fd = fd;
+    ch->connection.read = &ch->read;
+    ch->connection.write = &ch->write;
+    ch->connection.log = ngx_cycle->log;
+
+    ch->read.data = &ch->connection;
+    ch->read.handler = handler;
+    ch->read.log = ngx_cycle->log;
+    ch->read.instance = instance;
+
+    ch->write.data = &ch->connection;
+    ch->write.write = 1;
+    ch->write.log = ngx_cycle->log;
+    ch->write.instance = instance;
+
+    return ngx_add_event(&ch->read, NGX_READ_EVENT, NGX_CLEAR_EVENT);
+}
+
+
+static void
+ngx_http_lua_nffi_unwatch(ngx_http_lua_nffi_channel_t *ch, ngx_uint_t close_fd)
+{
+    ngx_socket_t  fd = ch->connection.fd;
+
+    if (fd == (ngx_socket_t) -1 || ch->process == NULL) {
+        return;
+    }
+
+    if (ch->read.active) {
+        (void) ngx_del_event(&ch->read, NGX_READ_EVENT, 0);
+    }
+
+    if (ch->read.posted) {
+        ngx_delete_posted_event(&ch->read);
+    }
+
+    /* an event in the batch at hand finds -1 and is dropped */
+    ch->connection.fd = (ngx_socket_t) -1;
+
+    if (close_fd) {
+        (void) close(fd);
+    }
+}
+
+
+static const char *
+ngx_http_lua_nffi_user(void)
+{
+    struct passwd  *pw;
+
+    pw = getpwuid(geteuid());
+
+    return pw ? pw->pw_name : "?";
+}
+
+
+static ngx_int_t
+ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
+    ngx_http_lua_nffi_error_t *err)
+{
+    int                           rc;
+    const char                   *stage;
+    ngx_err_t                     e;
+    nffi_host_t                  *host;
+    nffi_host_options_t           options;
+    nffi_spawn_options_t          spawn;
+    ngx_http_lua_nffi_runtime_t  *rt = p->runtime;
+
+    ngx_memzero(&options, sizeof(options));
+    options.process = 1;
+    options.max_queue = p->limits.max_queue;
+    options.max_tasks = p->limits.max_tasks;
+    options.request_arena = p->limits.arena;
+    options.response_arena = p->limits.arena;
+
+    rc = nffi_host_create(&host, &options);
+
+    if (rc != NFFI_OK) {
+        e = ngx_errno;
+        return ngx_http_lua_nffi_fail(err, "load_failed",
+                   "no shared memory for the runtime \"%V\": %s%s%s",
+                   &rt->name, nffi_error_text(rc),
+                   rc == NFFI_SYSTEM ? ": " : "",
+                   rc == NFFI_SYSTEM ? strerror(e) : "");
+    }
+
+    ngx_memzero(&spawn, sizeof(spawn));
+    spawn.program = p->program;
+    spawn.argv = p->argv;
+    spawn.envp = p->envp;
+    spawn.directory = p->directory;
+    spawn.flags = p->flags;
+
+    rc = nffi_host_spawn(host, &spawn, &p->child, &stage);
+
+    if (rc != NFFI_OK) {
+        e = ngx_errno;
+        nffi_host_destroy(host);
+
+        return ngx_http_lua_nffi_fail(err, "load_failed",
+                   "the runtime \"%V\" cannot be started: %s(\"%s\") as user "
+                   "\"%s\" failed (%d: %s)", &rt->name, stage,
+                   ngx_strcmp(stage, "chdir") == 0 ? p->directory : p->program,
+                   ngx_http_lua_nffi_user(), e, strerror(e));
+    }
+
+    rt->host = host;
+    p->state = NGX_HTTP_LUA_NFFI_STARTING;
+    p->started = ngx_current_msec;
+    p->last_words_size = 0;
+    p->reason.size = 0;
+    p->out.size = 0;
+    p->err.size = 0;
+
+    (void) nffi_host_park(host);
+
+    if (ngx_http_lua_nffi_watch(p, &p->control, p->child.control_fd,
+                                ngx_http_lua_nffi_control_handler)
+        != NGX_OK
+        || ngx_http_lua_nffi_watch(p, &p->done, p->child.done_fd,
+                                   ngx_http_lua_nffi_done_handler)
+           != NGX_OK
+        || ngx_http_lua_nffi_watch(p, &p->out.channel, p->child.stdout_fd,
+                                   ngx_http_lua_nffi_pipe_handler)
+           != NGX_OK
+        || ngx_http_lua_nffi_watch(p, &p->err.channel, p->child.stderr_fd,
+                                   ngx_http_lua_nffi_pipe_handler)
+           != NGX_OK)
+    {
+        /* a process that nobody hears is of no use; nginx has logged why */
+        nffi_child_kill(&p->child);
+    }
+
+    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                  "nffi: runtime \"%V\": process %P started", &rt->name,
+                  p->child.pid);
+
+    return NGX_OK;
+}
+
+
+/* bytes that could forge or hide a line of the log are shown as \xHH */
+
+static size_t
+ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data, size_t size)
+{
+    size_t         i;
+    u_char        *p = to;
+    static u_char  hex[] = "0123456789abcdef";
+
+    for (i = 0; i < size && (size_t) (p - to) + 4 <= room; i++) {
+
+        if ((data[i] < 0x20 && data[i] != '\t') || data[i] == 0x7f) {
+            *p++ = '\\';
+            *p++ = 'x';
+            *p++ = hex[data[i] >> 4];
+            *p++ = hex[data[i] & 0xf];
+
+        } else {
+            *p++ = data[i];
+        }
+    }
+
+    return p - to;
+}
+
+
+/* our program marks a line with its level: \1 level \2 text */
+
+static u_char *
+ngx_http_lua_nffi_line_level(u_char *line, u_char *last, ngx_uint_t *level)
+{
+    u_char      *end;
+    ngx_uint_t   i;
+
+    static struct {
+        ngx_str_t   name;
+        ngx_uint_t  level;
+    } levels[] = {
+        { ngx_string("debug"), NGX_LOG_DEBUG },
+        { ngx_string("info"), NGX_LOG_INFO },
+        { ngx_string("notice"), NGX_LOG_NOTICE },
+        { ngx_string("warn"), NGX_LOG_WARN },
+        { ngx_string("error"), NGX_LOG_ERR }
+    };
+
+    if (line == last || *line != 1) {
+        return line;
+    }
+
+    end = ngx_strlchr(line, last, 2);
+    if (end == NULL) {
+        return line;
+    }
+
+    for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if ((size_t) (end - line - 1) == levels[i].name.len
+            && ngx_memcmp(line + 1, levels[i].name.data, levels[i].name.len)
+               == 0)
+        {
+            *level = levels[i].level;
+            return end + 1;
+        }
+    }
+
+    return line;
+}
+
+
+static void
+ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_pipe_t *pipe, u_char *line,
+    u_char *last)
+{
+    size_t                        size;
+    u_char                        text[NGX_MAX_ERROR_STR - 512];
+    ngx_uint_t                    level;
+    ngx_http_lua_nffi_process_t  *p = pipe->channel.process;
+
+    if (last > line && last[-1] == '\r') {
+        last--;
+    }
+
+    level = pipe->level;
+    line = ngx_http_lua_nffi_line_level(line, last, &level);
+
+    if (line == last) {
+        return;
+    }
+
+    size = ngx_http_lua_nffi_escape(text, sizeof(text), line, last - line);
+
+    if (level <= NGX_LOG_ERR) {
+        p->last_words_size = ngx_min(size, sizeof(p->last_words));
+        ngx_memcpy(p->last_words, text, p->last_words_size);
+    }
+
+    ngx_log_error(level, ngx_cycle->log, 0, "nffi: [%V] %*s",
+                  &p->runtime->name, size, text);
+}
+
+
+static void
+ngx_http_lua_nffi_split_lines(ngx_http_lua_nffi_pipe_t *pipe)
+{
+    u_char  *line, *end, *last;
+
+    line = pipe->line;
+    last = pipe->line + pipe->size;
+
+    for ( ;; ) {
+        end = ngx_strlchr(line, last, '\n');
+        if (end == NULL) {
+            break;
+        }
+
+        ngx_http_lua_nffi_log_line(pipe, line, end);
+        line = end + 1;
+    }
+
+    if (line == pipe->line && pipe->size == NGX_HTTP_LUA_NFFI_LINE) {
+        ngx_http_lua_nffi_log_line(pipe, line, last);
+        line = last;
+    }
+
+    pipe->size = last - line;
+    ngx_memmove(pipe->line, line, pipe->size);
+}
+
+
+/* reads at most so many times; NGX_AGAIN: there may be more */
+
+static ngx_int_t
+ngx_http_lua_nffi_read_pipe(ngx_http_lua_nffi_pipe_t *pipe, ngx_uint_t reads)
+{
+    ssize_t  n;
+
+    while (reads > 0) {
+        n = read(pipe->channel.connection.fd, pipe->line + pipe->size,
+                 NGX_HTTP_LUA_NFFI_LINE - pipe->size);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            return n == 0 ? NGX_DONE : NGX_OK;
+        }
+
+        pipe->size += n;
+        ngx_http_lua_nffi_split_lines(pipe);
+        reads--;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_lua_nffi_pipe_handler(ngx_event_t *ev)
+{
+    ngx_int_t                  rc;
+    ngx_connection_t          *c = ev->data;
+    ngx_http_lua_nffi_pipe_t  *pipe;
+
+    pipe = (ngx_http_lua_nffi_pipe_t *)
+               ((u_char *) c - offsetof(ngx_http_lua_nffi_pipe_t,
+                                        channel.connection));
+
+    rc = ngx_http_lua_nffi_read_pipe(pipe, NGX_HTTP_LUA_NFFI_READS);
+
+    if (rc == NGX_DONE) {
+        ngx_http_lua_nffi_unwatch(&pipe->channel, 1);
+
+    } else if (rc == NGX_AGAIN && !ev->posted) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_done_handler(ngx_event_t *ev)
+{
+    ngx_connection_t             *c = ev->data;
+    ngx_http_lua_nffi_channel_t  *ch;
+
+    /* edge-triggered: the counter is not read */
+
+    ch = (ngx_http_lua_nffi_channel_t *) c;
+    ngx_http_lua_nffi_drain(ch->process->runtime, NGX_HTTP_LUA_NFFI_TURN);
+}
+
+
+static void
+ngx_http_lua_nffi_control_handler(ngx_event_t *ev)
+{
+    int                           event;
+    ngx_connection_t             *c = ev->data;
+    nffi_child_message_t          message;
+    ngx_http_lua_nffi_process_t  *p;
+
+    p = ((ngx_http_lua_nffi_channel_t *) c)->process;
+
+    for ( ;; ) {
+        event = nffi_host_child_event(p->runtime->host, &message);
+
+        switch (event) {
+
+        case NFFI_CHILD_READY:
+            p->state = NGX_HTTP_LUA_NFFI_READY;
+            break;
+
+        case NFFI_CHILD_FAILED:
+            ngx_http_lua_nffi_fail(&p->reason, "load_failed", "%*s",
+                                   message.size, message.text);
+            break;
+
+        case NFFI_CHILD_ABI_MISMATCH:
+            ngx_http_lua_nffi_fail(&p->reason, "abi_mismatch",
+                                   "its addon has ABI %uD, this nginx has "
+                                   "ABI %d", message.abi, NFFI_ABI_VERSION);
+            break;
+
+        case NFFI_CHILD_GONE:
+            ngx_http_lua_nffi_process_died(p);
+            return;
+
+        default:
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_http_lua_nffi_runtime_t  *rt = p->runtime;
+
+    ngx_http_lua_nffi_unwatch(&p->control, 0);
+    ngx_http_lua_nffi_unwatch(&p->done, 0);
+    ngx_http_lua_nffi_unwatch(&p->out.channel, 1);
+    ngx_http_lua_nffi_unwatch(&p->err.channel, 1);
+
+    if (rt->drain.posted) {
+        ngx_delete_posted_event(&rt->drain);
+    }
+
+    if (p->kill.timer_set) {
+        ngx_del_timer(&p->kill);
+    }
+
+    /* it is gone, or has let go of its end: nothing of it may stay */
+    nffi_child_kill(&p->child);
+
+    if (p->child.pidfd != -1) {
+        (void) close(p->child.pidfd);
+        p->child.pidfd = -1;
+    }
+
+    p->child.pid = 0;
+
+    nffi_host_destroy(rt->host);
+    rt->host = NULL;
+}
+
+
+/* after five quick deaths one line a minute is enough */
+
+static void
+ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p)
+{
+    if (p->quick_deaths > NGX_HTTP_LUA_NFFI_QUICK_DEATHS
+        && ngx_current_msec - p->reported < 60000)
+    {
+        return;
+    }
+
+    p->reported = ngx_current_msec;
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "nffi: runtime \"%V\": %*s; it is started again in %M ms",
+                  &p->runtime->name, p->reason.size, p->reason.message,
+                  p->delay);
+}
+
+
+static void
+ngx_http_lua_nffi_schedule_restart(ngx_http_lua_nffi_process_t *p)
+{
+    if (ngx_exiting || p->runtime->closed) {
+        return;
+    }
+
+    ngx_http_lua_nffi_report_death(p);
+    ngx_add_timer(&p->restart, p->delay);
+    p->delay = ngx_min(p->delay * 2, NGX_HTTP_LUA_NFFI_LAST_DELAY);
+}
+
+
+static void
+ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
+{
+    u_char                        text[sizeof(p->reason.message)];
+    size_t                        size;
+    ngx_str_t                     message;
+    ngx_http_lua_nffi_runtime_t  *rt = p->runtime;
+
+    /* what it said and answered before it died counts */
+
+    (void) ngx_http_lua_nffi_read_pipe(&p->out, NGX_HTTP_LUA_NFFI_READS);
+    (void) ngx_http_lua_nffi_read_pipe(&p->err, NGX_HTTP_LUA_NFFI_READS);
+    ngx_http_lua_nffi_drain(rt, NGX_MAX_INT32_VALUE);
+
+    if (p->reason.size == 0) {
+        ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
+                               "its process %P ended%s%*s", p->child.pid,
+                               p->last_words_size ? ": " : "",
+                               p->last_words_size, p->last_words);
+    }
+
+    if (ngx_current_msec - p->started >= NGX_HTTP_LUA_NFFI_STEADY) {
+        p->delay = NGX_HTTP_LUA_NFFI_FIRST_DELAY;
+        p->quick_deaths = 0;
+    }
+
+    p->quick_deaths++;
+    p->state = NGX_HTTP_LUA_NFFI_DOWN;
+
+    size = ngx_snprintf(text, sizeof(text), "the runtime \"%V\" is down: %*s",
+                        &rt->name, p->reason.size, p->reason.message)
+           - text;
+    message.data = text;
+    message.len = size;
+
+    ngx_http_lua_nffi_fail_calls(rt, &message, "runtime_down");
+    ngx_http_lua_nffi_process_release(p);
+    ngx_http_lua_nffi_schedule_restart(p);
+}
+
+
+void
+ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_runtime_t *rt)
+{
+    ngx_http_lua_nffi_process_t  *p = rt->process;
+
+    ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
+                           "its process %P broke the rules of the queue",
+                           p->child.pid);
+
+    /* its end of file brings the rest */
+    nffi_child_kill(&p->child);
+}
+
+
+static void
+ngx_http_lua_nffi_restart_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_process_t  *p = ev->data;
+
+    if (ngx_exiting || p->runtime->closed) {
+        return;
+    }
+
+    if (ngx_http_lua_nffi_process_spawn(p, &p->reason) != NGX_OK) {
+        p->quick_deaths++;
+        ngx_http_lua_nffi_schedule_restart(p);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_kill_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_process_t  *p = ev->data;
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "nffi: runtime \"%V\": process %P has not ended within the "
+                  "drain limit and is killed", &p->runtime->name,
+                  p->child.pid);
+
+    nffi_child_kill(&p->child);
+}
+
+
+ngx_int_t
+ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_http_lua_nffi_error_t *err)
+{
+    ngx_http_lua_nffi_process_t  *p = rt->process;
+
+    if (p->state != NGX_HTTP_LUA_NFFI_DOWN && rt->host) {
+        return NGX_OK;
+    }
+
+    return ngx_http_lua_nffi_fail(err, "runtime_down",
+                                  "the runtime \"%V\" is down: %*s", &rt->name,
+                                  p->reason.size, p->reason.message);
+}
+
+
+/* no new calls; the process answers what it has, then ends by itself */
+
+void
+ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_runtime_t *rt)
+{
+    ngx_http_lua_nffi_process_t  *p = rt->process;
+
+    if (p->restart.timer_set) {
+        ngx_del_timer(&p->restart);
+    }
+
+    if (rt->host) {
+        nffi_host_close(rt->host);
+        ngx_add_timer(&p->kill, ngx_http_lua_nffi_drain_limit());
+    }
+}
+
+
+/* the worker ends now */
+
+void
+ngx_http_lua_nffi_process_kill(ngx_http_lua_nffi_runtime_t *rt)
+{
+    if (rt->host) {
+        nffi_child_kill(&rt->process->child);
+    }
+}

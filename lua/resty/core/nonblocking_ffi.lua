@@ -1,0 +1,350 @@
+-- Calls runtimes from Lua without blocking the worker: the FFI base of
+-- resty.nffi, and the two functions of the public ABI that it installs on ngx.
+-- lua-resty-core loads it in every http Lua VM.
+
+
+local ffi = require "ffi"
+local base = require "resty.core.base"
+
+
+local C = ffi.C
+local co_yield = coroutine._yield
+local error = error
+local ffi_string = ffi.string
+local get_request = base.get_request
+local ngx = ngx
+local setmetatable = setmetatable
+local tonumber = tonumber
+local tostring = tostring
+local type = type
+
+
+base.allows_subsystem("http")
+
+
+ffi.cdef[[
+typedef struct {
+    unsigned char    message[1024];
+    size_t           size;
+    const char      *code;
+} ngx_http_lua_nffi_error_t;
+
+typedef struct {
+    uint32_t         max_queue;
+    uint32_t         max_tasks;
+    uint32_t         arena;
+    uint32_t         is_global;
+} ngx_http_lua_nffi_limits_t;
+
+typedef struct {
+    uint32_t         queued;
+    uint32_t         unanswered;
+    uint32_t         awaited;
+    uint64_t         bytes;
+    uint64_t         refused;
+} nffi_host_state_t;
+
+uint32_t ngx_http_lua_nonblocking_ffi_abi_version(void);
+
+void *ngx_http_lua_nonblocking_ffi_find(const char *key, size_t key_size);
+
+void *ngx_http_lua_nonblocking_ffi_load(const char *library,
+    size_t library_size, const char *config, size_t config_size,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
+
+void *ngx_http_lua_nonblocking_ffi_start(const char *key, size_t key_size,
+    const char *name, const char *program, const char **argv,
+    const char **envp, const char *directory, uint32_t flags,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
+
+int ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
+    const char *method, size_t method_size, const char *data, size_t size,
+    uint32_t timeout_ms, ngx_http_lua_nffi_error_t *err);
+
+void ngx_http_lua_nonblocking_ffi_close(void *runtime);
+
+int ngx_http_lua_nonblocking_ffi_state(void *runtime,
+    nffi_host_state_t *state);
+]]
+
+
+-- the glue and this file are installed together
+local ABI_VERSION = 1
+
+local FFI_AGAIN = base.FFI_AGAIN
+local FFI_OK = base.FFI_OK
+
+-- what a resumed coroutine gets first
+local OK = 0          -- bytes
+local RC = 1          -- rc, bytes
+local FAILED = 2      -- message, code, detail
+
+local DEFAULT_MAX_QUEUE = 65536
+
+
+if C.ngx_http_lua_nonblocking_ffi_abi_version() ~= ABI_VERSION then
+    error("resty.core.nonblocking_ffi is for ABI " .. ABI_VERSION
+          .. ", this nginx has ABI "
+          .. C.ngx_http_lua_nonblocking_ffi_abi_version())
+end
+
+
+-- Filled in and read without a yield between, so one a VM is enough.
+local failure = ffi.new("ngx_http_lua_nffi_error_t")
+local state = ffi.new("nffi_host_state_t")
+
+
+local _M = {
+    version = base.version,
+    OK = OK,
+    RC = RC,
+    FAILED = FAILED,
+}
+
+
+local function read_failure()
+    return ffi_string(failure.message, failure.size), ffi_string(failure.code)
+end
+
+
+-- A count from options: nil, or a whole number up to `most`.
+local function count(options, name, most, level)
+    local value = options[name]
+
+    if value == nil then
+        return 0
+    end
+
+    local n = tonumber(value)
+
+    if not n or n < 1 or n > most or n % 1 ~= 0 then
+        error(name .. " must be a whole number from 1 to " .. most
+              .. ", got " .. tostring(value), level + 1)
+    end
+
+    return n
+end
+
+
+-- The C structure of the limits that `options` names; raises on bad ones.
+function _M.limits(options, level)
+    return ffi.new("ngx_http_lua_nffi_limits_t", {
+        max_queue = count(options, "max_queue", 1048576, level + 1),
+        max_tasks = count(options, "max_tasks", 1048576, level + 1),
+        arena = count(options, "arena", 1073741824, level + 1),
+        is_global = options.is_global and 1 or 0,
+    })
+end
+
+
+-- The runtime of a native library and its configuration, both strings; the
+-- same for the same two. Returns a pointer that stays valid for the life of
+-- the worker, or nil, message, code.
+function _M.load(library, config, limits)
+    if ngx.get_phase() == "init" then
+        return nil, "a runtime cannot be loaded in init_by_lua*: threads and "
+                    .. "child processes do not survive the fork of the "
+                    .. "workers; load it in init_worker_by_lua* or later",
+               "wrong_process"
+    end
+
+    local pointer = C.ngx_http_lua_nonblocking_ffi_load(library, #library,
+                                                        config, #config,
+                                                        limits, failure)
+    if pointer == nil then
+        return nil, read_failure()
+    end
+
+    return pointer
+end
+
+
+-- A C array of strings that ends with NULL; `strings` keeps them alive.
+local function c_strings(strings)
+    return ffi.new("const char *[?]", #strings + 1, strings)
+end
+
+
+-- The runtime that is a child process of this worker; the same for the same
+-- key. `spec`: name, program, argv, envp, directory, flags.
+function _M.start(key, spec, limits)
+    if ngx.get_phase() == "init" then
+        return nil, "a runtime cannot be started in init_by_lua*: it would "
+                    .. "be a child of the master; load it in "
+                    .. "init_worker_by_lua* or later", "wrong_process"
+    end
+
+    local pointer = C.ngx_http_lua_nonblocking_ffi_start(key, #key, spec.name,
+        spec.program, c_strings(spec.argv), c_strings(spec.envp),
+        spec.directory, spec.flags, limits, failure)
+
+    if pointer == nil then
+        return nil, read_failure()
+    end
+
+    return pointer
+end
+
+
+function _M.find(key)
+    local pointer = C.ngx_http_lua_nonblocking_ffi_find(key, #key)
+
+    if pointer ~= nil then
+        return pointer
+    end
+end
+
+
+-- Bytes of a payload: a string, a number, or nil for none.
+function _M.bytes(payload, level)
+    local kind = type(payload)
+
+    if kind == "string" or kind == "nil" then
+        return payload
+    end
+
+    if kind == "number" then
+        return tostring(payload)
+    end
+
+    error("payload must be a string, got " .. kind, level + 1)
+end
+
+
+-- Queues a task and yields until it is answered. Returns OK, bytes or nil;
+-- RC, rc, bytes or nil; or FAILED, message, code, detail or nil.
+-- `timeout`: milliseconds, 0 for none.
+function _M.call(pointer, method, bytes, timeout)
+    local r = get_request()
+
+    if not r then
+        return FAILED, "API disabled in the context of "
+                       .. ngx.get_phase() .. "_by_lua*", "wrong_phase"
+    end
+
+    local rc = C.ngx_http_lua_nonblocking_ffi_call(r, pointer,
+        method, method and #method or 0, bytes, bytes and #bytes or 0,
+        timeout, failure)
+
+    if rc ~= FFI_AGAIN then
+        return FAILED, read_failure()
+    end
+
+    return co_yield()
+end
+
+
+function _M.close(pointer)
+    C.ngx_http_lua_nonblocking_ffi_close(pointer)
+end
+
+
+-- Counts of the runtime's queue, and whether it is closed.
+function _M.state(pointer)
+    local rc = C.ngx_http_lua_nonblocking_ffi_state(pointer, state)
+
+    return {
+        closed = rc ~= FFI_OK,
+        queued = state.queued,
+        unanswered = state.unanswered,
+        awaited = state.awaited,
+        bytes = tonumber(state.bytes),
+        refused = tonumber(state.refused),
+    }
+end
+
+
+-- The public ABI: any name is a method, so the object has no field of its own
+-- that could hide one. All but native libraries ignore the name.
+
+local pointers = setmetatable({}, { __mode = "k" })
+
+
+local function results(kind, a, b)
+    if kind == OK then
+        return true, a
+    end
+
+    if kind == RC then
+        return false, a, b
+    end
+
+    -- a is the message, b the code
+    return nil, b, a
+end
+
+
+local methods = setmetatable({
+    __unload = function(runtime)
+        C.ngx_http_lua_nonblocking_ffi_close(pointers[runtime])
+        return true
+    end,
+}, {
+    __index = function(cache, name)
+        local function method(runtime, payload)
+            local pointer = pointers[runtime]
+
+            if not pointer then
+                error("call it as runtime:" .. tostring(name) .. "()", 2)
+            end
+
+            return results(_M.call(pointer, name, _M.bytes(payload, 2), 0))
+        end
+
+        cache[name] = method
+
+        return method
+    end,
+})
+
+
+local runtime_mt = { __index = methods }
+
+-- by address, so that the same library and configuration give the same object
+local runtimes = {}
+
+
+local function load_library(library, config, options)
+    if type(library) ~= "string" then
+        error("library must be a string, got " .. type(library), 2)
+    end
+
+    if config ~= nil and type(config) ~= "string" then
+        error("configuration must be a string, got " .. type(config), 2)
+    end
+
+    options = options or {}
+
+    local limits = _M.limits(options, 2)
+
+    if limits.max_queue == 0 then
+        limits.max_queue = DEFAULT_MAX_QUEUE
+    end
+
+    -- `unpin` asks that the library may be closed after unload: accepted, and
+    -- kept mapped all the same, since its threads may still run in it
+
+    local pointer, err, code = _M.load(library, config or "", limits)
+
+    if not pointer then
+        return nil, err, code
+    end
+
+    local address = tostring(pointer)
+    local runtime = runtimes[address]
+
+    if not runtime then
+        runtime = setmetatable({}, runtime_mt)
+        pointers[runtime] = pointer
+        runtimes[address] = runtime
+    end
+
+    return runtime
+end
+
+
+ngx.load_nonblocking_ffi = load_library
+ngx.load_ffi = load_library
+
+
+return _M

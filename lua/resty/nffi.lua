@@ -1,0 +1,213 @@
+-- The module of nffi: loads a runtime, in any language, and calls it without
+-- blocking the worker. Results are a value, or nil, message, code, detail.
+-- The manual is docs/lua.md.
+
+
+local base = require "resty.core.nonblocking_ffi"
+local node = require "resty.nffi.node"
+local codecs = require "resty.nffi.codecs"
+
+
+local base_call = base.call
+local base_bytes = base.bytes
+local error = error
+local setmetatable = setmetatable
+local tonumber = tonumber
+local tostring = tostring
+local type = type
+
+local OK = base.OK
+local RC = base.RC
+
+
+local _M = { _VERSION = "0.1.0" }
+
+
+-- Languages that are hosted by a program of ours; any other first argument of
+-- load() is a native library.
+local languages = { node = node }
+
+local planned = { python = true, java = true }
+
+
+local Runtime = {}
+Runtime.__index = Runtime
+
+
+local function timeout_of(self, options, level)
+    local timeout = options and options.timeout
+
+    if timeout == nil then
+        return self._timeout
+    end
+
+    local ms = tonumber(timeout)
+
+    if not ms or ms < 0 or ms > 2147483647 then
+        error("timeout must be milliseconds, got " .. tostring(timeout),
+              level + 1)
+    end
+
+    return ms
+end
+
+
+-- OK: bytes, never nil. Else nil, message, code, detail.
+local function finish(kind, a, b, c)
+    if kind == OK then
+        return a or ""
+    end
+
+    if kind == RC then
+        return nil, b or "the runtime answered with rc " .. a,
+               "runtime_error", a
+    end
+
+    return nil, a, b, c
+end
+
+
+-- Sends bytes as they are and returns bytes. Options: timeout (ms), method.
+function Runtime:call(payload, options)
+    local method = options and options.method
+
+    if method ~= nil and (type(method) ~= "string" or #method > 255) then
+        error("method must be a string of at most 255 bytes", 2)
+    end
+
+    return finish(base_call(self._pointer, method, base_bytes(payload, 2),
+                            timeout_of(self, options, 2)))
+end
+
+
+-- No new calls; those that wait are still answered.
+function Runtime:close()
+    base.close(self._pointer)
+end
+
+
+-- A table of counts: queued, unanswered, awaited, bytes, refused; and closed.
+function Runtime:state()
+    return base.state(self._pointer)
+end
+
+
+local function call_method(self, name, value, options)
+    local codec = self._codec
+    local bytes, err = codec.encode(value)
+
+    if bytes == nil and err then
+        return nil, "cannot encode the payload: " .. err, "codec_error"
+    end
+
+    local reply, message, code, detail =
+        finish(base_call(self._pointer, name, base_bytes(bytes, 3),
+                         timeout_of(self, options, 3)))
+
+    if not reply then
+        return nil, message, code, detail
+    end
+
+    local result, decode_err = codec.decode(reply)
+
+    if result == nil and decode_err then
+        return nil, "cannot decode the response: " .. decode_err, "codec_error"
+    end
+
+    return result
+end
+
+
+-- rt.methods: every name is a method of the runtime, and none of ours is in
+-- the way.
+local function methods_of(runtime)
+    return setmetatable({}, {
+        __index = function(methods, name)
+            if type(name) ~= "string" or #name > 255 then
+                error("a method's name is a string of at most 255 bytes", 2)
+            end
+
+            local function method(_, value, options)
+                return call_method(runtime, name, value, options)
+            end
+
+            methods[name] = method
+
+            return method
+        end,
+    })
+end
+
+
+local function load_native(library, options)
+    local config = options.config
+
+    if config == nil then
+        config = ""
+
+    elseif type(config) == "table" then
+        local json, err = codecs.json.encode(config)
+
+        if not json then
+            error("cannot encode config: " .. err, 3)
+        end
+
+        config = json
+
+    elseif type(config) ~= "string" then
+        error("config must be a string or a table, got " .. type(config), 3)
+    end
+
+    return base.load(library, config, base.limits(options, 3))
+end
+
+
+-- Loads a runtime: a language ("node") or a native library ("demo" for
+-- libdemo.so, or a path). The same arguments give the same runtime.
+function _M.load(name, options)
+    if type(name) ~= "string" or name == "" then
+        error("load() wants the name of a language or a library", 2)
+    end
+
+    if options ~= nil and type(options) ~= "table" then
+        error("options must be a table, got " .. type(options), 2)
+    end
+
+    options = options or {}
+
+    if planned[name] then
+        return nil, "the language " .. name .. " is not in this version of "
+                    .. "nffi; it has: node, and native libraries",
+               "no_language"
+    end
+
+    local language = languages[name]
+    local codec = codecs.find(options.codec,
+                              language and language.codec or "raw", 2)
+    local timeout = timeout_of({ _timeout = 0 }, options, 2)
+    local pointer, err, code
+
+    if language then
+        pointer, err, code = language.start(options, codec)
+
+    else
+        pointer, err, code = load_native(name, options)
+    end
+
+    if not pointer then
+        return nil, err, code
+    end
+
+    local runtime = setmetatable({
+        _pointer = pointer,
+        _codec = codec,
+        _timeout = timeout,
+    }, Runtime)
+
+    runtime.methods = methods_of(runtime)
+
+    return runtime
+end
+
+
+return _M
