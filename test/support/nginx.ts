@@ -11,10 +11,10 @@ import {
   rmSync,
 } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Agent, request } from "undici";
+import { freePort } from "../../src/io/port.js";
 import {
   childrenOf,
   commandLineOf,
@@ -242,17 +242,6 @@ export async function until(
     if (Date.now() > deadline) throw new Error(`${describe()}\n(waited ${timeoutMs} ms)`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject).listen(0, "127.0.0.1", resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 async function writeFiles(dir: string, port: number, options: NginxOptions): Promise<void> {

@@ -54,22 +54,30 @@ export function childrenOf(pid: number): number[] {
     .map((stat) => stat.pid);
 }
 
-/** Is it still there? A zombie counts: somebody forgot to reap it. */
+/** Is it still there, be it as a zombie? */
 export function isThere(id: ProcessId): boolean {
   return statOf(id.pid)?.started === id.started;
 }
 
-/** Waits until all have gone; gives those that have not. */
+/**
+ * Waits until all have gone; gives those that have not. A zombie counts while its parent is one of
+ * them, who forgot to reap it; an orphan is reaped by init in its own time.
+ */
 export async function stillThereAfter(
   ids: readonly ProcessId[],
   timeoutMs: number,
 ): Promise<ProcessId[]> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
-    const left = ids.filter(isThere);
+    const left = ids.filter((id) => isThere(id) && !isReapedByInit(id, ids));
     if (left.length === 0 || Date.now() > deadline) return left;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+function isReapedByInit(id: ProcessId, family: readonly ProcessId[]): boolean {
+  const stat = statOf(id.pid);
+  return stat?.state === "Z" && !family.some((member) => member.pid === stat.parent);
 }
 
 function allProcesses(): Stat[] {

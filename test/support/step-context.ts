@@ -1,0 +1,24 @@
+// What a step of a build gets, for tests of one step alone.
+import type { StepContext } from "../../src/build/step.js";
+
+export interface RecordedStep extends StepContext {
+  readonly notes: string[];
+  readonly warnings: string[];
+}
+
+export function stepContext(overrides: Partial<StepContext> = {}): RecordedStep {
+  const notes: string[] = [];
+  const warnings: string[] = [];
+  return {
+    signal: new AbortController().signal,
+    env: { PATH: process.env.PATH },
+    note: (text) => notes.push(text),
+    warn: (text) => warnings.push(text),
+    log: () => {},
+    run: () => Promise.reject(new Error("this test runs no program")),
+    mustRun: () => Promise.reject(new Error("this test runs no program")),
+    ...overrides,
+    notes,
+    warnings,
+  };
+}
