@@ -12,7 +12,7 @@ import {
   type Release,
 } from "../../catalog/releases.js";
 import { NffiError } from "../../errors.js";
-import { isContinuousIntegration } from "../../host/environment.js";
+import { type Environment, isContinuousIntegration } from "../../host/environment.js";
 import { requireShipped } from "../../host/package.js";
 import { requireSupported } from "../../host/platform.js";
 import {
@@ -33,7 +33,7 @@ export async function resolveSource(
   step: StepContext,
 ): Promise<Source> {
   requireSupported(session.platform);
-  const source = await chosenSource(request, session);
+  const source = await chooseSource(request, session.env);
   step.note(describe(source));
   await requireShipped(session.shipped);
   await requirePackages(packagesFor(source), request.configureArgs, session.env);
@@ -62,11 +62,12 @@ function packagesFor(source: Source): readonly RequiredPackage[] {
 
 const SUITE = /^debian(?::([a-z][a-z0-9-]*))?$/;
 
-async function chosenSource(request: BuildRequest, session: Session): Promise<Source> {
+/** From the options alone; of the machine only the file system is looked at. */
+export async function chooseSource(request: BuildRequest, env: Environment): Promise<Source> {
   const sha256 = checkedSha256(request.sha256);
   const debian = SUITE.exec(request.source);
   if (request.source === "auto" || request.source === "official") {
-    return officialSource(request, request.source === "auto" && mayFallBack(request, session));
+    return officialSource(request, request.source === "auto" && mayFallBack(request, env));
   }
   if (debian) {
     if (sha256) throw new NffiError("usage", "--sha256 does not go with --source debian");
@@ -99,8 +100,8 @@ function officialSource(request: BuildRequest, fallBack: boolean): OfficialSourc
 }
 
 /** Another nginx than the official one is taken only where nobody can be misled by it. */
-function mayFallBack(request: BuildRequest, session: Session): boolean {
-  return request.release === undefined && !isContinuousIntegration(session.env);
+function mayFallBack(request: BuildRequest, env: Environment): boolean {
+  return request.release === undefined && !isContinuousIntegration(env);
 }
 
 function requireRelease(version: string): Release {
