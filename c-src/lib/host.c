@@ -323,7 +323,8 @@ may_submit(nffi_host_t *host, const nffi_host_request_t *request)
     size = (uint64_t) request->size + request->method_size;
 
     if (host->free_count == 0 || queued >= host->max_queue
-        || size > host->max_bytes || host->bytes > host->max_bytes - size)
+        || size < request->size || size > host->max_bytes
+        || host->bytes > host->max_bytes - size)
     {
         return NFFI_QUEUE_FULL;
     }
