@@ -343,7 +343,7 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
     nffi__entry_t *entry;
     nffi__ring_t *ring = &host->region.header->tasks_ring;
 
-    rc = may_submit(host, request);
+    rc = owner != NULL ? may_submit(host, request) : NFFI_INVALID;
     if (rc != NFFI_OK) {
         return rc;
     }
@@ -714,20 +714,19 @@ void *
 nffi_host_take_pending(nffi_host_t *host)
 {
     void *owner;
+    uint32_t number;
     nffi__entry_t *entry;
 
-    for ( ; host->scan < host->region.max_tasks; host->scan++) {
-        entry = &host->entries[host->scan];
+    while (host->awaited > 0) {
+        number = host->scan++ & (host->region.max_tasks - 1);
+        entry = &host->entries[number];
 
         if (entry->state == NFFI__ENTRY_OPEN && entry->owner != NULL) {
             owner = entry->owner;
-            nffi_host_cancel(host,
-                (uint64_t) entry->generation << 32 | host->scan);
+            nffi_host_cancel(host, (uint64_t) entry->generation << 32 | number);
             return owner;
         }
     }
-
-    host->scan = 0;
 
     return NULL;
 }
