@@ -744,16 +744,41 @@ nffi_host_state(nffi_host_t *host, nffi_host_state_t *state)
 }
 
 
+/* Frees what tasks hold outside the arenas: requests of the open ones and
+   responses that were given, whether drained or not. */
+static void
+forget_tasks(nffi_host_t *host)
+{
+    uint32_t i;
+    nffi__entry_t *entry;
+    nffi_host_response_t response;
+
+    for (i = 0; i < host->region.max_tasks; i++) {
+        entry = &host->entries[i];
+        entry->owner = NULL;
+
+        if (entry->state == NFFI__ENTRY_ANSWERED) {
+            response.slot = i;
+            nffi_host_release(host, &response);
+        }
+    }
+
+    /* nobody owns one any more, so that each is released at once */
+    (void) nffi_host_drain(host, &response, 1);
+
+    for (i = 0; i < host->region.max_tasks; i++) {
+        free_request(host, &host->entries[i]);
+    }
+}
+
+
 void
 nffi_host_destroy(nffi_host_t *host)
 {
-    uint32_t i;
     nffi__received_t *received;
 
-    for (i = 0; host->entries != NULL && i < host->region.max_tasks; i++) {
-        if (host->entries[i].request_place == NFFI__IN_HEAP) {
-            free(host->entries[i].request);
-        }
+    if (host->entries != NULL && host->free_slots != NULL) {
+        forget_tasks(host);
     }
 
     while (host->received != NULL) {

@@ -87,6 +87,12 @@ nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
 void
 nffi__queue_destroy(nffi_queue_t *queue)
 {
+    uint32_t slot;
+
+    for (slot = 0; slot < queue->region.max_tasks; slot++) {
+        nffi__discard_large(&queue->running[slot].large);
+    }
+
     if (queue->index != 0) {
         atomic_store_explicit(&table[queue->index], NULL,
                               memory_order_release);

@@ -24,8 +24,8 @@ typedef struct place {
 } place_t;
 
 
-static void
-discard_large(nffi__memfd_t *large)
+void
+nffi__discard_large(nffi__memfd_t *large)
 {
     if (large->data == NULL) {
         return;
@@ -53,7 +53,7 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
     queue->region.slots[slot].outcome = (uint16_t) outcome;
     running->open = false;
-    discard_large(&running->large);
+    nffi__discard_large(&running->large);
 
     if (running->mapping != NULL) {
         munmap(running->mapping,
@@ -249,7 +249,7 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
     /* a large buffer that was asked for and is not used makes room */
     if (response->data != running->large.data) {
-        discard_large(&running->large);
+        nffi__discard_large(&running->large);
     }
 
     if (total > 0) {
@@ -532,7 +532,7 @@ nffi_response_discard(nffi_task_t task, void *buffer)
                && queue->running[slot].generation == (uint32_t) task
                && queue->running[slot].large.data == buffer)
     {
-        discard_large(&queue->running[slot].large);
+        nffi__discard_large(&queue->running[slot].large);
     }
 
     pthread_mutex_unlock(&queue->mutex);

@@ -20,6 +20,9 @@ nffi_queue_t *nffi__task_queue(nffi_task_t task);
 /* NULL, and counted as refused, when the task is not open. */
 nffi__running_t *nffi__task_running(nffi_queue_t *queue, nffi_task_t task);
 
+/* Frees a response buffer that is not in the arena, if there is one. */
+void nffi__discard_large(nffi__memfd_t *large);
+
 /* Closes the task and puts it on the done ring. The response part of its slot
    is filled in already, but for the outcome. */
 void nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
