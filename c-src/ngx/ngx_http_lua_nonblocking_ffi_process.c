@@ -481,7 +481,9 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_pipe_t *pipe, u_char *line,
 
     size = ngx_http_lua_nffi_escape(text, sizeof(text), line, last - line);
 
-    if (level <= NGX_LOG_ERR) {
+    /* not the lines of a stack, which are indented */
+
+    if (level <= NGX_LOG_ERR && *line != ' ' && *line != '\t') {
         p->last_words_size = ngx_min(size, sizeof(p->last_words));
         ngx_memcpy(p->last_words, text, p->last_words_size);
     }

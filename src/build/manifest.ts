@@ -23,6 +23,8 @@ export interface Manifest {
   readonly include: string;
   readonly lib: string;
   readonly node: string;
+  /** The Node that ran the build: what a runtime is started with first. */
+  readonly nodeProgram: string;
   readonly cflags: string;
   readonly libs: string;
   /** SHA-256 of each file, by path below the prefix. */
@@ -58,6 +60,7 @@ export async function makeManifest(tree: MadeTree, site: Site): Promise<Manifest
     include: inPrefix("nffi/include"),
     lib,
     node: inPrefix("nffi/node"),
+    nodeProgram: process.execPath,
     cflags: `-I${inPrefix("nffi/include")}`,
     libs: `-L${lib} -Wl,-rpath,${lib} -lnffi`,
     files: await hashesBelow(site.stagedPrefix),

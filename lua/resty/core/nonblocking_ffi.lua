@@ -161,7 +161,15 @@ end
 
 -- A C array of strings that ends with NULL; `strings` keeps them alive.
 local function c_strings(strings)
-    return ffi.new("const char *[?]", #strings + 1, strings)
+    local array = ffi.new("const char *[?]", #strings + 1)
+
+    for i = 1, #strings do
+        array[i - 1] = strings[i]
+    end
+
+    array[#strings] = nil
+
+    return array
 end
 
 

@@ -57,7 +57,7 @@ local function built_with()
 
     file:close()
 
-    return type(manifest) == "table" and manifest.node or nil
+    return type(manifest) == "table" and manifest.nodeProgram or nil
 end
 
 
