@@ -739,8 +739,10 @@ nffi_host_state(nffi_host_t *host, nffi_host_state_t *state)
     state->unanswered = host->unanswered;
     state->awaited = host->awaited;
     state->bytes = host->bytes;
-    state->refused = host->queue != NULL ? nffi__queue_refused(host->queue)
-                                         : 0;
+    state->refused = host->queue != NULL
+                     ? atomic_load_explicit(&host->queue->refused,
+                                            memory_order_relaxed)
+                     : 0;
 }
 
 

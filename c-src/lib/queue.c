@@ -108,19 +108,6 @@ nffi__queue_destroy(nffi_queue_t *queue)
 }
 
 
-uint64_t
-nffi__queue_refused(nffi_queue_t *queue)
-{
-    uint64_t refused;
-
-    pthread_mutex_lock(&queue->mutex);
-    refused = queue->refused;
-    pthread_mutex_unlock(&queue->mutex);
-
-    return refused;
-}
-
-
 nffi_queue_t *
 nffi__task_queue(nffi_task_t task)
 {
@@ -141,8 +128,6 @@ nffi__task_running(nffi_queue_t *queue, nffi_task_t task)
             return running;
         }
     }
-
-    queue->refused++;
 
     return NULL;
 }

@@ -42,7 +42,7 @@ struct nffi_queue {
     bool led;                 /* one poller waits on the eventfd */
     bool broken;              /* the host broke the rules */
     bool wake_due;            /* responses published, host not yet woken */
-    uint64_t refused;
+    _Atomic uint64_t refused; /* answers */
     uint32_t notes_told;      /* the one thread that arms */
 
     int tasks_fd;
@@ -63,8 +63,5 @@ int nffi__queue_create(nffi_queue_t **queue, const nffi__region_t *region,
 
 /* Only when no thread can use it any more, as in a failed start. */
 void nffi__queue_destroy(nffi_queue_t *queue);
-
-/* How many answers were refused; thread: any. */
-uint64_t nffi__queue_refused(nffi_queue_t *queue);
 
 #endif /* NFFI_QUEUE_H */

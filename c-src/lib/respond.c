@@ -326,6 +326,15 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 }
 
 
+/* Atomic, since the event loop reads the count and must never wait for the
+   mutex. */
+static void
+refuse(nffi_queue_t *queue)
+{
+    atomic_fetch_add_explicit(&queue->refused, 1, memory_order_relaxed);
+}
+
+
 static int
 answer(nffi_queue_t *queue, const nffi_response_t *response)
 {
@@ -334,6 +343,7 @@ answer(nffi_queue_t *queue, const nffi_response_t *response)
 
     running = nffi__task_running(queue, response->task);
     if (running == NULL) {
+        refuse(queue);
         return NFFI_STALE;
     }
 
@@ -463,6 +473,7 @@ nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
     running = nffi__task_running(queue, task);
 
     if (running == NULL) {
+        refuse(queue);
         pthread_mutex_unlock(&queue->mutex);
         return NFFI_STALE;
     }

@@ -17,7 +17,7 @@ nffi__task_slot(nffi_task_t task)
 /* NULL when the handle names no queue of this process. */
 nffi_queue_t *nffi__task_queue(nffi_task_t task);
 
-/* NULL, and counted as refused, when the task is not open. */
+/* NULL when the task is not open. */
 nffi__running_t *nffi__task_running(nffi_queue_t *queue, nffi_task_t task);
 
 /* Frees a response buffer that is not in the arena, if there is one. */
