@@ -520,6 +520,7 @@ new_notes(nffi_queue_t *queue)
 int
 nffi_queue_arm(nffi_queue_t *queue)
 {
+    bool sleep;
     nffi__header_t *header;
 
     if (queue == NULL) {
@@ -527,19 +528,23 @@ nffi_queue_arm(nffi_queue_t *queue)
     }
 
     header = queue->region.header;
+    pthread_mutex_lock(&queue->mutex);
     clear_eventfd(queue->tasks_fd);
     nffi__announce_parked(&header->runtime_parked);
 
-    if (nffi__ring_waiting(&header->tasks_ring) == 0
-        && !new_notes(queue)
-        && !atomic_load_explicit(&header->closed, memory_order_seq_cst))
-    {
-        return 0;
+    /* a queue that was cut off is never signalled again */
+    sleep = !queue->broken
+            && nffi__ring_waiting(&header->tasks_ring) == 0
+            && !new_notes(queue)
+            && !atomic_load_explicit(&header->closed, memory_order_seq_cst);
+
+    if (!sleep) {
+        nffi__revoke_parked(&header->runtime_parked);
     }
 
-    nffi__revoke_parked(&header->runtime_parked);
+    pthread_mutex_unlock(&queue->mutex);
 
-    return 1;
+    return sleep ? 0 : 1;
 }
 
 

@@ -43,7 +43,7 @@ struct nffi_queue {
     bool broken;              /* the host broke the rules */
     bool wake_due;            /* responses published, host not yet woken */
     _Atomic uint64_t refused; /* answers */
-    uint32_t notes_told;      /* the one thread that arms */
+    uint32_t notes_told;      /* by arm */
 
     int tasks_fd;
     int done_fd;              /* process only */
