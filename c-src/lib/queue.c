@@ -23,7 +23,7 @@
 #define TABLE_SIZE 4096       /* 12 bits of a task handle */
 
 static _Atomic(nffi_queue_t *) table[TABLE_SIZE];
-static _Atomic uint32_t table_used = 1;
+static _Atomic uint32_t table_next;
 
 
 static nffi_task_t
@@ -33,11 +33,36 @@ task_handle(const nffi_queue_t *queue, uint32_t slot, uint32_t generation)
 }
 
 
+/* Goes round, so that an index is used again as late as possible: a stale
+   handle should name nothing. 0 is never one. */
+static int
+enter_table(nffi_queue_t *queue)
+{
+    uint32_t i;
+    nffi_queue_t *nothing;
+
+    for (i = 0; i < TABLE_SIZE - 1; i++) {
+        queue->index = atomic_fetch_add(&table_next, 1) % (TABLE_SIZE - 1) + 1;
+        nothing = NULL;
+
+        if (atomic_compare_exchange_strong(&table[queue->index], &nothing,
+                                           queue))
+        {
+            return NFFI_OK;
+        }
+    }
+
+    queue->index = 0;
+
+    return NFFI_QUEUE_FULL;
+}
+
+
 int
 nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
     int tasks_fd)
 {
-    uint32_t index;
+    int rc;
     nffi_queue_t *queue;
     pthread_condattr_t attr;
 
@@ -69,15 +94,12 @@ nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
     queue->done_fd = -1;
     queue->control_fd = -1;
 
-    index = atomic_fetch_add(&table_used, 1);
-    if (index >= TABLE_SIZE) {
-        atomic_fetch_sub(&table_used, 1);
+    rc = enter_table(queue);
+    if (rc != NFFI_OK) {
         nffi__queue_destroy(queue);
-        return NFFI_QUEUE_FULL;
+        return rc;
     }
 
-    queue->index = index;
-    atomic_store_explicit(&table[index], queue, memory_order_release);
     *result = queue;
 
     return NFFI_OK;
