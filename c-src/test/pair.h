@@ -63,7 +63,7 @@ pair_open_shared(pair_t *pair, const nffi_host_options_t *options)
     /* so that nothing of the host lies on the fixed numbers */
     do {
         fd = open("/dev/null", O_RDONLY);
-    } while (fd != -1 && fd < NFFI__FD_CONTROL);
+    } while (fd != -1 && fd <= NFFI__FD_CONTROL);
 
     memset(pair, 0, sizeof(*pair));
     own.process = 1;

@@ -1,0 +1,569 @@
+/*
+ * test_queue.c - the runtime's side: taking tasks by poll, in batches, by a
+ * descriptor; close and cancellation.
+ */
+
+#include "pair.h"
+
+#include <time.h>
+
+#define THREADS 4
+
+static int owners[64];
+
+
+static long long
+now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+
+static void
+fields(void)
+{
+    pair_t pair;
+    nffi_task_t task;
+    nffi_request_t got, again;
+    nffi_host_request_t request = {
+        .data = "a\0b", .size = 3, .method = "m\0", .method_size = 2,
+        .deadline_ns = 77
+    };
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    CHECK_IS(nffi_host_submit(pair.host, &request, owners, &task), NFFI_OK);
+    got = pair_take(&pair);
+    CHECK_BYTES(got.data, got.size, "a\0b", 3);
+    CHECK_BYTES(got.method, got.method_size, "m\0", 2);
+    CHECK_IS(got.deadline_ns, 77);
+    CHECK(got.task != 0);
+
+    memset(&again, 0, sizeof(again));
+    CHECK_IS(nffi_task_request(got.task, &again), NFFI_OK);
+    CHECK(memcmp(&got, &again, sizeof(got)) == 0);
+    CHECK_IS(nffi_task_request(got.task, NULL), NFFI_INVALID);
+    CHECK_IS(nffi_respond(got.task, 0, NULL, 0), NFFI_OK);
+    CHECK_IS(nffi_task_request(got.task, &again), NFFI_STALE);
+
+    request = (nffi_host_request_t) { .method = "only", .method_size = 4 };
+    CHECK_IS(nffi_host_submit(pair.host, &request, owners, &task), NFFI_OK);
+    got = pair_take(&pair);
+    CHECK(got.data == NULL);
+    CHECK_IS(got.size, 0);
+    CHECK_BYTES(got.method, got.method_size, "only", 4);
+
+    pair_submit(&pair, "", 0, owners);
+    got = pair_take(&pair);
+    CHECK(got.data == NULL && got.method == NULL);
+    CHECK_IS(got.size, 0);
+    CHECK_IS(got.method_size, 0);
+    CHECK_IS(got.deadline_ns, 0);
+    pair_close(&pair);
+}
+
+
+static void
+batches(void)
+{
+    int i;
+    pair_t pair;
+    nffi_request_t requests[64];
+
+    pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 64 });
+
+    for (i = 0; i < 64; i++) {
+        pair_submit(&pair, &i, sizeof(i), &owners[i]);
+    }
+
+    CHECK_IS(nffi_queue_poll(pair.queue, requests, 10, -1), 10);
+    CHECK_IS(nffi_queue_poll(pair.queue, requests + 10, 1, 1000), 1);
+    CHECK_IS(nffi_queue_poll(pair.queue, requests + 11, 1000, 0), 53);
+    CHECK_IS(nffi_queue_poll(pair.queue, requests, 1, 0), 0);
+
+    for (i = 0; i < 64; i++) {
+        CHECK_BYTES(requests[i].data, requests[i].size, &i, sizeof(i));
+    }
+
+    pair_close(&pair);
+}
+
+
+static void
+refuses_nonsense(void)
+{
+    pair_t pair;
+    nffi_task_t task;
+    nffi_request_t request;
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    CHECK_IS(nffi_queue_poll(NULL, &request, 1, 0), NFFI_INVALID);
+    CHECK_IS(nffi_queue_poll(pair.queue, NULL, 1, 0), NFFI_INVALID);
+    CHECK_IS(nffi_queue_poll(pair.queue, &request, 0, 0), NFFI_INVALID);
+    CHECK_IS(nffi_queue_fd(NULL), NFFI_INVALID);
+    CHECK_IS(nffi_queue_arm(NULL), NFFI_INVALID);
+    CHECK_IS(nffi_queue_cancelled(NULL, &task, 1), NFFI_INVALID);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, NULL, 1), NFFI_INVALID);
+    CHECK_IS(nffi_task_cancelled(0), NFFI_STALE);
+    CHECK_IS(nffi_task_cancelled(UINT64_MAX), NFFI_STALE);
+    CHECK_IS(nffi_task_request(0, &request), NFFI_STALE);
+    pair_close(&pair);
+}
+
+
+static void *
+poll_for_30_ms(void *data)
+{
+    long long start = now_ms();
+    nffi_request_t request;
+
+    CHECK_IS(nffi_queue_poll(data, &request, 1, 30), 0);
+    CHECK(now_ms() - start >= 29);
+
+    return NULL;
+}
+
+
+static void
+times_out(void)
+{
+    int i;
+    long long start;
+    pair_t pair;
+    pthread_t threads[THREADS];
+    nffi_request_t request;
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    start = now_ms();
+    CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), 0);
+    CHECK(now_ms() - start < 1000);
+
+    /* one leads, the others follow; each keeps its own time */
+    start = now_ms();
+
+    for (i = 0; i < THREADS; i++) {
+        pthread_create(&threads[i], NULL, poll_for_30_ms, pair.queue);
+    }
+
+    for (i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+
+    CHECK(now_ms() - start < 5000);
+    pair_close(&pair);
+}
+
+
+/* What the threads of a runtime share with the case. */
+typedef struct crew {
+    nffi_queue_t *queue;
+    int batch;
+    atomic_int taken[20000];
+    atomic_int ended;
+} crew_t;
+
+static crew_t crew;
+
+
+static void *
+answer_until_closed(void *data)
+{
+    int i, n, number;
+    nffi_request_t requests[16];
+
+    (void) data;
+
+    while ((n = nffi_queue_poll(crew.queue, requests, (size_t) crew.batch, -1))
+           >= 0)
+    {
+        for (i = 0; i < n; i++) {
+            CHECK_IS(requests[i].size, sizeof(number));
+            memcpy(&number, requests[i].data, sizeof(number));
+            atomic_fetch_add(&crew.taken[number], 1);
+            CHECK_IS(nffi_respond(requests[i].task, number, NULL, 0), NFFI_OK);
+        }
+    }
+
+    CHECK_IS(n, NFFI_CLOSED);
+    atomic_fetch_add(&crew.ended, 1);
+
+    return NULL;
+}
+
+
+static void
+start_crew(pair_t *pair, pthread_t *threads, int batch)
+{
+    int i;
+
+    crew.queue = pair->queue;
+    crew.batch = batch;
+
+    for (i = 0; i < THREADS; i++) {
+        CHECK_IS(pthread_create(&threads[i], NULL, answer_until_closed, NULL),
+                 0);
+    }
+}
+
+
+static void
+serve_by_threads(pair_t *pair, int batch)
+{
+    int i, n, number = 0, answered = 0, total = CHECK_SCALE(20000);
+    pthread_t threads[THREADS];
+    nffi_host_response_t responses[8];
+
+    start_crew(pair, threads, batch);
+
+    while (answered < total) {
+        for (i = 0; i < 50 && number < total; i++, number++) {
+            pair_submit(pair, &number, sizeof(number), owners);
+        }
+
+        n = pair_drain(pair, responses, 8);
+        CHECK(n > 0);
+
+        for (i = 0; i < n; i++) {
+            CHECK_IS(crew.taken[responses[i].rc], 1);
+            nffi_host_release(pair->host, &responses[i]);
+        }
+
+        answered += n;
+    }
+
+    nffi_host_close(pair->host);
+
+    for (i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+
+    for (i = 0; i < total; i++) {
+        CHECK_IS(crew.taken[i], 1);
+    }
+
+    pair_check_idle(pair);
+}
+
+
+static void
+threads_one_by_one(void)
+{
+    pair_t pair;
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    serve_by_threads(&pair, 1);
+    pair_close(&pair);
+}
+
+
+static void
+threads_in_batches(void)
+{
+    pair_t pair;
+
+    pair_open_shared(&pair, &(nffi_host_options_t) { 0 });
+    serve_by_threads(&pair, 16);
+    pair_close(&pair);
+}
+
+
+static void
+closes(void)
+{
+    int i, n, answered = 0;
+    pair_t pair;
+    pthread_t threads[THREADS];
+    nffi_request_t request;
+    nffi_host_response_t responses[8];
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+
+    for (i = 0; i < 100; i++) {
+        pair_submit(&pair, &i, sizeof(i), owners);
+    }
+
+    nffi_host_close(pair.host);
+    nffi_host_close(pair.host);
+    start_crew(&pair, threads, 1);
+
+    for (i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+
+    /* what was queued has been answered before */
+    while ((n = nffi_host_drain(pair.host, responses, 8)) > 0) {
+        answered += n;
+        while (n > 0) {
+            nffi_host_release(pair.host, &responses[--n]);
+        }
+    }
+
+    CHECK_IS(answered, 100);
+    pair_check_idle(&pair);
+    CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, -1), NFFI_CLOSED);
+    CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), NFFI_CLOSED);
+    pair_close(&pair);
+}
+
+
+static void
+closes_sleepers(void)
+{
+    int i;
+    pair_t pair;
+    pthread_t threads[THREADS];
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    start_crew(&pair, threads, 16);
+    usleep(20000);
+    CHECK_IS(crew.ended, 0);
+    nffi_host_close(pair.host);
+
+    for (i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+
+    CHECK_IS(crew.ended, THREADS);
+    pair_close(&pair);
+}
+
+
+static void
+tells_cancelled(void)
+{
+    int i;
+    pair_t pair;
+    nffi_task_t tasks[3], told[4];
+    nffi_request_t requests[3];
+
+    pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 4 });
+
+    for (i = 0; i < 3; i++) {
+        tasks[i] = pair_submit(&pair, "x", 1, &owners[i]);
+    }
+
+    CHECK_IS(nffi_queue_poll(pair.queue, requests, 3, 0), 3);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 0);
+    nffi_host_cancel(pair.host, tasks[0]);
+    nffi_host_cancel(pair.host, tasks[2]);
+    nffi_host_cancel(pair.host, tasks[2]);
+    CHECK_IS(nffi_task_cancelled(requests[0].task), 1);
+    CHECK_IS(nffi_task_cancelled(requests[1].task), 0);
+
+    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 1), 1);
+    CHECK(told[0] == requests[0].task);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 1);
+    CHECK(told[0] == requests[2].task);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 0);
+
+    /* one that was answered before anybody asked is not told */
+    nffi_host_cancel(pair.host, tasks[1]);
+    CHECK_IS(nffi_respond(requests[1].task, 0, NULL, 0), NFFI_OK);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 0);
+    CHECK_IS(nffi_task_cancelled(requests[1].task), NFFI_STALE);
+
+    /* asking is not answering */
+    CHECK_IS(pair_state(&pair).refused, 0);
+    pair_close(&pair);
+}
+
+
+/* A runtime that never asks fills the ring of notes: nothing else suffers. */
+static void
+ignores_cancelled(void)
+{
+    int i;
+    pair_t pair;
+    nffi_task_t task, told;
+    nffi_request_t request;
+    nffi_host_response_t response;
+
+    pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 2 });
+
+    for (i = 0; i < 100; i++) {
+        task = pair_submit(&pair, "x", 1, owners);
+        request = pair_take(&pair);
+        nffi_host_cancel(pair.host, task);
+        CHECK_IS(nffi_task_cancelled(request.task), 1);
+        CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_OK);
+        CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    }
+
+    task = pair_submit(&pair, "x", 1, owners);
+    request = pair_take(&pair);
+    nffi_host_cancel(pair.host, task);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, &told, 1), 1);
+    CHECK(told == request.task);
+    pair_close(&pair);
+}
+
+
+static int
+readable(int fd, int timeout_ms)
+{
+    struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+
+    return poll(&pollfd, 1, timeout_ms);
+}
+
+
+static void
+arms(void)
+{
+    int fd;
+    pair_t pair;
+    nffi_task_t task, told;
+    nffi_request_t requests[4];
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    fd = nffi_queue_fd(pair.queue);
+
+    CHECK_IS(nffi_queue_arm(pair.queue), 0);
+    CHECK_IS(readable(fd, 0), 0);
+    task = pair_submit(&pair, "x", 1, owners);
+    CHECK_IS(readable(fd, 0), 1);
+    CHECK_IS(nffi_queue_arm(pair.queue), 1);
+    CHECK_IS(nffi_queue_poll(pair.queue, requests, 4, 0), 1);
+    CHECK_IS(nffi_queue_arm(pair.queue), 0);
+    CHECK_IS(readable(fd, 0), 0);
+
+    /* a late cancellation makes it readable, and arm tells of it once */
+    nffi_host_cancel(pair.host, task);
+    CHECK_IS(readable(fd, 0), 1);
+    CHECK_IS(nffi_queue_arm(pair.queue), 1);
+    CHECK_IS(nffi_queue_arm(pair.queue), 0);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, &told, 1), 1);
+
+    /* awake: not signalled */
+    task = pair_submit(&pair, "x", 1, owners);
+    CHECK_IS(nffi_queue_arm(pair.queue), 1);
+    CHECK_IS(readable(fd, 0), 0);
+    task = pair_submit(&pair, "x", 1, owners);
+    CHECK_IS(readable(fd, 0), 0);
+    CHECK_IS(nffi_queue_poll(pair.queue, requests, 4, 0), 2);
+
+    CHECK_IS(nffi_queue_arm(pair.queue), 0);
+    nffi_host_close(pair.host);
+    CHECK_IS(readable(fd, 0), 1);
+    CHECK_IS(nffi_queue_arm(pair.queue), 1);
+    CHECK_IS(nffi_queue_arm(pair.queue), 1);
+    CHECK_IS(nffi_queue_poll(pair.queue, requests, 4, 0), NFFI_CLOSED);
+    pair_close(&pair);
+}
+
+
+/* The runtime learns at once that a queue was cut off. */
+static void
+arms_broken(void)
+{
+    pair_t pair;
+    nffi_task_t told;
+    nffi_request_t request;
+
+    pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 4 });
+    atomic_store(&pair.host->region.header->notes_ring.tail, 100);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, &told, 1), 0);
+    CHECK_IS(nffi_queue_arm(pair.queue), 1);
+    CHECK_IS(nffi_queue_arm(pair.queue), 1);
+    CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), NFFI_CLOSED);
+    pair_close(&pair);
+}
+
+
+/*
+ * Tasks that are cancelled while they wait go back to the host in the middle
+ * of a poll, and the host may queue their slots again before it has ended.
+ */
+static void
+recycles_skipped(void)
+{
+    int i, n, round;
+    pair_t pair;
+    nffi_task_t tasks[4];
+    pthread_t threads[THREADS];
+    nffi_host_request_t request = { 0 };
+    nffi_host_response_t response;
+
+    pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 4 });
+    start_crew(&pair, threads, 16);
+
+    for (round = 0; round < CHECK_SCALE(400000); round++) {
+        for (i = 0; i < 4; i++) {
+            request.data = &i;
+            request.size = sizeof(i);
+            n = nffi_host_submit(pair.host, &request, owners, &tasks[i]);
+
+            if (n != NFFI_OK) {
+                CHECK_IS(n, NFFI_QUEUE_FULL);
+                break;
+            }
+
+            nffi_host_cancel(pair.host, tasks[i]);
+        }
+
+        CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+        CHECK_IS(crew.ended, 0);
+    }
+
+    nffi_host_close(pair.host);
+
+    for (i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+
+    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    pair_check_idle(&pair);
+    pair_close(&pair);
+}
+
+
+/* A worker may try a library that fails to start for as long as it lives. */
+static void
+makes_many_queues(void)
+{
+    int i;
+    pair_t pair;
+    nffi_request_t request;
+    nffi_host_options_t options = {
+        .max_tasks = 1, .request_arena = 1, .response_arena = 1
+    };
+
+    for (i = 0; i < 5000; i++) {
+        pair_open(&pair, &options);
+        pair_submit(&pair, "x", 1, owners);
+        request = pair_take(&pair);
+        CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_OK);
+        CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_STALE);
+        pair_close(&pair);
+        CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_STALE);
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    static const check_case_t cases[] = {
+        { "a request has its bytes, method and deadline", fields },
+        { "a poll takes up to as many as it asks for", batches },
+        { "nonsense is refused", refuses_nonsense },
+        { "a poll ends when its time is over", times_out },
+        { "threads that take one by one get each task once",
+          threads_one_by_one },
+        { "threads that take batches get each task once", threads_in_batches },
+        { "close answers what is queued, then ends every thread", closes },
+        { "close ends threads that sleep", closes_sleepers },
+        { "a cancelled task is told once", tells_cancelled },
+        { "a runtime may ignore cancellations", ignores_cancelled },
+        { "an armed descriptor becomes readable", arms },
+        { "a queue that was cut off does not arm", arms_broken },
+        { "slots of cancelled tasks may be used again at once",
+          recycles_skipped },
+        { "queues can be made again and again", makes_many_queues },
+    };
+
+    return CHECK_MAIN(argc, argv, cases);
+}
