@@ -1,10 +1,18 @@
 import { defineConfig } from "vitest/config";
 
-// unit: our TypeScript alone; c: the C library and the addon through make and node;
+// lint: formatter, linter and types; unit: our TypeScript alone; c: the C library and the addon through make and node;
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
 export default defineConfig({
   test: {
     projects: [
+      {
+        test: {
+          name: "lint",
+          include: ["test/lint/**/*.test.ts"],
+          testTimeout: 120_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
       {
         test: {
           name: "unit",

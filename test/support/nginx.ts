@@ -85,6 +85,7 @@ export class Nginx {
   readonly #family = new Map<string, ProcessId>();
 
   private constructor(
+    readonly prefix: string,
     readonly dir: string,
     readonly port: number,
     readonly process: ChildProcess,
@@ -99,7 +100,7 @@ export class Nginx {
       stdio: ["ignore", output, output],
     });
     closeSync(output);
-    const nginx = new Nginx(dir, port, child);
+    const nginx = new Nginx(options.prefix, dir, port, child);
     try {
       await nginx.#ready();
     } catch (thrown) {

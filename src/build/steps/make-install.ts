@@ -58,7 +58,7 @@ async function stageNodeRuntime(files: ShippedFiles, site: Site): Promise<void> 
   const into = join(site.stagedPrefix, "nffi/node");
   await mkdir(into, { recursive: true });
   for (const name of await readdir(files.nodeRuntime)) {
-    if (name.endsWith(".map")) continue;
+    if (/\.(map|d\.ts)$/.test(name)) continue;
     await cp(join(files.nodeRuntime, name), join(into, name), { recursive: true });
   }
   // The files are ES modules, and no package.json of ours lies above them in the prefix.

@@ -1,0 +1,46 @@
+// `npm test`: installs what the tests need, compiles, and runs all of them. The last line counts
+// them, from vitest's own report: "N passed, N failed", and ", N skipped" if any were.
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { $ } from "zx";
+import { ensurePackages, FOR_BUILD, isOffered } from "./os-packages.mjs";
+
+const FOR_TESTS = ["golang-go:go", "pkg-config:pkg-config"];
+// Debian 12 has it; without it the bookworm suite cannot be built, and its tests are skipped.
+const FOR_BOOKWORM = "libpcre3-dev";
+const REPORT = ".nffi/test/report.json";
+
+process.chdir(new URL("..", import.meta.url).pathname);
+const inherit = $({ stdio: ["ignore", "inherit", "inherit"], nothrow: true });
+
+const bookworm = (await isOffered(FOR_BOOKWORM)) ? [FOR_BOOKWORM] : [];
+await ensurePackages([...FOR_BUILD, ...FOR_TESTS, ...bookworm]);
+
+const compiled = await inherit`node_modules/.bin/tsc -p tsconfig.json`;
+if (compiled.exitCode !== 0) end({ passed: 0, failed: 1, skipped: 0 });
+
+rmSync(REPORT, { force: true });
+const filters = process.argv.slice(2).filter((argument) => argument !== "--yes");
+const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORT}`];
+const vitest = await inherit`node_modules/.bin/vitest run ${reporters} ${filters}`;
+end(countsOf(vitest.exitCode));
+
+function countsOf(exitCode) {
+  if (!existsSync(REPORT)) return { passed: 0, failed: 1, skipped: 0 };
+  const report = JSON.parse(readFileSync(REPORT, "utf8"));
+  // A file that fails before its first test has no test to count, but has failed.
+  const brokenFiles = report.testResults.filter(
+    ({ status, assertionResults }) =>
+      status === "failed" && !assertionResults.some((test) => test.status === "failed"),
+  );
+  const failed = report.numFailedTests + brokenFiles.length;
+  return {
+    passed: report.numPassedTests,
+    failed: exitCode !== 0 && failed === 0 ? 1 : failed,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
+
+function end({ passed, failed, skipped }) {
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  process.exit(failed > 0 ? 1 : 0);
+}
