@@ -46,7 +46,7 @@ export class Ending {
   /** The module could not be loaded. */
   loadFailed(thrown: unknown): never {
     const { message, detail } = failureOf(thrown);
-    this.#lifeline.failed(this.#about(placeOf(detail) + message));
+    this.#lifeline.failed(this.#about(message));
     logNow("error", this.#about(detail || message));
     return this.#exit(EXIT_LOAD_FAILED);
   }
@@ -102,10 +102,4 @@ export class Ending {
     const running = this.#lifeline.running();
     return running === 0 ? "" : `; calls that fail with it: ${running}`;
   }
-}
-
-/** The stack of a syntax error begins with its place, which its message lacks: "FILE:LINE: ". */
-function placeOf(stack: string): string {
-  const place = /^(?:file:\/\/)?(\/.*:\d+)\n/.exec(stack)?.[1];
-  return place === undefined ? "" : `${place}: `;
 }

@@ -4,8 +4,9 @@
  * folder, as anywhere in Node.
  */
 
+import { spawnSync } from "node:child_process";
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
-import Module, { register } from "node:module";
+import Module from "node:module";
 import { dirname, extname } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -17,7 +18,22 @@ const TYPESCRIPT = [".ts", ".mts", ".cts"];
 export async function loadModule(path: string): Promise<Namespace> {
   checkFile(path);
   if (TYPESCRIPT.includes(extname(path)) && !nodeStripsTypes()) await registerStripping();
-  return (await import(pathToFileURL(path).href)) as Namespace;
+  try {
+    return (await import(pathToFileURL(path).href)) as Namespace;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new SyntaxError(`${placeOf(error, path)}: ${error.message}`, { cause: error });
+  }
+}
+
+/** FILE:LINE of a syntax error. Node keeps it from whoever catches one of an ES module. */
+function placeOf(error: SyntaxError, path: string): string {
+  const place = /^(?:file:\/\/)?(\/.*:\d+)\n/;
+  const told = place.exec(error.stack ?? "");
+  if (told?.[1] !== undefined) return told[1];
+  // Another Node tells it, which only looks at this one file and runs nothing.
+  const { stderr } = spawnSync(process.execPath, ["--check", path], { encoding: "utf8" });
+  return place.exec(stderr ?? "")?.[1] ?? `${path}, or a module that it imports`;
 }
 
 /** Says what is wrong before Node does, which knows less of whom it runs as. */
@@ -79,8 +95,12 @@ let registered: Promise<void> | undefined;
 
 function registerStripping(): Promise<void> {
   registered ??= (async () => {
+    // Not a named import: the whole program could not start on a Node that lacks it.
+    if (Module.register === undefined) {
+      throw new Error(`TypeScript needs Node 20.6 or newer, this is ${process.version}`);
+    }
     const { formatOf, stripTypes } = await import("./strip-types.js");
-    register(new URL("./strip-hook.js", import.meta.url));
+    Module.register(new URL("./strip-hook.js", import.meta.url));
     const { _extensions } = Module as unknown as CommonJsLoader;
 
     for (const extension of TYPESCRIPT) {

@@ -1,0 +1,106 @@
+// What a handler may give back, what it may not, and that only its own call learns of it.
+import { afterEach, describe, expect, test } from "vitest";
+import { CallFailure, fixture, Host, stopHosts } from "./host.js";
+
+afterEach(stopHosts);
+
+async function failureOf(call: Promise<unknown>): Promise<CallFailure> {
+  const failure = await call.then(() => undefined).catch((error: unknown) => error);
+  if (!(failure instanceof CallFailure)) throw new Error(`no failure but ${failure}`);
+  return failure;
+}
+
+describe("a method with the codec json", () => {
+  test("gives null for nothing", async () => {
+    const host = await Host.start(fixture("results.mjs"));
+    expect(await host.json("nothing")).toBe(null);
+    expect(await host.json("aNull")).toBe(null);
+  });
+
+  test.each([
+    ["bigint", /cannot become JSON: .*BigInt/],
+    ["cycle", /cannot become JSON: .*circular/],
+    ["bytes", /cannot become JSON: it is an object \(Buffer\).*codec = "raw"/],
+    ["aFunction", /cannot become JSON: it is a function/],
+    ["stream", /cannot become JSON: it is an async iterator/],
+  ])("fails when its result is a %s", async (method, message) => {
+    const host = await Host.start(fixture("results.mjs"));
+    const fine = host.json("text");
+    expect((await failureOf(host.json(method))).message).toMatch(message);
+    expect(await fine).toBe("ok");
+  });
+
+  test("fails when the request is not JSON, or not UTF-8", async () => {
+    const host = await Host.start(fixture("results.mjs"));
+    const broken = host.call("text", "{nope").answer;
+    expect((await failureOf(broken)).message).toMatch(/^the request is not JSON: .*nope|position/);
+    const bytes = host.call("text", Buffer.from([0x22, 0xff, 0x22])).answer;
+    expect((await failureOf(bytes)).message).toBe("the request is not UTF-8");
+  });
+
+  test("may be unknown: the message lists those that exist", async () => {
+    const host = await Host.start(fixture("echo.mjs"));
+    expect((await failureOf(host.json("nope"))).message).toBe(
+      `no method "nope" in ${fixture("echo.mjs")}; it has: later, same, tick`,
+    );
+    expect((await failureOf(host.json("__proto__"))).message).toMatch(/^no method "__proto__"/);
+    expect((await failureOf(host.json("default"))).message).toMatch(/^no method "default"/);
+  });
+});
+
+describe("with the codec raw", () => {
+  test("bytes and texts go out as they are", async () => {
+    const host = await Host.start(fixture("raw.mjs"), { codec: "raw" });
+    expect(await host.bytes(Buffer.from([1, 0, 255]), "bytes")).toEqual(Buffer.from([255, 0, 1]));
+    expect((await host.bytes("abc", "text")).toString()).toBe("got 3 bytes, ü");
+    expect(await host.bytes("abc", "nothing")).toEqual(Buffer.alloc(0));
+    expect((await host.bytes("", "shared")).toString()).toBe("AAA");
+  });
+
+  test("another result fails its call", async () => {
+    const host = await Host.start(fixture("raw.mjs"), { codec: "raw" });
+    expect((await failureOf(host.bytes("", "number"))).message).toBe(
+      "the result must be a string or bytes, but is a number",
+    );
+    expect((await failureOf(host.bytes("", "detached"))).message).toMatch(/transferred/);
+  });
+
+  test("a request may be kept after the answer", async () => {
+    const host = await Host.start(fixture("raw.mjs"), { codec: "raw" });
+    await host.bytes("kept for ever", "keep");
+    await Promise.all(Array.from({ length: 200 }, () => host.bytes("other bytes", "bytes")));
+    expect((await host.bytes("", "returnKept")).toString()).toBe("kept for ever");
+  });
+
+  test("a request without a method needs a default export", async () => {
+    const host = await Host.start(fixture("raw.mjs"), { codec: "raw" });
+    expect((await failureOf(host.bytes("x"))).message).toMatch(/needs a default export/);
+  });
+});
+
+describe("a handler that fails", () => {
+  test.each([
+    ["thrown", "not today"],
+    ["rejected", "not later either"],
+    ["text", "only a text"],
+    ["nothing", "undefined was thrown"],
+    ["hostile", "something was thrown that cannot be described"],
+    ["hostileThenable", "then?"],
+    ["deep", "Maximum call stack size exceeded"],
+  ])("by %s fails its call with the message", async (method, message) => {
+    const host = await Host.start(fixture("failing.mjs"));
+    const fine = host.json("fine");
+    expect((await failureOf(host.json(method))).message).toBe(message);
+    expect(await fine).toBe("fine");
+    expect(await host.json("fine")).toBe("fine");
+  });
+
+  test("gives its stack as detail, without our own frames", async () => {
+    const host = await Host.start(fixture("failing.mjs"));
+    const { detail } = await failureOf(host.json("thrown"));
+    expect(detail).toMatch(/^RangeError: not today\n {4}at thrown \(file:.*failing\.mjs:3:9\)$/);
+    expect((await failureOf(host.json("caused"))).detail).toMatch(
+      /outer[\s\S]*\[cause\]: Error: inner/,
+    );
+  });
+});
