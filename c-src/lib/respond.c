@@ -233,6 +233,7 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     int rc;
     size_t detail, total;
     unsigned char *bytes;
+    nffi__memfd_t unused;
     place_t place;
     bool failed = (response->flags & NFFI_RESPONSE_ERROR) != 0;
 
@@ -247,14 +248,15 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         return NFFI_INVALID;
     }
 
-    /* a large buffer that was asked for and is not used makes room */
-    if (response->data != running->large.data) {
-        nffi__discard_large(&running->large);
-    }
+    /* a large buffer that was asked for and is not handed over; the bytes may
+       lie in it */
+    unused = running->large;
+    running->large.data = NULL;
 
     if (total > 0) {
         bytes = alloc_place(queue, running, total, &place);
         if (bytes == NULL) {
+            running->large = unused;
             return NFFI_NO_MEMORY;
         }
 
@@ -269,11 +271,13 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         if (place.kind != NFFI__IN_ARENA) {
             rc = hand_over_large(queue, running, slot, &place);
             if (rc != NFFI_OK) {
+                running->large = unused;
                 return rc;
             }
         }
     }
 
+    nffi__discard_large(&unused);
     publish(queue, running, slot, failed ? -1 : response->rc, &place,
             failed ? response->size : 0,
             failed ? NFFI__FAILED : NFFI__ANSWERED);
