@@ -311,19 +311,21 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
             return NFFI_INVALID;
         }
 
-    } else if (data != 0 && response->data == running->large.data
-               && response->size <= running->large.size)
+    } else if (data == 0 || response->data != running->large.data
+               || response->size > running->large.size)
     {
+        return NFFI_INVALID;
+
+    } else if (response->size > 0) {
         place.kind = running->large.fd == -1 ? NFFI__IN_HEAP : NFFI__IN_MEMFD;
         rc = hand_over_large(queue, running, slot, &place);
         if (rc != NFFI_OK) {
             return rc;
         }
-
-    } else {
-        return NFFI_INVALID;
     }
 
+    /* no bytes: there is nothing to map, and the buffer is freed with the
+       task */
     publish(queue, running, slot, response->rc, &place, 0, NFFI__ANSWERED);
 
     return NFFI_OK;
