@@ -69,20 +69,35 @@ handle(const nffi_request_t *request)
 }
 
 
+/* one thread takes what there is; several take one each, so that none waits
+   behind a slow one while another thread is idle */
 static void *
-serve(void *data)
+serve(nffi_queue_t *queue, size_t batch)
 {
     int i, n;
-    nffi_queue_t *queue = data;
     nffi_request_t requests[BATCH];
 
-    while ((n = nffi_queue_poll(queue, requests, BATCH, -1)) >= 0) {
+    while ((n = nffi_queue_poll(queue, requests, batch, -1)) >= 0) {
         for (i = 0; i < n; i++) {
             handle(&requests[i]);
         }
     }
 
     return NULL;
+}
+
+
+static void *
+serve_alone(void *data)
+{
+    return serve(data, BATCH);
+}
+
+
+static void *
+serve_among_others(void *data)
+{
+    return serve(data, 1);
 }
 
 
@@ -125,7 +140,9 @@ nffi_runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
     rc = 0;
 
     for (i = 0; i < threads && rc == 0; i++) {
-        rc = pthread_create(&thread, &attr, serve, queue);
+        rc = pthread_create(&thread, &attr,
+                            threads == 1 ? serve_alone : serve_among_others,
+                            queue);
     }
 
     pthread_attr_destroy(&attr);
