@@ -15,6 +15,8 @@
 #define STATE_FREE 0x20       /* on a free list */
 #define STATE_CACHED 0x40     /* on a stack */
 #define STATE_USED 0x80       /* given out */
+#define STATE_LENT 0xc0       /* given out, and now the other side's */
+#define STATE_KIND 0xe0
 #define STATE_ORDER 0x1f
 
 
@@ -231,7 +233,7 @@ nffi__arena_block_size(const nffi__arena_t *arena, uint64_t offset)
 
     if ((offset & ((1u << NFFI__BLOCK_SHIFT) - 1)) != 0
         || block >= arena->blocks
-        || (arena->states[block] & STATE_USED) == 0)
+        || (arena->states[block] & STATE_KIND) != STATE_USED)
     {
         return 0;
     }
@@ -264,4 +266,36 @@ nffi__arena_free(nffi__arena_t *arena, uint32_t offset)
     }
 
     return true;
+}
+
+
+bool
+nffi__arena_lend(nffi__arena_t *arena, uint32_t offset)
+{
+    if (nffi__arena_block_size(arena, offset) == 0) {
+        return false;
+    }
+
+    arena->states[offset >> NFFI__BLOCK_SHIFT] |= STATE_LENT;
+
+    return true;
+}
+
+
+bool
+nffi__arena_take_back(nffi__arena_t *arena, uint32_t offset)
+{
+    uint32_t block = offset >> NFFI__BLOCK_SHIFT;
+
+    if ((offset & ((1u << NFFI__BLOCK_SHIFT) - 1)) != 0
+        || block >= arena->blocks
+        || (arena->states[block] & STATE_KIND) != STATE_LENT)
+    {
+        return false;
+    }
+
+    arena->states[block] = (uint8_t) (STATE_USED
+                                      | (arena->states[block] & STATE_ORDER));
+
+    return nffi__arena_free(arena, offset);
 }

@@ -42,10 +42,15 @@ void nffi__arena_free_all(nffi__arena_t *arena);
    also when `size` is more than an eighth of the arena. */
 bool nffi__arena_alloc(nffi__arena_t *arena, size_t size, uint32_t *offset);
 
-/* False when no block given out starts there. */
+/* False when no block given out starts there, or it is lent. */
 bool nffi__arena_free(nffi__arena_t *arena, uint32_t offset);
 
-/* Bytes of the block that starts there, 0 when none does. */
+/* Bytes of the block that starts there; 0 when none does, or it is lent. */
 size_t nffi__arena_block_size(const nffi__arena_t *arena, uint64_t offset);
+
+/* A block that the other side reads is lent: only nffi__arena_take_back frees
+   it, and that frees no other. */
+bool nffi__arena_lend(nffi__arena_t *arena, uint32_t offset);
+bool nffi__arena_take_back(nffi__arena_t *arena, uint32_t offset);
 
 #endif /* NFFI_ARENA_H */

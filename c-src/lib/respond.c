@@ -116,7 +116,7 @@ take_freed_blocks(nffi_queue_t *queue)
     }
 
     for (i = 0; i < waiting; i++) {
-        nffi__arena_free(&queue->arena,
+        nffi__arena_take_back(&queue->arena,
             queue->region.frees[(nffi__ring_first(ring, capacity) + i)
                                 & (capacity - 1)]);
     }
@@ -214,6 +214,10 @@ publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number, int rc,
     const place_t *place, size_t message_size, enum nffi__outcome outcome)
 {
     nffi__slot_t *slot = &queue->region.slots[number];
+
+    if (place->kind == NFFI__IN_ARENA) {
+        nffi__arena_lend(&queue->arena, (uint32_t) place->offset);
+    }
 
     slot->response_offset = place->offset;
     slot->response_size = place->size;
