@@ -193,6 +193,35 @@ refuses(void)
 
 
 static void
+lends(void)
+{
+    uint32_t offset, other;
+    nffi__arena_t arena;
+
+    CHECK_IS(nffi__arena_init(&arena, ARENA), NFFI_OK);
+    CHECK(nffi__arena_alloc(&arena, 2 * BLOCK, &offset));
+    CHECK(nffi__arena_alloc(&arena, 2 * BLOCK, &other));
+
+    CHECK(!nffi__arena_take_back(&arena, offset));
+    CHECK(nffi__arena_lend(&arena, offset));
+    CHECK(!nffi__arena_lend(&arena, offset));
+    CHECK(!nffi__arena_lend(&arena, offset + BLOCK));
+    CHECK(!nffi__arena_free(&arena, offset));
+    CHECK_IS(nffi__arena_block_size(&arena, offset), 0);
+
+    CHECK(!nffi__arena_take_back(&arena, other));
+    CHECK(!nffi__arena_take_back(&arena, offset + BLOCK));
+    CHECK(!nffi__arena_take_back(&arena, UINT32_MAX));
+    CHECK(!nffi__arena_take_back(&arena, offset + 1));
+    CHECK(nffi__arena_take_back(&arena, offset));
+    CHECK(!nffi__arena_take_back(&arena, offset));
+    CHECK_IS(arena.outstanding, 1);
+    CHECK(nffi__arena_free(&arena, other));
+    nffi__arena_free_all(&arena);
+}
+
+
+static void
 every_size(void)
 {
     uint32_t size, offset;
@@ -216,6 +245,7 @@ main(int argc, char **argv)
         { "blocks never overlap under a random load", random_load },
         { "freed blocks join to the whole arena again", joins_all },
         { "what no block is, and too large a size, are refused", refuses },
+        { "a block that was lent is not freed until it is back", lends },
         { "arenas from 64 KiB to 1 GiB give out an eighth", every_size },
     };
 
