@@ -6,8 +6,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { version as nffiVersion } from "../host/package.js";
 import { kindOf, sha256OfFile } from "../io/files.js";
+import type { SourceIdentity } from "../sources/source.js";
 import type { Site } from "./site.js";
-import type { SourceIdentity } from "./steps/extract.js";
 import type { MadeTree } from "./steps/make.js";
 
 export interface Manifest {

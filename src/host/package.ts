@@ -35,6 +35,12 @@ export function nodeApiInclude(): string {
   return require("node-api-headers").include_dir;
 }
 
+/** The library that the Node runtime strips types with, as a folder to copy. */
+export function typeStripper(): { readonly name: string; readonly dir: string } {
+  const name = "@swc/wasm-typescript";
+  return { name, dir: dirname(require.resolve(`${name}/package.json`)) };
+}
+
 /** Throws when the package is incomplete, before a build spends minutes. */
 export async function requireShipped(files: ShippedFiles): Promise<void> {
   const needed = [

@@ -33,3 +33,16 @@ export interface DebianSource {
   readonly kind: "debian";
   readonly resolved: ResolvedDebianSuite;
 }
+
+/** What a tree was made of, for the manifest and for knowing a kept tree again. */
+export interface SourceIdentity {
+  readonly kind: "archive" | "directory" | "debian";
+  readonly name: string;
+  readonly origin: string;
+  readonly sha256: string | undefined;
+  readonly verifiedBy: string;
+  /** SHA-256 of each source package, for a tree made of several. */
+  readonly packages: Readonly<Record<string, string>>;
+  /** What configure must be told for this source. */
+  readonly configureArgs: readonly string[];
+}

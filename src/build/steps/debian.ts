@@ -10,9 +10,9 @@ import {
   fetchDebianSources,
   type ResolvedDebianSuite,
 } from "../../sources/debian/debian-source.js";
+import type { SourceIdentity } from "../../sources/source.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
-import type { SourceIdentity } from "./extract.js";
 
 export interface DebianPackages {
   readonly kind: "debian";

@@ -4,24 +4,12 @@ import { join } from "node:path";
 import { NffiError } from "../../errors.js";
 import { unpack } from "../../io/archive.js";
 import { exists, kindOf, writeFileWhole } from "../../io/files.js";
+import type { SourceIdentity } from "../../sources/source.js";
 import { type Component, listComponents } from "../components.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 import { assembleDebian, keyOfDebian } from "./debian.js";
 import type { VerifiedArchive, VerifiedDirectory, VerifiedSource } from "./verify.js";
-
-/** What a tree was made of, for the manifest and for knowing a kept tree again. */
-export interface SourceIdentity {
-  readonly kind: "archive" | "directory" | "debian";
-  readonly name: string;
-  readonly origin: string;
-  readonly sha256: string | undefined;
-  readonly verifiedBy: string;
-  /** SHA-256 of each source package, for a tree made of several. */
-  readonly packages: Readonly<Record<string, string>>;
-  /** What configure must be told for this source. */
-  readonly configureArgs: readonly string[];
-}
 
 export interface SourceTree {
   readonly dir: string;

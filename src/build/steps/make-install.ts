@@ -4,7 +4,7 @@
  */
 import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { join, relative } from "node:path";
-import type { ShippedFiles } from "../../host/package.js";
+import { type ShippedFiles, typeStripper } from "../../host/package.js";
 import { kindOf, writeFileWhole } from "../../io/files.js";
 import { type Manifest, makeManifest, manifestFile } from "../manifest.js";
 import type { Site } from "../site.js";
@@ -61,6 +61,8 @@ async function stageNodeRuntime(files: ShippedFiles, site: Site): Promise<void> 
     if (/\.(map|d\.ts)$/.test(name)) continue;
     await cp(join(files.nodeRuntime, name), join(into, name), { recursive: true });
   }
+  const stripper = typeStripper();
+  await cp(stripper.dir, join(into, "node_modules", stripper.name), { recursive: true });
   // The files are ES modules, and no package.json of ours lies above them in the prefix.
   await writeFileWhole(join(into, "package.json"), '{ "type": "module" }\n');
 }
