@@ -132,6 +132,13 @@ nffi__memfd_create(nffi__memfd_t *memfd, size_t size)
 {
     int rc, saved;
 
+    memfd->fd = -1;
+    memfd->data = NULL;
+
+    if (size > NFFI__MAX_PAYLOAD) {
+        return NFFI_NO_MEMORY;
+    }
+
     memfd->fd = memfd_create("nffi-payload", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (memfd->fd == -1) {
         return NFFI_SYSTEM;

@@ -48,6 +48,13 @@ int nffi__control_send(int socket, const nffi__message_t *message, int fd,
 int nffi__control_receive(int socket, nffi__message_t *message, int *fd);
 
 
+/*
+ * The largest payload that travels so, which is the longest string of LuaJIT.
+ * The pages of a memfd are allocated at once and nothing but the memory of
+ * the machine bounds them: a wrong size must be an error, not the OOM killer.
+ */
+#define NFFI__MAX_PAYLOAD 0x7fffff00u
+
 /* A payload in a memfd of its own. */
 typedef struct nffi__memfd {
     int fd;
