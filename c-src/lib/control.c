@@ -67,13 +67,45 @@ nffi__control_send(int socket, const nffi__message_t *message, int fd,
 }
 
 
+/* The descriptor that came, or -1. Room for one has room for two on 64 bits:
+   whoever sends more loses all. */
+static int
+received_fd(struct msghdr *msg, int *fd)
+{
+    int fds[2];
+    size_t i, count;
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
+
+    *fd = -1;
+
+    if (cmsg == NULL || cmsg->cmsg_level != SOL_SOCKET
+        || cmsg->cmsg_type != SCM_RIGHTS)
+    {
+        return NFFI_OK;
+    }
+
+    count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(fds, CMSG_DATA(cmsg), count * sizeof(int));
+
+    if (count == 1) {
+        *fd = fds[0];
+        return NFFI_OK;
+    }
+
+    for (i = 0; i < count; i++) {
+        close(fds[i]);
+    }
+
+    return NFFI_PROTOCOL;
+}
+
+
 int
 nffi__control_receive(int socket, nffi__message_t *message, int *fd)
 {
     ssize_t n;
     struct iovec iov;
     struct msghdr msg;
-    struct cmsghdr *cmsg;
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
@@ -104,15 +136,8 @@ nffi__control_receive(int socket, nffi__message_t *message, int *fd)
         return NFFI_CLOSED;
     }
 
-    cmsg = CMSG_FIRSTHDR(&msg);
-    if (cmsg != NULL && cmsg->cmsg_level == SOL_SOCKET
-        && cmsg->cmsg_type == SCM_RIGHTS
-        && cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
-    {
-        memcpy(fd, CMSG_DATA(cmsg), sizeof(int));
-    }
-
-    if ((size_t) n < NFFI__MESSAGE_HEAD
+    if (received_fd(&msg, fd) != NFFI_OK || (msg.msg_flags & MSG_TRUNC)
+        || (size_t) n < NFFI__MESSAGE_HEAD
         || message->text_size != (size_t) n - NFFI__MESSAGE_HEAD)
     {
         if (*fd != -1) {

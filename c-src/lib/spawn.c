@@ -402,6 +402,7 @@ nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message)
 
         if (event != NFFI_CHILD_NONE) {
             *link = received->next;
+            close_all(&received->fd, 1);
             free(received);
             return event;
         }
