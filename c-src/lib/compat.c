@@ -68,7 +68,8 @@ get_request(void *task, int *len)
 static void
 respond(void *task, int rc, char *response, int size)
 {
-    size_t bytes;
+    size_t bytes = size > 0 ? (size_t) size : 0;
+    nffi_request_t request;
     nffi_task_t handle = (nffi_task_t) (uintptr_t) task;
 
     if (response == NULL) {
@@ -76,10 +77,13 @@ respond(void *task, int rc, char *response, int size)
         return;
     }
 
-    bytes = size > 0 ? (size_t) size : strlen(response);
+    /* only while the task is open: a task that was answered before, perhaps
+       with this very pointer, may have had it freed */
+    if (size <= 0 && nffi_task_request(handle, &request) == NFFI_OK) {
+        bytes = strlen(response);
+    }
 
-    /* refused: the task was answered before, perhaps with this very pointer,
-       so it is left alone */
+    /* refused, for the same reason: left alone */
     (void) nffi_respond_owned(handle, rc, response, bytes, free);
 }
 
