@@ -8,7 +8,8 @@
  *
  * Every function here may be called from any thread of the runtime, and never
  * from the event loop of nginx. None of them writes to a log.
- * `size_t` counts bytes; no payload is NUL-terminated.
+ * `size_t` counts bytes; no payload is NUL-terminated. Between two processes
+ * a payload has at most 1 GiB.
  */
 
 #ifndef NFFI_H

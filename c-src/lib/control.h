@@ -55,7 +55,9 @@ int nffi__control_receive(int socket, nffi__message_t *message, int *fd);
  */
 #define NFFI__MAX_PAYLOAD 0x7fffff00u
 
-/* A payload in a memfd of its own. */
+#define NFFI__LARGEST_PAYLOAD ((size_t) 1 << 30)
+
+/* A payload in a memfd of its own, at most NFFI__LARGEST_PAYLOAD bytes. */
 typedef struct nffi__memfd {
     int fd;
     void *data;
