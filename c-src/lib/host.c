@@ -21,8 +21,6 @@
 #define DEFAULT_TASKS 65536u
 #define DEFAULT_BYTES (UINT64_C(1) << 30)
 #define DEFAULT_ARENA (4u << 20)
-#define SMALLEST_ARENA (64u << 10)
-#define LARGEST_ARENA (1u << 30)
 
 
 static uint32_t
@@ -121,10 +119,10 @@ nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options)
                          1, NFFI__MAX_TASKS);
     requests = power_of_two(options->request_arena ? options->request_arena
                                                    : DEFAULT_ARENA,
-                            SMALLEST_ARENA, LARGEST_ARENA);
+                            NFFI__LEAST_ARENA, NFFI__MOST_ARENA);
     responses = power_of_two(options->response_arena ? options->response_arena
                                                      : DEFAULT_ARENA,
-                             SMALLEST_ARENA, LARGEST_ARENA);
+                             NFFI__LEAST_ARENA, NFFI__MOST_ARENA);
 
     rc = make_descriptors(host, host->process);
     if (rc == NFFI_OK) {

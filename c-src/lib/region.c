@@ -137,6 +137,13 @@ nffi__region_create(nffi__region_t *region, int memfd, uint32_t max_tasks,
 }
 
 
+static bool
+is_size(uint32_t size, uint32_t least, uint32_t most)
+{
+    return size >= least && size <= most && (size & (size - 1)) == 0;
+}
+
+
 int
 nffi__region_attach(nffi__region_t *region, int memfd)
 {
@@ -171,7 +178,12 @@ nffi__region_attach(nffi__region_t *region, int memfd)
 
     memset(&expected, 0, sizeof(expected));
 
-    if (header.max_tasks <= NFFI__MAX_TASKS) {
+    if (is_size(header.max_tasks, 1, NFFI__MAX_TASKS)
+        && is_size(header.request_arena_size, NFFI__LEAST_ARENA,
+                   NFFI__MOST_ARENA)
+        && is_size(header.response_arena_size, NFFI__LEAST_ARENA,
+                   NFFI__MOST_ARENA))
+    {
         lay_out(&expected, header.max_tasks, header.request_arena_size,
                 header.response_arena_size);
     }

@@ -27,6 +27,8 @@
 #define NFFI__MAGIC 0x6966666eu              /* "nffi" */
 #define NFFI__CACHE_LINE 64
 #define NFFI__MAX_TASKS (1u << 20)
+#define NFFI__LEAST_ARENA (64u << 10)        /* powers of two from here */
+#define NFFI__MOST_ARENA (1u << 30)          /* to here */
 
 /* Where a payload lies. */
 enum nffi__place {
