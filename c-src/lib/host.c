@@ -337,7 +337,7 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
 {
     int rc;
     uint32_t number, at;
-    nffi__slot_t *slot;
+    volatile nffi__slot_t *slot;
     nffi__entry_t *entry;
     nffi__ring_t *ring = &host->region.header->tasks_ring;
 
@@ -477,7 +477,7 @@ locate_response(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
     int fd;
     void *mapping;
     uint64_t offset;
-    nffi__slot_t *slot = &host->region.slots[number];
+    volatile nffi__slot_t *slot = &host->region.slots[number];
 
     offset = slot->response_offset;
     response->data = NULL;
@@ -543,7 +543,7 @@ read_response(nffi_host_t *host, uint64_t done, nffi_host_response_t *response)
     int rc;
     uint16_t outcome;
     uint32_t number = (uint32_t) done;
-    nffi__slot_t *slot;
+    volatile nffi__slot_t *slot;
     nffi__entry_t *entry;
 
     if (number >= host->region.max_tasks) {

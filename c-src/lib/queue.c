@@ -236,7 +236,8 @@ take_payload(nffi_queue_t *queue, uint64_t task)
 /* Finds the bytes of a request; false when the slot makes no sense. */
 static bool
 locate_request(nffi_queue_t *queue, nffi__running_t *running,
-    const nffi__slot_t *slot, uint32_t number, const unsigned char **bytes)
+    const volatile nffi__slot_t *slot, uint32_t number,
+    const unsigned char **bytes)
 {
     int fd;
     void *mapping;
@@ -251,9 +252,14 @@ locate_request(nffi_queue_t *queue, nffi__running_t *running,
         return size == 0;
 
     case NFFI__IN_ARENA:
+        if (size > region->request_arena_size
+            || offset > region->request_arena_size - size)
+        {
+            return false;
+        }
+
         *bytes = region->request_arena + offset;
-        return size <= region->request_arena_size
-               && offset <= region->request_arena_size - size;
+        return true;
 
     case NFFI__IN_HEAP:
         *bytes = (const unsigned char *) (uintptr_t) offset;
@@ -285,7 +291,7 @@ open_task(nffi_queue_t *queue, uint32_t number)
 {
     uint32_t method_size;
     const unsigned char *bytes;
-    nffi__slot_t *slot;
+    volatile nffi__slot_t *slot;
     nffi__running_t *running;
     nffi_request_t *request;
 

@@ -65,11 +65,11 @@ set_addresses(nffi__region_t *region, void *base, const nffi__header_t *header)
     region->frees_count = header->frees_size;
     region->request_arena_size = header->request_arena_size;
     region->response_arena_size = header->response_arena_size;
-    region->slots = (nffi__slot_t *) (start + header->slots);
-    region->done = (uint64_t *) (start + header->done);
-    region->tasks = (uint32_t *) (start + header->tasks);
-    region->notes = (uint32_t *) (start + header->notes);
-    region->frees = (uint32_t *) (start + header->frees);
+    region->slots = (volatile nffi__slot_t *) (start + header->slots);
+    region->done = (volatile uint64_t *) (start + header->done);
+    region->tasks = (volatile uint32_t *) (start + header->tasks);
+    region->notes = (volatile uint32_t *) (start + header->notes);
+    region->frees = (volatile uint32_t *) (start + header->frees);
     region->request_arena = start + header->request_arena;
     region->response_arena = start + header->response_arena;
 }

@@ -4,8 +4,10 @@
  * process (anonymous memory) and between two (memfd).
  *
  * Each word has one writer, told below. A reader loads a word once into a
- * local, checks it and uses only the local: the other side may be wrong. This
- * guards against bugs, not against hostile code of the same user.
+ * local, checks it and uses only the local: the other side may be wrong. What
+ * is not atomic is volatile, since a compiler may otherwise load it again
+ * after the check. This guards against bugs, not against hostile code of the
+ * same user.
  *
  * Wake-ups are the store/load pattern of Dekker: the producer publishes its
  * tail, then looks whether the consumer has parked; the consumer announces
@@ -116,11 +118,11 @@ typedef struct nffi__region {
     uint32_t frees_count;
     uint32_t request_arena_size;
     uint32_t response_arena_size;
-    nffi__slot_t *slots;
-    uint32_t *tasks;
-    uint32_t *notes;
-    uint32_t *frees;
-    uint64_t *done;
+    volatile nffi__slot_t *slots;
+    volatile uint32_t *tasks;
+    volatile uint32_t *notes;
+    volatile uint32_t *frees;
+    volatile uint64_t *done;
     unsigned char *request_arena;
     unsigned char *response_arena;
 } nffi__region_t;

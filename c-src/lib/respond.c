@@ -213,7 +213,7 @@ static void
 publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number, int rc,
     const place_t *place, size_t message_size, enum nffi__outcome outcome)
 {
-    nffi__slot_t *slot = &queue->region.slots[number];
+    volatile nffi__slot_t *slot = &queue->region.slots[number];
 
     if (place->kind == NFFI__IN_ARENA) {
         nffi__arena_lend(&queue->arena, (uint32_t) place->offset);
