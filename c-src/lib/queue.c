@@ -285,6 +285,22 @@ locate_request(nffi_queue_t *queue, nffi__running_t *running,
 }
 
 
+/* A task that is never started still has its memfd on the way. */
+static void
+drop_payload(nffi_queue_t *queue, const nffi__running_t *running,
+    const volatile nffi__slot_t *slot, uint32_t number)
+{
+    int fd;
+
+    if (slot->request_place == NFFI__IN_MEMFD && queue->control_fd != -1) {
+        fd = take_payload(queue, (uint64_t) running->generation << 32 | number);
+        if (fd != -1) {
+            close(fd);
+        }
+    }
+}
+
+
 /* Opens the task of one slot. 1: taken, 0: was cancelled, or an error. */
 static int
 open_task(nffi_queue_t *queue, uint32_t number)
@@ -309,6 +325,7 @@ open_task(nffi_queue_t *queue, uint32_t number)
     running->open = true;
 
     if (atomic_load_explicit(&slot->cancelled, memory_order_acquire)) {
+        drop_payload(queue, running, slot, number);
         nffi__finish(queue, running, number, NFFI__SKIPPED);
         return 0;
     }
