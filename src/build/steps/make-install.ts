@@ -4,7 +4,7 @@
  */
 import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { type ShippedFiles, typeStripper } from "../../host/package.js";
+import { type ShippedFiles, typeStripper, version } from "../../host/package.js";
 import { kindOf, writeFileWhole } from "../../io/files.js";
 import { type Manifest, makeManifest, manifestFile } from "../manifest.js";
 import type { Site } from "../site.js";
@@ -54,17 +54,28 @@ async function stageLua(files: ShippedFiles, site: Site): Promise<void> {
   });
 }
 
+/** What the code of a runtime is written against. */
+const TYPES = "handler.d.ts";
+
+/** Projects depend on the folder as @nffi/runtime; the program itself needs only `type`. */
+const RUNTIME_PACKAGE = {
+  name: "@nffi/runtime",
+  version,
+  private: true,
+  type: "module",
+  exports: { ".": { types: `./${TYPES}`, default: "./handler.js" } },
+};
+
 async function stageNodeRuntime(files: ShippedFiles, site: Site): Promise<void> {
   const into = join(site.stagedPrefix, "nffi/node");
   await mkdir(into, { recursive: true });
   for (const name of await readdir(files.nodeRuntime)) {
-    if (/\.(map|d\.ts)$/.test(name)) continue;
+    if (/\.(map|d\.ts)$/.test(name) && name !== TYPES) continue;
     await cp(join(files.nodeRuntime, name), join(into, name), { recursive: true });
   }
   const stripper = typeStripper();
   await cp(stripper.dir, join(into, "node_modules", stripper.name), { recursive: true });
-  // The files are ES modules, and no package.json of ours lies above them in the prefix.
-  await writeFileWhole(join(into, "package.json"), '{ "type": "module" }\n');
+  await writeFileWhole(join(into, "package.json"), `${JSON.stringify(RUNTIME_PACKAGE, null, 2)}\n`);
 }
 
 async function stageOpenrestyLink(site: Site): Promise<void> {
