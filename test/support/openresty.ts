@@ -10,15 +10,20 @@ import { repository, runCli } from "./cli.js";
 
 export type Suite = "trixie" | "bookworm";
 
+export const allSuites: readonly Suite[] = ["trixie", "bookworm"];
+
 /** NFFI_TEST_SUITES=trixie saves time while working on something else. */
-export const suites = (process.env.NFFI_TEST_SUITES ?? "trixie,bookworm").split(",") as Suite[];
+const wanted = (process.env.NFFI_TEST_SUITES ?? allSuites.join(",")).split(",");
+
+/** Tests of another suite are skipped, and counted as such. */
+export const suites = allSuites.filter((suite) => wanted.includes(suite));
 
 /** The suite for tests that need only one. */
 export const anySuite: Suite = suites[0] ?? "trixie";
 
 /** The prefix of a suite's OpenResty, which is built first if anything has changed. */
 export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
-  const folder = join(repository, ".nffi", "test", suite);
+  const folder = folderOf(suite);
   const prefix = join(folder, "openresty");
   mkdirSync(folder, { recursive: true });
   const lock = await acquireLock(folder, { wait: true });
@@ -28,18 +33,26 @@ export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
     if (readOrEmpty(keyFile) === key) return prefix;
     console.log(`building OpenResty from Debian ${suite} (minutes; logs: ${folder}/work/logs)`);
     writeFileSync(keyFile, "");
-    const built = await runCli(
-      ["build", "--source", `debian:${suite}`, "--prefix", prefix].concat([
-        ...["--work-dir", join(folder, "work")],
-        "--keep",
-      ]),
-    );
+    const built = await runCli(buildArgs(suite));
     if (built.exitCode !== 0) throw new Error(`nffi build failed:\n${built.stdout}${built.stderr}`);
     writeFileSync(keyFile, key);
     return prefix;
   } finally {
     await lock.release();
   }
+}
+
+/** The command line that builds it. */
+export function buildArgs(suite: Suite): string[] {
+  const folder = folderOf(suite);
+  return [
+    ...["build", "--source", `debian:${suite}`, "--keep"],
+    ...["--prefix", join(folder, "openresty"), "--work-dir", join(folder, "work")],
+  ];
+}
+
+function folderOf(suite: Suite): string {
+  return join(repository, ".nffi", "test", suite);
 }
 
 const INPUTS = [
