@@ -50,7 +50,10 @@ keep_payload(nffi_queue_t *queue, const nffi__message_t *message, int fd)
 
     payload = malloc(sizeof(*payload));
     if (payload == NULL) {
-        close(fd);
+        if (fd != -1) {
+            close(fd);
+        }
+
         return;
     }
 
@@ -84,13 +87,13 @@ watch_worker(void *data)
             _exit(0);
         }
 
-        if (rc == 1 && fd != -1) {
-            if (message.type == NFFI__MESSAGE_PAYLOAD) {
-                keep_payload(queue, &message, fd);
+        /* one without its descriptor, for want of free ones, is kept too:
+           whoever takes the task need not wait for it */
+        if (rc == 1 && message.type == NFFI__MESSAGE_PAYLOAD) {
+            keep_payload(queue, &message, fd);
 
-            } else {
-                close(fd);
-            }
+        } else if (fd != -1) {
+            close(fd);
         }
     }
 

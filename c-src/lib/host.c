@@ -188,18 +188,55 @@ wake_runtime(nffi_host_t *host)
 }
 
 
+/* Room for one more memfd? Those whose tasks were taken are closed there. */
+static bool
+may_send_payload(nffi_host_t *host)
+{
+    uint32_t taken, *oldest;
+
+    taken = atomic_load_explicit(&host->region.header->tasks_ring.head,
+                                 memory_order_acquire);
+
+    while (host->payloads_count > 0) {
+        oldest = &host->payloads[host->payloads_first];
+
+        if ((int32_t) (taken - *oldest) <= 0) {
+            break;
+        }
+
+        host->payloads_first = (host->payloads_first + 1) % NFFI__MOST_PAYLOADS;
+        host->payloads_count--;
+    }
+
+    return host->payloads_count < NFFI__MOST_PAYLOADS;
+}
+
+
+/* Remembers that the task about to be queued has a memfd. */
+static void
+count_payload(nffi_host_t *host)
+{
+    host->payloads[(host->payloads_first + host->payloads_count++)
+                   % NFFI__MOST_PAYLOADS]
+        = atomic_load_explicit(&host->region.header->tasks_ring.tail,
+                               memory_order_relaxed);
+}
+
+
 /* A payload that the arena cannot hold. */
 static int
-place_large_request(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
-    size_t size, unsigned char **bytes, nffi__memfd_t *memfd)
+place_large_request(nffi_host_t *host, nffi__entry_t *entry, size_t size,
+    unsigned char **bytes, nffi__memfd_t *memfd)
 {
-    (void) number;
-
     if (!host->process) {
         entry->request = malloc(size);
         entry->request_place = NFFI__IN_HEAP;
         *bytes = entry->request;
         return *bytes == NULL ? NFFI_NO_MEMORY : NFFI_OK;
+    }
+
+    if (!may_send_payload(host)) {
+        return NFFI_QUEUE_FULL;
     }
 
     if (nffi__memfd_create(memfd, size) != NFFI_OK) {
@@ -261,7 +298,7 @@ place_request(nffi_host_t *host, const nffi_host_request_t *request,
         bytes = host->region.request_arena + offset;
 
     } else {
-        rc = place_large_request(host, entry, number, size, &bytes, &memfd);
+        rc = place_large_request(host, entry, size, &bytes, &memfd);
         if (rc != NFFI_OK) {
             return rc;
         }
@@ -375,6 +412,10 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
     slot->request_place = (uint16_t) entry->request_place;
     atomic_store_explicit(&slot->cancelled, 0, memory_order_relaxed);
 
+    if (entry->request_place == NFFI__IN_MEMFD) {
+        count_payload(host);
+    }
+
     /* never full: each slot is on the ring at most once */
     at = nffi__ring_next(ring, host->region.max_tasks);
     host->region.tasks[at] = number;
@@ -439,21 +480,16 @@ find_payload(nffi_host_t *host, nffi__entry_t *entry, uint32_t number)
     int rc, fd;
     uint64_t task;
     nffi__message_t message;
-    nffi__received_t *received, **link;
+    nffi__received_t **link;
 
     task = (uint64_t) entry->generation << 32 | number;
 
     for ( ;; ) {
         for (link = &host->received; *link != NULL; link = &(*link)->next) {
-            received = *link;
-
-            if (received->message.type == NFFI__MESSAGE_PAYLOAD
-                && received->message.task == task)
+            if ((*link)->message.type == NFFI__MESSAGE_PAYLOAD
+                && (*link)->message.task == task)
             {
-                *link = received->next;
-                fd = received->fd;
-                free(received);
-                return fd;
+                return nffi__host_unkeep(host, link);
             }
         }
 
@@ -775,17 +811,15 @@ forget_tasks(nffi_host_t *host)
 void
 nffi_host_destroy(nffi_host_t *host)
 {
-    nffi__received_t *received;
+    int fd;
 
     if (host->entries != NULL && host->free_slots != NULL) {
         forget_tasks(host);
     }
 
     while (host->received != NULL) {
-        received = host->received;
-        host->received = received->next;
-        close_fd(&received->fd);
-        free(received);
+        fd = nffi__host_unkeep(host, &host->received);
+        close_fd(&fd);
     }
 
     if (host->queue != NULL) {

@@ -19,6 +19,20 @@ enum nffi__entry_state {
     NFFI__ENTRY_ANSWERED      /* drained, not yet released */
 };
 
+/*
+ * Requests in memfds that wait: each holds a descriptor of the runtime's
+ * process, where 1024 is a common limit.
+ */
+#define NFFI__MOST_PAYLOADS 256
+
+/*
+ * Messages of the child kept unread: beyond the first number they are left in
+ * the socket, so that a fast runtime waits instead of filling nginx's table of
+ * descriptors; more than the second is a broken rule.
+ */
+#define NFFI__ENOUGH_KEPT 64
+#define NFFI__MOST_KEPT 512
+
 /* What the host itself knows of the task in a slot. */
 typedef struct nffi__entry {
     void *owner;              /* NULL: cancelled */
@@ -57,6 +71,11 @@ struct nffi_host {
     void (*wake)(void *data);
     void *wake_data;
     nffi__received_t *received;
+    uint32_t kept;            /* their number */
+    uint32_t payloads[NFFI__MOST_PAYLOADS];  /* requests in memfds, by place
+                                 on the ring of tasks, oldest first */
+    uint32_t payloads_first;
+    uint32_t payloads_count;
     int tasks_fd;
     int done_fd;              /* process only */
     int memory_fd;            /* process only, until it was handed over */
@@ -68,5 +87,9 @@ struct nffi_host {
 
 /* Keeps a message for nffi_host_child_event or for a response. */
 int nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd);
+
+/* Unlinks a message from where `link` points and frees it; the descriptor
+   that came with it, or -1, is the caller's. */
+int nffi__host_unkeep(nffi_host_t *host, nffi__received_t **link);
 
 #endif /* NFFI__HOST_H */

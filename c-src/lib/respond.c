@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef struct place {
@@ -69,21 +71,11 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 }
 
 
-void
-nffi__unlock_and_wake(nffi_queue_t *queue)
+static void
+signal_host(nffi_queue_t *queue)
 {
-    bool wake;
     ssize_t n;
     uint64_t one = 1;
-
-    wake = queue->wake_due
-           && nffi__must_wake(&queue->region.header->host_parked);
-    queue->wake_due = false;
-    pthread_mutex_unlock(&queue->mutex);
-
-    if (!wake) {
-        return;
-    }
 
     if (queue->wake != NULL) {
         queue->wake(queue->wake_data);
@@ -94,6 +86,22 @@ nffi__unlock_and_wake(nffi_queue_t *queue)
     do {
         n = write(queue->done_fd, &one, sizeof(one));
     } while (n == -1 && errno == EINTR);
+}
+
+
+void
+nffi__unlock_and_wake(nffi_queue_t *queue)
+{
+    bool wake;
+
+    wake = queue->wake_due
+           && nffi__must_wake(&queue->region.header->host_parked);
+    queue->wake_due = false;
+    pthread_mutex_unlock(&queue->mutex);
+
+    if (wake) {
+        signal_host(queue);
+    }
 }
 
 
@@ -176,6 +184,32 @@ alloc_place(nffi_queue_t *queue, nffi__running_t *running, size_t size,
 }
 
 
+/*
+ * Sends a memfd to the worker. The socket is full, or too many descriptors are
+ * on their way, until the worker drains: it must have been told of responses
+ * that were published before this one.
+ */
+static int
+send_payload(nffi_queue_t *queue, const nffi__message_t *message, int fd)
+{
+    int rc;
+    static const struct timespec pause = { 0, 1000000 };
+
+    for ( ;; ) {
+        rc = nffi__control_send(queue->control_fd, message, fd, MSG_DONTWAIT);
+        if (rc != NFFI_QUEUE_FULL) {
+            return rc;
+        }
+
+        if (nffi__must_wake(&queue->region.header->host_parked)) {
+            signal_host(queue);
+        }
+
+        (void) nanosleep(&pause, NULL);
+    }
+}
+
+
 /* Gives the large buffer of a task away with its response. */
 static int
 hand_over_large(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
@@ -198,8 +232,7 @@ hand_over_large(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         message.type = NFFI__MESSAGE_PAYLOAD;
         message.abi = NFFI_ABI_VERSION;
         message.task = (uint64_t) running->generation << 32 | slot;
-        rc = nffi__control_send(queue->control_fd, &message,
-                                running->large.fd, 0);
+        rc = send_payload(queue, &message, running->large.fd);
     }
 
     close(running->large.fd);

@@ -17,9 +17,9 @@
 
 #include "host.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -341,7 +341,7 @@ nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd)
 {
     nffi__received_t *received, **link;
 
-    received = malloc(sizeof(*received));
+    received = host->kept < NFFI__MOST_KEPT ? malloc(sizeof(*received)) : NULL;
     if (received == NULL) {
         if (fd != -1) {
             close(fd);
@@ -360,8 +360,23 @@ nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd)
     }
 
     *link = received;
+    host->kept++;
 
     return NFFI_OK;
+}
+
+
+int
+nffi__host_unkeep(nffi_host_t *host, nffi__received_t **link)
+{
+    nffi__received_t *received = *link;
+    int fd = received->fd;
+
+    *link = received->next;
+    free(received);
+    host->kept--;
+
+    return fd;
 }
 
 
@@ -389,26 +404,39 @@ read_message(const nffi__message_t *received, nffi_child_message_t *message)
 }
 
 
+static bool
+has_hung_up(int socket)
+{
+    struct pollfd pollfd = { .fd = socket };
+
+    return poll(&pollfd, 1, 0) == 1;
+}
+
+
 int
 nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message)
 {
     int rc, fd, event;
     nffi__message_t read;
-    nffi__received_t *received, **link;
+    nffi__received_t **link;
 
     for (link = &host->received; *link != NULL; link = &(*link)->next) {
-        received = *link;
-        event = read_message(&received->message, message);
+        event = read_message(&(*link)->message, message);
 
         if (event != NFFI_CHILD_NONE) {
-            *link = received->next;
-            close_all(&received->fd, 1);
-            free(received);
+            fd = nffi__host_unkeep(host, link);
+            close_all(&fd, 1);
             return event;
         }
     }
 
     for ( ;; ) {
+        /* the end must not hide behind payloads that are left unread */
+        if (host->kept >= NFFI__ENOUGH_KEPT) {
+            return has_hung_up(host->control_fd) ? NFFI_CHILD_GONE
+                                                 : NFFI_CHILD_NONE;
+        }
+
         rc = nffi__control_receive(host->control_fd, &read, &fd);
 
         if (rc == 0) {
