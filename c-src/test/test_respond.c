@@ -5,6 +5,8 @@
 
 #include "pair.h"
 
+#include <dirent.h>
+
 #define LARGE (1u << 20)      /* does not fit a small arena */
 
 static int owners[512];
@@ -36,6 +38,22 @@ pattern(size_t size, unsigned seed)
     }
 
     return bytes;
+}
+
+
+static int
+open_fds(void)
+{
+    int count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+
+    while (readdir(dir) != NULL) {
+        count++;
+    }
+
+    closedir(dir);
+
+    return count;
 }
 
 
@@ -531,6 +549,61 @@ batches(void)
 }
 
 
+/*
+ * Requests that wait in memfds are descriptors of the runtime's process: it
+ * has few, so the host bounds them; one cancelled in time gives its back.
+ */
+static void
+bounds_descriptors(void)
+{
+    int i, before, sent = 0, rc = NFFI_OK;
+    pair_t pair;
+    nffi_task_t tasks[512];
+    nffi_request_t requests[512];
+    unsigned char *bytes = pattern(LARGE, 0);
+    nffi_host_request_t request = { .data = bytes, .size = 20000 };
+    nffi_host_response_t response;
+
+    pair_open_shared(&pair, &small_arenas);
+    before = open_fds();
+
+    while (rc == NFFI_OK && sent < 512) {
+        rc = nffi_host_submit(pair.host, &request, owners, &tasks[sent]);
+        sent += rc == NFFI_OK;
+    }
+
+    CHECK_IS(rc, NFFI_QUEUE_FULL);
+    CHECK(sent >= 64 && sent < 400);
+    CHECK(open_fds() <= before + sent);
+
+    /* what the runtime has taken holds no descriptor */
+    CHECK_IS(nffi_queue_poll(pair.queue, requests, 10, 1000), 10);
+
+    for (i = 0; i < 10; i++) {
+        CHECK_BYTES(requests[i].data, requests[i].size, bytes, 20000);
+        tasks[i] = pair_submit(&pair, bytes, 20000, owners);
+    }
+
+    CHECK_IS(nffi_host_submit(pair.host, &request, owners, &tasks[511]),
+             NFFI_QUEUE_FULL);
+
+    while (nffi_host_take_pending(pair.host) != NULL) {
+        /* all of them are cancelled */
+    }
+
+    CHECK_IS(nffi_queue_poll(pair.queue, requests + 10, 512, 1), 0);
+    CHECK_IS(open_fds(), before);
+
+    for (i = 0; i < 10; i++) {
+        CHECK_IS(nffi_respond(requests[i].task, 0, NULL, 0), NFFI_OK);
+    }
+
+    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    free(bytes);
+    check_done(&pair);
+}
+
+
 /* More large answers in a batch than the socket holds: the worker must learn
    of the first while the runtime waits for room. */
 static void *
@@ -566,13 +639,14 @@ answer_large_batch(void *data)
 static void
 large_batch(void)
 {
-    int i, n, next = 0;
+    int i, n, before, next = 0;
     pair_t pair;
     pthread_t thread;
     nffi_child_message_t message;
     nffi_host_response_t responses[16];
 
     pair_open_shared(&pair, &small_arenas);
+    before = open_fds();
 
     for (i = 0; i < 512; i++) {
         pair_submit(&pair, NULL, 0, &owners[i]);
@@ -584,6 +658,7 @@ large_batch(void)
     while (next < 512) {
         /* an event loop looks at the socket as well */
         CHECK_IS(nffi_host_child_event(pair.host, &message), NFFI_CHILD_NONE);
+        CHECK(open_fds() < before + 100);
         n = pair_drain(&pair, responses, 16);
         CHECK(n > 0);
 
@@ -621,6 +696,7 @@ main(int argc, char **argv)
         { "a full arena is no limit, in the worker", overflows_arena_here },
         { "a full arena is no limit, over shared memory",
           overflows_arena_shared },
+        { "requests that wait hold few descriptors", bounds_descriptors },
         { "a batch tells the result of each element", batches },
         { "a batch may be larger than the socket", large_batch },
     };
