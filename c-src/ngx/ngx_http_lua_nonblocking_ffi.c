@@ -852,7 +852,8 @@ ngx_http_lua_nffi_resume(ngx_http_lua_nffi_call_t *call, int nrets)
         log_ctx->current_request = r;
     }
 
-    coctx->nrets = nrets;
+    /* for the handler; no call uses it any more */
+    coctx->data = (void *) (intptr_t) nrets;
     ctx->cur_co_ctx = coctx;
 
     if (ctx->entered_content_phase) {
@@ -887,8 +888,8 @@ ngx_http_lua_nffi_resume_handler(ngx_http_request_t *r)
     c = r->connection;
     vm = ngx_http_lua_get_lua_vm(r, ctx);
     nreqs = c->requests;
-    nrets = ctx->cur_co_ctx->nrets;
-    ctx->cur_co_ctx->nrets = 0;
+    nrets = (int) (intptr_t) ctx->cur_co_ctx->data;
+    ctx->cur_co_ctx->data = NULL;
 
     rc = ngx_http_lua_run_thread(vm, r, ctx, nrets);
 
