@@ -35,7 +35,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     cwd: process.cwd(),
     signal,
     print: (line) => process.stdout.write(`${line}\n`),
-    isTerminal: process.stdout.isTTY === true && environment.TERM !== "dumb",
+    isTerminal: isTerminal(process.stdout),
   };
   const root = new Command("nffi")
     .description("Builds an OpenResty whose Lua calls TypeScript, Go, Rust and C without blocking.")
@@ -53,6 +53,11 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     });
   }
   await root.parseAsync([...own]);
+}
+
+/** One on which rows can be redrawn; some pretend to have no columns at all. */
+function isTerminal(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY === true && stream.columns >= 40 && environment.TERM !== "dumb";
 }
 
 /** The first signal ends the build in order; a second one is not waited for. */
