@@ -4,6 +4,7 @@ import { buildCommand } from "./commands/build.js";
 import type { CommandContext } from "./commands/context.js";
 import { infoCommand } from "./commands/info.js";
 import { listCommand } from "./commands/list.js";
+import { newRuntimeCommand } from "./commands/new-runtime.js";
 import { EXIT_CODES, NffiError, toNffiError } from "./errors.js";
 import { environment } from "./host/environment.js";
 import { version } from "./host/package.js";
@@ -45,6 +46,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     buildCommand(context, configureArgs),
     listCommand(context),
     infoCommand(context),
+    newRuntimeCommand(context),
   ];
   for (const command of commands) root.addCommand(command);
   for (const command of [root, ...commands]) {

@@ -1,0 +1,73 @@
+/** `nffi new-runtime`: options -> one project -> what to do with it. */
+import { Command, InvalidArgumentError } from "commander";
+import { findProduct } from "../build/product.js";
+import { LANGUAGES } from "../catalog/languages.js";
+import { shipped } from "../host/package.js";
+import { requireProjectName } from "../scaffold/project-name.js";
+import { TEMPLATE_VALUES } from "../scaffold/render.js";
+import { requireLanguage, type ScaffoldedProject, scaffold } from "../scaffold/scaffold.js";
+import type { CommandContext } from "./context.js";
+
+interface NewRuntimeOptions {
+  lang: string;
+  prefix?: string;
+  port: number;
+  yes?: boolean;
+  overwrite?: boolean;
+  dryRun?: boolean;
+}
+
+const NAMES = LANGUAGES.map(({ name }) => name).join(", ");
+
+export function newRuntimeCommand(context: CommandContext): Command {
+  return new Command("new-runtime")
+    .description("make a project: a runtime, nginx.conf, tests")
+    .argument("<name>", "the folder to make, and the name of the package")
+    .option("--lang <language>", `one of: ${NAMES}`, "typescript")
+    .option("--prefix <dir>", "the product to use (env: NFFI_PREFIX; default: the last build)")
+    .option("--port <n>", "where its nginx listens", portNumber, TEMPLATE_VALUES.port)
+    .option("--yes", "ask no questions (none is asked at present)")
+    .option("--overwrite", "replace the template's files in a folder that exists")
+    .option("--dry-run", "tell what would be written and write nothing")
+    .action(async (name: string, options: NewRuntimeOptions) => {
+      const { env, cwd, signal } = context;
+      requireLanguage(options.lang);
+      requireProjectName(name);
+      const project = await scaffold(
+        {
+          name,
+          language: options.lang,
+          port: options.port,
+          parent: cwd,
+          product: await findProduct({ prefix: options.prefix, env, cwd }),
+          overwrite: options.overwrite ?? false,
+          dryRun: options.dryRun ?? false,
+        },
+        { shipped, signal },
+      );
+      for (const line of linesOf(project, name, options)) context.print(line);
+    });
+}
+
+function linesOf(project: ScaffoldedProject, name: string, options: NewRuntimeOptions): string[] {
+  const { folder, language, paths } = project;
+  const files = paths.map((path) => `  ${path}`);
+  if (options.dryRun) return [`would make ${folder} (${language.title}):`, ...files];
+  return [
+    `made ${folder} (${language.title}):`,
+    ...files,
+    "next:",
+    `  cd ${name}`,
+    "  npm install",
+    "  npm run build",
+    "  npm start",
+    `  curl 'http://127.0.0.1:${options.port}/hello?name=World'`,
+    "  npm stop",
+  ];
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port > 0 && port < 65536) return port;
+  throw new InvalidArgumentError("It must be a port from 1 to 65535.");
+}

@@ -1,0 +1,38 @@
+/** The name of a project: it becomes a folder and the name of an npm package. */
+import { NffiError } from "../errors.js";
+
+/** What npm asks of the name of a package. */
+const LONGEST = 214;
+const TAKEN = new Set(["node_modules", "favicon.ico"]);
+
+/** Throws unless the name can be both, and says why not. */
+export function requireProjectName(name: string): void {
+  const reason = refusalOf(name);
+  if (!reason) return;
+  const better = suggestionFor(name);
+  throw new NffiError("usage", `"${name}" cannot be the name of a runtime: ${reason}`, {
+    hint: better
+      ? `take "${better}", say`
+      : "a name is made of a-z, 0-9, dot, dash and underscore and begins with a letter or digit",
+  });
+}
+
+function refusalOf(name: string): string | undefined {
+  if (name === "") return "it is empty";
+  if (name.includes("/")) return "it is a path; run this in the folder where it shall be made";
+  if (TAKEN.has(name)) return "that name has a meaning of its own";
+  if (name.length > LONGEST) return `it is longer than ${LONGEST} characters`;
+  if (/[A-Z]/.test(name)) return "npm allows no capitals";
+  if (!/^[a-z0-9]/.test(name)) return "it begins with neither a letter nor a digit";
+  const strange = /[^a-z0-9._-]/u.exec(name);
+  return strange ? `it holds "${strange[0]}"` : undefined;
+}
+
+function suggestionFor(name: string): string | undefined {
+  const better = name
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, "-")
+    .replace(/^[^a-z0-9]+|-+$/g, "")
+    .slice(0, LONGEST);
+  return refusalOf(better) ? undefined : better;
+}

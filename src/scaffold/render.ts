@@ -1,0 +1,34 @@
+/**
+ * Makes a project of a template. A template is a project itself, so it has no placeholders: what
+ * it says of itself (its name, its port, where its runtime lies) is replaced.
+ */
+import type { TemplateFile } from "./template.js";
+
+export interface ProjectValues {
+  readonly name: string;
+  readonly port: number;
+  /** Where npm finds @nffi/runtime: a path, absolute or seen from the project. */
+  readonly runtimePath: string;
+}
+
+/** The values of the templates as they lie. */
+export const TEMPLATE_VALUES: ProjectValues = {
+  name: "hello-runtime",
+  port: 8080,
+  runtimePath: "../../.nffi/openresty/nffi/node",
+};
+
+export function renderTemplate(
+  files: readonly TemplateFile[],
+  values: ProjectValues,
+): TemplateFile[] {
+  return files.map(({ path, text }) => ({
+    path,
+    text: text
+      .replaceAll(TEMPLATE_VALUES.name, () => values.name)
+      .replaceAll(`127.0.0.1:${TEMPLATE_VALUES.port}`, () => `127.0.0.1:${values.port}`)
+      .replaceAll(`"file:${TEMPLATE_VALUES.runtimePath}"`, () =>
+        JSON.stringify(`file:${values.runtimePath}`),
+      ),
+  }));
+}

@@ -1,0 +1,46 @@
+/**
+ * Reads a template: a small project that builds as it lies in templates/. What building it there
+ * leaves behind is no part of it.
+ */
+import { readdir, readFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { messageOf, NffiError } from "../errors.js";
+
+export interface TemplateFile {
+  /** Its place in the project. */
+  readonly path: string;
+  readonly text: string;
+}
+
+const LEFT_BEHIND = /^(node_modules|dist|run|run-test|package-lock\.json|\.nginx-.*)$/;
+
+/** npm leaves these names out of a package, so they lie there without their dot. */
+const DOT_FILES = new Set(["gitignore"]);
+
+export async function readTemplate(folder: string): Promise<TemplateFile[]> {
+  try {
+    const paths = await filesBelow(folder, folder);
+    return await Promise.all(
+      paths.sort().map(async (path) => ({
+        path: DOT_FILES.has(path) ? `.${path}` : path,
+        text: await readFile(join(folder, path), "utf8"),
+      })),
+    );
+  } catch (thrown) {
+    throw new NffiError("input-missing", `cannot read the template: ${messageOf(thrown)}`, {
+      hint: "this installation of nffi is incomplete: install it again",
+      cause: thrown,
+    });
+  }
+}
+
+async function filesBelow(folder: string, root: string): Promise<string[]> {
+  const paths: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (LEFT_BEHIND.test(entry.name)) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) paths.push(...(await filesBelow(path, root)));
+    else paths.push(relative(root, path));
+  }
+  return paths;
+}

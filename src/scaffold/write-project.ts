@@ -1,0 +1,110 @@
+/**
+ * Puts a project in its place: written whole into a temporary folder beside it, then renamed. Into
+ * a folder that exists only with `overwrite`, file by file; what else lies there stays.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { errnoOf, messageOf, NffiError } from "../errors.js";
+import { kindOf } from "../io/files.js";
+import type { TemplateFile } from "./template.js";
+
+export interface WriteOptions {
+  readonly overwrite: boolean;
+  readonly signal: AbortSignal;
+}
+
+export async function writeProject(
+  folder: string,
+  files: readonly TemplateFile[],
+  { overwrite, signal }: WriteOptions,
+): Promise<void> {
+  await requirePlace(folder, files, overwrite);
+  const temp = join(
+    dirname(folder),
+    `.${basename(folder)}.${randomBytes(6).toString("hex")}.nffi-tmp`,
+  );
+  try {
+    for (const { path, text } of files) {
+      signal.throwIfAborted();
+      await mkdir(dirname(join(temp, path)), { recursive: true });
+      await writeFile(join(temp, path), text);
+    }
+    if (await isFree(folder)) await rename(temp, folder);
+    else await moveInto(folder, temp, files);
+  } catch (thrown) {
+    signal.throwIfAborted();
+    throw cannotWrite(folder, thrown);
+  } finally {
+    await rm(temp, { recursive: true, force: true });
+  }
+}
+
+/** Throws when the project cannot be put there; nothing was written then. */
+export async function requirePlace(
+  folder: string,
+  files: readonly TemplateFile[],
+  overwrite: boolean,
+): Promise<void> {
+  const kind = await kindOf(folder);
+  if (kind !== "absent" && kind !== "directory") {
+    throw new NffiError("scaffold-failed", `${folder} exists and is not a folder`, {
+      hint: "choose another name, or remove it",
+    });
+  }
+  if (await isFree(folder)) return;
+  if (!overwrite) {
+    throw new NffiError("scaffold-failed", `${folder} exists and is not empty`, {
+      hint: "choose another name, or replace the template's files in it with --overwrite",
+    });
+  }
+  await requireReplaceable(folder, files);
+}
+
+/** Where a file shall go there must be a file or nothing, and folders above it. */
+async function requireReplaceable(folder: string, files: readonly TemplateFile[]): Promise<void> {
+  for (const { path } of files) {
+    const parts = path.split("/");
+    for (const [index] of parts.entries()) {
+      const place = join(folder, ...parts.slice(0, index + 1));
+      const kind = await kindOf(place);
+      if (kind === "absent") break;
+      const wanted = index === parts.length - 1 ? "file" : "directory";
+      if (kind === wanted) continue;
+      throw new NffiError("scaffold-failed", `${place} is in the way: it is no ${wanted}`, {
+        hint: "remove it, or choose another name",
+      });
+    }
+  }
+}
+
+async function moveInto(
+  folder: string,
+  temp: string,
+  files: readonly TemplateFile[],
+): Promise<void> {
+  for (const { path } of files) await mkdir(dirname(join(folder, path)), { recursive: true });
+  for (const { path } of files) await rename(join(temp, path), join(folder, path));
+}
+
+async function isFree(folder: string): Promise<boolean> {
+  if ((await kindOf(folder)) === "absent") return true;
+  return (await readdir(folder)).length === 0;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  ENOSPC: "no space left on the device",
+  ENOENT: "the folder in which it shall lie does not exist",
+  ENOTEMPTY: "somebody else has just made it",
+};
+
+function cannotWrite(folder: string, thrown: unknown): NffiError {
+  const reason = REASONS[errnoOf(thrown) ?? ""] ?? messageOf(thrown);
+  return new NffiError("scaffold-failed", `cannot make ${folder}: ${reason}`, {
+    hint: "run this in a folder that you may write to",
+    cause: thrown,
+  });
+}

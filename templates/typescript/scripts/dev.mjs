@@ -1,0 +1,55 @@
+// @ts-check
+// `npm run dev`: compiles whenever a source changes and reloads nginx whenever that has worked, so
+// that the next request meets the new code. Shows nginx's log; Ctrl-C ends all of it.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { watch } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { pidOf, portOf, report, root, start, stop } from "./nginx.mjs";
+
+const run = "run";
+const tsc = [join(root, "node_modules/typescript/bin/tsc"), "--noEmitOnError"];
+
+async function dev() {
+  const { values } = parseArgs({ options: { port: { type: "string" } } });
+  const [code] = await once(helper(process.execPath, tsc), "exit");
+  if (code !== 0) process.exit(1);
+
+  console.log(`nginx listens on ${await start({ run, port: portOf(values.port) })}`);
+  const helpers = [
+    helper(process.execPath, [...tsc, "--watch", "--preserveWatchOutput"]),
+    helper("tail", ["-n", "0", "-F", join(root, run, "logs/error.log")]),
+  ];
+  const stopWatching = reloadOnChange();
+  await Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+  stopWatching();
+  for (const one of helpers) one.kill();
+  await stop({ run });
+}
+
+/** @param {string} program @param {string[]} args */
+function helper(program, args) {
+  return spawn(program, args, { cwd: root, stdio: "inherit" });
+}
+
+/** nginx starts new workers with the new code; the old ones finish what they serve. */
+function reloadOnChange() {
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
+  const watcher = watch(join(root, "dist"), (_event, name) => {
+    if (!name?.endsWith(".js")) return;
+    clearTimeout(timer);
+    // One compilation writes several files.
+    timer = setTimeout(() => {
+      const pid = pidOf(run);
+      if (pid !== undefined) process.kill(pid, "SIGHUP");
+    }, 200);
+  });
+  return () => {
+    clearTimeout(timer);
+    watcher.close();
+  };
+}
+
+await dev().catch(report);

@@ -1,0 +1,173 @@
+// @ts-check
+// `npm start` and `npm stop`: the nginx that `nffi build` made, with the nginx.conf of this project.
+//
+//   node scripts/nginx.mjs start [--port N] [--run FOLDER]
+//   node scripts/nginx.mjs stop [--run FOLDER]
+//
+// FOLDER (run) is nginx's prefix: its logs and its pid file go there. With --port a copy of
+// nginx.conf is used whose `listen` names that port.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { basename, dirname, join, resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const LISTEN = /^(\s*listen\s+127\.0\.0\.1:)(\d+)/m;
+
+/** What a user can set right: told without a stack. */
+class Failure extends Error {}
+
+/**
+ * Starts nginx and gives its address.
+ * @param {{ run: string, port?: number | undefined }} options
+ */
+export async function start({ run, port }) {
+  const nginx = join(productPrefix(), "nginx/sbin/nginx");
+  if (!existsSync(nginx)) throw new Failure(`there is no ${nginx}: run \`nffi build\` again`);
+  if (!existsSync(join(root, "dist"))) throw new Failure("nothing is built: run `npm run build`");
+  if (pidOf(run)) throw new Failure(`nginx runs already in ${run}/: \`npm stop\` ends it`);
+
+  const conf = configuration(run, port);
+  await requireFree(conf.port);
+  mkdirSync(join(root, run, "logs"), { recursive: true });
+  const args = ["-p", join(root, run), "-c", conf.file];
+  // As root, nginx would run its worker as nobody, who often may not read this folder.
+  if (process.getuid?.() === 0 && !conf.namesUser) args.push("-g", "user root root;");
+  const started = spawnSync(nginx, args, { encoding: "utf8" });
+  if (started.status !== 0) {
+    throw new Failure(`nginx does not start:\n${started.stderr || started.error}`);
+  }
+  await until(() => pidOf(run) !== undefined, `nginx has gone; see ${run}/logs/error.log`);
+  return `http://127.0.0.1:${conf.port}`;
+}
+
+/**
+ * Lets nginx finish what it serves, then ends it. Gives false if none runs.
+ * @param {{ run: string }} options
+ */
+export async function stop({ run }) {
+  const pid = pidOf(run);
+  if (pid !== undefined) {
+    process.kill(pid, "SIGQUIT");
+    const gone = () => !isNginx(pid);
+    await until(gone, "").catch(() => process.kill(pid, "SIGTERM"));
+    await until(gone, `nginx (pid ${pid}) does not end; see ${run}/logs/error.log`);
+  }
+  rmSync(copyOfConf(run), { force: true });
+  return pid !== undefined;
+}
+
+/** The pid of the nginx that runs in a folder. @param {string} run */
+export function pidOf(run) {
+  try {
+    const pid = Number(readFileSync(join(root, run, "logs/nginx.pid"), "utf8"));
+    return isNginx(pid) ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A pid file can outlive its nginx, and its number be another program's. @param {number} pid */
+function isNginx(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith("nginx: master");
+  } catch {
+    return false;
+  }
+}
+
+/** Where `nffi build` has installed: the dependency @nffi/runtime is a link into it. */
+function productPrefix() {
+  if (process.env.NFFI_PREFIX) return resolve(process.env.NFFI_PREFIX);
+  try {
+    const runtime = realpathSync(fileURLToPath(import.meta.resolve("@nffi/runtime")));
+    return resolve(dirname(runtime), "../..");
+  } catch {
+    throw new Failure(
+      "cannot find the OpenResty of this project: run `npm install`. If it has moved, correct the\n" +
+        "path of @nffi/runtime in package.json first, or name the place with NFFI_PREFIX",
+    );
+  }
+}
+
+/**
+ * The file for nginx, and what matters here of its content.
+ * @param {string} run @param {number | undefined} port
+ */
+function configuration(run, port) {
+  const file = join(root, "nginx.conf");
+  const text = readFileSync(file, "utf8");
+  const listens = LISTEN.exec(text);
+  if (!listens) throw new Failure("nginx.conf has no line `listen 127.0.0.1:PORT`");
+  const namesUser = /^\s*user\s/m.test(text);
+  if (port === undefined) return { file, port: Number(listens[2]), namesUser };
+  const copy = copyOfConf(run);
+  writeFileSync(copy, text.replace(LISTEN, `$1${port}`));
+  return { file: copy, port, namesUser };
+}
+
+/** Beside nginx.conf, since an `include` is seen from its folder. @param {string} run */
+function copyOfConf(run) {
+  return join(root, `.nginx-${basename(run)}.conf`);
+}
+
+/** @param {number} port */
+async function requireFree(port) {
+  const server = createServer();
+  try {
+    await new Promise((done, failed) => {
+      server.once("error", failed).listen(port, "127.0.0.1", () => done(undefined));
+    });
+  } catch (error) {
+    const { code, message } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (code !== "EADDRINUSE") throw new Failure(`port ${port} cannot be used: ${message}`);
+    throw new Failure(
+      `port ${port} is used by another program: choose one with \`npm start -- --port N\`,\n` +
+        "or change `listen` in nginx.conf",
+    );
+  }
+  await new Promise((done) => server.close(done));
+}
+
+/** @param {() => boolean} condition @param {string} failure */
+async function until(condition, failure) {
+  for (const deadline = Date.now() + 10_000; !condition(); await setTimeout(50)) {
+    if (Date.now() > deadline) throw new Failure(failure);
+  }
+}
+
+async function main() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { port: { type: "string" }, run: { type: "string", default: "run" } },
+  });
+  const { run } = values;
+  if (positionals[0] === "start") {
+    const address = await start({ run, port: portOf(values.port) });
+    console.log(`nginx listens on ${address} (log: ${run}/logs/error.log; npm stop ends it)`);
+  } else if (positionals[0] === "stop") {
+    console.log((await stop({ run })) ? "nginx has ended" : `no nginx runs in ${run}/`);
+  } else {
+    throw new Failure("usage: node scripts/nginx.mjs start|stop [--port N] [--run FOLDER]");
+  }
+}
+
+/** @param {string | undefined} text */
+export function portOf(text) {
+  if (text === undefined) return undefined;
+  const port = Number(text);
+  if (Number.isInteger(port) && port > 0 && port < 65536) return port;
+  throw new Failure(`--port takes a number from 1 to 65535, not "${text}"`);
+}
+
+/** @param {unknown} thrown */
+export function report(thrown) {
+  console.error(thrown instanceof Failure ? thrown.message : thrown);
+  process.exitCode = 1;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main().catch(report);
