@@ -38,6 +38,17 @@
 #define CHECK_SCALE(n) (n)
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+/* A process that ends while a thread of it sleeps waits a second otherwise. */
+const char *__tsan_default_options(void);
+
+__attribute__((visibility("default"))) const char *
+__tsan_default_options(void)
+{
+    return "atexit_sleep_ms=10";
+}
+#endif
+
 typedef struct check_case {
     const char *name;
     void (*run)(void);

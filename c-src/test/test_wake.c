@@ -1,0 +1,263 @@
+/*
+ * test_wake.c - no wake-up is lost: both sides sleep for real, again and
+ * again, with random tiny pauses between all steps. A host that sleeps for
+ * seconds while tasks are in flight has missed one, or its runtime has.
+ */
+
+#include "pair.h"
+
+#define MOST_THREADS 3
+#define MOST_IN_FLIGHT 48
+#define LOST_MS 8000
+
+typedef enum style {
+    BLOCKING,                 /* poll -1 */
+    TIMED,                    /* poll 0 to 2 ms */
+    ARMED                     /* arm, then poll(2) on the descriptor */
+} style_t;
+
+typedef struct worker {
+    pair_t *pair;
+    style_t style;
+    size_t batch;
+    uint32_t random_state;
+    unsigned long sleeps;
+} worker_t;
+
+static int owners[1];
+
+
+static uint32_t
+random_below(uint32_t *state, uint32_t n)
+{
+    *state = *state * 1664525u + 1013904223u;
+
+    return (uint32_t) (((uint64_t) *state * n) >> 32);
+}
+
+
+/* Mostly nothing, sometimes long enough for the other side to fall asleep. */
+static void
+pause_a_bit(uint32_t *state)
+{
+    volatile uint32_t i, n = random_below(state, 8) == 0
+                             ? random_below(state, 2000)
+                             : random_below(state, 30);
+
+    for (i = 0; i < n; i++) {
+        /* spin */
+    }
+}
+
+
+static int
+take(worker_t *worker, nffi_request_t *requests)
+{
+    int n;
+    nffi_queue_t *queue = worker->pair->queue;
+    struct pollfd pollfd;
+
+    if (worker->style == BLOCKING) {
+        return nffi_queue_poll(queue, requests, worker->batch, -1);
+    }
+
+    if (worker->style == TIMED) {
+        return nffi_queue_poll(queue, requests, worker->batch,
+                               (int) random_below(&worker->random_state, 3));
+    }
+
+    while ((n = nffi_queue_poll(queue, requests, worker->batch, 0)) == 0) {
+        pause_a_bit(&worker->random_state);
+
+        if (nffi_queue_arm(queue) == 0) {
+            worker->sleeps++;
+            pollfd.fd = nffi_queue_fd(queue);
+            pollfd.events = POLLIN;
+            (void) poll(&pollfd, 1, -1);
+        }
+    }
+
+    return n;
+}
+
+
+static void *
+serve(void *data)
+{
+    int i, n;
+    worker_t *worker = data;
+    nffi_request_t requests[16];
+
+    while ((n = take(worker, requests)) >= 0) {
+        for (i = 0; i < n; i++) {
+            pause_a_bit(&worker->random_state);
+            CHECK_IS(nffi_respond(requests[i].task, 0, NULL, 0), NFFI_OK);
+        }
+    }
+
+    CHECK_IS(n, NFFI_CLOSED);
+
+    return NULL;
+}
+
+
+/* As pair_drain, but one that sleeps too long has lost a wake-up. */
+static int
+drain_or_sleep(pair_t *pair, uint32_t *random_state, long *sleeps)
+{
+    int n;
+    uint64_t count;
+    nffi_host_response_t responses[16];
+    struct pollfd pollfd = { .fd = pair->wake_fd, .events = POLLIN };
+
+    n = nffi_host_drain(pair->host, responses, 16);
+    CHECK(n >= 0);
+
+    if (n == 0) {
+        pause_a_bit(random_state);
+
+        if (!nffi_host_park(pair->host)) {
+            (*sleeps)++;
+
+            if (poll(&pollfd, 1, LOST_MS) == 0) {
+                check_fail(__FILE__, __LINE__, "a wake-up was lost: %u queued, "
+                           "%u unanswered", pair_state(pair).queued,
+                           pair_state(pair).unanswered);
+            }
+
+            CHECK_IS(read(pair->wake_fd, &count, sizeof(count)),
+                     sizeof(count));
+        }
+
+        return 0;
+    }
+
+    for (int i = 0; i < n; i++) {
+        nffi_host_release(pair->host, &responses[i]);
+    }
+
+    return n;
+}
+
+
+static void
+exchange(pair_t *pair, int threads, style_t style, size_t batch, int total)
+{
+    int i, submitted = 0, answered = 0, burst, most;
+    long sleeps = 0;
+    uint32_t random_state = 1;
+    pthread_t ids[MOST_THREADS];
+    worker_t workers[MOST_THREADS];
+
+    for (i = 0; i < threads; i++) {
+        workers[i] = (worker_t) { pair, style, batch, (uint32_t) i + 2, 0 };
+        CHECK_IS(pthread_create(&ids[i], NULL, serve, &workers[i]), 0);
+    }
+
+    while (answered < total) {
+        most = random_below(&random_state, 16) == 0 ? MOST_IN_FLIGHT : 3;
+        burst = 1 + (int) random_below(&random_state, (uint32_t) most);
+
+        while (burst-- > 0 && submitted < total
+               && submitted - answered < MOST_IN_FLIGHT)
+        {
+            pair_submit(pair, NULL, 0, owners);
+            submitted++;
+            pause_a_bit(&random_state);
+        }
+
+        answered += drain_or_sleep(pair, &random_state, &sleeps);
+    }
+
+    nffi_host_close(pair->host);
+
+    for (i = 0; i < threads; i++) {
+        CHECK_IS(pthread_join(ids[i], NULL), 0);
+    }
+
+    /* otherwise it has shown nothing */
+    CHECK(sleeps > total / 100);
+
+    if (getenv("NFFI_TEST_VERBOSE") != NULL) {
+        fprintf(stderr, "%d tasks, the host slept %ld times\n", total, sleeps);
+    }
+
+    pair_check_idle(pair);
+    pair_close(pair);
+}
+
+
+static void
+one_thread(void)
+{
+    pair_t pair;
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    exchange(&pair, 1, BLOCKING, 16, CHECK_SCALE(500000));
+}
+
+
+static void
+three_threads(void)
+{
+    pair_t pair;
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    exchange(&pair, 3, BLOCKING, 1, CHECK_SCALE(250000));
+}
+
+
+static void
+timed(void)
+{
+    pair_t pair;
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    exchange(&pair, 3, TIMED, 4, CHECK_SCALE(250000));
+}
+
+
+static void
+armed(void)
+{
+    pair_t pair;
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    exchange(&pair, 1, ARMED, 16, CHECK_SCALE(500000));
+}
+
+
+static void
+shared(void)
+{
+    pair_t pair;
+
+    pair_open_shared(&pair, &(nffi_host_options_t) { 0 });
+    exchange(&pair, 2, BLOCKING, 4, CHECK_SCALE(250000));
+}
+
+
+static void
+shared_armed(void)
+{
+    pair_t pair;
+
+    pair_open_shared(&pair, &(nffi_host_options_t) { 0 });
+    exchange(&pair, 1, ARMED, 16, CHECK_SCALE(500000));
+}
+
+
+int
+main(int argc, char **argv)
+{
+    static const check_case_t cases[] = {
+        { "no wake-up is lost with one thread", one_thread },
+        { "no wake-up is lost with threads that follow one", three_threads },
+        { "no wake-up is lost when polls time out", timed },
+        { "no wake-up is lost on an armed descriptor", armed },
+        { "no wake-up is lost over shared memory", shared },
+        { "no wake-up is lost over shared memory, armed", shared_armed },
+    };
+
+    return CHECK_MAIN(argc, argv, cases);
+}
