@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHECK_SECONDS 40      /* a case that takes longer hangs */
+#define CHECK_SECONDS 30      /* a case that takes longer hangs */
 #define CHECK_SKIPPED 77
 #define CHECK_FIRST_FD 200    /* cases may want the low numbers */
 

@@ -157,6 +157,37 @@ times_out(void)
 }
 
 
+static void *
+poll_for_ever(void *data)
+{
+    nffi_request_t request;
+
+    CHECK_IS(nffi_queue_poll(data, &request, 1, -1), 1);
+    CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_OK);
+
+    return NULL;
+}
+
+
+static void
+follows(void)
+{
+    pair_t pair;
+    pthread_t leader, follower;
+    nffi_host_response_t response;
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    pthread_create(&leader, NULL, poll_for_30_ms, pair.queue);
+    usleep(10000);
+    pthread_create(&follower, NULL, poll_for_ever, pair.queue);
+    pthread_join(leader, NULL);
+    pair_submit(&pair, "x", 1, owners);
+    CHECK_IS(pair_drain(&pair, &response, 1), 1);
+    pthread_join(follower, NULL);
+    pair_close(&pair);
+}
+
+
 /* What the threads of a runtime share with the case. */
 typedef struct crew {
     nffi_queue_t *queue;
@@ -551,6 +582,7 @@ main(int argc, char **argv)
         { "a poll takes up to as many as it asks for", batches },
         { "nonsense is refused", refuses_nonsense },
         { "a poll ends when its time is over", times_out },
+        { "when the sleeper leaves, another sleeps in its place", follows },
         { "threads that take one by one get each task once",
           threads_one_by_one },
         { "threads that take batches get each task once", threads_in_batches },
