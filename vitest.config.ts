@@ -34,7 +34,7 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
-          include: ["test/e2e/**/*.test.ts"],
+          include: ["test/e2e/**/*.test.ts", "test/templates/**/*.test.ts"],
           globalSetup: ["test/support/compile.ts"],
           testTimeout: 120_000,
           hookTimeout: 1_500_000,

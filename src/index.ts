@@ -6,3 +6,4 @@ export { type Reporter, STEPS, type StepName } from "./build/reporter.js";
 export type { BuildRequest, Session } from "./build/request.js";
 export { DEFAULT_RELEASE, RELEASES, type Release } from "./catalog/releases.js";
 export { type ErrorCode, EXIT_CODES, NffiError } from "./errors.js";
+export { type ScaffoldedProject, type ScaffoldRequest, scaffold } from "./scaffold/scaffold.js";

@@ -25,6 +25,8 @@ export async function writeProject(
     `.${basename(folder)}.${randomBytes(6).toString("hex")}.nffi-tmp`,
   );
   try {
+    // Not recursive: where nothing can be made (/proc), Node's recursive mkdir tries for ever.
+    await mkdir(temp);
     for (const { path, text } of files) {
       signal.throwIfAborted();
       await mkdir(dirname(join(temp, path)), { recursive: true });

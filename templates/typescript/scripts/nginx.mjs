@@ -33,6 +33,7 @@ export async function start({ run, port }) {
 
   const conf = configuration(run, port);
   await requireFree(conf.port);
+  if (conf.copy) writeFileSync(conf.file, conf.copy);
   mkdirSync(join(root, run, "logs"), { recursive: true });
   const args = ["-p", join(root, run), "-c", conf.file];
   // As root, nginx would run its worker as nobody, who often may not read this folder.
@@ -95,7 +96,7 @@ function productPrefix() {
 }
 
 /**
- * The file for nginx, and what matters here of its content.
+ * The file for nginx, its text where it is a copy, and what matters here of its content.
  * @param {string} run @param {number | undefined} port
  */
 function configuration(run, port) {
@@ -105,9 +106,8 @@ function configuration(run, port) {
   if (!listens) throw new Failure("nginx.conf has no line `listen 127.0.0.1:PORT`");
   const namesUser = /^\s*user\s/m.test(text);
   if (port === undefined) return { file, port: Number(listens[2]), namesUser };
-  const copy = copyOfConf(run);
-  writeFileSync(copy, text.replace(LISTEN, `$1${port}`));
-  return { file: copy, port, namesUser };
+  const copy = text.replace(LISTEN, `$1${port}`);
+  return { file: copyOfConf(run), copy, port, namesUser };
 }
 
 /** Beside nginx.conf, since an `include` is seen from its folder. @param {string} run */

@@ -1,0 +1,156 @@
+// `nffi new-runtime` as a user meets it: the project it makes does what the printed lines say, and
+// each way to go wrong is one message.
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { freePort } from "../../src/io/port.js";
+import { runCli } from "../support/cli.js";
+import { until } from "../support/nginx.js";
+import { builtOpenresty } from "../support/openresty.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+let prefix: string;
+
+beforeAll(async () => {
+  prefix = await builtOpenresty();
+});
+
+/** One shell, as a user has, that stops at the first command that fails. */
+function shell(lines: readonly string[], cwd: string) {
+  const env = { ...process.env, npm_config_loglevel: "error", npm_config_fund: "false" };
+  return spawnSync("sh", ["-e", "-c", lines.join("\n")], { cwd, env, encoding: "utf8" });
+}
+
+describe("the project", () => {
+  let parent: string;
+  let project: string;
+  let lines: string[];
+
+  beforeAll(async () => {
+    parent = mkdtempSync(join(tmpdir(), "nffi-test-"));
+    project = join(parent, "hello");
+    const port = await freePort();
+    const args = ["new-runtime", "hello", "--prefix", prefix, "--port", String(port)];
+    const made = await runCli(args, { cwd: parent });
+    expect(made.stderr).toBe("");
+    lines = (made.stdout.split("next:\n")[1] ?? "").trimEnd().split("\n");
+  });
+
+  afterEach(() => void shell(["npm stop"], project));
+  afterAll(() => rmSync(parent, { recursive: true, force: true }));
+
+  test("answers after the lines that were printed", () => {
+    const ran = shell(lines, parent);
+    expect(ran.stdout).toMatch(/nginx listens on http:\/\/127\.0\.0\.1:\d+ /);
+    expect(ran.stdout).toContain("\nhello World\n");
+    expect(ran.stdout).toContain("nginx has ended");
+    expect(ran.status).toBe(0);
+  });
+
+  test("passes its own tests, of the handlers alone and through nginx", () => {
+    const tested = shell(["npm test"], project);
+    expect(tested.stdout).toMatch(/# pass 6\n# fail 0/);
+    expect(tested.status).toBe(0);
+  });
+
+  test("npm start names a port that is used by another program", async () => {
+    const other = createServer();
+    await new Promise<void>((done) => other.listen(0, "127.0.0.1", done));
+    onTestFinished(() => void other.close());
+    const { port } = other.address() as { port: number };
+    const busy = shell([`npm start -- --port ${port}`], project);
+    expect(busy.stderr).toContain(`port ${port} is used by another program`);
+    expect(busy.status).not.toBe(0);
+  });
+
+  test("npm start says that it runs already, npm stop that it does not", () => {
+    const twice = shell(["npm start", "npm start"], project);
+    expect(twice.stderr).toContain("nginx runs already in run/");
+    expect(twice.status).not.toBe(0);
+    expect(shell(["npm stop", "npm stop"], project).stdout).toContain("no nginx runs in run/");
+  });
+
+  test("npm start says what is missing when the product has gone", () => {
+    const env = "NFFI_PREFIX=/nowhere";
+    const gone = shell([`${env} npm start`], project);
+    expect(gone.stderr).toContain("there is no /nowhere/nginx/sbin/nginx");
+    expect(gone.status).not.toBe(0);
+  });
+
+  test("npm run dev answers with the new code after a change, and ends all of it", async () => {
+    const dev = spawn(process.execPath, ["scripts/dev.mjs"], { cwd: project });
+    onTestFinished(() => void dev.kill());
+    const ended = new Promise((done) => dev.once("exit", done));
+    let output = "";
+    for (const stream of [dev.stdout, dev.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output += text;
+      });
+    }
+    const shown = () => output;
+    await until(() => /listens on .*Watching for file changes/s.test(output), 30_000, shown);
+    const [, address] = /listens on (\S+)/.exec(output) ?? [];
+    const greeting = async () => (await fetch(`${address}/hello?name=dev`)).text();
+    expect(await greeting()).toBe("hello dev\n");
+
+    const source = join(project, "src/handlers.ts");
+    writeFileSync(source, readFileSync(source, "utf8").replace("`hello ${", "`welcome ${"));
+    await until(async () => (await greeting()) === "welcome dev\n", 30_000, shown);
+    dev.kill("SIGINT");
+    await ended;
+    await expect(fetch(`${address}/hello`)).rejects.toThrow();
+  });
+});
+
+describe("bad input", () => {
+  const failures = [
+    ["a name that cannot be one", ["No"], 2, /^nffi: "No" cannot be the name of a runtime/],
+    ["an unknown language", ["a", "--lang", "cobol"], 2, /hint: languages: typescript\n/],
+    ["a port that is none", ["a", "--port", "0"], 2, /must be a port from 1 to 65535/],
+    [
+      "no build there",
+      ["a", "--prefix", "none"],
+      15,
+      /no \S+\/none\/nffi\/nffi\.json\n.*nffi build/,
+    ],
+  ] as const;
+
+  test.each(failures)("%s", async (_what, args, exitCode, message) => {
+    const cwd = temporaryFolder();
+    const failed = await runCli(["new-runtime", "--prefix", prefix, ...args], { cwd });
+    expect(failed.stderr).toMatch(message);
+    expect(failed.exitCode).toBe(exitCode);
+    expect(readdirSync(cwd)).toEqual([]);
+  });
+
+  test("a folder with something in it, until --overwrite is given", async () => {
+    const cwd = temporaryFolder();
+    const args = ["new-runtime", "hello", "--prefix", prefix];
+    expect((await runCli(args, { cwd })).exitCode).toBe(0);
+    writeFileSync(join(cwd, "hello/package.json"), "mine");
+    const failed = await runCli(args, { cwd });
+    expect(failed.stderr).toContain("exists and is not empty");
+    expect(failed.exitCode).toBe(16);
+    expect(readFileSync(join(cwd, "hello/package.json"), "utf8")).toBe("mine");
+    expect((await runCli([...args, "--overwrite"], { cwd })).exitCode).toBe(0);
+    expect(readFileSync(join(cwd, "hello/package.json"), "utf8")).toContain('"hello"');
+  });
+
+  test("a folder that cannot be written to", async () => {
+    const failed = await runCli(["new-runtime", "hello", "--prefix", prefix], { cwd: "/proc" });
+    expect(failed.stderr).toMatch(/^nffi: cannot make \/proc\/hello: /);
+    expect(failed.exitCode).toBe(16);
+  });
+});
+
+test("--dry-run tells what would be written and writes nothing", async () => {
+  const cwd = temporaryFolder();
+  const told = await runCli(["new-runtime", "hello", "--prefix", prefix, "--dry-run"], { cwd });
+  expect(told.stdout).toMatch(/^would make \S+\/hello \(TypeScript\):\n/);
+  expect(told.stdout).toContain("  src/handlers.ts\n");
+  expect(told.exitCode).toBe(0);
+  expect(readdirSync(cwd)).toEqual([]);
+});

@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import { NffiError } from "../../../src/errors.js";
+import { requireProjectName } from "../../../src/scaffold/project-name.js";
+
+function refusalOf(name: string): NffiError {
+  try {
+    requireProjectName(name);
+  } catch (thrown) {
+    if (thrown instanceof NffiError) return thrown;
+  }
+  throw new Error(`${JSON.stringify(name)} was not refused with an NffiError`);
+}
+
+test.each(["hello", "a", "my-runtime", "v2.runtime_x", "0"])("takes %j", (name) => {
+  expect(() => requireProjectName(name)).not.toThrow();
+});
+
+test.each([
+  ["", "it is empty"],
+  ["a/b", "it is a path"],
+  ["../up", "it is a path"],
+  ["Hello", "npm allows no capitals"],
+  [".hidden", "it begins with neither a letter nor a digit"],
+  ["-yes", "it begins with neither a letter nor a digit"],
+  ["two words", 'it holds " "'],
+  ["grüße", 'it holds "ü"'],
+  ["node_modules", "that name has a meaning of its own"],
+  ["a".repeat(215), "it is longer than 214 characters"],
+])("refuses %j and says why", (name, reason) => {
+  const error = refusalOf(name);
+  expect(error.code).toBe("usage");
+  expect(error.message).toContain(reason);
+});
+
+test("suggests a name where one is close", () => {
+  expect(refusalOf("My Runtime!").hint).toContain('"my-runtime"');
+});

@@ -1,0 +1,66 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { Manifest } from "../../../src/build/manifest.js";
+import { type ShippedFiles, shipped } from "../../../src/host/package.js";
+import { type ScaffoldRequest, scaffold } from "../../../src/scaffold/scaffold.js";
+import { repository } from "../../support/cli.js";
+import { temporaryFolder } from "../../support/temporary.js";
+
+const session = {
+  shipped: { ...shipped, templates: join(repository, "templates") } satisfies ShippedFiles,
+  signal: new AbortController().signal,
+};
+
+function prefixIn(folder: string): string {
+  const prefix = join(folder, ".nffi/openresty");
+  mkdirSync(join(prefix, "nffi/node"), { recursive: true });
+  writeFileSync(join(prefix, "nffi/node/package.json"), "{}");
+  return prefix;
+}
+
+function request(parent: string, prefix: string): ScaffoldRequest {
+  return {
+    name: "hello",
+    language: "typescript",
+    port: 8080,
+    parent,
+    product: { prefix, manifest: {} as Manifest },
+    overwrite: false,
+    dryRun: false,
+  };
+}
+
+async function runtimePath(parent: string, prefix: string): Promise<string> {
+  const { folder } = await scaffold(request(parent, prefix), session);
+  const text = readFileSync(join(folder, "package.json"), "utf8");
+  return JSON.parse(text).devDependencies["@nffi/runtime"];
+}
+
+test("a product in the same folder is named by a path that moves with both", async () => {
+  const parent = temporaryFolder();
+  expect(await runtimePath(parent, prefixIn(parent))).toBe("file:../.nffi/openresty/nffi/node");
+});
+
+test("a product elsewhere is named by its absolute path", async () => {
+  const prefix = prefixIn(temporaryFolder());
+  expect(await runtimePath(temporaryFolder(), prefix)).toBe(`file:${prefix}/nffi/node`);
+});
+
+test("a product without the Node runtime is refused", async () => {
+  const parent = temporaryFolder();
+  await expect(scaffold(request(parent, parent), session)).rejects.toMatchObject({
+    code: "product-missing",
+  });
+  expect(readdirSync(parent)).toEqual([]);
+});
+
+test("another language is refused with the list of those that exist", async () => {
+  const parent = temporaryFolder();
+  const cobol = { ...request(parent, prefixIn(parent)), language: "cobol" };
+  await expect(scaffold(cobol, session)).rejects.toMatchObject({
+    code: "usage",
+    message: 'there is no template for the language "cobol"',
+    hint: "languages: typescript",
+  });
+});

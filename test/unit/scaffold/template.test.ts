@@ -1,0 +1,21 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { readTemplate } from "../../../src/scaffold/template.js";
+import { temporaryFolder } from "../../support/temporary.js";
+
+test("what building a template where it lies leaves behind is no part of it", async () => {
+  const folder = temporaryFolder();
+  for (const name of ["src", "dist", "node_modules", "run"]) mkdirSync(join(folder, name));
+  for (const path of ["src/a.ts", "dist/a.js", "node_modules/x", "run/log", "package-lock.json"]) {
+    writeFileSync(join(folder, path), path);
+  }
+  expect(await readTemplate(folder)).toEqual([{ path: "src/a.ts", text: "src/a.ts" }]);
+});
+
+test("a package without its templates says so", async () => {
+  await expect(readTemplate(join(temporaryFolder(), "none"))).rejects.toMatchObject({
+    code: "input-missing",
+    message: expect.stringContaining("cannot read the template"),
+  });
+});

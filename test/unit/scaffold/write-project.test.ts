@@ -1,0 +1,92 @@
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { NffiError } from "../../../src/errors.js";
+import { writeProject } from "../../../src/scaffold/write-project.js";
+import { temporaryFolder } from "../../support/temporary.js";
+
+const FILES = [
+  { path: "package.json", text: "{}" },
+  { path: "src/handlers.ts", text: "new" },
+];
+const signal = new AbortController().signal;
+const keep = { overwrite: false, signal };
+const overwrite = { overwrite: true, signal };
+
+test("writes the files and leaves nothing beside them", async () => {
+  const parent = temporaryFolder();
+  await writeProject(join(parent, "hello"), FILES, keep);
+  expect(readdirSync(parent)).toEqual(["hello"]);
+  expect(readFileSync(join(parent, "hello/src/handlers.ts"), "utf8")).toBe("new");
+});
+
+test("takes an empty folder that exists", async () => {
+  const folder = join(temporaryFolder(), "hello");
+  mkdirSync(folder);
+  await writeProject(folder, FILES, keep);
+  expect(readdirSync(folder).sort()).toEqual(["package.json", "src"]);
+});
+
+test("a folder with something in it is left as it is", async () => {
+  const folder = join(temporaryFolder(), "hello");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "package.json"), "mine");
+  await expect(writeProject(folder, FILES, keep)).rejects.toMatchObject({
+    code: "scaffold-failed",
+    hint: expect.stringContaining("--overwrite"),
+  });
+  expect(readdirSync(folder)).toEqual(["package.json"]);
+  expect(readFileSync(join(folder, "package.json"), "utf8")).toBe("mine");
+});
+
+test("--overwrite replaces the template's files and keeps the others", async () => {
+  const parent = temporaryFolder();
+  const folder = join(parent, "hello");
+  mkdirSync(join(folder, "src"), { recursive: true });
+  for (const name of ["package.json", "src/handlers.ts", "src/mine.ts"]) {
+    writeFileSync(join(folder, name), "old");
+  }
+  await writeProject(folder, FILES, overwrite);
+  expect(readFileSync(join(folder, "src/handlers.ts"), "utf8")).toBe("new");
+  expect(readFileSync(join(folder, "src/mine.ts"), "utf8")).toBe("old");
+  expect(readdirSync(parent)).toEqual(["hello"]);
+});
+
+test("--overwrite replaces nothing when something is in the way of one file", async () => {
+  const folder = join(temporaryFolder(), "hello");
+  mkdirSync(join(folder, "src/handlers.ts"), { recursive: true });
+  writeFileSync(join(folder, "package.json"), "old");
+  await expect(writeProject(folder, FILES, overwrite)).rejects.toMatchObject({
+    code: "scaffold-failed",
+    message: expect.stringContaining("is in the way"),
+  });
+  expect(readFileSync(join(folder, "package.json"), "utf8")).toBe("old");
+});
+
+test.each(["file", "link"])("a %s with the name of the project is left alone", async (kind) => {
+  const parent = temporaryFolder();
+  const folder = join(parent, "hello");
+  if (kind === "file") writeFileSync(folder, "");
+  else symlinkSync(parent, folder);
+  await expect(writeProject(folder, FILES, overwrite)).rejects.toThrow("is not a folder");
+});
+
+test("a folder that cannot be written to is named with the reason", async () => {
+  // Neither root nor anybody else can make a folder there.
+  await expect(writeProject("/proc/hello", FILES, keep)).rejects.toMatchObject({
+    code: "scaffold-failed",
+    message: expect.stringMatching(/^cannot make \/proc\/hello: /),
+  });
+});
+
+test("an abort leaves nothing", async () => {
+  const parent = temporaryFolder();
+  const abort = new AbortController();
+  abort.abort(new NffiError("interrupted", "interrupted (SIGINT)"));
+  const writing = writeProject(join(parent, "hello"), FILES, {
+    overwrite: false,
+    signal: abort.signal,
+  });
+  await expect(writing).rejects.toMatchObject({ code: "interrupted" });
+  expect(readdirSync(parent)).toEqual([]);
+});
