@@ -22,7 +22,16 @@ export interface CliResult {
 }
 
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  const child = spawn(process.execPath, [join(repository, "bin/nffi.mjs"), ...args], {
+  return runProgram(process.execPath, [join(repository, "bin/nffi.mjs"), ...args], options);
+}
+
+/** Waits without blocking, as vitest loses its workers' word when they block for a minute. */
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  options: CliOptions = {},
+): Promise<CliResult> {
+  const child = spawn(program, args, {
     cwd: options.cwd ?? repository,
     env: { ...process.env, ...options.env } as NodeJS.ProcessEnv,
     stdio: ["ignore", "pipe", "pipe"],

@@ -23,6 +23,8 @@ export const anySuite: Suite = suites[0] ?? "trixie";
 
 /** The prefix of a suite's OpenResty, which is built first if anything has changed. */
 export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
+  // another build, such as one with sanitizers, under the same tests
+  if (process.env.NFFI_TEST_PREFIX) return process.env.NFFI_TEST_PREFIX;
   const folder = folderOf(suite);
   const prefix = join(folder, "openresty");
   mkdirSync(folder, { recursive: true });
