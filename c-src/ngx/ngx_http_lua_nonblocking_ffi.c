@@ -728,28 +728,34 @@ ngx_http_lua_nffi_push_large(lua_State *L)
 }
 
 
-/* pushes bytes; NGX_ERROR when there is no memory for them */
+/*
+ * Pushes bytes; NGX_ERROR when there is no memory for them. A coroutine that
+ * has yielded takes values but no calls, so the protected one is the VM's.
+ */
 
 static ngx_int_t
-ngx_http_lua_nffi_push_bytes(lua_State *L, const void *data, size_t size)
+ngx_http_lua_nffi_push_bytes(lua_State *vm, lua_State *co, const void *data,
+    size_t size)
 {
     ngx_str_t  bytes;
 
     if (size < NGX_HTTP_LUA_NFFI_LARGE) {
-        lua_pushlstring(L, data, size);
+        lua_pushlstring(co, data, size);
         return NGX_OK;
     }
 
     bytes.data = (u_char *) data;
     bytes.len = size;
 
-    lua_pushcfunction(L, ngx_http_lua_nffi_push_large);
-    lua_pushlightuserdata(L, &bytes);
+    lua_pushcfunction(vm, ngx_http_lua_nffi_push_large);
+    lua_pushlightuserdata(vm, &bytes);
 
-    if (lua_pcall(L, 1, 1, 0) != 0) {
-        lua_pop(L, 1);
+    if (lua_pcall(vm, 1, 1, 0) != 0) {
+        lua_pop(vm, 1);
         return NGX_ERROR;
     }
+
+    lua_xmove(vm, co, 1);
 
     return NGX_OK;
 }
@@ -770,13 +776,19 @@ ngx_http_lua_nffi_push_failure(lua_State *L, const u_char *message,
 /* pushes what the Lua side makes its results of; returns how many values */
 
 static int
-ngx_http_lua_nffi_push_response(lua_State *L,
+ngx_http_lua_nffi_push_response(ngx_http_lua_nffi_call_t *call,
     const nffi_host_response_t *response)
 {
-    int            top;
-    const u_char  *data;
+    int                  top;
+    lua_State           *L, *vm;
+    const u_char        *data;
+    ngx_http_lua_ctx_t  *ctx;
 
     static u_char  no_memory[] = "not enough memory for the response";
+
+    ctx = ngx_http_get_module_ctx(call->request, ngx_http_lua_module);
+    vm = ngx_http_lua_get_lua_vm(call->request, ctx);
+    L = call->coctx->co;
 
     data = response->data;
     top = lua_gettop(L);
@@ -789,7 +801,7 @@ ngx_http_lua_nffi_push_response(lua_State *L,
             return 3;
         }
 
-        if (ngx_http_lua_nffi_push_bytes(L, data + response->message_size,
+        if (ngx_http_lua_nffi_push_bytes(vm, L, data + response->message_size,
                 response->size - response->message_size)
             == NGX_OK)
         {
@@ -803,7 +815,7 @@ ngx_http_lua_nffi_push_response(lua_State *L,
             return 1;
         }
 
-        if (ngx_http_lua_nffi_push_bytes(L, data, response->size) == NGX_OK) {
+        if (ngx_http_lua_nffi_push_bytes(vm, L, data, response->size) == NGX_OK) {
             return 2;
         }
 
@@ -815,7 +827,7 @@ ngx_http_lua_nffi_push_response(lua_State *L,
             return 2;
         }
 
-        if (ngx_http_lua_nffi_push_bytes(L, data, response->size) == NGX_OK) {
+        if (ngx_http_lua_nffi_push_bytes(vm, L, data, response->size) == NGX_OK) {
             return 3;
         }
     }
@@ -965,7 +977,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_runtime_t *rt, ngx_uint_t turn)
         }
 
         call = response.owner;
-        nrets = ngx_http_lua_nffi_push_response(call->coctx->co, &response);
+        nrets = ngx_http_lua_nffi_push_response(call, &response);
         nffi_host_release(host, &response);
         ngx_http_lua_nffi_resume(call, nrets);
 
