@@ -5,6 +5,7 @@
  */
 
 import { writeSync } from "node:fs";
+import { withoutOurFrames } from "./failure.js";
 
 export type Level = "debug" | "info" | "notice" | "warn" | "error";
 
@@ -74,7 +75,7 @@ function markStream(stream: LineStream, levelNow: () => Level | undefined): void
     }
     const before = atLineStart ? "" : "\n";
     atLineStart = true;
-    return write(before + markLines(level, chunk), ...rest);
+    return write(before + markLines(level, withoutOurFrames(chunk)), ...rest);
   };
 }
 

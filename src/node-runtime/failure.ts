@@ -43,6 +43,7 @@ const OUR_FOLDER = new URL(".", import.meta.url).href;
 
 /** Who reads a stack looks for their own code; ours is always at its end and always the same. */
 export function withoutOurFrames(stack: string): string {
+  if (!stack.includes(OUR_FOLDER)) return stack;
   const ours = (line: string) =>
     /^\s+at /.test(line) &&
     (line.includes(OUR_FOLDER) || line.includes("AsyncResource.runInAsyncScope (node:"));

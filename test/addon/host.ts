@@ -12,7 +12,8 @@ export interface HostOptions {
   readonly codec?: "json" | "raw";
   readonly config?: unknown;
   readonly nodeArgs?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
+  /** What Node runs, instead of the program that serves a module. */
+  readonly main?: string;
 }
 
 export interface Answer {
@@ -79,13 +80,13 @@ export class Host {
   }
 
   constructor(module: string, options: HostOptions = {}) {
-    const { host, main } = installedRuntime();
+    const { host, main, addon } = installedRuntime();
     const { codec, config } = options;
-    this.#child = spawn(host, [program, ...(options.nodeArgs ?? []), main], {
+    const command = [program, ...(options.nodeArgs ?? []), options.main ?? main, addon];
+    this.#child = spawn(host, command, {
       stdio: ["pipe", "pipe", "inherit"],
       env: {
         PATH: "/usr/local/bin:/usr/bin:/bin",
-        ...options.env,
         NFFI_ATTACH: "1",
         NFFI_RUNTIME: JSON.stringify({ module, codec, config, name: "test" }),
       },

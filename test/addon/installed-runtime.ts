@@ -16,6 +16,7 @@ const programs = join(prefix, "nffi/node");
 export interface InstalledRuntime {
   /** The program that Node runs. */
   readonly main: string;
+  readonly addon: string;
   /** Plays the worker. */
   readonly host: string;
 }
@@ -31,7 +32,7 @@ function install(): InstalledRuntime {
   mkdirSync(folder, { recursive: true });
   makeLibraries();
   installPrograms();
-  return { main: join(programs, "main.js"), host: makeHost() };
+  return { main: join(programs, "main.js"), addon: join(programs, "nffi.node"), host: makeHost() };
 }
 
 function makeLibraries(): void {

@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import { failureOf, withoutOurFrames } from "../../../src/node-runtime/failure.js";
+
+test.each([
+  [new Error("why"), "why"],
+  [new RangeError(), "RangeError"],
+  ["text", "text"],
+  ["", "an empty string was thrown"],
+  [undefined, "undefined was thrown"],
+  [null, "null was thrown"],
+  [42, "42 was thrown"],
+  [{ a: { b: 1 } }, "{ a: { b: 1 } } was thrown"],
+  [{ message: "like an error" }, "like an error"],
+])("%s has the message %s", (thrown, message) => {
+  expect(failureOf(thrown).message).toBe(message);
+});
+
+test("the detail tells the causes", () => {
+  const { detail } = failureOf(new Error("outer", { cause: new TypeError("inner") }));
+  expect(detail).toMatch(/^Error: outer\n[\s\S]*\[cause\]: TypeError: inner/);
+  const several = new AggregateError([new Error("first"), new Error("second")], "all failed");
+  expect(failureOf(several).detail).toMatch(/first[\s\S]*second/);
+});
+
+test("a message of any length is cut to what can be sent", () => {
+  const { message, detail } = failureOf(new Error("x".repeat(1_000_000)));
+  expect(message).toHaveLength(16_004);
+  expect(detail.length).toBeLessThan(50_000);
+});
+
+test("something that throws when it is looked at is no second failure", () => {
+  const hostile = {
+    get message() {
+      throw new Error("no");
+    },
+  };
+  expect(failureOf(hostile).message).toBe("something was thrown that cannot be described");
+});
+
+test("our own frames are left out of a stack", () => {
+  const ours = new URL("../../../src/node-runtime/dispatch.js", import.meta.url).href;
+  const stack = `Error: x\n    at user (file:///u.ts:1:1)\n    at start (${ours}:1:1)\n{ code: 1 }`;
+  expect(withoutOurFrames(stack)).toBe("Error: x\n    at user (file:///u.ts:1:1)\n{ code: 1 }");
+});

@@ -1,0 +1,21 @@
+// What is refused before Node sees it; the loading itself is tested with real Nodes in test/addon.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { loadModule } from "../../../src/node-runtime/load-module.js";
+import { temporaryFolder } from "../../support/temporary.js";
+
+function write(name: string, text: string): string {
+  const path = join(temporaryFolder(), name);
+  writeFileSync(path, text);
+  return path;
+}
+
+test("a file that is not there, not a file or not code is refused by name", async () => {
+  const folder = temporaryFolder();
+  const module = join(folder, "dir.mjs");
+  mkdirSync(module);
+  await expect(loadModule(join(folder, "none.mjs"))).rejects.toThrow(/^there is no file \/.*none/);
+  await expect(loadModule(module)).rejects.toThrow(/dir\.mjs is not a file$/);
+  await expect(loadModule(write("m.json", "{}"))).rejects.toThrow(/neither JavaScript nor/);
+});
