@@ -71,6 +71,7 @@ typedef struct {
     uint32_t                       max_queue;
     uint32_t                       max_tasks;
     uint32_t                       arena;      /* bytes, each way */
+    uint32_t                       start_timeout;  /* ms, of a process */
     uint32_t                       is_global;
 } ngx_http_lua_nffi_limits_t;
 

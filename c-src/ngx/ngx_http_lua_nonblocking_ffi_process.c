@@ -21,6 +21,7 @@
 #define NGX_HTTP_LUA_NFFI_FIRST_DELAY   100      /* ms before a restart */
 #define NGX_HTTP_LUA_NFFI_LAST_DELAY    30000
 #define NGX_HTTP_LUA_NFFI_STEADY        60000    /* up so long: first delay */
+#define NGX_HTTP_LUA_NFFI_START_LIMIT   30000    /* ms until it is ready */
 #define NGX_HTTP_LUA_NFFI_QUICK_DEATHS  5        /* then a line a minute */
 
 #define NGX_HTTP_LUA_NFFI_LINE          4096     /* longer lines are split */
@@ -71,7 +72,8 @@ struct ngx_http_lua_nffi_process_s {
     ngx_http_lua_nffi_pipe_t            err;
 
     ngx_event_t                         restart;
-    ngx_event_t                         kill;    /* it does not end */
+    ngx_event_t                         kill;    /* it does not get ready, or
+                                                    does not end */
     ngx_msec_t                          delay;
     ngx_msec_t                          started;
     ngx_uint_t                          quick_deaths;
@@ -365,6 +367,9 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     p->err.size = 0;
 
     (void) nffi_host_park(host);
+    ngx_add_timer(&p->kill, p->limits.start_timeout
+                            ? p->limits.start_timeout
+                            : NGX_HTTP_LUA_NFFI_START_LIMIT);
 
     if (ngx_http_lua_nffi_watch(p, &p->control, p->child.control_fd,
                                 ngx_http_lua_nffi_control_handler)
@@ -601,6 +606,11 @@ ngx_http_lua_nffi_control_handler(ngx_event_t *ev)
 
         case NFFI_CHILD_READY:
             p->state = NGX_HTTP_LUA_NFFI_READY;
+
+            if (p->kill.timer_set && !p->runtime->closed) {
+                ngx_del_timer(&p->kill);
+            }
+
             break;
 
         case NFFI_CHILD_FAILED:
@@ -643,8 +653,8 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
         ngx_del_timer(&p->kill);
     }
 
-    /* it is gone, or has let go of its end: nothing of it may stay */
-    nffi_child_kill(&p->child);
+    /* whoever has let go of its end of the control socket is ending: its exit
+       code is worth more than a signal 9 in the log */
 
     if (p->child.pidfd != -1) {
         (void) close(p->child.pidfd);
@@ -767,10 +777,17 @@ ngx_http_lua_nffi_kill_handler(ngx_event_t *ev)
 {
     ngx_http_lua_nffi_process_t  *p = ev->data;
 
+    if (p->reason.size == 0) {
+        ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
+                               "its process %P %s and is killed", p->child.pid,
+                               p->runtime->closed
+                               ? "has not ended within the drain limit"
+                               : "was not ready within the start limit");
+    }
+
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "nffi: runtime \"%V\": process %P has not ended within the "
-                  "drain limit and is killed", &p->runtime->name,
-                  p->child.pid);
+                  "nffi: runtime \"%V\": %*s", &p->runtime->name,
+                  p->reason.size, p->reason.message);
 
     nffi_child_kill(&p->child);
 }

@@ -349,6 +349,17 @@ describe("the life of a Node process and its worker", () => {
     );
   });
 
+  test("a program that never attaches is killed at the start limit, and its calls fail", async () => {
+    const server = `location / { content_by_lua_block {
+      local rt = assert(require("resty.nffi").load("node", {
+          module = "hello.ts", program = "/bin/sh", node_args = { "-c", "sleep 60" }, start_timeout = 300 }))
+      ngx.say((select(2, rt.methods:hello())))
+    } }`;
+    await withNginx({ prefix, server }, async (nginx) => {
+      expect(await nginx.get("/")).toMatch(/was not ready within the start limit and is killed/);
+    });
+  });
+
   test("says what is wrong with a module, and serves it once it is there", async () => {
     const server = `location / { content_by_lua_block {
       local rt = assert(require("resty.nffi").load("node", { module = "later.mjs" }))

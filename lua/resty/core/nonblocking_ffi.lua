@@ -33,6 +33,7 @@ typedef struct {
     uint32_t         max_queue;
     uint32_t         max_tasks;
     uint32_t         arena;
+    uint32_t         start_timeout;
     uint32_t         is_global;
 } ngx_http_lua_nffi_limits_t;
 
@@ -132,6 +133,7 @@ function _M.limits(options, level)
         max_queue = count(options, "max_queue", 1048576, level + 1),
         max_tasks = count(options, "max_tasks", 1048576, level + 1),
         arena = count(options, "arena", 1073741824, level + 1),
+        start_timeout = count(options, "start_timeout", 2147483647, level + 1),
         is_global = options.is_global and 1 or 0,
     })
 end

@@ -197,6 +197,7 @@ function _M.start(options, codec)
         max_queue = limits.max_queue,
         max_tasks = limits.max_tasks,
         arena = limits.arena,
+        start_timeout = limits.start_timeout,
     })
 
     local pointer = base.find(key)
