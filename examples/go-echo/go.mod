@@ -1,0 +1,3 @@
+module example.com/nffi/go-echo
+
+go 1.19
