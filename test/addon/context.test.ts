@@ -9,9 +9,9 @@ test("a call that nobody waits for aborts its signal", async () => {
   const calls = Array.from({ length: 150 }, (_, i) => host.call("untilAborted", `"call ${i}"`));
   await host.json("abortedCalls");
   for (const call of calls.slice(0, 149)) host.cancel(call);
-  await untilTrue(async () => ((await host.json("abortedCalls")) as string[]).length === 149);
+  // asked of the host: a further call would wake the runtime
+  await untilTrue(async () => (await host.state()).unanswered === 1);
   expect(await host.json("abortedCalls")).toContain("call 148: AbortError");
-  expect((await host.state()).unanswered).toBe(1);
 });
 
 test("a signal that is asked for after the cancellation is aborted already", async () => {
