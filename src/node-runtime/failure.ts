@@ -41,16 +41,23 @@ function detailOf(thrown: unknown): string {
 
 const OUR_FOLDER = new URL(".", import.meta.url).href;
 
-/** Who reads a stack looks for their own code; ours is always at its end and always the same. */
+/**
+ * Who reads a stack looks for their own code: ours is always at its end and always the same, and
+ * where nothing but Node's is left there is nothing to see.
+ */
 export function withoutOurFrames(stack: string): string {
   if (!stack.includes(OUR_FOLDER)) return stack;
-  const ours = (line: string) =>
-    /^\s+at /.test(line) &&
-    (line.includes(OUR_FOLDER) || line.includes("AsyncResource.runInAsyncScope (node:"));
-  return stack
-    .split("\n")
-    .filter((line) => !ours(line))
-    .join("\n");
+  const lines = stack.split("\n").filter((line) => !isOurs(line));
+  const frames = lines.filter((line) => FRAME.test(line));
+  const others = frames.every((line) => /[ (]node:/.test(line)) ? frames : [];
+  return lines.filter((line) => !others.includes(line)).join("\n");
+}
+
+const FRAME = /^\s+at /;
+
+function isOurs(line: string): boolean {
+  if (!FRAME.test(line)) return false;
+  return line.includes(OUR_FOLDER) || line.includes("AsyncResource.runInAsyncScope (node:");
 }
 
 /** Errors of another realm (vm, some test runners) are no instances of our Error. */

@@ -41,4 +41,6 @@ test("our own frames are left out of a stack", () => {
   const ours = new URL("../../../src/node-runtime/dispatch.js", import.meta.url).href;
   const stack = `Error: x\n    at user (file:///u.ts:1:1)\n    at start (${ours}:1:1)\n{ code: 1 }`;
   expect(withoutOurFrames(stack)).toBe("Error: x\n    at user (file:///u.ts:1:1)\n{ code: 1 }");
+  const ofNode = `Error: x\n    at start (${ours}:1:1)\n    at async node:internal/x:1:1`;
+  expect(withoutOurFrames(ofNode)).toBe("Error: x");
 });
