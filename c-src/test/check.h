@@ -38,6 +38,13 @@
 #define CHECK_SCALE(n) (n)
 #endif
 
+/* The largest payload: ThreadSanitizer looks at every byte of it. */
+#if defined(__SANITIZE_THREAD__)
+#define CHECK_HUGE ((size_t) 4 << 20)
+#else
+#define CHECK_HUGE ((size_t) 64 << 20)
+#endif
+
 #if defined(__SANITIZE_THREAD__)
 /* A process that ends while a thread of it sleeps waits a second otherwise. */
 const char *__tsan_default_options(void);

@@ -9,12 +9,6 @@
 
 #define LARGE (1u << 20)      /* does not fit a small arena */
 
-#if defined(__SANITIZE_THREAD__)
-#define HUGE_MB 4             /* it looks at every byte */
-#else
-#define HUGE_MB 64
-#endif
-
 static int owners[512];
 static atomic_int released;
 
@@ -231,7 +225,7 @@ large_here(void)
     pair_t pair;
 
     pair_open(&pair, &small_arenas);
-    large(&pair, HUGE_MB << 20);
+    large(&pair, CHECK_HUGE);
 }
 
 
@@ -241,7 +235,7 @@ large_shared(void)
     pair_t pair;
 
     pair_open_shared(&pair, &small_arenas);
-    large(&pair, HUGE_MB << 20);
+    large(&pair, CHECK_HUGE);
 }
 
 

@@ -1,0 +1,602 @@
+/*
+ * test_attach.c - a runtime in a process of its own: attaching, payloads of
+ * all sizes both ways, its end and the end of the worker.
+ */
+
+#include "child.h"
+
+#include <sys/wait.h>
+
+static int owners[4];
+
+
+/* Roles: what the child does. */
+
+static nffi_queue_t *
+attached(void)
+{
+    nffi_queue_t *queue;
+
+    CHECK_IS(nffi_attach(&queue), NFFI_OK);
+    CHECK(getenv(NFFI__ATTACH_ENV) == NULL);
+    CHECK_IS(nffi_attach_ready(queue), NFFI_OK);
+
+    return queue;
+}
+
+
+/* Answers each request with its own bytes, in the way its method names. */
+static void
+echo_one(const nffi_request_t *request)
+{
+    char *copy;
+    int way = request->method_size > 0 ? request->method[0] : 'c';
+
+    switch (way) {
+
+    case 'b':
+        copy = nffi_response_alloc(request->task, request->size + 1);
+        CHECK(copy != NULL);
+        memcpy(copy, request->data, request->size);
+        CHECK_IS(nffi_respond_buffer(request->task, 0, copy, request->size),
+                 NFFI_OK);
+        return;
+
+    case 'o':
+        copy = malloc(request->size + 1);
+        memcpy(copy, request->data, request->size);
+        CHECK_IS(nffi_respond_owned(request->task, 0, copy, request->size,
+                                    free), NFFI_OK);
+        return;
+
+    case 'e':
+        CHECK_IS(nffi_respond_error(request->task, "failed", 6, request->data,
+                                    request->size), NFFI_OK);
+        return;
+
+    default:
+        CHECK_IS(nffi_respond(request->task, 0, request->data, request->size),
+                 NFFI_OK);
+    }
+}
+
+
+static void
+play_echo(void)
+{
+    int i, n, before = open_fds();
+    nffi_request_t requests[64];
+    nffi_queue_t *queue = attached();
+
+    while ((n = nffi_queue_poll(queue, requests, 64, -1)) > 0) {
+        for (i = 0; i < n; i++) {
+            echo_one(&requests[i]);
+        }
+    }
+
+    /* without the memory's */
+    CHECK_IS(n, NFFI_CLOSED);
+    CHECK_IS(open_fds(), before - 1);
+}
+
+
+static void
+play_armed_echo(void)
+{
+    int i, n;
+    nffi_request_t requests[64];
+    nffi_queue_t *queue = attached();
+    struct pollfd pollfd = { .fd = nffi_queue_fd(queue), .events = POLLIN };
+
+    for ( ;; ) {
+        while ((n = nffi_queue_poll(queue, requests, 64, 0)) > 0) {
+            for (i = 0; i < n; i++) {
+                echo_one(&requests[i]);
+            }
+        }
+
+        if (n == NFFI_CLOSED) {
+            return;
+        }
+
+        if (nffi_queue_arm(queue) == 0) {
+            CHECK_IS(poll(&pollfd, 1, -1), 1);
+        }
+    }
+}
+
+
+/* Waits for the cancellation of its one task, then for the end. */
+static void
+play_cancelled(void)
+{
+    nffi_task_t told;
+    nffi_request_t request;
+    nffi_queue_t *queue = attached();
+
+    CHECK_IS(nffi_queue_poll(queue, &request, 1, -1), 1);
+
+    while (nffi_queue_cancelled(queue, &told, 1) == 0) {
+        usleep(1000);
+    }
+
+    CHECK(told == request.task);
+    CHECK_IS(nffi_task_cancelled(told), 1);
+    CHECK_IS(nffi_respond(told, 0, "late", 4), NFFI_OK);
+    CHECK_IS(nffi_queue_poll(queue, &request, 1, -1), NFFI_CLOSED);
+}
+
+
+static void
+play_failed(void)
+{
+    char text[5000];
+    nffi_queue_t *queue;
+
+    CHECK_IS(nffi_attach(&queue), NFFI_OK);
+    memset(text, 't', sizeof(text));
+    CHECK_IS(nffi_attach_failed(queue, NULL, 1), NFFI_INVALID);
+    CHECK_IS(nffi_attach_failed(queue, "no module", 9), NFFI_OK);
+    CHECK_IS(nffi_attach_failed(queue, NULL, 0), NFFI_OK);
+    CHECK_IS(nffi_attach_failed(queue, text, sizeof(text)), NFFI_OK);
+}
+
+
+static void
+play_mismatch(void)
+{
+    nffi_queue_t *queue;
+
+    CHECK_IS(nffi_attach(&queue), NFFI_ABI_MISMATCH);
+}
+
+
+/* Attaches in vain: nothing was handed over, or not to this process. */
+static void
+play_twice(void)
+{
+    nffi_queue_t *queue;
+
+    CHECK_IS(nffi_attach(NULL), NFFI_INVALID);
+    (void) attached();
+    CHECK_IS(nffi_attach(&queue), NFFI_NOT_A_PROCESS);
+    setenv(NFFI__ATTACH_ENV, "1", 1);
+    CHECK_IS(nffi_attach(&queue), NFFI_NOT_A_PROCESS);
+}
+
+
+static void
+spin(void)
+{
+    volatile unsigned forever = 0;
+
+    for ( ;; ) {
+        forever++;
+    }
+}
+
+
+static void
+play_spin(void)
+{
+    (void) attached();
+    spin();
+}
+
+
+/* The second line of defence taken away: only the watching thread is left. */
+static void
+play_spin_unguarded(void)
+{
+    sigset_t all;
+
+    (void) attached();
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    CHECK_CALL(prctl(PR_SET_PDEATHSIG, 0));
+    (void) write(STDOUT_FILENO, "x", 1);
+    spin();
+}
+
+
+static void
+play_never_attaches(void)
+{
+    (void) write(STDOUT_FILENO, "x", 1);
+    spin();
+}
+
+
+/* Cases. */
+
+static unsigned char *
+pattern(size_t size, unsigned seed)
+{
+    size_t i;
+    unsigned char *bytes = malloc(size + 1);
+
+    for (i = 0; i < size; i += 97) {
+        bytes[i] = (unsigned char) (i / 97 * 7 + seed);
+    }
+
+    return bytes;
+}
+
+
+static void
+echoes(const char *role)
+{
+    int i, before = open_fds();
+    child_t child;
+    char text[32];
+    nffi_host_response_t response;
+    static const char *methods[] = { "copy", "buffer", "owned", "error", "" };
+
+    child_start(&child, &(nffi_host_options_t) { 0 }, role);
+
+    for (i = 0; i < 1000; i++) {
+        snprintf(text, sizeof(text), "request %d", i);
+        child_submit(&child, text, strlen(text), methods[i % 5], owners);
+        response = child_response(&child);
+        CHECK(response.owner == owners);
+        CHECK_IS(response.flags, i % 5 == 3 ? NFFI_HOST_ERROR : 0);
+        CHECK_IS(response.message_size, i % 5 == 3 ? 6 : 0);
+        CHECK_BYTES((const char *) response.data + response.message_size,
+                    response.size - response.message_size, text, strlen(text));
+        nffi_host_release(child.host, &response);
+    }
+
+    child_submit(&child, NULL, 0, "", owners);
+    response = child_response(&child);
+    CHECK_IS(response.size, 0);
+    nffi_host_release(child.host, &response);
+
+    child_close(&child);
+    CHECK_IS(open_fds(), before);
+}
+
+
+static void
+echoes_blocking(void)
+{
+    echoes("echo");
+}
+
+
+static void
+echoes_armed(void)
+{
+    echoes("armed echo");
+}
+
+
+static void
+echoes_large(void)
+{
+    int i, before = open_fds();
+    size_t size;
+    child_t child;
+    unsigned char *bytes = pattern(CHECK_HUGE, 1);
+    nffi_host_response_t response;
+    static const char *methods[] = { "copy", "buffer", "owned" };
+
+    child_start(&child, &(nffi_host_options_t) { 0 }, "echo");
+
+    for (i = 0; i < 9; i++) {
+        size = i < 6 ? (size_t) 1 << 20 : CHECK_HUGE;
+        child_submit(&child, bytes, size, methods[i % 3], owners);
+        response = child_response(&child);
+        CHECK(response.owner == owners);
+        CHECK_IS(response.size, size);
+        CHECK(memcmp(response.data, bytes, size) == 0);
+        nffi_host_release(child.host, &response);
+    }
+
+    free(bytes);
+    child_close(&child);
+    CHECK_IS(open_fds(), before);
+}
+
+
+/* Many at once, of all sizes: arena, memfd and what is full in between. */
+static void
+echoes_many(void)
+{
+    int sent = 0, answered = 0, number, rc, total = CHECK_SCALE(4000) + 400;
+    child_t child;
+    nffi_task_t task;
+    unsigned char *bytes = pattern(200000, 2);
+    nffi_host_request_t request = { .method = "copy", .method_size = 4 };
+    nffi_host_response_t response;
+    int *numbers = calloc((size_t) total, sizeof(int));
+
+    child_start(&child, &(nffi_host_options_t) {
+        .request_arena = 256 << 10, .response_arena = 256 << 10
+    }, "echo");
+
+    while (answered < total) {
+        while (sent < total) {
+            numbers[sent] = sent;
+            request.data = bytes + sent % 1000;
+            request.size = (size_t) sent * 7919 % (sent % 10 ? 3000 : 100000);
+            rc = nffi_host_submit(child.host, &request, &numbers[sent], &task);
+
+            if (rc != NFFI_OK) {
+                CHECK_IS(rc, NFFI_QUEUE_FULL);
+                break;
+            }
+
+            sent++;
+        }
+
+        response = child_response(&child);
+        number = *(int *) response.owner;
+        CHECK_BYTES(response.data, response.size, bytes + number % 1000,
+                    (size_t) number * 7919 % (number % 10 ? 3000 : 100000));
+        nffi_host_release(child.host, &response);
+        answered++;
+    }
+
+    free(bytes);
+    free(numbers);
+    child_close(&child);
+}
+
+
+/* Tasks queued before the process has attached are served. */
+static void
+serves_early(void)
+{
+    int i;
+    child_t child;
+    nffi_host_response_t response;
+    unsigned char *bytes = pattern(1 << 20, 3);
+
+    child_open(&child, &(nffi_host_options_t) { 0 });
+    child_submit(&child, "before", 6, "", &owners[0]);
+    child_spawn(&child, "echo");
+    child_submit(&child, bytes, 1 << 20, "", &owners[1]);
+    nffi_host_close(child.host);
+
+    for (i = 0; i < 2; i++) {
+        response = child_response(&child);
+        CHECK(response.owner == &owners[i]);
+        CHECK_IS(response.size, i == 0 ? 6 : 1 << 20);
+        nffi_host_release(child.host, &response);
+    }
+
+    free(bytes);
+    child_end(&child);
+}
+
+
+static void
+tells_cancelled(void)
+{
+    child_t child;
+    nffi_task_t task;
+    nffi_host_state_t state;
+    nffi_host_response_t response;
+    long long end = now_ms() + CHILD_MS;
+
+    child_start(&child, &(nffi_host_options_t) { 0 }, "cancelled");
+    task = child_submit(&child, "x", 1, "", owners);
+
+    do {
+        usleep(1000);
+        nffi_host_state(child.host, &state);
+        CHECK(now_ms() < end);
+    } while (state.queued > 0);
+
+    usleep(10000);
+    nffi_host_cancel(child.host, task);
+
+    do {
+        CHECK_IS(nffi_host_drain(child.host, &response, 1), 0);
+        nffi_host_state(child.host, &state);
+        CHECK(now_ms() < end);
+    } while (state.unanswered > 0);
+
+    child_close(&child);
+}
+
+
+static void
+tells_failure(void)
+{
+    child_t child;
+    nffi_child_message_t message;
+
+    child_open(&child, &(nffi_host_options_t) { 0 });
+    child_spawn(&child, "failed");
+    CHECK_IS(child_event(&child, &message), NFFI_CHILD_FAILED);
+    CHECK_BYTES(message.text, message.size + 1, "no module", 10);
+    CHECK_IS(child_event(&child, &message), NFFI_CHILD_FAILED);
+    CHECK_BYTES(message.text, message.size + 1, "", 1);
+    CHECK_IS(child_event(&child, &message), NFFI_CHILD_FAILED);
+    CHECK(message.size > 1000 && message.size < sizeof(message.text));
+    CHECK_IS(message.text[message.size - 1], 't');
+    CHECK_IS(message.text[message.size], '\0');
+    child_end(&child);
+}
+
+
+static void
+tells_mismatch(void)
+{
+    child_t child;
+    nffi_child_message_t message;
+
+    child_open(&child, &(nffi_host_options_t) { 0 });
+    child.host->region.header->abi = NFFI_ABI_VERSION + 1;
+    child_spawn(&child, "mismatch");
+    CHECK_IS(child_event(&child, &message), NFFI_CHILD_ABI_MISMATCH);
+    CHECK_IS(message.abi, NFFI_ABI_VERSION);
+    child_end(&child);
+}
+
+
+static void
+attaches_once(void)
+{
+    child_t child;
+
+    child_start(&child, &(nffi_host_options_t) { 0 }, "twice");
+    child_end(&child);
+}
+
+
+static void
+not_a_process(void)
+{
+    int fd;
+    nffi_queue_t *queue;
+
+    unsetenv(NFFI__ATTACH_ENV);
+    CHECK_IS(nffi_attach(&queue), NFFI_NOT_A_PROCESS);
+    setenv(NFFI__ATTACH_ENV, "", 1);
+    CHECK_IS(nffi_attach(&queue), NFFI_NOT_A_PROCESS);
+
+    /* somebody set the variable, but handed nothing over */
+    for (fd = NFFI__FD_MEMORY; fd <= NFFI__FD_CONTROL; fd++) {
+        close(fd);
+    }
+
+    setenv(NFFI__ATTACH_ENV, "1", 1);
+    CHECK_IS(nffi_attach(&queue), NFFI_NOT_A_PROCESS);
+
+    while ((fd = open("/dev/null", O_RDONLY)) < NFFI__FD_CONTROL) {
+        CHECK(fd != -1);
+    }
+
+    setenv(NFFI__ATTACH_ENV, "1", 1);
+    CHECK_IS(nffi_attach(&queue), NFFI_PROTOCOL);
+    CHECK_IS(nffi_attach_ready(NULL), NFFI_INVALID);
+    CHECK_IS(nffi_attach_failed(NULL, "x", 1), NFFI_INVALID);
+}
+
+
+/* Waits until the child has written a byte, or has attached. */
+static void
+wait_for_role(child_t *child, int attaches)
+{
+    char byte;
+    nffi_child_message_t message;
+    struct pollfd pollfd = { .fd = child->process.stdout_fd, .events = POLLIN };
+
+    if (attaches) {
+        CHECK_IS(child_event(child, &message), NFFI_CHILD_READY);
+
+    } else {
+        CHECK_IS(poll(&pollfd, 1, CHILD_MS), 1);
+        CHECK_IS(read(child->process.stdout_fd, &byte, 1), 1);
+    }
+}
+
+
+/*
+ * A worker that is killed leaves its runtime behind: the case makes itself the
+ * next ancestor and sees how that ends.
+ */
+static int
+status_after_worker(const char *role, int attaches)
+{
+    int fds[2], status;
+    pid_t worker, runtime;
+    child_t child;
+
+    CHECK_CALL(prctl(PR_SET_CHILD_SUBREAPER, 1));
+    CHECK_CALL(pipe(fds));
+    worker = fork();
+
+    if (worker == 0) {
+        child_open(&child, &(nffi_host_options_t) { 0 });
+        child_spawn(&child, role);
+        wait_for_role(&child, attaches);
+        CHECK_IS(write(fds[1], &child.process.pid, sizeof(pid_t)),
+                 sizeof(pid_t));
+        raise(SIGKILL);
+    }
+
+    CHECK_IS(read(fds[0], &runtime, sizeof(runtime)), sizeof(runtime));
+    CHECK_IS(waitpid(worker, &status, 0), worker);
+    CHECK_IS(waitpid(runtime, &status, 0), runtime);
+
+    return status;
+}
+
+
+static void
+dies_with_worker(void)
+{
+    int status = status_after_worker("spin", 1);
+
+    CHECK(status == SIGKILL || status == 0);
+}
+
+
+static void
+watches_worker(void)
+{
+    CHECK_IS(status_after_worker("spin unguarded", 0), 0);
+}
+
+
+static void
+dies_unattached(void)
+{
+    CHECK_IS(status_after_worker("never attaches", 0), SIGKILL);
+}
+
+
+/* The worker lets go of the queue without a close. */
+static void
+dies_with_queue(void)
+{
+    int status;
+    child_t child;
+
+    child_start(&child, &(nffi_host_options_t) { 0 }, "spin");
+    nffi_host_destroy(child.host);
+    CHECK_IS(waitpid(child.process.pid, &status, 0), child.process.pid);
+    CHECK_IS(status, 0);
+}
+
+
+int
+main(int argc, char **argv)
+{
+    static const child_role_t roles[] = {
+        { "echo", play_echo },
+        { "armed echo", play_armed_echo },
+        { "cancelled", play_cancelled },
+        { "failed", play_failed },
+        { "mismatch", play_mismatch },
+        { "twice", play_twice },
+        { "spin", play_spin },
+        { "spin unguarded", play_spin_unguarded },
+        { "never attaches", play_never_attaches },
+    };
+    static const check_case_t cases[] = {
+        { "a process echoes, and ends at close", echoes_blocking },
+        { "a process with an event loop echoes", echoes_armed },
+        { "a process echoes 1 MB and 64 MB", echoes_large },
+        { "a process echoes many at once of all sizes", echoes_many },
+        { "a process serves what was queued before it came", serves_early },
+        { "a process is told of a cancellation", tells_cancelled },
+        { "a process says why it could not start", tells_failure },
+        { "a mismatch of the ABI names the version", tells_mismatch },
+        { "a process attaches once", attaches_once },
+        { "who was handed nothing cannot attach", not_a_process },
+        { "a process in an endless loop dies with the worker",
+          dies_with_worker },
+        { "the watching thread alone ends the process", watches_worker },
+        { "a process that never attaches dies with the worker",
+          dies_unattached },
+        { "a process dies with its queue", dies_with_queue },
+    };
+
+    CHILD_PLAY(argc, argv, roles);
+
+    return CHECK_MAIN(argc, argv, cases);
+}
