@@ -16,13 +16,13 @@ test("after the end of the queue nothing keeps Node alive", async () => {
   const host = await Host.start("/none", { main: fixture("bare.mjs") });
   host.close();
   await host.gone;
-  expect(host.stdout).toBe("closed\n");
+  await untilTrue(() => host.stdout === "closed\n");
   expect(host.stderr).toBe("");
 });
 
 test("an environment of Node may end while it serves", async () => {
   const host = await Host.start("/threads", { main: fixture("bare.mjs") });
   await host.gone;
-  expect(host.stdout).toBe("terminated\n");
+  await untilTrue(() => host.stdout === "terminated\n");
   expect(host.stderr).toBe("");
 });
