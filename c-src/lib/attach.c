@@ -126,6 +126,17 @@ start_watching(nffi_queue_t *queue)
 }
 
 
+/* In a process that this one forks and that may never exec: the worker learns
+   of our death by the end of the socket, so nobody else may hold it. */
+static void
+leave_worker(void)
+{
+    close(NFFI__FD_TASKS);
+    close(NFFI__FD_DONE);
+    close(NFFI__FD_CONTROL);
+}
+
+
 int
 nffi_attach(nffi_queue_t **result)
 {
@@ -168,7 +179,8 @@ nffi_attach(nffi_queue_t **result)
     queue->done_fd = NFFI__FD_DONE;
     queue->control_fd = NFFI__FD_CONTROL;
 
-    rc = start_watching(queue);
+    rc = pthread_atfork(NULL, NULL, leave_worker) == 0 ? start_watching(queue)
+                                                       : NFFI_NO_MEMORY;
     if (rc != NFFI_OK) {
         nffi__queue_destroy(queue);
         nffi__region_unmap(&region);
