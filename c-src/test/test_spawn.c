@@ -1,0 +1,598 @@
+/*
+ * test_spawn.c - starting a child process: what it inherits, what fails and
+ * how that is told, its death and what is left of it.
+ */
+
+#include "child.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+static int owners[128];
+
+
+/* Roles. */
+
+static void
+print_status_lines(void)
+{
+    char line[256];
+    FILE *status = fopen("/proc/self/status", "r");
+
+    while (fgets(line, sizeof(line), status) != NULL) {
+        if (strncmp(line, "SigBlk", 6) == 0 || strncmp(line, "SigIgn", 6) == 0
+            || strncmp(line, "SigCgt", 6) == 0)
+        {
+            printf("%s", line);
+        }
+    }
+
+    fclose(status);
+}
+
+
+/* Prints what it finds of itself; before anything else is opened. */
+static void
+play_look(void)
+{
+    int fd;
+    char name[64], target[256];
+    ssize_t n;
+    cpu_set_t cpus;
+
+    for (fd = 0; fd < 1024; fd++) {
+        snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+        n = readlink(name, target, sizeof(target) - 1);
+
+        if (n > 0) {
+            target[n] = '\0';
+            printf("%d %s\n", fd, target);
+        }
+    }
+
+    print_status_lines();
+    CHECK_CALL(sched_getaffinity(0, sizeof(cpus), &cpus));
+    CHECK(getcwd(target, sizeof(target)) != NULL);
+    printf("session %d cpus %d cwd %s home %s path %s\n",
+           getsid(0) == getpid(), CPU_COUNT(&cpus), target,
+           getenv("HOME") ? "set" : "unset", getenv("PATH"));
+    fflush(stdout);
+}
+
+
+static void
+play_talk(void)
+{
+    CHECK_IS(write(STDOUT_FILENO, "to stdout", 9), 9);
+    CHECK_IS(write(STDERR_FILENO, "to stderr", 9), 9);
+    CHECK_IS(read(STDIN_FILENO, &(char) { 0 }, 1), 0);
+}
+
+
+static nffi_queue_t *
+attached(void)
+{
+    nffi_queue_t *queue;
+
+    CHECK_IS(nffi_attach(&queue), NFFI_OK);
+    CHECK_IS(nffi_attach_ready(queue), NFFI_OK);
+
+    return queue;
+}
+
+
+static void
+play_wait(void)
+{
+    (void) attached();
+    pause();
+}
+
+
+/* Takes what waits and answers none of it. */
+static void
+play_take(void)
+{
+    nffi_request_t requests[128];
+    nffi_queue_t *queue = attached();
+
+    while (nffi_queue_poll(queue, requests, 128, -1) > 0) {
+        /* silent */
+    }
+}
+
+
+/* Answers 100 tasks with payloads of their own, then ends abruptly. */
+static void
+play_answer_and_die(void)
+{
+    int i, n;
+    nffi_request_t requests[128];
+    static char bytes[20000];
+    nffi_queue_t *queue = attached();
+
+    for (i = 0; i < 100; ) {
+        n = nffi_queue_poll(queue, requests, 128, -1);
+        CHECK(n > 0);
+
+        for ( ; n > 0; n--, i++) {
+            CHECK_IS(nffi_respond(requests[n - 1].task, 0, bytes,
+                                  sizeof(bytes)), NFFI_OK);
+        }
+    }
+
+    kill(getpid(), SIGKILL);
+}
+
+
+/* Leaves processes behind that hold whatever they could inherit. */
+static void
+play_fork(void)
+{
+    pid_t pid;
+
+    (void) attached();
+    pid = fork();
+    CHECK(pid != -1);
+
+    if (pid == 0) {
+        CHECK_IS(write(STDOUT_FILENO, "x", 1), 1);
+        sleep(100);
+        _exit(0);
+    }
+
+    pause();
+}
+
+
+/* Cases. */
+
+static void
+fails_in(const char *program, const char *directory, const char *wanted_stage,
+    int wanted_errno)
+{
+    int before = open_fds(), rc, saved, status;
+    const char *stage = NULL;
+    child_t child;
+    char *argv[] = { "runtime", NULL }, *envp[] = { NULL };
+    nffi_spawn_options_t spawn = {
+        .program = program, .argv = argv, .envp = envp, .directory = directory
+    };
+
+    child_open(&child, &(nffi_host_options_t) { .max_tasks = 16 });
+    rc = nffi_host_spawn(child.host, &spawn, &child.process, &stage);
+    saved = errno;
+    CHECK_IS(rc, NFFI_SYSTEM);
+    CHECK_IS(saved, wanted_errno);
+    CHECK(strcmp(stage, wanted_stage) == 0);
+    CHECK(waitpid(-1, &status, 0) > 0);
+
+    /* the same host may try again */
+    child_spawn(&child, "talk");
+    child_end(&child);
+    CHECK_IS(open_fds(), before);
+}
+
+
+static void
+names_failures(void)
+{
+    int fd;
+    char directory[] = "/tmp/nffi-test-XXXXXX", file[64];
+
+    CHECK(mkdtemp(directory) != NULL);
+    snprintf(file, sizeof(file), "%s/file", directory);
+    fd = open(file, O_CREAT | O_WRONLY, 0644);
+    CHECK_IS(write(fd, "x", 1), 1);
+    close(fd);
+
+    fails_in("/nowhere/at/all", NULL, "exec", ENOENT);
+    fails_in(file, NULL, "exec", EACCES);
+    fails_in(directory, NULL, "exec", EACCES);
+    fails_in("/proc/self/exe", "/nowhere", "chdir", ENOENT);
+    fails_in("/proc/self/exe", file, "chdir", ENOTDIR);
+    CHECK_CALL(chmod(file, 0755));
+    fails_in(file, NULL, "exec", ENOEXEC);
+    unlink(file);
+    rmdir(directory);
+}
+
+
+/* No room for descriptors or processes: named, and nothing is lost. */
+static void
+names_shortage(void)
+{
+    int before = open_fds(), fd, last = -1;
+    const char *stage;
+    child_t child;
+    struct rlimit limit, few;
+
+    child_open(&child, &(nffi_host_options_t) { .max_tasks = 16 });
+    getrlimit(RLIMIT_NOFILE, &limit);
+    few = limit;
+
+    while ((fd = open("/dev/null", O_RDONLY)) != -1 && fd < 64) {
+        last = fd;
+    }
+
+    close(fd);
+
+    /* from none left to one too few */
+    for (few.rlim_cur = (rlim_t) last + 1;
+         few.rlim_cur < (rlim_t) last + 9; few.rlim_cur++)
+    {
+        CHECK_CALL(setrlimit(RLIMIT_NOFILE, &few));
+        CHECK_IS(child_try(&child, "talk", 0, NULL, &stage), NFFI_SYSTEM);
+        CHECK_IS(errno, EMFILE);
+        CHECK(strcmp(stage, "fork") != 0);
+        CHECK_CALL(setrlimit(RLIMIT_NOFILE, &limit));
+    }
+
+    while (last > 6 && open_fds() > before + 3) {
+        close(last--);
+    }
+
+    child_spawn(&child, "talk");
+    child_end(&child);
+}
+
+
+static void
+refuses_misuse(void)
+{
+    child_t child;
+    const char *stage;
+    nffi_host_t *host;
+    nffi_queue_t *queue;
+
+    CHECK_IS(nffi_host_create(&host, &(nffi_host_options_t) { 0 }), NFFI_OK);
+    child.host = host;
+    CHECK_IS(child_try(&child, "talk", 0, NULL, &stage), NFFI_INVALID);
+    nffi_host_destroy(host);
+
+    child_open(&child, &(nffi_host_options_t) { 0 });
+    CHECK_IS(nffi_host_queue(child.host, &queue), NFFI_INVALID);
+    child_spawn(&child, "talk");
+    CHECK_IS(child_try(&child, "talk", 0, NULL, &stage), NFFI_INVALID);
+    child_end(&child);
+}
+
+
+/* Makes this process as untidy as a worker: descriptors that are inherited,
+   signals blocked and ignored. */
+static void
+untidy(void)
+{
+    int i;
+    sigset_t set;
+
+    for (i = 0; i < 30; i++) {
+        CHECK(open("/etc/passwd", O_RDONLY) != -1);
+    }
+
+    CHECK_CALL(dup2(0, 500));
+    sigfillset(&set);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGSYS, SIG_IGN);
+    signal(SIGCHLD, SIG_IGN);
+    signal(SIGRTMIN + 3, SIG_IGN);
+    setenv("HOME", "/root", 1);
+}
+
+
+static void
+look(unsigned flags, const char *directory, char *text, size_t size)
+{
+    child_t child;
+    const char *stage;
+    nffi_child_message_t message;
+
+    child_open(&child, &(nffi_host_options_t) { 0 });
+    CHECK_IS(child_try(&child, "look", flags, directory, &stage), NFFI_OK);
+    child_read(child.process.stdout_fd, text, size);
+    CHECK_IS(child_event(&child, &message), NFFI_CHILD_GONE);
+    nffi_host_destroy(child.host);
+}
+
+
+/* Checks the lines that begin with a number: descriptors. */
+static void
+check_descriptors(const char *text)
+{
+    int fd, next = 0;
+    char target[256];
+    static const char *wanted[] = {
+        "/dev/null", "pipe:", "pipe:", "/memfd:nffi-queue",
+        "anon_inode:[eventfd]", "anon_inode:[eventfd]", "socket:"
+    };
+
+    for ( ;; ) {
+        if (sscanf(text, "%d %255s", &fd, target) != 2) {
+            break;
+        }
+
+        CHECK_IS(fd, next);
+        CHECK(next < 7);
+        CHECK(strncmp(target, wanted[next], strlen(wanted[next])) == 0);
+        next++;
+        text = strchr(text, '\n') + 1;
+    }
+
+    CHECK_IS(next, 7);
+}
+
+
+static unsigned long long
+signals(const char *text, const char *name)
+{
+    const char *line = strstr(text, name);
+
+    CHECK(line != NULL);
+
+    return strtoull(line + strlen(name), NULL, 16);
+}
+
+
+static void
+inherits_nothing(void)
+{
+    char text[8192];
+    const char *line;
+
+    untidy();
+    look(0, "/usr", text, sizeof(text));
+    check_descriptors(text);
+    CHECK_IS(signals(text, "SigBlk:"), 0);
+
+    /* 32 and 33 are glibc's own: it lets nobody set them */
+    CHECK_IS(signals(text, "SigIgn:") & ~(UINT64_C(3) << 31), 0);
+    line = strstr(text, "session");
+    CHECK(line != NULL);
+    CHECK(strncmp(line, "session 1 ", 10) == 0);
+    CHECK(strstr(line, "cwd /usr home unset path /bin\n") != NULL);
+}
+
+
+/* Also when the numbers 0 to 7 are something else here. */
+static void
+inherits_from_low_numbers(void)
+{
+    char text[8192];
+
+    close(0);
+    close(3);
+    close(5);
+    look(0, NULL, text, sizeof(text));
+    check_descriptors(text);
+}
+
+
+static int
+cpus_seen(unsigned flags)
+{
+    int cpus;
+    char text[8192];
+
+    look(flags, NULL, text, sizeof(text));
+    CHECK_IS(sscanf(strstr(text, "cpus"), "cpus %d", &cpus), 1);
+
+    return cpus;
+}
+
+
+static void
+resets_cpus(void)
+{
+    int all;
+    cpu_set_t cpus;
+
+    CHECK_CALL(sched_getaffinity(0, sizeof(cpus), &cpus));
+    all = CPU_COUNT(&cpus);
+
+    if (all < 2) {
+        check_skip("one CPU");
+    }
+
+    CPU_ZERO(&cpus);
+    CPU_SET(0, &cpus);
+    CHECK_CALL(sched_setaffinity(0, sizeof(cpus), &cpus));
+    CHECK_IS(cpus_seen(0), 1);
+    CHECK_IS(cpus_seen(NFFI_RESET_CPUS), all);
+}
+
+
+static void
+pipes(void)
+{
+    char byte, text[64];
+    child_t child;
+
+    child_open(&child, &(nffi_host_options_t) { 0 });
+    child_spawn(&child, "talk");
+    CHECK_BYTES(text, child_read(child.process.stdout_fd, text, sizeof(text)),
+                "to stdout", 9);
+    CHECK_BYTES(text, child_read(child.process.stderr_fd, text, sizeof(text)),
+                "to stderr", 9);
+    child_end(&child);
+
+    /* the worker's ends never block */
+    child_start(&child, &(nffi_host_options_t) { 0 }, "wait");
+    CHECK_IS(read(child.process.stdout_fd, &byte, 1), -1);
+    CHECK_IS(errno, EAGAIN);
+    CHECK_IS(read(child.process.stderr_fd, &byte, 1), -1);
+    CHECK_IS(errno, EAGAIN);
+    CHECK_IS(read(child.process.done_fd, &byte, 1), -1);
+    child_kill_and_end(&child);
+}
+
+
+/* Dies with tasks queued, running, in the arena and in memfds. */
+static void
+dies(void)
+{
+    int i, before = open_fds(), taken = 0;
+    void *owner;
+    child_t child;
+    nffi_task_t task;
+    nffi_host_state_t state;
+    nffi_host_response_t response;
+    nffi_host_request_t request = { 0 };
+    char *bytes = calloc(1, 100000);
+
+    child_start(&child, &(nffi_host_options_t) { .request_arena = 1 }, "take");
+
+    for (i = 0; i < 100; i++) {
+        child_submit(&child, bytes, i % 3 ? 10 : 100000, "", &owners[i]);
+    }
+
+    do {
+        nffi_host_state(child.host, &state);
+    } while (state.queued > 0);
+
+    nffi_child_kill(&child.process);
+    nffi_child_kill(&child.process);
+
+    while (nffi_host_child_event(child.host, &(nffi_child_message_t) { 0 })
+           != NFFI_CHILD_GONE)
+    {
+        child_wait(&child);
+    }
+
+    /* a large request notices; a small one waits for nobody */
+    request.data = bytes;
+    request.size = 100000;
+    CHECK_IS(nffi_host_submit(child.host, &request, owners, &task),
+             NFFI_CLOSED);
+    request.size = 10;
+    CHECK_IS(nffi_host_submit(child.host, &request, &owners[100], &task),
+             NFFI_OK);
+
+    CHECK_IS(nffi_host_drain(child.host, &response, 1), 0);
+
+    while ((owner = nffi_host_take_pending(child.host)) != NULL) {
+        CHECK((int *) owner >= owners && (int *) owner <= &owners[100]);
+        CHECK_IS(*(int *) owner, 0);
+        *(int *) owner = 1;
+        taken++;
+    }
+
+    CHECK_IS(taken, 101);
+    child_end_with(&child, SIGKILL);
+    free(bytes);
+    CHECK_IS(open_fds(), before);
+}
+
+
+/* What it answered before its death is still delivered, though its memfds are
+   more than the worker reads ahead; and its death is told all the same. */
+static void
+delivers_last_words(void)
+{
+    int i, before = open_fds(), event;
+    long long end = now_ms() + CHILD_MS;
+    child_t child;
+    nffi_child_message_t message;
+    nffi_host_response_t response;
+
+    child_start(&child, &(nffi_host_options_t) { .response_arena = 1 },
+                "answer and die");
+
+    for (i = 0; i < 100; i++) {
+        child_submit(&child, NULL, 0, "", &owners[i]);
+    }
+
+    while ((event = nffi_host_child_event(child.host, &message))
+           != NFFI_CHILD_GONE)
+    {
+        CHECK_IS(event, NFFI_CHILD_NONE);
+        CHECK(now_ms() < end);
+        usleep(1000);
+    }
+
+    CHECK(open_fds() < before + 90);
+
+    for (i = 0; i < 100; i++) {
+        response = child_response(&child);
+        CHECK_IS(response.size, 20000);
+        CHECK_IS(*(int *) response.owner, 0);
+        *(int *) response.owner = 1;
+        nffi_host_release(child.host, &response);
+    }
+
+    CHECK(nffi_host_take_pending(child.host) == NULL);
+    child_end_with(&child, SIGKILL);
+    CHECK_IS(open_fds(), before);
+}
+
+
+/* Processes that the runtime forked without exec do not hide its death. */
+static void
+dies_before_its_children(void)
+{
+    char byte;
+    child_t child;
+
+    CHECK_CALL(prctl(PR_SET_CHILD_SUBREAPER, 1));
+    child_start(&child, &(nffi_host_options_t) { 0 }, "fork");
+
+    while (read(child.process.stdout_fd, &byte, 1) != 1) {
+        usleep(1000);
+    }
+
+    child_kill_and_end(&child);
+}
+
+
+/* Its end also reaches a worker that only looks when it submits. */
+static void
+again_and_again(void)
+{
+    int i, before = open_fds();
+    child_t child;
+
+    for (i = 0; i < 20; i++) {
+        child_start(&child, &(nffi_host_options_t) { 0 }, "wait");
+        child_submit(&child, "x", 1, "", owners);
+        child_kill_and_end(&child);
+        CHECK_IS(open_fds(), before);
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    static const child_role_t roles[] = {
+        { "look", play_look },
+        { "talk", play_talk },
+        { "wait", play_wait },
+        { "take", play_take },
+        { "answer and die", play_answer_and_die },
+        { "fork", play_fork },
+    };
+    static const check_case_t cases[] = {
+        { "a failed start names its stage and errno", names_failures },
+        { "a shortage of descriptors is named and loses none",
+          names_shortage },
+        { "a host serves one process, and only if made for it",
+          refuses_misuse },
+        { "the child has seven descriptors and nothing else of the worker",
+          inherits_nothing },
+        { "the worker's low descriptors do not matter",
+          inherits_from_low_numbers },
+        { "the CPUs are inherited or reset, as asked", resets_cpus },
+        { "stdout and stderr are pipes, stdin is empty", pipes },
+        { "a killed child leaves its tasks to the worker", dies },
+        { "what a child answered before its death is delivered",
+          delivers_last_words },
+        { "a child's forked children do not hide its death",
+          dies_before_its_children },
+        { "starting and killing leaves nothing behind", again_and_again },
+    };
+
+    CHILD_PLAY(argc, argv, roles);
+
+    return CHECK_MAIN(argc, argv, cases);
+}
