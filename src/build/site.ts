@@ -27,6 +27,7 @@ export interface Site {
 export async function openSite(request: BuildRequest): Promise<Site> {
   requirePlainPath("prefix", request.prefix);
   requirePlainPath("work folder", request.workDir);
+  requireApart(request.prefix, request.workDir);
 
   const prefix = await openFolder(request.prefix, {
     code: "install-failed",
@@ -135,6 +136,14 @@ function requirePlainPath(what: string, path: string): void {
   if (!strange) return;
   throw new NffiError("usage", `the ${what} "${path}" holds "${strange[0]}"`, {
     hint: "the configure of nginx cannot work with such a path",
+  });
+}
+
+/** The stage, emptied by each build, must not hold the prefix, nor the prefix the stage. */
+function requireApart(prefix: string, workDir: string): void {
+  if (!`${prefix}/`.startsWith(`${workDir}/`) && !`${workDir}/`.startsWith(`${prefix}/`)) return;
+  throw new NffiError("usage", `the prefix ${prefix} and the work folder ${workDir} overlap`, {
+    hint: "choose two folders side by side with --prefix and --work-dir",
   });
 }
 

@@ -74,6 +74,11 @@ describe("the command line", () => {
     expectRefusal(at, await at.build(args), 2, says);
   });
 
+  test("refuses a work folder that holds the prefix", async () => {
+    const at = place();
+    expectRefusal(at, await at.build(["--work-dir", join(at.folder, "made")]), 2, "overlap");
+  });
+
   test("refuses an old Node before it imports anything", async () => {
     const old =
       "Object.defineProperty(process,'versions',{value:{...process.versions,node:'18.20.4'}})";
