@@ -343,7 +343,8 @@ may_submit(nffi_host_t *host, const nffi_host_request_t *request)
     uint32_t queued;
     uint64_t size;
 
-    if (host->closed) {
+    /* a runtime that broke the rules is not followed, so nobody would answer */
+    if (host->closed || host->broken) {
         return NFFI_CLOSED;
     }
 
