@@ -83,6 +83,8 @@ check_fail(const char *file, int line, const char *format, ...)
         n = sizeof(text) - 1;
     }
 
+    text[n++] = ' ';          /* several processes may speak */
+
     written = write(check_report, text, (size_t) n);
     (void) written;
     _exit(1);
@@ -219,8 +221,8 @@ check_run(const check_case_t *one)
         return CHECK_SKIPPED;
 
     } else if (WEXITSTATUS(status) != 0 || text[0] != '\0') {
-        printf("not ok %s: %s (exit %d)\n", one->name,
-               text[0] ? text : "a sanitizer or exit() spoke",
+        printf("not ok %s: %s(exit %d)\n", one->name,
+               text[0] ? text : "a sanitizer or exit() spoke ",
                WEXITSTATUS(status));
 
     } else {
