@@ -1,9 +1,9 @@
 /*
- * ngx_http_lua_nonblocking_ffi.c - the glue: the registry of a worker's
- * runtimes, native libraries, and calls that yield a coroutine and resume it.
+ * ngx_http_lua_nonblocking_ffi.c - the glue: a call queues a task and yields
+ * its coroutine; the response, an error, a timeout or the end of the worker
+ * resumes it.
  *
- * Everything runs in the event loop, except ngx_http_lua_nffi_wake(), which a
- * runtime's thread calls when it answers and the event loop has parked.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -15,11 +15,6 @@
 #include "ngx_http_lua_nonblocking_ffi.h"
 #include "ngx_http_lua_contentby.h"
 
-#include <ngx_thread_pool.h>
-
-#include <dlfcn.h>
-#include <signal.h>
-
 
 /* responses above this are made Lua strings in a protected call: running out
    of memory fails the call, not the worker */
@@ -28,500 +23,13 @@
 #define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms */
 
 
-/* the patch of ngx_thread_pool.c */
-extern void ngx_thread_pool_post_done(ngx_thread_task_t *task);
-
-
-typedef int (*ngx_http_lua_nffi_start_pt)(nffi_queue_t *queue,
-    const char *config, size_t config_size, char *error, size_t error_size);
-
-/* the entries of the two public generations */
-typedef int (*ngx_http_lua_nffi_init_2022_pt)(char *cfg, int cfg_len,
-    void *tq);
-typedef int (*ngx_http_lua_nffi_init_later_pt)(char *cfg, void *tq);
-
-
 static void ngx_http_lua_nffi_resume(ngx_http_lua_nffi_call_t *call,
     int nrets);
 static ngx_int_t ngx_http_lua_nffi_resume_handler(ngx_http_request_t *r);
 static void ngx_http_lua_nffi_abort(void *data);
 static void ngx_http_lua_nffi_timed_out(ngx_event_t *ev);
-static void ngx_http_lua_nffi_drain_handler(ngx_event_t *ev);
-static void ngx_http_lua_nffi_alive_handler(ngx_event_t *ev);
 
-
-/* the registry of this worker; its cycle tells whether it was inherited by
-   fork from a process that had one of its own */
-
-static ngx_queue_t                ngx_http_lua_nffi_runtimes;
-static ngx_pid_t                  ngx_http_lua_nffi_owner;
 static ngx_http_lua_nffi_call_t  *ngx_http_lua_nffi_free_calls;
-
-/* nginx's own signals: no thread of a runtime is to take them */
-
-static int  ngx_http_lua_nffi_signals[] = {
-    SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
-    SIGALRM, SIGIO, SIGPIPE, SIGSYS
-};
-
-#define NGX_HTTP_LUA_NFFI_NSIGNALS                                            \
-    (sizeof(ngx_http_lua_nffi_signals) / sizeof(int))
-
-
-ngx_int_t
-ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err, const char *code,
-    const char *fmt, ...)
-{
-    va_list  args;
-
-    va_start(args, fmt);
-    err->size = ngx_vslprintf(err->message,
-                              err->message + sizeof(err->message), fmt, args)
-                - err->message;
-    va_end(args);
-
-    err->code = code;
-
-    return NGX_ERROR;
-}
-
-
-static void
-ngx_http_lua_nffi_cleanup(void *data)
-{
-    ngx_queue_t                  *q;
-    ngx_http_lua_nffi_runtime_t  *rt;
-
-    if (ngx_http_lua_nffi_owner != ngx_pid) {
-        return;
-    }
-
-    for (q = ngx_queue_head(&ngx_http_lua_nffi_runtimes);
-         q != ngx_queue_sentinel(&ngx_http_lua_nffi_runtimes);
-         q = ngx_queue_next(q))
-    {
-        rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, queue);
-
-        if (rt->process) {
-            ngx_http_lua_nffi_process_kill(rt);
-
-        } else if (rt->host) {
-            nffi_host_close(rt->host);
-        }
-    }
-}
-
-
-/*
- * Threads do not survive fork and a child belongs to the process that made it,
- * so nothing is loaded before the workers are there.
- */
-
-ngx_int_t
-ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err)
-{
-    ngx_pool_cleanup_t  *cln;
-
-    /* at the first start init_by_lua* runs before nginx has a master */
-
-    if ((ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
-        || ngx_cycle->connections == NULL)
-    {
-        return ngx_http_lua_nffi_fail(err, "wrong_process",
-                   "a runtime cannot be loaded in the %s: threads and child "
-                   "processes do not survive its fork; load it in "
-                   "init_worker_by_lua* or later",
-                   ngx_process == NGX_PROCESS_HELPER
-                       ? "helper process" : "master (init_by_lua*)");
-    }
-
-    if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT) || ngx_notify == NULL) {
-        return ngx_http_lua_nffi_fail(err, "wrong_event_method",
-                   "the event method in use has no notify: remove \"use poll\""
-                   " or \"use select\" from the events block");
-    }
-
-    if (ngx_http_lua_nffi_owner == ngx_pid) {
-        return NGX_OK;
-    }
-
-    cln = ngx_pool_cleanup_add(((ngx_cycle_t *) ngx_cycle)->pool, 0);
-    if (cln == NULL) {
-        return ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
-    }
-
-    cln->handler = ngx_http_lua_nffi_cleanup;
-    ngx_queue_init(&ngx_http_lua_nffi_runtimes);
-    ngx_http_lua_nffi_free_calls = NULL;
-    ngx_http_lua_nffi_owner = ngx_pid;
-
-    return NGX_OK;
-}
-
-
-ngx_http_lua_nffi_runtime_t *
-ngx_http_lua_nffi_register(ngx_str_t *key, ngx_str_t *name)
-{
-    ngx_http_lua_nffi_runtime_t  *rt;
-
-    rt = ngx_calloc(sizeof(ngx_http_lua_nffi_runtime_t) + key->len + name->len,
-                    ngx_cycle->log);
-    if (rt == NULL) {
-        return NULL;
-    }
-
-    rt->key.data = (u_char *) rt + sizeof(ngx_http_lua_nffi_runtime_t);
-    rt->key.len = key->len;
-    ngx_memcpy(rt->key.data, key->data, key->len);
-    rt->name.data = rt->key.data + key->len;
-    rt->name.len = name->len;
-    ngx_memcpy(rt->name.data, name->data, name->len);
-
-    rt->wake_task.event.data = rt;
-    rt->wake_task.event.handler = ngx_http_lua_nffi_drain_handler;
-    rt->wake_task.event.log = ngx_cycle->log;
-
-    rt->drain.data = rt;
-    rt->drain.handler = ngx_http_lua_nffi_drain_handler;
-    rt->drain.log = ngx_cycle->log;
-
-    rt->alive.data = rt;
-    rt->alive.handler = ngx_http_lua_nffi_alive_handler;
-    rt->alive.log = ngx_cycle->log;
-    rt->alive.cancelable = 1;
-
-    ngx_queue_insert_tail(&ngx_http_lua_nffi_runtimes, &rt->queue);
-
-    return rt;
-}
-
-
-/* for a runtime that did not start, and that nobody has seen */
-
-void
-ngx_http_lua_nffi_unregister(ngx_http_lua_nffi_runtime_t *rt)
-{
-    ngx_queue_remove(&rt->queue);
-    ngx_free(rt);
-}
-
-
-void *
-ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size)
-{
-    ngx_queue_t                  *q;
-    ngx_http_lua_nffi_runtime_t  *rt;
-
-    if (ngx_http_lua_nffi_owner != ngx_pid) {
-        return NULL;
-    }
-
-    for (q = ngx_queue_head(&ngx_http_lua_nffi_runtimes);
-         q != ngx_queue_sentinel(&ngx_http_lua_nffi_runtimes);
-         q = ngx_queue_next(q))
-    {
-        rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, queue);
-
-        if (!rt->closed && rt->key.len == key_size
-            && ngx_memcmp(rt->key.data, key, key_size) == 0)
-        {
-            return rt;
-        }
-    }
-
-    return NULL;
-}
-
-
-/* thread: of a runtime; the host has parked, so the task is not queued */
-
-static void
-ngx_http_lua_nffi_wake(void *data)
-{
-    ngx_http_lua_nffi_runtime_t  *rt = data;
-
-    ngx_thread_pool_post_done(&rt->wake_task);
-}
-
-
-/*
- * Signals are blocked while a library starts, so that every thread it makes
- * inherits that, and handlers of nginx that it replaced are put back.
- */
-
-static void
-ngx_http_lua_nffi_shield(sigset_t *before, struct sigaction *handlers)
-{
-    sigset_t    blocked;
-    ngx_uint_t  i;
-
-    sigemptyset(&blocked);
-
-    for (i = 0; i < NGX_HTTP_LUA_NFFI_NSIGNALS; i++) {
-        sigaddset(&blocked, ngx_http_lua_nffi_signals[i]);
-        (void) sigaction(ngx_http_lua_nffi_signals[i], NULL, &handlers[i]);
-    }
-
-    (void) pthread_sigmask(SIG_BLOCK, &blocked, before);
-}
-
-
-static void
-ngx_http_lua_nffi_unshield(sigset_t *before, struct sigaction *handlers)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < NGX_HTTP_LUA_NFFI_NSIGNALS; i++) {
-        (void) sigaction(ngx_http_lua_nffi_signals[i], &handlers[i], NULL);
-    }
-
-    (void) pthread_sigmask(SIG_SETMASK, before, NULL);
-}
-
-
-/* "demo" is libdemo.so, as in LuaJIT's ffi.load() */
-
-static void
-ngx_http_lua_nffi_library_file(const u_char *library, size_t size, char *file,
-    size_t file_size)
-{
-    ngx_uint_t  path, dot, prefixed;
-
-    path = ngx_strlchr((u_char *) library, (u_char *) library + size, '/')
-           != NULL;
-    dot = ngx_strlchr((u_char *) library, (u_char *) library + size, '.')
-          != NULL;
-    prefixed = size >= 3 && ngx_strncmp(library, "lib", 3) == 0;
-
-    *ngx_snprintf((u_char *) file, file_size - 1, "%s%*s%s",
-                  path || prefixed ? "" : "lib", size, library,
-                  path || dot ? "" : ".so") = '\0';
-}
-
-
-/* calls the entry that the library has; the reason is in `err` otherwise */
-
-static ngx_int_t
-ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_queue_t *queue,
-    const u_char *config, size_t config_size, ngx_http_lua_nffi_error_t *err)
-{
-    int                               rc;
-    char                             *copy, reason[512];
-    const uint32_t                   *abi;
-    ngx_http_lua_nffi_start_pt        start;
-    ngx_http_lua_nffi_init_2022_pt    init_2022;
-    ngx_http_lua_nffi_init_later_pt   init_later;
-
-    start = (ngx_http_lua_nffi_start_pt) dlsym(handle, "nffi_runtime_start");
-
-    if (start) {
-        abi = dlsym(handle, "nffi_runtime_abi");
-
-        if (abi == NULL || *abi != NFFI_ABI_VERSION) {
-            return ngx_http_lua_nffi_fail(err, "abi_mismatch",
-                       "%s is built for ABI %s%uD, this nginx has ABI %d",
-                       file, abi ? "" : "unknown ", abi ? *abi : 0,
-                       NFFI_ABI_VERSION);
-        }
-
-        reason[0] = '\0';
-        rc = start(queue, (const char *) config, config_size, reason,
-                   sizeof(reason));
-        reason[sizeof(reason) - 1] = '\0';
-
-        return rc == 0 ? NGX_OK
-                       : ngx_http_lua_nffi_fail(err, "load_failed",
-                             "%s did not start: %s (%d)", file,
-                             reason[0] ? reason : "no reason given", rc);
-    }
-
-    init_later = (ngx_http_lua_nffi_init_later_pt)
-                     dlsym(handle, "libffi_init");
-    init_2022 = (ngx_http_lua_nffi_init_2022_pt)
-                    dlsym(handle, "lib_nonblocking_ffi_init");
-
-    if (init_later == NULL && init_2022 == NULL) {
-        return ngx_http_lua_nffi_fail(err, "no_entry",
-                   "%s is no runtime: it has none of the symbols "
-                   "nffi_runtime_start, libffi_init and "
-                   "lib_nonblocking_ffi_init", file);
-    }
-
-    if (init_2022 && config_size > NGX_MAX_INT32_VALUE) {
-        return ngx_http_lua_nffi_fail(err, "load_failed",
-                                      "the configuration is too large");
-    }
-
-    /* one more byte: the later generation reads it as a C string */
-    copy = malloc(config_size + 1);
-    if (copy == NULL) {
-        return ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
-    }
-
-    ngx_memcpy(copy, config, config_size);
-    copy[config_size] = '\0';
-
-    if (init_later) {
-        rc = init_later(config_size ? copy : NULL, queue);
-        free(copy);
-
-    } else {
-        /* the 2022-09 generation keeps it */
-        rc = init_2022(copy, (int) config_size, queue);
-    }
-
-    if (rc != 0) {
-        return ngx_http_lua_nffi_fail(err, "load_failed",
-                                      "%s did not start: its entry returned %d",
-                                      file, rc);
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_lua_nffi_open(ngx_http_lua_nffi_runtime_t *rt, const char *file,
-    const u_char *config, size_t config_size,
-    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
-{
-    int                   rc;
-    void                 *handle;
-    sigset_t              before;
-    ngx_int_t             result;
-    nffi_queue_t         *queue;
-    nffi_host_options_t   options;
-    struct sigaction      handlers[NGX_HTTP_LUA_NFFI_NSIGNALS];
-
-    ngx_memzero(&options, sizeof(options));
-    options.max_queue = limits->max_queue;
-    options.max_tasks = limits->max_tasks;
-    options.request_arena = limits->arena;
-    options.response_arena = limits->arena;
-    options.wake = ngx_http_lua_nffi_wake;
-    options.wake_data = rt;
-
-    rc = nffi_host_create(&rt->host, &options);
-    if (rc == NFFI_OK) {
-        rc = nffi_host_queue(rt->host, &queue);
-    }
-
-    if (rc != NFFI_OK) {
-        result = ngx_http_lua_nffi_fail(err, "load_failed",
-                     "no queue for %s: %s", file, nffi_error_text(rc));
-        goto failed;
-    }
-
-    (void) nffi_host_park(rt->host);
-
-    ngx_http_lua_nffi_shield(&before, handlers);
-
-    handle = dlopen(file, RTLD_NOW
-                          | (limits->is_global ? RTLD_GLOBAL : RTLD_LOCAL));
-
-    if (handle == NULL) {
-        ngx_http_lua_nffi_unshield(&before, handlers);
-        result = ngx_http_lua_nffi_fail(err, "no_library", "%s", dlerror());
-        goto failed;
-    }
-
-    result = ngx_http_lua_nffi_enter(handle, file, queue, config, config_size,
-                                     err);
-
-    ngx_http_lua_nffi_unshield(&before, handlers);
-
-    /* never dlclose(): threads of the library may run in it */
-
-    if (result == NGX_OK) {
-        return NGX_OK;
-    }
-
-    /* a start that failed may have left threads that know the queue */
-    nffi_host_close(rt->host);
-    rt->host = NULL;
-
-    return result;
-
-failed:
-
-    if (rt->host) {
-        nffi_host_destroy(rt->host);
-        rt->host = NULL;
-    }
-
-    return result;
-}
-
-
-void *
-ngx_http_lua_nonblocking_ffi_load(const u_char *library, size_t library_size,
-    const u_char *config, size_t config_size,
-    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
-{
-    char                          file[4096];
-    u_char                       *p;
-    ngx_str_t                     key, name;
-    ngx_http_lua_nffi_runtime_t  *rt;
-
-    if (ngx_http_lua_nffi_may_load(err) != NGX_OK) {
-        return NULL;
-    }
-
-    if (library_size == 0 || library_size > sizeof(file) - 8
-        || ngx_strlchr((u_char *) library, (u_char *) library + library_size,
-                       '\0'))
-    {
-        ngx_http_lua_nffi_fail(err, "no_library", "bad name of a library");
-        return NULL;
-    }
-
-    key.len = library_size + 1 + config_size;
-    key.data = ngx_alloc(key.len, ngx_cycle->log);
-    if (key.data == NULL) {
-        ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
-        return NULL;
-    }
-
-    p = ngx_cpymem(key.data, library, library_size);
-    *p++ = '\0';
-    ngx_memcpy(p, config, config_size);
-
-    rt = ngx_http_lua_nonblocking_ffi_find(key.data, key.len);
-
-    if (rt == NULL) {
-        name.data = (u_char *) library;
-        name.len = library_size;
-        rt = ngx_http_lua_nffi_register(&key, &name);
-
-        if (rt == NULL) {
-            ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
-
-        } else {
-            ngx_http_lua_nffi_library_file(library, library_size, file,
-                                           sizeof(file));
-
-            if (ngx_http_lua_nffi_open(rt, file, config, config_size, limits,
-                                       err)
-                != NGX_OK)
-            {
-                /* not freed: a thread may still wake it */
-                rt->closed = 1;
-                rt = NULL;
-            }
-        }
-    }
-
-    ngx_free(key.data);
-
-    return rt;
-}
-
-
-uint32_t
-ngx_http_lua_nonblocking_ffi_abi_version(void)
-{
-    return NFFI_ABI_VERSION;
-}
 
 
 int
@@ -815,7 +323,9 @@ ngx_http_lua_nffi_push_response(ngx_http_lua_nffi_call_t *call,
             return 1;
         }
 
-        if (ngx_http_lua_nffi_push_bytes(vm, L, data, response->size) == NGX_OK) {
+        if (ngx_http_lua_nffi_push_bytes(vm, L, data, response->size)
+            == NGX_OK)
+        {
             return 2;
         }
 
@@ -827,7 +337,9 @@ ngx_http_lua_nffi_push_response(ngx_http_lua_nffi_call_t *call,
             return 2;
         }
 
-        if (ngx_http_lua_nffi_push_bytes(vm, L, data, response->size) == NGX_OK) {
+        if (ngx_http_lua_nffi_push_bytes(vm, L, data, response->size)
+            == NGX_OK)
+        {
             return 3;
         }
     }
@@ -998,7 +510,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_runtime_t *rt, ngx_uint_t turn)
 }
 
 
-static void
+void
 ngx_http_lua_nffi_drain_handler(ngx_event_t *ev)
 {
     ngx_http_lua_nffi_drain(ev->data, NGX_HTTP_LUA_NFFI_TURN);
@@ -1048,7 +560,7 @@ ngx_http_lua_nffi_drain_limit(void)
  * longer than the drain limit.
  */
 
-static void
+void
 ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
 {
     ngx_http_lua_nffi_runtime_t  *rt = ev->data;

@@ -58,6 +58,27 @@ struct ngx_http_lua_nffi_runtime_s {
 };
 
 
+/* the last error that a process wrote */
+
+typedef struct {
+    size_t                         size;
+    u_char                         text[512];
+} ngx_http_lua_nffi_last_words_t;
+
+
+/* lines from a pipe of a process on their way to the error log */
+
+#define NGX_HTTP_LUA_NFFI_LINE     4096     /* longer lines are split */
+
+typedef struct {
+    ngx_str_t                      name;       /* of the runtime */
+    ngx_uint_t                     level;      /* of unmarked lines */
+    ngx_http_lua_nffi_last_words_t  *last_words;
+    size_t                         size;
+    u_char                         line[NGX_HTTP_LUA_NFFI_LINE];
+} ngx_http_lua_nffi_output_t;
+
+
 /* what Lua gets when a call cannot wait */
 
 typedef struct {
@@ -99,6 +120,8 @@ ngx_int_t ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err);
 ngx_int_t ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err,
     const char *code, const char *fmt, ...);
 void ngx_http_lua_nffi_drain(ngx_http_lua_nffi_runtime_t *rt, ngx_uint_t turn);
+void ngx_http_lua_nffi_drain_handler(ngx_event_t *ev);
+void ngx_http_lua_nffi_alive_handler(ngx_event_t *ev);
 ngx_msec_t ngx_http_lua_nffi_drain_limit(void);
 void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_runtime_t *rt,
     ngx_str_t *message, const char *code);
@@ -108,6 +131,9 @@ ngx_int_t ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_runtime_t *rt,
 void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_runtime_t *rt);
 void ngx_http_lua_nffi_process_kill(ngx_http_lua_nffi_runtime_t *rt);
 void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_runtime_t *rt);
+
+ngx_int_t ngx_http_lua_nffi_read_output(ngx_http_lua_nffi_output_t *out,
+    ngx_socket_t fd, ngx_uint_t reads);
 
 
 /* called from Lua */

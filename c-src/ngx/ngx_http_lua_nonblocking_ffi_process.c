@@ -24,7 +24,6 @@
 #define NGX_HTTP_LUA_NFFI_START_LIMIT   30000    /* ms until it is ready */
 #define NGX_HTTP_LUA_NFFI_QUICK_DEATHS  5        /* then a line a minute */
 
-#define NGX_HTTP_LUA_NFFI_LINE          4096     /* longer lines are split */
 #define NGX_HTTP_LUA_NFFI_READS         16       /* of a pipe in one turn */
 
 
@@ -40,9 +39,7 @@ typedef struct {
 
 typedef struct {
     ngx_http_lua_nffi_channel_t   channel;
-    size_t                        size;
-    ngx_uint_t                    level;         /* of unmarked lines */
-    u_char                        line[NGX_HTTP_LUA_NFFI_LINE];
+    ngx_http_lua_nffi_output_t    output;
 } ngx_http_lua_nffi_pipe_t;
 
 
@@ -80,8 +77,7 @@ struct ngx_http_lua_nffi_process_s {
     ngx_msec_t                          reported;
 
     ngx_http_lua_nffi_error_t           reason;  /* why it is down */
-    u_char                              last_words[512];
-    size_t                              last_words_size;
+    ngx_http_lua_nffi_last_words_t      last_words;
 };
 
 
@@ -169,8 +165,12 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_runtime_t *rt,
     p->flags = flags;
     p->limits = *limits;
     p->delay = NGX_HTTP_LUA_NFFI_FIRST_DELAY;
-    p->out.level = NGX_LOG_NOTICE;
-    p->err.level = NGX_LOG_ERR;
+
+    p->out.output.name = rt->name;
+    p->out.output.level = NGX_LOG_NOTICE;
+    p->out.output.last_words = &p->last_words;
+    p->err.output = p->out.output;
+    p->err.output.level = NGX_LOG_ERR;
 
     p->restart.data = p;
     p->restart.handler = ngx_http_lua_nffi_restart_handler;
@@ -361,10 +361,10 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     rt->host = host;
     p->state = NGX_HTTP_LUA_NFFI_STARTING;
     p->started = ngx_current_msec;
-    p->last_words_size = 0;
+    p->last_words.size = 0;
     p->reason.size = 0;
-    p->out.size = 0;
-    p->err.size = 0;
+    p->out.output.size = 0;
+    p->err.output.size = 0;
 
     (void) nffi_host_park(host);
     ngx_add_timer(&p->kill, p->limits.start_timeout
@@ -396,164 +396,6 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
 }
 
 
-/* bytes that could forge or hide a line of the log are shown as \xHH */
-
-static size_t
-ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data, size_t size)
-{
-    size_t         i;
-    u_char        *p = to;
-    static u_char  hex[] = "0123456789abcdef";
-
-    for (i = 0; i < size && (size_t) (p - to) + 4 <= room; i++) {
-
-        if ((data[i] < 0x20 && data[i] != '\t') || data[i] == 0x7f) {
-            *p++ = '\\';
-            *p++ = 'x';
-            *p++ = hex[data[i] >> 4];
-            *p++ = hex[data[i] & 0xf];
-
-        } else {
-            *p++ = data[i];
-        }
-    }
-
-    return p - to;
-}
-
-
-/* our program marks a line with its level: \1 level \2 text */
-
-static u_char *
-ngx_http_lua_nffi_line_level(u_char *line, u_char *last, ngx_uint_t *level)
-{
-    u_char      *end;
-    ngx_uint_t   i;
-
-    static struct {
-        ngx_str_t   name;
-        ngx_uint_t  level;
-    } levels[] = {
-        { ngx_string("debug"), NGX_LOG_DEBUG },
-        { ngx_string("info"), NGX_LOG_INFO },
-        { ngx_string("notice"), NGX_LOG_NOTICE },
-        { ngx_string("warn"), NGX_LOG_WARN },
-        { ngx_string("error"), NGX_LOG_ERR }
-    };
-
-    if (line == last || *line != 1) {
-        return line;
-    }
-
-    end = ngx_strlchr(line, last, 2);
-    if (end == NULL) {
-        return line;
-    }
-
-    for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
-        if ((size_t) (end - line - 1) == levels[i].name.len
-            && ngx_memcmp(line + 1, levels[i].name.data, levels[i].name.len)
-               == 0)
-        {
-            *level = levels[i].level;
-            return end + 1;
-        }
-    }
-
-    return line;
-}
-
-
-static void
-ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_pipe_t *pipe, u_char *line,
-    u_char *last)
-{
-    size_t                        size;
-    u_char                        text[NGX_MAX_ERROR_STR - 512];
-    ngx_uint_t                    level;
-    ngx_http_lua_nffi_process_t  *p = pipe->channel.process;
-
-    if (last > line && last[-1] == '\r') {
-        last--;
-    }
-
-    level = pipe->level;
-    line = ngx_http_lua_nffi_line_level(line, last, &level);
-
-    if (line == last) {
-        return;
-    }
-
-    size = ngx_http_lua_nffi_escape(text, sizeof(text), line, last - line);
-
-    /* not the lines of a stack, which are indented */
-
-    if (level <= NGX_LOG_ERR && *line != ' ' && *line != '\t') {
-        p->last_words_size = ngx_min(size, sizeof(p->last_words));
-        ngx_memcpy(p->last_words, text, p->last_words_size);
-    }
-
-    ngx_log_error(level, ngx_cycle->log, 0, "nffi: [%V] %*s",
-                  &p->runtime->name, size, text);
-}
-
-
-static void
-ngx_http_lua_nffi_split_lines(ngx_http_lua_nffi_pipe_t *pipe)
-{
-    u_char  *line, *end, *last;
-
-    line = pipe->line;
-    last = pipe->line + pipe->size;
-
-    for ( ;; ) {
-        end = ngx_strlchr(line, last, '\n');
-        if (end == NULL) {
-            break;
-        }
-
-        ngx_http_lua_nffi_log_line(pipe, line, end);
-        line = end + 1;
-    }
-
-    if (line == pipe->line && pipe->size == NGX_HTTP_LUA_NFFI_LINE) {
-        ngx_http_lua_nffi_log_line(pipe, line, last);
-        line = last;
-    }
-
-    pipe->size = last - line;
-    ngx_memmove(pipe->line, line, pipe->size);
-}
-
-
-/* reads at most so many times; NGX_AGAIN: there may be more */
-
-static ngx_int_t
-ngx_http_lua_nffi_read_pipe(ngx_http_lua_nffi_pipe_t *pipe, ngx_uint_t reads)
-{
-    ssize_t  n;
-
-    while (reads > 0) {
-        n = read(pipe->channel.connection.fd, pipe->line + pipe->size,
-                 NGX_HTTP_LUA_NFFI_LINE - pipe->size);
-
-        if (n == -1 && ngx_errno == NGX_EINTR) {
-            continue;
-        }
-
-        if (n <= 0) {
-            return n == 0 ? NGX_DONE : NGX_OK;
-        }
-
-        pipe->size += n;
-        ngx_http_lua_nffi_split_lines(pipe);
-        reads--;
-    }
-
-    return NGX_AGAIN;
-}
-
-
 static void
 ngx_http_lua_nffi_pipe_handler(ngx_event_t *ev)
 {
@@ -565,7 +407,8 @@ ngx_http_lua_nffi_pipe_handler(ngx_event_t *ev)
                ((u_char *) c - offsetof(ngx_http_lua_nffi_pipe_t,
                                         channel.connection));
 
-    rc = ngx_http_lua_nffi_read_pipe(pipe, NGX_HTTP_LUA_NFFI_READS);
+    rc = ngx_http_lua_nffi_read_output(&pipe->output, c->fd,
+                                       NGX_HTTP_LUA_NFFI_READS);
 
     if (rc == NGX_DONE) {
         ngx_http_lua_nffi_unwatch(&pipe->channel, 1);
@@ -711,15 +554,19 @@ ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
 
     /* what it said and answered before it died counts */
 
-    (void) ngx_http_lua_nffi_read_pipe(&p->out, NGX_HTTP_LUA_NFFI_READS);
-    (void) ngx_http_lua_nffi_read_pipe(&p->err, NGX_HTTP_LUA_NFFI_READS);
+    (void) ngx_http_lua_nffi_read_output(&p->out.output,
+                                         p->out.channel.connection.fd,
+                                         NGX_HTTP_LUA_NFFI_READS);
+    (void) ngx_http_lua_nffi_read_output(&p->err.output,
+                                         p->err.channel.connection.fd,
+                                         NGX_HTTP_LUA_NFFI_READS);
     ngx_http_lua_nffi_drain(rt, NGX_MAX_INT32_VALUE);
 
     if (p->reason.size == 0) {
         ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
                                "its process %P ended%s%*s", p->child.pid,
-                               p->last_words_size ? ": " : "",
-                               p->last_words_size, p->last_words);
+                               p->last_words.size ? ": " : "",
+                               p->last_words.size, p->last_words.text);
     }
 
     if (ngx_current_msec - p->started >= NGX_HTTP_LUA_NFFI_STEADY) {

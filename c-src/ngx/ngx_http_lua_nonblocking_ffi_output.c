@@ -1,0 +1,171 @@
+/*
+ * ngx_http_lua_nonblocking_ffi_output.c - the glue: what a runtime's process
+ * writes to stdout and stderr becomes lines of the error log, each with its
+ * level and without bytes that could forge another.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+
+/* bytes that could forge or hide a line of the log are shown as \xHH */
+
+static size_t
+ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data, size_t size)
+{
+    size_t         i;
+    u_char        *p = to;
+    static u_char  hex[] = "0123456789abcdef";
+
+    for (i = 0; i < size && (size_t) (p - to) + 4 <= room; i++) {
+
+        if ((data[i] < 0x20 && data[i] != '\t') || data[i] == 0x7f) {
+            *p++ = '\\';
+            *p++ = 'x';
+            *p++ = hex[data[i] >> 4];
+            *p++ = hex[data[i] & 0xf];
+
+        } else {
+            *p++ = data[i];
+        }
+    }
+
+    return p - to;
+}
+
+
+/* our program marks a line with its level: \1 level \2 text */
+
+static u_char *
+ngx_http_lua_nffi_line_level(u_char *line, u_char *last, ngx_uint_t *level)
+{
+    u_char      *end;
+    ngx_uint_t   i;
+
+    static struct {
+        ngx_str_t   name;
+        ngx_uint_t  level;
+    } levels[] = {
+        { ngx_string("debug"), NGX_LOG_DEBUG },
+        { ngx_string("info"), NGX_LOG_INFO },
+        { ngx_string("notice"), NGX_LOG_NOTICE },
+        { ngx_string("warn"), NGX_LOG_WARN },
+        { ngx_string("error"), NGX_LOG_ERR }
+    };
+
+    if (line == last || *line != 1) {
+        return line;
+    }
+
+    end = ngx_strlchr(line, last, 2);
+    if (end == NULL) {
+        return line;
+    }
+
+    for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if ((size_t) (end - line - 1) == levels[i].name.len
+            && ngx_memcmp(line + 1, levels[i].name.data, levels[i].name.len)
+               == 0)
+        {
+            *level = levels[i].level;
+            return end + 1;
+        }
+    }
+
+    return line;
+}
+
+
+static void
+ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
+    u_char *last)
+{
+    size_t      size;
+    u_char      text[NGX_MAX_ERROR_STR - 512];
+    ngx_uint_t  level;
+
+    if (last > line && last[-1] == '\r') {
+        last--;
+    }
+
+    level = out->level;
+    line = ngx_http_lua_nffi_line_level(line, last, &level);
+
+    if (line == last) {
+        return;
+    }
+
+    size = ngx_http_lua_nffi_escape(text, sizeof(text), line, last - line);
+
+    /* not the lines of a stack, which are indented */
+
+    if (level <= NGX_LOG_ERR && *line != ' ' && *line != '\t') {
+        out->last_words->size = ngx_min(size, sizeof(out->last_words->text));
+        ngx_memcpy(out->last_words->text, text, out->last_words->size);
+    }
+
+    ngx_log_error(level, ngx_cycle->log, 0, "nffi: [%V] %*s",
+                  &out->name, size, text);
+}
+
+
+static void
+ngx_http_lua_nffi_split_lines(ngx_http_lua_nffi_output_t *out)
+{
+    u_char  *line, *end, *last;
+
+    line = out->line;
+    last = out->line + out->size;
+
+    for ( ;; ) {
+        end = ngx_strlchr(line, last, '\n');
+        if (end == NULL) {
+            break;
+        }
+
+        ngx_http_lua_nffi_log_line(out, line, end);
+        line = end + 1;
+    }
+
+    if (line == out->line && out->size == NGX_HTTP_LUA_NFFI_LINE) {
+        ngx_http_lua_nffi_log_line(out, line, last);
+        line = last;
+    }
+
+    out->size = last - line;
+    ngx_memmove(out->line, line, out->size);
+}
+
+
+/* reads at most so many times; NGX_AGAIN: there may be more, NGX_DONE: end */
+
+ngx_int_t
+ngx_http_lua_nffi_read_output(ngx_http_lua_nffi_output_t *out,
+    ngx_socket_t fd, ngx_uint_t reads)
+{
+    ssize_t  n;
+
+    while (reads > 0) {
+        n = read(fd, out->line + out->size,
+                 NGX_HTTP_LUA_NFFI_LINE - out->size);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            return n == 0 ? NGX_DONE : NGX_OK;
+        }
+
+        out->size += n;
+        ngx_http_lua_nffi_split_lines(out);
+        reads--;
+    }
+
+    return NGX_AGAIN;
+}
