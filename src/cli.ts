@@ -13,6 +13,8 @@ import { errorText } from "./ui/error-text.js";
 export async function main(argv: readonly string[]): Promise<number> {
   const abort = new AbortController();
   const stopListening = onSignals(abort);
+  // `nffi build | head`: that nobody reads on is no reason to drop a build without cleaning up.
+  process.stdout.on("error", () => {});
   try {
     await program(argv, abort.signal);
     return 0;
@@ -67,6 +69,7 @@ function onSignals(abort: AbortController): () => void {
   const handlers = {
     SIGINT: () => end("interrupted", "interrupted (SIGINT)"),
     SIGTERM: () => end("terminated", "terminated (SIGTERM)"),
+    SIGHUP: () => end("terminated", "terminated (SIGHUP, the terminal was closed)"),
   } as const;
   const end = (code: "interrupted" | "terminated", message: string) => {
     if (abort.signal.aborted) process.exit(EXIT_CODES[code]);

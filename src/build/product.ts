@@ -43,7 +43,11 @@ export async function findProduct(wish: ProductWish): Promise<Product> {
 
 /** A build that cannot be remembered is a build all the same, so this never throws. */
 export async function rememberBuild(prefix: string, env: Environment): Promise<void> {
-  await writeFileWhole(recordFile(env), `${JSON.stringify({ prefix })}\n`).catch(() => undefined);
+  try {
+    await writeFileWhole(recordFile(env), `${JSON.stringify({ prefix })}\n`);
+  } catch {
+    // no home, or none that can be written to
+  }
 }
 
 async function lastPrefix(env: Environment): Promise<string | undefined> {

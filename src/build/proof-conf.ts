@@ -1,14 +1,12 @@
 /** The nginx.conf of the proof: one location that calls the echo library from Lua. */
-import { userInfo } from "node:os";
 import { join } from "node:path";
 
 export function proofConf(stagedPrefix: string, port: number): string {
   const staged = (path: string) => join(stagedPrefix, path);
   const lualib = staged("lualib");
   const luajit = staged("luajit/share/luajit-2.1");
-  const { uid, username } = userInfo();
   // As root, nginx would run its worker as nobody, who may not enter the staging folder.
-  const user = uid === 0 ? `user ${username};` : "";
+  const user = process.getuid?.() === 0 ? "user root;" : "";
   return `
 daemon off;
 ${user}

@@ -83,7 +83,7 @@ export const RELEASES: readonly Release[] = [
 /** What `nffi build` takes when no version is asked for. */
 export const DEFAULT_RELEASE = "1.27.1.2";
 
-/** Where the official archives lie; OPENRESTY_MIRROR or --mirror replaces it. */
+/** Where the official archives lie; --mirror or NFFI_MIRROR replaces it. */
 export const OFFICIAL_DOWNLOAD = "https://openresty.org/download";
 
 export function findRelease(version: string): Release | undefined {

@@ -1,5 +1,5 @@
 /** The only door to the environment: the variables that nffi reads, and the folders they lead to. */
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -21,7 +21,17 @@ export function stateDir(env: Environment): string {
   return join(xdg(env.XDG_STATE_HOME, env, join(".local", "state")), "nffi");
 }
 
+/** A user without an entry in the user database, as in some containers, has no home. */
+function home(env: Environment): string {
+  if (env.HOME) return env.HOME;
+  try {
+    return homedir();
+  } catch {
+    return join(tmpdir(), `nffi-home-${process.getuid?.()}`);
+  }
+}
+
 function xdg(value: string | undefined, env: Environment, fallback: string): string {
   // The XDG specification tells to ignore relative values.
-  return value?.startsWith("/") ? value : join(env.HOME || homedir(), fallback);
+  return value?.startsWith("/") ? value : join(home(env), fallback);
 }

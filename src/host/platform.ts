@@ -47,6 +47,8 @@ function refusalOf(platform: Platform): string | undefined {
 }
 
 function glibcVersion(): string | undefined {
+  // Otherwise the report asks the name server about every open connection.
+  Object.assign(process.report ?? {}, { excludeNetwork: true });
   const report = process.report?.getReport() as
     | { header?: { glibcVersionRuntime?: string } }
     | undefined;

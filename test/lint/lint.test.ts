@@ -12,7 +12,7 @@ function outputOf(program: string, ...args: string[]): string {
 }
 
 test("the formatter and the linter find nothing", () => {
-  expect(outputOf("biome", "check", "--colors=off", ".")).toBe("");
+  expect(outputOf("biome", "check", "--error-on-warnings", "--colors=off", ".")).toBe("");
 });
 
 test("the types of sources and tests hold", () => {
