@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define TABLE_SIZE 4096       /* 12 bits of a task handle */
+#define PAYLOAD_MS 10000      /* the machine may be slow, or have slept */
 
 static _Atomic(nffi_queue_t *) table[TABLE_SIZE];
 static _Atomic uint32_t table_next;
@@ -93,6 +94,7 @@ nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
     queue->tasks_fd = tasks_fd;
     queue->done_fd = -1;
     queue->control_fd = -1;
+    queue->payload_ms = PAYLOAD_MS;
 
     rc = enter_table(queue);
     if (rc != NFFI_OK) {
@@ -200,7 +202,7 @@ take_payload(nffi_queue_t *queue, uint64_t task)
 
     fd = -1;
     rc = 0;
-    until = time_after(1000);
+    until = time_after(queue->payload_ms);
     pthread_mutex_lock(&queue->payloads_mutex);
 
     for ( ;; ) {

@@ -54,6 +54,7 @@ struct nffi_queue {
     pthread_mutex_t payloads_mutex;
     pthread_cond_t payload_came;
     nffi__payload_t *payloads;
+    int payload_ms;           /* how long a memfd may be on its way */
 };
 
 /* Makes the runtime's side over a mapped region and enters it in the table of
