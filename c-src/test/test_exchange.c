@@ -296,7 +296,7 @@ exchange_here(void)
     pair_t pair;
 
     pair_open(&pair, &small_arenas);
-    exchange(&pair, CHECK_SCALE(300000));
+    exchange(&pair, CHECK_SCALE(200000));
 }
 
 
@@ -306,7 +306,7 @@ exchange_shared(void)
     pair_t pair;
 
     pair_open_shared(&pair, &small_arenas);
-    exchange(&pair, CHECK_SCALE(100000));
+    exchange(&pair, CHECK_SCALE(60000));
 }
 
 
