@@ -15,6 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u
+#endif
+
+
 int
 nffi__control_send(int socket, const nffi__message_t *message, int fd,
     int flags)
@@ -153,6 +158,20 @@ nffi__control_receive(int socket, nffi__message_t *message, int *fd)
 
 
 int
+nffi__memfd_open(const char *name)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+
+    /* before Linux 6.3 */
+    if (fd == -1 && errno == EINVAL) {
+        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    }
+
+    return fd;
+}
+
+
+int
 nffi__memfd_create(nffi__memfd_t *memfd, size_t size)
 {
     int rc, saved;
@@ -164,7 +183,7 @@ nffi__memfd_create(nffi__memfd_t *memfd, size_t size)
         return NFFI_NO_MEMORY;
     }
 
-    memfd->fd = memfd_create("nffi-payload", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    memfd->fd = nffi__memfd_open("nffi-payload");
     if (memfd->fd == -1) {
         return NFFI_SYSTEM;
     }

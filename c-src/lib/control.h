@@ -48,6 +48,10 @@ int nffi__control_send(int socket, const nffi__message_t *message, int fd,
 int nffi__control_receive(int socket, nffi__message_t *message, int *fd);
 
 
+/* A memfd that can be sealed and never executed, which a kernel may demand
+   (sysctl vm.memfd_noexec); -1 with errno. */
+int nffi__memfd_open(const char *name);
+
 /*
  * The largest payload that travels so, which is the longest string of LuaJIT.
  * The pages of a memfd are allocated at once and nothing but the memory of

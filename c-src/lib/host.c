@@ -61,8 +61,7 @@ make_descriptors(nffi_host_t *host, int process)
     }
 
     host->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    host->memory_fd = memfd_create("nffi-queue", MFD_CLOEXEC
-                                                 | MFD_ALLOW_SEALING);
+    host->memory_fd = nffi__memfd_open("nffi-queue");
 
     return host->done_fd == -1 || host->memory_fd == -1 ? NFFI_SYSTEM
                                                         : NFFI_OK;
