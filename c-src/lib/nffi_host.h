@@ -54,7 +54,8 @@ typedef struct nffi_host_request {
 /*
  * Copies the request, queues the task and wakes the runtime if it sleeps.
  * `owner` comes back with the response and must not be NULL. NFFI_QUEUE_FULL,
- * NFFI_CLOSED, NFFI_NO_MEMORY, NFFI_INVALID leave nothing behind.
+ * NFFI_CLOSED (also when the runtime broke the rules), NFFI_NO_MEMORY,
+ * NFFI_SYSTEM, NFFI_INVALID leave nothing behind.
  */
 int nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
     void *owner, nffi_task_t *task);
@@ -119,6 +120,8 @@ typedef struct nffi_spawn_options {
     uint32_t flags;
 } nffi_spawn_options_t;
 
+/* control_fd and done_fd are closed by nffi_host_destroy, the other three by
+   whoever started the child. */
 typedef struct nffi_child {
     pid_t pid;
     int pidfd;                /* -1 where the kernel has none */
@@ -136,7 +139,8 @@ typedef struct nffi_child {
 int nffi_host_spawn(nffi_host_t *host, const nffi_spawn_options_t *options,
     nffi_child_t *child, const char **stage);
 
-/* Reads one message of the child; blocks: no. */
+/* Reads one message of the child; blocks: no. GONE may come while responses
+   still wait to be drained. */
 enum nffi_child_event {
     NFFI_CHILD_NONE = 0,      /* nothing more now */
     NFFI_CHILD_READY,         /* attached and serving */
