@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 
 static int
@@ -210,6 +211,26 @@ carries_payloads(void)
 
 
 static void
+cannot_be_executed(void)
+{
+    int fd, seals;
+
+    fd = memfd_create("test", MFD_CLOEXEC | 0x0008u);
+    if (fd == -1) {
+        check_skip("this kernel has no MFD_NOEXEC_SEAL");
+    }
+
+    close(fd);
+    fd = nffi__memfd_open("test");
+    seals = fcntl(fd, F_GET_SEALS);
+    CHECK(seals != -1);
+    CHECK_IS(seals & F_SEAL_SEAL, 0);
+    CHECK_IS(fchmod(fd, 0777), -1);
+    close(fd);
+}
+
+
+static void
 refuses_payloads(void)
 {
     int fds[2], before = open_fds();
@@ -245,6 +266,7 @@ main(int argc, char **argv)
         { "malformed packets are refused and leave no descriptor",
           refuses_malformed },
         { "payloads in a memfd", carries_payloads },
+        { "memory that is shared cannot be executed", cannot_be_executed },
         { "payloads that cannot be trusted are refused", refuses_payloads },
     };
 
