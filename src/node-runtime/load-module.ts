@@ -21,7 +21,8 @@ export async function loadModule(path: string): Promise<Namespace> {
   try {
     return (await import(pathToFileURL(path).href)) as Namespace;
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
+    // What the type stripper throws names its place already.
+    if (!(error instanceof SyntaxError) || error.message.startsWith("/")) throw error;
     throw new SyntaxError(`${placeOf(error, path)}: ${error.message}`, { cause: error });
   }
 }

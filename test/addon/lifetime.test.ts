@@ -84,7 +84,7 @@ describe("the worker", () => {
       [write("exits.mjs", "process.exit(3);\n"), /exits\.mjs: ended its process with exit code 3/],
       [write("waits.mjs", "await new Promise(() => {});\n"), /can never happen/],
       [write("empty.mjs", "export const version = 1;\n"), /empty\.mjs exports no function$/],
-      [write("enum.ts", "export enum A { B }\n"), /enum/],
+      [write("enum.ts", "export enum A { B }\n"), /^\/[^:]*enum\.ts[^/]* TypeScript enum/],
       [write("data.json", "{}\n"), /neither JavaScript nor TypeScript/],
       [join(folder, "none.mjs"), /^there is no file \/.*none\.mjs$/],
       [folder, /is not a file/],
