@@ -129,7 +129,6 @@ void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_runtime_t *rt,
 ngx_int_t ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_runtime_t *rt,
     ngx_http_lua_nffi_error_t *err);
 void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_runtime_t *rt);
-void ngx_http_lua_nffi_process_kill(ngx_http_lua_nffi_runtime_t *rt);
 void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_runtime_t *rt);
 
 ngx_int_t ngx_http_lua_nffi_read_output(ngx_http_lua_nffi_output_t *out,

@@ -672,14 +672,3 @@ ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_runtime_t *rt)
         ngx_add_timer(&p->kill, ngx_http_lua_nffi_drain_limit());
     }
 }
-
-
-/* the worker ends now */
-
-void
-ngx_http_lua_nffi_process_kill(ngx_http_lua_nffi_runtime_t *rt)
-{
-    if (rt->host) {
-        nffi_child_kill(&rt->process->child);
-    }
-}

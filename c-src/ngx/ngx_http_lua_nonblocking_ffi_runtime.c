@@ -78,16 +78,17 @@ ngx_http_lua_nffi_cleanup(void *data)
         return;
     }
 
+    /* the last cycle has no configuration any more, so no drain limit: a
+       process sees the mark, or that our end of its socket is gone */
+
     for (q = ngx_queue_head(&ngx_http_lua_nffi_runtimes);
          q != ngx_queue_sentinel(&ngx_http_lua_nffi_runtimes);
          q = ngx_queue_next(q))
     {
         rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, queue);
+        rt->closed = 1;
 
-        if (rt->process) {
-            ngx_http_lua_nffi_process_kill(rt);
-
-        } else if (rt->host) {
+        if (rt->host) {
             nffi_host_close(rt->host);
         }
     }
