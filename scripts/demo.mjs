@@ -19,7 +19,14 @@ const HELP = `npm run demo -- [options]
 const SOURCES = ["c-src", "lua", "patches", "src", "templates/debian-openresty"];
 
 // As the CLI has them.
-const EXIT = { failed: 1, usage: 2, portOccupied: 17, SIGINT: 130, SIGTERM: 143 };
+const EXIT = {
+  failed: 1,
+  usage: 2,
+  toolchainMissing: 4,
+  portOccupied: 17,
+  SIGINT: 130,
+  SIGTERM: 143,
+};
 
 /** Programs of this package, by the name they are shown with. */
 const OURS = { nffi: "bin/nffi.mjs", tsc: "node_modules/typescript/bin/tsc" };
@@ -29,8 +36,8 @@ const demo = join(root, ".nffi/demo");
 const project = join(demo, "hello");
 
 class Failure extends Error {
-  constructor(message, exitCode) {
-    super(message);
+  constructor(message, exitCode, options) {
+    super(message, options);
     this.exitCode = exitCode;
   }
 }
@@ -64,7 +71,10 @@ async function main() {
   await requireFreePort(port);
 
   const mustBuild = !isUsable(options);
-  await ensurePackages([...(mustBuild ? FOR_BUILD : []), "curl:curl"]);
+  await ensurePackages([...(mustBuild ? FOR_BUILD : []), "curl:curl"]).catch((error) => {
+    const message = "the packages could not be installed, see above";
+    throw new Failure(message, EXIT.toolchainMissing, { cause: error });
+  });
   if (mustBuild) await build(options);
   else console.log(`using the OpenResty in ${seenFromHere(options.prefix)}`);
 

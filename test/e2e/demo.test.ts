@@ -1,13 +1,16 @@
 // `npm run demo` against the OpenResty that the tests share: what it prints, what it leaves, and how
 // it fails.
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { repository } from "../support/cli.js";
 import { until } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
 import { commandLineOf, familyOf } from "../support/processes.js";
+import { temporaryFolder } from "../support/temporary.js";
 
 let prefix: string;
 
@@ -21,8 +24,8 @@ interface Demo {
   readonly exitCode: Promise<number | null>;
 }
 
-function startDemo(...args: string[]): Demo {
-  const options = { cwd: repository, env: { ...process.env, npm_config_loglevel: "error" } };
+function startDemo(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Demo {
+  const options = { cwd: repository, env: { ...env, npm_config_loglevel: "error" } };
   const script = ["scripts/bootstrap.mjs", "scripts/demo.mjs", ...args];
   const child = spawn(process.execPath, script, options);
   onTestFinished(() => void child.kill());
@@ -46,7 +49,7 @@ function leftovers(): string[] {
 test("shows each command and the answer, twice, and leaves nothing running", async () => {
   const port = String(await freePort());
   for (const _time of ["first", "second"]) {
-    const demo = startDemo("--prefix", prefix, "--port", port);
+    const demo = startDemo(["--prefix", prefix, "--port", port]);
     expect(await demo.exitCode, demo.output()).toBe(0);
     expect(demo.output()).toContain("$ npm install");
     expect(demo.output()).toContain(`/hello?name=World'\nhello World\n`);
@@ -59,7 +62,7 @@ test("an occupied port is told before anything is done", async () => {
   await new Promise<void>((done) => other.listen(0, "127.0.0.1", done));
   onTestFinished(() => void other.close());
   const { port } = other.address() as { port: number };
-  const demo = startDemo("--prefix", prefix, "--port", String(port));
+  const demo = startDemo(["--prefix", prefix, "--port", String(port)]);
   expect(await demo.exitCode).toBe(17);
   expect(demo.output()).toBe(
     `nffi: port ${port} is used by another program\n` +
@@ -68,16 +71,47 @@ test("an occupied port is told before anything is done", async () => {
 });
 
 test("a port that is none, and an unknown option, are errors of usage", async () => {
-  const noPort = startDemo("--port", "http");
+  const noPort = startDemo(["--port", "http"]);
   expect(await noPort.exitCode).toBe(2);
   expect(noPort.output()).toBe('nffi: --port takes a number from 1 to 65535, not "http"\n');
-  const unknown = startDemo("--fast");
+  const unknown = startDemo(["--fast"]);
   expect(await unknown.exitCode).toBe(2);
   expect(unknown.output()).toContain("npm run demo -- [options]");
 });
 
+test("says which packages are missing, and installs them as root or with consent only", async () => {
+  const programs = temporaryFolder();
+  const asked = join(programs, "asked");
+  const stub = (name: string, script: string) =>
+    writeFileSync(join(programs, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  stub(
+    "dpkg-query",
+    'case "$*" in --version) ;; *gcc) exit 1 ;; *) echo "Status: install ok installed" ;; esac',
+  );
+  stub("apt-get", `echo "$*" >> "${asked}"; case "$*" in *install*) exit 100 ;; esac`);
+  stub("sudo", 'exec "$@"');
+  const env = { ...process.env, NFFI_YES: "", PATH: `${programs}:${process.env.PATH}` };
+  const port = String(await freePort());
+  const args = ["--port", port, "--prefix", join(programs, "none")];
+
+  const isRoot = process.getuid?.() === 0;
+  if (!isRoot) {
+    const refused = startDemo(args, env);
+    expect(await refused.exitCode).toBe(4);
+    expect(refused.output()).toContain("sudo apt-get install --no-install-recommends gcc\n");
+    expect(existsSync(asked)).toBe(false);
+  }
+  const installing = startDemo(isRoot ? args : [...args, "--yes"], env);
+  expect(await installing.exitCode).toBe(4);
+  expect(installing.output()).toContain("Missing packages of the operating system: gcc\n");
+  expect(installing.output()).toContain("nffi: the packages could not be installed, see above\n");
+  expect(readFileSync(asked, "utf8")).toMatch(
+    /^update\ninstall .*--no-install-recommends.* gcc\n$/,
+  );
+});
+
 test("ended by SIGTERM it ends what it has started", async () => {
-  const demo = startDemo("--prefix", prefix, "--port", String(await freePort()));
+  const demo = startDemo(["--prefix", prefix, "--port", String(await freePort())]);
   await until(() => demo.output().includes("$ npm install"), 30_000, demo.output);
   demo.process.kill("SIGTERM");
   expect(await demo.exitCode, demo.output()).toBe(143);

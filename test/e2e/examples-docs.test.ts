@@ -1,0 +1,109 @@
+// The examples that the documents print: they are taken from there and do what is said of them.
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { repository } from "../support/cli.js";
+import { withNginx } from "../support/nginx.js";
+import { builtOpenresty } from "../support/openresty.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+let prefix: string;
+
+beforeAll(async () => {
+  prefix = await builtOpenresty();
+});
+
+/** The code blocks of one language in a document. */
+function blocks(path: string, language: string): string[] {
+  const text = readFileSync(join(repository, path), "utf8");
+  const fence = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms");
+  return [...text.matchAll(fence)].map(([, code = ""]) => code);
+}
+
+test("README.md: the smallest example answers", async () => {
+  const [hello = ""] = blocks("README.md", "ts");
+  const [server = ""] = blocks("README.md", "nginx");
+  await withNginx({ prefix, server, files: { "hello.ts": hello } }, async (nginx) => {
+    expect(await nginx.get("/hello?name=World")).toBe("hello World\n");
+  });
+});
+
+test("README.md: the functions of the TypeScript example answer", async () => {
+  const [, handlers = ""] = blocks("README.md", "ts");
+  const server = `location = /both { content_by_lua_block {
+    local rt = assert(require("resty.nffi").load("node",
+      { module = "handlers.ts", config = { region = "eu" } }))
+    ngx.say(assert(rt.methods:hello({ name = "Ada" })).greeting)
+    ngx.say(rt:call("\\0\\1\\2"))
+  } }`;
+  await withNginx({ prefix, server, files: { "handlers.ts": handlers } }, async (nginx) => {
+    expect(await nginx.get("/both")).toBe("hello Ada from eu, until whenever\n000102\n");
+  });
+});
+
+test.each(["README.md", "docs/typescript.md"])("%s: the TypeScript is sound", (path) => {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, "node_modules/@nffi"), { recursive: true });
+  symlinkSync(join(prefix, "nffi/node"), join(folder, "node_modules/@nffi/runtime"));
+  symlinkSync(join(repository, "node_modules/@types"), join(folder, "node_modules/@types"));
+  const template = join(repository, "templates/typescript/tsconfig.json");
+  const files = blocks(path, "ts").map((code, index) => {
+    writeFileSync(join(folder, `block${index}.ts`), code);
+    return `block${index}.ts`;
+  });
+  const compilerOptions = { noEmit: true, rootDir: ".", outDir: "dist" };
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({ extends: template, compilerOptions, include: files }),
+  );
+  const tsc = join(repository, "node_modules/typescript/bin/tsc");
+  const checked = spawnSync(process.execPath, [tsc, "-p", folder], { encoding: "utf8" });
+  expect(checked.stdout).toBe("");
+  expect(files.length).toBeGreaterThan(1);
+});
+
+test("docs/c-abi.md: the C runtime compiles without a warning and answers", async () => {
+  const folder = temporaryFolder();
+  chmodSync(folder, 0o755); // the worker may be another user
+  const [shout = ""] = blocks("docs/c-abi.md", "c");
+  writeFileSync(join(folder, "shout.c"), shout);
+  const info = (option: string) =>
+    execFileSync(
+      process.execPath,
+      [join(repository, "bin/nffi.mjs"), "info", "--prefix", prefix, option],
+      { encoding: "utf8" },
+    );
+  const flags = (option: string) => info(option).trim().split(" ");
+  const library = join(folder, "libshout.so");
+  execFileSync("gcc", [
+    ...["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread"],
+    ...flags("--cflags"),
+    ...["-o", library, join(folder, "shout.c")],
+    ...flags("--libs"),
+  ]);
+  const server = `location = /shout { content_by_lua_block {
+    local nffi = require "resty.nffi"
+    ngx.say(assert(nffi.load("${library}")):call("hello"))
+    local _, message = nffi.load("${library}", { config = "loud" })
+    ngx.say(message)
+  } }`;
+  await withNginx({ prefix, server }, async (nginx) => {
+    expect(await nginx.get("/shout")).toBe(
+      `HELLO\n${library} did not start: unknown configuration: loud (-1)\n`,
+    );
+  });
+});
+
+test.each(["c-echo", "go-echo"])("examples/%s/README.md: its location answers", async (name) => {
+  const folder = temporaryFolder();
+  chmodSync(folder, 0o755);
+  const makefile = ["-C", join(repository, "examples", name), `OUT=${folder}`];
+  execFileSync("make", makefile, { stdio: ["ignore", "ignore", 2] });
+  const [location = ""] = blocks(`examples/${name}/README.md`, "nginx");
+  const server = location.replace(/"\/path\/to\/examples\/[a-z-]+/, `"${folder}`);
+  await withNginx({ prefix, server }, async (nginx) => {
+    expect(await nginx.get("/echo?abc")).toMatch(/^you.said: ?abc\n$/);
+  });
+});

@@ -1,0 +1,113 @@
+// What the documents list is what the sources have: options, exit codes, error codes, links.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { EXIT_CODES } from "../../src/errors.js";
+import { repository } from "../support/cli.js";
+
+const DOCUMENTS = [
+  "README.md",
+  "CHANGELOG.md",
+  ...namesIn("docs", /\.md$/).map((name) => `docs/${name}`),
+  "examples/c-echo/README.md",
+  "examples/go-echo/README.md",
+  "templates/typescript/README.md",
+];
+
+function read(path: string): string {
+  return readFileSync(join(repository, path), "utf8");
+}
+
+function withoutCode(markdown: string): string {
+  return markdown.replace(/^```[\s\S]*?^```$/gm, "").replace(/`[^`\n]*`/g, "");
+}
+
+function namesIn(folder: string, names: RegExp): string[] {
+  return readdirSync(join(repository, folder)).filter((name) => names.test(name));
+}
+
+function found(text: string, pattern: RegExp): string[] {
+  const names = [...text.matchAll(pattern)].map((match) => match[1] ?? "");
+  return [...new Set(names)].sort();
+}
+
+const LUA = ["nffi.lua", "nffi/node.lua", "nffi/codecs.lua", "core/nonblocking_ffi.lua"]
+  .map((name) => read(`lua/resty/${name}`))
+  .join("\n");
+
+const GLUE = namesIn("c-src/ngx", /\.c$/)
+  .map((name) => read(`c-src/ngx/${name}`))
+  .join("\n");
+
+describe("README.md", () => {
+  const readme = read("README.md");
+
+  test("lists the options of nffi build", () => {
+    const source = read("src/commands/build.ts");
+    expect(found(readme, /^\| `(--[a-z0-9-]+)/gm)).toEqual(
+      found(source, /\.option\(\s*"(--[a-z0-9-]+)/g),
+    );
+  });
+
+  test("lists the exit codes", () => {
+    const rows = [...readme.matchAll(/^\| (\d[\d, ]*?) +\|/gm)].flatMap(([, codes = ""]) =>
+      codes.split(", ").map(Number),
+    );
+    expect(rows).toEqual([0, ...Object.values(EXIT_CODES)]);
+  });
+});
+
+describe("docs/lua.md", () => {
+  const manual = read("docs/lua.md");
+
+  test("lists the error codes", () => {
+    const listed = found(manual.split("## Errors")[1] ?? "", /^\| `([a-z_]+)`/gm);
+    const together = [...manual.matchAll(/^\| (`[a-z_]+`, `[a-z_]+`) \|/gm)].flatMap(([, pair]) =>
+      found(pair ?? "", /`([a-z_]+)`/g),
+    );
+    const documented = new Set([...listed, ...together]);
+    for (const code of documented) expect(GLUE + LUA).toContain(`"${code}"`);
+
+    const given = [
+      ...found(GLUE, /nffi_fail\([^;]*?,\s*"([a-z_]+)",/g),
+      ...found(GLUE, /nffi_fail_calls\([^;]*?"([a-z_]+)"/g),
+      ...found(GLUE, /code = "([a-z_]+)"/g),
+      ...found(LUA, /^\s+(?:return nil, .*)?"([a-z]+_[a-z]+)"$/gm),
+    ];
+    expect(given).toContain("runtime_down");
+    expect(given.filter((code) => !documented.has(code))).toEqual([]);
+  });
+
+  test("lists the options", () => {
+    const options = found(LUA, /\boptions\.([a-z_]+)/g);
+    expect(options).toContain("module");
+    for (const option of options) expect(manual).toContain(`\`${option}\``);
+    for (const option of found(LUA, /count\(options, "([a-z_]+)"/g)) {
+      expect(manual).toContain(`\`${option}\``);
+    }
+  });
+});
+
+test("docs/c-abi.md or nffi.h's comments tell of every function", () => {
+  const manual = read("docs/c-abi.md");
+  const header = read("c-src/include/nffi.h");
+  const functions = found(header, /^NFFI_API [^;(]*?\b(nffi_[a-z_]+)\(/gm);
+  expect(functions).toContain("nffi_queue_poll");
+  const untold = functions.filter((name) => !manual.includes(name));
+  // The header says all there is to say of these.
+  expect(untold).toEqual([
+    "nffi_abi_version",
+    "nffi_error_name",
+    "nffi_error_text",
+    "nffi_response_discard",
+    "nffi_task_request",
+  ]);
+});
+
+test.each(DOCUMENTS)("the links of %s lead somewhere", (path) => {
+  const targets = found(withoutCode(read(path)), /\]\(([^)#]+)[^)]*\)/g).filter(
+    (one) => !/^https?:/.test(one),
+  );
+  const dead = targets.filter((one) => !existsSync(join(repository, dirname(path), one)));
+  expect(dead).toEqual([]);
+});
