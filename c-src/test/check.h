@@ -14,6 +14,7 @@
 #ifndef CHECK_H
 #define CHECK_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -132,6 +133,25 @@ check_skip(const char *reason)
             check_fail(__FILE__, __LINE__, "%s: %s", #call, strerror(errno)); \
         } \
     } while (0)
+
+
+/* To see that none leaks; the listing itself is in the count. */
+static inline int
+open_fds(void)
+{
+    int count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+
+    CHECK(dir != NULL);
+
+    while (readdir(dir) != NULL) {
+        count++;
+    }
+
+    closedir(dir);
+
+    return count;
+}
 
 
 /* Reads what the case reports until it ends; false: it took too long. */

@@ -9,7 +9,6 @@
 #ifndef CHILD_H
 #define CHILD_H
 
-#include <dirent.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -54,24 +53,6 @@ child_play(int argc, char **argv, const child_role_t *roles, size_t count)
 
 #define CHILD_PLAY(argc, argv, roles) \
     child_play(argc, argv, roles, sizeof(roles) / sizeof((roles)[0]))
-
-
-static inline int
-open_fds(void)
-{
-    int count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-
-    CHECK(dir != NULL);
-
-    while (readdir(dir) != NULL) {
-        count++;
-    }
-
-    closedir(dir);
-
-    return count;
-}
 
 
 static inline long long

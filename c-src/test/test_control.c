@@ -6,26 +6,9 @@
 #include "control.h"
 #include "nffi.h"
 
-#include <dirent.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-
-
-static int
-open_fds(void)
-{
-    int count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-
-    while (readdir(dir) != NULL) {
-        count++;
-    }
-
-    closedir(dir);
-
-    return count;
-}
 
 
 static void

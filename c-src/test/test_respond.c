@@ -5,8 +5,6 @@
 
 #include "pair.h"
 
-#include <dirent.h>
-
 #define LARGE (1u << 20)      /* does not fit a small arena */
 
 static int owners[512];
@@ -38,22 +36,6 @@ pattern(size_t size, unsigned seed)
     }
 
     return bytes;
-}
-
-
-static int
-open_fds(void)
-{
-    int count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-
-    while (readdir(dir) != NULL) {
-        count++;
-    }
-
-    closedir(dir);
-
-    return count;
 }
 
 

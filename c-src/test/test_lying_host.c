@@ -1,0 +1,282 @@
+/*
+ * test_lying_host.c - a host that breaks the rules of the shared memory, by
+ * one lie at a time or by noise all over it: the runtime is told that its
+ * queue has closed, and does not crash.
+ */
+
+#include "child.h"
+#include "noise.h"
+#include "pair.h"
+
+static int owners[64];
+
+static const nffi_host_options_t small = {
+    .max_tasks = 16, .request_arena = 64 << 10, .response_arena = 64 << 10
+};
+
+typedef void (*lie_t)(pair_t *pair);
+
+
+/* One honest task waits in slot 0. */
+
+static void
+push_task(pair_t *pair, uint32_t number)
+{
+    nffi__region_t *region = &pair->host->region;
+    nffi__ring_t *ring = &region->header->tasks_ring;
+
+    region->tasks[nffi__ring_next(ring, region->max_tasks)] = number;
+    nffi__ring_publish(ring, 1);
+}
+
+
+static volatile nffi__slot_t *
+slot_of(pair_t *pair)
+{
+    return &pair->host->region.slots[0];
+}
+
+static void
+lie_tasks_tail(pair_t *pair)
+{
+    atomic_fetch_add(&pair->host->region.header->tasks_ring.tail, 17);
+}
+
+static void
+lie_number(pair_t *pair)
+{
+    push_task(pair, 16);
+}
+
+static void
+lie_huge_number(pair_t *pair)
+{
+    push_task(pair, UINT32_MAX);
+}
+
+static void
+lie_number_twice(pair_t *pair)
+{
+    push_task(pair, 0);
+}
+
+static void
+lie_request_offset(pair_t *pair)
+{
+    slot_of(pair)->request_offset = UINT64_MAX;
+}
+
+static void
+lie_request_size(pair_t *pair)
+{
+    slot_of(pair)->request_size = (64 << 10) + 1;
+}
+
+static void
+lie_huge_request(pair_t *pair)
+{
+    slot_of(pair)->request_size = UINT64_MAX;
+}
+
+static void
+lie_method(pair_t *pair)
+{
+    slot_of(pair)->method_size = 2;
+}
+
+static void
+lie_request_nowhere(pair_t *pair)
+{
+    slot_of(pair)->request_place = NFFI__NOWHERE;
+}
+
+static void
+lie_request_in_heap(pair_t *pair)
+{
+    slot_of(pair)->request_place = NFFI__IN_HEAP;
+}
+
+static void
+lie_request_place(pair_t *pair)
+{
+    slot_of(pair)->request_place = 77;
+}
+
+static void
+lie_request_memfd(pair_t *pair)
+{
+    pair->queue->payload_ms = 50;
+    slot_of(pair)->request_place = NFFI__IN_MEMFD;
+}
+
+static void
+lie_notes(pair_t *pair)
+{
+    nffi_task_t told[16];
+
+    atomic_fetch_add(&pair->host->region.header->notes_ring.tail, 17);
+    CHECK_IS(nffi_queue_cancelled(pair->queue, told, 16), 0);
+}
+
+
+static void
+tell_runtime(lie_t lie)
+{
+    int n;
+    pair_t pair;
+    nffi_task_t told[16];
+    nffi_request_t requests[4];
+
+    pair_open_shared(&pair, &small);
+    pair_submit(&pair, "x", 1, owners);
+    lie(&pair);
+    n = nffi_queue_poll(pair.queue, requests, 4, -1);
+
+    if (n > 0) {
+        CHECK_IS(n, 1);
+        CHECK_IS(nffi_queue_poll(pair.queue, requests + 1, 3, -1),
+                 NFFI_CLOSED);
+        CHECK_IS(nffi_respond(requests[0].task, 0, "x", 1), NFFI_OK);
+
+    } else {
+        CHECK_IS(n, NFFI_CLOSED);
+    }
+
+    CHECK_IS(nffi_queue_poll(pair.queue, requests, 4, -1), NFFI_CLOSED);
+    CHECK_IS(nffi_queue_arm(pair.queue), 1);
+    CHECK(nffi_queue_cancelled(pair.queue, told, 16) >= 0);
+    pair_close(&pair);
+}
+
+
+static void
+runtime_finds_lies(void)
+{
+    size_t i;
+    int status;
+    static const lie_t lies[] = {
+        lie_tasks_tail, lie_number, lie_huge_number, lie_number_twice,
+        lie_request_offset, lie_request_size, lie_huge_request, lie_method,
+        lie_request_nowhere, lie_request_in_heap, lie_request_place,
+        lie_request_memfd, lie_notes
+    };
+
+    for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        if (fork() == 0) {
+            tell_runtime(lies[i]);
+            exit(0);
+        }
+
+        CHECK(wait(&status) > 0);
+
+        if (status != 0) {
+            check_fail(__FILE__, __LINE__, "lie %zu: status 0x%x", i,
+                       (unsigned) status);
+        }
+    }
+}
+
+
+/* Blocks "freed" that were never lent, and notes about no task. */
+static void
+runtime_bears_lies(void)
+{
+    uint32_t i;
+    char *buffer;
+    pair_t pair;
+    nffi_task_t told[16];
+    nffi_request_t request;
+    nffi__region_t *region;
+
+    pair_open_shared(&pair, &small);
+    region = &pair.host->region;
+    pair_submit(&pair, "x", 1, owners);
+    request = pair_take(&pair);
+    buffer = nffi_response_alloc(request.task, 100);
+    CHECK(buffer != NULL);
+
+    for (i = 0; i < 16; i++) {
+        region->frees[i] = i * 64;
+        region->notes[i] = i % 2 ? UINT32_MAX - i : i;
+    }
+
+    nffi__ring_publish(&region->header->frees_ring, 16);
+    nffi__ring_publish(&region->header->notes_ring, 16);
+
+    CHECK(nffi_response_alloc(request.task, 100) != buffer);
+    CHECK_IS(pair.queue->arena.outstanding, 2);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 16), 0);
+    CHECK_IS(nffi_respond_buffer(request.task, 0, buffer, 100), NFFI_OK);
+
+    pair_submit(&pair, "x", 1, owners);
+    request = pair_take(&pair);
+    atomic_fetch_add(&region->header->frees_ring.tail, 100);
+    CHECK_IS(nffi_respond(request.task, 0, "y", 1), NFFI_OK);
+    CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), NFFI_CLOSED);
+    pair_close(&pair);
+}
+
+
+static void
+play_victim(void)
+{
+    int i, n;
+    nffi_queue_t *queue;
+    nffi_task_t told[16];
+    nffi_request_t requests[4];
+    long long end = now_ms() + NOISE_MS;
+
+    CHECK_IS(nffi_attach(&queue), NFFI_OK);
+    CHECK_IS(nffi_attach_ready(queue), NFFI_OK);
+    queue->payload_ms = 1;
+
+    while (now_ms() < end) {
+        n = nffi_queue_poll(queue, requests, 4, 1);
+
+        for (i = 0; i < n; i++) {
+            (void) nffi_task_cancelled(requests[i].task);
+            CHECK_IS(nffi_respond(requests[i].task, 0, "0123456789", 10),
+                     NFFI_OK);
+        }
+
+        (void) nffi_queue_cancelled(queue, told, 16);
+        (void) nffi_queue_arm(queue);
+
+        /* goes on where a real one is cut off */
+        queue->broken = false;
+    }
+}
+
+
+static void
+runtime_bears_noise(void)
+{
+    int rounds;
+    child_t child;
+
+    for (rounds = 0; rounds < 4; rounds++) {
+        child_start(&child, &small, "victim");
+        noise_state = (uint32_t) rounds;
+        scribble(&child.host->region, NOISE_MS);
+        child.host->broken = true;
+        child_end(&child);
+    }
+}
+
+
+int
+main(int argc, char **argv)
+{
+    static const child_role_t roles[] = {
+        { "victim", play_victim },
+    };
+    static const check_case_t cases[] = {
+        { "lies are found and close the queue", runtime_finds_lies },
+        { "lies that harm only the liar are borne", runtime_bears_lies },
+        { "noise all over the memory is borne", runtime_bears_noise },
+    };
+
+    CHILD_PLAY(argc, argv, roles);
+
+    return CHECK_MAIN(argc, argv, cases);
+}
