@@ -193,7 +193,7 @@ one_thread(void)
     pair_t pair;
 
     pair_open(&pair, &(nffi_host_options_t) { 0 });
-    exchange(&pair, 1, BLOCKING, 16, CHECK_SCALE(400000));
+    exchange(&pair, 1, BLOCKING, 16, CHECK_SCALE(300000));
 }
 
 
@@ -203,7 +203,7 @@ three_threads(void)
     pair_t pair;
 
     pair_open(&pair, &(nffi_host_options_t) { 0 });
-    exchange(&pair, 3, BLOCKING, 1, CHECK_SCALE(200000));
+    exchange(&pair, 3, BLOCKING, 1, CHECK_SCALE(150000));
 }
 
 
@@ -213,7 +213,7 @@ timed(void)
     pair_t pair;
 
     pair_open(&pair, &(nffi_host_options_t) { 0 });
-    exchange(&pair, 3, TIMED, 4, CHECK_SCALE(200000));
+    exchange(&pair, 3, TIMED, 4, CHECK_SCALE(150000));
 }
 
 
@@ -223,7 +223,7 @@ armed(void)
     pair_t pair;
 
     pair_open(&pair, &(nffi_host_options_t) { 0 });
-    exchange(&pair, 1, ARMED, 16, CHECK_SCALE(400000));
+    exchange(&pair, 1, ARMED, 16, CHECK_SCALE(300000));
 }
 
 
@@ -233,7 +233,7 @@ shared(void)
     pair_t pair;
 
     pair_open_shared(&pair, &(nffi_host_options_t) { 0 });
-    exchange(&pair, 2, BLOCKING, 4, CHECK_SCALE(200000));
+    exchange(&pair, 2, BLOCKING, 4, CHECK_SCALE(150000));
 }
 
 
@@ -243,7 +243,7 @@ shared_armed(void)
     pair_t pair;
 
     pair_open_shared(&pair, &(nffi_host_options_t) { 0 });
-    exchange(&pair, 1, ARMED, 16, CHECK_SCALE(400000));
+    exchange(&pair, 1, ARMED, 16, CHECK_SCALE(300000));
 }
 
 
