@@ -137,7 +137,8 @@ play_fork(void)
     CHECK(pid != -1);
 
     if (pid == 0) {
-        CHECK_IS(write(STDOUT_FILENO, "x", 1), 1);
+        pid = getpid();
+        CHECK_IS(write(STDOUT_FILENO, &pid, sizeof(pid)), sizeof(pid));
         sleep(100);
         _exit(0);
     }
@@ -531,21 +532,24 @@ delivers_last_words(void)
 static void
 dies_before_its_children(void)
 {
-    char byte;
+    int status;
+    pid_t left;
     child_t child;
 
     CHECK_CALL(prctl(PR_SET_CHILD_SUBREAPER, 1));
     child_start(&child, &(nffi_host_options_t) { 0 }, "fork");
 
-    while (read(child.process.stdout_fd, &byte, 1) != 1) {
+    while (read(child.process.stdout_fd, &left, sizeof(left)) == -1) {
         usleep(1000);
     }
 
     child_kill_and_end(&child);
+    CHECK_IS(waitpid(left, &status, WNOHANG), 0);
+    CHECK_CALL(kill(left, SIGKILL));
+    CHECK_IS(waitpid(left, &status, 0), left);
 }
 
 
-/* Its end also reaches a worker that only looks when it submits. */
 static void
 again_and_again(void)
 {
