@@ -32,6 +32,9 @@ local RESET_CPUS = 1
 -- the start.
 local DEFAULT_MAX_QUEUE = 16384
 
+-- Room for a thousand calls of 4 KiB at once; what does not fit takes a memfd.
+local DEFAULT_ARENA = 8 * 1024 * 1024
+
 local DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -179,6 +182,10 @@ function _M.start(options, codec)
 
     if limits.max_queue == 0 then
         limits.max_queue = DEFAULT_MAX_QUEUE
+    end
+
+    if limits.arena == 0 then
+        limits.arena = DEFAULT_ARENA
     end
 
     if limits.max_tasks == 0 then
