@@ -2,12 +2,16 @@
 import { Command, CommanderError } from "commander";
 import { buildCommand } from "./commands/build.js";
 import type { CommandContext } from "./commands/context.js";
+import { doctorCommand } from "./commands/doctor.js";
 import { infoCommand } from "./commands/info.js";
 import { listCommand } from "./commands/list.js";
 import { newRuntimeCommand } from "./commands/new-runtime.js";
+import { uninstallCommand } from "./commands/uninstall.js";
+import { verifyCommand } from "./commands/verify.js";
 import { EXIT_CODES, NffiError, toNffiError } from "./errors.js";
 import { environment } from "./host/environment.js";
 import { version } from "./host/package.js";
+import { confirm } from "./ui/confirm.js";
 import { errorText } from "./ui/error-text.js";
 
 export async function main(argv: readonly string[]): Promise<number> {
@@ -38,6 +42,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     cwd: process.cwd(),
     signal,
     print: (line) => process.stdout.write(`${line}\n`),
+    confirm: (question) => confirm(question, signal),
     isTerminal: isTerminal(process.stdout),
   };
   const root = new Command("nffi")
@@ -48,6 +53,9 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     buildCommand(context, configureArgs),
     listCommand(context),
     infoCommand(context),
+    verifyCommand(context),
+    uninstallCommand(context),
+    doctorCommand(context),
     newRuntimeCommand(context),
   ];
   for (const command of commands) root.addCommand(command);

@@ -2,10 +2,10 @@
  * The manifest of a product, PREFIX/nffi/nffi.json: what it was made of and how to compile and link
  * against it. `nffi info` prints it; later steps and other commands find the product by it.
  */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { version as nffiVersion } from "../host/package.js";
-import { kindOf, sha256OfFile } from "../io/files.js";
+import { exists, sha256OfFile } from "../io/files.js";
 import type { SourceIdentity } from "../sources/source.js";
 import type { Site } from "./site.js";
 import type { MadeTree } from "./steps/make.js";
@@ -29,6 +29,29 @@ export interface Manifest {
   readonly libs: string;
   /** SHA-256 of each file, by path below the prefix. */
   readonly files: Readonly<Record<string, string>>;
+  /** Targets of the symbolic links, by path below the prefix; products of nffi 0.1 lack it. */
+  readonly links?: Readonly<Record<string, string>>;
+}
+
+/** Below the prefix: installed once, then the user's. */
+const USER_FOLDERS = ["nginx/conf", "nginx/html", "nginx/logs"];
+
+export async function usersFoldersIn(prefix: string): Promise<string[]> {
+  const there: string[] = [];
+  for (const folder of USER_FOLDERS) if (await exists(join(prefix, folder))) there.push(folder);
+  return there;
+}
+
+export function isUsers(path: string): boolean {
+  return USER_FOLDERS.some((folder) => path.startsWith(`${folder}/`));
+}
+
+/** What a manifest says lies in the prefix and belongs to nffi: files, then links. */
+export function ownPaths(manifest: Manifest): string[] {
+  const paths = [...Object.keys(manifest.files), ...Object.keys(manifest.links ?? {})];
+  // A manifest that was tampered with must not lead outside.
+  const isOutside = (path: string) => path.startsWith("/") || path.split("/").includes("..");
+  return paths.filter((path) => !isUsers(path) && !isOutside(path));
 }
 
 export function manifestFile(prefix: string): string {
@@ -63,15 +86,18 @@ export async function makeManifest(tree: MadeTree, site: Site): Promise<Manifest
     nodeProgram: process.execPath,
     cflags: `-I${inPrefix("nffi/include")}`,
     libs: `-L${lib} -Wl,-rpath,${lib} -lnffi`,
-    files: await hashesBelow(site.stagedPrefix),
+    ...(await contentOf(site.stagedPrefix)),
   };
 }
 
-async function hashesBelow(dir: string): Promise<Record<string, string>> {
-  const hashes: Record<string, string> = {};
+async function contentOf(dir: string): Promise<Pick<Manifest, "files" | "links">> {
+  const files: Record<string, string> = {};
+  const links: Record<string, string> = {};
   for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {
-    const file = join(entry.parentPath, entry.name);
-    if ((await kindOf(file)) === "file") hashes[relative(dir, file)] = await sha256OfFile(file);
+    const place = join(entry.parentPath, entry.name);
+    const path = relative(dir, place);
+    if (entry.isFile()) files[path] = await sha256OfFile(place);
+    else if (entry.isSymbolicLink()) links[path] = await readlink(place);
   }
-  return hashes;
+  return { files, links };
 }

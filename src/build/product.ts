@@ -41,6 +41,17 @@ export async function findProduct(wish: ProductWish): Promise<Product> {
   });
 }
 
+/** The products that can be found without being named. */
+export async function knownProducts(env: Environment, cwd: string): Promise<Product[]> {
+  const places = [defaultPrefix(env, cwd), resolve(cwd, ".nffi/openresty"), await lastPrefix(env)];
+  const products: Product[] = [];
+  for (const prefix of new Set(places)) {
+    const manifest = prefix === undefined ? undefined : await readManifest(prefix);
+    if (prefix !== undefined && manifest) products.push({ prefix, manifest });
+  }
+  return products;
+}
+
 /** A build that cannot be remembered is a build all the same, so this never throws. */
 export async function rememberBuild(prefix: string, env: Environment): Promise<void> {
   try {

@@ -8,6 +8,8 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** Writes a line to stdout. */
   print(line: string): void;
+  /** Asks the user; no where there is no terminal to ask on. */
+  confirm(question: string): Promise<boolean>;
   /** stdout is a terminal that can move its cursor. */
   readonly isTerminal: boolean;
 }

@@ -1,14 +1,22 @@
-/** `nffi list`: which releases can be built, and what that claim rests on. */
+/** `nffi list`: which releases can be built, what that claim rests on, and what is installed. */
 import { Command } from "commander";
+import { knownProducts } from "../build/product.js";
 import { DEFAULT_RELEASE, RELEASES } from "../catalog/releases.js";
 import { DEBIAN_SUITES } from "../sources/debian/suites.js";
 import type { CommandContext } from "./context.js";
 
 export function listCommand(context: CommandContext): Command {
   return new Command("list")
-    .description("list the releases that can be built, tested or only expected to work")
-    .action(() => {
+    .description("list the releases that can be built and what was built")
+    .action(async () => {
       for (const line of linesOfList()) context.print(line);
+      const products = await knownProducts(context.env, context.cwd);
+      if (products.length === 0) return;
+      context.print("");
+      context.print("Installed here:");
+      for (const { prefix, manifest } of products) {
+        context.print(`  ${prefix}: ${manifest.source.name}`);
+      }
     });
 }
 

@@ -1,6 +1,7 @@
 /** The compiler, programs and headers that a build needs; what is missing is named at once. */
 import { NffiError } from "../errors.js";
 import { run } from "../io/exec.js";
+import { installHint } from "./distribution.js";
 import type { Environment } from "./environment.js";
 import { findProgram } from "./tools.js";
 
@@ -12,7 +13,7 @@ export interface RequiredPackage {
   readonly header?: string;
 }
 
-const EVERY_BUILD: readonly RequiredPackage[] = [
+export const EVERY_BUILD: readonly RequiredPackage[] = [
   { debian: "make", program: "make" },
   { debian: "binutils", program: "nm" },
   { debian: "libc6-dev", header: "stdlib.h" },
@@ -60,7 +61,7 @@ export async function requirePackages(
   const names = missing.map((one) => one.program ?? `the header ${one.header}`);
   const debian = [...new Set(missing.map((one) => one.debian))];
   throw new NffiError("toolchain-missing", `missing on this machine: ${names.join(", ")}`, {
-    hint: `on Debian: apt-get install ${debian.join(" ")}`,
+    hint: installHint(debian),
   });
 }
 
@@ -81,7 +82,7 @@ function uniqueOf(packages: readonly RequiredPackage[]): RequiredPackage[] {
   return [...new Map(byName).values()];
 }
 
-async function hasHeader(name: string, env: Environment): Promise<boolean> {
+export async function hasHeader(name: string, env: Environment): Promise<boolean> {
   const [compiler = "cc", ...flags] = compilerOf(env).split(/\s+/);
   const args = [...flags, ...splitFlags(env.CPPFLAGS), ...splitFlags(env.CFLAGS)];
   const probe = await run({

@@ -6,8 +6,8 @@
 import { chmod, copyFile, mkdir, readdir, readlink, rename, rm, symlink } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { errnoOf, messageOf, NffiError } from "../../errors.js";
-import { exists, flush, kindOf, modeOf } from "../../io/files.js";
-import { type Manifest, readManifest } from "../manifest.js";
+import { flush, kindOf, modeOf } from "../../io/files.js";
+import { type Manifest, ownPaths, readManifest, usersFoldersIn } from "../manifest.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 import type { ProvenProduct } from "./prove.js";
@@ -16,9 +16,6 @@ export interface InstalledProduct {
   readonly prefix: string;
   readonly manifest: Manifest;
 }
-
-/** Below the prefix: installed once, then the user's. */
-const USER_FOLDERS = ["nginx/conf", "nginx/html", "nginx/logs"];
 
 export async function installProduct(
   product: ProvenProduct,
@@ -54,10 +51,7 @@ export async function installProduct(
 
 /** Files and links; the manifest comes last, so that it never speaks of what is not there. */
 async function pathsToInstall(stagedPrefix: string, prefix: string): Promise<string[]> {
-  const kept: string[] = [];
-  for (const folder of USER_FOLDERS) {
-    if (await exists(join(prefix, folder))) kept.push(`${folder}/`);
-  }
+  const kept = (await usersFoldersIn(prefix)).map((folder) => `${folder}/`);
   const paths: string[] = [];
   for (const entry of await readdir(stagedPrefix, { recursive: true, withFileTypes: true })) {
     const path = relative(stagedPrefix, join(entry.parentPath, entry.name));
@@ -82,11 +76,9 @@ async function removeStale(
   current: Manifest,
   prefix: string,
 ): Promise<void> {
-  for (const path of Object.keys(previous?.files ?? {})) {
-    const isUsers = USER_FOLDERS.some((folder) => path.startsWith(`${folder}/`));
-    const isOutside = path.startsWith("/") || path.split("/").includes("..");
-    if (path in current.files || isUsers || isOutside) continue;
-    await rm(join(prefix, path), { force: true });
+  const wanted = new Set(ownPaths(current));
+  for (const path of previous ? ownPaths(previous) : []) {
+    if (!wanted.has(path)) await rm(join(prefix, path), { force: true });
   }
 }
 

@@ -1,16 +1,5 @@
-/**
- * Proves the product before it is installed: the symbols our parts need of each other are exported,
- * and a real nginx, started from the staging folder, answers a request by one call through the
- * echo library.
- */
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { NffiError } from "../../errors.js";
-import { type RunningProgram, run, start } from "../../io/exec.js";
-import { getLocal } from "../../io/http.js";
-import { freePort } from "../../io/port.js";
-import { proofConf } from "../proof-conf.js";
+/** Proves the product in the staging folder, before any of it goes into the prefix. */
+import { runProof } from "../proof.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 import type { StagedProduct } from "./make-install.js";
@@ -24,123 +13,8 @@ export async function proveProduct(
   site: Site,
   step: StepContext,
 ): Promise<ProvenProduct> {
-  for (const [file, symbols] of Object.entries(REQUIRED_SYMBOLS)) {
-    await requireSymbols(join(product.stagedPrefix, file), symbols);
-    step.log(`${file} exports ${symbols.join(", ")}`);
-  }
-  await rm(site.proofDir, { recursive: true, force: true });
-  try {
-    await proveByCall(product, site, step);
-  } finally {
-    await rm(site.proofDir, { recursive: true, force: true });
-  }
+  const { proofDir, stageDir } = site;
+  await runProof({ productDir: product.stagedPrefix, proofDir, librariesFrom: stageDir }, step);
   step.note("nginx answered by a call through the echo library");
   return product as ProvenProduct;
-}
-
-const REQUIRED_SYMBOLS: Readonly<Record<string, readonly string[]>> = {
-  "nginx/sbin/nginx": ["ngx_thread_pool_post_done", "ngx_http_lua_nonblocking_ffi_abi_version"],
-  "nffi/lib/libnffi.so": [
-    "nffi_queue_poll",
-    "nffi_respond",
-    "ngx_http_lua_nonblocking_ffi_task_poll",
-    "ngx_http_lua_ffi_task_poll",
-  ],
-};
-
-async function requireSymbols(file: string, symbols: readonly string[]): Promise<void> {
-  const nm = await run({ program: "nm", args: ["-D", "--defined-only", file] });
-  const exported = new Set(nm.stdout.split("\n").map((line) => line.trim().split(/[\s@]+/)[2]));
-  const missing = symbols.filter((symbol) => !exported.has(symbol));
-  if (missing.length === 0) return;
-  throw new NffiError("proof-failed", `${file} does not export ${missing.join(", ")}`, {
-    hint: nm.stderr.trim() || "an option after `--` has turned off what nffi needs",
-  });
-}
-
-const ATTEMPTS = 5;
-
-/** A port can be taken between finding and binding it; another is tried then. */
-async function proveByCall(product: StagedProduct, site: Site, step: StepContext): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    const port = await freePort();
-    const log = join(site.proofDir, "error.log");
-    const nginx = await startStaged(product, port, site);
-    try {
-      await requireEcho(nginx, port, step);
-      await requireStagedLibrary(nginx, site);
-      return;
-    } catch (thrown) {
-      const text = await readFile(log, "utf8").catch(() => "");
-      step.log(text);
-      const portTaken = /bind\(\) to \S+ failed/.test(text);
-      if (portTaken && attempt < ATTEMPTS && !step.signal.aborted) continue;
-      throw thrown instanceof NffiError ? withEndOf(text, thrown) : thrown;
-    } finally {
-      await nginx.stop();
-    }
-  }
-}
-
-async function startStaged(
-  product: StagedProduct,
-  port: number,
-  site: Site,
-): Promise<RunningProgram> {
-  const conf = join(site.proofDir, "nginx.conf");
-  await mkdir(join(site.proofDir, "temp"), { recursive: true });
-  await writeFile(conf, proofConf(product.stagedPrefix, port));
-  const staged = (path: string) => join(product.stagedPrefix, path);
-  return start(
-    {
-      program: staged("nginx/sbin/nginx"),
-      args: ["-p", `${site.proofDir}/`, "-c", conf, "-e", join(site.proofDir, "error.log")],
-      cwd: site.proofDir,
-      env: { LD_LIBRARY_PATH: `${staged("luajit/lib")}:${staged("nffi/lib")}` },
-    },
-    join(site.proofDir, "error.log"),
-  );
-}
-
-const PATIENCE_MS = 30_000;
-
-async function requireEcho(nginx: RunningProgram, port: number, step: StepContext): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS;
-  const url = `http://127.0.0.1:${port}/`;
-  for (;;) {
-    step.signal.throwIfAborted();
-    const reply = await getLocal(url, { timeoutMs: PATIENCE_MS, signal: step.signal }).catch(
-      () => undefined,
-    );
-    if (reply?.status === 200 && reply.text === "bytes") return;
-    if (reply) {
-      throw new NffiError("proof-failed", `the proof's request was answered with ${reply.status}`, {
-        hint: reply.text.trim(),
-      });
-    }
-    const end = nginx.ended();
-    if (end !== undefined) throw new NffiError("proof-failed", `nginx has ended (${end})`);
-    if (Date.now() > deadline) throw new NffiError("proof-failed", "nginx does not answer");
-    await sleep(50);
-  }
-}
-
-/** An older product in the prefix must not have stood in for the one that is to be proven. */
-async function requireStagedLibrary(nginx: RunningProgram, site: Site): Promise<void> {
-  const maps = await readFile(`/proc/${nginx.pid}/maps`, "utf8").catch(() => "");
-  const libraries = maps.match(/\/\S*\/lib(?:nffi|luajit)[^/\s]*\.so\S*/g) ?? [];
-  const foreign = libraries.filter((library) => !library.startsWith(`${site.stageDir}/`));
-  if (foreign.length === 0) return;
-  throw new NffiError("proof-failed", `the staged nginx has loaded ${foreign[0]}`, {
-    hint: "an option after `--` has set an rpath that goes before LD_LIBRARY_PATH",
-  });
-}
-
-function withEndOf(errorLog: string, failure: NffiError): NffiError {
-  const end = errorLog.trimEnd().split("\n").slice(-10).join("\n");
-  const hint = [failure.hint, end && `the end of its error.log:\n${end}`].filter(Boolean);
-  return new NffiError("proof-failed", failure.message, {
-    hint: hint.join("\n"),
-    cause: failure,
-  });
 }

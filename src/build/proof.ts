@@ -1,0 +1,146 @@
+/**
+ * The proof that a product works: the symbols our parts need of each other are exported, and a
+ * real nginx, started from the product's folder, answers a request by one call through the echo
+ * library.
+ */
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { NffiError } from "../errors.js";
+import { type RunningProgram, run, start } from "../io/exec.js";
+import { getLocal } from "../io/http.js";
+import { freePort } from "../io/port.js";
+import { proofConf } from "./proof-conf.js";
+
+export interface Proof {
+  /** Where the files of the product lie now: its prefix, or that in a staging folder. */
+  readonly productDir: string;
+  /** Made for nginx to run in, and removed. */
+  readonly proofDir: string;
+  /** libnffi and LuaJIT must come from below here: another product must not stand in. */
+  readonly librariesFrom: string;
+}
+
+export interface ProofContext {
+  readonly signal: AbortSignal;
+  log(text: string): void;
+}
+
+export async function runProof(proof: Proof, context: ProofContext): Promise<void> {
+  for (const [file, symbols] of Object.entries(REQUIRED_SYMBOLS)) {
+    await requireSymbols(join(proof.productDir, file), symbols);
+    context.log(`${file} exports ${symbols.join(", ")}`);
+  }
+  await rm(proof.proofDir, { recursive: true, force: true });
+  try {
+    await proveByCall(proof, context);
+  } finally {
+    await rm(proof.proofDir, { recursive: true, force: true });
+  }
+}
+
+const REQUIRED_SYMBOLS: Readonly<Record<string, readonly string[]>> = {
+  "nginx/sbin/nginx": ["ngx_thread_pool_post_done", "ngx_http_lua_nonblocking_ffi_abi_version"],
+  "nffi/lib/libnffi.so": [
+    "nffi_queue_poll",
+    "nffi_respond",
+    "ngx_http_lua_nonblocking_ffi_task_poll",
+    "ngx_http_lua_ffi_task_poll",
+  ],
+};
+
+async function requireSymbols(file: string, symbols: readonly string[]): Promise<void> {
+  const nm = await run({ program: "nm", args: ["-D", "--defined-only", file] });
+  const exported = new Set(nm.stdout.split("\n").map((line) => line.trim().split(/[\s@]+/)[2]));
+  const missing = symbols.filter((symbol) => !exported.has(symbol));
+  if (missing.length === 0) return;
+  throw new NffiError("proof-failed", `${file} does not export ${missing.join(", ")}`, {
+    hint: nm.stderr.trim() || "an option after `--` has turned off what nffi needs",
+  });
+}
+
+const ATTEMPTS = 5;
+
+/** A port can be taken between finding and binding it; another is tried then. */
+async function proveByCall(proof: Proof, context: ProofContext): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort();
+    const log = join(proof.proofDir, "error.log");
+    const nginx = await startNginx(proof, port);
+    try {
+      await requireEcho(nginx, port, context.signal);
+      await requireOwnLibraries(nginx, proof);
+      return;
+    } catch (thrown) {
+      const text = await readFile(log, "utf8").catch(() => "");
+      context.log(text);
+      const portTaken = /bind\(\) to \S+ failed/.test(text);
+      if (portTaken && attempt < ATTEMPTS && !context.signal.aborted) continue;
+      throw thrown instanceof NffiError ? withEndOf(text, thrown) : thrown;
+    } finally {
+      await nginx.stop();
+    }
+  }
+}
+
+async function startNginx(proof: Proof, port: number): Promise<RunningProgram> {
+  const { productDir, proofDir } = proof;
+  const conf = join(proofDir, "nginx.conf");
+  await mkdir(join(proofDir, "temp"), { recursive: true });
+  await writeFile(conf, proofConf(productDir, port));
+  const below = (path: string) => join(productDir, path);
+  return start(
+    {
+      program: below("nginx/sbin/nginx"),
+      args: ["-p", `${proofDir}/`, "-c", conf, "-e", join(proofDir, "error.log")],
+      cwd: proofDir,
+      env: { LD_LIBRARY_PATH: `${below("luajit/lib")}:${below("nffi/lib")}` },
+    },
+    join(proofDir, "error.log"),
+  );
+}
+
+const PATIENCE_MS = 30_000;
+
+async function requireEcho(
+  nginx: RunningProgram,
+  port: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  const url = `http://127.0.0.1:${port}/`;
+  for (;;) {
+    signal.throwIfAborted();
+    const reply = await getLocal(url, { timeoutMs: PATIENCE_MS, signal }).catch(() => undefined);
+    if (reply?.status === 200 && reply.text === "bytes") return;
+    if (reply) {
+      throw new NffiError("proof-failed", `the proof's request was answered with ${reply.status}`, {
+        hint: reply.text.trim(),
+      });
+    }
+    const end = nginx.ended();
+    if (end !== undefined) throw new NffiError("proof-failed", `nginx has ended (${end})`);
+    if (Date.now() > deadline) throw new NffiError("proof-failed", "nginx does not answer");
+    await sleep(50);
+  }
+}
+
+/** An older product in the prefix must not have stood in for the one that is to be proven. */
+async function requireOwnLibraries(nginx: RunningProgram, proof: Proof): Promise<void> {
+  const maps = await readFile(`/proc/${nginx.pid}/maps`, "utf8").catch(() => "");
+  const libraries = maps.match(/\/\S*\/lib(?:nffi|luajit)[^/\s]*\.so\S*/g) ?? [];
+  const foreign = libraries.filter((library) => !library.startsWith(`${proof.librariesFrom}/`));
+  if (foreign.length === 0) return;
+  throw new NffiError("proof-failed", `the nginx of the proof has loaded ${foreign[0]}`, {
+    hint: "an option after `--` has set an rpath that goes before LD_LIBRARY_PATH",
+  });
+}
+
+function withEndOf(errorLog: string, failure: NffiError): NffiError {
+  const end = errorLog.trimEnd().split("\n").slice(-10).join("\n");
+  const hint = [failure.hint, end && `the end of its error.log:\n${end}`].filter(Boolean);
+  return new NffiError("proof-failed", failure.message, {
+    hint: hint.join("\n"),
+    cause: failure,
+  });
+}

@@ -1,0 +1,55 @@
+/** The part of a checkup about the languages that runtimes are written in; a build needs none. */
+import type { Environment } from "../environment.js";
+import { hasHeader } from "../toolchain.js";
+import { findProgram } from "../tools.js";
+import { type Finding, finding } from "./finding.js";
+import { firstLineOf } from "./toolchain.js";
+
+interface Language {
+  readonly name: string;
+  readonly program: string;
+  readonly versionArgs: readonly string[];
+  readonly debian: string;
+}
+
+const LANGUAGES: readonly Language[] = [
+  { name: "CPython", program: "python3", versionArgs: ["--version"], debian: "python3" },
+  { name: "JDK", program: "javac", versionArgs: ["-version"], debian: "default-jdk-headless" },
+  { name: "Go", program: "go", versionArgs: ["version"], debian: "golang-go" },
+  { name: "Rust", program: "cargo", versionArgs: ["--version"], debian: "cargo" },
+];
+
+export async function checkLanguages(env: Environment): Promise<Finding[]> {
+  const found = await Promise.all(LANGUAGES.map((language) => checkLanguage(language, env)));
+  return [await checkNode(env), ...found];
+}
+
+async function checkLanguage(language: Language, env: Environment): Promise<Finding> {
+  const { name, program, versionArgs, debian } = language;
+  const path = await findProgram(program, env);
+  if (!path) return finding("absent", name, `no ${program}; only runtimes in it need it`, debian);
+  const version = await firstLineOf(path, versionArgs, env);
+  return finding("ok", name, `${path}, ${version}${await headersOf(name, env)}`);
+}
+
+async function headersOf(name: string, env: Environment): Promise<string> {
+  if (name !== "CPython") return "";
+  // Python.h lies in a folder of its own version, which only python3-config knows.
+  return (await findProgram("python3-config", env)) || (await hasHeader("Python.h", env))
+    ? ", with headers"
+    : ", without headers (python3-dev)";
+}
+
+/** The places a worker may run Node from: homes are often closed to the worker's user. */
+async function checkNode(env: Environment): Promise<Finding> {
+  const own = `${process.execPath}, ${process.version}`;
+  const inHome = /^\/(root|home\/[^/]+)\//.test(process.execPath);
+  if (!inHome) return finding("ok", "Node", own);
+  const shared = await findProgram("node", { ...env, PATH: "/usr/local/bin:/usr/bin:/bin" });
+  if (shared) return finding("ok", "Node", `${own}; for workers of other users: ${shared}`);
+  return finding(
+    "warning",
+    "Node",
+    `${own}: it lies in a home folder, where nginx's workers may not be able to run it`,
+  );
+}

@@ -1,0 +1,62 @@
+/** The part of a checkup that a build cannot do without: compiler, programs, headers. */
+import { run } from "../../io/exec.js";
+import type { Environment } from "../environment.js";
+import { compilerOf, EVERY_BUILD, hasHeader, type RequiredPackage } from "../toolchain.js";
+import { findProgram } from "../tools.js";
+import { type Finding, finding } from "./finding.js";
+
+export async function checkToolchain(
+  packages: readonly RequiredPackage[],
+  env: Environment,
+): Promise<Finding[]> {
+  const compiler = await checkCompiler(env);
+  const findings = [compiler];
+  const seen = new Set(["gcc", "cc"]);
+  for (const one of [...EVERY_BUILD, ...packages]) {
+    const name = one.program ?? one.header ?? one.debian;
+    if (seen.has(name)) continue;
+    seen.add(name);
+    if (one.program) findings.push(await checkProgram(one.program, one.debian, env));
+    // Without a compiler every header would be missing, too.
+    else if (one.header && compiler.status === "ok") {
+      const there = await hasHeader(one.header, env);
+      findings.push(
+        there
+          ? finding("ok", one.header, "the compiler finds it")
+          : finding("missing", one.header, "header not found", one.debian),
+      );
+    }
+  }
+  return findings;
+}
+
+async function checkCompiler(env: Environment): Promise<Finding> {
+  const name = "C compiler";
+  const compiler = compilerOf(env);
+  const [program = "cc"] = compiler.split(/\s+/);
+  const path = await findProgram(program, env);
+  if (!path) return finding("missing", name, `no ${program} in PATH`, "gcc");
+  return finding("ok", name, `${path}, ${await firstLineOf(path, ["--version"], env)}`);
+}
+
+async function checkProgram(program: string, debian: string, env: Environment): Promise<Finding> {
+  const path = await findProgram(program, env);
+  return path
+    ? finding("ok", program, path)
+    : finding("missing", program, "not found in PATH", debian);
+}
+
+/** The first line that a program prints, on whichever stream. */
+export async function firstLineOf(
+  program: string,
+  args: readonly string[],
+  env: Environment,
+): Promise<string> {
+  const path = { PATH: env.PATH ?? "" };
+  const { exitCode, stdout, stderr } = await run(
+    { program, args, env: path },
+    { timeoutMs: 10_000 },
+  );
+  const line = `${stdout}\n${stderr}`.split("\n").find((text) => text.trim() !== "");
+  return exitCode === 0 && line ? line.trim() : "does not tell its version";
+}

@@ -1,0 +1,125 @@
+// The commands around a build, through the real CLI: doctor, verify, uninstall, list.
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { runCli } from "../support/cli.js";
+import { builtOpenresty } from "../support/openresty.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+describe("of a product", () => {
+  let built = "";
+  beforeAll(async () => {
+    built = await builtOpenresty();
+  });
+
+  function copyOfProduct(): string {
+    const prefix = join(temporaryFolder(), "openresty");
+    cpSync(built, prefix, { recursive: true, verbatimSymlinks: true });
+    return prefix;
+  }
+
+  test("verify checks the files and starts the nginx that is there", async () => {
+    const result = await runCli(["verify", built, "--verbose"]);
+    expect(result.stderr).toBe("");
+    expect(result.stdout).toContain("exports ngx_thread_pool_post_done");
+    expect(result.stdout).toMatch(/as it was installed \(\d+ files\), and it works/);
+  });
+
+  test("verify names what was changed or removed and starts nothing of it", async () => {
+    const prefix = copyOfProduct();
+    appendFileSync(join(prefix, "lualib/resty/nffi.lua"), "-- mine\n");
+    appendFileSync(join(prefix, "nginx/conf/nginx.conf"), "# the user's own file\n");
+    rmSync(join(prefix, "nffi/include/nffi.h"));
+    const result = await runCli(["verify", prefix, "--verbose"]);
+    expect(result.exitCode).toBe(7);
+    expect(result.stderr).toContain("changed lualib/resty/nffi.lua");
+    expect(result.stderr).toContain("missing nffi/include/nffi.h");
+    expect(result.stderr).not.toContain("nginx.conf");
+    expect(result.stdout).toBe("");
+  });
+
+  test("uninstall leaves only what is the user's", async () => {
+    const prefix = copyOfProduct();
+    writeFileSync(join(prefix, "mine.txt"), "mine");
+    const dry = await runCli(["uninstall", prefix, "--dry-run"]);
+    expect(dry.stdout).toContain("  nginx/sbin/nginx\n");
+    expect(existsSync(join(prefix, "nginx/sbin/nginx"))).toBe(true);
+    const result = await runCli(["uninstall", prefix]);
+    expect(result.exitCode).toBe(0);
+    expect(readdirSync(prefix).sort()).toEqual(["mine.txt", "nginx"]);
+    expect(existsSync(join(prefix, "nginx/conf/nginx.conf"))).toBe(true);
+    expect((await runCli(["uninstall", prefix])).exitCode).toBe(15);
+  });
+
+  test("list shows what is installed", async () => {
+    const result = await runCli(["list"], { env: { NFFI_PREFIX: built } });
+    expect(result.stdout).toContain(`  ${built}: `);
+  });
+});
+
+describe("doctor", () => {
+  /** A PATH with the programs of this machine that a build needs, but for some. */
+  function toolbox(without: string[] = []): string {
+    const folder = temporaryFolder();
+    const programs = ["cc", "make", "nm", "perl", "flock", "patch", "xz", "sh", "as", "ld"];
+    for (const name of programs.filter((one) => !without.includes(one))) {
+      symlinkSync(`/usr/bin/${name}`, join(folder, name));
+    }
+    return folder;
+  }
+
+  test("tells of every tool, folder and language", async () => {
+    const result = await runCli(["doctor"]);
+    expect(result.exitCode).toBe(0);
+    for (const name of ["C compiler", "openssl/ssl.h", "disk", "memory", "temp folder"]) {
+      expect(result.stdout).toMatch(new RegExp(`^ok +${name}`, "m"));
+    }
+    for (const name of ["Node", "CPython", "JDK", "Go", "Rust"]) {
+      expect(result.stdout).toMatch(new RegExp(`^(ok|absent|warning) +${name} `, "m"));
+    }
+  });
+
+  test("exits with 4 and names the package when something is missing", async () => {
+    const result = await runCli(["doctor", "--json"], { env: { PATH: toolbox(["xz"]) } });
+    expect(result.exitCode).toBe(4);
+    const report = JSON.parse(result.stdout);
+    expect(report).toMatchObject({ format: 1, ready: false });
+    expect(report.findings).toContainEqual(
+      expect.objectContaining({ name: "xz", status: "missing", debian: "xz-utils" }),
+    );
+    expect(result.stderr).toContain("xz-utils");
+  });
+
+  test("--fix prints the command and, with nobody to ask, does not run it", async () => {
+    const PATH = toolbox(["xz"]);
+    const result = await runCli(["doctor", "--fix"], { env: { PATH } });
+    expect(result.stdout).toMatch(/^(sudo )?apt-get install --no-install-recommends xz-utils$/m);
+    expect(result.exitCode).toBe(4);
+  });
+
+  test.runIf(process.getuid?.() === 0)("--fix --yes runs it and looks again", async () => {
+    const PATH = toolbox(["xz"]);
+    const installer = `#!/bin/sh\necho "installing $*"\n/bin/ln -s /usr/bin/xz ${PATH}/xz\n`;
+    writeFileSync(join(PATH, "apt-get"), installer);
+    chmodSync(join(PATH, "apt-get"), 0o755);
+    const result = await runCli(["doctor", "--fix", "--yes"], { env: { PATH } });
+    expect(result.stdout).toContain("installing install --no-install-recommends xz-utils -y");
+    expect(result.stdout).toMatch(/^ok +xz/m);
+    expect(result.exitCode).toBe(0);
+  });
+
+  test("a temp folder in which nothing may be written is named", async () => {
+    const result = await runCli(["doctor"], { env: { TMPDIR: "/proc/self" } });
+    expect(result.stdout).toMatch(/^missing +temp folder +\/proc\/self is not writable/m);
+    expect(result.exitCode).toBe(4);
+  });
+});
