@@ -1,5 +1,6 @@
 /*
- * host.h - the host's private state, shared by host.c and spawn.c.
+ * host.h - the host's private state, shared by host.c, submit.c, drain.c and
+ * spawn.c.
  */
 
 #ifndef NFFI__HOST_H
@@ -84,6 +85,12 @@ struct nffi_host {
     bool closed;
     bool broken;
 };
+
+/* Writes the eventfd that the runtime sleeps on. */
+void nffi__host_wake_runtime(nffi_host_t *host);
+
+/* The runtime needs the request no more. */
+void nffi__host_free_request(nffi_host_t *host, nffi__entry_t *entry);
 
 /* Keeps a message for nffi_host_child_event or for a response. */
 int nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd);

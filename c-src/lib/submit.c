@@ -1,0 +1,296 @@
+/*
+ * submit.c - the host's side of a queue: tasks are put in, and given up.
+ */
+
+#define _GNU_SOURCE
+
+#include "host.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+
+/* Room for one more memfd? Those whose tasks were taken are closed there. */
+static bool
+may_send_payload(nffi_host_t *host)
+{
+    uint32_t taken, *oldest;
+
+    taken = atomic_load_explicit(&host->region.header->tasks_ring.head,
+                                 memory_order_acquire);
+
+    while (host->payloads_count > 0) {
+        oldest = &host->payloads[host->payloads_first];
+
+        if ((int32_t) (taken - *oldest) <= 0) {
+            break;
+        }
+
+        host->payloads_first = (host->payloads_first + 1) % NFFI__MOST_PAYLOADS;
+        host->payloads_count--;
+    }
+
+    return host->payloads_count < NFFI__MOST_PAYLOADS;
+}
+
+
+/* Remembers that the task about to be queued has a memfd. */
+static void
+count_payload(nffi_host_t *host)
+{
+    host->payloads[(host->payloads_first + host->payloads_count++)
+                   % NFFI__MOST_PAYLOADS]
+        = atomic_load_explicit(&host->region.header->tasks_ring.tail,
+                               memory_order_relaxed);
+}
+
+
+/* A payload that the arena cannot hold. */
+static int
+place_large_request(nffi_host_t *host, nffi__entry_t *entry, size_t size,
+    unsigned char **bytes, nffi__memfd_t *memfd)
+{
+    if (!host->process) {
+        entry->request = malloc(size);
+        entry->request_place = NFFI__IN_HEAP;
+        *bytes = entry->request;
+        return *bytes == NULL ? NFFI_NO_MEMORY : NFFI_OK;
+    }
+
+    if (!may_send_payload(host)) {
+        return NFFI_QUEUE_FULL;
+    }
+
+    if (nffi__memfd_create(memfd, size) != NFFI_OK) {
+        return NFFI_NO_MEMORY;
+    }
+
+    entry->request_place = NFFI__IN_MEMFD;
+    *bytes = memfd->data;
+
+    return NFFI_OK;
+}
+
+
+static int
+send_large_request(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
+    nffi__memfd_t *memfd)
+{
+    int rc;
+    nffi__message_t message;
+
+    rc = nffi__memfd_seal(memfd);
+
+    if (rc == NFFI_OK) {
+        memset(&message, 0, NFFI__MESSAGE_HEAD);
+        message.type = NFFI__MESSAGE_PAYLOAD;
+        message.abi = NFFI_ABI_VERSION;
+        message.task = (uint64_t) entry->generation << 32 | number;
+        rc = nffi__control_send(host->control_fd, &message, memfd->fd,
+                                MSG_DONTWAIT);
+    }
+
+    close(memfd->fd);
+
+    return rc;
+}
+
+
+static int
+place_request(nffi_host_t *host, const nffi_host_request_t *request,
+    nffi__entry_t *entry, uint32_t number)
+{
+    int rc;
+    size_t size;
+    uint32_t offset;
+    unsigned char *bytes;
+    nffi__memfd_t memfd;
+
+    size = request->size + request->method_size;
+    entry->size = size;
+
+    if (size == 0) {
+        entry->request_place = NFFI__NOWHERE;
+        return NFFI_OK;
+    }
+
+    if (nffi__arena_alloc(&host->arena, size, &offset)) {
+        entry->request_place = NFFI__IN_ARENA;
+        entry->request_offset = offset;
+        bytes = host->region.request_arena + offset;
+
+    } else {
+        rc = place_large_request(host, entry, size, &bytes, &memfd);
+        if (rc != NFFI_OK) {
+            return rc;
+        }
+    }
+
+    if (request->method_size > 0) {
+        memcpy(bytes, request->method, request->method_size);
+    }
+
+    if (request->size > 0) {
+        memcpy(bytes + request->method_size, request->data, request->size);
+    }
+
+    if (entry->request_place == NFFI__IN_MEMFD) {
+        return send_large_request(host, entry, number, &memfd);
+    }
+
+    return NFFI_OK;
+}
+
+
+void
+nffi__host_free_request(nffi_host_t *host, nffi__entry_t *entry)
+{
+    if (entry->request_place == NFFI__IN_ARENA) {
+        nffi__arena_free(&host->arena, entry->request_offset);
+
+    } else if (entry->request_place == NFFI__IN_HEAP) {
+        free(entry->request);
+    }
+
+    entry->request_place = NFFI__NOWHERE;
+    entry->request = NULL;
+    host->bytes -= entry->size;
+    entry->size = 0;
+}
+
+
+static int
+may_submit(nffi_host_t *host, const nffi_host_request_t *request)
+{
+    uint32_t queued;
+    uint64_t size;
+
+    /* a runtime that broke the rules is not followed, so nobody would answer */
+    if (host->closed || host->broken) {
+        return NFFI_CLOSED;
+    }
+
+    if (request->method_size > 255
+        || (request->size > 0 && request->data == NULL)
+        || (request->method_size > 0 && request->method == NULL))
+    {
+        return NFFI_INVALID;
+    }
+
+    queued = nffi__ring_waiting(&host->region.header->tasks_ring);
+    size = (uint64_t) request->size + request->method_size;
+
+    if (host->free_count == 0 || queued >= host->max_queue
+        || size < request->size || size > host->max_bytes
+        || host->bytes > host->max_bytes - size)
+    {
+        return NFFI_QUEUE_FULL;
+    }
+
+    return NFFI_OK;
+}
+
+
+int
+nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
+    void *owner, nffi_task_t *task)
+{
+    int rc;
+    uint32_t number, at;
+    volatile nffi__slot_t *slot;
+    nffi__entry_t *entry;
+    nffi__ring_t *ring = &host->region.header->tasks_ring;
+
+    rc = owner != NULL ? may_submit(host, request) : NFFI_INVALID;
+    if (rc != NFFI_OK) {
+        return rc;
+    }
+
+    number = host->free_slots[host->free_count - 1];
+    entry = &host->entries[number];
+    slot = &host->region.slots[number];
+    entry->generation++;
+
+    rc = place_request(host, request, entry, number);
+    if (rc != NFFI_OK) {
+        entry->request_place = NFFI__NOWHERE;
+        entry->size = 0;
+        return rc;
+    }
+
+    host->free_count--;
+    host->bytes += entry->size;
+    host->unanswered++;
+    host->awaited++;
+    entry->owner = owner;
+    entry->state = NFFI__ENTRY_OPEN;
+
+    slot->request_offset = entry->request_place == NFFI__IN_HEAP
+                           ? (uint64_t) (uintptr_t) entry->request
+                           : entry->request_offset;
+    slot->request_size = entry->size;
+    slot->deadline_ns = request->deadline_ns;
+    slot->generation = entry->generation;
+    slot->method_size = (uint16_t) request->method_size;
+    slot->request_place = (uint16_t) entry->request_place;
+    atomic_store_explicit(&slot->cancelled, 0, memory_order_relaxed);
+
+    if (entry->request_place == NFFI__IN_MEMFD) {
+        count_payload(host);
+    }
+
+    /* never full: each slot is on the ring at most once */
+    at = nffi__ring_next(ring, host->region.max_tasks);
+    host->region.tasks[at] = number;
+    nffi__ring_publish(ring, 1);
+
+    if (nffi__must_wake(&host->region.header->runtime_parked)) {
+        nffi__host_wake_runtime(host);
+    }
+
+    *task = (uint64_t) entry->generation << 32 | number;
+
+    return NFFI_OK;
+}
+
+
+void
+nffi_host_cancel(nffi_host_t *host, nffi_task_t task)
+{
+    uint32_t number, at;
+    nffi__entry_t *entry;
+    nffi__ring_t *ring = &host->region.header->notes_ring;
+
+    number = (uint32_t) task;
+    if (number >= host->region.max_tasks) {
+        return;
+    }
+
+    entry = &host->entries[number];
+
+    if (entry->state != NFFI__ENTRY_OPEN || entry->owner == NULL
+        || entry->generation != (uint32_t) (task >> 32))
+    {
+        return;
+    }
+
+    entry->owner = NULL;
+    host->awaited--;
+    atomic_store_explicit(&host->region.slots[number].cancelled, 1,
+                          memory_order_release);
+
+    /* a runtime that never asks for cancellations leaves the ring full; it
+       still finds the mark in the slot */
+    if (nffi__ring_full(ring, host->region.max_tasks)) {
+        return;
+    }
+
+    at = nffi__ring_next(ring, host->region.max_tasks);
+    host->region.notes[at] = number;
+    nffi__ring_publish(ring, 1);
+
+    if (nffi__must_wake(&host->region.header->runtime_parked)) {
+        nffi__host_wake_runtime(host);
+    }
+}
