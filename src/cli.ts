@@ -6,6 +6,7 @@ import { doctorCommand } from "./commands/doctor.js";
 import { infoCommand } from "./commands/info.js";
 import { listCommand } from "./commands/list.js";
 import { newRuntimeCommand } from "./commands/new-runtime.js";
+import { patchCommand } from "./commands/patch.js";
 import { uninstallCommand } from "./commands/uninstall.js";
 import { verifyCommand } from "./commands/verify.js";
 import { EXIT_CODES, NffiError, toNffiError } from "./errors.js";
@@ -56,6 +57,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     verifyCommand(context),
     uninstallCommand(context),
     doctorCommand(context),
+    patchCommand(context),
     newRuntimeCommand(context),
   ];
   for (const command of commands) root.addCommand(command);

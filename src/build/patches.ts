@@ -9,6 +9,9 @@ import { messageOf, NffiError } from "../errors.js";
 export interface FilePatch {
   /** Relative to the component, without the a/ and b/ of the diff. */
   readonly file: string;
+  /** The whole path as the diff has it. */
+  readonly path: string;
+  readonly change: "edit" | "create" | "delete";
   readonly diff: StructuredPatch;
 }
 
@@ -18,14 +21,26 @@ export type PatchOutcome =
   | { readonly kind: "does not fit"; readonly hunk: string };
 
 export function readPatch(name: string, text: string): FilePatch[] {
+  const unsupported = UNSUPPORTED.exec(text)?.[0];
+  if (unsupported) {
+    throw new NffiError("patch-failed", `${name} holds "${unsupported}", not only lines of text`, {
+      hint: "make the diff with `git diff --no-renames --text`",
+    });
+  }
   let diffs: StructuredPatch[];
   try {
     diffs = parsePatch(text).filter((diff) => diff.hunks.length > 0);
   } catch (thrown) {
     throw new NffiError("patch-failed", `${name} is not a unified diff: ${messageOf(thrown)}`);
   }
-  return diffs.map((diff) => ({ file: fileOf(name, diff), diff }));
+  return diffs.map((diff) => {
+    const path = pathOf(diff);
+    return { file: fileOf(name, path), path, change: changeOf(diff), diff };
+  });
 }
+
+/** What a diff can say besides lines, and what would be lost without a word. */
+const UNSUPPORTED = /^(rename from|copy from|GIT binary patch|Binary files) ?.*/m;
 
 /**
  * Whether and how a patch fits a text. That it is already applied is asked first: a patch that only
@@ -56,8 +71,20 @@ function firstMisfit(text: string, diff: StructuredPatch): string {
     .trimEnd();
 }
 
-function fileOf(name: string, diff: StructuredPatch): string {
-  const file = /^[^/]+\/(.+)$/.exec((diff.newFileName ?? "").trim())?.[1];
-  if (file && !file.split("/").includes("..")) return file;
-  throw new NffiError("patch-failed", `${name}: "${diff.newFileName}" is not a path like b/FILE`);
+const NOWHERE = "/dev/null";
+
+function changeOf(diff: StructuredPatch): FilePatch["change"] {
+  if (diff.newFileName?.trim() === NOWHERE) return "delete";
+  return diff.oldFileName?.trim() === NOWHERE ? "create" : "edit";
+}
+
+function pathOf(diff: StructuredPatch): string {
+  const name = changeOf(diff) === "delete" ? diff.oldFileName : diff.newFileName;
+  return (name ?? "").trim();
+}
+
+function fileOf(name: string, path: string): string {
+  const file = /^[^/]+\/(.+)$/.exec(path)?.[1];
+  if (file && !path.split("/").includes("..")) return file;
+  throw new NffiError("patch-failed", `${name}: "${path}" is not a path like b/FILE`);
 }

@@ -2,6 +2,7 @@
  * A build from the wish for a release to the product in the prefix. Each step takes the type that
  * the one before it has made, so none can be left out or change places.
  */
+import { readSeries } from "./patch-series.js";
 import type { BuildRequest, Session } from "./request.js";
 import { openSite } from "./site.js";
 import { stepRunner } from "./step.js";
@@ -13,7 +14,7 @@ import { installFiles } from "./steps/install-files.js";
 import { buildLibrary } from "./steps/library.js";
 import { makeTree } from "./steps/make.js";
 import { stageProduct } from "./steps/make-install.js";
-import { patchTree, readSeries } from "./steps/patch.js";
+import { patchTree } from "./steps/patch.js";
 import { proveProduct } from "./steps/prove.js";
 import { resolveSource } from "./steps/resolve.js";
 import { verifySource } from "./steps/verify.js";
@@ -24,10 +25,10 @@ export async function build(request: BuildRequest, session: Session): Promise<In
   const step = stepRunner({ ...session, logDir: site.logDir });
   let succeeded = false;
   try {
+    const series = await readSeries(shipped.patches, request.patches);
     const source = await step("resolve", (s) => resolveSource(request, session, s));
     const fetched = await step("fetch", (s) => fetchSource(source, site, s));
     const verified = await step("verify", (s) => verifySource(fetched, s));
-    const series = await readSeries(shipped.patches);
     const tree = await step("extract", (s) => extractSource(verified, series.key, site, s));
     const patched = await step("patch", (s) => patchTree(tree, series, s));
     const complete = await step("install files", (s) => installFiles(patched, shipped, s));

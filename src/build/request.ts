@@ -16,6 +16,8 @@ export interface BuildRequest {
   readonly workDir: string;
   readonly keep: boolean;
   readonly jobs: number;
+  /** --patch: files of the user, applied after the series of nffi. */
+  readonly patches: readonly string[];
   /** Everything after `--`. */
   readonly configureArgs: readonly string[];
 }

@@ -94,6 +94,20 @@ export function releaseOfHash(sha256: string): Release | undefined {
   return RELEASES.find((release) => release.sha256 === sha256);
 }
 
+/** The release whose nginx is nearest to a version of nginx; the newer of two that are as near. */
+export function nearestRelease(nginx: string): Release | undefined {
+  const distance = (release: Release) => Math.abs(ordinal(release.version) - ordinal(nginx));
+  return [...RELEASES].sort((a, b) => distance(a) - distance(b))[0];
+}
+
+/** 1.27.1.2 and 1.27.1 as numbers that can be compared: the first three parts are nginx's. */
+function ordinal(version: string): number {
+  const [major = 0, minor = 0, patch = 0] = version
+    .split(".")
+    .map((part) => Number.parseInt(part, 10));
+  return (major * 1000 + minor) * 1000 + patch;
+}
+
 export function archiveName(version: string): string {
   return `openresty-${version}.tar.gz`;
 }

@@ -11,6 +11,7 @@ import { shipped } from "../host/package.js";
 import { currentPlatform } from "../host/platform.js";
 import { reporterFor } from "../ui/reporter-for.js";
 import type { CommandContext } from "./context.js";
+import { collect } from "./patch.js";
 
 interface BuildOptions {
   openresty?: string;
@@ -21,6 +22,7 @@ interface BuildOptions {
   jobs?: number;
   workDir?: string;
   keep?: boolean;
+  patch?: string[];
   verbose?: boolean;
 }
 
@@ -41,6 +43,7 @@ export function buildCommand(context: CommandContext, configureArgs: readonly st
     .option("--jobs <n>", "compile with n processes (default: one a CPU)", positiveNumber)
     .option("--work-dir <dir>", "build here (default: in ~/.cache/nffi)")
     .option("--keep", "keep the work folder; the next build compiles only what has changed")
+    .option("--patch <file>", "apply this patch, too; can be given several times", collect)
     .option("--verbose", "show the output of every program")
     .action(async (options: BuildOptions) => {
       const platform = currentPlatform();
@@ -74,6 +77,7 @@ function requestOf(
       : join(cacheDir(env), workName(prefix)),
     keep: options.keep ?? false,
     jobs: options.jobs ?? cpus,
+    patches: (options.patch ?? []).map((file) => resolve(cwd, file)),
     configureArgs,
   };
 }

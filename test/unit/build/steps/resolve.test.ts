@@ -18,6 +18,7 @@ function requestOf(given: Partial<BuildRequest>): BuildRequest {
     workDir: "/nowhere",
     keep: false,
     jobs: 1,
+    patches: [],
     configureArgs: [],
     ...given,
   };

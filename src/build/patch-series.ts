@@ -1,0 +1,59 @@
+/** The patches of a build: the series that nffi ships, then those of the user (--patch). */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { messageOf, NffiError } from "../errors.js";
+import { type FilePatch, readPatch } from "./patches.js";
+
+export interface SeriesPatch {
+  readonly name: string;
+  /** undefined for a patch of the user: the paths in it tell. */
+  readonly component: string | undefined;
+  readonly sha256: string;
+  readonly files: readonly FilePatch[];
+}
+
+export interface Series {
+  readonly patches: readonly SeriesPatch[];
+  /** Changes with any patch: a tree is known again by it. */
+  readonly key: string;
+}
+
+/** Reads patches/series, `COMPONENT FILE` a line and `#` for comments, and the user's files. */
+export async function readSeries(
+  patchesDir: string,
+  userPatches: readonly string[] = [],
+): Promise<Series> {
+  const text = await readFile(join(patchesDir, "series"), "utf8");
+  const patches: SeriesPatch[] = [];
+  for (const line of text.split("\n")) {
+    const [component, name] = line.replace(/#.*/, "").trim().split(/\s+/);
+    if (!component || !name) continue;
+    const diff = await readFile(join(patchesDir, name), "utf8");
+    patches.push({ name, component, sha256: sha256(diff), files: readPatch(name, diff) });
+  }
+  for (const file of userPatches) patches.push(await readUserPatch(file, patches));
+  const key = sha256(patches.map((patch) => `${patch.component ?? ""} ${patch.sha256}`).join("\n"));
+  return { patches, key };
+}
+
+async function readUserPatch(file: string, others: readonly SeriesPatch[]): Promise<SeriesPatch> {
+  const name = basename(file);
+  if (others.some((other) => other.name === name)) {
+    throw new NffiError("usage", `--patch ${file}: there are two patches called ${name}`);
+  }
+  const diff = await readFile(file, "utf8").catch((thrown) => {
+    throw new NffiError("usage", `--patch ${file} cannot be read: ${messageOf(thrown)}`);
+  });
+  const files = readPatch(name, diff);
+  if (files.length === 0) {
+    throw new NffiError("patch-failed", `${file} holds no unified diff`, {
+      hint: "make one with `diff -u` or `git diff`",
+    });
+  }
+  return { name, component: undefined, sha256: sha256(diff), files };
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,52 @@
+/** `nffi patch --check DIR`: whether a source tree takes the patches; nothing is written. */
+import { join, resolve } from "node:path";
+import { Command } from "commander";
+import { listComponents } from "../build/components.js";
+import { type PlannedFile, planPatches } from "../build/patch-plan.js";
+import { readSeries } from "../build/patch-series.js";
+import { NffiError } from "../errors.js";
+import { shipped } from "../host/package.js";
+import { kindOf } from "../io/files.js";
+import { table } from "../ui/table.js";
+import type { CommandContext } from "./context.js";
+
+interface PatchOptions {
+  check: string;
+  patch?: string[];
+}
+
+export function patchCommand(context: CommandContext): Command {
+  return new Command("patch")
+    .description("tell whether a source tree of OpenResty takes the patches; nothing is written")
+    .requiredOption("--check <dir>", "the tree, with the folder bundle/")
+    .option("--patch <file>", "try this patch, too; can be given several times", collect)
+    .action(async (options: PatchOptions) => {
+      const dir = resolve(context.cwd, options.check);
+      if ((await kindOf(join(dir, "bundle"), { follow: true })) !== "directory") {
+        throw new NffiError("usage", `${dir} is not a source of OpenResty: it has no "bundle"`, {
+          hint: "take the folder that a release archive unpacks to",
+        });
+      }
+      const own = (options.patch ?? []).map((file) => resolve(context.cwd, file));
+      const series = await readSeries(shipped.patches, own);
+      const plan = await planPatches({ dir, components: await listComponents(dir) }, series, {});
+      const rows = plan.files.map(({ outcome, patch, where }) => [outcome, patch, where]);
+      for (const line of table(rows)) context.print(line);
+      requireAllFit(plan.files, dir);
+    });
+}
+
+/** For an option that can be given several times. */
+export function collect(value: string, earlier: readonly string[] | undefined): string[] {
+  return [...(earlier ?? []), value];
+}
+
+function requireAllFit(files: readonly PlannedFile[], dir: string): void {
+  const failures = files.flatMap(({ failure }) => (failure ? [failure] : []));
+  const [first] = failures;
+  if (!first) return;
+  if (failures.length === 1) throw first;
+  throw new NffiError("patch-failed", `${failures.length} files of ${dir} do not take a patch`, {
+    hint: failures.map(({ message, hint }) => `${message}\n${hint ?? ""}`.trim()).join("\n"),
+  });
+}
