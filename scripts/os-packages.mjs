@@ -32,8 +32,13 @@ export async function missingPackages(packages) {
 
 /** Whether the machine's archive has a package: libpcre3-dev is gone since Debian 13. */
 export async function isOffered(name) {
-  const policy = await quiet`apt-cache policy ${name}`;
-  return /Candidate: (?!\(none\))/.test(policy.stdout);
+  const isCandidate = async () =>
+    /Candidate: (?!\(none\))/.test((await quiet`apt-cache policy ${name}`).stdout);
+  if (await isCandidate()) return true;
+  // a new machine may have no lists yet
+  if (process.getuid() !== 0) return false;
+  await quiet`apt-get update`;
+  return await isCandidate();
 }
 
 /** Ends the process with instructions when packages are missing and may not be installed. */
