@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { buildCommand } from "./commands/build.js";
 import type { CommandContext } from "./commands/context.js";
 import { doctorCommand } from "./commands/doctor.js";
+import { fetchCommand } from "./commands/fetch.js";
 import { infoCommand } from "./commands/info.js";
 import { listCommand } from "./commands/list.js";
 import { newRuntimeCommand } from "./commands/new-runtime.js";
@@ -52,6 +53,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     .addHelpText("after", `\n${exitCodeHelp()}`);
   const commands = [
     buildCommand(context, configureArgs),
+    fetchCommand(context),
     listCommand(context),
     infoCommand(context),
     verifyCommand(context),

@@ -27,7 +27,7 @@ export async function build(request: BuildRequest, session: Session): Promise<In
   try {
     const series = await readSeries(shipped.patches, request.patches);
     const source = await step("resolve", (s) => resolveSource(request, session, s));
-    const fetched = await step("fetch", (s) => fetchSource(source, site, s));
+    const fetched = await step("fetch", (s) => fetchSource(source, site, request.fetch, s));
     const verified = await step("verify", (s) => verifySource(fetched, s));
     const tree = await step("extract", (s) => extractSource(verified, series.key, site, s));
     const patched = await step("patch", (s) => patchTree(tree, series, s));

@@ -2,16 +2,32 @@
 import type { Environment } from "../host/environment.js";
 import type { ShippedFiles } from "../host/package.js";
 import type { Platform } from "../host/platform.js";
+import type { Network } from "../io/http.js";
 import type { Reporter } from "./reporter.js";
 
-export interface BuildRequest {
+/** Which source is wanted, and how it may be fetched. */
+export interface SourceRequest {
   /** --openresty: the version that was asked for. */
   readonly release: string | undefined;
   /** --source: auto, official, debian, debian:SUITE, a file, a folder or a URL. */
   readonly source: string;
   readonly sha256: string | undefined;
-  /** Where official archives are downloaded from, without the file's name. */
-  readonly mirror: string;
+  /** Where official archives are downloaded from, without the file's name; tried in order. */
+  readonly mirrors: readonly string[];
+  readonly fetch: FetchPolicy;
+}
+
+export interface FetchPolicy {
+  readonly network: Network;
+  /** Nothing is downloaded. */
+  readonly offline: boolean;
+  readonly retries: number;
+  /** A connection that says nothing for so long is given up. */
+  readonly stallMs: number;
+  readonly cacheDir: string;
+}
+
+export interface BuildRequest extends SourceRequest {
   readonly prefix: string;
   readonly workDir: string;
   readonly keep: boolean;

@@ -1,23 +1,24 @@
 /** `nffi build`: options -> one build -> what was built and how to use it. */
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { build } from "../build/pipeline.js";
 import { defaultPrefix, rememberBuild } from "../build/product.js";
 import type { BuildRequest } from "../build/request.js";
-import { OFFICIAL_DOWNLOAD } from "../catalog/releases.js";
 import { cacheDir } from "../host/environment.js";
 import { shipped } from "../host/package.js";
 import { currentPlatform } from "../host/platform.js";
 import { reporterFor } from "../ui/reporter-for.js";
 import type { CommandContext } from "./context.js";
 import { collect } from "./patch.js";
+import {
+  addSourceOptions,
+  type SourceOptions,
+  sourceRequestOf,
+  wholeNumber,
+} from "./source-options.js";
 
-interface BuildOptions {
-  openresty?: string;
-  source: string;
-  sha256?: string;
-  mirror?: string;
+interface BuildOptions extends SourceOptions {
   prefix?: string;
   jobs?: number;
   workDir?: string;
@@ -28,26 +29,19 @@ interface BuildOptions {
 
 /** `configureArgs` is what stands after `--` on the command line. */
 export function buildCommand(context: CommandContext, configureArgs: readonly string[]): Command {
-  return new Command("build")
+  const command = new Command("build")
     .description("build an OpenResty that calls TypeScript, Go, Rust and C without blocking")
-    .usage("[options] [-- options for configure]")
-    .option("--openresty <version>", "the release to build (`nffi list` shows them)")
-    .option(
-      "--source <source>",
-      "auto, official, debian, debian:SUITE, a file, folder or URL",
-      "auto",
-    )
-    .option("--sha256 <sum>", "what the SHA-256 of the file or URL must be")
-    .option("--mirror <url>", "download official releases from here (env: NFFI_MIRROR)")
+    .usage("[options] [-- options for configure]");
+  return addSourceOptions(command)
     .option("--prefix <dir>", "install here (env: NFFI_PREFIX; default: ./.nffi/openresty)")
-    .option("--jobs <n>", "compile with n processes (default: one a CPU)", positiveNumber)
+    .option("--jobs <n>", "compile with n processes (default: one a CPU)", wholeNumber(1, 1024))
     .option("--work-dir <dir>", "build here (default: in ~/.cache/nffi)")
     .option("--keep", "keep the work folder; the next build compiles only what has changed")
     .option("--patch <file>", "apply this patch, too; can be given several times", collect)
     .option("--verbose", "show the output of every program")
     .action(async (options: BuildOptions) => {
       const platform = currentPlatform();
-      const request = requestOf(options, configureArgs, platform.cpus, context);
+      const request = await requestOf(options, configureArgs, platform.cpus, context);
       const reporter = reporterFor(context, { verbose: options.verbose ?? false });
       const { env, signal } = context;
       const product = await build(request, { reporter, signal, env, platform, shipped });
@@ -59,18 +53,16 @@ export function buildCommand(context: CommandContext, configureArgs: readonly st
     });
 }
 
-function requestOf(
+async function requestOf(
   options: BuildOptions,
   configureArgs: readonly string[],
   cpus: number,
-  { env, cwd }: CommandContext,
-): BuildRequest {
+  context: CommandContext,
+): Promise<BuildRequest> {
+  const { env, cwd } = context;
   const prefix = options.prefix ? resolve(cwd, options.prefix) : defaultPrefix(env, cwd);
   return {
-    release: options.openresty,
-    source: options.source,
-    sha256: options.sha256,
-    mirror: options.mirror ?? (env.NFFI_MIRROR || OFFICIAL_DOWNLOAD),
+    ...(await sourceRequestOf(options, context)),
     prefix,
     workDir: options.workDir
       ? resolve(cwd, options.workDir)
@@ -85,10 +77,4 @@ function requestOf(
 /** One work folder for each prefix: builds of two prefixes do not meet. */
 function workName(prefix: string): string {
   return join("work", createHash("sha256").update(prefix).digest("hex").slice(0, 12));
-}
-
-function positiveNumber(text: string): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number > 0 && number <= 1024) return number;
-  throw new InvalidArgumentError("It must be a whole number from 1 to 1024.");
 }

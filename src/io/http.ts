@@ -1,50 +1,129 @@
 /**
- * The only door to undici. A download is hashed while it streams, and the file appears under its
- * name only when every byte has arrived and is on the disk.
+ * The only door to undici: requests that follow redirects, go through the proxies they are told of
+ * and trust the certificates they are told of. What a URL hides is taken out before it is shown.
  */
-import { createHash } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import type { Readable } from "node:stream";
 import { Agent, EnvHttpProxyAgent, request } from "undici";
-import { messageOf, NffiError } from "../errors.js";
-import { replaceWhenWritten } from "./files.js";
+import { NffiError } from "../errors.js";
 
-export interface Download {
-  readonly url: string;
-  readonly file: string;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((received: number, total: number | undefined) => void) | undefined;
+/** How the network is reached. Empty strings stand for no proxy. */
+export interface Network {
+  readonly httpProxy: string;
+  readonly httpsProxy: string;
+  readonly noProxy: string;
+  /** Certificates (PEM) to trust in place of Node's own. */
+  readonly ca: readonly string[] | undefined;
 }
 
-export interface Downloaded {
-  readonly file: string;
-  readonly sha256: string;
-  readonly bytes: number;
+export const DIRECT: Network = { httpProxy: "", httpsProxy: "", noProxy: "", ca: undefined };
+
+export interface Reply {
+  readonly status: number;
+  readonly body: Readable;
+  header(name: string): string | undefined;
+  /** The body is not wanted. */
+  drop(): void;
 }
 
-const STALL_MS = 30_000;
+export interface HttpClient {
+  /** Gives any reply that is not a redirect. */
+  get(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Reply>;
+  close(): Promise<void>;
+}
+
+const CONNECT_MS = 15_000;
 const MAX_REDIRECTS = 5;
 
-export async function download(wanted: Download): Promise<Downloaded> {
-  const agent = new EnvHttpProxyAgent({
-    connect: { timeout: STALL_MS },
-    headersTimeout: STALL_MS,
-    bodyTimeout: STALL_MS,
+/** The timeouts of replies are the caller's, by `signal`. */
+export function openClient(network: Network): HttpClient {
+  const agents = new Map<string, EnvHttpProxyAgent>();
+  const agentFor = (url: URL) => {
+    const agent = agents.get(url.protocol) ?? makeAgent(network, url.protocol);
+    agents.set(url.protocol, agent);
+    return agent;
+  };
+  return {
+    get: (url, headers, signal) => follow(new URL(url), headers, signal, agentFor),
+    close: async () => {
+      for (const agent of agents.values()) await agent.destroy();
+    },
+  };
+}
+
+/** One for each protocol: undici would take http_proxy for https, too, which no other tool does. */
+function makeAgent(network: Network, protocol: string): EnvHttpProxyAgent {
+  const tls = { timeout: CONNECT_MS, ...(network.ca && { ca: [...network.ca] }) };
+  return new EnvHttpProxyAgent({
+    httpProxy: protocol === "http:" ? network.httpProxy : "",
+    httpsProxy: protocol === "https:" ? network.httpsProxy : "",
+    noProxy: network.noProxy,
+    // Many proxies refuse CONNECT to other ports than 443.
+    proxyTunnel: false,
+    connect: tls,
+    requestTls: tls,
+    proxyTls: tls,
+    headersTimeout: 0,
+    bodyTimeout: 0,
   });
-  try {
-    return await replaceWhenWritten(wanted.file, (temp) => receive(wanted, temp, agent));
-  } catch (thrown) {
-    wanted.signal?.throwIfAborted();
-    if (thrown instanceof NffiError) throw thrown;
+}
+
+/** Follows redirects, never from https to plain http; another host does not get the password. */
+async function follow(
+  start: URL,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+  agentFor: (url: URL) => EnvHttpProxyAgent,
+): Promise<Reply> {
+  let url = start;
+  for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
+    const reply = await request(bare(url), {
+      dispatcher: agentFor(url),
+      signal,
+      headers: { ...headers, ...authorization(url) },
+    });
+    const location = reply.headers.location;
+    if (reply.statusCode < 300 || reply.statusCode >= 400 || typeof location !== "string") {
+      const header = (name: string) => [reply.headers[name]].flat()[0];
+      const drop = () => void reply.body.on("error", () => {}).destroy();
+      return { status: reply.statusCode, body: reply.body, header, drop };
+    }
+    await reply.body.dump();
+    url = redirected(url, location);
+  }
+  throw new NffiError("fetch-failed", `${withoutSecrets(start.href)} redirects too often`);
+}
+
+function redirected(from: URL, location: string): URL {
+  const shown = withoutSecrets(from.href);
+  if (!URL.canParse(location, from.href)) {
+    throw new NffiError("fetch-failed", `${shown} redirects to something that is not a URL`);
+  }
+  const next = new URL(location, from);
+  if (next.protocol !== "https:" && (next.protocol !== "http:" || from.protocol === "https:")) {
     throw new NffiError(
       "fetch-failed",
-      `cannot download ${withoutSecrets(wanted.url)}: ${reasonOf(thrown)}`,
-      { hint: "check the network (http_proxy and https_proxy are honoured)", cause: thrown },
+      `${shown} redirects to the insecure ${withoutSecrets(next.href)}`,
     );
-  } finally {
-    await agent.destroy();
   }
+  if (next.origin === from.origin && next.username === "") {
+    next.username = from.username;
+    next.password = from.password;
+  }
+  return next;
+}
+
+function bare(url: URL): URL {
+  const copy = new URL(url);
+  copy.username = "";
+  copy.password = "";
+  copy.hash = "";
+  return copy;
+}
+
+function authorization(url: URL): Record<string, string> {
+  if (url.username === "" && url.password === "") return {};
+  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  return { authorization: `Basic ${Buffer.from(pair).toString("base64")}` };
 }
 
 /** The status and text that a server of this machine answers with; no proxy is asked. */
@@ -61,75 +140,9 @@ export async function getLocal(
   }
 }
 
-/** A URL as it may be shown: without user, password and query. */
+/** A URL as it may be shown: without user, password, query and fragment. */
 export function withoutSecrets(url: string): string {
-  const parsed = new URL(url);
-  parsed.username = "";
-  parsed.password = "";
+  const parsed = bare(new URL(url));
   parsed.search = "";
   return parsed.href;
-}
-
-async function receive(wanted: Download, temp: string, agent: EnvHttpProxyAgent) {
-  const { body, length } = await open(wanted, agent);
-  const hash = createHash("sha256");
-  let bytes = 0;
-  const meter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk);
-      bytes += chunk.length;
-      wanted.onProgress?.(bytes, length);
-      done(null, chunk);
-    },
-  });
-  await pipeline(body, meter, createWriteStream(temp), { signal: wanted.signal });
-  if (length !== undefined && bytes !== length) {
-    throw new NffiError(
-      "fetch-failed",
-      `${withoutSecrets(wanted.url)} ended after ${bytes} of ${length} bytes`,
-      { hint: "run the command again" },
-    );
-  }
-  return { file: wanted.file, sha256: hash.digest("hex"), bytes };
-}
-
-/** Sends the request and follows redirects, never from https to plain http. */
-async function open(wanted: Download, agent: EnvHttpProxyAgent) {
-  let url = wanted.url;
-  for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-    const reply = await request(url, { dispatcher: agent, signal: wanted.signal ?? null });
-    const location = reply.headers.location;
-    if (reply.statusCode >= 300 && reply.statusCode < 400 && typeof location === "string") {
-      await reply.body.dump();
-      const next = new URL(location, url);
-      if (url.startsWith("https:") && next.protocol !== "https:") {
-        throw new NffiError(
-          "fetch-failed",
-          `${withoutSecrets(url)} redirects to the insecure ${withoutSecrets(next.href)}`,
-        );
-      }
-      url = next.href;
-      continue;
-    }
-    if (reply.statusCode !== 200) {
-      await reply.body.dump();
-      throw new NffiError(
-        "fetch-failed",
-        `${withoutSecrets(url)} answered with HTTP status ${reply.statusCode}`,
-        { hint: reply.statusCode === 404 ? "check the version or the URL" : undefined },
-      );
-    }
-    const declared = Number(reply.headers["content-length"]);
-    return { body: reply.body, length: Number.isSafeInteger(declared) ? declared : undefined };
-  }
-  throw new NffiError("fetch-failed", `${withoutSecrets(wanted.url)} redirects too often`);
-}
-
-/** undici hides the reason ("ECONNREFUSED") in the cause or in an AggregateError. */
-function reasonOf(thrown: unknown): string {
-  if (thrown instanceof AggregateError && thrown.errors.length > 0) {
-    return messageOf(thrown.errors[0]);
-  }
-  if (thrown instanceof Error && thrown.cause) return messageOf(thrown.cause);
-  return messageOf(thrown);
 }

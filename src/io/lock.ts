@@ -13,6 +13,8 @@ export interface Lock {
 export interface LockOptions {
   /** Wait until the owner is done instead of failing at once. */
   readonly wait?: boolean;
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal;
   readonly busyMessage?: string;
 }
 
@@ -26,7 +28,14 @@ export async function acquireLock(path: string, options: LockOptions = {}): Prom
     ["--exclusive", ...mode, "--conflict-exit-code", String(BUSY), path, "sh", "-c", HOLD],
     { stdio: ["pipe", "pipe", "ignore"], detached: true },
   );
+  const giveUp = () => holder.kill();
+  options.signal?.addEventListener("abort", giveUp);
   const outcome = await Promise.race([held(holder), ended(holder)]);
+  options.signal?.removeEventListener("abort", giveUp);
+  if (options.signal?.aborted) {
+    await releaseFrom(holder);
+    throw options.signal.reason;
+  }
   if (outcome === "held") {
     return { release: () => releaseFrom(holder) };
   }

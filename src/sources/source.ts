@@ -7,7 +7,8 @@ export type Source = OfficialSource | FileSource | DirectorySource | UrlSource |
 export interface OfficialSource {
   readonly kind: "official";
   readonly release: Release;
-  readonly url: string;
+  /** Tried in this order. */
+  readonly urls: readonly string[];
   /** When the download fails, Debian's sources are taken; only where no version was asked for. */
   readonly mayFallBack: boolean;
 }

@@ -32,9 +32,14 @@ function place(): Place {
   const folder = temporaryFolder();
   const prefix = join(folder, "made/prefix");
   const workDir = join(folder, "work");
-  const own = ["build", "--prefix", prefix, "--work-dir", workDir];
+  const own = ["build", "--prefix", prefix, "--work-dir", workDir, "--retries", "0"];
   // In CI nothing falls back on another source, and the machine's own settings do not matter.
-  const env = { CI: "true", NFFI_PREFIX: undefined, XDG_STATE_HOME: join(folder, "state") };
+  const env = {
+    CI: "true",
+    NFFI_PREFIX: undefined,
+    XDG_STATE_HOME: join(folder, "state"),
+    XDG_CACHE_HOME: join(folder, "cache"),
+  };
   return {
     folder,
     prefix,

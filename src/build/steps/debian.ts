@@ -21,7 +21,7 @@ export interface DebianPackages {
 
 export async function fetchDebian(
   resolved: ResolvedDebianSuite,
-  site: Site,
+  site: Pick<Site, "downloadDir">,
   step: StepContext,
 ): Promise<DebianPackages> {
   step.note(`source packages of ${resolved.suite.name}`);

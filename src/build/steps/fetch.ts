@@ -1,13 +1,13 @@
 /** Brings the source to this machine; whether it is the right one is the next step's question. */
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
-import { type Release, releaseOfHash } from "../../catalog/releases.js";
+import { basename } from "node:path";
+import { archiveName, type Release, releaseOfHash } from "../../catalog/releases.js";
 import { NffiError } from "../../errors.js";
 import { requirePackages } from "../../host/toolchain.js";
-import { kindOf, sha256OfFile } from "../../io/files.js";
-import { download } from "../../io/http.js";
+import { sha256OfFile } from "../../io/files.js";
 import { resolveDebianSuite } from "../../sources/debian/debian-source.js";
-import type { OfficialSource, Source } from "../../sources/source.js";
+import type { FileSource, OfficialSource, Source } from "../../sources/source.js";
+import { bringArchive, type WantedArchive } from "../archive-download.js";
+import type { FetchPolicy } from "../request.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 import { type DebianPackages, fetchDebian } from "./debian.js";
@@ -15,12 +15,15 @@ import { type DebianPackages, fetchDebian } from "./debian.js";
 export interface FetchedArchive {
   readonly kind: "archive";
   readonly file: string;
+  /** A path, or a URL without secrets. */
   readonly origin: string;
   /** Of the bytes that lie on this machine. */
   readonly sha256: string;
   /** What it must be; undefined for a file of the user without --sha256. */
   readonly expected: string | undefined;
   readonly release: Release | undefined;
+  /** Where it lies beyond this run: the file of the user, or the place in the cache. */
+  readonly cached: string | undefined;
 }
 
 export interface FetchedDirectory {
@@ -28,24 +31,29 @@ export interface FetchedDirectory {
   readonly path: string;
 }
 
+export type FetchSite = Pick<Site, "downloadDir">;
+
 export type FetchedSource = FetchedArchive | FetchedDirectory | DebianPackages;
 
 export async function fetchSource(
   source: Source,
-  site: Site,
+  site: FetchSite,
+  policy: FetchPolicy,
   step: StepContext,
 ): Promise<FetchedSource> {
   switch (source.kind) {
     case "official":
-      return fetchOfficial(source, site, step);
+      return fetchOfficial(source, site, policy, step);
     case "url":
-      return fetchArchive(source.url, source.sha256, undefined, site, step);
-    case "file": {
-      const sha256 = await sha256OfFile(source.path);
-      const release = releaseOfHash(sha256);
-      const expected = source.sha256 ?? release?.sha256;
-      return { kind: "archive", file: source.path, origin: source.path, sha256, expected, release };
-    }
+      return fetchArchive(
+        { urls: [source.url], sha256: source.sha256, name: nameIn(source.url) },
+        undefined,
+        site,
+        policy,
+        step,
+      );
+    case "file":
+      return ownFile(source);
     case "directory":
       return { kind: "directory", path: source.path };
     case "debian":
@@ -53,9 +61,23 @@ export async function fetchSource(
   }
 }
 
-async function fetchOfficial(source: OfficialSource, site: Site, step: StepContext) {
+async function ownFile({ path, sha256: given }: FileSource): Promise<FetchedArchive> {
+  const sha256 = await sha256OfFile(path);
+  const release = releaseOfHash(sha256);
+  const expected = given ?? release?.sha256;
+  return { kind: "archive", file: path, origin: path, cached: path, sha256, expected, release };
+}
+
+async function fetchOfficial(
+  source: OfficialSource,
+  site: FetchSite,
+  policy: FetchPolicy,
+  step: StepContext,
+): Promise<FetchedSource> {
+  const { release, urls } = source;
+  const wanted = { urls, sha256: release.sha256, name: archiveName(release.version) };
   try {
-    return await fetchArchive(source.url, source.release.sha256, source.release, site, step);
+    return await fetchArchive(wanted, release, site, policy, step);
   } catch (thrown) {
     if (!(thrown instanceof NffiError) || thrown.code !== "fetch-failed") throw thrown;
     if (!source.mayFallBack) throw withDebianHint(thrown);
@@ -65,7 +87,7 @@ async function fetchOfficial(source: OfficialSource, site: Site, step: StepConte
 
 async function fetchInstead(
   failure: NffiError,
-  site: Site,
+  site: FetchSite,
   step: StepContext,
 ): Promise<FetchedSource> {
   step.warn(
@@ -88,44 +110,18 @@ function withDebianHint(failure: NffiError): NffiError {
 }
 
 async function fetchArchive(
-  url: string,
-  expected: string,
+  wanted: WantedArchive,
   release: Release | undefined,
-  site: Site,
+  site: FetchSite,
+  policy: FetchPolicy,
   step: StepContext,
 ): Promise<FetchedArchive> {
-  const file = join(site.downloadDir, "source.tar");
-  const kept = await keptDownload(file, expected);
-  if (kept) step.note("already in the work folder");
-  const fetched =
-    kept ??
-    (await download({
-      url,
-      file,
-      signal: step.signal,
-      onProgress: progressNotes(step),
-    }));
-  return { kind: "archive", file, origin: url, sha256: fetched.sha256, expected, release };
+  const brought = await bringArchive(wanted, site.downloadDir, policy, step);
+  return { kind: "archive", ...brought, expected: wanted.sha256, release };
 }
 
-/** A file that an earlier run with --keep has left is used only if its content is the right one. */
-async function keptDownload(file: string, expected: string) {
-  if ((await kindOf(file)) !== "file") return undefined;
-  const sha256 = await sha256OfFile(file);
-  if (sha256 === expected) return { sha256 };
-  await rm(file);
-  return undefined;
-}
-
-function progressNotes(step: StepContext): (received: number, total: number | undefined) => void {
-  let shown = 0;
-  return (received, total) => {
-    const now = performance.now();
-    if (now - shown < 500 && received !== total) return;
-    shown = now;
-    const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
-    step.note(
-      total ? `${megabytes(received)} of ${megabytes(total)} MB` : `${megabytes(received)} MB`,
-    );
-  };
+/** The last part of the path, as far as it can be the name of a file. */
+function nameIn(url: string): string {
+  const name = basename(new URL(url).pathname).replace(/[^\w.+-]/g, "_");
+  return /^[\w]/.test(name) ? name : "source.tar";
 }

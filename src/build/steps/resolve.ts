@@ -24,7 +24,7 @@ import { kindOf } from "../../io/files.js";
 import { withoutSecrets } from "../../io/http.js";
 import { resolveDebianSuite } from "../../sources/debian/debian-source.js";
 import type { OfficialSource, Source, UrlSource } from "../../sources/source.js";
-import type { BuildRequest, Session } from "../request.js";
+import type { BuildRequest, Session, SourceRequest } from "../request.js";
 import type { StepContext } from "../step.js";
 
 export async function resolveSource(
@@ -63,7 +63,7 @@ function packagesFor(source: Source): readonly RequiredPackage[] {
 const SUITE = /^debian(?::([a-z][a-z0-9-]*))?$/;
 
 /** From the options alone; of the machine only the file system is looked at. */
-export async function chooseSource(request: BuildRequest, env: Environment): Promise<Source> {
+export async function chooseSource(request: SourceRequest, env: Environment): Promise<Source> {
   const sha256 = checkedSha256(request.sha256);
   const debian = SUITE.exec(request.source);
   if (request.source === "auto" || request.source === "official") {
@@ -71,6 +71,7 @@ export async function chooseSource(request: BuildRequest, env: Environment): Pro
   }
   if (debian) {
     if (sha256) throw new NffiError("usage", "--sha256 does not go with --source debian");
+    if (request.fetch.offline) throw offlineDebian();
     return { kind: "debian", resolved: await resolveDebianSuite(debian[1] ?? request.release) };
   }
   if (request.release !== undefined) {
@@ -82,7 +83,7 @@ export async function chooseSource(request: BuildRequest, env: Environment): Pro
   return localSource(request.source, sha256);
 }
 
-function officialSource(request: BuildRequest, fallBack: boolean): OfficialSource {
+function officialSource(request: SourceRequest, fallBack: boolean): OfficialSource {
   const release = requireRelease(request.release ?? DEFAULT_RELEASE);
   if (request.sha256 !== undefined && request.sha256.toLowerCase() !== release.sha256) {
     throw new NffiError(
@@ -94,14 +95,31 @@ function officialSource(request: BuildRequest, fallBack: boolean): OfficialSourc
   return {
     kind: "official",
     release,
-    url: `${request.mirror.replace(/\/+$/, "")}/${archiveName(release.version)}`,
+    urls: request.mirrors.map((mirror) => urlAt(mirror, archiveName(release.version))),
     mayFallBack: fallBack,
   };
 }
 
+/** What stands behind a `?`, such as a token, stays there. */
+function urlAt(mirror: string, name: string): string {
+  if (!URL.canParse(mirror) || !/^https?:/.test(mirror)) {
+    throw new NffiError("usage", "--mirror takes the URL of a folder, http or https");
+  }
+  const url = new URL(mirror);
+  url.pathname = `${url.pathname.replace(/\/+$/, "")}/${name}`;
+  return url.href;
+}
+
+function offlineDebian(): NffiError {
+  return new NffiError("usage", "--offline does not go with --source debian", {
+    hint: "apt fetches those sources; what it needs at that is not in the cache of nffi",
+  });
+}
+
 /** Another nginx than the official one is taken only where nobody can be misled by it. */
-function mayFallBack(request: BuildRequest, env: Environment): boolean {
-  return request.release === undefined && !isContinuousIntegration(env);
+function mayFallBack(request: SourceRequest, env: Environment): boolean {
+  const { fetch, release } = request;
+  return !fetch.offline && release === undefined && !isContinuousIntegration(env);
 }
 
 function requireRelease(version: string): Release {
@@ -117,11 +135,11 @@ function requireRelease(version: string): Release {
 }
 
 function urlSource(url: string, sha256: string | undefined): UrlSource | OfficialSource {
-  if (!URL.canParse(url)) throw new NffiError("usage", `--source: ${url} is not a URL`);
+  if (!URL.canParse(url)) throw new NffiError("usage", "--source is not a valid URL");
   if (sha256) return { kind: "url", url, sha256 };
   const name = new URL(url).pathname.split("/").at(-1);
   const release = RELEASES.find((one) => archiveName(one.version) === name);
-  if (release) return { kind: "official", release, url, mayFallBack: false };
+  if (release) return { kind: "official", release, urls: [url], mayFallBack: false };
   throw new NffiError("usage", `--source ${withoutSecrets(url)} needs --sha256`, {
     hint: "its SHA-256 is not known to nffi, and unverified downloads are not built",
   });

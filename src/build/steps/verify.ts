@@ -3,7 +3,6 @@
  * a VerifiedSource can be extracted.
  */
 import { NffiError } from "../../errors.js";
-import { withoutSecrets } from "../../io/http.js";
 import type { StepContext } from "../step.js";
 import type { DebianPackages } from "./debian.js";
 import type { FetchedArchive, FetchedDirectory, FetchedSource } from "./fetch.js";
@@ -51,18 +50,10 @@ function groundOfTrust(source: FetchedSource): string {
 }
 
 function mismatch(source: FetchedArchive, expected: string): NffiError {
-  return new NffiError(
-    "verify-failed",
-    `the SHA-256 of ${nameOf(source)} is not the expected one`,
-    {
-      hint:
-        `expected ${expected}\n` +
-        `found    ${source.sha256}\n` +
-        "the file is damaged, truncated or another one; nothing of it was used",
-    },
-  );
-}
-
-function nameOf(source: FetchedArchive): string {
-  return /^https?:/.test(source.origin) ? withoutSecrets(source.origin) : source.origin;
+  return new NffiError("verify-failed", `the SHA-256 of ${source.origin} is not the expected one`, {
+    hint:
+      `expected ${expected}\n` +
+      `found    ${source.sha256}\n` +
+      "the file is damaged, truncated or another one; nothing of it was used",
+  });
 }

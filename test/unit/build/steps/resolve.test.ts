@@ -1,19 +1,28 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { BuildRequest, Session } from "../../../../src/build/request.js";
+import type { BuildRequest, FetchPolicy, Session } from "../../../../src/build/request.js";
 import { chooseSource } from "../../../../src/build/steps/resolve.js";
 import { DEFAULT_RELEASE, findRelease } from "../../../../src/catalog/releases.js";
+import { DIRECT } from "../../../../src/io/http.js";
 import { temporaryFolder } from "../../../support/temporary.js";
 
 const sum = "a".repeat(64);
 
-function requestOf(given: Partial<BuildRequest>): BuildRequest {
+function requestOf(given: Partial<BuildRequest>, policy: Partial<FetchPolicy> = {}): BuildRequest {
   return {
     release: undefined,
     source: "auto",
     sha256: undefined,
-    mirror: "https://mirror.example/download/",
+    mirrors: ["https://mirror.example/download/"],
+    fetch: {
+      network: DIRECT,
+      offline: false,
+      retries: 0,
+      stallMs: 1000,
+      cacheDir: "/nowhere",
+      ...policy,
+    },
     prefix: "/nowhere",
     workDir: "/nowhere",
     keep: false,
@@ -31,7 +40,7 @@ test("takes the default release when nothing is asked for, and may fall back the
   expect(await choose({})).toMatchObject({
     kind: "official",
     release: { version: DEFAULT_RELEASE },
-    url: `https://mirror.example/download/openresty-${DEFAULT_RELEASE}.tar.gz`,
+    urls: [`https://mirror.example/download/openresty-${DEFAULT_RELEASE}.tar.gz`],
     mayFallBack: true,
   });
 });
@@ -71,7 +80,7 @@ test("takes a URL with its SHA-256, or a known release from elsewhere", async ()
   const known = "https://example.org/pub/openresty-1.27.1.2.tar.gz";
   expect(await choose({ source: known })).toMatchObject({
     kind: "official",
-    url: known,
+    urls: [known],
     release: findRelease("1.27.1.2"),
   });
 });
@@ -101,4 +110,26 @@ test("lists the known suites when a Debian suite is unknown", async () => {
     code: "release-unknown",
     hint: expect.stringContaining("bookworm"),
   });
+});
+
+test("asks every mirror in order, and leaves a token behind the name of the archive", async () => {
+  const mirrors = ["https://one.example/a/", "http://me:pw@two.example?token=t0ken"];
+  expect(await choose({ mirrors })).toMatchObject({
+    urls: [
+      `https://one.example/a/openresty-${DEFAULT_RELEASE}.tar.gz`,
+      `http://me:pw@two.example/openresty-${DEFAULT_RELEASE}.tar.gz?token=t0ken`,
+    ],
+  });
+  await expect(choose({ mirrors: ["ftp://me:s3cret@x"] })).rejects.toMatchObject({
+    code: "usage",
+    message: expect.not.stringContaining("s3cret"),
+  });
+});
+
+test("neither falls back on Debian's sources nor takes them when it is offline", async () => {
+  const offline = { offline: true };
+  expect(await chooseSource(requestOf({}, offline), {})).toMatchObject({ mayFallBack: false });
+  await expect(chooseSource(requestOf({ source: "debian" }, offline), {})).rejects.toThrow(
+    "--offline does not go with",
+  );
 });

@@ -1,0 +1,61 @@
+/** The first steps of a build alone: an archive is fetched and verified, and stays in the cache. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { NffiError, toNffiError } from "../errors.js";
+import { requireSupported } from "../host/platform.js";
+import type { Session, SourceRequest } from "./request.js";
+import { stepRunner } from "./step.js";
+import { fetchSource } from "./steps/fetch.js";
+import { chooseSource, describe } from "./steps/resolve.js";
+import { type VerifiedArchive, verifySource } from "./steps/verify.js";
+
+export interface KeptArchive {
+  readonly archive: VerifiedArchive;
+  /** Where it lies for `--source FILE`, or for a later build with `--offline`. */
+  readonly path: string;
+}
+
+export async function fetchArchive(
+  request: SourceRequest,
+  session: Omit<Session, "shipped">,
+): Promise<KeptArchive> {
+  const folder = await mkdtemp(join(tmpdir(), "nffi-fetch-"));
+  const step = stepRunner({ ...session, logDir: folder });
+  try {
+    const source = await step("resolve", async (s) => {
+      requireSupported(session.platform);
+      // Another nginx than the official one is for a build that is under way, not for a download.
+      const wish = request.source === "auto" ? { ...request, source: "official" } : request;
+      const chosen = await chooseSource(wish, session.env);
+      if (chosen.kind === "debian" || chosen.kind === "directory") throw noArchive(request.source);
+      s.note(describe(chosen));
+      return chosen;
+    });
+    const site = { downloadDir: folder };
+    const fetched = await step("fetch", (s) => fetchSource(source, site, request.fetch, s));
+    const verified = await step("verify", (s) => verifySource(fetched, s));
+    if (verified.kind !== "archive" || !verified.cached) throw noCache(request);
+    return { archive: verified, path: verified.cached };
+  } catch (thrown) {
+    const error = toNffiError(thrown);
+    // The log goes with the folder; there is no more in it than in the message.
+    error.logPath = undefined;
+    throw error;
+  } finally {
+    await session.reporter.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function noArchive(source: string): NffiError {
+  return new NffiError("usage", `--source ${source} is no archive that could be fetched`, {
+    hint: "nffi fetch takes --source official, a file or a URL",
+  });
+}
+
+function noCache(request: SourceRequest): NffiError {
+  return new NffiError("fetch-failed", `the cache ${request.fetch.cacheDir} cannot be used`, {
+    hint: "let XDG_CACHE_HOME name a folder that this user may write to",
+  });
+}

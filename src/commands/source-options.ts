@@ -1,0 +1,73 @@
+/** The options about the source and its download, which `nffi build` and `nffi fetch` share. */
+import { type Command, InvalidArgumentError } from "commander";
+import type { SourceRequest } from "../build/request.js";
+import { OFFICIAL_DOWNLOAD } from "../catalog/releases.js";
+import { cacheDir } from "../host/environment.js";
+import { networkOf } from "../host/network.js";
+import { RETRIES, STALL_MS } from "../io/download.js";
+import type { CommandContext } from "./context.js";
+
+export interface SourceOptions {
+  openresty?: string;
+  source: string;
+  sha256?: string;
+  mirror?: string[];
+  offline?: boolean;
+  cafile?: string;
+  retries: number;
+  timeout: number;
+}
+
+export function addSourceOptions(command: Command): Command {
+  return command
+    .option("--openresty <version>", "the release to take (`nffi list` shows them)")
+    .option(
+      "--source <source>",
+      "auto, official, debian, debian:SUITE, a file, folder or URL",
+      "auto",
+    )
+    .option("--sha256 <sum>", "what the SHA-256 of the file or URL must be")
+    .option(
+      "--mirror <url>",
+      "download official releases from here; may be repeated (env: NFFI_MIRROR)",
+      (url: string, before: string[] | undefined) => [...(before ?? []), url],
+    )
+    .option("--offline", "download nothing; take what the cache has")
+    .option("--cafile <file>", "trust these certificates, too (env: NFFI_CAFILE)")
+    .option("--retries <n>", "how often a download is tried again", wholeNumber(0, 100), RETRIES)
+    .option(
+      "--timeout <seconds>",
+      "give up a connection that is silent for so long",
+      wholeNumber(1, 3600),
+      STALL_MS / 1000,
+    );
+}
+
+export async function sourceRequestOf(
+  options: SourceOptions,
+  { env }: CommandContext,
+): Promise<SourceRequest> {
+  const fromEnvironment = (env.NFFI_MIRROR ?? "").split(/[\s,]+/).filter((url) => url !== "");
+  const defaults = fromEnvironment.length > 0 ? fromEnvironment : [OFFICIAL_DOWNLOAD];
+  return {
+    release: options.openresty,
+    source: options.source,
+    sha256: options.sha256,
+    mirrors: options.mirror ?? defaults,
+    fetch: {
+      network: await networkOf(env, options.cafile ?? (env.NFFI_CAFILE || undefined)),
+      offline: options.offline ?? false,
+      retries: options.retries,
+      stallMs: options.timeout * 1000,
+      cacheDir: cacheDir(env),
+    },
+  };
+}
+
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (/^\d+$/.test(text) && number >= least && number <= most) return number;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+  };
+}
