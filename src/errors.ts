@@ -34,13 +34,26 @@ export interface ErrorContext {
   readonly cause?: unknown;
 }
 
+/** What the log of a failed program tells. */
+export interface Diagnosis {
+  /** The line that tells of the first error, and its number in the log. */
+  readonly error: string;
+  readonly line: number;
+  /** The lines around it, from `firstLine` on. */
+  readonly excerpt: readonly string[];
+  readonly firstLine: number;
+  /** What usually helps. */
+  readonly cure: string | undefined;
+}
+
 export class NffiError extends Error {
   override readonly name = "NffiError";
   readonly code: ErrorCode;
   readonly hint: string | undefined;
-  /** The step of the build that failed, and the log that tells more; set by the pipeline. */
+  /** The step of the build that failed, its log and what that tells; set by the pipeline. */
   step: string | undefined;
   logPath: string | undefined;
+  diagnosis: Diagnosis | undefined;
 
   constructor(code: ErrorCode, message: string, context: ErrorContext = {}) {
     super(message, context.cause === undefined ? undefined : { cause: context.cause });

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { type ErrorCode, NffiError, toNffiError } from "../errors.js";
 import type { Environment } from "../host/environment.js";
 import { type Command, type Completed, run } from "../io/exec.js";
+import { diagnose, diagnosisOf } from "./diagnosis.js";
 import { type Reporter, STEPS, type StepName } from "./reporter.js";
 
 /** What a step may use besides its input. */
@@ -42,6 +43,10 @@ export function stepRunner(around: StepSurroundings): StepRunner {
     around.signal.throwIfAborted();
     const logPath = logPathOf(around.logDir, name);
     const log = createWriteStream(logPath);
+    let logFailure: Error | undefined;
+    log.on("error", (failure) => {
+      logFailure = failure; // a full disk most likely; the step is about to meet it, too
+    });
     const started = performance.now();
     let lastNote: string | undefined;
     around.reporter.stepStarted(name);
@@ -59,6 +64,10 @@ export function stepRunner(around: StepSurroundings): StepRunner {
       error.step = name;
       error.logPath = logPath;
       log.write(`\n${error.code === "internal" ? error.stack : error.message}\n`);
+      await closed(log);
+      if (error.code === "compile-failed") {
+        error.diagnosis = logFailure ? diagnosisOf(logFailure.message) : await diagnose(logPath);
+      }
       around.reporter.stepFailed(name, error);
       throw error;
     } finally {
@@ -125,5 +134,6 @@ function endOf(completed: Completed): string {
 }
 
 function closed(log: WriteStream): Promise<void> {
+  if (log.writableFinished) return Promise.resolve();
   return new Promise((resolve) => log.end(resolve));
 }

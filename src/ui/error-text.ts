@@ -1,6 +1,6 @@
 /** How an error is shown: what failed, on which input, what to do, and where to read more. */
 import { endOfLog } from "../build/step.js";
-import type { NffiError } from "../errors.js";
+import type { Diagnosis, NffiError } from "../errors.js";
 
 const LINES_OF_LOG = 25;
 
@@ -11,7 +11,8 @@ export async function errorText(error: NffiError): Promise<string> {
   }
   if (error.step) lines.push(`  step: ${error.step}`);
   if (error.logPath) lines.push(`  log:  ${error.logPath}`);
-  if (error.logPath && error.code === "compile-failed") {
+  if (error.diagnosis) lines.push(...linesOf(error.diagnosis));
+  else if (error.logPath && error.code === "compile-failed") {
     lines.push("  its end:");
     const end = await endOfLog(error.logPath, LINES_OF_LOG);
     for (const line of end) if (line !== error.message) lines.push(`  | ${line}`);
@@ -20,4 +21,9 @@ export async function errorText(error: NffiError): Promise<string> {
     lines.push("  this is a fault of nffi; please report it with the text above");
   }
   return `${lines.join("\n")}\n`;
+}
+
+function linesOf({ line, excerpt, cure }: Diagnosis): string[] {
+  const lines = [`  its first error, in line ${line}:`, ...excerpt.map((text) => `  | ${text}`)];
+  return cure === undefined ? lines : [...lines, `  likely cure: ${cure}`];
 }

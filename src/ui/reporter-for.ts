@@ -1,12 +1,21 @@
 /** Chooses how a build is shown. */
 import type { Reporter } from "../build/reporter.js";
+import type { Environment } from "../host/environment.js";
+import { GithubReporter } from "./github-reporter.js";
 import { PlainReporter } from "./plain-reporter.js";
 import { TerminalReporter } from "./terminal-reporter.js";
 
-export function reporterFor(
-  output: { readonly isTerminal: boolean; print(line: string): void },
-  options: { readonly verbose: boolean },
-): Reporter {
+export interface Output {
+  readonly env: Environment;
+  readonly isTerminal: boolean;
+  print(line: string): void;
+}
+
+export function reporterFor(output: Output, options: { readonly verbose: boolean }): Reporter {
+  const { env } = output;
   if (output.isTerminal && !options.verbose) return new TerminalReporter(output.print);
+  if (env.GITHUB_ACTIONS === "true") {
+    return new GithubReporter(output.print, env.GITHUB_STEP_SUMMARY || undefined);
+  }
   return new PlainReporter(output.print, options.verbose);
 }
