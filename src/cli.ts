@@ -1,6 +1,7 @@
 /** The program: argv in, exit code out. Holds the one try/catch and the signal handlers. */
 import { Command, CommanderError } from "commander";
 import { buildCommand } from "./commands/build.js";
+import { cacheCommand } from "./commands/cache.js";
 import type { CommandContext } from "./commands/context.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { fetchCommand } from "./commands/fetch.js";
@@ -54,6 +55,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
   const commands = [
     buildCommand(context, configureArgs),
     fetchCommand(context),
+    cacheCommand(context),
     listCommand(context),
     infoCommand(context),
     verifyCommand(context),
@@ -63,7 +65,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     newRuntimeCommand(context),
   ];
   for (const command of commands) root.addCommand(command);
-  for (const command of [root, ...commands]) {
+  for (const command of [root, ...commands, ...commands.flatMap((one) => one.commands)]) {
     command.exitOverride().configureOutput({
       outputError: (text, write) => write(text.replace(/^error: /, "nffi: ")),
     });
