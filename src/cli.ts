@@ -12,8 +12,9 @@ import { patchCommand } from "./commands/patch.js";
 import { uninstallCommand } from "./commands/uninstall.js";
 import { verifyCommand } from "./commands/verify.js";
 import { EXIT_CODES, NffiError, toNffiError } from "./errors.js";
-import { environment } from "./host/environment.js";
+import { environment, isContinuousIntegration } from "./host/environment.js";
 import { version } from "./host/package.js";
+import { wantsColour } from "./ui/colour.js";
 import { confirm } from "./ui/confirm.js";
 import { errorText } from "./ui/error-text.js";
 
@@ -29,7 +30,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     // commander has printed what was wrong with the command line, or the help asked for
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : EXIT_CODES.usage;
     const error = toNffiError(abort.signal.aborted ? abort.signal.reason : thrown);
-    process.stderr.write(await errorText(error));
+    process.stderr.write(await errorText(error, colourOf(process.stderr)));
     return error.exitCode;
   } finally {
     stopListening();
@@ -75,7 +76,13 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
 
 /** One on which rows can be redrawn; some pretend to have no columns at all. */
 function isTerminal(stream: NodeJS.WriteStream): boolean {
-  return stream.isTTY === true && stream.columns >= 40 && environment.TERM !== "dumb";
+  const { isTTY, columns } = stream;
+  const isDumb = environment.TERM === "dumb" || isContinuousIntegration(environment);
+  return isTTY === true && columns >= 40 && !isDumb;
+}
+
+function colourOf(stream: NodeJS.WriteStream): boolean {
+  return wantsColour(environment, stream.isTTY === true);
 }
 
 /** The first signal ends the build in order; a second one is not waited for. */

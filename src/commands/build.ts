@@ -3,11 +3,14 @@ import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
 import { build } from "../build/pipeline.js";
-import { defaultPrefix, rememberBuild } from "../build/product.js";
+import { defaultPrefix, type Product, rememberBuild } from "../build/product.js";
+import type { Reporter } from "../build/reporter.js";
 import type { BuildRequest } from "../build/request.js";
+import { toNffiError } from "../errors.js";
 import { cacheDir } from "../host/environment.js";
 import { shipped } from "../host/package.js";
 import { currentPlatform } from "../host/platform.js";
+import { JsonReporter } from "../ui/json-reporter.js";
 import { reporterFor } from "../ui/reporter-for.js";
 import type { CommandContext } from "./context.js";
 import { collect } from "./patch.js";
@@ -25,6 +28,8 @@ interface BuildOptions extends SourceOptions {
   keep?: boolean;
   patch?: string[];
   verbose?: boolean;
+  quiet?: boolean;
+  json?: boolean;
 }
 
 /** `configureArgs` is what stands after `--` on the command line. */
@@ -39,18 +44,50 @@ export function buildCommand(context: CommandContext, configureArgs: readonly st
     .option("--keep", "keep the work folder; the next build compiles only what has changed")
     .option("--patch <file>", "apply this patch, too; can be given several times", collect)
     .option("--verbose", "show the output of every program")
+    .option("--quiet", "print nothing but warnings and errors")
+    .option("--json", "print one JSON object a line, see docs/json.md")
     .action(async (options: BuildOptions) => {
-      const platform = currentPlatform();
-      const request = await requestOf(options, configureArgs, platform.cpus, context);
-      const reporter = reporterFor(context, { verbose: options.verbose ?? false });
-      const { env, signal } = context;
-      const product = await build(request, { reporter, signal, env, platform, shipped });
-      await rememberBuild(product.prefix, env);
+      const { verbose = false, quiet = false } = options;
+      if (options.json) return buildForPrograms(options, configureArgs, context);
+      const reporter = reporterFor(context, { verbose, quiet });
+      const { product, workDir } = await buildAs(options, configureArgs, context, reporter);
+      if (quiet) return;
       context.print(`built ${product.manifest.source.name}`);
       context.print(`  nginx   ${product.manifest.nginx}`);
-      context.print(`  logs    ${join(request.workDir, "logs")}`);
+      context.print(`  logs    ${join(workDir, "logs")}`);
       context.print("next: nffi new-runtime NAME");
     });
+}
+
+async function buildAs(
+  options: BuildOptions,
+  configureArgs: readonly string[],
+  context: CommandContext,
+  reporter: Reporter,
+): Promise<{ readonly product: Product; readonly workDir: string }> {
+  const platform = currentPlatform();
+  const request = await requestOf(options, configureArgs, platform.cpus, context);
+  const { env, signal } = context;
+  const product = await build(request, { reporter, signal, env, platform, shipped });
+  await rememberBuild(product.prefix, env);
+  return { product, workDir: request.workDir };
+}
+
+/** --json: the last event tells how it ended; a person still finds the error on stderr. */
+async function buildForPrograms(
+  options: BuildOptions,
+  configureArgs: readonly string[],
+  context: CommandContext,
+): Promise<void> {
+  const reporter = new JsonReporter(context.print, options.verbose ?? false);
+  try {
+    const { product, workDir } = await buildAs(options, configureArgs, context, reporter);
+    reporter.built(product, workDir);
+  } catch (thrown) {
+    const error = toNffiError(context.signal.aborted ? context.signal.reason : thrown);
+    reporter.failed(error);
+    throw error;
+  }
 }
 
 async function requestOf(

@@ -1,11 +1,12 @@
 /** How an error is shown: what failed, on which input, what to do, and where to read more. */
 import { endOfLog } from "../build/step.js";
 import type { Diagnosis, NffiError } from "../errors.js";
+import { red } from "./colour.js";
 
 const LINES_OF_LOG = 25;
 
-export async function errorText(error: NffiError): Promise<string> {
-  const lines = [`nffi: ${error.message}`];
+export async function errorText(error: NffiError, coloured = false): Promise<string> {
+  const lines = [`${red(coloured)("nffi:")} ${error.message}`];
   for (const [index, line] of (error.hint?.split("\n") ?? []).entries()) {
     lines.push(index === 0 ? `  hint: ${line}` : `        ${line}`);
   }

@@ -3,6 +3,7 @@ import type { Reporter } from "../build/reporter.js";
 import type { Environment } from "../host/environment.js";
 import { GithubReporter } from "./github-reporter.js";
 import { PlainReporter } from "./plain-reporter.js";
+import { QuietReporter } from "./quiet-reporter.js";
 import { TerminalReporter } from "./terminal-reporter.js";
 
 export interface Output {
@@ -11,11 +12,17 @@ export interface Output {
   print(line: string): void;
 }
 
-export function reporterFor(output: Output, options: { readonly verbose: boolean }): Reporter {
+export interface Manner {
+  readonly verbose: boolean;
+  readonly quiet?: boolean;
+}
+
+export function reporterFor(output: Output, { verbose, quiet }: Manner): Reporter {
   const { env } = output;
-  if (output.isTerminal && !options.verbose) return new TerminalReporter(output.print);
+  if (quiet) return new QuietReporter(output.print);
+  if (output.isTerminal && !verbose) return new TerminalReporter(output.print);
   if (env.GITHUB_ACTIONS === "true") {
     return new GithubReporter(output.print, env.GITHUB_STEP_SUMMARY || undefined);
   }
-  return new PlainReporter(output.print, options.verbose);
+  return new PlainReporter(output.print, verbose);
 }

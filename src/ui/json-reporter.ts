@@ -1,0 +1,67 @@
+/**
+ * A build as events for programs: one JSON object a line on stdout. docs/json.md documents them; a
+ * change that could break a reader raises `format`.
+ */
+import { join } from "node:path";
+import { manifestFile } from "../build/manifest.js";
+import type { Product } from "../build/product.js";
+import { type Reporter, STEPS, type StepName } from "../build/reporter.js";
+import type { NffiError } from "../errors.js";
+
+const FORMAT = 1;
+
+export class JsonReporter implements Reporter {
+  constructor(
+    private readonly print: (line: string) => void,
+    private readonly verbose: boolean,
+  ) {}
+
+  stepStarted(step: StepName): void {
+    this.#tell("step-started", { step, title: STEPS[step] });
+  }
+
+  stepNote(step: StepName, note: string): void {
+    this.#tell("step-note", { step, note });
+  }
+
+  stepOutput(step: StepName, text: string): void {
+    if (this.verbose) this.#tell("step-output", { step, text });
+  }
+
+  stepFinished(step: StepName, outcome: { note: string | undefined; durationMs: number }): void {
+    const durationMs = Math.round(outcome.durationMs);
+    this.#tell("step-finished", { step, note: outcome.note, durationMs });
+  }
+
+  stepFailed(step: StepName, error: NffiError): void {
+    this.#tell("step-failed", { step, code: error.code });
+  }
+
+  warning(message: string): void {
+    this.#tell("warning", { message });
+  }
+
+  async close(): Promise<void> {}
+
+  /** The last event of a build that succeeded. */
+  built({ prefix, manifest }: Product, workDir: string): void {
+    this.#tell("built", {
+      prefix,
+      source: manifest.source.name,
+      nginx: manifest.nginx,
+      manifest: manifestFile(prefix),
+      logs: join(workDir, "logs"),
+    });
+  }
+
+  /** The last event of a build that failed. */
+  failed(error: NffiError): void {
+    const { code, exitCode, message, hint, step, logPath: log, diagnosis } = error;
+    this.#tell("failed", { code, exitCode, message, hint, step, log, diagnosis });
+  }
+
+  #tell(event: string, fields: Readonly<Record<string, unknown>>): void {
+    const time = new Date().toISOString();
+    this.print(JSON.stringify({ format: FORMAT, event, time, ...fields }));
+  }
+}

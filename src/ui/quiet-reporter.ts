@@ -1,0 +1,18 @@
+/** Tells nothing but warnings; what fails is told by the error itself. */
+import type { Reporter } from "../build/reporter.js";
+
+export class QuietReporter implements Reporter {
+  constructor(private readonly print: (line: string) => void) {}
+
+  stepStarted(): void {}
+  stepNote(): void {}
+  stepOutput(): void {}
+  stepFinished(): void {}
+  stepFailed(): void {}
+
+  warning(message: string): void {
+    this.print(`warning: ${message}`);
+  }
+
+  async close(): Promise<void> {}
+}

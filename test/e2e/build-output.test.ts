@@ -1,0 +1,70 @@
+// What a build prints for programs and for people who want silence or colours.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { STEPS } from "../../src/build/reporter.js";
+import { repository, runCli } from "../support/cli.js";
+import { makeFakeRelease } from "../support/fake-release.js";
+import { anySuite, buildArgs, builtOpenresty } from "../support/openresty.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+function failing(source?: string) {
+  const folder = temporaryFolder();
+  const configure = "echo 'x.c:1: error: no semicolon'; exit 1";
+  const tree = makeFakeRelease(join(folder, "tree"), { configure });
+  const folders = ["--prefix", join(folder, "prefix"), "--work-dir", join(folder, "work")];
+  return ["build", "--source", source ?? tree, ...folders];
+}
+
+const eventsOf = (stdout: string) =>
+  stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
+test("--json tells every step and how the build failed", async () => {
+  const result = await runCli([...failing(), "--json"]);
+  const events = eventsOf(result.stdout);
+  const documented = readFileSync(join(repository, "docs/json.md"), "utf8");
+  for (const { format, event, time } of events) {
+    expect(format).toBe(1);
+    expect(documented).toContain(`| \`${event}\` |`);
+    expect(Date.parse(time)).toBeGreaterThan(0);
+  }
+  expect(events.map(({ event }) => event).slice(-2)).toEqual(["step-failed", "failed"]);
+  expect(events.at(-1)).toMatchObject({
+    code: "compile-failed",
+    exitCode: result.exitCode,
+    step: "configure",
+    diagnosis: { error: "x.c:1: error: no semicolon" },
+  });
+  expect(result.stderr).toMatch(/^nffi: configure failed/);
+  for (const step of Object.keys(STEPS)) expect(documented).toContain(`\`${step}\``);
+});
+
+test("--json tells of a failure before the first step", async () => {
+  const result = await runCli([...failing("/no/such.tar.gz"), "--json"]);
+  expect(eventsOf(result.stdout).at(-1)).toMatchObject({ event: "failed", exitCode: 2 });
+});
+
+test.skipIf(process.env.NFFI_TEST_PREFIX)("--json ends with what was built", async () => {
+  const prefix = await builtOpenresty();
+  const result = await runCli([...buildArgs(anySuite), "--json"]);
+  const last = eventsOf(result.stdout).at(-1);
+  expect(last).toMatchObject({ event: "built", prefix, nginx: `${prefix}/nginx/sbin/nginx` });
+});
+
+test("--quiet prints the error only", async () => {
+  const result = await runCli([...failing(), "--quiet"]);
+  expect(result.stdout).toBe("");
+  expect(result.stderr).toMatch(/^nffi: configure failed/);
+});
+
+test("FORCE_COLOR colours the error, NO_COLOR does not", async () => {
+  const args = failing("/no/such.tar.gz");
+  const run = (env: Record<string, string | undefined>) =>
+    runCli(args, { env: { NO_COLOR: undefined, FORCE_COLOR: undefined, ...env } });
+  expect((await run({ FORCE_COLOR: "1" })).stderr).toContain("\u001b[31mnffi:\u001b[39m ");
+  expect((await run({})).stderr).toMatch(/^nffi: /);
+  expect((await run({ NO_COLOR: "1" })).stderr).toMatch(/^nffi: /);
+});
