@@ -100,13 +100,21 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: "the file system is read-only",
   ENOSPC: "no space left on the device",
   ENOENT: "the folder in which it shall lie does not exist",
+  EDQUOT: "your quota of disk space is used up",
   ENOTEMPTY: "somebody else has just made it",
 };
 
+const HINTS: Readonly<Record<string, string>> = {
+  ENOSPC: "make room there, or choose another folder",
+  EDQUOT: "make room there, or choose another folder",
+  ENOTEMPTY: "choose another name, or replace the template's files in it with --overwrite",
+};
+
 function cannotWrite(folder: string, thrown: unknown): NffiError {
-  const reason = REASONS[errnoOf(thrown) ?? ""] ?? messageOf(thrown);
+  const errno = errnoOf(thrown) ?? "";
+  const reason = REASONS[errno] ?? messageOf(thrown);
   return new NffiError("scaffold-failed", `cannot make ${folder}: ${reason}`, {
-    hint: "run this in a folder that you may write to",
+    hint: HINTS[errno] ?? "run this in a folder that you may write to",
     cause: thrown,
   });
 }
