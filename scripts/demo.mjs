@@ -181,7 +181,8 @@ async function run(cwd, name, ...args) {
   });
   if (interrupted) throw new Failure("interrupted", EXIT[interrupted]);
   if (error) throw new Failure(`${name} does not start: ${error.message}`, EXIT.failed);
-  if (code !== 0) throw new Failure(`${name} has failed, see above`, code ?? EXIT.failed);
+  const what = ["nffi", "npm"].includes(name) ? `${name} ${args[0]}` : name;
+  if (code !== 0) throw new Failure(`${what} has failed, see above`, code ?? EXIT.failed);
 }
 
 function stopNginx() {
