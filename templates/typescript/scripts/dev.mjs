@@ -5,23 +5,21 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { watch } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { pidOf, portOf, report, root, start, stop } from "./nginx.mjs";
+import { optionsOf, pidOf, report, root, start, stop } from "./nginx.mjs";
 
-const run = "run";
 const tsc = [join(root, "node_modules/typescript/bin/tsc"), "--noEmitOnError"];
 
 async function dev() {
-  const { values } = parseArgs({ options: { port: { type: "string" } } });
+  const { run, port } = optionsOf(process.argv.slice(2));
   const [code] = await once(helper(process.execPath, tsc), "exit");
   if (code !== 0) process.exit(1);
 
-  console.log(`nginx listens on ${await start({ run, port: portOf(values.port) })}`);
+  console.log(`nginx listens on ${await start({ run, port })}`);
   const helpers = [
     helper(process.execPath, [...tsc, "--watch", "--preserveWatchOutput"]),
     helper("tail", ["-n", "0", "-F", join(root, run, "logs/error.log")]),
   ];
-  const stopWatching = reloadOnChange();
+  const stopWatching = reloadOnChange(run);
   await Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
   stopWatching();
   for (const one of helpers) one.kill();
@@ -33,8 +31,8 @@ function helper(program, args) {
   return spawn(program, args, { cwd: root, stdio: "inherit" });
 }
 
-/** nginx starts new workers with the new code; the old ones finish what they serve. */
-function reloadOnChange() {
+/** nginx starts new workers with the new code; the old ones finish what they serve. @param {string} run */
+function reloadOnChange(run) {
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
   const watcher = watch(join(root, "dist"), (_event, name) => {

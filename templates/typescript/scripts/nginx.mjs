@@ -4,8 +4,8 @@
 //   node scripts/nginx.mjs start [--port N] [--run FOLDER]
 //   node scripts/nginx.mjs stop [--run FOLDER]
 //
-// FOLDER (run) is nginx's prefix: its logs and its pid file go there. With --port a copy of
-// nginx.conf is used whose `listen` names that port.
+// FOLDER (run) is nginx's prefix, in this project: its logs and its pid file go there. With --port a
+// copy of nginx.conf is used whose first `listen` names that port.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -16,7 +16,13 @@ import { parseArgs } from "node:util";
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-const LISTEN = /^(\s*listen\s+127\.0\.0\.1:)(\d+)/m;
+/** `listen PORT` or `listen ADDRESS:PORT`. */
+const LISTEN = /^(\s*listen\s+(?:(?:[\w.*-]+|\[[^\]]*\]):)?)(\d+)(?=[\s;])/m;
+
+const USAGE = `usage: npm start -- [--port N] [--run FOLDER]
+       npm stop -- [--run FOLDER]
+       npm run dev -- [--port N] [--run FOLDER]
+npm takes for itself what stands before the \`--\``;
 
 /** What a user can set right: told without a stack. */
 class Failure extends Error {}
@@ -40,7 +46,7 @@ export async function start({ run, port }) {
   if (process.getuid?.() === 0 && !conf.namesUser) args.push("-g", "user root root;");
   const started = spawnSync(nginx, args, { encoding: "utf8" });
   if (started.status !== 0) {
-    throw new Failure(`nginx does not start:\n${started.stderr || started.error}`);
+    throw new Failure(`nginx does not start:\n${(started.stderr || String(started.error)).trim()}`);
   }
   await until(() => pidOf(run) !== undefined, `nginx has gone; see ${run}/logs/error.log`);
   return `http://127.0.0.1:${conf.port}`;
@@ -103,7 +109,11 @@ function configuration(run, port) {
   const file = join(root, "nginx.conf");
   const text = readFileSync(file, "utf8");
   const listens = LISTEN.exec(text);
-  if (!listens) throw new Failure("nginx.conf has no line `listen 127.0.0.1:PORT`");
+  if (!listens) {
+    throw new Failure(
+      "nginx.conf has no line `listen PORT;` or `listen ADDRESS:PORT;` to tell the port",
+    );
+  }
   const namesUser = /^\s*user\s/m.test(text);
   if (port === undefined) return { file, port: Number(listens[2]), namesUser };
   const copy = text.replace(LISTEN, `$1${port}`);
@@ -141,23 +151,42 @@ async function until(condition, failure) {
 }
 
 async function main() {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { port: { type: "string" }, run: { type: "string", default: "run" } },
-  });
-  const { run } = values;
-  if (positionals[0] === "start") {
-    const address = await start({ run, port: portOf(values.port) });
+  const [action, ...args] = process.argv.slice(2);
+  if (action !== "start" && action !== "stop") throw new Failure(USAGE);
+  const { run, port } = optionsOf(args);
+  if (action === "start") {
+    const address = await start({ run, port });
     console.log(`nginx listens on ${address} (log: ${run}/logs/error.log; npm stop ends it)`);
-  } else if (positionals[0] === "stop") {
-    console.log((await stop({ run })) ? "nginx has ended" : `no nginx runs in ${run}/`);
   } else {
-    throw new Failure("usage: node scripts/nginx.mjs start|stop [--port N] [--run FOLDER]");
+    console.log((await stop({ run })) ? "nginx has ended" : `no nginx runs in ${run}/`);
+  }
+}
+
+/** @param {string[]} args */
+export function optionsOf(args) {
+  const { run, port } = readOptions(args);
+  // Modules are seen from nginx's prefix: `../dist` must be this project's.
+  if (!/^[\w-][\w.-]*$/.test(run)) {
+    throw new Failure(`--run takes the name of a folder in this project, not "${run}"`);
+  }
+  return { run, port: portOf(port) };
+}
+
+/** @param {string[]} args */
+function readOptions(args) {
+  try {
+    const options = /** @type {const} */ ({
+      port: { type: "string" },
+      run: { type: "string", default: "run" },
+    });
+    return parseArgs({ args, options }).values;
+  } catch (error) {
+    throw new Failure(`${/** @type {Error} */ (error).message}\n${USAGE}`);
   }
 }
 
 /** @param {string | undefined} text */
-export function portOf(text) {
+function portOf(text) {
   if (text === undefined) return undefined;
   const port = Number(text);
   if (Number.isInteger(port) && port > 0 && port < 65536) return port;
@@ -166,7 +195,9 @@ export function portOf(text) {
 
 /** @param {unknown} thrown */
 export function report(thrown) {
-  console.error(thrown instanceof Failure ? thrown.message : thrown);
+  // What the system refuses (a folder of another user, a full disk) is no fault of this script.
+  const expected = thrown instanceof Failure || (thrown instanceof Error && "syscall" in thrown);
+  console.error(expected ? thrown.message : thrown);
   process.exitCode = 1;
 }
 
