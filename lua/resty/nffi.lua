@@ -10,6 +10,7 @@ local codecs = require "resty.nffi.codecs"
 
 local base_call = base.call
 local base_bytes = base.bytes
+local ceil = math.ceil
 local error = error
 local setmetatable = setmetatable
 local tonumber = tonumber
@@ -43,12 +44,26 @@ local function timeout_of(self, options, level)
 
     local ms = tonumber(timeout)
 
-    if not ms or ms < 0 or ms > 2147483647 then
+    -- not a number is neither; 0 is for ever, so that a part of a millisecond
+    -- must not become it
+    if not ms or not (ms >= 0 and ms <= 2147483647) then
         error("timeout must be milliseconds, got " .. tostring(timeout),
               level + 1)
     end
 
-    return ms
+    return ceil(ms)
+end
+
+
+-- rt.call(payload) for rt:call(payload) must not reach C with no pointer.
+local function pointer_of(self, name)
+    local pointer = type(self) == "table" and self._pointer
+
+    if not pointer then
+        error("call it as runtime:" .. name .. "()", 3)
+    end
+
+    return pointer
 end
 
 
@@ -69,26 +84,27 @@ end
 
 -- Sends bytes as they are and returns bytes. Options: timeout (ms), method.
 function Runtime:call(payload, options)
+    local pointer = pointer_of(self, "call")
     local method = options and options.method
 
     if method ~= nil and (type(method) ~= "string" or #method > 255) then
         error("method must be a string of at most 255 bytes", 2)
     end
 
-    return finish(base_call(self._pointer, method, base_bytes(payload, 2),
+    return finish(base_call(pointer, method, base_bytes(payload, 2),
                             timeout_of(self, options, 2)))
 end
 
 
 -- No new calls; those that wait are still answered.
 function Runtime:close()
-    base.close(self._pointer)
+    base.close(pointer_of(self, "close"))
 end
 
 
 -- A table of counts: queued, unanswered, awaited, bytes, refused; and closed.
 function Runtime:state()
-    return base.state(self._pointer)
+    return base.state(pointer_of(self, "state"))
 end
 
 
@@ -121,17 +137,26 @@ end
 -- rt.methods: every name is a method of the runtime, and none of ours is in
 -- the way.
 local function methods_of(runtime)
+    local kept = 0
+
     return setmetatable({}, {
         __index = function(methods, name)
             if type(name) ~= "string" or #name > 255 then
                 error("a method's name is a string of at most 255 bytes", 2)
             end
 
-            local function method(_, value, options)
+            local function method(this, value, options)
+                if this ~= methods then
+                    error("call it as runtime.methods:" .. name .. "()", 2)
+                end
+
                 return call_method(runtime, name, value, options)
             end
 
-            methods[name] = method
+            if kept < base.MOST_METHODS then
+                kept = kept + 1
+                methods[name] = method
+            end
 
             return method
         end,

@@ -82,6 +82,9 @@ local FAILED = 2      -- message, code, detail
 
 local DEFAULT_MAX_QUEUE = 65536
 
+-- Methods kept for the next call of their name: a name may come from a client.
+local MOST_METHODS = 1000
+
 
 if C.ngx_http_lua_nonblocking_ffi_abi_version() ~= ABI_VERSION then
     error("resty.core.nonblocking_ffi is for ABI " .. ABI_VERSION
@@ -100,6 +103,7 @@ local _M = {
     OK = OK,
     RC = RC,
     FAILED = FAILED,
+    MOST_METHODS = MOST_METHODS,
 }
 
 
@@ -284,24 +288,38 @@ local function results(kind, a, b)
 end
 
 
+local function pointer_of(runtime, name)
+    local pointer = pointers[runtime]
+
+    if not pointer then
+        error("call it as runtime:" .. name .. "()", 3)
+    end
+
+    return pointer
+end
+
+
+local kept = 0
+
 local methods = setmetatable({
     __unload = function(runtime)
-        C.ngx_http_lua_nonblocking_ffi_close(pointers[runtime])
+        C.ngx_http_lua_nonblocking_ffi_close(pointer_of(runtime, "__unload"))
         return true
     end,
 }, {
     __index = function(cache, name)
-        local function method(runtime, payload)
-            local pointer = pointers[runtime]
+        name = tostring(name)
 
-            if not pointer then
-                error("call it as runtime:" .. tostring(name) .. "()", 2)
-            end
+        local function method(runtime, payload)
+            local pointer = pointer_of(runtime, name)
 
             return results(_M.call(pointer, name, _M.bytes(payload, 2), 0))
         end
 
-        cache[name] = method
+        if kept < MOST_METHODS then
+            kept = kept + 1
+            cache[name] = method
+        end
 
         return method
     end,

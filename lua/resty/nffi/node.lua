@@ -135,7 +135,7 @@ local function environment(options, runtime_json)
     local path = DEFAULT_PATH
 
     for name, value in pairs(options.env or {}) do
-        if type(name) ~= "string" or name:find("[=%z]") then
+        if type(name) ~= "string" or name == "" or name:find("[=%z]") then
             error("env: bad name " .. tostring(name), 5)
         end
 
@@ -155,6 +155,14 @@ local function environment(options, runtime_json)
 end
 
 
+-- C would cut it short: another program, file or value would be used.
+local function no_nul(name, value)
+    if value ~= nil and tostring(value):find("%z") then
+        error(name .. " must not hold NUL bytes", 5)
+    end
+end
+
+
 local function check(options)
     if type(options.module) ~= "string" or options.module == "" then
         error("load(\"node\") wants { module = \"file.ts\" }", 4)
@@ -170,6 +178,18 @@ local function check(options)
        and options.affinity ~= "inherit"
     then
         error("affinity must be \"all\" or \"inherit\"", 4)
+    end
+
+    for _, name in ipairs({ "module", "program", "directory" }) do
+        no_nul(name, options[name])
+    end
+
+    for _, argument in ipairs(options.node_args or {}) do
+        no_nul("node_args", argument)
+    end
+
+    for _, value in pairs(options.env or {}) do
+        no_nul("env", value)
     end
 end
 
