@@ -150,6 +150,16 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
         return ngx_http_lua_nffi_fail(err, "wrong_phase", "no co ctx found");
     }
 
+    /* a yield would only raise an error, and leave the task behind: its
+       response would resume the coroutine wherever it waits by then */
+
+    if (!lua_isyieldable(coctx->co)) {
+        return ngx_http_lua_nffi_fail(err, "wrong_phase", "attempt to yield "
+                                      "across C-call boundary (a callback of "
+                                      "string.gsub() or table.sort(), "
+                                      "require())");
+    }
+
     if (rt->closed) {
         return ngx_http_lua_nffi_fail(err, "closed",
                                       "the runtime \"%V\" is closed",
@@ -458,6 +468,29 @@ ngx_http_lua_nffi_timed_out(ngx_event_t *ev)
 }
 
 
+/* nothing more is read from such a runtime, so nobody would be answered */
+
+static void
+ngx_http_lua_nffi_broken(ngx_http_lua_nffi_runtime_t *rt)
+{
+    static ngx_str_t  message = ngx_string("the runtime broke the rules of "
+                                           "the queue");
+
+    if (rt->process) {
+        ngx_http_lua_nffi_process_broken(rt);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                  "nffi: runtime \"%V\" broke the rules of the queue and is "
+                  "closed", &rt->name);
+
+    rt->closed = 1;
+    nffi_host_close(rt->host);
+    ngx_http_lua_nffi_fail_calls(rt, &message, "runtime_down");
+}
+
+
 /*
  * Resumes the coroutines whose responses have come. One at a time, since a
  * resumed coroutine may kill another's thread, or close the runtime.
@@ -492,13 +525,12 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_runtime_t *rt, ngx_uint_t turn)
         nrets = ngx_http_lua_nffi_push_response(call, &response);
         nffi_host_release(host, &response);
         ngx_http_lua_nffi_resume(call, nrets);
-
     }
 
     rt->draining = 0;
 
-    if (left && n < 0 && rt->process) {
-        ngx_http_lua_nffi_process_broken(rt);
+    if (left && n < 0) {
+        ngx_http_lua_nffi_broken(rt);
         return;
     }
 
@@ -523,10 +555,14 @@ void
 ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_runtime_t *rt,
     ngx_str_t *message, const char *code)
 {
+    ngx_uint_t                 n;
     nffi_host_t               *host = rt->host;
     ngx_http_lua_nffi_call_t  *call;
 
-    while (rt->host == host && host != NULL) {
+    /* not those that are made meanwhile: a coroutine that tries again and
+       again would never let the event loop go on */
+
+    for (n = rt->awaited; n > 0 && rt->host == host && host != NULL; n--) {
         call = nffi_host_take_pending(host);
 
         if (call == NULL) {
