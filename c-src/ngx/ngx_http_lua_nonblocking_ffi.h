@@ -55,6 +55,7 @@ struct ngx_http_lua_nffi_runtime_s {
 
     unsigned                       draining:1;
     unsigned                       closed:1;
+    unsigned                       failed:1;    /* to start: nobody has it */
 };
 
 
@@ -131,6 +132,8 @@ ngx_int_t ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_runtime_t *rt,
 void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_runtime_t *rt);
 void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_runtime_t *rt);
 
+size_t ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data,
+    size_t size);
 ngx_int_t ngx_http_lua_nffi_read_output(ngx_http_lua_nffi_output_t *out,
     ngx_socket_t fd, ngx_uint_t reads);
 

@@ -15,7 +15,7 @@
 
 /* bytes that could forge or hide a line of the log are shown as \xHH */
 
-static size_t
+size_t
 ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data, size_t size)
 {
     size_t         i;

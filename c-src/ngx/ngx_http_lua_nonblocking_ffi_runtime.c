@@ -188,8 +188,8 @@ ngx_http_lua_nffi_unregister(ngx_http_lua_nffi_runtime_t *rt)
 }
 
 
-void *
-ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size)
+static ngx_http_lua_nffi_runtime_t *
+ngx_http_lua_nffi_lookup(const u_char *key, size_t key_size, ngx_uint_t failed)
 {
     ngx_queue_t                  *q;
     ngx_http_lua_nffi_runtime_t  *rt;
@@ -204,7 +204,7 @@ ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size)
     {
         rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, queue);
 
-        if (!rt->closed && rt->key.len == key_size
+        if (!rt->closed && rt->failed == failed && rt->key.len == key_size
             && ngx_memcmp(rt->key.data, key, key_size) == 0)
         {
             return rt;
@@ -212,6 +212,13 @@ ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size)
     }
 
     return NULL;
+}
+
+
+void *
+ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size)
+{
+    return ngx_http_lua_nffi_lookup(key, key_size, 0);
 }
 
 
@@ -281,7 +288,10 @@ ngx_http_lua_nffi_library_file(const u_char *library, size_t size, char *file,
 }
 
 
-/* calls the entry that the library has; the reason is in `err` otherwise */
+/*
+ * Calls the entry that the library has. NGX_ERROR: it failed; NGX_DECLINED: it
+ * was not called, so that the library does not know the queue.
+ */
 
 static ngx_int_t
 ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_queue_t *queue,
@@ -300,10 +310,11 @@ ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_queue_t *queue,
         abi = dlsym(handle, "nffi_runtime_abi");
 
         if (abi == NULL || *abi != NFFI_ABI_VERSION) {
-            return ngx_http_lua_nffi_fail(err, "abi_mismatch",
+            (void) ngx_http_lua_nffi_fail(err, "abi_mismatch",
                        "%s is built for ABI %s%uD, this nginx has ABI %d",
                        file, abi ? "" : "unknown ", abi ? *abi : 0,
                        NFFI_ABI_VERSION);
+            return NGX_DECLINED;
         }
 
         reason[0] = '\0';
@@ -323,21 +334,24 @@ ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_queue_t *queue,
                     dlsym(handle, "lib_nonblocking_ffi_init");
 
     if (init_later == NULL && init_2022 == NULL) {
-        return ngx_http_lua_nffi_fail(err, "no_entry",
+        (void) ngx_http_lua_nffi_fail(err, "no_entry",
                    "%s is no runtime: it has none of the symbols "
                    "nffi_runtime_start, libffi_init and "
                    "lib_nonblocking_ffi_init", file);
+        return NGX_DECLINED;
     }
 
     if (init_2022 && config_size > NGX_MAX_INT32_VALUE) {
-        return ngx_http_lua_nffi_fail(err, "load_failed",
+        (void) ngx_http_lua_nffi_fail(err, "load_failed",
                                       "the configuration is too large");
+        return NGX_DECLINED;
     }
 
     /* one more byte: the later generation reads it as a C string */
     copy = malloc(config_size + 1);
     if (copy == NULL) {
-        return ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        return NGX_DECLINED;
     }
 
     ngx_memcpy(copy, config, config_size);
@@ -363,17 +377,11 @@ ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_queue_t *queue,
 
 
 static ngx_int_t
-ngx_http_lua_nffi_open(ngx_http_lua_nffi_runtime_t *rt, const char *file,
-    const u_char *config, size_t config_size,
-    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
+ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_runtime_t *rt,
+    const ngx_http_lua_nffi_limits_t *limits)
 {
-    int                   rc;
-    void                 *handle;
-    sigset_t              before;
-    ngx_int_t             result;
-    nffi_queue_t         *queue;
-    nffi_host_options_t   options;
-    struct sigaction      handlers[NGX_HTTP_LUA_NFFI_NSIGNALS];
+    int                  rc;
+    nffi_host_options_t  options;
 
     ngx_memzero(&options, sizeof(options));
     options.max_queue = limits->max_queue;
@@ -384,54 +392,105 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_runtime_t *rt, const char *file,
     options.wake_data = rt;
 
     rc = nffi_host_create(&rt->host, &options);
+
+    if (rc == NFFI_OK) {
+        (void) nffi_host_park(rt->host);
+    }
+
+    return rc;
+}
+
+
+/*
+ * NGX_ERROR: the library has seen the queue and failed. It may have left
+ * threads that use it, so it is kept for the next try: a new one each time
+ * would run the worker out of descriptors. NGX_DECLINED: nothing is left.
+ */
+
+static ngx_int_t
+ngx_http_lua_nffi_open(ngx_http_lua_nffi_runtime_t *rt, const char *file,
+    const u_char *config, size_t config_size,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
+{
+    int                rc;
+    void              *handle;
+    sigset_t           before;
+    ngx_int_t          result;
+    ngx_uint_t         fresh;
+    nffi_queue_t      *queue;
+    struct sigaction   handlers[NGX_HTTP_LUA_NFFI_NSIGNALS];
+
+    fresh = rt->host == NULL;
+    rc = fresh ? ngx_http_lua_nffi_make_queue(rt, limits) : NFFI_OK;
+
     if (rc == NFFI_OK) {
         rc = nffi_host_queue(rt->host, &queue);
     }
 
     if (rc != NFFI_OK) {
-        result = ngx_http_lua_nffi_fail(err, "load_failed",
-                     "no queue for %s: %s", file, nffi_error_text(rc));
-        goto failed;
+        (void) ngx_http_lua_nffi_fail(err, "load_failed",
+                                      "no queue for %s: %s", file,
+                                      nffi_error_text(rc));
+        result = NGX_DECLINED;
+        goto done;
     }
-
-    (void) nffi_host_park(rt->host);
 
     ngx_http_lua_nffi_shield(&before, handlers);
 
     handle = dlopen(file, RTLD_NOW
                           | (limits->is_global ? RTLD_GLOBAL : RTLD_LOCAL));
 
-    if (handle == NULL) {
-        ngx_http_lua_nffi_unshield(&before, handlers);
-        result = ngx_http_lua_nffi_fail(err, "no_library", "%s", dlerror());
-        goto failed;
-    }
+    if (handle) {
+        result = ngx_http_lua_nffi_enter(handle, file, queue, config,
+                                         config_size, err);
 
-    result = ngx_http_lua_nffi_enter(handle, file, queue, config, config_size,
-                                     err);
+    } else {
+        (void) ngx_http_lua_nffi_fail(err, "no_library", "%s", dlerror());
+        result = NGX_DECLINED;
+    }
 
     ngx_http_lua_nffi_unshield(&before, handlers);
 
     /* never dlclose(): threads of the library may run in it */
 
-    if (result == NGX_OK) {
-        return NGX_OK;
-    }
+done:
 
-    /* a start that failed may have left threads that know the queue */
-    nffi_host_close(rt->host);
-    rt->host = NULL;
-
-    return result;
-
-failed:
-
-    if (rt->host) {
+    if (result == NGX_DECLINED && fresh && rt->host) {
         nffi_host_destroy(rt->host);
         rt->host = NULL;
     }
 
-    return result;
+    return result == NGX_DECLINED && !fresh ? NGX_ERROR : result;
+}
+
+
+static ngx_http_lua_nffi_runtime_t *
+ngx_http_lua_nffi_try(ngx_str_t *key, ngx_str_t *name, const char *file,
+    const u_char *config, size_t config_size,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
+{
+    ngx_int_t                     rc;
+    ngx_http_lua_nffi_runtime_t  *rt;
+
+    rt = ngx_http_lua_nffi_lookup(key->data, key->len, 1);
+
+    if (rt == NULL) {
+        rt = ngx_http_lua_nffi_register(key, name);
+    }
+
+    if (rt == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        return NULL;
+    }
+
+    rc = ngx_http_lua_nffi_open(rt, file, config, config_size, limits, err);
+    rt->failed = rc != NGX_OK;
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_lua_nffi_unregister(rt);
+    }
+
+    return rc == NGX_OK ? rt : NULL;
 }
 
 
@@ -471,26 +530,13 @@ ngx_http_lua_nonblocking_ffi_load(const u_char *library, size_t library_size,
     rt = ngx_http_lua_nonblocking_ffi_find(key.data, key.len);
 
     if (rt == NULL) {
+        ngx_http_lua_nffi_library_file(library, library_size, file,
+                                       sizeof(file));
         name.data = (u_char *) library;
         name.len = library_size;
-        rt = ngx_http_lua_nffi_register(&key, &name);
 
-        if (rt == NULL) {
-            ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
-
-        } else {
-            ngx_http_lua_nffi_library_file(library, library_size, file,
-                                           sizeof(file));
-
-            if (ngx_http_lua_nffi_open(rt, file, config, config_size, limits,
-                                       err)
-                != NGX_OK)
-            {
-                /* not freed: a thread may still wake it */
-                rt->closed = 1;
-                rt = NULL;
-            }
-        }
+        rt = ngx_http_lua_nffi_try(&key, &name, file, config, config_size,
+                                   limits, err);
     }
 
     ngx_free(key.data);
