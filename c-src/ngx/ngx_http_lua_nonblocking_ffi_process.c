@@ -24,6 +24,8 @@
 #define NGX_HTTP_LUA_NFFI_START_LIMIT   30000    /* ms until it is ready */
 #define NGX_HTTP_LUA_NFFI_QUICK_DEATHS  5        /* then a line a minute */
 
+#define NGX_HTTP_LUA_NFFI_GRACE         1000     /* ms, after it let go */
+
 #define NGX_HTTP_LUA_NFFI_READS         16       /* of a pipe in one turn */
 
 
@@ -68,9 +70,12 @@ struct ngx_http_lua_nffi_process_s {
     ngx_http_lua_nffi_pipe_t            out;
     ngx_http_lua_nffi_pipe_t            err;
 
+    nffi_child_t                        leaving; /* has let go of its socket */
+
     ngx_event_t                         restart;
     ngx_event_t                         kill;    /* it does not get ready, or
                                                     does not end */
+    ngx_event_t                         reap;    /* the end of `leaving` */
     ngx_msec_t                          delay;
     ngx_msec_t                          started;
     ngx_uint_t                          quick_deaths;
@@ -89,6 +94,8 @@ static void ngx_http_lua_nffi_done_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_pipe_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_restart_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_kill_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_reap_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p);
 
 
 static size_t
@@ -182,6 +189,11 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_runtime_t *rt,
     p->kill.log = ngx_cycle->log;
     p->kill.cancelable = 1;
 
+    p->reap.data = p;
+    p->reap.handler = ngx_http_lua_nffi_reap_handler;
+    p->reap.log = ngx_cycle->log;
+    p->reap.cancelable = 1;
+
     return p;
 }
 
@@ -240,8 +252,8 @@ failed:
 }
 
 
-static ngx_int_t
-ngx_http_lua_nffi_watch(ngx_http_lua_nffi_process_t *p,
+static void
+ngx_http_lua_nffi_channel_init(ngx_http_lua_nffi_process_t *p,
     ngx_http_lua_nffi_channel_t *ch, int fd, ngx_event_handler_pt handler)
 {
     /* events of an earlier descriptor that are still in flight differ */
@@ -266,8 +278,37 @@ ngx_http_lua_nffi_watch(ngx_http_lua_nffi_process_t *p,
     ch->write.write = 1;
     ch->write.log = ngx_cycle->log;
     ch->write.instance = instance;
+}
 
-    return ngx_add_event(&ch->read, NGX_READ_EVENT, NGX_CLEAR_EVENT);
+
+/* all four are made before the first is watched: each can be released then */
+
+static ngx_int_t
+ngx_http_lua_nffi_watch(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t                    i;
+    ngx_http_lua_nffi_channel_t  *channels[] = {
+        &p->control, &p->done, &p->out.channel, &p->err.channel
+    };
+
+    ngx_http_lua_nffi_channel_init(p, &p->control, p->child.control_fd,
+                                   ngx_http_lua_nffi_control_handler);
+    ngx_http_lua_nffi_channel_init(p, &p->done, p->child.done_fd,
+                                   ngx_http_lua_nffi_done_handler);
+    ngx_http_lua_nffi_channel_init(p, &p->out.channel, p->child.stdout_fd,
+                                   ngx_http_lua_nffi_pipe_handler);
+    ngx_http_lua_nffi_channel_init(p, &p->err.channel, p->child.stderr_fd,
+                                   ngx_http_lua_nffi_pipe_handler);
+
+    for (i = 0; i < sizeof(channels) / sizeof(channels[0]); i++) {
+        if (ngx_add_event(&channels[i]->read, NGX_READ_EVENT, NGX_CLEAR_EVENT)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -276,7 +317,7 @@ ngx_http_lua_nffi_unwatch(ngx_http_lua_nffi_channel_t *ch, ngx_uint_t close_fd)
 {
     ngx_socket_t  fd = ch->connection.fd;
 
-    if (fd == (ngx_socket_t) -1 || ch->process == NULL) {
+    if (fd == (ngx_socket_t) -1) {
         return;
     }
 
@@ -294,6 +335,28 @@ ngx_http_lua_nffi_unwatch(ngx_http_lua_nffi_channel_t *ch, ngx_uint_t close_fd)
     if (close_fd) {
         (void) close(fd);
     }
+}
+
+
+static void
+ngx_http_lua_nffi_reap(ngx_http_lua_nffi_process_t *p)
+{
+    if (p->reap.timer_set) {
+        ngx_del_timer(&p->reap);
+    }
+
+    if (p->leaving.pidfd > 0) {
+        nffi_child_kill(&p->leaving);
+        (void) close(p->leaving.pidfd);
+        p->leaving.pidfd = 0;
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_reap_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_reap(ev->data);
 }
 
 
@@ -338,6 +401,8 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
                    rc == NFFI_SYSTEM ? strerror(e) : "");
     }
 
+    ngx_http_lua_nffi_reap(p);
+
     ngx_memzero(&spawn, sizeof(spawn));
     spawn.program = p->program;
     spawn.argv = p->argv;
@@ -371,21 +436,16 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
                             ? p->limits.start_timeout
                             : NGX_HTTP_LUA_NFFI_START_LIMIT);
 
-    if (ngx_http_lua_nffi_watch(p, &p->control, p->child.control_fd,
-                                ngx_http_lua_nffi_control_handler)
-        != NGX_OK
-        || ngx_http_lua_nffi_watch(p, &p->done, p->child.done_fd,
-                                   ngx_http_lua_nffi_done_handler)
-           != NGX_OK
-        || ngx_http_lua_nffi_watch(p, &p->out.channel, p->child.stdout_fd,
-                                   ngx_http_lua_nffi_pipe_handler)
-           != NGX_OK
-        || ngx_http_lua_nffi_watch(p, &p->err.channel, p->child.stderr_fd,
-                                   ngx_http_lua_nffi_pipe_handler)
-           != NGX_OK)
-    {
-        /* a process that nobody hears is of no use; nginx has logged why */
+    if (ngx_http_lua_nffi_watch(p) != NGX_OK) {
+        /* nobody would hear it, nor learn of its death */
         nffi_child_kill(&p->child);
+        ngx_http_lua_nffi_process_release(p);
+        ngx_http_lua_nffi_reap(p);
+        p->state = NGX_HTTP_LUA_NFFI_DOWN;
+
+        return ngx_http_lua_nffi_fail(err, "load_failed",
+                   "the runtime \"%V\" cannot be watched: the event method "
+                   "refused a descriptor, see the error log", &rt->name);
     }
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
@@ -497,11 +557,13 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
     }
 
     /* whoever has let go of its end of the control socket is ending: its exit
-       code is worth more than a signal 9 in the log */
+       code is worth more than a signal 9 in the log. One that does not end is
+       of no use any more, and the next ones would add up */
 
     if (p->child.pidfd != -1) {
-        (void) close(p->child.pidfd);
+        p->leaving.pidfd = p->child.pidfd;
         p->child.pidfd = -1;
+        ngx_add_timer(&p->reap, NGX_HTTP_LUA_NFFI_GRACE);
     }
 
     p->child.pid = 0;
@@ -516,6 +578,9 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
 static void
 ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p)
 {
+    size_t  size;
+    u_char  text[sizeof(p->reason.message)];
+
     if (p->quick_deaths > NGX_HTTP_LUA_NFFI_QUICK_DEATHS
         && ngx_current_msec - p->reported < 60000)
     {
@@ -523,11 +588,12 @@ ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p)
     }
 
     p->reported = ngx_current_msec;
+    size = ngx_http_lua_nffi_escape(text, sizeof(text), p->reason.message,
+                                    p->reason.size);
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "nffi: runtime \"%V\": %*s; it is started again in %M ms",
-                  &p->runtime->name, p->reason.size, p->reason.message,
-                  p->delay);
+                  &p->runtime->name, size, text, p->delay);
 }
 
 
