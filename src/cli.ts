@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { buildCommand } from "./commands/build.js";
 import { cacheCommand } from "./commands/cache.js";
+import { completionCommand } from "./commands/completion.js";
 import type { CommandContext } from "./commands/context.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { fetchCommand } from "./commands/fetch.js";
@@ -64,6 +65,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     doctorCommand(context),
     patchCommand(context),
     newRuntimeCommand(context),
+    completionCommand(context, root),
   ];
   for (const command of commands) root.addCommand(command);
   for (const command of [root, ...commands, ...commands.flatMap((one) => one.commands)]) {
