@@ -14,6 +14,7 @@ import { JsonReporter } from "../ui/json-reporter.js";
 import { reporterFor } from "../ui/reporter-for.js";
 import type { CommandContext } from "./context.js";
 import { collect } from "./patch.js";
+import { addSettingsHelp, applySettings } from "./settings.js";
 import {
   addSourceOptions,
   type SourceOptions,
@@ -37,6 +38,7 @@ export function buildCommand(context: CommandContext, configureArgs: readonly st
   const command = new Command("build")
     .description("build an OpenResty that calls TypeScript, Go, Rust and C without blocking")
     .usage("[options] [-- options for configure]");
+  addSettingsHelp(command);
   return addSourceOptions(command)
     .option("--prefix <dir>", "install here (env: NFFI_PREFIX; default: ./.nffi/openresty)")
     .option("--jobs <n>", "compile with n processes (default: one a CPU)", wholeNumber(1, 1024))
@@ -46,11 +48,14 @@ export function buildCommand(context: CommandContext, configureArgs: readonly st
     .option("--verbose", "show the output of every program")
     .option("--quiet", "print nothing but warnings and errors")
     .option("--json", "print one JSON object a line, see docs/json.md")
-    .action(async (options: BuildOptions) => {
+    .action(async () => {
+      const { configure } = await applySettings(command, context);
+      const options: BuildOptions = command.opts();
+      const allArgs = [...configure, ...configureArgs];
       const { verbose = false, quiet = false } = options;
-      if (options.json) return buildForPrograms(options, configureArgs, context);
+      if (options.json) return buildForPrograms(options, allArgs, context);
       const reporter = reporterFor(context, { verbose, quiet });
-      const { product, workDir } = await buildAs(options, configureArgs, context, reporter);
+      const { product, workDir } = await buildAs(options, allArgs, context, reporter);
       if (quiet) return;
       context.print(`built ${product.manifest.source.name}`);
       context.print(`  nginx   ${product.manifest.nginx}`);

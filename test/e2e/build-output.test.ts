@@ -1,5 +1,5 @@
 // What a build prints for programs and for people who want silence or colours.
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { STEPS } from "../../src/build/reporter.js";
@@ -67,4 +67,18 @@ test("FORCE_COLOR colours the error, NO_COLOR does not", async () => {
   expect((await run({ FORCE_COLOR: "1" })).stderr).toContain("\u001b[31mnffi:\u001b[39m ");
   expect((await run({})).stderr).toMatch(/^nffi: /);
   expect((await run({ NO_COLOR: "1" })).stderr).toMatch(/^nffi: /);
+});
+
+test("nffi.config.json of the project is used, and --help tells the precedence", async () => {
+  const folder = temporaryFolder();
+  makeFakeRelease(join(folder, "tree"), { configure: 'echo "error: $*"; exit 1' });
+  const config = { source: "./tree", prefix: "p", workDir: "w", configure: ["--with-mine"] };
+  writeFileSync(join(folder, "nffi.config.json"), JSON.stringify(config));
+  const env = { NFFI_PREFIX: undefined };
+  const result = await runCli(["build", "--", "--with-more"], { cwd: folder, env });
+  expect(result.exitCode).toBe(11);
+  expect(result.stderr).toContain(`--prefix=${folder}/p`);
+  expect(result.stderr).toContain("--with-mine --with-more");
+  const help = await runCli(["build", "--help"]);
+  expect(help.stdout).toContain("nffi.config.json");
 });

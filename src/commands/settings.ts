@@ -1,0 +1,137 @@
+/**
+ * Where the value of an option comes from: the command line, else an environment variable
+ * (NFFI_WORK_DIR for --work-dir), else nffi.config.json in this folder or one above it, else the
+ * default.
+ */
+import { readFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import type { Command, Option } from "commander";
+import { errnoOf, messageOf, NffiError } from "../errors.js";
+import type { CommandContext } from "./context.js";
+
+export const CONFIG_FILE = "nffi.config.json";
+
+/** Relative paths in the file are seen from its folder. */
+const PATHS = ["prefix", "workDir", "cafile", "keyring", "patch"];
+/** Lists; in the environment their parts are separated like this. */
+const SEPARATORS: Readonly<Record<string, RegExp>> = { mirror: /[\s,]+/, patch: /:/ };
+/** Only ever meant for one command line, never for all builds of a project. */
+const NEVER = ["dryRun", "insecureSkipVerification"];
+
+const HELP = `
+Each option is taken from the command line, else from the environment (NFFI_WORK_DIR
+for --work-dir), else from ${CONFIG_FILE} here or in a folder above ("workDir": "..."),
+else it has its default. "configure" in that file lists options for configure, which
+come before those after --.`;
+
+/** What the file may hold besides options; `configure` is what could stand after `--`. */
+export interface Settings {
+  readonly configure: readonly string[];
+}
+
+/** Tells of the precedence in --help. Call `applySettings` first thing in the action. */
+export function addSettingsHelp(command: Command): Command {
+  return command.addHelpText("after", HELP);
+}
+
+/** Gives the options that are not on the command line their values from elsewhere. */
+export async function applySettings(command: Command, context: CommandContext): Promise<Settings> {
+  const config = await readConfig(context.cwd);
+  const options = command.options.filter((option) => !NEVER.includes(option.attributeName()));
+  requireKnown(config, options);
+  for (const option of options) {
+    const name = option.attributeName();
+    const variable = variableOf(option);
+    const fromEnvironment = context.env[variable];
+    const given = config?.values[name];
+    if (command.getOptionValueSource(name) === "cli") continue;
+    if (fromEnvironment !== undefined && fromEnvironment !== "") {
+      const parts = SEPARATORS[name] ? fromEnvironment.split(SEPARATORS[name]) : [fromEnvironment];
+      const value = valueFrom(
+        option,
+        parts.filter((part) => part !== ""),
+        variable,
+      );
+      command.setOptionValueWithSource(name, value, "env");
+    } else if (config && given !== undefined) {
+      const where = `"${name}" in ${config.file}`;
+      const value = valueFrom(option, textsOf(option, given, config.file, where), where);
+      command.setOptionValueWithSource(name, value, "config");
+    }
+  }
+  return { configure: configureOf(config) };
+}
+
+/** NFFI_WORK_DIR for --work-dir. */
+function variableOf(option: Option): string {
+  return `NFFI_${option.name().replaceAll("-", "_").toUpperCase()}`;
+}
+
+interface Config {
+  readonly file: string;
+  readonly values: Readonly<Record<string, unknown>>;
+}
+
+async function readConfig(cwd: string): Promise<Config | undefined> {
+  for (let folder = resolve(cwd); ; folder = dirname(folder)) {
+    const file = join(folder, CONFIG_FILE);
+    try {
+      const values = JSON.parse(await readFile(file, "utf8"));
+      if (typeof values === "object" && values !== null && !Array.isArray(values)) {
+        return { file, values };
+      }
+      throw new NffiError("usage", `${file} is not a JSON object`);
+    } catch (thrown) {
+      if (thrown instanceof NffiError) throw thrown;
+      const isAbsent = ["ENOENT", "EACCES", "ENOTDIR"].includes(errnoOf(thrown) ?? "");
+      if (!isAbsent) throw new NffiError("usage", `${file}: ${messageOf(thrown)}`);
+    }
+    if (folder === dirname(folder)) return undefined;
+  }
+}
+
+function requireKnown(config: Config | undefined, options: readonly Option[]): void {
+  const known = [...options.map((option) => option.attributeName()), "configure", "$schema"];
+  const unknown = Object.keys(config?.values ?? {}).find((key) => !known.includes(key));
+  if (!config || unknown === undefined) return;
+  throw new NffiError("usage", `${config.file}: there is no option "${unknown}"`, {
+    hint: `it may hold: ${known.slice(0, -1).join(", ")}`,
+  });
+}
+
+/** The text that would stand on the command line, several for a list. */
+function textsOf(option: Option, given: unknown, file: string, where: string): string[] {
+  const name = option.attributeName();
+  const isList = Array.isArray(given) && SEPARATORS[name] !== undefined;
+  return (isList ? given : [given]).map((one) => {
+    const fits = option.isBoolean() ? typeof one === "boolean" : /string|number/.test(typeof one);
+    if (!fits) {
+      throw new NffiError(
+        "usage",
+        `${where} must be ${option.isBoolean() ? "true or false" : "text or a number"}`,
+      );
+    }
+    const isPath = PATHS.includes(name) || (name === "source" && /^\.{1,2}\//.test(String(one)));
+    return isPath ? resolve(dirname(file), String(one)) : String(one);
+  });
+}
+
+function valueFrom(option: Option, texts: readonly string[], where: string): unknown {
+  if (option.isBoolean()) return !["0", "false", "no"].includes(texts[0] ?? "");
+  let value: unknown;
+  for (const text of texts) {
+    try {
+      value = option.parseArg ? option.parseArg(text, value as string) : text;
+    } catch (thrown) {
+      throw new NffiError("usage", `${where}: "${text}" is invalid. ${messageOf(thrown)}`);
+    }
+  }
+  return value;
+}
+
+function configureOf(config: Config | undefined): string[] {
+  const given = config?.values.configure ?? [];
+  const isList = Array.isArray(given) && given.every((one) => typeof one === "string");
+  if (isList) return given;
+  throw new NffiError("usage", `"configure" in ${config?.file} must be a list of texts`);
+}
