@@ -1,6 +1,6 @@
 /**
- * Brings an archive of known SHA-256 into the work folder: from the cache, whose bytes are hashed
- * again on every use, or from the first of several URLs that has it.
+ * Brings an archive into the work folder: from the cache, if its SHA-256 is
+ * known, whose bytes are hashed again on every use, or from the first of several URLs that has it.
  */
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +15,8 @@ import type { StepContext } from "./step.js";
 export interface WantedArchive {
   /** Tried in this order. */
   readonly urls: readonly string[];
-  readonly sha256: string;
+  /** Absent when only its signature can tell that it is the right one. */
+  readonly sha256: string | undefined;
   /** Its name in the cache. */
   readonly name: string;
 }
@@ -38,28 +39,38 @@ export async function bringArchive(
 ): Promise<BroughtArchive> {
   const file = join(downloadDir, "source.tar");
   await mkdir(downloadDir, { recursive: true });
+  const { sha256: key } = wanted;
+  if (key === undefined) return bringUncached(wanted, file, policy, step);
   const cache = await cacheIfUsable(policy, step);
-  if (!cache) {
-    if (policy.offline) throw notThere(wanted, policy);
-    return { ...(await fromUrls(wanted, file, policy, step)), cached: undefined };
-  }
+  if (!cache) return bringUncached(wanted, file, policy, step);
   const wish = {
     signal: step.signal,
     onWait: () => step.note("another nffi is fetching the same archive; waiting for it"),
   };
-  return cache.exclusively(wanted.sha256, wish, async () => {
-    const found = await fromCache(wanted, file, cache, step);
+  return cache.exclusively(key, wish, async () => {
+    const found = await fromCache(key, wanted, file, cache, step);
     if (found) return found;
     if (policy.offline) throw notThere(wanted, policy);
-    const partial = cache.partialFile(wanted.sha256);
+    const partial = cache.partialFile(key);
     const { sha256, origin } = await fromUrls(wanted, partial, policy, step);
-    if (sha256 !== wanted.sha256) {
+    if (sha256 !== key) {
       await moveAcross(partial, file);
       return { file, sha256, origin, cached: undefined };
     }
     const cached = await cache.store(sha256, wanted.name, partial);
     return { file, sha256: await copyHashing(cached, file), origin, cached };
   });
+}
+
+/** Straight from the network. */
+export async function bringUncached(
+  wanted: WantedArchive,
+  file: string,
+  policy: FetchPolicy,
+  step: StepContext,
+): Promise<BroughtArchive> {
+  if (policy.offline) throw notThere(wanted, policy);
+  return { ...(await fromUrls(wanted, file, policy, step)), cached: undefined };
 }
 
 /** A home that cannot be written to is no reason not to build. */
@@ -76,22 +87,23 @@ async function cacheIfUsable(
 }
 
 async function fromCache(
+  key: string,
   wanted: WantedArchive,
   file: string,
   cache: ArchiveCache,
   step: StepContext,
 ): Promise<BroughtArchive | undefined> {
-  const found = await cache.find(wanted.sha256);
+  const found = await cache.find(key);
   if (!found) return undefined;
   const sha256 = await copyHashing(found.file, file);
-  if (sha256 === wanted.sha256) {
+  if (sha256 === key) {
     step.note("from the cache");
     const origin = withoutSecrets(wanted.urls[0] ?? `file://${found.file}`);
     return { file, sha256, origin, cached: found.file };
   }
   step.warn(`${found.file} is damaged; it was removed`);
   await rm(file, { force: true });
-  await cache.remove(wanted.sha256);
+  await cache.remove(key);
   return undefined;
 }
 
@@ -117,7 +129,8 @@ async function fromUrls(
         onProgress: progressNotes(step),
         onRetry: (reason) => step.note(reason),
       });
-      if (sha256 === wanted.sha256 || isLast) return { file, sha256, origin };
+      if (wanted.sha256 === undefined || sha256 === wanted.sha256 || isLast)
+        return { file, sha256, origin };
       await rm(file, { force: true });
       step.warn(`${origin} is another file than wanted; trying the next mirror`);
     } catch (thrown) {
@@ -131,7 +144,7 @@ async function fromUrls(
 function notThere(wanted: WantedArchive, policy: FetchPolicy): NffiError {
   return new NffiError("fetch-failed", `${wanted.name} is not in the cache, and --offline is set`, {
     hint:
-      `wanted: SHA-256 ${wanted.sha256}\n` +
+      (wanted.sha256 ? `wanted: SHA-256 ${wanted.sha256}\n` : "") +
       "`nffi fetch` on a machine with a network brings it; carry the file over and name it with " +
       `--source FILE, or copy the cache: ${policy.cacheDir}`,
   });

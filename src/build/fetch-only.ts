@@ -2,8 +2,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { archiveName } from "../catalog/releases.js";
 import { NffiError, toNffiError } from "../errors.js";
 import { requireSupported } from "../host/platform.js";
+import { copyWhole } from "../io/files.js";
+import { type ArchiveCache, openCache } from "../sources/archive-cache.js";
 import type { Session, SourceRequest } from "./request.js";
 import { stepRunner } from "./step.js";
 import { fetchSource } from "./steps/fetch.js";
@@ -33,10 +36,10 @@ export async function fetchArchive(
       return chosen;
     });
     const site = { downloadDir: folder };
-    const fetched = await step("fetch", (s) => fetchSource(source, site, request.fetch, s));
-    const verified = await step("verify", (s) => verifySource(fetched, s));
-    if (verified.kind !== "archive" || !verified.cached) throw noCache(request);
-    return { archive: verified, path: verified.cached };
+    const fetched = await step("fetch", (s) => fetchSource(source, request, site, s));
+    const verified = await step("verify", (s) => verifySource(fetched, request.trust, s));
+    if (verified.kind !== "archive") throw noArchive(request.source);
+    return { archive: verified, path: await keep(verified, request, session.signal) };
   } catch (thrown) {
     const error = toNffiError(thrown);
     // The log goes with the folder; there is no more in it than in the message.
@@ -48,14 +51,43 @@ export async function fetchArchive(
   }
 }
 
+/** An archive that only its signature vouches for comes into the cache when that is checked. */
+async function keep(
+  archive: VerifiedArchive,
+  request: SourceRequest,
+  signal: AbortSignal,
+): Promise<string> {
+  const { sha256, signature, cached, file } = archive;
+  if (cached === file) return cached;
+  const cache = await openCache(request.fetch.cacheDir).catch((thrown) => {
+    throw noCache(request, thrown);
+  });
+  return cache.exclusively(sha256, { signal, onWait: () => {} }, async () => {
+    const path = (await cache.find(sha256))?.file ?? (await storeCopy(cache, archive));
+    if (signature && signature !== `${path}.asc`) await cache.storeSignature(path, signature);
+    return path;
+  });
+}
+
+/** The work folder may lie on another file system. */
+async function storeCopy(
+  cache: ArchiveCache,
+  { sha256, file, version }: VerifiedArchive,
+): Promise<string> {
+  const here = cache.partialFile(sha256);
+  await copyWhole(file, here);
+  return cache.store(sha256, version ? archiveName(version) : "source.tar", here);
+}
+
 function noArchive(source: string): NffiError {
   return new NffiError("usage", `--source ${source} is no archive that could be fetched`, {
     hint: "nffi fetch takes --source official, a file or a URL",
   });
 }
 
-function noCache(request: SourceRequest): NffiError {
+function noCache(request: SourceRequest, cause: unknown): NffiError {
   return new NffiError("fetch-failed", `the cache ${request.fetch.cacheDir} cannot be used`, {
     hint: "let XDG_CACHE_HOME name a folder that this user may write to",
+    cause,
   });
 }

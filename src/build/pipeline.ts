@@ -27,8 +27,8 @@ export async function build(request: BuildRequest, session: Session): Promise<In
   try {
     const series = await readSeries(shipped.patches, request.patches);
     const source = await step("resolve", (s) => resolveSource(request, session, s));
-    const fetched = await step("fetch", (s) => fetchSource(source, site, request.fetch, s));
-    const verified = await step("verify", (s) => verifySource(fetched, s));
+    const fetched = await step("fetch", (s) => fetchSource(source, request, site, s));
+    const verified = await step("verify", (s) => verifySource(fetched, request.trust, s));
     const tree = await step("extract", (s) => extractSource(verified, series.key, site, s));
     const patched = await step("patch", (s) => patchTree(tree, series, s));
     const complete = await step("install files", (s) => installFiles(patched, shipped, s));

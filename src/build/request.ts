@@ -15,6 +15,16 @@ export interface SourceRequest {
   /** Where official archives are downloaded from, without the file's name; tried in order. */
   readonly mirrors: readonly string[];
   readonly fetch: FetchPolicy;
+  readonly trust: TrustPolicy;
+}
+
+export interface TrustPolicy {
+  /** A file of public keys; given, the signature of the archive is always checked. */
+  readonly keyring: string | undefined;
+  /** The fingerprint of the only key whose signature counts. */
+  readonly signer: string;
+  /** Nothing is verified, and the manifest says so. */
+  readonly skip: boolean;
 }
 
 export interface FetchPolicy {

@@ -86,6 +86,9 @@ export const DEFAULT_RELEASE = "1.27.1.2";
 /** Where the official archives lie; --mirror or NFFI_MIRROR replaces it. */
 export const OFFICIAL_DOWNLOAD = "https://openresty.org/download";
 
+/** The fingerprint of the key that signs official archives. */
+export const OFFICIAL_SIGNER = "25451EB088460026195BD62CB550E09EA0E98066";
+
 export function findRelease(version: string): Release | undefined {
   return RELEASES.find((release) => release.version === version);
 }

@@ -40,6 +40,7 @@ export function buildCommand(context: CommandContext, configureArgs: readonly st
     .usage("[options] [-- options for configure]");
   addSettingsHelp(command);
   return addSourceOptions(command)
+    .option("--insecure-skip-verification", "verify nothing; the manifest records it")
     .option("--prefix <dir>", "install here (env: NFFI_PREFIX; default: ./.nffi/openresty)")
     .option("--jobs <n>", "compile with n processes (default: one a CPU)", wholeNumber(1, 1024))
     .option("--work-dir <dir>", "build here (default: in ~/.cache/nffi)")

@@ -1,7 +1,8 @@
 /** The options about the source and its download, which `nffi build` and `nffi fetch` share. */
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import type { SourceRequest } from "../build/request.js";
-import { OFFICIAL_DOWNLOAD } from "../catalog/releases.js";
+import { OFFICIAL_DOWNLOAD, OFFICIAL_SIGNER } from "../catalog/releases.js";
 import { cacheDir } from "../host/environment.js";
 import { networkOf } from "../host/network.js";
 import { RETRIES, STALL_MS } from "../io/download.js";
@@ -12,6 +13,8 @@ export interface SourceOptions {
   source: string;
   sha256?: string;
   mirror?: string[];
+  keyring?: string;
+  insecureSkipVerification?: boolean;
   offline?: boolean;
   cafile?: string;
   retries: number;
@@ -27,6 +30,10 @@ export function addSourceOptions(command: Command): Command {
       "auto",
     )
     .option("--sha256 <sum>", "what the SHA-256 of the file or URL must be")
+    .option(
+      "--keyring <file>",
+      "check the PGP signature by these keys; needed for releases that are not listed",
+    )
     .option(
       "--mirror <url>",
       "download official releases from here; may be repeated (env: NFFI_MIRROR)",
@@ -45,7 +52,7 @@ export function addSourceOptions(command: Command): Command {
 
 export async function sourceRequestOf(
   options: SourceOptions,
-  { env }: CommandContext,
+  { env, cwd }: CommandContext,
 ): Promise<SourceRequest> {
   const fromEnvironment = (env.NFFI_MIRROR ?? "").split(/[\s,]+/).filter((url) => url !== "");
   const defaults = fromEnvironment.length > 0 ? fromEnvironment : [OFFICIAL_DOWNLOAD];
@@ -60,6 +67,11 @@ export async function sourceRequestOf(
       retries: options.retries,
       stallMs: options.timeout * 1000,
       cacheDir: cacheDir(env),
+    },
+    trust: {
+      keyring: options.keyring && resolve(cwd, options.keyring),
+      signer: OFFICIAL_SIGNER,
+      skip: options.insecureSkipVerification ?? false,
     },
   };
 }

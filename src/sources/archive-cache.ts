@@ -1,12 +1,13 @@
 /**
- * Archives that were downloaded once, by their SHA-256: `archives/SHA256/NAME`. What is not whole
+ * Archives that were downloaded once, by their SHA-256: `archives/SHA256/NAME`, with NAME.asc
+ * beside it where a signature was checked. What is not whole
  * or not what its folder says never lies there; `partial/` holds interrupted downloads. Whoever
  * takes or brings an archive holds its lock in `locks/`, which the kernel takes back from the dead.
  */
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
-import { exists, sha256OfFile } from "../io/files.js";
+import { copyWhole, exists, sha256OfFile } from "../io/files.js";
 import { acquireLock } from "../io/lock.js";
 
 export interface CachedArchive {
@@ -48,7 +49,7 @@ export class ArchiveCache {
 
   async find(sha256: string): Promise<CachedArchive | undefined> {
     const folder = join(this.dir, "archives", sha256);
-    const name = (await readdir(folder).catch(() => [])).find((one) => !one.startsWith("."));
+    const name = (await readdir(folder).catch(() => [])).find((one) => !/^\.|\.asc$/.test(one));
     if (name === undefined) return undefined;
     const file = join(folder, name);
     return { sha256, name, file, bytes: (await stat(file)).size };
@@ -67,6 +68,11 @@ export class ArchiveCache {
     const place = join(folder, name);
     await rename(file, place);
     return place;
+  }
+
+  /** Keeps the signature of an archive beside it, where `--source FILE` finds it, too. */
+  async storeSignature(archive: string, signatureFile: string): Promise<void> {
+    await copyWhole(signatureFile, `${archive}.asc`);
   }
 
   async remove(sha256: string): Promise<void> {

@@ -6,7 +6,9 @@ export type Source = OfficialSource | FileSource | DirectorySource | UrlSource |
 
 export interface OfficialSource {
   readonly kind: "official";
-  readonly release: Release;
+  readonly version: string;
+  /** Absent when the catalog does not know the version; then its signature must be good. */
+  readonly release: Release | undefined;
   /** Tried in this order. */
   readonly urls: readonly string[];
   /** When the download fails, Debian's sources are taken; only where no version was asked for. */

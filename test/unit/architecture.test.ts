@@ -27,6 +27,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   diff: ["build/patches.ts"],
   execa: ["io/exec.ts"],
   listr2: ["ui/terminal-reporter.ts"],
+  openpgp: ["io/signature.ts"],
   tar: ["io/archive.ts"],
   undici: ["io/http.ts"],
 };

@@ -31,7 +31,9 @@ export async function extractSource(
 ): Promise<SourceTree> {
   const key = await keyOf(source, patchesKey);
   const kept = await keptIdentity(site.treeDir, key);
-  const identity = kept ?? (await makeTree(source, key, site, step));
+  const made = kept ?? (await makeTree(source, key, site, step));
+  // The earlier run may have trusted the same bytes for another reason, or for none.
+  const identity = { ...made, verifiedBy: source.verifiedBy };
   step.note(kept ? `${identity.name}, kept by an earlier run` : identity.name);
   return { dir: site.treeDir, identity, components: await listComponents(site.treeDir) };
 }
@@ -100,7 +102,7 @@ async function unpackArchive(source: VerifiedArchive, treeDir: string): Promise<
   }
   return {
     kind: "archive",
-    name: source.release ? `OpenResty ${source.release.version}` : source.origin,
+    name: source.version ? `OpenResty ${source.version}` : source.origin,
     origin: source.origin,
     sha256: source.sha256,
     verifiedBy: source.verifiedBy,

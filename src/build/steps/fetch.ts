@@ -1,13 +1,13 @@
 /** Brings the source to this machine; whether it is the right one is the next step's question. */
-import { basename } from "node:path";
-import { archiveName, type Release, releaseOfHash } from "../../catalog/releases.js";
+import { basename, join } from "node:path";
+import { archiveName, releaseOfHash } from "../../catalog/releases.js";
 import { NffiError } from "../../errors.js";
 import { requirePackages } from "../../host/toolchain.js";
-import { sha256OfFile } from "../../io/files.js";
+import { kindOf, sha256OfFile } from "../../io/files.js";
 import { resolveDebianSuite } from "../../sources/debian/debian-source.js";
 import type { FileSource, OfficialSource, Source } from "../../sources/source.js";
-import { bringArchive, type WantedArchive } from "../archive-download.js";
-import type { FetchPolicy } from "../request.js";
+import { bringArchive, bringUncached, type WantedArchive } from "../archive-download.js";
+import type { FetchPolicy, SourceRequest } from "../request.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 import { type DebianPackages, fetchDebian } from "./debian.js";
@@ -21,7 +21,12 @@ export interface FetchedArchive {
   readonly sha256: string;
   /** What it must be; undefined for a file of the user without --sha256. */
   readonly expected: string | undefined;
-  readonly release: Release | undefined;
+  /** Of an official release, known or not. */
+  readonly version: string | undefined;
+  /** `expected` is from the catalog. */
+  readonly isKnown: boolean;
+  /** The file of its detached signature, when it is to be checked. */
+  readonly signature: string | undefined;
   /** Where it lies beyond this run: the file of the user, or the place in the cache. */
   readonly cached: string | undefined;
 }
@@ -35,25 +40,23 @@ export type FetchSite = Pick<Site, "downloadDir">;
 
 export type FetchedSource = FetchedArchive | FetchedDirectory | DebianPackages;
 
+/** With a keyring the signature is fetched, too: `.asc` behind the name of the archive. */
 export async function fetchSource(
   source: Source,
+  request: Pick<SourceRequest, "fetch" | "trust">,
   site: FetchSite,
-  policy: FetchPolicy,
   step: StepContext,
 ): Promise<FetchedSource> {
+  const to: Target = { site, policy: request.fetch, signed: request.trust.keyring !== undefined };
   switch (source.kind) {
     case "official":
-      return fetchOfficial(source, site, policy, step);
-    case "url":
-      return fetchArchive(
-        { urls: [source.url], sha256: source.sha256, name: nameIn(source.url) },
-        undefined,
-        site,
-        policy,
-        step,
-      );
+      return fetchOfficial(source, to, step);
+    case "url": {
+      const wanted = { urls: [source.url], sha256: source.sha256, name: nameIn(source.url) };
+      return fetchArchive(wanted, undefined, to, step);
+    }
     case "file":
-      return ownFile(source);
+      return ownFile(source, to);
     case "directory":
       return { kind: "directory", path: source.path };
     case "debian":
@@ -61,27 +64,51 @@ export async function fetchSource(
   }
 }
 
-async function ownFile({ path, sha256: given }: FileSource): Promise<FetchedArchive> {
+/** Where to, how, and whether with a signature. */
+interface Target {
+  readonly site: FetchSite;
+  readonly policy: FetchPolicy;
+  readonly signed: boolean;
+}
+
+async function ownFile(
+  { path, sha256: given }: FileSource,
+  { signed }: Target,
+): Promise<FetchedArchive> {
+  const signature = signed ? `${path}.asc` : undefined;
+  if (signature && (await kindOf(signature, { follow: true })) !== "file") {
+    throw new NffiError("verify-failed", `there is no signature ${signature}`, {
+      hint: "with --keyring the signature of a file must lie beside it, with .asc behind its name",
+    });
+  }
   const sha256 = await sha256OfFile(path);
   const release = releaseOfHash(sha256);
-  const expected = given ?? release?.sha256;
-  return { kind: "archive", file: path, origin: path, cached: path, sha256, expected, release };
+  return {
+    kind: "archive",
+    file: path,
+    origin: path,
+    cached: path,
+    sha256,
+    expected: given ?? release?.sha256,
+    version: release?.version,
+    isKnown: release !== undefined,
+    signature,
+  };
 }
 
 async function fetchOfficial(
   source: OfficialSource,
-  site: FetchSite,
-  policy: FetchPolicy,
+  to: Target,
   step: StepContext,
 ): Promise<FetchedSource> {
-  const { release, urls } = source;
-  const wanted = { urls, sha256: release.sha256, name: archiveName(release.version) };
+  const { release, urls, version } = source;
+  const wanted = { urls, sha256: release?.sha256, name: archiveName(version) };
   try {
-    return await fetchArchive(wanted, release, site, policy, step);
+    return await fetchArchive(wanted, version, to, step);
   } catch (thrown) {
     if (!(thrown instanceof NffiError) || thrown.code !== "fetch-failed") throw thrown;
     if (!source.mayFallBack) throw withDebianHint(thrown);
-    return fetchInstead(thrown, site, step);
+    return fetchInstead(thrown, to.site, step);
   }
 }
 
@@ -111,13 +138,37 @@ function withDebianHint(failure: NffiError): NffiError {
 
 async function fetchArchive(
   wanted: WantedArchive,
-  release: Release | undefined,
-  site: FetchSite,
-  policy: FetchPolicy,
+  version: string | undefined,
+  to: Target,
   step: StepContext,
 ): Promise<FetchedArchive> {
-  const brought = await bringArchive(wanted, site.downloadDir, policy, step);
-  return { kind: "archive", ...brought, expected: wanted.sha256, release };
+  const brought = await bringArchive(wanted, to.site.downloadDir, to.policy, step);
+  return {
+    kind: "archive",
+    ...brought,
+    expected: wanted.sha256,
+    version,
+    isKnown: version !== undefined && wanted.sha256 !== undefined,
+    signature: to.signed ? await fetchSignature(wanted, brought.cached, to, step) : undefined,
+  };
+}
+
+async function fetchSignature(
+  wanted: WantedArchive,
+  cached: string | undefined,
+  { site, policy }: Target,
+  step: StepContext,
+): Promise<string> {
+  const beside = `${cached}.asc`;
+  if (policy.offline && (await kindOf(beside)) === "file") return beside;
+  const file = join(site.downloadDir, "source.tar.asc");
+  const urls = wanted.urls.map((text) => {
+    const url = new URL(text);
+    url.pathname += ".asc";
+    return url.href;
+  });
+  return (await bringUncached({ urls, sha256: undefined, name: "a signature" }, file, policy, step))
+    .file;
 }
 
 /** The last part of the path, as far as it can be the name of a file. */

@@ -4,13 +4,7 @@
  */
 import { isAbsolute, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  archiveName,
-  DEFAULT_RELEASE,
-  findRelease,
-  RELEASES,
-  type Release,
-} from "../../catalog/releases.js";
+import { archiveName, DEFAULT_RELEASE, findRelease, RELEASES } from "../../catalog/releases.js";
 import { NffiError } from "../../errors.js";
 import { type Environment, isContinuousIntegration } from "../../host/environment.js";
 import { requireShipped } from "../../host/package.js";
@@ -43,7 +37,7 @@ export async function resolveSource(
 export function describe(source: Source): string {
   switch (source.kind) {
     case "official":
-      return `OpenResty ${source.release.version}, the official release`;
+      return `OpenResty ${source.version}, the official release`;
     case "debian":
       return `OpenResty-compatible, from Debian sources (${source.resolved.suite.name})`;
     case "url":
@@ -57,7 +51,7 @@ export function describe(source: Source): string {
 function packagesFor(source: Source): readonly RequiredPackage[] {
   if (source.kind === "debian") return source.resolved.suite.requiredPackages;
   if (source.kind !== "official") return [];
-  return [{ debian: "perl", program: "perl" }, ...packagesForOpenresty(source.release.pcre)];
+  return [{ debian: "perl", program: "perl" }, ...packagesForOpenresty(source.release?.pcre ?? 2)];
 }
 
 const SUITE = /^debian(?::([a-z][a-z0-9-]*))?$/;
@@ -65,6 +59,7 @@ const SUITE = /^debian(?::([a-z][a-z0-9-]*))?$/;
 /** From the options alone; of the machine only the file system is looked at. */
 export async function chooseSource(request: SourceRequest, env: Environment): Promise<Source> {
   const sha256 = checkedSha256(request.sha256);
+  requireTrustFits(request);
   const debian = SUITE.exec(request.source);
   if (request.source === "auto" || request.source === "official") {
     return officialSource(request, request.source === "auto" && mayFallBack(request, env));
@@ -80,12 +75,14 @@ export async function chooseSource(request: SourceRequest, env: Environment): Pr
     });
   }
   if (/^https?:\/\//.test(request.source)) return urlSource(request.source, sha256);
-  return localSource(request.source, sha256);
+  return localSource(request, sha256);
 }
 
 function officialSource(request: SourceRequest, fallBack: boolean): OfficialSource {
-  const release = requireRelease(request.release ?? DEFAULT_RELEASE);
-  if (request.sha256 !== undefined && request.sha256.toLowerCase() !== release.sha256) {
+  const version = request.release ?? DEFAULT_RELEASE;
+  const release = findRelease(version);
+  if (!release) requireOtherTrust(version, request);
+  if (release && request.sha256 && request.sha256.toLowerCase() !== release.sha256) {
     throw new NffiError(
       "verify-failed",
       `--sha256 differs from the known SHA-256 of OpenResty ${release.version}`,
@@ -94,8 +91,9 @@ function officialSource(request: SourceRequest, fallBack: boolean): OfficialSour
   }
   return {
     kind: "official",
+    version,
     release,
-    urls: request.mirrors.map((mirror) => urlAt(mirror, archiveName(release.version))),
+    urls: request.mirrors.map((mirror) => urlAt(mirror, archiveName(version))),
     mayFallBack: fallBack,
   };
 }
@@ -118,19 +116,37 @@ function offlineDebian(): NffiError {
 
 /** Another nginx than the official one is taken only where nobody can be misled by it. */
 function mayFallBack(request: SourceRequest, env: Environment): boolean {
-  const { fetch, release } = request;
-  return !fetch.offline && release === undefined && !isContinuousIntegration(env);
+  const { fetch, release, trust } = request;
+  return (
+    !fetch.offline &&
+    trust.keyring === undefined &&
+    release === undefined &&
+    !isContinuousIntegration(env)
+  );
 }
 
-function requireRelease(version: string): Release {
-  const release = findRelease(version);
-  if (release) return release;
+/** Contradictions between the options about trust, and with the source. */
+function requireTrustFits({ trust, source, sha256 }: SourceRequest): void {
+  if (trust.skip && (trust.keyring || sha256)) {
+    const other = trust.keyring ? "--keyring" : "--sha256";
+    throw new NffiError("usage", `--insecure-skip-verification does not go with ${other}`);
+  }
+  if (trust.keyring && SUITE.test(source)) {
+    throw new NffiError("usage", "--keyring does not go with --source debian", {
+      hint: "apt checks the signatures of those sources",
+    });
+  }
+}
+
+/** A version that the catalog does not know needs the signature of its maker. */
+function requireOtherTrust(version: string, { trust }: SourceRequest): void {
+  if ((trust.keyring || trust.skip) && /^\d+(\.\d+){3}(rc\d+)?$/.test(version)) return;
   const known = RELEASES.map((one) => one.version).join(", ");
   throw new NffiError("release-unknown", `OpenResty ${version} is not known to this nffi`, {
     hint:
       `known: ${known}\n` +
-      "another version: download its archive, check its PGP signature, and build with " +
-      "--source FILE --sha256 SUM",
+      "another version needs the public key of its signer: --keyring FILE; " +
+      "or its archive and checksum: --source FILE --sha256 SUM",
   });
 }
 
@@ -139,19 +155,24 @@ function urlSource(url: string, sha256: string | undefined): UrlSource | Officia
   if (sha256) return { kind: "url", url, sha256 };
   const name = new URL(url).pathname.split("/").at(-1);
   const release = RELEASES.find((one) => archiveName(one.version) === name);
-  if (release) return { kind: "official", release, urls: [url], mayFallBack: false };
+  if (release)
+    return { kind: "official", version: release.version, release, urls: [url], mayFallBack: false };
   throw new NffiError("usage", `--source ${withoutSecrets(url)} needs --sha256`, {
     hint: "its SHA-256 is not known to nffi, and unverified downloads are not built",
   });
 }
 
-async function localSource(source: string, sha256: string | undefined): Promise<Source> {
+async function localSource(
+  { source, trust }: SourceRequest,
+  sha256: string | undefined,
+): Promise<Source> {
   const given = source.startsWith("file://") ? fileURLToPath(source) : source;
   const path = isAbsolute(given) ? given : resolve(given);
   const kind = await kindOf(path, { follow: true });
   if (kind === "file") return { kind: "file", path, sha256 };
   if (kind === "directory") {
-    if (sha256) throw new NffiError("usage", "--sha256 does not go with a folder as --source");
+    const option = sha256 ? "--sha256" : trust.keyring ? "--keyring" : undefined;
+    if (option) throw new NffiError("usage", `${option} does not go with a folder as --source`);
     return { kind: "directory", path };
   }
   throw new NffiError("usage", `--source ${source}: there is no such file or folder`, {

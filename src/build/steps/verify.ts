@@ -3,6 +3,8 @@
  * a VerifiedSource can be extracted.
  */
 import { NffiError } from "../../errors.js";
+import { checkSignature } from "../../io/signature.js";
+import type { TrustPolicy } from "../request.js";
 import type { StepContext } from "../step.js";
 import type { DebianPackages } from "./debian.js";
 import type { FetchedArchive, FetchedDirectory, FetchedSource } from "./fetch.js";
@@ -22,9 +24,10 @@ export type VerifiedSource = VerifiedArchive | VerifiedDirectory | VerifiedPacka
 
 export async function verifySource(
   source: FetchedSource,
+  trust: TrustPolicy,
   step: StepContext,
 ): Promise<VerifiedSource> {
-  const verifiedBy = groundOfTrust(source);
+  const verifiedBy = trust.skip ? skipped(source, step) : await groundOfTrust(source, trust);
   step.note(verifiedBy);
   if (source.kind === "archive" && verifiedBy === NOTHING) {
     step.warn(`${source.origin} is not verified: no --sha256 was given`);
@@ -34,19 +37,50 @@ export async function verifySource(
 
 const NOTHING = "nothing: the user's own files";
 
-function groundOfTrust(source: FetchedSource): string {
+/** What goes into the manifest is what a later reader will see of it. */
+function skipped(source: FetchedSource, step: StepContext): string {
+  if (source.kind === "debian") return OF_DEBIAN;
+  if (source.kind === "directory") return NOTHING;
+  step.warn(`${source.origin} is NOT verified: --insecure-skip-verification was given`);
+  return "nothing: --insecure-skip-verification was given";
+}
+
+const OF_DEBIAN = "the signatures of Debian's archive, checked by apt";
+
+async function groundOfTrust(source: FetchedSource, trust: TrustPolicy): Promise<string> {
   switch (source.kind) {
     case "directory":
       return NOTHING;
     case "debian":
-      return "the signatures of Debian's archive, checked by apt";
-    case "archive":
-      if (source.expected === undefined) return NOTHING;
-      if (source.sha256 !== source.expected) throw mismatch(source, source.expected);
-      return source.release
-        ? `SHA-256 of OpenResty ${source.release.version} in the catalog`
-        : "SHA-256 given with --sha256";
+      return OF_DEBIAN;
+    case "archive": {
+      const grounds = [groundOfHash(source), await groundOfSignature(source, trust)];
+      const found = grounds.filter((ground) => ground !== undefined);
+      if (found.length > 0) return found.join(" and ");
+      if (source.version === undefined) return NOTHING;
+      throw new NffiError("verify-failed", `nothing tells that ${source.origin} is the right file`);
+    }
   }
+}
+
+function groundOfHash(source: FetchedArchive): string | undefined {
+  if (source.expected === undefined) return undefined;
+  if (source.sha256 !== source.expected) throw mismatch(source, source.expected);
+  return source.isKnown
+    ? `SHA-256 of OpenResty ${source.version} in the catalog`
+    : "SHA-256 given with --sha256";
+}
+
+/** Given a keyring, no signature is a bad signature. */
+async function groundOfSignature(
+  source: FetchedArchive,
+  { keyring, signer }: TrustPolicy,
+): Promise<string | undefined> {
+  if (keyring === undefined) return undefined;
+  const { file, origin: name, signature: signatureFile } = source;
+  if (!signatureFile) throw new NffiError("verify-failed", `${name} has no signature`);
+  const made = await checkSignature({ file, signatureFile, keyring, signer, name });
+  return `PGP signature of ${made.toISOString().slice(0, 10)} by ${signer}`;
 }
 
 function mismatch(source: FetchedArchive, expected: string): NffiError {

@@ -23,6 +23,7 @@ function requestOf(given: Partial<BuildRequest>, policy: Partial<FetchPolicy> = 
       cacheDir: "/nowhere",
       ...policy,
     },
+    trust: { keyring: undefined, signer: "", skip: false },
     prefix: "/nowhere",
     workDir: "/nowhere",
     keep: false,
