@@ -20,7 +20,8 @@ async function dev() {
     helper("tail", ["-n", "0", "-F", join(root, run, "logs/error.log")]),
   ];
   const stopWatching = reloadOnChange(run);
-  await Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+  // SIGHUP: the terminal was closed.
+  await Promise.race(["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => once(process, signal)));
   stopWatching();
   for (const one of helpers) one.kill();
   await stop({ run });
