@@ -66,6 +66,35 @@ describe("the project", () => {
     expect(busy.status).not.toBe(0);
   });
 
+  const misuse = [
+    [
+      "an unknown option",
+      "npm start -- --prot 1",
+      /^Unknown option '--prot'\nusage: npm start -- /,
+    ],
+    ["an option that npm has taken", "npm start --port 8097", /Unexpected argument '8097'/],
+    ["a port that is none", "npm run dev -- --port x", /--port takes a number from 1 to 65535/],
+    ["a path as --run", "npm start -- --run /tmp", /--run takes the name of a folder/],
+  ] as const;
+
+  test.each(misuse)("%s is told in words", (_what, command, message) => {
+    const told = shell([command], project);
+    expect(told.stderr).toMatch(message);
+    expect(told.stderr).not.toContain("    at ");
+    expect(told.status).toBe(1);
+  });
+
+  test("npm start takes another address, and asks for a port where there is none", async () => {
+    const conf = join(project, "nginx.conf");
+    const text = readFileSync(conf, "utf8");
+    onTestFinished(() => writeFileSync(conf, text));
+    const port = await freePort();
+    writeFileSync(conf, text.replace(/listen .*/, `listen localhost:${port} reuseport;`));
+    expect(shell(["npm start", "npm stop"], project).stdout).toContain(`:${port} `);
+    writeFileSync(conf, text.replace(/listen .*/, "listen unix:nginx.sock;"));
+    expect(shell(["npm start"], project).stderr).toContain("no line `listen PORT;`");
+  });
+
   test("npm start says that it runs already, npm stop that it does not", () => {
     const twice = shell(["npm start", "npm start"], project);
     expect(twice.stderr).toContain("nginx runs already in run/");
