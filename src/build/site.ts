@@ -9,7 +9,8 @@ import { type ErrorCode, errnoOf, messageOf, NffiError } from "../errors.js";
 import { acquireLock, type Lock } from "../io/lock.js";
 import type { BuildRequest } from "./request.js";
 
-export interface Site {
+/** Where everything of a build lies. */
+export interface SitePaths {
   readonly prefix: string;
   readonly workDir: string;
   readonly logDir: string;
@@ -21,13 +22,36 @@ export interface Site {
   /** The prefix inside of the stage. */
   readonly stagedPrefix: string;
   readonly proofDir: string;
+}
+
+export interface Site extends SitePaths {
   close(outcome: { keep: boolean; succeeded: boolean }): Promise<void>;
 }
 
-export async function openSite(request: BuildRequest): Promise<Site> {
+export function sitePaths(prefix: string, workDir: string): SitePaths {
+  const inWork = (name: string) => join(workDir, name);
+  return {
+    prefix,
+    workDir,
+    logDir: inWork("logs"),
+    downloadDir: inWork("download"),
+    treeDir: inWork("tree"),
+    libraryDir: inWork("library"),
+    stageDir: inWork("stage"),
+    stagedPrefix: join(inWork("stage"), prefix),
+    proofDir: inWork("proof"),
+  };
+}
+
+/** Refuses places in which no build can work. */
+export function requireUsablePlaces(request: BuildRequest): void {
   requirePlainPath("prefix", request.prefix);
   requirePlainPath("work folder", request.workDir);
   requireApart(request.prefix, request.workDir);
+}
+
+export async function openSite(request: BuildRequest): Promise<Site> {
+  requireUsablePlaces(request);
 
   const prefix = await openFolder(request.prefix, {
     code: "install-failed",
@@ -43,17 +67,8 @@ export async function openSite(request: BuildRequest): Promise<Site> {
     throw thrown;
   });
 
-  const inWork = (name: string) => join(work.path, name);
   const site: Site = {
-    prefix: prefix.path,
-    workDir: work.path,
-    logDir: inWork("logs"),
-    downloadDir: inWork("download"),
-    treeDir: inWork("tree"),
-    libraryDir: inWork("library"),
-    stageDir: inWork("stage"),
-    stagedPrefix: join(inWork("stage"), prefix.path),
-    proofDir: inWork("proof"),
+    ...sitePaths(prefix.path, work.path),
     close: async ({ keep, succeeded }) => {
       if (!keep) await removeAllButLogs(site);
       await work.close();

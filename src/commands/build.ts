@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
+import { planBuild } from "../build/dry-run.js";
 import { build } from "../build/pipeline.js";
 import { defaultPrefix, type Product, rememberBuild } from "../build/product.js";
 import type { Reporter } from "../build/reporter.js";
@@ -11,6 +12,7 @@ import { cacheDir } from "../host/environment.js";
 import { shipped } from "../host/package.js";
 import { currentPlatform } from "../host/platform.js";
 import { JsonReporter } from "../ui/json-reporter.js";
+import { linesOfPlan } from "../ui/plan-text.js";
 import { reporterFor } from "../ui/reporter-for.js";
 import type { CommandContext } from "./context.js";
 import { collect } from "./patch.js";
@@ -31,6 +33,7 @@ interface BuildOptions extends SourceOptions {
   verbose?: boolean;
   quiet?: boolean;
   json?: boolean;
+  dryRun?: boolean;
 }
 
 /** `configureArgs` is what stands after `--` on the command line. */
@@ -49,11 +52,13 @@ export function buildCommand(context: CommandContext, configureArgs: readonly st
     .option("--verbose", "show the output of every program")
     .option("--quiet", "print nothing but warnings and errors")
     .option("--json", "print one JSON object a line, see docs/json.md")
+    .option("--dry-run", "tell every URL, hash, patch and command; fetch and build nothing")
     .action(async () => {
       const { configure } = await applySettings(command, context);
       const options: BuildOptions = command.opts();
       const allArgs = [...configure, ...configureArgs];
       const { verbose = false, quiet = false } = options;
+      if (options.dryRun) return tellPlan(options, allArgs, context);
       if (options.json) return buildForPrograms(options, allArgs, context);
       const reporter = reporterFor(context, { verbose, quiet });
       const { product, workDir } = await buildAs(options, allArgs, context, reporter);
@@ -63,6 +68,17 @@ export function buildCommand(context: CommandContext, configureArgs: readonly st
       context.print(`  logs    ${join(workDir, "logs")}`);
       context.print("next: nffi new-runtime NAME");
     });
+}
+
+async function tellPlan(
+  options: BuildOptions,
+  configureArgs: readonly string[],
+  context: CommandContext,
+): Promise<void> {
+  const request = await requestOf(options, configureArgs, currentPlatform().cpus, context);
+  const plan = await planBuild(request, { env: context.env, shipped });
+  if (options.json) return context.print(JSON.stringify({ format: 1, ...plan }, null, 2));
+  for (const line of linesOfPlan(plan)) context.print(line);
 }
 
 async function buildAs(

@@ -1,11 +1,12 @@
 /** Runs OpenResty's configure, which also builds LuaJIT and copies bundle/ to build/. */
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Environment } from "../../host/environment.js";
 import { packagesForOpenresty, requirePackages } from "../../host/toolchain.js";
 import { writeFileWhole } from "../../io/files.js";
 import { requireComponent } from "../components.js";
 import type { BuildRequest } from "../request.js";
-import type { Site } from "../site.js";
+import type { Site, SitePaths } from "../site.js";
 import type { StepContext } from "../step.js";
 import type { CompleteTree } from "./install-files.js";
 import type { StagedLibrary } from "./library.js";
@@ -29,14 +30,7 @@ export async function configureTree(
   step: StepContext,
 ): Promise<ConfiguredTree> {
   await requireLibraries(tree, request, step);
-  const compiler = step.env.CC ? [`--with-cc=${step.env.CC}`] : [];
-  const args = [
-    `--prefix=${site.prefix}`,
-    "--with-threads",
-    ...compiler,
-    ...tree.identity.configureArgs,
-    ...request.configureArgs,
-  ];
+  const args = configureArgsOf(tree.identity.configureArgs, request, site, step.env);
   const env = library.configureEnv;
 
   const recordFile = join(tree.dir, RECORD);
@@ -55,6 +49,23 @@ export async function configureTree(
     await writeFileWhole(recordFile, record);
   }
   return { ...tree, configureArgs: args, env } as unknown as ConfiguredTree;
+}
+
+/** `ofSource` is what the source itself needs. */
+export function configureArgsOf(
+  ofSource: readonly string[],
+  request: BuildRequest,
+  site: SitePaths,
+  env: Environment,
+): string[] {
+  const compiler = env.CC ? [`--with-cc=${env.CC}`] : [];
+  return [
+    `--prefix=${site.prefix}`,
+    "--with-threads",
+    ...compiler,
+    ...ofSource,
+    ...request.configureArgs,
+  ];
 }
 
 /** ngx_lua takes PCRE2 since 0.10.26; an older one needs the library that PCRE2 replaces. */

@@ -1,10 +1,12 @@
 /** Builds libnffi, the echo library of the proof and the Node addon, and stages them. */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { Environment } from "../../host/environment.js";
 import { nodeApiInclude, type ShippedFiles } from "../../host/package.js";
 import { compilerOf } from "../../host/toolchain.js";
+import type { Command } from "../../io/exec.js";
 import type { BuildRequest } from "../request.js";
-import type { Site } from "../site.js";
+import type { Site, SitePaths } from "../site.js";
 import type { StepContext } from "../step.js";
 
 export interface StagedLibrary {
@@ -19,28 +21,41 @@ export async function buildLibrary(
   step: StepContext,
 ): Promise<StagedLibrary> {
   await rm(site.stageDir, { recursive: true, force: true });
+  for (const command of libraryCommands(request, files, site, step.env)) {
+    await step.mustRun(command, "compile-failed", "the shared-queue library cannot be built");
+  }
+  return { configureEnv: configureEnvOf(files, site) };
+}
+
+/** Two calls: with -j, `make all install` would install what is not built yet. */
+export function libraryCommands(
+  request: BuildRequest,
+  files: ShippedFiles,
+  site: SitePaths,
+  env: Environment,
+): Command[] {
   const variables = {
     BUILD_DIR: site.libraryDir,
     PREFIX: site.prefix,
     DESTDIR: site.stageDir,
     NODE_API_INCLUDE: nodeApiInclude(),
-    CC: compilerOf(step.env),
+    CC: compilerOf(env),
   };
   const args = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
-  // Two calls: with -j, `make all install` would install what is not built yet.
-  for (const target of ["all", "install"]) {
-    await step.mustRun(
-      { program: "make", args: ["-C", files.cSource, `-j${request.jobs}`, target, ...args] },
-      "compile-failed",
-      "the shared-queue library cannot be built",
-    );
-  }
+  return ["all", "install"].map((target) => ({
+    program: "make",
+    args: ["-C", files.cSource, `-j${request.jobs}`, target, ...args],
+  }));
+}
+
+export function configureEnvOf(
+  files: ShippedFiles,
+  site: SitePaths,
+): StagedLibrary["configureEnv"] {
   const headers = [join(site.stagedPrefix, "nffi/include"), join(files.cSource, "lib")];
   return {
-    configureEnv: {
-      NFFI_INC: headers.join(" "),
-      NFFI_LIB: join(site.stagedPrefix, "nffi/lib"),
-      NFFI_RPATH: join(site.prefix, "nffi/lib"),
-    },
+    NFFI_INC: headers.join(" "),
+    NFFI_LIB: join(site.stagedPrefix, "nffi/lib"),
+    NFFI_RPATH: join(site.prefix, "nffi/lib"),
   };
 }

@@ -1,0 +1,29 @@
+/** The plan of a build for people; its commands can be pasted into a shell. */
+import type { BuildPlan } from "../build/dry-run.js";
+
+export function linesOfPlan(plan: BuildPlan): string[] {
+  const downloads = plan.downloads.flatMap(({ url, sha256 }, index) => [
+    `${index === 0 ? "download" : "or      "}  ${url}`,
+    ...(sha256 ? [`  sha256  ${sha256}`] : []),
+  ]);
+  const patches = plan.patches.flatMap(({ name, component, sha256 }) => [
+    `patch     ${component ?? "(by its paths)"}: ${name}`,
+    `  sha256  ${sha256}`,
+  ]);
+  const commands = plan.commands.flatMap(({ step, folder, env, argv }) => {
+    const variables = Object.entries(env).map(([name, value]) => `${name}=${quoted(value)}`);
+    return [`# ${step}`, `cd ${quoted(folder)}`, [...variables, ...argv.map(quoted)].join(" ")];
+  });
+  return [
+    `source    ${plan.source}`,
+    ...downloads,
+    ...patches,
+    `work in   ${plan.workDir}`,
+    `install   ${plan.prefix}`,
+    ...commands,
+  ];
+}
+
+function quoted(text: string): string {
+  return /^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
