@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, test } from "vitest";
@@ -28,6 +29,7 @@ interface Wish {
   readonly mirror: string;
   readonly trust: Partial<TrustPolicy>;
   readonly source?: string;
+  readonly sha256?: string;
   readonly cacheDir?: string;
   readonly offline?: boolean;
 }
@@ -37,7 +39,7 @@ async function fetch({ mirror, trust, source = "official", offline = false, ...w
   const request: SourceRequest = {
     release: source === "official" ? "9.9.9.9" : undefined,
     source,
-    sha256: undefined,
+    sha256: wish.sha256,
     mirrors: [mirror],
     fetch: { network: DIRECT, offline, retries: 0, stallMs: 5000, cacheDir },
     trust: { keyring: undefined, signer: "", skip: false, ...trust },
@@ -104,3 +106,23 @@ test("refuses an unknown release without a keyring, and a file without its signa
     message: expect.stringContaining("/etc/hostname.asc"),
   });
 });
+
+test("what the manifest will say of the origin holds no secret, be it from the cache or not", async () => {
+  const url = await httpServer(answers.whole(body));
+  const source = `${url.replace("//", "//me:s3cret@")}/a.tar.gz?token=t0ken`;
+  const wish = {
+    mirror: url,
+    trust: {},
+    source,
+    sha256: sha256Of(body),
+    cacheDir: temporaryFolder(),
+  };
+  for (const { archive } of [await fetch(wish), await fetch({ ...wish, offline: true })]) {
+    expect(archive.origin).toBe(`${url}/a.tar.gz`);
+    expect(JSON.stringify(archive)).not.toMatch(/s3cret|t0ken/);
+  }
+});
+
+function sha256Of(bytes: Buffer): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
