@@ -24,7 +24,10 @@ export function newRuntimeCommand(context: CommandContext): Command {
     .description("make a project: a runtime, nginx.conf, tests")
     .argument("<name>", "the folder to make, and the name of the package")
     .option("--lang <language>", `one of: ${NAMES}`, "typescript")
-    .option("--prefix <dir>", "the product to use (env: NFFI_PREFIX; default: the last build)")
+    .option(
+      "--prefix <dir>",
+      "the product to use (env: NFFI_PREFIX; default: ./.nffi/openresty, or the last build)",
+    )
     .option("--port <n>", "where its nginx listens", portNumber, TEMPLATE_VALUES.port)
     .option("--yes", "ask no questions (none is asked at present)")
     .option("--overwrite", "replace the template's files in a folder that exists")
