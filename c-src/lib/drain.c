@@ -15,8 +15,13 @@
 #include <unistd.h>
 
 
+#define NOT_SENT (-2)
+
+
 /* Looks for the memfd of a response: sent before the response was published,
-   so it is in the socket, or was read from it earlier. */
+   so it is in the socket, or was read from it earlier. -1: the message came
+   without it, which is no lie: the kernel drops it when this process has no
+   descriptor free. */
 static int
 find_payload(nffi_host_t *host, nffi__entry_t *entry, uint32_t number)
 {
@@ -38,22 +43,23 @@ find_payload(nffi_host_t *host, nffi__entry_t *entry, uint32_t number)
 
         rc = nffi__control_receive(host->control_fd, &message, &fd);
         if (rc != 1) {
-            return -1;
+            return NOT_SENT;
         }
 
         if (nffi__host_keep(host, &message, fd) != NFFI_OK) {
-            return -1;
+            return NOT_SENT;
         }
     }
 }
 
 
-/* Checks where a response lies and finds its bytes. */
+/* Checks where a response lies and finds its bytes. NFFI_NO_MEMORY: they came,
+   but there is no room to look at them. */
 static int
 locate_response(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
     nffi_host_response_t *response)
 {
-    int fd;
+    int fd, rc;
     void *mapping;
     uint64_t offset;
     volatile nffi__slot_t *slot = &host->region.slots[number];
@@ -97,10 +103,13 @@ locate_response(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
         }
 
         fd = find_payload(host, entry, number);
-        if (fd == -1
-            || nffi__memfd_map(fd, response->size, &mapping) != NFFI_OK)
-        {
-            return NFFI_PROTOCOL;
+        if (fd < 0) {
+            return fd == NOT_SENT ? NFFI_PROTOCOL : NFFI_NO_MEMORY;
+        }
+
+        rc = nffi__memfd_map(fd, response->size, &mapping);
+        if (rc != NFFI_OK) {
+            return rc;
         }
 
         entry->response_place = NFFI__IN_MEMFD;
@@ -112,6 +121,21 @@ locate_response(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
     default:
         return NFFI_PROTOCOL;
     }
+}
+
+
+/* What the owner gets for an answer that the host has no room for: the runtime
+   is not to blame, and its other calls go on. */
+static void
+give_no_room(nffi_host_response_t *response)
+{
+    static const char text[] = "the worker has no descriptor, or no memory, "
+                               "free for the response";
+
+    response->data = text;
+    response->size = sizeof(text) - 1;
+    response->message_size = response->size;
+    response->flags = NFFI_HOST_ERROR;
 }
 
 
@@ -146,13 +170,16 @@ read_response(nffi_host_t *host, uint64_t done, nffi_host_response_t *response)
 
     if (outcome == NFFI__ANSWERED || outcome == NFFI__FAILED) {
         rc = locate_response(host, entry, number, response);
-        if (rc != NFFI_OK) {
+        if (rc != NFFI_OK && rc != NFFI_NO_MEMORY) {
             return rc;
         }
 
         response->rc = slot->rc;
 
-        if (outcome == NFFI__FAILED) {
+        if (rc == NFFI_NO_MEMORY) {
+            give_no_room(response);
+
+        } else if (outcome == NFFI__FAILED) {
             response->flags = NFFI_HOST_ERROR;
             response->message_size = slot->message_size;
             if (response->message_size > response->size) {

@@ -172,13 +172,6 @@ lie_no_memfd(pair_t *pair)
 }
 
 static void
-lie_no_descriptor(pair_t *pair)
-{
-    send_fd(pair, -1);
-    claim(pair, NFFI__ANSWERED, NFFI__IN_MEMFD, 0, 10);
-}
-
-static void
 lie_unsealed(pair_t *pair)
 {
     int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -286,8 +279,7 @@ host_finds_lies(void)
         lie_free_slot, lie_generation, lie_twice, lie_outcome, lie_skipped,
         lie_place, lie_size_of_nothing, lie_heap, lie_offset,
         lie_negative_offset, lie_size, lie_end, lie_no_memfd,
-        lie_no_descriptor, lie_unsealed, lie_short_memfd, lie_no_file,
-        lie_flood
+        lie_unsealed, lie_short_memfd, lie_no_file, lie_flood
     };
 
     for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {

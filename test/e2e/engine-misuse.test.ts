@@ -200,6 +200,33 @@ describe("a process that misbehaves", () => {
     });
   });
 
+  test("a worker without free descriptors fails the calls that want one, not the runtime", async () => {
+    const code = `
+      local rt = assert(nffi.load("node", { module = "big.mjs", arena = 65536 }))
+      local pid, files = rt.methods:pid(), {}
+      for i = 1, 64 do files[i] = io.open("/dev/null") end
+      ngx.say((select(2, rt.methods:big(1000000))))
+      ngx.say((select(2, rt.methods:pid(("x"):rep(1000000)))))
+      ngx.say((select(2, nffi.load("node", { module = "big.mjs", config = 1 }))))
+      ngx.say(rt.methods:pid() == pid)
+      for _, file in ipairs(files) do file:close() end
+      ngx.say(#rt.methods:big(1000000), " ", rt.methods:pid() == pid)`;
+    const files = {
+      "big.mjs": 'export const big = (n) => "x".repeat(n);\nexport const pid = () => process.pid;',
+    };
+    const main = "worker_rlimit_nofile 64;";
+    await withNginx({ prefix, server: content("= /", code), files, main }, async (nginx) => {
+      expect((await nginx.get("/")).split("\n")).toEqual([
+        "the worker has no descriptor, or no memory, free for the response",
+        "not enough memory",
+        expect.stringMatching(/^no shared memory .*Too many open files$/),
+        "true",
+        "1000000 true",
+        "",
+      ]);
+    });
+  });
+
   test("one that cannot be watched is an error of its load, and nothing is left of it", async () => {
     const server = content(
       "= /",
