@@ -319,7 +319,8 @@ describe("the life of a Node process and its worker", () => {
     await withNginx(options({ workers: 2 }), async (nginx) => {
       await until(
         async () => {
-          await nginx.get("/hello?name=x");
+          // one after another they would all take the same connection
+          await Promise.all(Array.from({ length: 20 }, () => nginx.get("/hello?name=x")));
           return runtimesOf(nginx).length === 2;
         },
         10_000,
