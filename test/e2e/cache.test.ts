@@ -21,7 +21,13 @@ interface Place {
 function place(): Place {
   const folder = temporaryFolder();
   const dir = join(folder, "nffi");
-  const env = { XDG_CACHE_HOME: folder, http_proxy: undefined, HTTP_PROXY: undefined };
+  // A killed process cannot remove its work folder; here it goes with the test.
+  const env = {
+    XDG_CACHE_HOME: folder,
+    TMPDIR: folder,
+    http_proxy: undefined,
+    HTTP_PROXY: undefined,
+  };
   const nffi: Place["nffi"] = (args, options = {}) => runCli(args, { ...options, env });
   return {
     dir,
