@@ -703,6 +703,14 @@ ngx_http_lua_nffi_kill_handler(ngx_event_t *ev)
                   p->reason.size, p->reason.message);
 
     nffi_child_kill(&p->child);
+
+    /* its session too: the program that a shell has started would hold the
+       socket, so that the end of file would not come */
+    if (p->child.pid > 1) {
+        (void) kill(-p->child.pid, SIGKILL);
+    }
+
+    ngx_http_lua_nffi_process_died(p);
 }
 
 

@@ -353,11 +353,13 @@ describe("the life of a Node process and its worker", () => {
   test("a program that never attaches is killed at the start limit, and its calls fail", async () => {
     const server = `location / { content_by_lua_block {
       local rt = assert(require("resty.nffi").load("node", {
-          module = "hello.ts", program = "/bin/sh", node_args = { "-c", "sleep 60" }, start_timeout = 300 }))
+          module = "hello.ts", program = "/bin/sh", node_args = { "-c", "sleep 60; true" }, start_timeout = 300 }))
       ngx.say((select(2, rt.methods:hello())))
     } }`;
     await withNginx({ prefix, server }, async (nginx) => {
+      const begin = Date.now();
       expect(await nginx.get("/")).toMatch(/was not ready within the start limit and is killed/);
+      expect(Date.now() - begin).toBeLessThan(10_000);
     });
   });
 
