@@ -12,6 +12,8 @@ local base_call = base.call
 local base_bytes = base.bytes
 local ceil = math.ceil
 local error = error
+local next = next
+local pairs = pairs
 local setmetatable = setmetatable
 local tonumber = tonumber
 local tostring = tostring
@@ -33,6 +35,43 @@ local planned = { python = true, java = true }
 
 local Runtime = {}
 Runtime.__index = Runtime
+
+
+-- The options of a native library; a language has its own beside these.
+local COMMON_OPTIONS = {
+    config = true,
+    codec = true,
+    timeout = true,
+    max_queue = true,
+    max_tasks = true,
+    arena = true,
+}
+
+local LIBRARY_OPTIONS = { is_global = true, unpin = true }
+
+
+local function check_names(options, more, level)
+    for name in pairs(options) do
+        if not COMMON_OPTIONS[name] and not more[name] then
+            error("there is no option " .. tostring(name), level + 1)
+        end
+    end
+end
+
+
+-- Options of a call. Cheap, since it is made for each: a name that is wrong is
+-- found where no other is right.
+local function check_call_options(options, level)
+    if type(options) ~= "table" then
+        error("options must be a table, got " .. type(options), level + 1)
+    end
+
+    if options.timeout == nil and options.method == nil
+       and next(options) ~= nil
+    then
+        error("there is no option " .. tostring(next(options)), level + 1)
+    end
+end
 
 
 local function timeout_of(self, options, level)
@@ -85,6 +124,11 @@ end
 -- Sends bytes as they are and returns bytes. Options: timeout (ms), method.
 function Runtime:call(payload, options)
     local pointer = pointer_of(self, "call")
+
+    if options ~= nil then
+        check_call_options(options, 2)
+    end
+
     local method = options and options.method
 
     if method ~= nil and (type(method) ~= "string" or #method > 255) then
@@ -109,6 +153,10 @@ end
 
 
 local function call_method(self, name, value, options)
+    if options ~= nil then
+        check_call_options(options, 3)
+    end
+
     local codec = self._codec
     local bytes, err = codec.encode(value)
 
@@ -207,6 +255,9 @@ function _M.load(name, options)
     end
 
     local language = languages[name]
+
+    check_names(options, language and language.options or LIBRARY_OPTIONS, 2)
+
     local codec = codecs.find(options.codec,
                               language and language.codec or "raw", 2)
     local timeout = timeout_of({ _timeout = 0 }, options, 2)

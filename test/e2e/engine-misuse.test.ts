@@ -55,6 +55,15 @@ describe.each(suites)("misuse of a native runtime, %s", (suite) => {
       server: [
         content("= /pid", `ngx.print(ngx.worker.pid())`),
         content(
+          "= /options",
+          `${load}
+           ngx.say(show(pcall(rt.call, rt, "x", 500)))
+           ngx.say(show(pcall(rt.call, rt, "x", { timout = 500 })))
+           ngx.say(show(pcall(rt.methods.echo, rt.methods, "x", 500)))
+           ngx.say(show(pcall(nffi.load, "${echo}", { tiemout = 1 })))
+           ngx.say(show(pcall(nffi.load, "node", { module = "x.mjs", is_global = true })))`,
+        ),
+        content(
           "= /dot",
           `${load}
            local old = assert(ngx.load_ffi("${echo}", "1"))
@@ -117,6 +126,17 @@ describe.each(suites)("misuse of a native runtime, %s", (suite) => {
 
   afterAll(async () => {
     await nginx?.stop();
+  });
+
+  test("options that are none are Lua errors", async () => {
+    const lines = (await nginx.get("/options")).trim().split("\n");
+    expect(lines.map((line) => line.replace(/^false\|(.*: )?/, ""))).toEqual([
+      "options must be a table, got number",
+      "there is no option timout",
+      "options must be a table, got number",
+      "there is no option tiemout",
+      "there is no option is_global",
+    ]);
   });
 
   test("a method called without its runtime is a Lua error", async () => {

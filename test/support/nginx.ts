@@ -37,6 +37,8 @@ export interface NginxOptions {
   readonly conf?: string;
   readonly workers?: number;
   readonly logLevel?: string;
+  /** Starts it with `-p .` in its folder instead of an absolute prefix. */
+  readonly relativePrefix?: boolean;
   /** Files written into the folder before the start, by relative path. */
   readonly files?: Readonly<Record<string, string>>;
   /** The environment of nginx; that of the test if not given. */
@@ -94,7 +96,8 @@ export class Nginx {
   static async start(options: NginxOptions, dir: string, port: number): Promise<Nginx> {
     const program = join(options.prefix, "nginx/sbin/nginx");
     const output = openSync(join(dir, "output.log"), "a");
-    const child = spawn(program, ["-p", dir, "-c", join(dir, "nginx.conf")], {
+    const prefix = options.relativePrefix ? "." : dir;
+    const child = spawn(program, ["-p", prefix, "-c", join(dir, "nginx.conf")], {
       cwd: dir,
       env: options.env ?? process.env,
       stdio: ["ignore", output, output],

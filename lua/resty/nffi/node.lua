@@ -22,6 +22,7 @@ local type = type
 
 ffi.cdef[[
 int access(const char *path, int mode);
+char *getcwd(char *buffer, size_t size);
 ]]
 
 
@@ -45,7 +46,25 @@ local ROOT = debug_getinfo(1, "S").source:match("^@(.*)/lualib/resty/nffi/")
 local HOST_PROGRAM = ROOT .. "/nffi/node/main.js"
 
 
-local _M = { codec = "json" }
+local _M = {
+    codec = "json",
+
+    -- beside those that every runtime has
+    options = {
+        module = true,
+        program = true,
+        node_args = true,
+        env = true,
+        directory = true,
+        affinity = true,
+        start_timeout = true,
+    },
+}
+
+
+local function is_absolute(path)
+    return path:sub(1, 1) == "/"
+end
 
 
 -- The Node that the build saw, from the manifest.
@@ -69,7 +88,7 @@ local function find_program(option)
     local tried = {}
 
     if option ~= nil then
-        if type(option) ~= "string" or option:sub(1, 1) ~= "/" then
+        if type(option) ~= "string" or not is_absolute(option) then
             error("program must be an absolute path, got " .. tostring(option),
                   5)
         end
@@ -121,12 +140,26 @@ local function canonical(value)
 end
 
 
+-- Seen from nginx's prefix, which `nginx -p .` makes relative to the folder
+-- that nginx was started in.
 local function absolute(path)
-    if path:sub(1, 1) == "/" then
+    if is_absolute(path) then
         return path
     end
 
-    return ngx.config.prefix() .. path
+    path = ngx.config.prefix() .. path
+
+    if is_absolute(path) then
+        return path
+    end
+
+    local folder = ffi.new("char[4096]")
+
+    if C.getcwd(folder, 4096) == nil then
+        return path
+    end
+
+    return ffi.string(folder) .. "/" .. path
 end
 
 
