@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, realpath, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type ErrorCode, errnoOf, messageOf, NffiError } from "../errors.js";
+import { makeFolders } from "../io/files.js";
 import { acquireLock, type Lock } from "../io/lock.js";
 import type { BuildRequest } from "./request.js";
 
@@ -96,7 +97,7 @@ interface FolderFailure {
 async function openFolder(wanted: string, failure: FolderFailure): Promise<OpenedFolder> {
   let made: string | undefined;
   try {
-    made = await mkdir(wanted, { recursive: true });
+    made = await makeFolders(wanted);
     await requireWritable(wanted);
   } catch (thrown) {
     await removeEmpty(wanted, made);

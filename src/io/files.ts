@@ -17,7 +17,7 @@ import {
   symlink,
   writeFile,
 } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 
 /** Lets `write` fill a temporary file beside `file`, then puts it in place in one move. */
@@ -36,6 +36,23 @@ export async function replaceWhenWritten<T>(
     await rm(temp, { force: true });
     throw thrown;
   }
+}
+
+/**
+ * Makes a folder and those above it; the first one that was made, undefined when all were there.
+ * Not by Node's recursive mkdir, which tries for ever where nothing can be made (/proc).
+ */
+export async function makeFolders(folder: string): Promise<string | undefined> {
+  const missing: string[] = [];
+  for (let at = resolve(folder); (await kindOf(at)) === "absent"; at = dirname(at)) {
+    missing.unshift(at);
+  }
+  for (const path of missing) {
+    await mkdir(path).catch((thrown: NodeJS.ErrnoException) => {
+      if (thrown.code !== "EEXIST") throw thrown; // another process was faster
+    });
+  }
+  return missing[0];
 }
 
 export async function writeFileWhole(file: string, text: string, mode = 0o644): Promise<void> {
