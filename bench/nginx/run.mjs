@@ -38,7 +38,8 @@ try {
     for (const size of [512, 102400]) await compare(size, pinned);
   }
 } finally {
-  for (const child of children) child.kill("SIGKILL");
+  // TERM: a master that is killed leaves its worker
+  for (const child of children) child.kill("SIGTERM");
   rmSync(dir, { recursive: true, force: true });
 }
 
