@@ -5,21 +5,10 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { content } from "../support/lua.js";
 import { type Nginx, startNginx, withNginx } from "../support/nginx.js";
 import { anySuite, builtOpenresty, suites } from "../support/openresty.js";
 import { temporaryFolder } from "../support/temporary.js";
-
-function content(path: string, code: string): string {
-  return `location ${path} { content_by_lua_block {
-    local nffi = require "resty.nffi"
-    local function show(...)
-        local t = { ... }
-        for i = 1, select("#", ...) do t[i] = tostring(t[i]) end
-        return table.concat(t, "|")
-    end
-    ${code}
-  } }`;
-}
 
 /** fails EPOLL_CTL_ADD of the control socket while FAIL_FILE is there */
 const SHIM = `

@@ -2,6 +2,7 @@
 // the process's life and death, and what it may not do.
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { content } from "../support/lua.js";
 import { type Nginx, startNginx, until, withNginx } from "../support/nginx.js";
 import { anySuite, builtOpenresty, suites } from "../support/openresty.js";
 
@@ -21,31 +22,30 @@ export const big = () => 10n;
 export default (bytes: Buffer) => bytes;
 `;
 
-function content(path: string, code: string): string {
-  return `location ${path} { content_by_lua_block {
-    local nffi = require "resty.nffi"
-    local function show(...)
-        local t = { ... }
-        for i = 1, select("#", ...) do t[i] = tostring(t[i]) end
-        return table.concat(t, "|")
-    end
-    local rt, err = nffi.load("node", { module = "hello.ts", config = { for_ = ngx.var.arg_config } })
-    if not rt then ngx.say(err) return end
-    ${code}
-  } }`;
+/** The same with `rt`, the runtime of hello.ts, one for each value of the argument `config`. */
+function withRuntime(path: string, code: string): string {
+  return content(
+    path,
+    `local rt, err = nffi.load("node", { module = "hello.ts", config = { for_ = ngx.var.arg_config } })
+     if not rt then ngx.say(err) return end
+     ${code}`,
+  );
 }
 
 const SERVER = [
-  content("= /hello", `ngx.say(assert(rt.methods:hello({ name = ngx.var.arg_name })).greeting)`),
-  content("= /later", `ngx.say(rt.methods:later(tonumber(ngx.var.arg_ms)))`),
-  content(
+  withRuntime(
+    "= /hello",
+    `ngx.say(assert(rt.methods:hello({ name = ngx.var.arg_name })).greeting)`,
+  ),
+  withRuntime("= /later", `ngx.say(rt.methods:later(tonumber(ngx.var.arg_ms)))`),
+  withRuntime(
     "= /method",
     `ngx.say(show(rt.methods[ngx.var.arg_m](rt.methods, tonumber(ngx.var.arg_v))))`,
   ),
-  content("= /config", `ngx.say(rt.methods:config().for_)`),
-  content("= /say", `rt.methods:say(ngx.unescape_uri(ngx.var.arg_v))`),
-  content("= /bytes", `ngx.req.read_body() ngx.print(rt:call(ngx.req.get_body_data() or ""))`),
-  content("= /state", `ngx.say(rt:state().awaited, " ", rt:state().unanswered)`),
+  withRuntime("= /config", `ngx.say(rt.methods:config().for_)`),
+  withRuntime("= /say", `rt.methods:say(ngx.unescape_uri(ngx.var.arg_v))`),
+  withRuntime("= /bytes", `ngx.req.read_body() ngx.print(rt:call(ngx.req.get_body_data() or ""))`),
+  withRuntime("= /state", `ngx.say(rt:state().awaited, " ", rt:state().unanswered)`),
   `location = /plain { return 200 plain; }`,
 ].join("\n");
 
@@ -316,15 +316,15 @@ describe("the life of a Node process and its worker", () => {
   });
 
   test("each worker has its own process", async () => {
-    await withNginx(options({ workers: 2 }), async (nginx) => {
+    // started by init_worker: which worker gets a request is not ours to choose
+    const http = `${HTTP} init_worker_by_lua_block {
+      assert(require("resty.nffi").load("node", { module = "hello.ts" }))
+    }`;
+    await withNginx(options({ workers: 2, http }), async (nginx) => {
       await until(
-        async () => {
-          // one after another they would all take the same connection
-          await Promise.all(Array.from({ length: 20 }, () => nginx.get("/hello?name=x")));
-          return runtimesOf(nginx).length === 2;
-        },
+        () => runtimesOf(nginx).length === 2,
         10_000,
-        () => "the second worker got no request",
+        () => `${runtimesOf(nginx).length} processes for two workers`,
       );
     });
   });
