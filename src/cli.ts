@@ -51,7 +51,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     isTerminal: isTerminal(process.stdout),
   };
   const root = new Command("nffi")
-    .description("Builds an OpenResty whose Lua calls TypeScript, Go, Rust and C without blocking.")
+    .description("Builds an OpenResty whose Lua calls TypeScript, Go and C without blocking.")
     .version(version)
     .addHelpText("after", `\n${exitCodeHelp()}`);
   const commands = [

@@ -39,7 +39,7 @@ interface BuildOptions extends SourceOptions {
 /** `configureArgs` is what stands after `--` on the command line. */
 export function buildCommand(context: CommandContext, configureArgs: readonly string[]): Command {
   const command = new Command("build")
-    .description("build an OpenResty that calls TypeScript, Go, Rust and C without blocking")
+    .description("build an OpenResty that calls TypeScript, Go and C without blocking")
     .usage("[options] [-- options for configure]");
   addSettingsHelp(command);
   return addSourceOptions(command)
