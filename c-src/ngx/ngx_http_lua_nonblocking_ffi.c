@@ -112,6 +112,38 @@ ngx_http_lua_nffi_abort(void *data)
 
 
 /*
+ * ngx_lua counts the phases of a TLS handshake among those that may yield, but
+ * an nginx without OpenResty's patches does not wait there: it would end the
+ * handshake. NULL: a call may wait.
+ */
+
+static const char *
+ngx_http_lua_nffi_handshake_phase(ngx_http_lua_ctx_t *ctx)
+{
+#ifndef NGX_HTTP_LUA_NFFI_WAITS_FOR_CERT
+    if (ctx->context == NGX_HTTP_LUA_CONTEXT_SSL_CERT) {
+        return "ssl_certificate_by_lua*";
+    }
+#endif
+
+#ifndef NGX_HTTP_LUA_NFFI_WAITS_FOR_CLIENT_HELLO
+    if (ctx->context == NGX_HTTP_LUA_CONTEXT_SSL_CLIENT_HELLO) {
+        return "ssl_client_hello_by_lua*";
+    }
+#endif
+
+#if !defined(NGX_HTTP_LUA_NFFI_WAITS_FOR_SESSION)                             \
+    || !defined(SSL_ERROR_PENDING_SESSION)
+    if (ctx->context == NGX_HTTP_LUA_CONTEXT_SSL_SESS_FETCH) {
+        return "ssl_session_fetch_by_lua*";
+    }
+#endif
+
+    return NULL;
+}
+
+
+/*
  * Queues a task for the current coroutine. NGX_AGAIN: yield now; NGX_ERROR:
  * `err` says why not, and nothing is left behind.
  */
@@ -122,6 +154,7 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     uint32_t timeout_ms, ngx_http_lua_nffi_error_t *err)
 {
     int                           rc;
+    const char                   *phase;
     struct timespec               now;
     ngx_http_lua_ctx_t           *ctx;
     nffi_host_request_t           request;
@@ -143,6 +176,14 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     {
         err->code = "wrong_phase";
         return NGX_ERROR;
+    }
+
+    phase = ngx_http_lua_nffi_handshake_phase(ctx);
+    if (phase) {
+        return ngx_http_lua_nffi_fail(err, "wrong_phase", "API disabled in the "
+                                      "context of %s: this nginx lacks "
+                                      "OpenResty's patch by which its TLS "
+                                      "handshake can wait there", phase);
     }
 
     coctx = ctx->cur_co_ctx;

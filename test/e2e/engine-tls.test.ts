@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { expect, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { withNginx } from "../support/nginx.js";
@@ -45,6 +46,100 @@ test.each(suites)("ssl_certificate_by_lua yields while a runtime answers, %s", a
   await withNginx(options, async (nginx) => {
     const replies = await Promise.all(Array.from({ length: 20 }, () => getOverTls(port)));
     expect(replies).toEqual(Array.from({ length: 20 }, () => "after 50"));
+    expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+  });
+});
+
+/** A handshake of TLS 1.2, whose session the server finds by its id; gives that session. */
+function handshake(port: number, session?: Buffer): Promise<{ session?: Buffer; reused: boolean }> {
+  return new Promise((done, failed) => {
+    const options = { host: "127.0.0.1", port, rejectUnauthorized: false, servername: "localhost" };
+    const socket = connect({ ...options, maxVersion: "TLSv1.2", session }, () => {
+      done({ session: socket.getSession(), reused: socket.isSessionReused() });
+      socket.end();
+    }).on("error", failed);
+  });
+}
+
+// An nginx with all of OpenResty's patches waits in these, too; Debian's own has one of them.
+test.each(suites)(
+  "ssl_client_hello_by_lua, ssl_session_fetch_by_lua and ssl_session_store_by_lua refuse a call with the reason, and the handshake goes on, %s",
+  async (suite) => {
+    const prefix = await builtOpenresty(suite);
+    const port = await freePort();
+    const echo = join(prefix, "nffi/lib/libnffi_echo.so");
+    const tell = `
+      local rt = assert(require("resty.nffi").load("${echo}", { config = "4" }))
+      local reply, message, code = rt:call("x")
+      told[#told + 1] = ngx.get_phase() .. ": " .. tostring(reply) .. ", " .. message .. ", " .. code`;
+    const options = {
+      prefix,
+      files: { "localhost.pem": CERTIFICATE },
+      http: `
+        init_worker_by_lua_block { told = {} }
+        ssl_session_fetch_by_lua_block { ${tell} }
+        ssl_session_store_by_lua_block { ${tell} }
+        server {
+          listen 127.0.0.1:${port} ssl;
+          ssl_protocols TLSv1.2;
+          ssl_session_tickets off;
+          ssl_certificate @DIR@/localhost.pem;
+          ssl_certificate_key @DIR@/localhost.pem;
+          ssl_client_hello_by_lua_block { ${tell} }
+        }`,
+      server: `
+        location = /told { content_by_lua_block { ngx.print(table.concat(told, "\\n")) } }
+        location = /pid { content_by_lua_block { ngx.print(ngx.worker.pid()) } }`,
+    };
+    await withNginx(options, async (nginx) => {
+      const pid = await nginx.get("/pid");
+      const { session } = await handshake(port);
+      // the fetch handler gives no session, so that a full handshake follows
+      expect(await handshake(port, session)).toMatchObject({ reused: false });
+      const refused = (phase: string, reason: string) =>
+        `${phase}: nil, API disabled in the context of ${phase}_by_lua*${reason}, wrong_phase`;
+      const cannotWait =
+        ": this nginx lacks OpenResty's patch by which its TLS handshake can wait there";
+      const told = (await nginx.get("/told")).split("\n");
+      expect(told).toHaveLength(5);
+      expect(new Set(told)).toEqual(
+        new Set([
+          refused("ssl_client_hello", cannotWait),
+          refused("ssl_session_fetch", cannotWait),
+          refused("ssl_session_store", ""),
+        ]),
+      );
+      expect(await nginx.get("/pid")).toBe(pid);
+      expect(nginx.errorLog()).not.toMatch(/exited on signal|cannot yield/);
+    });
+  },
+);
+
+test.each(suites)("a client that goes in the handshake leaves nothing behind, %s", async (suite) => {
+  const prefix = await builtOpenresty(suite);
+  const port = await freePort();
+  const echo = join(prefix, "nffi/lib/libnffi_echo.so");
+  const load = `assert(require("resty.nffi").load("${echo}", { config = "4" }))`;
+  const options = {
+    prefix,
+    files: { "localhost.pem": CERTIFICATE },
+    http: `server {
+      listen 127.0.0.1:${port} ssl;
+      ssl_certificate @DIR@/localhost.pem;
+      ssl_certificate_key @DIR@/localhost.pem;
+      ssl_certificate_by_lua_block { ${load}.methods:sleep("400") }
+    }`,
+    server: `location = /state { content_by_lua_block {
+      local state = ${load}:state() ngx.print(state.awaited, " ", state.unanswered) } }`,
+  };
+  await withNginx(options, async (nginx) => {
+    const sockets = Array.from({ length: 4 }, () =>
+      connect({ host: "127.0.0.1", port, rejectUnauthorized: false }).on("error", () => undefined),
+    );
+    const state = async () => await nginx.get("/state");
+    await expect.poll(state, { timeout: 5_000 }).toBe("4 4");
+    for (const socket of sockets) socket.destroy();
+    await expect.poll(state, { timeout: 10_000 }).toBe("0 0");
     expect(nginx.errorLog()).not.toMatch(/exited on signal/);
   });
 });
