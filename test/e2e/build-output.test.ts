@@ -49,7 +49,7 @@ test("--json tells of a failure before the first step", async () => {
 
 test.skipIf(process.env.NFFI_TEST_PREFIX)("--json ends with what was built", async () => {
   const prefix = await builtOpenresty();
-  const result = await runCli([...buildArgs(anySuite), "--json"]);
+  const result = await runCli(buildArgs(anySuite, ["--json"]));
   const last = eventsOf(result.stdout).at(-1);
   expect(last).toMatchObject({ event: "built", prefix, nginx: `${prefix}/nginx/sbin/nginx` });
 });

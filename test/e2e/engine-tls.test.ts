@@ -50,8 +50,13 @@ test.each(suites)("ssl_certificate_by_lua yields while a runtime answers, %s", a
   });
 });
 
+interface Handshake {
+  readonly session: Buffer | undefined;
+  readonly reused: boolean;
+}
+
 /** A handshake of TLS 1.2, whose session the server finds by its id; gives that session. */
-function handshake(port: number, session?: Buffer): Promise<{ session?: Buffer; reused: boolean }> {
+function handshake(port: number, session?: Buffer): Promise<Handshake> {
   return new Promise((done, failed) => {
     const options = { host: "127.0.0.1", port, rejectUnauthorized: false, servername: "localhost" };
     const socket = connect({ ...options, maxVersion: "TLSv1.2", session }, () => {
@@ -115,31 +120,37 @@ test.each(suites)(
   },
 );
 
-test.each(suites)("a client that goes in the handshake leaves nothing behind, %s", async (suite) => {
-  const prefix = await builtOpenresty(suite);
-  const port = await freePort();
-  const echo = join(prefix, "nffi/lib/libnffi_echo.so");
-  const load = `assert(require("resty.nffi").load("${echo}", { config = "4" }))`;
-  const options = {
-    prefix,
-    files: { "localhost.pem": CERTIFICATE },
-    http: `server {
+test.each(suites)(
+  "a client that goes in the handshake leaves nothing behind, %s",
+  async (suite) => {
+    const prefix = await builtOpenresty(suite);
+    const port = await freePort();
+    const echo = join(prefix, "nffi/lib/libnffi_echo.so");
+    const load = `assert(require("resty.nffi").load("${echo}", { config = "4" }))`;
+    const options = {
+      prefix,
+      files: { "localhost.pem": CERTIFICATE },
+      http: `server {
       listen 127.0.0.1:${port} ssl;
       ssl_certificate @DIR@/localhost.pem;
       ssl_certificate_key @DIR@/localhost.pem;
       ssl_certificate_by_lua_block { ${load}.methods:sleep("400") }
     }`,
-    server: `location = /state { content_by_lua_block {
+      server: `location = /state { content_by_lua_block {
       local state = ${load}:state() ngx.print(state.awaited, " ", state.unanswered) } }`,
-  };
-  await withNginx(options, async (nginx) => {
-    const sockets = Array.from({ length: 4 }, () =>
-      connect({ host: "127.0.0.1", port, rejectUnauthorized: false }).on("error", () => undefined),
-    );
-    const state = async () => await nginx.get("/state");
-    await expect.poll(state, { timeout: 5_000 }).toBe("4 4");
-    for (const socket of sockets) socket.destroy();
-    await expect.poll(state, { timeout: 10_000 }).toBe("0 0");
-    expect(nginx.errorLog()).not.toMatch(/exited on signal/);
-  });
-});
+    };
+    await withNginx(options, async (nginx) => {
+      const sockets = Array.from({ length: 4 }, () =>
+        connect({ host: "127.0.0.1", port, rejectUnauthorized: false }).on(
+          "error",
+          () => undefined,
+        ),
+      );
+      const state = async () => await nginx.get("/state");
+      await expect.poll(state, { timeout: 5_000 }).toBe("4 4");
+      for (const socket of sockets) socket.destroy();
+      await expect.poll(state, { timeout: 10_000 }).toBe("0 0");
+      expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+    });
+  },
+);

@@ -44,12 +44,14 @@ export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
   }
 }
 
-/** The command line that builds it. */
-export function buildArgs(suite: Suite): string[] {
+/** The command line that builds it, with `options` more. HTTP/2 is off by default, and is tested. */
+export function buildArgs(suite: Suite, options: readonly string[] = []): string[] {
   const folder = folderOf(suite);
   return [
     ...["build", "--source", `debian:${suite}`, "--keep"],
     ...["--prefix", join(folder, "openresty"), "--work-dir", join(folder, "work")],
+    ...options,
+    ...["--", "--with-http_v2_module"],
   ];
 }
 
@@ -76,7 +78,7 @@ const INPUTS = [
 function keyOfInputs(): string {
   const hash = createHash("sha256");
   const compiler = spawnSync(process.env.CC ?? "cc", ["--version"], { encoding: "utf8" });
-  hash.update(compiler.stdout ?? "");
+  hash.update(compiler.stdout ?? "").update(buildArgs("trixie").join("\0"));
   for (const input of INPUTS) {
     for (const file of filesBelow(join(repository, input))) {
       hash.update(`${relative(repository, file)}\0`).update(readFileSync(file));
