@@ -20,8 +20,6 @@
    of memory fails the call, not the worker */
 #define NGX_HTTP_LUA_NFFI_LARGE        65536
 
-#define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms */
-
 
 static void ngx_http_lua_nffi_resume(ngx_http_lua_nffi_call_t *call,
     int nrets);
@@ -30,21 +28,6 @@ static void ngx_http_lua_nffi_abort(void *data);
 static void ngx_http_lua_nffi_timed_out(ngx_event_t *ev);
 
 static ngx_http_lua_nffi_call_t  *ngx_http_lua_nffi_free_calls;
-
-
-int
-ngx_http_lua_nonblocking_ffi_state(void *runtime, nffi_host_state_t *state)
-{
-    ngx_http_lua_nffi_runtime_t  *rt = runtime;
-
-    ngx_memzero(state, sizeof(*state));
-
-    if (rt->host) {
-        nffi_host_state(rt->host, state);
-    }
-
-    return rt->closed ? NGX_DECLINED : NGX_OK;
-}
 
 
 static ngx_http_lua_nffi_call_t *
@@ -77,7 +60,7 @@ ngx_http_lua_nffi_get_call(void)
 static void
 ngx_http_lua_nffi_end_call(ngx_http_lua_nffi_call_t *call)
 {
-    ngx_http_lua_nffi_runtime_t  *rt = call->runtime;
+    ngx_http_lua_nffi_instance_t  *inst = call->instance;
 
     if (call->timeout.timer_set) {
         ngx_del_timer(&call->timeout);
@@ -86,8 +69,8 @@ ngx_http_lua_nffi_end_call(ngx_http_lua_nffi_call_t *call)
     call->coctx->cleanup = NULL;
     call->thread->cleanup = NULL;
 
-    rt->awaited--;
-    rt->alive.cancelable = rt->awaited == 0;
+    inst->awaited--;
+    inst->alive.cancelable = inst->awaited == 0;
 
     call->next = ngx_http_lua_nffi_free_calls;
     ngx_http_lua_nffi_free_calls = call;
@@ -153,14 +136,14 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     const u_char *method, size_t method_size, const u_char *data, size_t size,
     uint32_t timeout_ms, ngx_http_lua_nffi_error_t *err)
 {
-    int                           rc;
-    const char                   *phase;
-    struct timespec               now;
-    ngx_http_lua_ctx_t           *ctx;
-    nffi_host_request_t           request;
-    ngx_http_lua_co_ctx_t        *coctx, *thread;
-    ngx_http_lua_nffi_call_t     *call;
-    ngx_http_lua_nffi_runtime_t  *rt = runtime;
+    int                            rc;
+    const char                    *phase;
+    struct timespec                now;
+    ngx_http_lua_ctx_t            *ctx;
+    nffi_host_request_t            request;
+    ngx_http_lua_co_ctx_t         *coctx, *thread;
+    ngx_http_lua_nffi_call_t      *call;
+    ngx_http_lua_nffi_instance_t  *inst;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
     if (ctx == NULL) {
@@ -201,15 +184,8 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
                                       "require())");
     }
 
-    if (rt->closed) {
-        return ngx_http_lua_nffi_fail(err, "closed",
-                                      "the runtime \"%V\" is closed",
-                                      &rt->name);
-    }
-
-    if (rt->process
-        && ngx_http_lua_nffi_process_available(rt, err) != NGX_OK)
-    {
+    inst = ngx_http_lua_nffi_instance_choose(runtime, err);
+    if (inst == NULL) {
         return NGX_ERROR;
     }
 
@@ -230,7 +206,7 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
                               + (uint64_t) timeout_ms * 1000000;
     }
 
-    rc = nffi_host_submit(rt->host, &request, call, &call->task);
+    rc = nffi_host_submit(inst->host, &request, call, &call->task);
 
     if (rc != NFFI_OK) {
         call->next = ngx_http_lua_nffi_free_calls;
@@ -251,8 +227,8 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     call->request = r;
     call->coctx = coctx;
     call->thread = thread;
-    call->runtime = rt;
-    call->host = rt->host;
+    call->instance = inst;
+    call->host = inst->host;
 
     ngx_http_lua_cleanup_pending_operation(coctx);
     coctx->cleanup = ngx_http_lua_nffi_abort;
@@ -260,12 +236,8 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     thread->cleanup = ngx_http_lua_nffi_abort;
     thread->data = call;
 
-    rt->awaited++;
-    rt->alive.cancelable = 0;
-
-    if (!rt->alive.timer_set) {
-        ngx_add_timer(&rt->alive, NGX_HTTP_LUA_NFFI_ALIVE);
-    }
+    inst->awaited++;
+    ngx_http_lua_nffi_instance_keep(inst);
 
     if (timeout_ms > 0) {
         ngx_add_timer(&call->timeout, timeout_ms);
@@ -353,8 +325,15 @@ ngx_http_lua_nffi_push_response(ngx_http_lua_nffi_call_t *call,
     top = lua_gettop(L);
 
     if (response->flags & NFFI_HOST_ERROR) {
-        (void) ngx_http_lua_nffi_push_failure(L, data, response->message_size,
-                                              "runtime_error");
+        lua_pushinteger(L, NGX_HTTP_LUA_NFFI_FAILED);
+
+        if (ngx_http_lua_nffi_push_bytes(vm, L, data, response->message_size)
+            != NGX_OK)
+        {
+            goto no_memory;
+        }
+
+        lua_pushliteral(L, "runtime_error");
 
         if (response->size == response->message_size) {
             return 3;
@@ -394,6 +373,8 @@ ngx_http_lua_nffi_push_response(ngx_http_lua_nffi_call_t *call,
             return 3;
         }
     }
+
+no_memory:
 
     lua_settop(L, top);
 
@@ -512,23 +493,23 @@ ngx_http_lua_nffi_timed_out(ngx_event_t *ev)
 /* nothing more is read from such a runtime, so nobody would be answered */
 
 static void
-ngx_http_lua_nffi_broken(ngx_http_lua_nffi_runtime_t *rt)
+ngx_http_lua_nffi_broken(ngx_http_lua_nffi_instance_t *inst)
 {
     static ngx_str_t  message = ngx_string("the runtime broke the rules of "
                                            "the queue");
 
-    if (rt->process) {
-        ngx_http_lua_nffi_process_broken(rt);
+    if (inst->process) {
+        ngx_http_lua_nffi_process_broken(inst);
         return;
     }
 
     ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                   "nffi: runtime \"%V\" broke the rules of the queue and is "
-                  "closed", &rt->name);
+                  "closed", &inst->runtime->name);
 
-    rt->closed = 1;
-    nffi_host_close(rt->host);
-    ngx_http_lua_nffi_fail_calls(rt, &message, "runtime_down");
+    inst->runtime->closed = 1;
+    ngx_http_lua_nffi_instance_close(inst);
+    ngx_http_lua_nffi_fail_calls(inst, &message, "runtime_down");
 }
 
 
@@ -538,7 +519,7 @@ ngx_http_lua_nffi_broken(ngx_http_lua_nffi_runtime_t *rt)
  */
 
 void
-ngx_http_lua_nffi_drain(ngx_http_lua_nffi_runtime_t *rt, ngx_uint_t turn)
+ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 {
     int                        n, nrets;
     ngx_uint_t                 left;
@@ -546,12 +527,12 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_runtime_t *rt, ngx_uint_t turn)
     nffi_host_response_t       response;
     ngx_http_lua_nffi_call_t  *call;
 
-    if (rt->draining || rt->host == NULL) {
+    if (inst->draining || inst->host == NULL) {
         return;
     }
 
-    rt->draining = 1;
-    host = rt->host;
+    inst->draining = 1;
+    host = inst->host;
 
     n = 0;
 
@@ -568,16 +549,16 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_runtime_t *rt, ngx_uint_t turn)
         ngx_http_lua_nffi_resume(call, nrets);
     }
 
-    rt->draining = 0;
+    inst->draining = 0;
 
     if (left && n < 0) {
-        ngx_http_lua_nffi_broken(rt);
+        ngx_http_lua_nffi_broken(inst);
         return;
     }
 
     if (left == 0 || nffi_host_park(host)) {
-        if (!rt->drain.posted) {
-            ngx_post_event(&rt->drain, &ngx_posted_next_events);
+        if (!inst->drain.posted) {
+            ngx_post_event(&inst->drain, &ngx_posted_next_events);
         }
     }
 }
@@ -593,17 +574,17 @@ ngx_http_lua_nffi_drain_handler(ngx_event_t *ev)
 /* every call that waits gets nil, message, code */
 
 void
-ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_runtime_t *rt,
+ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
     ngx_str_t *message, const char *code)
 {
     ngx_uint_t                 n;
-    nffi_host_t               *host = rt->host;
+    nffi_host_t               *host = inst->host;
     ngx_http_lua_nffi_call_t  *call;
 
     /* not those that are made meanwhile: a coroutine that tries again and
        again would never let the event loop go on */
 
-    for (n = rt->awaited; n > 0 && rt->host == host && host != NULL; n--) {
+    for (n = inst->awaited; n > 0 && inst->host == host && host != NULL; n--) {
         call = nffi_host_take_pending(host);
 
         if (call == NULL) {
@@ -611,78 +592,5 @@ ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_runtime_t *rt,
         }
 
         ngx_http_lua_nffi_resume_failed(call, message, code);
-    }
-}
-
-
-/* the smaller of ours and worker_shutdown_timeout */
-
-ngx_msec_t
-ngx_http_lua_nffi_drain_limit(void)
-{
-    ngx_core_conf_t  *ccf;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
-                                           ngx_core_module);
-
-    return ccf->shutdown_timeout
-           && ccf->shutdown_timeout < NGX_HTTP_LUA_NFFI_DRAIN_LIMIT
-           ? ccf->shutdown_timeout : NGX_HTTP_LUA_NFFI_DRAIN_LIMIT;
-}
-
-
-/*
- * A timer that nginx does not cancel keeps a leaving worker while calls wait;
- * it is marked cancelable when none does. A silent runtime keeps the worker no
- * longer than the drain limit.
- */
-
-void
-ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
-{
-    ngx_http_lua_nffi_runtime_t  *rt = ev->data;
-
-    static ngx_str_t  message = ngx_string("the worker exits and the runtime "
-                                           "has not answered within the drain "
-                                           "limit");
-
-    if (rt->awaited == 0) {
-        return;
-    }
-
-    if (ngx_exiting) {
-        if (rt->drain_until == 0) {
-            rt->drain_until = ngx_current_msec
-                              + ngx_http_lua_nffi_drain_limit();
-        }
-
-        if ((ngx_msec_int_t) (rt->drain_until - ngx_current_msec) <= 0) {
-            ngx_http_lua_nffi_fail_calls(rt, &message, "exiting");
-            return;
-        }
-    }
-
-    ngx_add_timer(ev, NGX_HTTP_LUA_NFFI_ALIVE);
-}
-
-
-/* no new calls; what waits is still answered by threads, then they end */
-
-void
-ngx_http_lua_nonblocking_ffi_close(void *runtime)
-{
-    ngx_http_lua_nffi_runtime_t  *rt = runtime;
-
-    if (rt->closed) {
-        return;
-    }
-
-    rt->closed = 1;
-
-    if (rt->process) {
-        ngx_http_lua_nffi_process_finish(rt);
-
-    } else {
-        nffi_host_close(rt->host);
     }
 }

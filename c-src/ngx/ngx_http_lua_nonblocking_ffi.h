@@ -1,6 +1,6 @@
 /*
  * ngx_http_lua_nonblocking_ffi.h - the glue between ngx_lua and libnffi: what
- * Lua calls by FFI, and what the glue's own two files share.
+ * Lua calls by FFI, and what the glue's files share.
  *
  * All of it runs in the event loop of one worker, but for
  * ngx_http_lua_nffi_wake(), which the threads of a runtime call.
@@ -18,7 +18,9 @@
 
 
 typedef struct ngx_http_lua_nffi_runtime_s  ngx_http_lua_nffi_runtime_t;
+typedef struct ngx_http_lua_nffi_instance_s  ngx_http_lua_nffi_instance_t;
 typedef struct ngx_http_lua_nffi_process_s  ngx_http_lua_nffi_process_t;
+typedef struct ngx_http_lua_nffi_program_s  ngx_http_lua_nffi_program_t;
 typedef struct ngx_http_lua_nffi_call_s  ngx_http_lua_nffi_call_t;
 
 
@@ -28,7 +30,7 @@ struct ngx_http_lua_nffi_call_s {
     ngx_http_request_t            *request;
     ngx_http_lua_co_ctx_t         *coctx;    /* the coroutine that yielded */
     ngx_http_lua_co_ctx_t         *thread;   /* the light thread it runs in */
-    ngx_http_lua_nffi_runtime_t   *runtime;
+    ngx_http_lua_nffi_instance_t  *instance;
     nffi_host_t                   *host;
     nffi_task_t                    task;
     ngx_event_t                    timeout;
@@ -36,12 +38,15 @@ struct ngx_http_lua_nffi_call_s {
 };
 
 
-/* library + configuration; never freed, since Lua and threads point to it */
+/*
+ * One queue and who serves it: the threads of a library, or a process. Never
+ * freed, since threads and events point to it; one that has ended is used
+ * again by its runtime.
+ */
 
-struct ngx_http_lua_nffi_runtime_s {
-    ngx_queue_t                    queue;    /* in the registry */
-    ngx_str_t                      key;
-    ngx_str_t                      name;     /* for messages */
+struct ngx_http_lua_nffi_instance_s {
+    ngx_queue_t                    queue;    /* in one list of its runtime */
+    ngx_http_lua_nffi_runtime_t   *runtime;
 
     nffi_host_t                   *host;     /* NULL: no queue now */
     ngx_uint_t                     awaited;  /* calls that wait */
@@ -54,6 +59,23 @@ struct ngx_http_lua_nffi_runtime_s {
     ngx_msec_t                     drain_until; /* 0: the worker stays */
 
     unsigned                       draining:1;
+    unsigned                       closed:1;    /* takes no new calls */
+};
+
+
+/* library + configuration; never freed, since Lua points to it */
+
+struct ngx_http_lua_nffi_runtime_s {
+    ngx_queue_t                    queue;    /* in the registry */
+    ngx_str_t                      key;
+    ngx_str_t                      name;     /* for messages */
+
+    ngx_queue_t                    serving;  /* instances for new calls */
+    ngx_queue_t                    leaving;  /* closed, with calls left */
+    ngx_queue_t                    ended;    /* to be used again */
+
+    ngx_http_lua_nffi_program_t   *program;  /* NULL: a native library */
+
     unsigned                       closed:1;
     unsigned                       failed:1;    /* to start: nobody has it */
 };
@@ -120,17 +142,26 @@ void ngx_http_lua_nffi_unregister(ngx_http_lua_nffi_runtime_t *rt);
 ngx_int_t ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err);
 ngx_int_t ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err,
     const char *code, const char *fmt, ...);
-void ngx_http_lua_nffi_drain(ngx_http_lua_nffi_runtime_t *rt, ngx_uint_t turn);
-void ngx_http_lua_nffi_drain_handler(ngx_event_t *ev);
-void ngx_http_lua_nffi_alive_handler(ngx_event_t *ev);
+
+ngx_http_lua_nffi_instance_t *ngx_http_lua_nffi_instance_add(
+    ngx_http_lua_nffi_runtime_t *rt);
+void ngx_http_lua_nffi_instance_remove(ngx_http_lua_nffi_instance_t *inst);
+ngx_http_lua_nffi_instance_t *ngx_http_lua_nffi_instance_choose(
+    ngx_http_lua_nffi_runtime_t *rt, ngx_http_lua_nffi_error_t *err);
+void ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst);
 ngx_msec_t ngx_http_lua_nffi_drain_limit(void);
-void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_runtime_t *rt,
+
+void ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst,
+    ngx_uint_t turn);
+void ngx_http_lua_nffi_drain_handler(ngx_event_t *ev);
+void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
     ngx_str_t *message, const char *code);
 
-ngx_int_t ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_runtime_t *rt,
-    ngx_http_lua_nffi_error_t *err);
-void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_runtime_t *rt);
-void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_runtime_t *rt);
+ngx_int_t ngx_http_lua_nffi_process_available(
+    ngx_http_lua_nffi_instance_t *inst, ngx_http_lua_nffi_error_t *err);
+void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst);
 
 size_t ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data,
     size_t size);

@@ -71,8 +71,9 @@ ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err, const char *code,
 static void
 ngx_http_lua_nffi_cleanup(void *data)
 {
-    ngx_queue_t                  *q;
-    ngx_http_lua_nffi_runtime_t  *rt;
+    ngx_queue_t                   *q, *i;
+    ngx_http_lua_nffi_runtime_t   *rt;
+    ngx_http_lua_nffi_instance_t  *inst;
 
     if (ngx_http_lua_nffi_owner != ngx_pid) {
         return;
@@ -88,8 +89,15 @@ ngx_http_lua_nffi_cleanup(void *data)
         rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, queue);
         rt->closed = 1;
 
-        if (rt->host) {
-            nffi_host_close(rt->host);
+        for (i = ngx_queue_head(&rt->serving);
+             i != ngx_queue_sentinel(&rt->serving);
+             i = ngx_queue_next(i))
+        {
+            inst = ngx_queue_data(i, ngx_http_lua_nffi_instance_t, queue);
+
+            if (inst->host) {
+                nffi_host_close(inst->host);
+            }
         }
     }
 }
@@ -159,26 +167,17 @@ ngx_http_lua_nffi_register(ngx_str_t *key, ngx_str_t *name)
     rt->name.len = name->len;
     ngx_memcpy(rt->name.data, name->data, name->len);
 
-    rt->wake_task.event.data = rt;
-    rt->wake_task.event.handler = ngx_http_lua_nffi_drain_handler;
-    rt->wake_task.event.log = ngx_cycle->log;
-
-    rt->drain.data = rt;
-    rt->drain.handler = ngx_http_lua_nffi_drain_handler;
-    rt->drain.log = ngx_cycle->log;
-
-    rt->alive.data = rt;
-    rt->alive.handler = ngx_http_lua_nffi_alive_handler;
-    rt->alive.log = ngx_cycle->log;
-    rt->alive.cancelable = 1;
-
+    ngx_queue_init(&rt->serving);
+    ngx_queue_init(&rt->leaving);
+    ngx_queue_init(&rt->ended);
     ngx_queue_insert_tail(&ngx_http_lua_nffi_runtimes, &rt->queue);
 
     return rt;
 }
 
 
-/* for a runtime that did not start, and that nobody has seen */
+/* for a runtime that did not start, and that nobody has seen; its instances
+   are removed before */
 
 void
 ngx_http_lua_nffi_unregister(ngx_http_lua_nffi_runtime_t *rt)
@@ -227,9 +226,9 @@ ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size)
 static void
 ngx_http_lua_nffi_wake(void *data)
 {
-    ngx_http_lua_nffi_runtime_t  *rt = data;
+    ngx_http_lua_nffi_instance_t  *inst = data;
 
-    ngx_thread_pool_post_done(&rt->wake_task);
+    ngx_thread_pool_post_done(&inst->wake_task);
 }
 
 
@@ -377,7 +376,7 @@ ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_queue_t *queue,
 
 
 static ngx_int_t
-ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_runtime_t *rt,
+ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_instance_t *inst,
     const ngx_http_lua_nffi_limits_t *limits)
 {
     int                  rc;
@@ -389,12 +388,12 @@ ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_runtime_t *rt,
     options.request_arena = limits->arena;
     options.response_arena = limits->arena;
     options.wake = ngx_http_lua_nffi_wake;
-    options.wake_data = rt;
+    options.wake_data = inst;
 
-    rc = nffi_host_create(&rt->host, &options);
+    rc = nffi_host_create(&inst->host, &options);
 
     if (rc == NFFI_OK) {
-        (void) nffi_host_park(rt->host);
+        (void) nffi_host_park(inst->host);
     }
 
     return rc;
@@ -408,7 +407,7 @@ ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_runtime_t *rt,
  */
 
 static ngx_int_t
-ngx_http_lua_nffi_open(ngx_http_lua_nffi_runtime_t *rt, const char *file,
+ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
     const u_char *config, size_t config_size,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
 {
@@ -420,11 +419,11 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_runtime_t *rt, const char *file,
     nffi_queue_t      *queue;
     struct sigaction   handlers[NGX_HTTP_LUA_NFFI_NSIGNALS];
 
-    fresh = rt->host == NULL;
-    rc = fresh ? ngx_http_lua_nffi_make_queue(rt, limits) : NFFI_OK;
+    fresh = inst->host == NULL;
+    rc = fresh ? ngx_http_lua_nffi_make_queue(inst, limits) : NFFI_OK;
 
     if (rc == NFFI_OK) {
-        rc = nffi_host_queue(rt->host, &queue);
+        rc = nffi_host_queue(inst->host, &queue);
     }
 
     if (rc != NFFI_OK) {
@@ -455,9 +454,9 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_runtime_t *rt, const char *file,
 
 done:
 
-    if (result == NGX_DECLINED && fresh && rt->host) {
-        nffi_host_destroy(rt->host);
-        rt->host = NULL;
+    if (result == NGX_DECLINED && fresh && inst->host) {
+        nffi_host_destroy(inst->host);
+        inst->host = NULL;
     }
 
     return result == NGX_DECLINED && !fresh ? NGX_ERROR : result;
@@ -469,24 +468,35 @@ ngx_http_lua_nffi_try(ngx_str_t *key, ngx_str_t *name, const char *file,
     const u_char *config, size_t config_size,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
 {
-    ngx_int_t                     rc;
-    ngx_http_lua_nffi_runtime_t  *rt;
+    ngx_int_t                      rc;
+    ngx_http_lua_nffi_runtime_t   *rt;
+    ngx_http_lua_nffi_instance_t  *inst;
 
     rt = ngx_http_lua_nffi_lookup(key->data, key->len, 1);
 
-    if (rt == NULL) {
+    if (rt) {
+        inst = ngx_queue_data(ngx_queue_head(&rt->serving),
+                              ngx_http_lua_nffi_instance_t, queue);
+
+    } else {
         rt = ngx_http_lua_nffi_register(key, name);
+        inst = rt ? ngx_http_lua_nffi_instance_add(rt) : NULL;
     }
 
-    if (rt == NULL) {
+    if (inst == NULL) {
+        if (rt) {
+            ngx_http_lua_nffi_unregister(rt);
+        }
+
         (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
         return NULL;
     }
 
-    rc = ngx_http_lua_nffi_open(rt, file, config, config_size, limits, err);
+    rc = ngx_http_lua_nffi_open(inst, file, config, config_size, limits, err);
     rt->failed = rc != NGX_OK;
 
     if (rc == NGX_DECLINED) {
+        ngx_http_lua_nffi_instance_remove(inst);
         ngx_http_lua_nffi_unregister(rt);
     }
 

@@ -1,0 +1,256 @@
+/*
+ * ngx_http_lua_nonblocking_ffi_instance.c - the glue: the instances of a
+ * runtime, each a queue of its own. One is chosen for a call; one that is
+ * closed answers what it has, and keeps a leaving worker until then.
+ *
+ * All of it runs in the event loop.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+
+#define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms */
+
+
+static void ngx_http_lua_nffi_alive_handler(ngx_event_t *ev);
+
+
+/* a new one, or one that has ended; it takes calls once it has a queue */
+
+ngx_http_lua_nffi_instance_t *
+ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt)
+{
+    ngx_queue_t                   *q;
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    if (!ngx_queue_empty(&rt->ended)) {
+        q = ngx_queue_head(&rt->ended);
+        ngx_queue_remove(q);
+
+        inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+        inst->closed = 0;
+        inst->drain_until = 0;
+        goto done;
+    }
+
+    inst = ngx_calloc(sizeof(ngx_http_lua_nffi_instance_t), ngx_cycle->log);
+    if (inst == NULL) {
+        return NULL;
+    }
+
+    inst->runtime = rt;
+
+    inst->wake_task.event.data = inst;
+    inst->wake_task.event.handler = ngx_http_lua_nffi_drain_handler;
+    inst->wake_task.event.log = ngx_cycle->log;
+
+    inst->drain.data = inst;
+    inst->drain.handler = ngx_http_lua_nffi_drain_handler;
+    inst->drain.log = ngx_cycle->log;
+
+    inst->alive.data = inst;
+    inst->alive.handler = ngx_http_lua_nffi_alive_handler;
+    inst->alive.log = ngx_cycle->log;
+    inst->alive.cancelable = 1;
+
+done:
+
+    ngx_queue_insert_tail(&rt->serving, &inst->queue);
+
+    return inst;
+}
+
+
+/* for one that did not start, and that no thread or event knows */
+
+void
+ngx_http_lua_nffi_instance_remove(ngx_http_lua_nffi_instance_t *inst)
+{
+    ngx_queue_remove(&inst->queue);
+
+    if (inst->process) {
+        ngx_free(inst->process);
+    }
+
+    ngx_free(inst);
+}
+
+
+ngx_http_lua_nffi_instance_t *
+ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_http_lua_nffi_error_t *err)
+{
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    if (rt->closed || ngx_queue_empty(&rt->serving)) {
+        (void) ngx_http_lua_nffi_fail(err, "closed",
+                                      "the runtime \"%V\" is closed",
+                                      &rt->name);
+        return NULL;
+    }
+
+    inst = ngx_queue_data(ngx_queue_head(&rt->serving),
+                          ngx_http_lua_nffi_instance_t, queue);
+
+    if (inst->process
+        && ngx_http_lua_nffi_process_available(inst, err) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return inst;
+}
+
+
+/* no new calls; what waits is still answered, then its threads or its process
+   end */
+
+void
+ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst)
+{
+    if (inst->closed) {
+        return;
+    }
+
+    inst->closed = 1;
+    ngx_queue_remove(&inst->queue);
+
+    if (inst->process && inst->host == NULL) {
+        ngx_queue_insert_tail(&inst->runtime->ended, &inst->queue);
+
+    } else {
+        ngx_queue_insert_tail(&inst->runtime->leaving, &inst->queue);
+    }
+
+    if (inst->process) {
+        ngx_http_lua_nffi_process_finish(inst);
+
+    } else {
+        nffi_host_close(inst->host);
+    }
+}
+
+
+void
+ngx_http_lua_nonblocking_ffi_close(void *runtime)
+{
+    ngx_queue_t                  *q;
+    ngx_http_lua_nffi_runtime_t  *rt = runtime;
+
+    rt->closed = 1;
+
+    while (!ngx_queue_empty(&rt->serving)) {
+        q = ngx_queue_head(&rt->serving);
+        ngx_http_lua_nffi_instance_close(
+            ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue));
+    }
+}
+
+
+/* counts of all instances, also of those that are leaving */
+
+int
+ngx_http_lua_nonblocking_ffi_state(void *runtime, nffi_host_state_t *sum)
+{
+    ngx_uint_t                     i;
+    ngx_queue_t                   *q;
+    nffi_host_state_t              state;
+    ngx_http_lua_nffi_runtime_t   *rt = runtime;
+    ngx_http_lua_nffi_instance_t  *inst;
+    ngx_queue_t                   *lists[] = { &rt->serving, &rt->leaving };
+
+    ngx_memzero(sum, sizeof(*sum));
+
+    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        for (q = ngx_queue_head(lists[i]);
+             q != ngx_queue_sentinel(lists[i]);
+             q = ngx_queue_next(q))
+        {
+            inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+
+            if (inst->host == NULL) {
+                continue;
+            }
+
+            nffi_host_state(inst->host, &state);
+            sum->queued += state.queued;
+            sum->unanswered += state.unanswered;
+            sum->awaited += state.awaited;
+            sum->bytes += state.bytes;
+            sum->refused += state.refused;
+        }
+    }
+
+    return rt->closed ? NGX_DECLINED : NGX_OK;
+}
+
+
+/* the smaller of ours and worker_shutdown_timeout */
+
+ngx_msec_t
+ngx_http_lua_nffi_drain_limit(void)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    return ccf->shutdown_timeout
+           && ccf->shutdown_timeout < NGX_HTTP_LUA_NFFI_DRAIN_LIMIT
+           ? ccf->shutdown_timeout : NGX_HTTP_LUA_NFFI_DRAIN_LIMIT;
+}
+
+
+/*
+ * A timer that nginx does not cancel keeps a leaving worker while calls wait;
+ * it is marked cancelable when none does. A silent runtime keeps the worker no
+ * longer than the drain limit, nor its callers once it is closed.
+ */
+
+void
+ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst)
+{
+    inst->alive.cancelable = 0;
+
+    if (!inst->alive.timer_set) {
+        ngx_add_timer(&inst->alive, NGX_HTTP_LUA_NFFI_ALIVE);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_instance_t  *inst = ev->data;
+
+    static ngx_str_t  exiting = ngx_string("the worker exits and the runtime "
+                                           "has not answered within the drain "
+                                           "limit");
+    static ngx_str_t  closed = ngx_string("the runtime is closed and has not "
+                                          "answered within the drain limit");
+
+    if (inst->awaited == 0) {
+        return;
+    }
+
+    if (ngx_exiting || inst->closed) {
+        if (inst->drain_until == 0) {
+            inst->drain_until = ngx_current_msec
+                                + ngx_http_lua_nffi_drain_limit();
+        }
+
+        if ((ngx_msec_int_t) (inst->drain_until - ngx_current_msec) <= 0) {
+            ngx_http_lua_nffi_fail_calls(inst, ngx_exiting ? &exiting : &closed,
+                                         ngx_exiting ? "exiting" : "closed");
+            return;
+        }
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_LUA_NFFI_ALIVE);
+}

@@ -1,0 +1,106 @@
+/*
+ * ngx_http_lua_nonblocking_ffi_process.h - a runtime's process, as the three
+ * files of the glue that look after it see it: _process.c starts it,
+ * _channel.c watches its descriptors, _supervisor.c decides when it is
+ * started again or killed.
+ *
+ * All of it runs in the event loop.
+ */
+
+#ifndef _NGX_HTTP_LUA_NONBLOCKING_FFI_PROCESS_H_INCLUDED_
+#define _NGX_HTTP_LUA_NONBLOCKING_FFI_PROCESS_H_INCLUDED_
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+
+#define NGX_HTTP_LUA_NFFI_READS         16       /* of a pipe in one turn */
+
+
+/* what is started; one block of memory, owned by the runtime */
+
+struct ngx_http_lua_nffi_program_s {
+    char                               *program;
+    char                              **argv;
+    char                              **envp;
+    char                               *directory;   /* NULL: nginx's own */
+    uint32_t                            flags;
+    ngx_http_lua_nffi_limits_t          limits;
+};
+
+
+typedef struct {
+    ngx_connection_t                    connection;
+    ngx_event_t                         read;
+    ngx_event_t                         write;       /* never active */
+    ngx_http_lua_nffi_process_t        *process;
+} ngx_http_lua_nffi_channel_t;
+
+
+/* one of the child's pipes */
+
+typedef struct {
+    ngx_http_lua_nffi_channel_t         channel;
+    ngx_http_lua_nffi_output_t          output;
+} ngx_http_lua_nffi_pipe_t;
+
+
+typedef enum {
+    NGX_HTTP_LUA_NFFI_DOWN = 0,
+    NGX_HTTP_LUA_NFFI_STARTING,
+    NGX_HTTP_LUA_NFFI_READY
+} ngx_http_lua_nffi_process_state_e;
+
+
+/* of one instance; never freed once it was started */
+
+struct ngx_http_lua_nffi_process_s {
+    ngx_http_lua_nffi_instance_t       *instance;
+    ngx_http_lua_nffi_program_t        *program;
+    ngx_str_t                          *name;        /* of the runtime */
+    ngx_http_lua_nffi_process_state_e   state;
+
+    nffi_child_t                        child;
+    ngx_http_lua_nffi_channel_t         control;
+    ngx_http_lua_nffi_channel_t         done;
+    ngx_http_lua_nffi_pipe_t            out;
+    ngx_http_lua_nffi_pipe_t            err;
+
+    nffi_child_t                        leaving; /* has let go of its socket */
+
+    ngx_event_t                         restart;
+    ngx_event_t                         kill;    /* it does not get ready, or
+                                                    does not end */
+    ngx_event_t                         reap;    /* the end of `leaving` */
+    ngx_msec_t                          delay;
+    ngx_msec_t                          started;
+    ngx_uint_t                          quick_deaths;
+    ngx_msec_t                          reported;
+
+    ngx_http_lua_nffi_error_t           reason;  /* why it is down */
+    ngx_http_lua_nffi_last_words_t      last_words;
+};
+
+
+/* _process.c */
+
+ngx_int_t ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
+    ngx_http_lua_nffi_error_t *err);
+void ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_reap_handler(ngx_event_t *ev);
+
+/* _channel.c */
+
+ngx_int_t ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_channels_close(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_read_last_output(ngx_http_lua_nffi_process_t *p);
+
+/* _supervisor.c */
+
+void ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_started(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p);
+
+
+#endif /* _NGX_HTTP_LUA_NONBLOCKING_FFI_PROCESS_H_INCLUDED_ */
