@@ -3,15 +3,19 @@ import { Command } from "commander";
 import { fetchArchive } from "../build/fetch-only.js";
 import { currentPlatform } from "../host/platform.js";
 import { reporterFor } from "../ui/reporter-for.js";
+import { allBuildOptions } from "./build-options.js";
 import type { CommandContext } from "./context.js";
+import { addSettingsHelp, applySettings } from "./settings.js";
 import { addSourceOptions, type SourceOptions, sourceRequestOf } from "./source-options.js";
 
 export function fetchCommand(context: CommandContext): Command {
   const command = new Command("fetch").description(
     "fetch and verify a source archive, and tell where it lies",
   );
-  return addSourceOptions(command).action(async (options: SourceOptions) => {
-    const request = await sourceRequestOf(options, context);
+  addSettingsHelp(command, { configures: false });
+  return addSourceOptions(command).action(async () => {
+    await applySettings(command, context, allBuildOptions());
+    const request = await sourceRequestOf(command.opts<SourceOptions>(), context);
     const { archive, path } = await fetchArchive(request, {
       reporter: reporterFor(context, { verbose: false }),
       signal: context.signal,

@@ -19,10 +19,12 @@ const SEPARATORS: Readonly<Record<string, RegExp>> = { mirror: /[\s,]+/, patch: 
 const NEVER = ["dryRun", "insecureSkipVerification"];
 
 const HELP = `
-Each option is taken from the command line, else from the environment (NFFI_WORK_DIR
-for --work-dir), else from ${CONFIG_FILE} here or in a folder above ("workDir": "..."),
-else it has its default. "configure" in that file lists options for configure, which
-come before those after --.`;
+Each option is taken from the command line, else from the environment (NFFI_CAFILE for
+--cafile), else from ${CONFIG_FILE} here or in a folder above ("cafile": "..."), else
+it has its default.`;
+
+const HELP_ON_CONFIGURE = `"configure" in that file lists options for configure,
+which come before those after --.`;
 
 /** What the file may hold besides options; `configure` is what could stand after `--`. */
 export interface Settings {
@@ -30,15 +32,25 @@ export interface Settings {
 }
 
 /** Tells of the precedence in --help. Call `applySettings` first thing in the action. */
-export function addSettingsHelp(command: Command): Command {
-  return command.addHelpText("after", HELP);
+export function addSettingsHelp(
+  command: Command,
+  { configures }: { readonly configures: boolean },
+): Command {
+  return command.addHelpText("after", configures ? `${HELP} ${HELP_ON_CONFIGURE}` : HELP);
 }
 
-/** Gives the options that are not on the command line their values from elsewhere. */
-export async function applySettings(command: Command, context: CommandContext): Promise<Settings> {
+/**
+ * Gives the options that are not on the command line their values from elsewhere. `whole` has all
+ * options that the file may hold, where `command` takes only some of them.
+ */
+export async function applySettings(
+  command: Command,
+  context: CommandContext,
+  whole: Command = command,
+): Promise<Settings> {
   const config = await readConfig(context.cwd);
-  const options = command.options.filter((option) => !NEVER.includes(option.attributeName()));
-  requireKnown(config, options);
+  const options = settable(command);
+  requireKnown(config, settable(whole));
   for (const option of options) {
     const name = option.attributeName();
     const variable = variableOf(option);
@@ -60,6 +72,10 @@ export async function applySettings(command: Command, context: CommandContext): 
     }
   }
   return { configure: configureOf(config) };
+}
+
+function settable(command: Command): Option[] {
+  return command.options.filter((option) => !NEVER.includes(option.attributeName()));
 }
 
 /** NFFI_WORK_DIR for --work-dir. */
@@ -111,6 +127,7 @@ function textsOf(option: Option, given: unknown, file: string, where: string): s
         `${where} must be ${option.isBoolean() ? "true or false" : "text or a number"}`,
       );
     }
+    if (one === "") throw new NffiError("usage", `${where} is empty`);
     const isPath = PATHS.includes(name) || (name === "source" && /^\.{1,2}\//.test(String(one)));
     return isPath ? resolve(dirname(file), String(one)) : String(one);
   });

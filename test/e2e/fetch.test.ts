@@ -66,6 +66,24 @@ test("tells where the verified archive lies, and takes it from there the next ti
   expect(server.seen).toHaveLength(1);
 });
 
+test("reads nffi.config.json and the environment as nffi build does", async () => {
+  const at = place();
+  const server = await scriptedServer(answers.whole(body));
+  // jobs and prefix are for the build that will read the same file
+  const config = {
+    source: `${server.url}/my.tar.gz`,
+    sha256: "0".repeat(64),
+    jobs: 2,
+    prefix: "p",
+  };
+  writeFileSync(join(at.folder, "nffi.config.json"), JSON.stringify(config));
+  const inFolder = { cwd: at.folder };
+  expectRefused(at, await at.fetch([], inFolder), 7, "expected 0000");
+  expectFetched(at, await at.fetch([], { ...inFolder, env: { NFFI_SHA256: sum } }));
+  writeFileSync(join(at.folder, "nffi.config.json"), '{ "colour": true }');
+  expectRefused(place(), await at.fetch([], inFolder), 2, 'no option "colour"');
+});
+
 test("downloads nothing with --offline", async () => {
   const at = place();
   const server = await scriptedServer(answers.whole(body));

@@ -83,6 +83,7 @@ test.each<[string, Given, string]>([
   ["a flag of text", { config: { keep: "yes" } }, "must be true or false"],
   ["a list where there is none", { config: { source: ["a"] } }, "must be text or a number"],
   ["configure as a text", { config: { configure: "--x" } }, "must be a list of texts"],
+  ["an empty path", { config: { workDir: "" } }, "is empty"],
   ["a wrong variable", { env: { NFFI_JOBS: "many" } }, 'NFFI_JOBS: "many" is invalid'],
 ])("%s is refused", async (_name, given, says) => {
   await expect(optionsOf(given)).rejects.toThrow(says);
