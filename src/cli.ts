@@ -73,7 +73,23 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
       outputError: (text, write) => write(text.replace(/^error: /, "nffi: ")),
     });
   }
+  root.hook("preAction", (_root, command) => requireNoEmptyValue(command));
   await root.parseAsync([...own]);
+}
+
+/** An empty value is a variable of a script that was not set; no default is meant by it. */
+function requireNoEmptyValue(command: Command): void {
+  const option = command.options.find(
+    (one) =>
+      command.getOptionValueSource(one.attributeName()) === "cli" &&
+      [command.getOptionValue(one.attributeName())].flat().includes(""),
+  );
+  const argument = command.registeredArguments[command.processedArgs.indexOf("")];
+  const what = option?.long ?? (argument && `<${argument.name()}>`);
+  if (what === undefined) return;
+  throw new NffiError("usage", `${what} is empty`, {
+    hint: "give it a value, or leave it out to have its default",
+  });
 }
 
 /** One on which rows can be redrawn; some pretend to have no columns at all. */
