@@ -30,8 +30,8 @@ export interface Reporter {
   stepOutput(step: StepName, text: string): void;
   stepFinished(step: StepName, outcome: { note: string | undefined; durationMs: number }): void;
   stepFailed(step: StepName, error: NffiError): void;
-  /** Something the user should know although the build goes on. */
-  warning(message: string): void;
+  /** What the user should know although the build goes on; `details` are what it sums up. */
+  warning(message: string, details?: readonly string[]): void;
   /** No step follows; the renderer gives the terminal back. */
   close(): Promise<void>;
 }

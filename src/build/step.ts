@@ -17,7 +17,8 @@ export interface StepContext {
   readonly env: Environment;
   /** Tells in a few words what is done now, or in the end what was found. */
   note(text: string): void;
-  warn(text: string): void;
+  /** `details` are what the text sums up: for the log, --verbose and programs. */
+  warn(text: string, details?: readonly string[]): void;
   /** Writes a line into the step's log. */
   log(text: string): void;
   /** Runs a program; its output goes into the log and is not in the result. */
@@ -113,9 +114,9 @@ function contextOf(
       log.write(`${text}\n`);
       around.reporter.stepNote(name, text);
     },
-    warn: (text) => {
-      log.write(`warning: ${text}\n`);
-      around.reporter.warning(text);
+    warn: (text, details = []) => {
+      for (const line of [text, ...details]) log.write(`warning: ${line}\n`);
+      around.reporter.warning(text, details);
     },
     log: (text) => log.write(`${text}\n`),
     run: runLogged,

@@ -47,8 +47,9 @@ export class GithubReporter implements Reporter {
     this.#rows.push(row(STEPS[step], `**failed**: ${error.message}`, ""));
   }
 
-  warning(message: string): void {
+  warning(message: string, details: readonly string[] = []): void {
     this.print(`::warning title=nffi::${data(message)}`);
+    for (const line of details) this.print(plain(line));
   }
 
   async close(): Promise<void> {

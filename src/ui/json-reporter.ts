@@ -37,8 +37,8 @@ export class JsonReporter implements Reporter {
     this.#tell("step-failed", { step, code: error.code });
   }
 
-  warning(message: string): void {
-    this.#tell("warning", { message });
+  warning(message: string, details: readonly string[] = []): void {
+    this.#tell("warning", { message, ...(details.length > 0 && { details }) });
   }
 
   async close(): Promise<void> {}

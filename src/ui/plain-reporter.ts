@@ -33,8 +33,9 @@ export class PlainReporter implements Reporter {
     this.print(`${position(step)} ${STEPS[step]}: FAILED`);
   }
 
-  warning(message: string): void {
+  warning(message: string, details: readonly string[] = []): void {
     this.print(`warning: ${message}`);
+    if (this.verbose) for (const line of details) this.print(`    ${line}`);
   }
 
   async close(): Promise<void> {}

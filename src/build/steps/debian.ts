@@ -10,6 +10,7 @@ import {
   fetchDebianSources,
   type ResolvedDebianSuite,
 } from "../../sources/debian/debian-source.js";
+import { warningsOf } from "../../sources/debian/notes.js";
 import type { SourceIdentity } from "../../sources/source.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
@@ -27,7 +28,9 @@ export async function fetchDebian(
   step.note(`source packages of ${resolved.suite.name}`);
   const options = { signal: step.signal, log: step.log, cacheDir: site.downloadDir };
   const sources = await fetchDebianSources(resolved, options);
-  for (const note of sources.notes) step.warn(note.text);
+  for (const { text, details } of warningsOf(sources.notes, resolved.suite.name)) {
+    step.warn(text, details);
+  }
   step.note(`${sources.components.length} source packages of ${resolved.suite.name}`);
   return { kind: "debian", sources };
 }

@@ -12,3 +12,33 @@ export interface DebianNote {
   readonly component?: string;
   readonly text: string;
 }
+
+const IN_SHORT: Partial<Record<DebianNote["kind"], string>> = {
+  "older-revision": "an older revision",
+  "series-missing": "without Debian's patches",
+  "lua-package": "from the binary package",
+  "extra-missing": "left out",
+};
+
+export interface DebianWarning {
+  readonly text: string;
+  /** What `text` sums up, a line each. */
+  readonly details: readonly string[];
+}
+
+/** What the archive lacks in one line, however much that is; the rest as it is. */
+export function warningsOf(notes: readonly DebianNote[], suite: string): DebianWarning[] {
+  const lacks = notes.filter(({ kind }) => IN_SHORT[kind] !== undefined);
+  const others = lacks.length > 1 ? notes.filter((note) => !lacks.includes(note)) : notes;
+  const warnings = others.map(({ text }) => ({ text, details: [] as string[] }));
+  if (lacks.length <= 1) return warnings;
+  const kinds = [...new Set(lacks.map(({ kind }) => kind))];
+  const groups = kinds.map((kind) => {
+    const names = lacks.filter((note) => note.kind === kind).map(({ component }) => component);
+    return `${IN_SHORT[kind]}: ${names.join(", ")}`;
+  });
+  const text =
+    `the archive of ${suite} does not have all of ${lacks.length} packages; ` +
+    `they are taken as they can be had (${groups.join("; ")})`;
+  return [...warnings, { text, details: lacks.map((note) => note.text) }];
+}

@@ -27,3 +27,14 @@ test("with --verbose prints what the programs print, line by line", () => {
   report.stepOutput("make", ".c\ncc -c b.c\n");
   expect(lines).toEqual(["    cc -c a.c", "    cc -c b.c"]);
 });
+
+test("what a warning sums up is told with --verbose only", () => {
+  for (const [verbose, lines] of [
+    [false, ["warning: two things"]],
+    [true, ["warning: two things", "    one", "    other"]],
+  ] as const) {
+    const { lines: told, report } = reporter(verbose);
+    report.warning("two things", ["one", "other"]);
+    expect(told).toEqual(lines);
+  }
+});
