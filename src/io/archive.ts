@@ -20,7 +20,7 @@ const LINK_TYPES = new Set(["SymbolicLink", "Link"]);
 export async function unpack(file: string, into: string): Promise<void> {
   const entries = await list(file);
   if (entries.length === 0) {
-    throw new NffiError("extract-failed", `${file} is not a tar archive, or is empty`);
+    throw noArchive(file);
   }
   for (const entry of entries) {
     const fault = faultOf(entry);
@@ -46,7 +46,8 @@ async function list(file: string): Promise<Entry[]> {
   try {
     await tar.list({ file, strict: true, onReadEntry });
   } catch (thrown) {
-    throw damaged(file, thrown);
+    const isOther = entries.length === 0 && /^TAR_ENTRY_INVALID/.test(messageOf(thrown));
+    throw isOther ? noArchive(file, thrown) : damaged(file, thrown);
   }
   return entries;
 }
@@ -66,6 +67,13 @@ function faultOf(entry: Entry): string | undefined {
     return `is a link to "${target}", outside of the archive`;
   }
   return undefined;
+}
+
+function noArchive(file: string, cause?: unknown): NffiError {
+  return new NffiError("extract-failed", `${file} is not a tar archive, or is empty`, {
+    hint: "a source is openresty-VERSION.tar.gz, an archive like it (gzip or none), or the folder in it",
+    cause,
+  });
 }
 
 function damaged(file: string, cause: unknown): NffiError {

@@ -73,6 +73,9 @@ describe("the command line", () => {
     ["jobs that are no number", ["--jobs", "many"], "'many' is invalid"],
     ["a source that is not there", ["--source", "/no/such.tar.gz"], "no such file or folder"],
     ["a URL without checksum", ["--source", "https://127.0.0.1/x.tar.gz"], "needs --sha256"],
+    ["an empty prefix", ["--prefix", ""], "--prefix is empty"],
+    ["an empty mirror", ["--mirror", ""], "--mirror is empty"],
+    ["a release of Debian", ["--source", "debian", "--openresty", "1.27.1.2"], "nginx 1.26.3"],
     ["a work folder with a blank", ["--work-dir", "/tmp/with blank"], 'holds " "'],
   ])("refuses %s", async (_name, args, says) => {
     const at = place();
@@ -125,6 +128,12 @@ describe("the source", () => {
     const file = archive(at.folder);
     const result = await at.build(["--source", file, "--sha256", "0".repeat(64)]);
     expectRefusal(at, result, 7, file, "expected 0000", "nothing of it was used");
+  });
+
+  test("a file that is no archive is refused, and what would be taken is told", async () => {
+    const at = place();
+    const result = await at.build(["--source", "/etc/passwd"]);
+    expectRefusal(at, result, 8, "/etc/passwd is not a tar archive", "openresty-VERSION.tar.gz");
   });
 
   test("a truncated archive is refused", async () => {

@@ -17,6 +17,7 @@ import {
 import { kindOf } from "../../io/files.js";
 import { withoutSecrets } from "../../io/http.js";
 import { resolveDebianSuite } from "../../sources/debian/debian-source.js";
+import { DEBIAN_SUITES, findSuite } from "../../sources/debian/suites.js";
 import type { OfficialSource, Source, UrlSource } from "../../sources/source.js";
 import type { BuildRequest, Session, SourceRequest } from "../request.js";
 import type { StepContext } from "../step.js";
@@ -67,6 +68,7 @@ export async function chooseSource(request: SourceRequest, env: Environment): Pr
   if (debian) {
     if (sha256) throw new NffiError("usage", "--sha256 does not go with --source debian");
     if (request.fetch.offline) throw offlineDebian();
+    requireOfDebian(debian[1], request);
     return { kind: "debian", resolved: await resolveDebianSuite(debian[1] ?? request.release) };
   }
   if (request.release !== undefined) {
@@ -111,6 +113,19 @@ function urlAt(mirror: string, name: string): string {
 function offlineDebian(): NffiError {
   return new NffiError("usage", "--offline does not go with --source debian", {
     hint: "apt fetches those sources; what it needs at that is not in the cache of nffi",
+  });
+}
+
+/** A suite has one nginx; the versions of official releases are none of Debian's. */
+function requireOfDebian(suiteName: string | undefined, { release, source }: SourceRequest): void {
+  const suite = release === undefined ? undefined : findSuite(release);
+  if (release === undefined) return;
+  if (suite && (suiteName === undefined || suite === findSuite(suiteName))) return;
+  const had = DEBIAN_SUITES.map(({ name, nginx }) => `nginx ${nginx} (debian:${name})`).join(", ");
+  throw new NffiError("usage", `--openresty ${release} does not go with --source ${source}`, {
+    hint:
+      `Debian's source packages make ${had}, not releases of OpenResty\n` +
+      "leave --openresty out, or take the official release: --source official",
   });
 }
 

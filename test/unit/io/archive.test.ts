@@ -93,3 +93,11 @@ test("does not write through a link that an archive has made", async () => {
   await expect(unpack(file, into)).rejects.toThrow();
   expect(existsSync(join(outside, "evil"))).toBe(false);
 });
+
+test("tells what it would take instead of a file that is no archive", async () => {
+  const file = join(temporaryFolder(), "passwd");
+  writeFileSync(file, "root:x:0:0:root:/root:/bin/bash\n".repeat(50));
+  const refused = unpack(file, join(temporaryFolder(), "out"));
+  await expect(refused).rejects.toThrow("is not a tar archive");
+  await expect(refused).rejects.toMatchObject({ hint: expect.stringContaining(".tar.gz") });
+});
