@@ -54,6 +54,11 @@ export function ownPaths(manifest: Manifest): string[] {
   return paths.filter((path) => !isUsers(path) && !isOutside(path));
 }
 
+/** How many files and links that is, with the manifest itself: build, verify and uninstall say so. */
+export function countOfOwn(manifest: Manifest): number {
+  return ownPaths(manifest).length + 1;
+}
+
 export function manifestFile(prefix: string): string {
   return join(prefix, "nffi", "nffi.json");
 }

@@ -1,5 +1,6 @@
 /** `nffi verify PREFIX`: the hashes of the manifest and the proof of the build, once more. */
 import { Command } from "commander";
+import { countOfOwn } from "../build/manifest.js";
 import { findProduct } from "../build/product.js";
 import { proveAgain } from "../build/verify-product.js";
 import type { CommandContext } from "./context.js";
@@ -14,7 +15,7 @@ export function verifyCommand(context: CommandContext): Command {
       const product = await findProduct({ prefix: given, env, cwd });
       const log = options.verbose ? context.print : () => {};
       await proveAgain(product, { signal, log });
-      const count = Object.keys(product.manifest.files).length;
+      const count = countOfOwn(product.manifest);
       context.print(`${product.prefix}: as it was installed (${count} files), and it works`);
     });
 }

@@ -9,7 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { runCli } from "../support/cli.js";
 import { builtOpenresty } from "../support/openresty.js";
@@ -58,6 +58,25 @@ describe("of a product", () => {
     expect(readdirSync(prefix).sort()).toEqual(["mine.txt", "nginx"]);
     expect(existsSync(join(prefix, "nginx/conf/nginx.conf"))).toBe(true);
     expect((await runCli(["uninstall", prefix])).exitCode).toBe(15);
+  });
+
+  test("verify and uninstall count what the build has installed", async () => {
+    const prefix = copyOfProduct();
+    const files = readdirSync(prefix, { recursive: true, withFileTypes: true })
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => relative(prefix, join(entry.parentPath, entry.name)))
+      .filter((path) => !/^nginx\/(conf|html|logs)\//.test(path));
+    const verified = await runCli(["verify", prefix]);
+    expect(verified.stdout).toContain(`(${files.length} files)`);
+    const removed = await runCli(["uninstall", prefix]);
+    expect(removed.stdout).toContain(`removed ${files.length} files`);
+  });
+
+  test("an empty prefix is none, and nothing is removed", async () => {
+    const result = await runCli(["uninstall", ""], { env: { NFFI_PREFIX: copyOfProduct() } });
+    expect(result.exitCode).toBe(2);
+    expect(result.stderr).toContain("<prefix> is empty");
+    expect(result.stdout).toBe("");
   });
 
   test("list shows what is installed", async () => {

@@ -7,7 +7,7 @@ import { chmod, copyFile, mkdir, readdir, readlink, rename, rm, symlink } from "
 import { dirname, join, relative } from "node:path";
 import { errnoOf, messageOf, NffiError } from "../../errors.js";
 import { flush, kindOf, modeOf } from "../../io/files.js";
-import { type Manifest, ownPaths, readManifest, usersFoldersIn } from "../manifest.js";
+import { countOfOwn, type Manifest, ownPaths, readManifest, usersFoldersIn } from "../manifest.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 import type { ProvenProduct } from "./prove.js";
@@ -45,7 +45,7 @@ export async function installProduct(
   for (const { temp, place } of waiting) await rename(temp, place);
   await removeStale(previous, product.manifest, site.prefix);
   await mkdir(join(site.prefix, "nginx/logs"), { recursive: true });
-  step.note(`${paths.length} files in ${site.prefix}`);
+  step.note(`${countOfOwn(product.manifest)} files in ${site.prefix}`);
   return { prefix: site.prefix, manifest: product.manifest };
 }
 

@@ -6,7 +6,7 @@ import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { type ShippedFiles, typeStripper, version } from "../../host/package.js";
 import { kindOf, writeFileWhole } from "../../io/files.js";
-import { type Manifest, makeManifest, manifestFile } from "../manifest.js";
+import { countOfOwn, type Manifest, makeManifest, manifestFile } from "../manifest.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 import type { MadeTree } from "./make.js";
@@ -37,7 +37,7 @@ export async function stageProduct(
   await stageOpenrestyLink(site);
   const manifest = await makeManifest(tree, site);
   await writeFileWhole(manifestFile(site.stagedPrefix), `${JSON.stringify(manifest, null, 2)}\n`);
-  step.note(`${Object.keys(manifest.files).length} files`);
+  step.note(`${countOfOwn(manifest)} files`);
   return { stagedPrefix: site.stagedPrefix, manifest };
 }
 
