@@ -3,11 +3,13 @@ import type { Environment } from "../host/environment.js";
 import type { ShippedFiles } from "../host/package.js";
 import { withoutSecrets } from "../io/http.js";
 import type { Source } from "../sources/source.js";
+import { requireAddedSources } from "./added-sources.js";
+import { compilationOf } from "./compilation.js";
 import { readSeries } from "./patch-series.js";
 import type { BuildRequest } from "./request.js";
 import { requireUsablePlaces, type SitePaths, sitePaths } from "./site.js";
-import { configureArgsOf } from "./steps/configure.js";
-import { configureEnvOf, libraryCommands } from "./steps/library.js";
+import { configureArgsOf, configureEnvOf } from "./steps/configure.js";
+import { glueEnvOf, libraryCommands } from "./steps/library.js";
 import { chooseSource, describe } from "./steps/resolve.js";
 
 export interface BuildPlan {
@@ -35,6 +37,7 @@ export async function planBuild(
   { env, shipped }: { readonly env: Environment; readonly shipped: ShippedFiles },
 ): Promise<BuildPlan> {
   requireUsablePlaces(request);
+  await requireAddedSources(request.added);
   const source = await chooseSource(request, env);
   const { patches } = await readSeries(shipped.patches, request.patches);
   const paths = sitePaths(request.prefix, request.workDir);
@@ -79,18 +82,22 @@ function commandsOf(
 ): PlannedCommand[] {
   const jobs = `-j${request.jobs}`;
   const ofSource = source.kind === "debian" ? source.resolved.suite.configureArgs : [];
-  const configureEnv = configureEnvOf(files, paths);
+  const compilation = compilationOf(request, files, paths, env);
+  const glueEnv = glueEnvOf(files, paths);
   const inTree = (step: string, argv: string[]) => ({
     step,
     folder: paths.treeDir,
-    env: configureEnv,
+    env:
+      step === "configure"
+        ? configureEnvOf(compilation, glueEnv)
+        : { ...glueEnv, ...compilation.env },
     argv,
   });
   return [
-    ...libraryCommands(request, files, paths, env).map(({ program, args }) => ({
+    ...libraryCommands(request, compilation, files, paths, env).map(({ program, args }) => ({
       step: "library",
       folder: files.root,
-      env: {},
+      env: compilation.env,
       argv: [program, ...args],
     })),
     inTree("configure", ["./configure", jobs, ...configureArgsOf(ofSource, request, paths, env)]),

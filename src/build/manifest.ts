@@ -7,6 +7,8 @@ import { join, relative } from "node:path";
 import { version as nffiVersion } from "../host/package.js";
 import { exists, sha256OfFile } from "../io/files.js";
 import type { SourceIdentity } from "../sources/source.js";
+import type { FlavorName } from "./flavors.js";
+import type { BuildInputs } from "./inputs.js";
 import type { Site } from "./site.js";
 import type { MadeTree } from "./steps/make.js";
 
@@ -14,6 +16,9 @@ export interface Manifest {
   readonly format: 1;
   readonly nffi: string;
   readonly prefix: string;
+  /** What the build depended on: the same inputs make the same product. */
+  readonly inputs?: BuildInputs;
+  readonly flavor?: FlavorName;
   readonly source: SourceIdentity;
   /** Versions by name of the component. */
   readonly components: Readonly<Record<string, string>>;
@@ -73,13 +78,20 @@ export async function readManifest(prefix: string): Promise<Manifest | undefined
   }
 }
 
-export async function makeManifest(tree: MadeTree, site: Site): Promise<Manifest> {
+export async function makeManifest(
+  tree: MadeTree,
+  inputs: BuildInputs,
+  flavor: FlavorName,
+  site: Site,
+): Promise<Manifest> {
   const inPrefix = (path: string) => join(site.prefix, path);
   const lib = inPrefix("nffi/lib");
   return {
     format: 1,
     nffi: nffiVersion,
     prefix: site.prefix,
+    inputs,
+    flavor,
     source: tree.identity,
     components: Object.fromEntries(tree.components.map(({ name, version }) => [name, version])),
     patches: tree.patches,

@@ -2,48 +2,98 @@
  * A build from the wish for a release to the product in the prefix. Each step takes the type that
  * the one before it has made, so none can be left out or change places.
  */
+
+import type { Source } from "../sources/source.js";
+import { compilationOf, standInForCompiler } from "./compilation.js";
+import { type BuildInputs, identityOfSuite, inputsOf, withSource } from "./inputs.js";
 import { readSeries } from "./patch-series.js";
+import type { Product } from "./product.js";
 import type { BuildRequest, Session } from "./request.js";
 import { openSite } from "./site.js";
 import { stepRunner } from "./step.js";
 import { configureTree } from "./steps/configure.js";
 import { extractSource } from "./steps/extract.js";
 import { fetchSource } from "./steps/fetch.js";
-import { type InstalledProduct, installProduct } from "./steps/install.js";
+import { installProduct } from "./steps/install.js";
 import { installFiles } from "./steps/install-files.js";
 import { buildLibrary } from "./steps/library.js";
 import { makeTree } from "./steps/make.js";
 import { stageProduct } from "./steps/make-install.js";
 import { patchTree } from "./steps/patch.js";
 import { proveProduct } from "./steps/prove.js";
-import { resolveSource } from "./steps/resolve.js";
-import { verifySource } from "./steps/verify.js";
+import { chooseSource, describe, resolveSource } from "./steps/resolve.js";
+import { type VerifiedSource, verifySource } from "./steps/verify.js";
+import { reasonOf, standingOf } from "./unchanged.js";
 
-export async function build(request: BuildRequest, session: Session): Promise<InstalledProduct> {
+export interface BuildOutcome extends Product {
+  /** The prefix held the product already; nothing was done. */
+  readonly unchanged: boolean;
+}
+
+export async function build(request: BuildRequest, session: Session): Promise<BuildOutcome> {
+  try {
+    const inputs = await inputsOf(await chooseSource(request, session.env), request, session);
+    const standing = await standingOf(request.prefix, inputs);
+    if (standing.kind === "unchanged" && !request.force) {
+      return { ...standing.product, unchanged: true };
+    }
+    return await buildAnew(request, session, inputs, reasonOf(standing));
+  } finally {
+    await session.reporter.close();
+  }
+}
+
+async function buildAnew(
+  request: BuildRequest,
+  session: Session,
+  wanted: BuildInputs,
+  reason: string | undefined,
+): Promise<BuildOutcome> {
   const site = await openSite(request);
-  const { shipped } = session;
+  const { shipped, env } = session;
   const step = stepRunner({ ...session, logDir: site.logDir });
   let succeeded = false;
   try {
     const series = await readSeries(shipped.patches, request.patches);
-    const source = await step("resolve", (s) => resolveSource(request, session, s));
+    const source = await step("resolve", async (s) => {
+      const resolved = await resolveSource(request, session, s);
+      if (reason) s.note(`${describe(resolved)}; ${reason}`);
+      return resolved;
+    });
     const fetched = await step("fetch", (s) => fetchSource(source, request, site, s));
     const verified = await step("verify", (s) => verifySource(fetched, request.trust, s));
+    const inputs = inputsOfTaken(wanted, source, verified);
+    if (inputs !== wanted && !request.force) {
+      const standing = await standingOf(site.prefix, inputs);
+      if (standing.kind === "unchanged") return { ...standing.product, unchanged: true };
+    }
     const tree = await step("extract", (s) => extractSource(verified, series.key, site, s));
     const patched = await step("patch", (s) => patchTree(tree, series, s));
     const complete = await step("install files", (s) => installFiles(patched, shipped, s));
-    const library = await step("library", (s) => buildLibrary(request, shipped, site, s));
+    const library = await step("library", async (s) => {
+      const ccache = await standInForCompiler(site, env);
+      if (ccache) s.note("compiling with ccache");
+      const compilation = compilationOf(request, shipped, site, env, ccache);
+      return buildLibrary(request, compilation, shipped, site, s);
+    });
     const configured = await step("configure", (s) =>
       configureTree(complete, library, request, site, s),
     );
     const made = await step("make", (s) => makeTree(configured, request, s));
-    const staged = await step("make install", (s) => stageProduct(made, shipped, site, s));
+    const staged = await step("make install", (s) =>
+      stageProduct(made, inputs, request, shipped, site, s),
+    );
     const proven = await step("prove", (s) => proveProduct(staged, site, s));
     const product = await step("install", (s) => installProduct(proven, site, s));
     succeeded = true;
-    return product;
+    return { ...product, unchanged: false };
   } finally {
-    await session.reporter.close();
-    await site.close({ keep: request.keep, succeeded });
+    await site.close({ succeeded });
   }
+}
+
+/** Debian's sources are taken where the official download fails and nobody is misled by it. */
+function inputsOfTaken(wanted: BuildInputs, source: Source, taken: VerifiedSource): BuildInputs {
+  if (taken.kind !== "debian" || source.kind === "debian") return wanted;
+  return withSource(wanted, identityOfSuite(taken.sources.suite.name));
 }

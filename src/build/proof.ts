@@ -19,6 +19,8 @@ export interface Proof {
   readonly proofDir: string;
   /** libnffi and LuaJIT must come from below here: another product must not stand in. */
   readonly librariesFrom: string;
+  /** What its nginx needs in the environment. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 export interface ProofContext {
@@ -94,7 +96,7 @@ async function startNginx(proof: Proof, port: number): Promise<RunningProgram> {
       program: below("nginx/sbin/nginx"),
       args: ["-p", `${proofDir}/`, "-c", conf, "-e", join(proofDir, "error.log")],
       cwd: proofDir,
-      env: { LD_LIBRARY_PATH: `${below("luajit/lib")}:${below("nffi/lib")}` },
+      env: { ...proof.env, LD_LIBRARY_PATH: `${below("luajit/lib")}:${below("nffi/lib")}` },
     },
     join(proofDir, "error.log"),
   );

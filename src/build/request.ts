@@ -3,6 +3,8 @@ import type { Environment } from "../host/environment.js";
 import type { ShippedFiles } from "../host/package.js";
 import type { Platform } from "../host/platform.js";
 import type { Network } from "../io/http.js";
+import type { AddedSources } from "./added-sources.js";
+import type { FlavorName } from "./flavors.js";
 import type { Reporter } from "./reporter.js";
 
 /** Which source is wanted, and how it may be fetched. */
@@ -40,13 +42,20 @@ export interface FetchPolicy {
 export interface BuildRequest extends SourceRequest {
   readonly prefix: string;
   readonly workDir: string;
-  readonly keep: boolean;
+  readonly keep: KeepPolicy;
+  /** Builds from the beginning, although nothing may have changed. */
+  readonly force: boolean;
   readonly jobs: number;
+  readonly flavor: FlavorName;
+  readonly added: AddedSources;
   /** --patch: files of the user, applied after the series of nffi. */
   readonly patches: readonly string[];
   /** Everything after `--`. */
   readonly configureArgs: readonly string[];
 }
+
+/** When the work folder, with all that was compiled, stays for the next build; logs always do. */
+export type KeepPolicy = "after success" | "always" | "never";
 
 /** The world around a build; tests bring their own. */
 export interface Session {

@@ -23,10 +23,12 @@ export interface SitePaths {
   /** The prefix inside of the stage. */
   readonly stagedPrefix: string;
   readonly proofDir: string;
+  /** Holds what stands in for the compiler. */
+  readonly compilerDir: string;
 }
 
 export interface Site extends SitePaths {
-  close(outcome: { keep: boolean; succeeded: boolean }): Promise<void>;
+  close(outcome: { succeeded: boolean }): Promise<void>;
 }
 
 export function sitePaths(prefix: string, workDir: string): SitePaths {
@@ -41,6 +43,7 @@ export function sitePaths(prefix: string, workDir: string): SitePaths {
     stageDir: inWork("stage"),
     stagedPrefix: join(inWork("stage"), prefix),
     proofDir: inWork("proof"),
+    compilerDir: inWork("compiler"),
   };
 }
 
@@ -70,13 +73,17 @@ export async function openSite(request: BuildRequest): Promise<Site> {
 
   const site: Site = {
     ...sitePaths(prefix.path, work.path),
-    close: async ({ keep, succeeded }) => {
-      if (!keep) await removeAllButLogs(site);
+    close: async ({ succeeded }) => {
+      const isKept = request.keep === "always" || (request.keep !== "never" && succeeded);
+      if (!isKept) await removeAllButLogs(site);
+      // Laid out anew by each build; kept only for a look at it.
+      if (request.keep !== "always") await rm(site.stageDir, { recursive: true, force: true });
       await work.close();
       await (succeeded ? prefix.lock.release() : prefix.close());
     },
   };
   await rm(site.logDir, { recursive: true, force: true });
+  if (request.force) await removeAllButLogs(site);
   await mkdir(site.logDir, { recursive: true });
   return site;
 }
@@ -129,7 +136,8 @@ async function requireWritable(folder: string): Promise<void> {
 }
 
 async function removeAllButLogs(site: Site): Promise<void> {
-  const folders = [site.downloadDir, site.treeDir, site.libraryDir, site.stageDir, site.proofDir];
+  const { downloadDir, treeDir, libraryDir, stageDir, proofDir, compilerDir } = site;
+  const folders = [downloadDir, treeDir, libraryDir, stageDir, proofDir, compilerDir];
   for (const folder of folders) await rm(folder, { recursive: true, force: true });
 }
 

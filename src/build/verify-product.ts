@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
 import { kindOf, sha256OfFile } from "../io/files.js";
+import { flavorOf } from "./flavors.js";
 import { ownPaths } from "./manifest.js";
 import type { Product } from "./product.js";
 import { type ProofContext, runProof } from "./proof.js";
@@ -45,7 +46,8 @@ export async function proveAgain(product: Product, context: ProofContext): Promi
   const folder = await mkdtemp(join(tmpdir(), "nffi-verify-"));
   try {
     const proofDir = join(folder, "proof");
-    await runProof({ productDir: prefix, proofDir, librariesFrom: prefix }, context);
+    const { env } = flavorOf(product.manifest.flavor);
+    await runProof({ productDir: prefix, proofDir, librariesFrom: prefix, env }, context);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -4,9 +4,12 @@
  */
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
+import type { AddedSources } from "../build/added-sources.js";
+import { FLAVOR_NAMES, type FlavorName, flavorOf } from "../build/flavors.js";
 import { defaultPrefix } from "../build/product.js";
-import type { BuildRequest } from "../build/request.js";
+import type { BuildRequest, KeepPolicy } from "../build/request.js";
+import { NffiError } from "../errors.js";
 import { cacheDir } from "../host/environment.js";
 import type { CommandContext } from "./context.js";
 import { collect } from "./patch.js";
@@ -22,6 +25,15 @@ export interface BuildOptions extends SourceOptions {
   jobs?: number;
   workDir?: string;
   keep?: boolean;
+  clean?: boolean;
+  force?: boolean;
+  flavor: FlavorName;
+  withDebug?: boolean;
+  addModule?: string[];
+  addDynamicModule?: string[];
+  withPcre?: string;
+  withZlib?: string;
+  withOpenssl?: string;
   patch?: string[];
   verbose?: boolean;
   quiet?: boolean;
@@ -36,7 +48,16 @@ export function addBuildOptions(command: Command): Command {
     .option("--prefix <dir>", "install here (env: NFFI_PREFIX; default: ./.nffi/openresty)")
     .option("--jobs <n>", "compile with n processes (default: one a CPU)", wholeNumber(1, 1024))
     .option("--work-dir <dir>", "build here (default: in ~/.cache/nffi)")
-    .option("--keep", "keep the work folder; the next build compiles only what has changed")
+    .option("--force", "build from the beginning, although nothing may have changed")
+    .option("--keep", "keep what was compiled even if the build fails")
+    .option("--clean", "keep nothing that was compiled; the next build starts from the beginning")
+    .addOption(flavorOption())
+    .option("--with-debug", "debug logs of nginx, and the assertions of ngx_lua and LuaJIT")
+    .option("--add-module <dir>", "compile in this module of nginx; may be repeated", collect)
+    .option("--add-dynamic-module <dir>", "the same for load_module; may be repeated", collect)
+    .option("--with-pcre <dir>", "link PCRE2 statically, built from the source here")
+    .option("--with-zlib <dir>", "the same for zlib")
+    .option("--with-openssl <dir>", "the same for OpenSSL")
     .option("--patch <file>", "apply this patch, too; can be given several times", collect);
 }
 
@@ -67,10 +88,34 @@ export async function buildRequestOf(
     workDir: options.workDir
       ? resolve(cwd, options.workDir)
       : join(cacheDir(env), workName(prefix)),
-    keep: options.keep ?? false,
+    keep: keepPolicyOf(options),
+    force: options.force ?? false,
     jobs: options.jobs ?? cpus,
+    flavor: options.flavor,
+    added: addedSourcesOf(options, cwd),
     patches: (options.patch ?? []).map((file) => resolve(cwd, file)),
-    configureArgs,
+    configureArgs: options.withDebug ? ["--with-debug", ...configureArgs] : configureArgs,
+  };
+}
+
+function flavorOption(): Option {
+  const told = FLAVOR_NAMES.map((name) => `${name}: ${flavorOf(name).title}`).join("; ");
+  return new Option("--flavor <name>", told).choices(FLAVOR_NAMES).default("release");
+}
+
+function keepPolicyOf({ keep, clean }: BuildOptions): KeepPolicy {
+  if (keep && clean) throw new NffiError("usage", "--keep does not go with --clean");
+  return keep ? "always" : clean ? "never" : "after success";
+}
+
+function addedSourcesOf(options: BuildOptions, cwd: string): AddedSources {
+  const inCwd = (dir: string) => resolve(cwd, dir);
+  const libraries = { pcre: options.withPcre, zlib: options.withZlib, openssl: options.withOpenssl };
+  const given = Object.entries(libraries).filter(([, dir]) => dir !== undefined);
+  return {
+    modules: (options.addModule ?? []).map(inCwd),
+    dynamicModules: (options.addDynamicModule ?? []).map(inCwd),
+    libraries: Object.fromEntries(given.map(([name, dir]) => [name, inCwd(dir ?? "")])),
   };
 }
 

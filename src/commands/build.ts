@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { planBuild } from "../build/dry-run.js";
-import { build } from "../build/pipeline.js";
-import { type Product, rememberBuild } from "../build/product.js";
+import { type BuildOutcome, build } from "../build/pipeline.js";
+import { rememberBuild } from "../build/product.js";
 import type { Reporter } from "../build/reporter.js";
 import { toNffiError } from "../errors.js";
 import { shipped } from "../host/package.js";
@@ -34,13 +34,24 @@ export function buildCommand(context: CommandContext, configureArgs: readonly st
     if (options.dryRun) return tellPlan(options, allArgs, context);
     if (options.json) return buildForPrograms(options, allArgs, context);
     const reporter = reporterFor(context, { verbose, quiet });
-    const { product, workDir } = await buildAs(options, allArgs, context, reporter);
+    const { outcome, workDir } = await buildAs(options, allArgs, context, reporter);
     if (quiet) return;
-    context.print(`built ${product.manifest.source.name}`);
-    context.print(`  nginx   ${product.manifest.nginx}`);
-    context.print(`  logs    ${join(workDir, "logs")}`);
+    if (outcome.unchanged) for (const line of linesOfUnchanged(outcome)) context.print(line);
+    else context.print(`built ${outcome.manifest.source.name}`);
+    context.print(`  nginx   ${outcome.manifest.nginx}`);
+    if (!outcome.unchanged) context.print(`  logs    ${join(workDir, "logs")}`);
     context.print("next: nffi new-runtime NAME");
   });
+}
+
+function linesOfUnchanged({ manifest }: BuildOutcome): string[] {
+  const { kind, name } = manifest.source;
+  return [
+    `nothing has changed: ${name} is built and installed already`,
+    ...(kind === "debian"
+      ? ["  Debian's archive was not asked for newer sources; --force does"]
+      : []),
+  ];
 }
 
 async function tellPlan(
@@ -59,13 +70,13 @@ async function buildAs(
   configureArgs: readonly string[],
   context: CommandContext,
   reporter: Reporter,
-): Promise<{ readonly product: Product; readonly workDir: string }> {
+): Promise<{ readonly outcome: BuildOutcome; readonly workDir: string }> {
   const platform = currentPlatform();
   const request = await buildRequestOf(options, configureArgs, platform.cpus, context);
   const { env, signal } = context;
-  const product = await build(request, { reporter, signal, env, platform, shipped });
-  await rememberBuild(product.prefix, env);
-  return { product, workDir: request.workDir };
+  const outcome = await build(request, { reporter, signal, env, platform, shipped });
+  await rememberBuild(outcome.prefix, env);
+  return { outcome, workDir: request.workDir };
 }
 
 /** --json: the last event tells how it ended; a person still finds the error on stderr. */
@@ -76,8 +87,8 @@ async function buildForPrograms(
 ): Promise<void> {
   const reporter = new JsonReporter(context.print, options.verbose ?? false);
   try {
-    const { product, workDir } = await buildAs(options, configureArgs, context, reporter);
-    reporter.built(product, workDir);
+    const { outcome, workDir } = await buildAs(options, configureArgs, context, reporter);
+    reporter.built(outcome, workDir);
   } catch (thrown) {
     const error = toNffiError(context.signal.aborted ? context.signal.reason : thrown);
     reporter.failed(error);

@@ -12,11 +12,19 @@ import type { CommandContext } from "./context.js";
 export const CONFIG_FILE = "nffi.config.json";
 
 /** Relative paths in the file are seen from its folder. */
-const PATHS = ["prefix", "workDir", "cafile", "keyring", "patch"];
+const PATHS = [
+  ...["prefix", "workDir", "cafile", "keyring", "patch", "addModule", "addDynamicModule"],
+  ...["withPcre", "withZlib", "withOpenssl"],
+];
 /** Lists; in the environment their parts are separated like this. */
-const SEPARATORS: Readonly<Record<string, RegExp>> = { mirror: /[\s,]+/, patch: /:/ };
+const SEPARATORS: Readonly<Record<string, RegExp>> = {
+  mirror: /[\s,]+/,
+  patch: /:/,
+  addModule: /:/,
+  addDynamicModule: /:/,
+};
 /** Only ever meant for one command line, never for all builds of a project. */
-const NEVER = ["dryRun", "insecureSkipVerification"];
+const NEVER = ["dryRun", "insecureSkipVerification", "force"];
 
 const HELP = `
 Each option is taken from the command line, else from the environment (NFFI_CAFILE for

@@ -1,6 +1,7 @@
 /** The only door to the environment: the variables that nffi reads, and the folders they lead to. */
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { NffiError } from "../errors.js";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -9,6 +10,19 @@ export const environment: Environment = process.env;
 
 export function isContinuousIntegration(env: Environment): boolean {
   return env.CI !== undefined && env.CI !== "" && env.CI !== "false" && env.CI !== "0";
+}
+
+/**
+ * The time that stands for the present in what is built, in seconds since 1970, where the user has
+ * set SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/).
+ */
+export function sourceDate(env: Environment): number | undefined {
+  const given = env.SOURCE_DATE_EPOCH;
+  if (given === undefined || given === "") return undefined;
+  if (/^\d{1,11}$/.test(given)) return Number(given);
+  throw new NffiError("usage", `SOURCE_DATE_EPOCH is "${given}"`, {
+    hint: "it takes a number of seconds since 1970, such as the output of `git log -1 --pretty=%ct`",
+  });
 }
 
 /** Where downloads and work folders live. */

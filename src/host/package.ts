@@ -35,10 +35,22 @@ export function nodeApiInclude(): string {
   return require("node-api-headers").include_dir;
 }
 
-/** The library that the Node runtime strips types with, as a folder to copy. */
-export function typeStripper(): { readonly name: string; readonly dir: string } {
+export function nodeApiVersion(): string {
+  return require("node-api-headers/package.json").version;
+}
+
+export interface StrippingLibrary {
+  readonly name: string;
+  readonly version: string;
+  /** The folder to copy. */
+  readonly dir: string;
+}
+
+/** The library that the Node runtime strips types with. */
+export function typeStripper(): StrippingLibrary {
   const name = "@swc/wasm-typescript";
-  return { name, dir: dirname(require.resolve(`${name}/package.json`)) };
+  const file = require.resolve(`${name}/package.json`);
+  return { name, version: require(file).version, dir: dirname(file) };
 }
 
 /** Throws when the package is incomplete, before a build spends minutes. */

@@ -35,6 +35,39 @@ export function compilerOf(env: Environment): string {
   return env.CC?.trim() || "cc";
 }
 
+/** What the compiler says of itself and of the headers of the libraries that nginx links. */
+const IDENTITY = `
+#if __has_include(<openssl/opensslv.h>)
+#include <openssl/opensslv.h>
+#endif
+#if __has_include(<zlib.h>)
+#include <zlib.h>
+#endif
+#define PCRE2_CODE_UNIT_WIDTH 8
+#if __has_include(<pcre2.h>)
+#include <pcre2.h>
+#endif
+#if __has_include(<pcre.h>)
+#include <pcre.h>
+#endif
+#include <features.h>
+identity: __VERSION__, glibc __GLIBC__ __GLIBC_MINOR__, OPENSSL_VERSION_TEXT, zlib ZLIB_VERSION, \
+pcre2 PCRE2_MAJOR PCRE2_MINOR, pcre PCRE_MAJOR PCRE_MINOR
+`;
+
+/** One line that changes with the compiler and with the libraries that a product is linked to. */
+export async function compilerIdentity(env: Environment): Promise<string> {
+  const [compiler = "cc", ...flags] = compilerOf(env).split(/\s+/);
+  const probe = await run({
+    program: compiler,
+    args: [...flags, ...splitFlags(env.CPPFLAGS), "-E", "-P", "-x", "c", "-"],
+    input: IDENTITY,
+    env: { PATH: env.PATH ?? "" },
+  });
+  const found = /^identity: (.*)$/m.exec(probe.stdout)?.[1];
+  return `${compilerOf(env)} ${found ?? "unknown"}`;
+}
+
 /**
  * Throws one error that names all that is missing and its Debian packages. `configureArgs` are the
  * user's: they can make a header needless.

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { manifestFile } from "../build/manifest.js";
-import type { Product } from "../build/product.js";
+import type { BuildOutcome } from "../build/pipeline.js";
 import { type Reporter, STEPS, type StepName } from "../build/reporter.js";
 import type { NffiError } from "../errors.js";
 
@@ -44,13 +44,14 @@ export class JsonReporter implements Reporter {
   async close(): Promise<void> {}
 
   /** The last event of a build that succeeded. */
-  built({ prefix, manifest }: Product, workDir: string): void {
+  built({ prefix, manifest, unchanged }: BuildOutcome, workDir: string): void {
     this.#tell("built", {
       prefix,
+      unchanged,
       source: manifest.source.name,
       nginx: manifest.nginx,
       manifest: manifestFile(prefix),
-      logs: join(workDir, "logs"),
+      logs: unchanged ? undefined : join(workDir, "logs"),
     });
   }
 

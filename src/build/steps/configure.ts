@@ -2,9 +2,12 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../../host/environment.js";
-import { packagesForOpenresty, requirePackages } from "../../host/toolchain.js";
+import { compilerIdentity, packagesForOpenresty, requirePackages } from "../../host/toolchain.js";
 import { writeFileWhole } from "../../io/files.js";
+import { addedArgs, copyLibraries } from "../added-sources.js";
+import type { Compilation } from "../compilation.js";
 import { requireComponent } from "../components.js";
+import { flavorOf } from "../flavors.js";
 import type { BuildRequest } from "../request.js";
 import type { Site, SitePaths } from "../site.js";
 import type { StepContext } from "../step.js";
@@ -16,12 +19,13 @@ declare const configured: unique symbol;
 export type ConfiguredTree = CompleteTree & {
   readonly [configured]: true;
   readonly configureArgs: readonly string[];
-  /** make may run configure again, so it needs the same environment. */
+  /** For make, which may run configure again. */
   readonly env: Readonly<Record<string, string>>;
 };
 
 const RECORD = ".nffi-configured.json";
 
+/** Runs only if it is told something else than the last time, as it empties build/. */
 export async function configureTree(
   tree: CompleteTree,
   library: StagedLibrary,
@@ -30,13 +34,15 @@ export async function configureTree(
   step: StepContext,
 ): Promise<ConfiguredTree> {
   await requireLibraries(tree, request, step);
+  const { compilation, glueEnv } = library;
   const args = configureArgsOf(tree.identity.configureArgs, request, site, step.env);
-  const env = library.configureEnv;
+  const env = configureEnvOf(compilation, glueEnv);
 
   const recordFile = join(tree.dir, RECORD);
-  const record = JSON.stringify({ args, env, CFLAGS: step.env.CFLAGS, LDFLAGS: step.env.LDFLAGS });
+  const record = JSON.stringify({ args, env, compiler: await compilerIdentity(step.env) });
   const kept = await readFile(recordFile, "utf8").catch(() => undefined);
-  if (kept === record) {
+  const librariesChanged = await copyLibraries(request.added, tree.dir);
+  if (kept === record && !librariesChanged) {
     step.note("as an earlier run has left it");
   } else {
     await rm(recordFile, { force: true });
@@ -48,7 +54,23 @@ export async function configureTree(
     );
     await writeFileWhole(recordFile, record);
   }
-  return { ...tree, configureArgs: args, env } as unknown as ConfiguredTree;
+  return {
+    ...tree,
+    configureArgs: args,
+    env: { ...glueEnv, ...compilation.env },
+  } as unknown as ConfiguredTree;
+}
+
+/**
+ * nginx and LuaJIT take CFLAGS from the environment of configure. There they are not seen in
+ * `nginx -V`, as those are that name the work folder; and make must not have them, since the build
+ * of a static OpenSSL would take them for all of its own.
+ */
+export function configureEnvOf(
+  compilation: Compilation,
+  glueEnv: StagedLibrary["glueEnv"],
+): Readonly<Record<string, string>> {
+  return { ...glueEnv, ...compilation.env, CFLAGS: compilation.cFlags };
 }
 
 /** `ofSource` is what the source itself needs. */
@@ -58,12 +80,16 @@ export function configureArgsOf(
   site: SitePaths,
   env: Environment,
 ): string[] {
-  const compiler = env.CC ? [`--with-cc=${env.CC}`] : [];
+  const flavor = flavorOf(request.flavor);
+  const linkFlags = flavor.ldFlags.join(" ");
   return [
     `--prefix=${site.prefix}`,
     "--with-threads",
-    ...compiler,
+    ...(env.CC ? [`--with-cc=${env.CC}`] : []),
     ...ofSource,
+    ...flavor.configureArgs,
+    ...(linkFlags ? [`--with-ld-opt=${linkFlags}`] : []),
+    ...addedArgs(request.added),
     ...request.configureArgs,
   ];
 }
@@ -80,5 +106,6 @@ async function requireLibraries(
   const parts = version.split(/[.a-z]/).map(Number);
   const firstOther = FIRST_WITH_PCRE2.findIndex((part, index) => part !== parts[index]);
   const older = firstOther >= 0 && (parts[firstOther] ?? 0) < (FIRST_WITH_PCRE2[firstOther] ?? 0);
-  await requirePackages(packagesForOpenresty(older ? 1 : 2), request.configureArgs, step.env);
+  const given = [...addedArgs(request.added), ...request.configureArgs];
+  await requirePackages(packagesForOpenresty(older ? 1 : 2), given, step.env);
 }

@@ -6,6 +6,7 @@ import { unpack } from "../../io/archive.js";
 import { exists, kindOf, writeFileWhole } from "../../io/files.js";
 import type { SourceIdentity } from "../../sources/source.js";
 import { type Component, listComponents } from "../components.js";
+import { hashOfFolder } from "../inputs.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 import { assembleDebian, keyOfDebian } from "./debian.js";
@@ -20,7 +21,7 @@ export interface SourceTree {
 const RECORD = ".nffi-source.json";
 
 /**
- * A tree that an earlier run with --keep has left is used again if it was made of the same source
+ * A tree that an earlier run has left is used again if it was made of the same source
  * by the same patches: its objects are then compiled again only where something has changed.
  */
 export async function extractSource(
@@ -38,20 +39,21 @@ export async function extractSource(
   return { dir: site.treeDir, identity, components: await listComponents(site.treeDir) };
 }
 
-/** undefined for a folder of the user: it can change at any time, so no tree of it is kept. */
-async function keyOf(source: VerifiedSource, patchesKey: string): Promise<string | undefined> {
-  if (source.kind === "directory") return undefined;
-  const own = source.kind === "debian" ? await keyOfDebian(source) : source.sha256;
-  return `${own} ${patchesKey}`;
+async function keyOf(source: VerifiedSource, patchesKey: string): Promise<string> {
+  switch (source.kind) {
+    case "directory":
+      return `${await hashOfFolder(source.path)} ${patchesKey}`;
+    case "debian":
+      return `${await keyOfDebian(source)} ${patchesKey}`;
+    case "archive":
+      return `${source.sha256} ${patchesKey}`;
+  }
 }
 
-async function keptIdentity(
-  treeDir: string,
-  key: string | undefined,
-): Promise<SourceIdentity | undefined> {
+async function keptIdentity(treeDir: string, key: string): Promise<SourceIdentity | undefined> {
   try {
     const record = JSON.parse(await readFile(join(treeDir, RECORD), "utf8"));
-    return key !== undefined && record.key === key ? record.identity : undefined;
+    return record.key === key ? record.identity : undefined;
   } catch {
     return undefined;
   }
@@ -59,7 +61,7 @@ async function keptIdentity(
 
 async function makeTree(
   source: VerifiedSource,
-  key: string | undefined,
+  key: string,
   site: Site,
   step: StepContext,
 ): Promise<SourceIdentity> {

@@ -2,10 +2,22 @@
  * Moves the proven product into the prefix. Every file is first copied beside its place; only when
  * all bytes are there does one rename after the other put them in place. The prefix' nginx/conf,
  * nginx/html and logs belong to the user from the first install on and are never touched again.
+ * With SOURCE_DATE_EPOCH every file has that time, so that archives of two builds are equal, too.
  */
-import { chmod, copyFile, mkdir, readdir, readlink, rename, rm, symlink } from "node:fs/promises";
+import {
+  chmod,
+  copyFile,
+  lutimes,
+  mkdir,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  symlink,
+} from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { errnoOf, messageOf, NffiError } from "../../errors.js";
+import { sourceDate } from "../../host/environment.js";
 import { flush, kindOf, modeOf } from "../../io/files.js";
 import { countOfOwn, type Manifest, ownPaths, readManifest, usersFoldersIn } from "../manifest.js";
 import type { Site } from "../site.js";
@@ -24,6 +36,7 @@ export async function installProduct(
 ): Promise<InstalledProduct> {
   const previous = await readManifest(site.prefix);
   const paths = await pathsToInstall(product.stagedPrefix, site.prefix);
+  const date = sourceDate(step.env);
   const madeFolders: string[] = [];
   const waiting: { temp: string; place: string }[] = [];
   try {
@@ -35,6 +48,7 @@ export async function installProduct(
       const temp = join(dirname(place), `.${path.split("/").at(-1)}.nffi-new`);
       waiting.push({ temp, place });
       await copyBeside(join(product.stagedPrefix, path), temp);
+      if (date !== undefined) await lutimes(temp, date, date);
     }
   } catch (thrown) {
     for (const { temp } of waiting) await rm(temp, { force: true });

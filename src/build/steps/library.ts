@@ -1,35 +1,54 @@
 /** Builds libnffi, the echo library of the proof and the Node addon, and stages them. */
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../../host/environment.js";
 import { nodeApiInclude, type ShippedFiles } from "../../host/package.js";
-import { compilerOf } from "../../host/toolchain.js";
+import { compilerIdentity, compilerOf } from "../../host/toolchain.js";
 import type { Command } from "../../io/exec.js";
+import { writeFileWhole } from "../../io/files.js";
+import type { Compilation } from "../compilation.js";
 import type { BuildRequest } from "../request.js";
 import type { Site, SitePaths } from "../site.js";
 import type { StepContext } from "../step.js";
 
 export interface StagedLibrary {
-  /** What the patched configure of ngx_lua reads. */
-  readonly configureEnv: Readonly<Record<string, string>>;
+  readonly compilation: Compilation;
+  /** What the patched `config` of ngx_lua reads. */
+  readonly glueEnv: Readonly<Record<string, string>>;
 }
 
 export async function buildLibrary(
   request: BuildRequest,
+  compilation: Compilation,
   files: ShippedFiles,
   site: Site,
   step: StepContext,
 ): Promise<StagedLibrary> {
   await rm(site.stageDir, { recursive: true, force: true });
-  for (const command of libraryCommands(request, files, site, step.env)) {
+  await requireSameFlags(compilation, site, step.env);
+  for (const command of libraryCommands(request, compilation, files, site, step.env)) {
     await step.mustRun(command, "compile-failed", "the shared-queue library cannot be built");
   }
-  return { configureEnv: configureEnvOf(files, site) };
+  return { compilation, glueEnv: glueEnvOf(files, site) };
+}
+
+/** make sees what has changed in files only, so objects of other flags are removed. */
+async function requireSameFlags(
+  { cFlags, ldFlags, addon }: Compilation,
+  site: Site,
+  env: Environment,
+): Promise<void> {
+  const recordFile = join(site.libraryDir, ".nffi-flags.json");
+  const record = JSON.stringify({ cFlags, ldFlags, addon, compiler: await compilerIdentity(env) });
+  if ((await readFile(recordFile, "utf8").catch(() => undefined)) === record) return;
+  await rm(site.libraryDir, { recursive: true, force: true });
+  await writeFileWhole(recordFile, record);
 }
 
 /** Two calls: with -j, `make all install` would install what is not built yet. */
 export function libraryCommands(
   request: BuildRequest,
+  compilation: Compilation,
   files: ShippedFiles,
   site: SitePaths,
   env: Environment,
@@ -40,18 +59,19 @@ export function libraryCommands(
     DESTDIR: site.stageDir,
     NODE_API_INCLUDE: nodeApiInclude(),
     CC: compilerOf(env),
+    CFLAGS: compilation.cFlags,
+    LDFLAGS: compilation.ldFlags,
+    ...compilation.addon,
   };
   const args = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
   return ["all", "install"].map((target) => ({
     program: "make",
     args: ["-C", files.cSource, `-j${request.jobs}`, target, ...args],
+    env: compilation.env,
   }));
 }
 
-export function configureEnvOf(
-  files: ShippedFiles,
-  site: SitePaths,
-): StagedLibrary["configureEnv"] {
+export function glueEnvOf(files: ShippedFiles, site: SitePaths): StagedLibrary["glueEnv"] {
   const headers = [join(site.stagedPrefix, "nffi/include"), join(files.cSource, "lib")];
   return {
     NFFI_INC: headers.join(" "),

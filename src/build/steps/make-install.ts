@@ -6,7 +6,9 @@ import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { type ShippedFiles, typeStripper, version } from "../../host/package.js";
 import { kindOf, writeFileWhole } from "../../io/files.js";
+import type { BuildInputs } from "../inputs.js";
 import { countOfOwn, type Manifest, makeManifest, manifestFile } from "../manifest.js";
+import type { BuildRequest } from "../request.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 import type { MadeTree } from "./make.js";
@@ -18,6 +20,8 @@ export interface StagedProduct {
 
 export async function stageProduct(
   tree: MadeTree,
+  inputs: BuildInputs,
+  request: BuildRequest,
   files: ShippedFiles,
   site: Site,
   step: StepContext,
@@ -35,7 +39,7 @@ export async function stageProduct(
   await stageLua(files, site);
   await stageNodeRuntime(files, site);
   await stageOpenrestyLink(site);
-  const manifest = await makeManifest(tree, site);
+  const manifest = await makeManifest(tree, inputs, request.flavor, site);
   await writeFileWhole(manifestFile(site.stagedPrefix), `${JSON.stringify(manifest, null, 2)}\n`);
   step.note(`${countOfOwn(manifest)} files`);
   return { stagedPrefix: site.stagedPrefix, manifest };

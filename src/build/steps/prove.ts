@@ -1,4 +1,5 @@
 /** Proves the product in the staging folder, before any of it goes into the prefix. */
+import { flavorOf } from "../flavors.js";
 import { runProof } from "../proof.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
@@ -14,7 +15,9 @@ export async function proveProduct(
   step: StepContext,
 ): Promise<ProvenProduct> {
   const { proofDir, stageDir } = site;
-  await runProof({ productDir: product.stagedPrefix, proofDir, librariesFrom: stageDir }, step);
+  const { env } = flavorOf(product.manifest.flavor);
+  const productDir = product.stagedPrefix;
+  await runProof({ productDir, proofDir, librariesFrom: stageDir, env }, step);
   step.note("nginx answered by a call through the echo library");
   return product as ProvenProduct;
 }

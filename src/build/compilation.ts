@@ -1,0 +1,100 @@
+/**
+ * How the C code of a build is compiled: the flags of the user, of the flavour, and those that keep
+ * the folders of this machine out of the product, so that two builds give the same bytes.
+ */
+import { lstat, mkdir, readlink, rm, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import type { Environment } from "../host/environment.js";
+import { nodeApiInclude, type ShippedFiles } from "../host/package.js";
+import { compilerOf } from "../host/toolchain.js";
+import { findProgram } from "../host/tools.js";
+import { run } from "../io/exec.js";
+import { flavorOf } from "./flavors.js";
+import type { BuildRequest } from "./request.js";
+import type { SitePaths } from "./site.js";
+
+export interface Compilation {
+  readonly cFlags: string;
+  readonly ldFlags: string;
+  /** The variables of the addon in c-src/Makefile. */
+  readonly addon: Readonly<Record<string, string>>;
+  /** For every program that compiles: where ccache stands in for the compiler, what a flavour needs. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The folders of the machine have names below this one in debug information and messages. */
+const SOURCES = "/usr/src";
+
+const OPTIMISED = "-O2 -g";
+
+/** What can be told without running anything; `ccacheDir` as `standInForCompiler` has made it. */
+export function compilationOf(
+  request: BuildRequest,
+  files: ShippedFiles,
+  site: SitePaths,
+  env: Environment,
+  ccacheDir?: string,
+): Compilation {
+  const flavor = flavorOf(request.flavor);
+  // Of several that fit the compiler takes the last.
+  const names = [
+    [files.root, `${SOURCES}/nffi`],
+    [nodeApiInclude(), `${SOURCES}/node-api-headers`],
+    [site.workDir, `${SOURCES}/nffi-build`],
+  ];
+  const mapFlags = names.map(([folder, name]) => `-ffile-prefix-map=${folder}=${name}`);
+  const own = env.CFLAGS ?? OPTIMISED;
+  const plain = [own, ...mapFlags].join(" ");
+  return {
+    cFlags: [own, ...flavor.cFlags, ...mapFlags].join(" "),
+    ldFlags: [env.LDFLAGS ?? "", ...flavor.ldFlags].join(" ").trim(),
+    addon: flavor.plainAddon
+      ? { ADDON_CFLAGS: plain, ADDON_LDFLAGS: env.LDFLAGS ?? "", ADDON_STATIC: "yes" }
+      : {},
+    env: { ...flavor.env, ...(ccacheDir ? ccacheEnv(ccacheDir, site, env) : {}) },
+  };
+}
+
+/**
+ * ccache knows an object again by its sources and flags. Its own way of being found by every
+ * Makefile is a link with the compiler's name that comes first in PATH.
+ */
+function ccacheEnv(dir: string, site: SitePaths, env: Environment): Record<string, string> {
+  return {
+    PATH: `${dir}:${env.PATH ?? ""}`,
+    CCACHE_BASEDIR: env.CCACHE_BASEDIR ?? site.workDir,
+    CCACHE_NOHASHDIR: env.CCACHE_NOHASHDIR ?? "1",
+  };
+}
+
+/**
+ * Makes the folder of ccache's links, and returns it; undefined where there is no ccache, where the
+ * user has turned it off (CCACHE_DISABLE) or names a compiler by its path, or where it fails.
+ */
+export async function standInForCompiler(
+  site: SitePaths,
+  env: Environment,
+): Promise<string | undefined> {
+  const compiler = compilerOf(env);
+  if (env.CCACHE_DISABLE !== undefined || /[/\s]/.test(compiler)) return undefined;
+  const ccache = await findProgram("ccache", env);
+  if (ccache === undefined) return undefined;
+  await mkdir(site.compilerDir, { recursive: true });
+  for (const name of new Set(["cc", "gcc", compiler])) {
+    await link(ccache, join(site.compilerDir, name));
+  }
+  const works = await run({
+    program: join(site.compilerDir, compiler),
+    args: ["-x", "c", "-c", "-o", "/dev/null", "-"],
+    input: "int nothing;\n",
+    env: { PATH: `${site.compilerDir}:${env.PATH ?? ""}` },
+  });
+  return works.exitCode === 0 ? site.compilerDir : undefined;
+}
+
+async function link(target: string, place: string): Promise<void> {
+  const isLink = (await lstat(place).catch(() => undefined))?.isSymbolicLink();
+  if (isLink && (await readlink(place)) === target) return;
+  await rm(place, { force: true });
+  await symlink(target, place);
+}

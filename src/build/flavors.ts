@@ -1,0 +1,57 @@
+/** The flavours of a product: what each adds to the flags of everything that is compiled. */
+
+export interface Flavor {
+  readonly title: string;
+  /** For nginx, LuaJIT excepted, and for the shared-queue library. */
+  readonly cFlags: readonly string[];
+  readonly ldFlags: readonly string[];
+  /** Told to OpenResty's configure besides. */
+  readonly configureArgs: readonly string[];
+  /** The addon is opened by a Node without a sanitizer, so it takes a plain libnffi into itself. */
+  readonly plainAddon: boolean;
+  /** What the programs of the product need in their environment, also while they are built. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const ASAN = ["-fsanitize=address", "-fno-omit-frame-pointer"];
+
+export const FLAVORS = {
+  release: {
+    title: "for production",
+    cFlags: [],
+    ldFlags: [],
+    configureArgs: [],
+    plainAddon: false,
+    env: {},
+  },
+  debug: {
+    title: "not optimised, with debug logs and the assertions of ngx_lua and LuaJIT",
+    cFlags: ["-O0", "-g3"],
+    ldFlags: [],
+    configureArgs: ["--with-debug"],
+    plainAddon: false,
+    env: {},
+  },
+  // LuaJIT keeps its own memory in the allocator that AddressSanitizer watches. LuaJIT's build
+  // tools and nginx' probes free nothing before they end, hence no leak check.
+  asan: {
+    title: "debug, under AddressSanitizer",
+    cFlags: ["-O1", "-g", ...ASAN],
+    ldFlags: ["-fsanitize=address"],
+    configureArgs: [
+      "--with-debug",
+      "--with-luajit-xcflags=-DLUAJIT_USE_SYSMALLOC -DLUAJIT_USE_VALGRIND",
+    ],
+    plainAddon: true,
+    env: { ASAN_OPTIONS: "detect_leaks=0" },
+  },
+} as const satisfies Record<string, Flavor>;
+
+export type FlavorName = keyof typeof FLAVORS;
+
+export const FLAVOR_NAMES = Object.keys(FLAVORS) as FlavorName[];
+
+/** A manifest of nffi 0.1 names none. */
+export function flavorOf(name: FlavorName | undefined): Flavor {
+  return FLAVORS[name ?? "release"];
+}
