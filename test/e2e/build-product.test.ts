@@ -9,7 +9,7 @@ import { sha256OfFile } from "../../src/io/files.js";
 import { runCli } from "../support/cli.js";
 import { makeFakeRelease } from "../support/fake-release.js";
 import { startNginx } from "../support/nginx.js";
-import { allSuites, anySuite, buildArgs, builtOpenresty, suites } from "../support/openresty.js";
+import { allSuites, anySuite, builtOpenresty, suites } from "../support/openresty.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const VERSIONS = {
@@ -115,29 +115,6 @@ describe.each(allSuites.map((suite) => ({ suite, run: suites.includes(suite) }))
 );
 
 describe("a second build", () => {
-  test("over a prefix in use leaves conf and logs untouched and compiles nothing", async () => {
-    const prefix = await builtOpenresty(anySuite);
-    const mine = join(prefix, "nginx/conf/mine.conf");
-    const log = join(prefix, "nginx/logs/mine.log");
-    const conf = readFileSync(join(prefix, "nginx/conf/nginx.conf"));
-    for (const file of [mine, log]) writeFileSync(file, "mine");
-    const nginx = await startNginx({ prefix, server: echo(prefix) });
-    try {
-      const again = await runCli(buildArgs(anySuite));
-      expect(again.stderr).toBe("");
-      expect(again.exitCode).toBe(0);
-      expect(again.stdout).toContain("kept by an earlier run");
-      expect(again.stdout).toContain("already applied");
-      expect(again.stdout).toContain("configure OpenResty: as an earlier run has left it");
-      for (const file of [mine, log]) expect(readFileSync(file, "utf8")).toBe("mine");
-      expect(readFileSync(join(prefix, "nginx/conf/nginx.conf")).equals(conf)).toBe(true);
-      expect(await nginx.get("/echo?q=still+here")).toBe("still+here");
-    } finally {
-      await nginx.stop();
-      for (const file of [mine, log]) rmSync(file);
-    }
-  });
-
   test("that fails in its proof leaves the product that is there working", async () => {
     const prefix = await builtOpenresty(anySuite);
     const manifest = readFileSync(join(prefix, "nffi/nffi.json"), "utf8");

@@ -45,7 +45,7 @@ describe("README.md", () => {
   test("lists the options of nffi build", () => {
     const source = read("src/commands/source-options.ts") + read("src/commands/build-options.ts");
     expect(found(readme, /^\| `(--[a-z0-9-]+)/gm)).toEqual(
-      found(source, /\.option\(\s*"(--[a-z0-9-]+)/g),
+      found(source, /[oO]ption\(\s*"(--[a-z0-9-]+)/g),
     );
   });
 

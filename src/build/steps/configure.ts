@@ -62,7 +62,7 @@ export async function configureTree(
 }
 
 /**
- * nginx and LuaJIT take CFLAGS from the environment of configure. There they are not seen in
+ * nginx and LuaJIT take CFLAGS from the environment of configure, LuaJIT also LDFLAGS. There they are not seen in
  * `nginx -V`, as those are that name the work folder; and make must not have them, since the build
  * of a static OpenSSL would take them for all of its own.
  */
@@ -70,7 +70,8 @@ export function configureEnvOf(
   compilation: Compilation,
   glueEnv: StagedLibrary["glueEnv"],
 ): Readonly<Record<string, string>> {
-  return { ...glueEnv, ...compilation.env, CFLAGS: compilation.cFlags };
+  const { cFlags: CFLAGS, ldFlags: LDFLAGS, env } = compilation;
+  return { ...glueEnv, ...env, CFLAGS, ...(LDFLAGS ? { LDFLAGS } : {}) };
 }
 
 /** `ofSource` is what the source itself needs. */

@@ -1,38 +1,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { BuildRequest, FetchPolicy, Session } from "../../../../src/build/request.js";
+import type { BuildRequest, Session } from "../../../../src/build/request.js";
 import { chooseSource } from "../../../../src/build/steps/resolve.js";
 import { DEFAULT_RELEASE, findRelease } from "../../../../src/catalog/releases.js";
-import { DIRECT } from "../../../../src/io/http.js";
+import { requestOf } from "../../../support/build-request.js";
 import { temporaryFolder } from "../../../support/temporary.js";
 
 const sum = "a".repeat(64);
-
-function requestOf(given: Partial<BuildRequest>, policy: Partial<FetchPolicy> = {}): BuildRequest {
-  return {
-    release: undefined,
-    source: "auto",
-    sha256: undefined,
-    mirrors: ["https://mirror.example/download/"],
-    fetch: {
-      network: DIRECT,
-      offline: false,
-      retries: 0,
-      stallMs: 1000,
-      cacheDir: "/nowhere",
-      ...policy,
-    },
-    trust: { keyring: undefined, signer: "", skip: false },
-    prefix: "/nowhere",
-    workDir: "/nowhere",
-    keep: false,
-    jobs: 1,
-    patches: [],
-    configureArgs: [],
-    ...given,
-  };
-}
 
 const choose = (given: Partial<BuildRequest>, env: Session["env"] = {}) =>
   chooseSource(requestOf(given), env);

@@ -1,0 +1,134 @@
+// Modules of nginx and static libraries that a user adds, in one real build.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { runCli } from "../support/cli.js";
+import { debianSources } from "../support/debian-source.js";
+import { makeFakeRelease } from "../support/fake-release.js";
+import { withNginx } from "../support/nginx.js";
+import { anySuite } from "../support/openresty.js";
+import { temporaryFolder, temporaryFolderOfAll } from "../support/temporary.js";
+
+/** A module that answers with its name where its directive stands. */
+function makeModule(folder: string, name: string, how: "static" | "dynamic"): string {
+  const dir = join(folder, name);
+  mkdirSync(dir);
+  writeFileSync(
+    join(dir, "config"),
+    `ngx_addon_name=ngx_http_${name}_module
+ngx_module_type=HTTP
+ngx_module_name=$ngx_addon_name
+ngx_module_srcs="$ngx_addon_dir/${name}.c"
+. auto/module
+`,
+  );
+  writeFileSync(
+    join(dir, `${name}.c`),
+    `#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+static ngx_int_t answer(ngx_http_request_t *r)
+{
+    static ngx_str_t  type = ngx_string("text/plain");
+    ngx_http_complex_value_t  text = { ngx_string("${how} ${name}"), NULL, NULL, NULL };
+
+    return ngx_http_send_response(r, 200, &type, &text);
+}
+
+static char *set(ngx_conf_t *cf, ngx_command_t *command, void *conf)
+{
+    ngx_http_core_loc_conf_t  *location =
+        ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    location->handler = answer;
+    return NGX_CONF_OK;
+}
+
+static ngx_command_t commands[] = {
+    { ngx_string("${name}"), NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS, set, 0, 0, NULL },
+    ngx_null_command
+};
+
+static ngx_http_module_t context = { NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL };
+
+ngx_module_t ngx_http_${name}_module = {
+    NGX_MODULE_V1, &context, commands, NGX_HTTP_MODULE,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NGX_MODULE_V1_PADDING
+};
+`,
+  );
+  return dir;
+}
+
+// What nginx needs of OpenSSL is left; the rest would only take time.
+const LEAN_OPENSSL = [
+  ..."apps aria bf camellia cast cmp cms des docs dsa dtls engine gost idea legacy".split(" "),
+  ..."md4 mdc2 quic rc2 rc4 rmd160 scrypt seed siphash sm2 sm3 sm4 srp srtp tests".split(" "),
+  ..."ts whirlpool".split(" "),
+].map((part) => `no-${part}`);
+
+describe.skipIf(process.env.NFFI_TEST_PREFIX)("a build with added sources", () => {
+  const folder = temporaryFolderOfAll();
+  const prefix = join(folder, "openresty");
+  let libraries: Record<string, string> = {};
+
+  beforeAll(async () => {
+    libraries = await debianSources(["pcre2", "zlib", "openssl"], folder);
+    const { pcre2 = "", zlib = "", openssl = "" } = libraries;
+    const built = await runCli([
+      ...["build", "--source", `debian:${anySuite}`, "--with-debug"],
+      ...["--prefix", prefix, "--work-dir", join(folder, "work")],
+      ...["--add-module", makeModule(folder, "compiled_in", "static")],
+      ...["--add-dynamic-module", makeModule(folder, "loaded", "dynamic")],
+      ...["--with-pcre", pcre2, "--with-zlib", zlib, "--with-openssl", openssl],
+      ...["--", `--with-openssl-opt=${LEAN_OPENSSL.join(" ")}`],
+    ]);
+    if (built.exitCode !== 0) throw new Error(built.stderr);
+  });
+
+  test("nginx links PCRE2, zlib and OpenSSL statically", () => {
+    const nginx = join(prefix, "nginx/sbin/nginx");
+    const needed = execFileSync("readelf", ["-d", nginx], { encoding: "utf8" });
+    expect(needed).toContain("libnffi.so.1");
+    expect(needed).not.toMatch(/lib(pcre|z\.|ssl|crypto)/);
+  });
+
+  test("the folders of the libraries are as they were, and not named by nginx -V", () => {
+    const { zlib = "", openssl = "" } = libraries;
+    expect(existsSync(join(zlib, "libz.a"))).toBe(false);
+    expect(existsSync(join(openssl, ".openssl"))).toBe(false);
+    const nginx = join(prefix, "nginx/sbin/nginx");
+    const shown = execFileSync("sh", ["-c", `${nginx} -V 2>&1`], { encoding: "utf8" });
+    expect(shown).not.toContain(join(folder, "work"));
+    expect(shown).toContain("--with-debug");
+  });
+
+  test("both modules answer, the dynamic one after load_module", async () => {
+    const main = `load_module ${prefix}/nginx/modules/ngx_http_loaded_module.so;`;
+    const server = "location /static { compiled_in; } location /dynamic { loaded; }";
+    expect(readdirSync(join(prefix, "nginx/modules"))).toEqual(["ngx_http_loaded_module.so"]);
+    await withNginx({ prefix, main, server }, async (nginx) => {
+      expect(await nginx.get("/static")).toBe("static compiled_in");
+      expect(await nginx.get("/dynamic")).toBe("dynamic loaded");
+    });
+  });
+});
+
+test.each([
+  ["--add-module", 'it has no file "config"'],
+  ["--add-dynamic-module", 'it has no file "config"'],
+  ["--with-pcre", "it has no pcre2.h.generic"],
+  ["--with-zlib", "it has no zlib.h"],
+  ["--with-openssl", "it has no Configure"],
+])("%s of another folder is refused before anything is done", async (option, message) => {
+  const folder = temporaryFolder();
+  const tree = makeFakeRelease(join(folder, "tree"));
+  const places = ["--prefix", join(folder, "p"), "--work-dir", join(folder, "w")];
+  const result = await runCli(["build", "--source", tree, ...places, option, "no/such"], {
+    cwd: folder,
+  });
+  expect(result.exitCode).toBe(2);
+  expect(result.stderr).toContain(`${option} ${join(folder, "no/such")}: ${message}`);
+});

@@ -1,0 +1,158 @@
+// A second build into a prefix that is in use: nothing is done when nothing has changed, the bytes
+// are the same wherever it is built, and a change compiles only what depends on it.
+import { execFileSync } from "node:child_process";
+import {
+  appendFileSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { acquireLock, type Lock } from "../../src/io/lock.js";
+import { type CliResult, runCli } from "../support/cli.js";
+import { startNginx } from "../support/nginx.js";
+import { anySuite, buildArgs, builtOpenresty } from "../support/openresty.js";
+import { copyPackage, type PackageCopy } from "../support/package-copy.js";
+import { temporaryFolderOfAll } from "../support/temporary.js";
+
+interface Event {
+  readonly event: string;
+  readonly step?: string;
+  readonly note?: string;
+  readonly text?: string;
+  readonly unchanged?: boolean;
+}
+
+const eventsOf = ({ stdout }: CliResult): Event[] =>
+  stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
+/** The C files that a step has compiled. */
+function compiledIn(step: string, events: readonly Event[]): string[] {
+  const text = events.map((one) => (one.step === step ? (one.text ?? "") : "")).join("");
+  const sources = [...text.matchAll(/-c .*?([\w-]+\.c)$|^\s+(?:\.\.\/|src\/)\S*?([\w-]+\.c)$/gm)];
+  return sources.map(([, one, other]) => one ?? other ?? "").sort();
+}
+
+const noteOf = (step: string, events: readonly Event[]) =>
+  events.findLast((one) => one.event === "step-finished" && one.step === step)?.note;
+
+const echo = (prefix: string) => `
+  location /echo {
+    content_by_lua_block {
+      local rt = assert(ngx.load_nonblocking_ffi("${prefix}/nffi/lib/libnffi_echo.so", ""))
+      ngx.print(select(2, rt:echo(ngx.var.arg_q)))
+    }
+  }`;
+
+describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
+  const folder = temporaryFolderOfAll();
+  let prefix = "";
+  let lock: Lock;
+  let copy: PackageCopy;
+  let args: string[];
+
+  const build = async (more: readonly string[] = []) => {
+    const env = { CCACHE_DISABLE: "1" };
+    const result = await copy.nffi([...args, "--json", "--verbose", ...more], { env });
+    expect(result.stderr).toBe("");
+    return eventsOf(result);
+  };
+
+  beforeAll(async () => {
+    prefix = await builtOpenresty(anySuite);
+    lock = await acquireLock(join(prefix, ".."), { wait: true });
+    copy = copyPackage(join(folder, "elsewhere/nffi"));
+    const source = ["--source", `debian:${anySuite}`];
+    args = ["build", ...source, "--prefix", prefix, "--work-dir", join(folder, "work")];
+  });
+
+  afterAll(() => lock?.release());
+
+  test("that is identical does nothing and says so", async () => {
+    const before = statSync(join(prefix, "nginx/sbin/nginx")).mtimeMs;
+    const again = await runCli(buildArgs(anySuite));
+    expect(again.exitCode).toBe(0);
+    expect(again.stdout).toMatch(/^nothing has changed: /);
+    expect(again.stdout).not.toContain("[ 1/12]");
+    expect(again.stdout).toContain("was not asked for newer sources; --force does");
+    expect(statSync(join(prefix, "nginx/sbin/nginx")).mtimeMs).toBe(before);
+    const told = eventsOf(await runCli([...buildArgs(anySuite), "--json"]));
+    expect(told).toMatchObject([{ event: "built", unchanged: true, prefix }]);
+  });
+
+  test("is not spared when an installed file was changed", async () => {
+    const file = join(prefix, "lualib/resty/nffi.lua");
+    const text = readFileSync(file);
+    appendFileSync(file, "-- mine\n");
+    const events = eventsOf(await runCli([...buildArgs(anySuite), "--json"]));
+    expect(noteOf("resolve", events)).toContain("installed files are missing or were changed");
+    expect(readFileSync(file).equals(text)).toBe(true);
+  });
+
+  test("from another folder, of another installation, gives the same bytes", async () => {
+    const manifest = readFileSync(join(prefix, "nffi/nffi.json"), "utf8");
+    const own = [join(prefix, "nginx/conf/mine.conf"), join(prefix, "nginx/logs/mine.log")];
+    for (const file of own) writeFileSync(file, "mine");
+    const conf = readFileSync(join(prefix, "nginx/conf/nginx.conf"));
+    const nginx = await startNginx({ prefix, server: echo(prefix) });
+    try {
+      const events = await build(["--force"]);
+      expect(compiledIn("make", events).length).toBeGreaterThan(100);
+      // The manifest holds the SHA-256 of every file.
+      expect(readFileSync(join(prefix, "nffi/nffi.json"), "utf8")).toBe(manifest);
+      expect(await nginx.get("/echo?q=still+here")).toBe("still+here");
+    } finally {
+      await nginx.stop();
+    }
+    for (const file of own) {
+      expect(readFileSync(file, "utf8")).toBe("mine");
+      rmSync(file);
+    }
+    expect(readFileSync(join(prefix, "nginx/conf/nginx.conf")).equals(conf)).toBe(true);
+    for (const folder of [copy.folder, args.at(-1) ?? ""]) {
+      const found = execFileSync("sh", ["-c", 'grep -rlF "$1" "$2" || true', "sh", folder, prefix]);
+      expect(found.toString()).toBe("");
+    }
+  }, 900_000);
+
+  test("compiles nothing but a C file of the library that was changed", async () => {
+    appendFileSync(join(copy.folder, "c-src/lib/error.c"), "/* changed */\n");
+    const events = await build();
+    expect(noteOf("resolve", events)).toContain("changed since the last build: C files");
+    expect(noteOf("extract", events)).toContain("kept by an earlier run");
+    expect(noteOf("patch", events)).toContain("already applied");
+    expect(noteOf("configure", events)).toBe("as an earlier run has left it");
+    expect(compiledIn("library", events).filter((name) => name !== "nffi_echo.c")).toEqual([
+      "error.c",
+    ]);
+    expect(compiledIn("make", events)).toEqual([]);
+  });
+
+  test("compiles nothing but a C file of the glue that was changed", async () => {
+    const file = "ngx_http_lua_nonblocking_ffi_output.c";
+    appendFileSync(join(copy.folder, "c-src/ngx", file), "/* changed */\n");
+    const events = await build();
+    expect(compiledIn("library", events)).toEqual([]);
+    expect(compiledIn("make", events)).toEqual([file]);
+  });
+
+  test("compiles nothing when a Lua file was changed; --clean leaves only logs", async () => {
+    appendFileSync(join(copy.folder, "lua/resty/nffi.lua"), "-- changed\n");
+    const events = await build(["--clean"]);
+    expect(noteOf("resolve", events)).toContain("changed since the last build: Lua files");
+    expect(compiledIn("make", events)).toEqual([]);
+    expect(readFileSync(join(prefix, "lualib/resty/nffi.lua"), "utf8")).toMatch(/-- changed\n$/);
+    expect(readdirSync(args.at(-1) ?? "")).toEqual(["logs"]);
+  });
+
+  test("of what was first there gives the first product again", async () => {
+    expect((await runCli(buildArgs(anySuite))).exitCode).toBe(0);
+    expect((await runCli(buildArgs(anySuite))).stdout).toMatch(/^nothing has changed: /);
+  });
+});

@@ -1,0 +1,34 @@
+// A request for a build as a unit test wants it; the rest is what --help calls the default.
+import type { BuildRequest, FetchPolicy } from "../../src/build/request.js";
+import { DIRECT } from "../../src/io/http.js";
+
+export function requestOf(
+  given: Partial<BuildRequest>,
+  policy: Partial<FetchPolicy> = {},
+): BuildRequest {
+  return {
+    release: undefined,
+    source: "auto",
+    sha256: undefined,
+    mirrors: ["https://mirror.example/download/"],
+    fetch: {
+      network: DIRECT,
+      offline: false,
+      retries: 0,
+      stallMs: 1000,
+      cacheDir: "/nowhere",
+      ...policy,
+    },
+    trust: { keyring: undefined, signer: "", skip: false },
+    prefix: "/nowhere",
+    workDir: "/nowhere",
+    keep: "never",
+    force: false,
+    flavor: "release",
+    added: { modules: [], dynamicModules: [], libraries: {} },
+    jobs: 1,
+    patches: [],
+    configureArgs: [],
+    ...given,
+  };
+}
