@@ -110,7 +110,11 @@ function keepPolicyOf({ keep, clean }: BuildOptions): KeepPolicy {
 
 function addedSourcesOf(options: BuildOptions, cwd: string): AddedSources {
   const inCwd = (dir: string) => resolve(cwd, dir);
-  const libraries = { pcre: options.withPcre, zlib: options.withZlib, openssl: options.withOpenssl };
+  const libraries = {
+    pcre: options.withPcre,
+    zlib: options.withZlib,
+    openssl: options.withOpenssl,
+  };
   const given = Object.entries(libraries).filter(([, dir]) => dir !== undefined);
   return {
     modules: (options.addModule ?? []).map(inCwd),
