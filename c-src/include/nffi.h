@@ -39,7 +39,9 @@ extern "C" {
     X(NFFI_ABI_MISMATCH, -6, "ABI mismatch") \
     X(NFFI_SYSTEM, -7, "a system call failed, see errno") \
     X(NFFI_PROTOCOL, -8, "the other side broke the rules of the queue") \
-    X(NFFI_NOT_A_PROCESS, -9, "this process was not started by a worker")
+    X(NFFI_NOT_A_PROCESS, -9, "this process was not started by a worker") \
+    X(NFFI_WOULD_BLOCK, -10, "no credit: the reader of the stream is slower") \
+    X(NFFI_CANCELLED, -11, "nobody waits for the answer any more")
 
 enum nffi_error {
     NFFI_OK = 0,
@@ -76,7 +78,11 @@ typedef struct nffi_request {
     const char *method;       /* not NUL-terminated */
     size_t method_size;       /* bytes, at most 255 */
     uint64_t deadline_ns;     /* CLOCK_MONOTONIC, 0: none */
+    uint32_t flags;
+    uint32_t reserved;        /* 0 */
 } nffi_request_t;
+
+#define NFFI_REQUEST_STREAM 1u    /* Lua reads chunks: runtime:stream() */
 
 
 /*
@@ -100,8 +106,8 @@ typedef struct nffi_request {
  * Takes up to `max` tasks. Waits up to `timeout_ms` (-1: for ever, 0: not at
  * all) for the first one. A task that was cancelled while it was queued is
  * never returned.
- * Returns the number of requests filled in, 0 when the time is over,
- * NFFI_CLOSED when the queue was closed and every task of it was taken.
+ * Returns the number of requests filled in, 0 when the time is over or
+ * nffi_stream_writable() has something to tell, NFFI_CLOSED when the queue was closed and every task of it was taken.
  * thread: any, several at once; blocks: as told
  */
 NFFI_API int nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests,
@@ -116,8 +122,8 @@ NFFI_API int nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests,
  *         if (nffi_queue_arm(queue) == 0) { wait for the descriptor }
  *     }
  *
- * nffi_queue_arm returns 1 when tasks, cancellations or the end wait already
- * (do not sleep) and 0 when the descriptor will become readable. Only one
+ * nffi_queue_arm returns 1 when tasks, cancellations, credit for a stream or
+ * the end wait already (do not sleep) and 0 when the descriptor will become readable. Only one
  * thread of a queue may use this style, and no other may then block in poll.
  * The descriptor belongs to the queue: do not read or close it.
  */
@@ -197,6 +203,74 @@ typedef struct nffi_response {
 } nffi_response_t;
 
 NFFI_API int nffi_respond_batch(nffi_response_t *responses, size_t count);
+
+
+/*
+ * Streaming: an answer in chunks, which Lua reads one by one. A task is
+ * answered so instead of by a call above: any number of writes, then
+ * nffi_stream_end(), or nffi_respond_error() when it fails on its way (Lua
+ * then gets the chunks, and the error).
+ *
+ * What Lua has not read is bounded: at most 8 chunks, and a window of bytes
+ * that Lua chooses (64 KiB) and that one chunk may exceed. Then a write gives
+ * NFFI_WOULD_BLOCK, nothing was taken, and the runtime waits for credit
+ *
+ * - in this thread: nffi_stream_wait(task, timeout_ms);
+ * - in a thread that polls: nffi_queue_poll() returns 0 when there is credit
+ *   for a stream again; nffi_stream_writable() then names those streams;
+ * - in an event loop: the descriptor becomes readable, nffi_queue_arm()
+ *   returns 1, nffi_stream_writable() names them.
+ *
+ * A task that Lua has only called works the same way: its chunks are
+ * collected, up to 64 MiB, and are the answer. A task that Lua streams and
+ * that is answered by a call above is a stream of one chunk.
+ */
+
+/*
+ * Copies one chunk, which may have no bytes. 0, NFFI_WOULD_BLOCK,
+ * NFFI_CANCELLED (nobody reads any more: stop, and end the stream),
+ * NFFI_STALE, NFFI_CLOSED, NFFI_NO_MEMORY, NFFI_INVALID.
+ * thread: any; blocks: no, as responding
+ */
+NFFI_API int nffi_stream_write(nffi_task_t task, const void *data,
+    size_t size);
+
+/*
+ * Waits up to `timeout_ms` (-1: for ever) until a write may succeed. 0,
+ * NFFI_WOULD_BLOCK when the time is over, or what a write would return. Not
+ * for the runtime that waits on nffi_queue_fd(). thread: any; blocks: as told
+ */
+NFFI_API int nffi_stream_wait(nffi_task_t task, int timeout_ms);
+
+/*
+ * Takes up to `max` handles of tasks whose last write gave NFFI_WOULD_BLOCK
+ * and that have credit now, or were cancelled; each is told once. Returns
+ * their number. thread: any; blocks: no
+ */
+NFFI_API int nffi_stream_writable(nffi_queue_t *queue, nffi_task_t *tasks,
+    size_t max);
+
+/* The end: the task is answered, its handle stale. 0, NFFI_STALE, or, where
+   chunks were collected, what nffi_respond() gives. blocks: no */
+NFFI_API int nffi_stream_end(nffi_task_t task);
+
+
+/*
+ * A line for the error log of nginx, with the client and the request that the
+ * task belongs to; once it was answered, without them. At most 2,048 bytes
+ * are kept. NFFI_QUEUE_FULL: too many messages are on their way, this one was
+ * dropped, and the log will say how many were. thread: any; blocks: no
+ */
+enum nffi_log_level {
+    NFFI_LOG_ERROR = 1,
+    NFFI_LOG_WARN,
+    NFFI_LOG_NOTICE,
+    NFFI_LOG_INFO,
+    NFFI_LOG_DEBUG
+};
+
+NFFI_API int nffi_log(nffi_task_t task, int level, const void *text,
+    size_t size);
 
 
 /*

@@ -1,5 +1,6 @@
 /*
- * drain.c - the host's side of a queue: responses are taken out.
+ * drain.c - the host's side of a queue: responses, and chunks of streams, are
+ * taken out. receive.c finds their bytes.
  *
  * What the host knows of a task lies in its own memory (nffi__entry_t); of the
  * shared slot it believes only what it has checked.
@@ -8,119 +9,25 @@
 #define _GNU_SOURCE
 
 #include "host.h"
+#include "receive.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
+
+/* of a step, beside the negative codes */
+#define NOTHING 0
+#define FILLED 1
 
 
-#define NOT_SENT (-2)
-
-
-/* Looks for the memfd of a response: sent before the response was published,
-   so it is in the socket, or was read from it earlier. -1: the message came
-   without it, which is no lie: the kernel drops it when this process has no
-   descriptor free. */
-static int
-find_payload(nffi_host_t *host, nffi__entry_t *entry, uint32_t number)
+/* An answer is released by its slot, also when nobody has taken it. */
+static void
+keep_place(nffi__entry_t *entry, const nffi_host_response_t *response)
 {
-    int rc, fd;
-    uint64_t task;
-    nffi__message_t message;
-    nffi__received_t **link;
-
-    task = (uint64_t) entry->generation << 32 | number;
-
-    for ( ;; ) {
-        for (link = &host->received; *link != NULL; link = &(*link)->next) {
-            if ((*link)->message.type == NFFI__MESSAGE_PAYLOAD
-                && (*link)->message.task == task)
-            {
-                return nffi__host_unkeep(host, link);
-            }
-        }
-
-        rc = nffi__control_receive(host->control_fd, &message, &fd);
-        if (rc != 1) {
-            return NOT_SENT;
-        }
-
-        if (nffi__host_keep(host, &message, fd) != NFFI_OK) {
-            return NOT_SENT;
-        }
-    }
-}
-
-
-/* Checks where a response lies and finds its bytes. NFFI_NO_MEMORY: they came,
-   but there is no room to look at them. */
-static int
-locate_response(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
-    nffi_host_response_t *response)
-{
-    int fd, rc;
-    void *mapping;
-    uint64_t offset;
-    volatile nffi__slot_t *slot = &host->region.slots[number];
-
-    offset = slot->response_offset;
-    response->data = NULL;
-    response->size = slot->response_size;
-    entry->response_place = NFFI__NOWHERE;
-
-    switch (slot->response_place) {
-
-    case NFFI__NOWHERE:
-        return response->size == 0 ? NFFI_OK : NFFI_PROTOCOL;
-
-    case NFFI__IN_ARENA:
-        if (response->size > host->region.response_arena_size
-            || offset > host->region.response_arena_size - response->size)
-        {
-            return NFFI_PROTOCOL;
-        }
-
-        entry->response_place = NFFI__IN_ARENA;
-        entry->response_offset = (uint32_t) offset;
-        response->data = host->region.response_arena + offset;
-        return NFFI_OK;
-
-    case NFFI__IN_HEAP:
-        if (host->process) {
-            return NFFI_PROTOCOL;
-        }
-
-        entry->response_place = NFFI__IN_HEAP;
-        entry->response = (void *) (uintptr_t) offset;
-        entry->release = (void (*)(void *)) (uintptr_t) slot->response_release;
-        response->data = entry->response;
-        return NFFI_OK;
-
-    case NFFI__IN_MEMFD:
-        if (!host->process) {
-            return NFFI_PROTOCOL;
-        }
-
-        fd = find_payload(host, entry, number);
-        if (fd < 0) {
-            return fd == NOT_SENT ? NFFI_PROTOCOL : NFFI_NO_MEMORY;
-        }
-
-        rc = nffi__memfd_map(fd, response->size, &mapping);
-        if (rc != NFFI_OK) {
-            return rc;
-        }
-
-        entry->response_place = NFFI__IN_MEMFD;
-        entry->response = mapping;
-        entry->size = response->size;
-        response->data = mapping;
-        return NFFI_OK;
-
-    default:
-        return NFFI_PROTOCOL;
-    }
+    entry->response_place = response->place;
+    entry->response_offset = response->offset;
+    entry->response = (void *) response->data;
+    entry->release = response->free;
+    entry->size = response->size;
 }
 
 
@@ -139,15 +46,136 @@ give_no_room(nffi_host_response_t *response)
 }
 
 
-/* Reads one entry of the done ring into `response`. */
+/* The one answer of a task, or the end of its stream. */
 static int
-read_response(nffi_host_t *host, uint64_t done, nffi_host_response_t *response)
+read_answer(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
 {
     int rc;
     uint16_t outcome;
+    nffi__claim_t where;
+    volatile nffi__slot_t *slot = &host->region.slots[number];
+    nffi__entry_t *entry = &host->entries[number];
+
+    outcome = slot->outcome;
+    nffi__host_free_request(host, entry);
+    memset(response, 0, sizeof(*response));
+    response->slot = number;
+    response->owner = entry->owner;
+
+    if (outcome == NFFI__ANSWERED || outcome == NFFI__FAILED) {
+        where.place = slot->response_place;
+        where.offset = slot->response_offset;
+        where.size = slot->response_size;
+        where.release = slot->response_release;
+
+        rc = nffi__host_locate(host, number, &where, response);
+        if (rc != NFFI_OK && rc != NFFI_NO_MEMORY) {
+            return rc;
+        }
+
+        keep_place(entry, response);
+        response->rc = slot->rc;
+
+        if (rc == NFFI_NO_MEMORY) {
+            give_no_room(response);
+
+        } else if (outcome == NFFI__FAILED) {
+            response->flags = NFFI_HOST_ERROR;
+            response->message_size = slot->message_size;
+            if (response->message_size > response->size) {
+                response->message_size = response->size;
+            }
+        }
+
+    } else if (outcome == NFFI__ENDED && entry->window > 0) {
+        response->flags = NFFI_HOST_END;
+
+    } else if (outcome != NFFI__SKIPPED || entry->owner != NULL) {
+        return NFFI_PROTOCOL;
+    }
+
+    host->unanswered--;
+    host->awaited -= entry->owner != NULL;
+    entry->owner = NULL;
+    entry->state = NFFI__ENTRY_ANSWERED;
+
+    return FILLED;
+}
+
+
+/* One more chunk of the stream at hand. */
+static int
+read_chunk(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
+{
+    int rc;
+    nffi__claim_t where;
+    volatile nffi__chunk_t *chunk;
+    nffi__entry_t *entry = &host->entries[number];
+
+    chunk = &host->region.chunks[number * NFFI__CHUNKS
+                                 + entry->taken % NFFI__CHUNKS];
+    where.place = chunk->place;
+    where.offset = chunk->offset;
+    where.size = chunk->size;
+    where.release = (uint64_t) (uintptr_t) free;
+
+    /* beyond its window the runtime owes one chunk at most */
+    if (entry->taken != entry->read && entry->unread_bytes >= entry->window) {
+        return NFFI_PROTOCOL;
+    }
+
+    memset(response, 0, sizeof(*response));
+    response->slot = number;
+    response->owner = entry->owner;
+
+    rc = nffi__host_locate(host, number, &where, response);
+    if (rc != NFFI_OK && rc != NFFI_NO_MEMORY) {
+        return rc;
+    }
+
+    entry->taken++;
+    entry->unread_bytes += response->size;
+
+    if (rc == NFFI_NO_MEMORY) {
+        give_no_room(response);
+    }
+
+    response->flags |= NFFI_HOST_CHUNK;
+
+    return FILLED;
+}
+
+
+/* What is left of the stream that was found on the ring. */
+static int
+read_current(nffi_host_t *host, nffi_host_response_t *response)
+{
+    int rc;
+    uint32_t number = host->current.slot;
+
+    nffi__current_t *current = &host->current;
+
+    if (host->entries[number].taken != current->written) {
+        rc = read_chunk(host, number, response);
+        current->active = current->finished
+                          || host->entries[number].taken != current->written;
+        return rc;
+    }
+
+    current->active = false;
+
+    return current->finished ? read_answer(host, number, response) : NOTHING;
+}
+
+
+/* Reads one entry of the done ring. */
+static int
+read_done(nffi_host_t *host, uint64_t done, nffi_host_response_t *response)
+{
     uint32_t number = (uint32_t) done;
     volatile nffi__slot_t *slot;
     nffi__entry_t *entry;
+    nffi__current_t *current = &host->current;
 
     if (number >= host->region.max_tasks) {
         return NFFI_PROTOCOL;
@@ -162,41 +190,26 @@ read_response(nffi_host_t *host, uint64_t done, nffi_host_response_t *response)
         return NFFI_PROTOCOL;
     }
 
-    outcome = slot->outcome;
-    nffi__host_free_request(host, entry);
-    memset(response, 0, sizeof(*response));
-    response->slot = number;
-    response->owner = entry->owner;
+    if (entry->window == 0) {
+        return read_answer(host, number, response);
+    }
 
-    if (outcome == NFFI__ANSWERED || outcome == NFFI__FAILED) {
-        rc = locate_response(host, entry, number, response);
-        if (rc != NFFI_OK && rc != NFFI_NO_MEMORY) {
-            return rc;
-        }
+    /* what is written after this puts the stream on the ring again */
+    current->finished = atomic_exchange_explicit(&slot->announced, 0,
+                                                 memory_order_seq_cst)
+                        == NFFI__FINISHED;
+    current->slot = number;
+    current->written = atomic_load_explicit(&slot->chunks_written,
+                                            memory_order_acquire);
+    current->active = true;
 
-        response->rc = slot->rc;
-
-        if (rc == NFFI_NO_MEMORY) {
-            give_no_room(response);
-
-        } else if (outcome == NFFI__FAILED) {
-            response->flags = NFFI_HOST_ERROR;
-            response->message_size = slot->message_size;
-            if (response->message_size > response->size) {
-                response->message_size = response->size;
-            }
-        }
-
-    } else if (outcome != NFFI__SKIPPED || entry->owner != NULL) {
+    if (current->written - entry->read > NFFI__CHUNKS
+        || current->written - entry->read < entry->taken - entry->read)
+    {
         return NFFI_PROTOCOL;
     }
 
-    host->unanswered--;
-    host->awaited -= entry->owner != NULL;
-    entry->owner = NULL;
-    entry->state = NFFI__ENTRY_ANSWERED;
-
-    return NFFI_OK;
+    return NOTHING;
 }
 
 
@@ -205,7 +218,8 @@ nffi_host_drain(nffi_host_t *host, nffi_host_response_t *responses, size_t max)
 {
     int rc;
     size_t filled;
-    uint32_t waiting, looked, capacity;
+    uint64_t done;
+    uint32_t waiting, capacity;
     nffi__ring_t *ring = &host->region.header->done_ring;
 
     if (host->broken) {
@@ -222,15 +236,25 @@ nffi_host_drain(nffi_host_t *host, nffi_host_response_t *responses, size_t max)
         return NFFI_PROTOCOL;
     }
 
-    for (looked = 0; looked < waiting && filled < max; looked++) {
-        rc = read_response(host,
-            host->region.done[(nffi__ring_first(ring, capacity) + looked)
-                              & (capacity - 1)],
-            &responses[filled]);
+    while (filled < max && (host->current.active || waiting > 0)) {
 
-        if (rc != NFFI_OK) {
+        if (host->current.active) {
+            rc = read_current(host, &responses[filled]);
+
+        } else {
+            done = host->region.done[nffi__ring_first(ring, capacity)];
+            rc = read_done(host, done, &responses[filled]);
+            nffi__ring_consume(ring, 1);
+            waiting--;
+        }
+
+        if (rc < 0) {
             host->broken = true;
             break;
+        }
+
+        if (rc == NOTHING) {
+            continue;
         }
 
         if (responses[filled].owner == NULL) {
@@ -241,49 +265,39 @@ nffi_host_drain(nffi_host_t *host, nffi_host_response_t *responses, size_t max)
         }
     }
 
-    if (looked > 0) {
-        nffi__ring_consume(ring, looked);
-    }
-
-    return filled > 0 ? (int) filled : rc;
+    return filled > 0 ? (int) filled : rc < 0 ? rc : 0;
 }
 
 
 void
 nffi_host_release(nffi_host_t *host, nffi_host_response_t *response)
 {
-    uint32_t at;
-    nffi__ring_t *ring = &host->region.header->frees_ring;
     nffi__entry_t *entry = &host->entries[response->slot];
 
-    switch (entry->response_place) {
+    if (response->flags & NFFI_HOST_CHUNK) {
+        nffi__host_free_bytes(host, response->place, response->offset,
+                              (void *) response->data, response->size,
+                              response->free);
 
-    case NFFI__IN_ARENA:
-        /* the runtime bounds its blocks by the ring, so a full one is a lie */
-        if (nffi__ring_full(ring, host->region.frees_count)) {
-            host->broken = true;
-            break;
-        }
-
-        at = nffi__ring_next(ring, host->region.frees_count);
-        host->region.frees[at] = entry->response_offset;
-        nffi__ring_publish(ring, 1);
-        break;
-
-    case NFFI__IN_HEAP:
-        entry->release(entry->response);
-        break;
-
-    case NFFI__IN_MEMFD:
-        munmap(entry->response, entry->size);
+    } else {
+        nffi__host_free_bytes(host, entry->response_place,
+                              entry->response_offset, entry->response,
+                              entry->size, entry->release);
         entry->size = 0;
-        break;
+        entry->response_place = NFFI__NOWHERE;
+        entry->state = NFFI__ENTRY_FREE;
+        host->free_slots[host->free_count++] = response->slot;
     }
 
-    entry->response_place = NFFI__NOWHERE;
-    entry->state = NFFI__ENTRY_FREE;
-    host->free_slots[host->free_count++] = response->slot;
     response->data = NULL;
+}
+
+
+int
+nffi_host_waiting(nffi_host_t *host)
+{
+    return host->current.active
+           || nffi__ring_waiting(&host->region.header->done_ring) != 0;
 }
 
 
@@ -294,7 +308,9 @@ nffi_host_park(nffi_host_t *host)
 
     nffi__announce_parked(&header->host_parked);
 
-    if (nffi__ring_waiting(&header->done_ring) == 0) {
+    if (!nffi_host_waiting(host)
+        && nffi__ring_waiting(&header->logs_ring) == 0)
+    {
         return 0;
     }
 

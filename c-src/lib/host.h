@@ -1,6 +1,6 @@
 /*
- * host.h - the host's private state, shared by host.c, submit.c, drain.c and
- * spawn.c.
+ * host.h - the host's private state, shared by host.c, submit.c, drain.c,
+ * receive.c and spawn.c.
  */
 
 #ifndef NFFI__HOST_H
@@ -44,6 +44,10 @@ typedef struct nffi__entry {
     uint32_t request_offset;
     uint32_t response_offset;
     uint32_t generation;
+    uint32_t window;          /* 0: no stream */
+    uint32_t taken;           /* chunks out of shared memory */
+    uint32_t read;            /* chunks given back as credit */
+    uint64_t unread_bytes;
     uint8_t state;
     uint8_t request_place;
     uint8_t response_place;
@@ -56,10 +60,19 @@ typedef struct nffi__received {
     int fd;
 } nffi__received_t;
 
+/* A stream that was found on the done ring, while its chunks are taken. */
+typedef struct nffi__current {
+    uint32_t slot;
+    uint32_t written;         /* as it was then */
+    bool finished;
+    bool active;
+} nffi__current_t;
+
 struct nffi_host {
     nffi__region_t region;
     nffi__arena_t arena;      /* of requests */
     nffi__entry_t *entries;   /* by slot */
+    nffi__current_t current;
     uint32_t *free_slots;
     uint32_t free_count;
     uint32_t scan;            /* of nffi_host_take_pending */
@@ -88,6 +101,12 @@ struct nffi_host {
 
 /* Writes the eventfd that the runtime sleeps on. */
 void nffi__host_wake_runtime(nffi_host_t *host);
+
+/* Tells the runtime that something has changed about a task that runs. */
+void nffi__host_note(nffi_host_t *host, uint32_t slot);
+
+/* The runtime may have the block of the response arena back. */
+void nffi__host_free_block(nffi_host_t *host, uint32_t offset);
 
 /* The runtime needs the request no more. */
 void nffi__host_free_request(nffi_host_t *host, nffi__entry_t *entry);

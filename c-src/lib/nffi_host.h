@@ -49,6 +49,7 @@ typedef struct nffi_host_request {
     const char *method;
     size_t method_size;       /* at most 255 */
     uint64_t deadline_ns;
+    uint32_t window;          /* bytes of a stream, 0: one answer is wanted */
 } nffi_host_request_t;
 
 /*
@@ -66,6 +67,9 @@ void nffi_host_cancel(nffi_host_t *host, nffi_task_t task);
 
 
 #define NFFI_HOST_ERROR 1u    /* data: message, then detail */
+#define NFFI_HOST_CHUNK 2u    /* one of a stream: more follow, or the end; with
+                                 NFFI_HOST_ERROR one was lost: cancel it */
+#define NFFI_HOST_END 4u      /* of a stream: no bytes */
 
 typedef struct nffi_host_response {
     void *owner;
@@ -74,7 +78,11 @@ typedef struct nffi_host_response {
     size_t message_size;      /* with NFFI_HOST_ERROR: the rest is detail */
     int32_t rc;
     uint32_t flags;
-    uint32_t slot;            /* private, for nffi_host_release */
+    uint32_t slot;            /* private, as what follows: for
+                                 nffi_host_release */
+    uint32_t offset;
+    void (*free)(void *data);
+    uint8_t place;
 } nffi_host_response_t;
 
 /*
@@ -86,7 +94,35 @@ int nffi_host_drain(nffi_host_t *host, nffi_host_response_t *responses,
     size_t max);
 void nffi_host_release(nffi_host_t *host, nffi_host_response_t *response);
 
-/* Announces that the host sleeps. Returns 1 when responses wait already (the
+/*
+ * Lua has read one chunk of `size` bytes of this stream, so that another may
+ * be written. A chunk is released when its bytes were copied, and read when
+ * they were used: what lies between is the host's memory, and bounded.
+ */
+void nffi_host_credit(nffi_host_t *host, nffi_task_t task, size_t size);
+
+/* A message for the log. `owner` NULL: of a task that has ended. */
+typedef struct nffi_host_log {
+    void *owner;
+    int level;                /* enum nffi_log_level */
+    size_t size;
+    unsigned char text[2048];
+} nffi_host_log_t;
+
+/*
+ * Takes one message; 1, or 0 when there is none, or NFFI_PROTOCOL. Taken
+ * before a response that waits is drained, the messages that were given before
+ * it still have their owner.
+ */
+int nffi_host_log(nffi_host_t *host, nffi_host_log_t *log);
+
+/* How many found no room since the last time. */
+uint32_t nffi_host_logs_dropped(nffi_host_t *host);
+
+/* Whether there is something to drain. */
+int nffi_host_waiting(nffi_host_t *host);
+
+/* Announces that the host sleeps. Returns 1 when something waits already (the
    host has not parked), 0 when the next one will wake it. */
 int nffi_host_park(nffi_host_t *host);
 

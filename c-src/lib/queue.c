@@ -1,6 +1,6 @@
 /*
  * queue.c - the runtime's side of a queue: tasks are taken here. respond.c
- * answers them.
+ * answers them, stream.c in chunks.
  *
  * The rings have one consumer and one producer a side; where a runtime has
  * several threads, the queue's mutex makes them one. The event loop never
@@ -9,11 +9,12 @@
 
 #define _GNU_SOURCE
 
+#include "notes.h"
 #include "queue.h"
 #include "respond.h"
+#include "wait.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -73,11 +74,19 @@ nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
     }
 
     queue->running = calloc(region->max_tasks, sizeof(nffi__running_t));
-    if (queue->running == NULL
+    queue->cancelled.next = calloc(region->max_tasks, sizeof(uint32_t));
+    queue->writable.next = calloc(region->max_tasks, sizeof(uint32_t));
+    queue->cancelled.first = 1;
+    queue->writable.first = 1;
+
+    if (queue->running == NULL || queue->cancelled.next == NULL
+        || queue->writable.next == NULL
         || nffi__arena_init(&queue->arena, region->response_arena_size)
            != NFFI_OK)
     {
         free(queue->running);
+        free(queue->cancelled.next);
+        free(queue->writable.next);
         free(queue);
         return NFFI_NO_MEMORY;
     }
@@ -86,6 +95,7 @@ nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&queue->mutex, NULL);
     pthread_cond_init(&queue->follow, &attr);
+    pthread_cond_init(&queue->credit, &attr);
     pthread_mutex_init(&queue->payloads_mutex, NULL);
     pthread_cond_init(&queue->payload_came, &attr);
     pthread_condattr_destroy(&attr);
@@ -115,6 +125,7 @@ nffi__queue_destroy(nffi_queue_t *queue)
 
     for (slot = 0; slot < queue->region.max_tasks; slot++) {
         nffi__discard_large(&queue->running[slot].large);
+        nffi__discard_stream(&queue->running[slot]);
     }
 
     if (queue->index != 0) {
@@ -124,10 +135,13 @@ nffi__queue_destroy(nffi_queue_t *queue)
 
     pthread_mutex_destroy(&queue->mutex);
     pthread_cond_destroy(&queue->follow);
+    pthread_cond_destroy(&queue->credit);
     pthread_mutex_destroy(&queue->payloads_mutex);
     pthread_cond_destroy(&queue->payload_came);
     nffi__arena_free_all(&queue->arena);
     free(queue->running);
+    free(queue->cancelled.next);
+    free(queue->writable.next);
     free(queue);
 }
 
@@ -157,38 +171,6 @@ nffi__task_running(nffi_queue_t *queue, nffi_task_t task)
 }
 
 
-static struct timespec
-time_after(int timeout_ms)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long) (timeout_ms % 1000) * 1000000L;
-
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
-
-    return until;
-}
-
-
-static int
-ms_until(const struct timespec *until)
-{
-    long long ms;
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    ms = (long long) (until->tv_sec - now.tv_sec) * 1000
-         + (until->tv_nsec - now.tv_nsec + 999999) / 1000000;
-
-    return ms < 0 ? 0 : (int) ms;
-}
-
-
 /*
  * Waits for the memfd of a task: the host sent it before it queued the task,
  * so the watching thread is about to see it, if it has not already.
@@ -202,7 +184,7 @@ take_payload(nffi_queue_t *queue, uint64_t task)
 
     fd = -1;
     rc = 0;
-    until = time_after(queue->payload_ms);
+    until = nffi__time_after(queue->payload_ms);
     pthread_mutex_lock(&queue->payloads_mutex);
 
     for ( ;; ) {
@@ -324,9 +306,10 @@ open_task(nffi_queue_t *queue, uint32_t number)
     memset(running, 0, sizeof(*running));
     running->large.fd = -1;
     running->generation = slot->generation;
+    running->window = slot->window;
     running->open = true;
 
-    if (atomic_load_explicit(&slot->cancelled, memory_order_acquire)) {
+    if (nffi__is_cancelled(queue, number)) {
         drop_payload(queue, running, slot, number);
         nffi__finish(queue, running, number, NFFI__SKIPPED);
         return 0;
@@ -335,6 +318,7 @@ open_task(nffi_queue_t *queue, uint32_t number)
     request->task = task_handle(queue, number, running->generation);
     request->size = slot->request_size;
     request->deadline_ns = slot->deadline_ns;
+    request->flags = running->window > 0 ? NFFI_REQUEST_STREAM : 0;
     method_size = slot->method_size;
 
     if (method_size > request->size
@@ -417,74 +401,6 @@ at_end(nffi_queue_t *queue)
 }
 
 
-static void
-clear_eventfd(int fd)
-{
-    ssize_t n;
-    uint64_t count;
-
-    do {
-        n = read(fd, &count, sizeof(count));
-    } while (n == -1 && errno == EINTR);
-}
-
-
-/*
- * One poller leads: it alone sleeps on the eventfd, without the mutex. The
- * others follow on a condition variable, and one of them leads next.
- */
-static void
-lead(nffi_queue_t *queue, int timeout_ms)
-{
-    struct pollfd pollfd;
-    nffi__header_t *header = queue->region.header;
-
-    queue->led = true;
-    nffi__announce_parked(&header->runtime_parked);
-
-    if (nffi__ring_waiting(&header->tasks_ring) == 0
-        && !atomic_load_explicit(&header->closed, memory_order_seq_cst))
-    {
-        pthread_mutex_unlock(&queue->mutex);
-
-        pollfd.fd = queue->tasks_fd;
-        pollfd.events = POLLIN;
-        if (poll(&pollfd, 1, timeout_ms) > 0) {
-            clear_eventfd(queue->tasks_fd);
-        }
-
-        pthread_mutex_lock(&queue->mutex);
-    }
-
-    nffi__revoke_parked(&header->runtime_parked);
-    queue->led = false;
-}
-
-
-static void
-wait_for_tasks(nffi_queue_t *queue, int timeout_ms)
-{
-    struct timespec until;
-
-    if (!queue->led) {
-        lead(queue, timeout_ms);
-        return;
-    }
-
-    queue->followers++;
-
-    if (timeout_ms < 0) {
-        pthread_cond_wait(&queue->follow, &queue->mutex);
-
-    } else {
-        until = time_after(timeout_ms);
-        pthread_cond_timedwait(&queue->follow, &queue->mutex, &until);
-    }
-
-    queue->followers--;
-}
-
-
 int
 nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
     int timeout_ms)
@@ -500,16 +416,17 @@ nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
 
     left = timeout_ms;
     if (timeout_ms > 0) {
-        until = time_after(timeout_ms);
+        until = nffi__time_after(timeout_ms);
     }
 
     pthread_mutex_lock(&queue->mutex);
 
     for ( ;; ) {
+        nffi__take_notes(queue);
         taken = take(queue, requests, max);
         end = taken == 0 && at_end(queue);
 
-        if (taken > 0 || end || left == 0) {
+        if (taken > 0 || end || left == 0 || queue->writable_news) {
             break;
         }
 
@@ -518,21 +435,18 @@ nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
             pthread_mutex_lock(&queue->mutex);
         }
 
-        wait_for_tasks(queue, left);
+        nffi__wait_for_tasks(queue, left);
 
         if (timeout_ms > 0) {
-            left = ms_until(&until);
+            left = nffi__ms_until(&until);
         }
     }
 
-    /* whoever leaves makes a follower lead, or all of them see the end */
-    if (end) {
-        pthread_cond_broadcast(&queue->follow);
-
-    } else if (queue->followers > 0 && !queue->led) {
-        pthread_cond_signal(&queue->follow);
+    if (taken == 0) {
+        queue->writable_news = false;
     }
 
+    nffi__pass_lead(queue, end);
     nffi__unlock_and_wake(queue);
 
     return end ? NFFI_CLOSED : (int) taken;
@@ -543,24 +457,6 @@ int
 nffi_queue_fd(nffi_queue_t *queue)
 {
     return queue == NULL ? NFFI_INVALID : queue->tasks_fd;
-}
-
-
-/* Notes that came since the last time arm told of them: a runtime that does
-   not ask for cancellations must not spin. */
-static bool
-new_notes(nffi_queue_t *queue)
-{
-    uint32_t tail = atomic_load_explicit(&queue->region.header->notes_ring.tail,
-                                         memory_order_seq_cst);
-
-    if (tail == queue->notes_told) {
-        return false;
-    }
-
-    queue->notes_told = tail;
-
-    return true;
 }
 
 
@@ -576,14 +472,18 @@ nffi_queue_arm(nffi_queue_t *queue)
 
     header = queue->region.header;
     pthread_mutex_lock(&queue->mutex);
-    clear_eventfd(queue->tasks_fd);
+    nffi__clear_eventfd(queue->tasks_fd);
     nffi__announce_parked(&header->runtime_parked);
+    nffi__take_notes(queue);
 
     /* a queue that was cut off is never signalled again */
     sleep = !queue->broken
             && nffi__ring_waiting(&header->tasks_ring) == 0
-            && !new_notes(queue)
+            && !queue->news
             && !atomic_load_explicit(&header->closed, memory_order_seq_cst);
+
+    /* once: a runtime that does not ask for what is new must not spin */
+    queue->news = false;
 
     if (!sleep) {
         nffi__revoke_parked(&header->runtime_parked);
@@ -592,90 +492,6 @@ nffi_queue_arm(nffi_queue_t *queue)
     pthread_mutex_unlock(&queue->mutex);
 
     return sleep ? 0 : 1;
-}
-
-
-int
-nffi_queue_cancelled(nffi_queue_t *queue, nffi_task_t *tasks, size_t max)
-{
-    size_t told;
-    uint32_t waiting, looked, number, capacity;
-    nffi__ring_t *ring;
-    nffi__running_t *running;
-
-    if (queue == NULL || tasks == NULL) {
-        return NFFI_INVALID;
-    }
-
-    told = 0;
-    looked = 0;
-    capacity = queue->region.max_tasks;
-    ring = &queue->region.header->notes_ring;
-
-    pthread_mutex_lock(&queue->mutex);
-    waiting = nffi__ring_waiting(ring);
-
-    if (waiting > capacity) {
-        queue->broken = true;
-        waiting = 0;
-    }
-
-    while (looked < waiting && told < max) {
-        number = queue->region.notes[(nffi__ring_first(ring, capacity) + looked)
-                                     & (capacity - 1)];
-        looked++;
-
-        if (number >= capacity) {
-            continue;
-        }
-
-        /* the note may be about a task that has since been answered */
-        running = &queue->running[number];
-
-        if (running->open && !running->told_cancelled
-            && atomic_load_explicit(&queue->region.slots[number].cancelled,
-                                    memory_order_acquire))
-        {
-            running->told_cancelled = true;
-            tasks[told++] = running->request.task;
-        }
-    }
-
-    if (looked > 0) {
-        nffi__ring_consume(ring, looked);
-    }
-
-    pthread_mutex_unlock(&queue->mutex);
-
-    return (int) told;
-}
-
-
-int
-nffi_task_cancelled(nffi_task_t task)
-{
-    int rc;
-    nffi_queue_t *queue;
-
-    queue = nffi__task_queue(task);
-    if (queue == NULL) {
-        return NFFI_STALE;
-    }
-
-    pthread_mutex_lock(&queue->mutex);
-
-    if (nffi__task_running(queue, task) == NULL) {
-        rc = NFFI_STALE;
-
-    } else {
-        rc = atomic_load_explicit(
-                 &queue->region.slots[nffi__task_slot(task)].cancelled,
-                 memory_order_acquire) ? 1 : 0;
-    }
-
-    pthread_mutex_unlock(&queue->mutex);
-
-    return rc;
 }
 
 

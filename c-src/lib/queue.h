@@ -12,16 +12,39 @@
 #include "control.h"
 #include "region.h"
 
+/* What a task has written in chunks; made by its first one. */
+typedef struct nffi__stream {
+    uint32_t written;         /* counts for ever, as in the slot */
+    uint32_t read;            /* credit that was seen */
+    uint64_t unread_bytes;
+    uint32_t sizes[NFFI__CHUNKS];
+    uint32_t waiters;         /* threads in nffi_stream_wait */
+    bool blocked;             /* the last write found no credit */
+    unsigned char *collected; /* where one answer is wanted: the chunks */
+    size_t collected_size;
+    size_t collected_room;
+} nffi__stream_t;
+
 /* A task that was taken and not yet answered, by slot. */
 typedef struct nffi__running {
     nffi_request_t request;
+    nffi__stream_t *stream;   /* NULL: nothing was written */
     void *mapping;            /* request in a memfd: its mapping */
     nffi__memfd_t large;      /* response buffer that is not in the arena;
                                  data NULL: none; fd -1: from the heap */
     uint32_t generation;
+    uint32_t window;          /* bytes, 0: one answer is wanted */
     bool open;
     bool told_cancelled;
 } nffi__running_t;
+
+/* Slots that wait to be told of, each at most once: next[slot] is 0 when it is
+   not on the list, 1 at its end, else the number of the next one plus 2. */
+typedef struct nffi__slot_list {
+    uint32_t *next;
+    uint32_t first;           /* as in next, 1: empty */
+    uint32_t last;            /* a slot, when it is not empty */
+} nffi__slot_list_t;
 
 /* A memfd that arrived before its task was taken. */
 typedef struct nffi__payload {
@@ -32,18 +55,23 @@ typedef struct nffi__payload {
 
 struct nffi_queue {
     pthread_mutex_t mutex;    /* guards all below, but for `payloads` */
-    pthread_cond_t follow;    /* pollers wait while one of them waits on
-                                 the eventfd for all */
+    pthread_cond_t follow;    /* pollers wait while one thread waits on the
+                                 eventfd for all */
+    pthread_cond_t credit;    /* writers of streams wait likewise */
     nffi__region_t region;
     nffi__arena_t arena;      /* of responses */
     nffi__running_t *running;
     uint32_t index;           /* in the table of this process, from 1 */
     uint32_t followers;
-    bool led;                 /* one poller waits on the eventfd */
+    uint32_t writers;         /* that wait for credit */
+    nffi__slot_list_t cancelled;   /* not yet told */
+    nffi__slot_list_t writable;    /* streams, likewise */
+    bool news;                /* on the lists, since arm last looked */
+    bool writable_news;       /* since poll last returned for them */
+    bool led;                 /* one thread waits on the eventfd */
     bool broken;              /* the host broke the rules */
     bool wake_due;            /* responses published, host not yet woken */
     _Atomic uint64_t refused; /* answers */
-    uint32_t notes_told;      /* by arm */
 
     int tasks_fd;
     int done_fd;              /* process only */

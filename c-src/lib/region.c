@@ -32,12 +32,17 @@ lay_out(nffi__header_t *header, uint32_t max_tasks, uint32_t request_arena,
     header->magic = NFFI__MAGIC;
     header->abi = NFFI_ABI_VERSION;
     header->max_tasks = max_tasks;
-    header->frees_size = max_tasks;
+    header->frees_size = max_tasks > NFFI__LEAST_FREES ? max_tasks
+                                                       : NFFI__LEAST_FREES;
     header->request_arena_size = request_arena;
     header->response_arena_size = response_arena;
 
     header->slots = offset;
     offset += (size_t) max_tasks * sizeof(nffi__slot_t);
+    header->chunks = offset;
+    offset += (size_t) max_tasks * NFFI__CHUNKS * sizeof(nffi__chunk_t);
+    header->logs = offset;
+    offset += NFFI__LOGS * sizeof(nffi__log_t);
     header->done = offset;
     offset += (size_t) max_tasks * sizeof(uint64_t);
     header->tasks = offset;
@@ -67,6 +72,8 @@ set_addresses(nffi__region_t *region, void *base, const nffi__header_t *header)
     region->response_arena_size = header->response_arena_size;
     region->slots = (volatile nffi__slot_t *) (start + header->slots);
     region->done = (volatile uint64_t *) (start + header->done);
+    region->chunks = (volatile nffi__chunk_t *) (start + header->chunks);
+    region->logs = (volatile nffi__log_t *) (start + header->logs);
     region->tasks = (volatile uint32_t *) (start + header->tasks);
     region->notes = (volatile uint32_t *) (start + header->notes);
     region->frees = (volatile uint32_t *) (start + header->frees);

@@ -31,6 +31,10 @@
 #define NFFI__MAX_TASKS (1u << 20)
 #define NFFI__LEAST_ARENA (64u << 10)        /* powers of two from here */
 #define NFFI__MOST_ARENA (1u << 30)          /* to here */
+#define NFFI__LEAST_FREES 256                /* entries of that ring */
+#define NFFI__CHUNKS 8                       /* unread ones of one stream */
+#define NFFI__LOGS 256                       /* messages on their way */
+#define NFFI__LOG_SIZE 2048                  /* bytes of one */
 
 /* Where a payload lies. */
 enum nffi__place {
@@ -44,12 +48,23 @@ enum nffi__place {
 enum nffi__outcome {
     NFFI__ANSWERED = 1,
     NFFI__FAILED,             /* message, then detail */
-    NFFI__SKIPPED             /* cancelled while queued: never started */
+    NFFI__SKIPPED,            /* cancelled while queued: never started */
+    NFFI__ENDED               /* a stream, after its last chunk */
+};
+
+/* What a stream on the done ring has for the host. */
+enum nffi__news {
+    NFFI__MORE_CHUNKS = 1,
+    NFFI__FINISHED            /* chunks perhaps, then `outcome` and the rest */
 };
 
 /*
  * One task. The first line is written by the host before the task is queued,
- * but for `cancelled`; the second by the runtime before it is on the done ring.
+ * but for `cancelled`, `chunks_read` and `noted`; the second by the runtime
+ * before it is on the done ring, once the host has set its last three words to
+ * 0. A stream (`window` is not 0) is on the done ring once for many chunks:
+ * `announced` is not 0 while it waits there, `noted` while it waits on the
+ * ring of notes, so that neither can overflow.
  */
 typedef struct nffi__slot {
     _Alignas(NFFI__CACHE_LINE)
@@ -60,6 +75,9 @@ typedef struct nffi__slot {
     uint16_t method_size;
     uint16_t request_place;
     _Atomic uint32_t cancelled;
+    uint32_t window;          /* bytes, 0: one answer is wanted */
+    _Atomic uint32_t chunks_read;      /* credit: counts for ever */
+    _Atomic uint32_t noted;   /* host sets, runtime clears */
 
     _Alignas(NFFI__CACHE_LINE)
     uint64_t response_offset;
@@ -69,7 +87,26 @@ typedef struct nffi__slot {
     int32_t rc;
     uint16_t response_place;
     uint16_t outcome;
+    _Atomic uint32_t chunks_written;   /* counts for ever */
+    _Atomic uint32_t announced;        /* runtime sets, host clears */
+    _Atomic uint32_t blocked; /* runtime sets: wants to hear of credit */
 } nffi__slot_t;
+
+/* One chunk of a stream; each slot has a ring of NFFI__CHUNKS of them, where
+   the chunk that is number n lies at n modulo NFFI__CHUNKS. */
+typedef struct nffi__chunk {
+    uint64_t offset;          /* heap only: a pointer; free() frees it */
+    uint32_t size;
+    uint32_t place;
+} nffi__chunk_t;
+
+/* A message for the log; its text lies in the response arena. */
+typedef struct nffi__log {
+    uint64_t task;            /* generation << 32 | slot */
+    uint32_t offset;
+    uint16_t size;
+    uint16_t level;
+} nffi__log_t;
 
 /* Single producer, single consumer; head and tail count for ever. */
 typedef struct nffi__ring {
@@ -94,13 +131,17 @@ typedef struct nffi__header {
     uint64_t done;
     uint64_t notes;
     uint64_t frees;
+    uint64_t chunks;
+    uint64_t logs;
     uint64_t request_arena;
     uint64_t response_arena;
 
     nffi__ring_t tasks_ring;  /* host -> runtime: slot numbers */
-    nffi__ring_t notes_ring;  /* host -> runtime: slots cancelled late */
+    nffi__ring_t notes_ring;  /* host -> runtime: slots that were cancelled
+                                 late, or have credit */
     nffi__ring_t frees_ring;  /* host -> runtime: response blocks read */
     nffi__ring_t done_ring;   /* runtime -> host: generation and slot */
+    nffi__ring_t logs_ring;   /* runtime -> host */
 
     _Alignas(NFFI__CACHE_LINE)
     _Atomic uint32_t runtime_parked;   /* runtime sets, host clears */
@@ -108,6 +149,8 @@ typedef struct nffi__header {
     _Atomic uint32_t host_parked;      /* host sets, runtime clears */
     _Alignas(NFFI__CACHE_LINE)
     _Atomic uint32_t closed;           /* host sets */
+    _Alignas(NFFI__CACHE_LINE)
+    _Atomic uint32_t logs_dropped;     /* runtime adds, host sets to 0 */
 } nffi__header_t;
 
 /* One side's view: addresses in this process, sizes checked once. */
@@ -123,6 +166,8 @@ typedef struct nffi__region {
     volatile uint32_t *notes;
     volatile uint32_t *frees;
     volatile uint64_t *done;
+    volatile nffi__chunk_t *chunks;
+    volatile nffi__log_t *logs;
     unsigned char *request_arena;
     unsigned char *response_arena;
 } nffi__region_t;

@@ -18,13 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-typedef struct place {
-    uint64_t offset;
-    uint64_t size;
-    uint64_t release;
-    enum nffi__place kind;
-} place_t;
-
 
 void
 nffi__discard_large(nffi__memfd_t *large)
@@ -46,16 +39,53 @@ nffi__discard_large(nffi__memfd_t *large)
 }
 
 
-void
-nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
-    enum nffi__outcome outcome)
+/* Never full: a slot is on the ring at most once, and each has its entry. */
+static void
+push_done(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
 {
     uint32_t at;
     nffi__ring_t *ring = &queue->region.header->done_ring;
 
+    at = nffi__ring_next(ring, queue->region.max_tasks);
+    queue->region.done[at] = (uint64_t) running->generation << 32 | slot;
+    nffi__ring_publish(ring, 1);
+    queue->wake_due = true;
+}
+
+
+/*
+ * Both sides exchange the word: whichever comes second sees what the other has
+ * written before. That a stream has ended is told by this word alone, since a
+ * host that learned it otherwise would find the slot on the ring afterwards.
+ */
+void
+nffi__announce(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
+    enum nffi__news news)
+{
+    if (atomic_exchange_explicit(&queue->region.slots[slot].announced, news,
+                                 memory_order_seq_cst) == 0)
+    {
+        push_done(queue, running, slot);
+    }
+}
+
+
+void
+nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
+    enum nffi__outcome outcome)
+{
     queue->region.slots[slot].outcome = (uint16_t) outcome;
     running->open = false;
     nffi__discard_large(&running->large);
+
+    /* whoever waits for its credit finds it closed */
+    if (running->stream != NULL) {
+        if (running->stream->waiters > 0) {
+            pthread_cond_broadcast(&queue->credit);
+        }
+
+        nffi__discard_stream(running);
+    }
 
     if (running->mapping != NULL) {
         munmap(running->mapping,
@@ -63,11 +93,13 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         running->mapping = NULL;
     }
 
-    /* never full: a slot is on the ring at most once, and each has its entry */
-    at = nffi__ring_next(ring, queue->region.max_tasks);
-    queue->region.done[at] = (uint64_t) running->generation << 32 | slot;
-    nffi__ring_publish(ring, 1);
-    queue->wake_due = true;
+    if (running->window > 0) {
+        nffi__announce(queue, running, slot, NFFI__FINISHED);
+        queue->wake_due = true;
+
+    } else {
+        push_done(queue, running, slot);
+    }
 }
 
 
@@ -133,8 +165,8 @@ take_freed_blocks(nffi_queue_t *queue)
 }
 
 
-static bool
-alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset)
+bool
+nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset)
 {
     take_freed_blocks(queue);
 
@@ -147,40 +179,39 @@ alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset)
 }
 
 
-/* Makes room for `size` bytes; NULL when there is none. */
-static void *
-alloc_place(nffi_queue_t *queue, nffi__running_t *running, size_t size,
-    place_t *place)
+void *
+nffi__alloc_place(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
+    nffi__location_t *place)
 {
     uint32_t offset;
 
     place->size = size;
 
-    if (alloc_block(queue, size, &offset)) {
+    if (nffi__alloc_block(queue, size, &offset)) {
         place->kind = NFFI__IN_ARENA;
         place->offset = offset;
         return queue->region.response_arena + offset;
     }
 
-    if (running->large.data != NULL) {
+    if (large->data != NULL) {
         return NULL;
     }
 
     if (queue->control_fd == -1) {
-        running->large.data = malloc(size);
-        running->large.size = size;
-        running->large.fd = -1;
+        large->data = malloc(size);
+        large->size = size;
+        large->fd = -1;
         place->kind = NFFI__IN_HEAP;
 
     } else {
-        if (nffi__memfd_create(&running->large, size) != NFFI_OK) {
+        if (nffi__memfd_create(large, size) != NFFI_OK) {
             return NULL;
         }
 
         place->kind = NFFI__IN_MEMFD;
     }
 
-    return running->large.data;
+    return large->data;
 }
 
 
@@ -210,41 +241,40 @@ send_payload(nffi_queue_t *queue, const nffi__message_t *message, int fd)
 }
 
 
-/* Gives the large buffer of a task away with its response. */
-static int
-hand_over_large(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
-    place_t *place)
+int
+nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large, uint64_t task,
+    nffi__location_t *place)
 {
     int rc;
     nffi__message_t message;
 
     if (place->kind == NFFI__IN_HEAP) {
-        place->offset = (uint64_t) (uintptr_t) running->large.data;
+        place->offset = (uint64_t) (uintptr_t) large->data;
         place->release = (uint64_t) (uintptr_t) free;
-        running->large.data = NULL;
+        large->data = NULL;
         return NFFI_OK;
     }
 
-    rc = nffi__memfd_seal(&running->large);
+    rc = nffi__memfd_seal(large);
 
     if (rc == NFFI_OK) {
         memset(&message, 0, NFFI__MESSAGE_HEAD);
         message.type = NFFI__MESSAGE_PAYLOAD;
         message.abi = NFFI_ABI_VERSION;
-        message.task = (uint64_t) running->generation << 32 | slot;
-        rc = send_payload(queue, &message, running->large.fd);
+        message.task = task;
+        rc = send_payload(queue, &message, large->fd);
     }
 
-    close(running->large.fd);
-    running->large.fd = -1;
+    close(large->fd);
+    large->fd = -1;
 
     return rc;
 }
 
 
-static void
-publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number, int rc,
-    const place_t *place, size_t message_size, enum nffi__outcome outcome)
+void
+nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number, int rc,
+    const nffi__location_t *place, size_t message_size, enum nffi__outcome outcome)
 {
     volatile nffi__slot_t *slot = &queue->region.slots[number];
 
@@ -271,7 +301,7 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     size_t detail, total;
     unsigned char *bytes;
     nffi__memfd_t unused;
-    place_t place;
+    nffi__location_t place;
     bool failed = (response->flags & NFFI_RESPONSE_ERROR) != 0;
 
     memset(&place, 0, sizeof(place));
@@ -291,7 +321,7 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     running->large.data = NULL;
 
     if (total > 0) {
-        bytes = alloc_place(queue, running, total, &place);
+        bytes = nffi__alloc_place(queue, &running->large, total, &place);
         if (bytes == NULL) {
             running->large = unused;
             return NFFI_NO_MEMORY;
@@ -306,7 +336,8 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         }
 
         if (place.kind != NFFI__IN_ARENA) {
-            rc = hand_over_large(queue, running, slot, &place);
+            rc = nffi__hand_over_large(queue, &running->large,
+                 (uint64_t) running->generation << 32 | slot, &place);
             if (rc != NFFI_OK) {
                 running->large = unused;
                 return rc;
@@ -315,7 +346,7 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     }
 
     nffi__discard_large(&unused);
-    publish(queue, running, slot, failed ? -1 : response->rc, &place,
+    nffi__publish(queue, running, slot, failed ? -1 : response->rc, &place,
             failed ? response->size : 0,
             failed ? NFFI__FAILED : NFFI__ANSWERED);
 
@@ -330,7 +361,7 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 {
     int rc;
     uintptr_t start, data;
-    place_t place;
+    nffi__location_t place;
 
     memset(&place, 0, sizeof(place));
     place.size = response->size;
@@ -355,7 +386,8 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
     } else if (response->size > 0) {
         place.kind = running->large.fd == -1 ? NFFI__IN_HEAP : NFFI__IN_MEMFD;
-        rc = hand_over_large(queue, running, slot, &place);
+        rc = nffi__hand_over_large(queue, &running->large,
+                 (uint64_t) running->generation << 32 | slot, &place);
         if (rc != NFFI_OK) {
             return rc;
         }
@@ -363,7 +395,7 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
     /* no bytes: there is nothing to map, and the buffer is freed with the
        task */
-    publish(queue, running, slot, response->rc, &place, 0, NFFI__ANSWERED);
+    nffi__publish(queue, running, slot, response->rc, &place, 0, NFFI__ANSWERED);
 
     return NFFI_OK;
 }
@@ -371,8 +403,8 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
 /* Atomic, since the event loop reads the count and must never wait for the
    mutex. */
-static void
-refuse(nffi_queue_t *queue)
+void
+nffi__refuse(nffi_queue_t *queue)
 {
     atomic_fetch_add_explicit(&queue->refused, 1, memory_order_relaxed);
 }
@@ -386,11 +418,18 @@ answer(nffi_queue_t *queue, const nffi_response_t *response)
 
     running = nffi__task_running(queue, response->task);
     if (running == NULL) {
-        refuse(queue);
+        nffi__refuse(queue);
         return NFFI_STALE;
     }
 
     slot = nffi__task_slot(response->task);
+
+    /* what was written in chunks ends by nffi_stream_end, or fails */
+    if (running->stream != NULL
+        && (response->flags & NFFI_RESPONSE_ERROR) == 0)
+    {
+        return NFFI_INVALID;
+    }
 
     if (response->flags & NFFI_RESPONSE_BUFFER) {
         return answer_buffer(queue, running, slot, response);
@@ -490,7 +529,7 @@ nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
     void (*release)(void *data))
 {
     int result;
-    place_t place;
+    nffi__location_t place;
     nffi_queue_t *queue;
     nffi__running_t *running;
 
@@ -516,16 +555,21 @@ nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
     running = nffi__task_running(queue, task);
 
     if (running == NULL) {
-        refuse(queue);
+        nffi__refuse(queue);
         pthread_mutex_unlock(&queue->mutex);
         return NFFI_STALE;
+    }
+
+    if (running->stream != NULL) {
+        pthread_mutex_unlock(&queue->mutex);
+        return NFFI_INVALID;
     }
 
     place.kind = NFFI__IN_HEAP;
     place.offset = (uint64_t) (uintptr_t) data;
     place.size = size;
     place.release = (uint64_t) (uintptr_t) release;
-    publish(queue, running, nffi__task_slot(task), rc, &place, 0,
+    nffi__publish(queue, running, nffi__task_slot(task), rc, &place, 0,
             NFFI__ANSWERED);
     nffi__unlock_and_wake(queue);
 
@@ -537,7 +581,7 @@ void *
 nffi_response_alloc(nffi_task_t task, size_t size)
 {
     void *buffer;
-    place_t place;
+    nffi__location_t place;
     nffi_queue_t *queue;
     nffi__running_t *running;
 
@@ -551,7 +595,7 @@ nffi_response_alloc(nffi_task_t task, size_t size)
     running = nffi__task_running(queue, task);
 
     if (running != NULL) {
-        buffer = alloc_place(queue, running, size > 0 ? size : 1, &place);
+        buffer = nffi__alloc_place(queue, &running->large, size > 0 ? size : 1, &place);
     }
 
     nffi__unlock_and_wake(queue);

@@ -1,6 +1,7 @@
 /*
- * respond.h - how queue.c and respond.c share tasks that run. All of it wants
- * the queue's mutex, but for nffi__task_queue.
+ * respond.h - how queue.c, respond.c and stream.c share tasks that run, and
+ * the memory of what they answer. All of it wants the queue's mutex, but for
+ * nffi__task_queue.
  */
 
 #ifndef NFFI_RESPOND_H
@@ -20,8 +21,44 @@ nffi_queue_t *nffi__task_queue(nffi_task_t task);
 /* NULL when the task is not open. */
 nffi__running_t *nffi__task_running(nffi_queue_t *queue, nffi_task_t task);
 
+/* Where the bytes of an answer, or of a chunk, lie. */
+typedef struct nffi__location {
+    uint64_t offset;
+    uint64_t size;
+    uint64_t release;
+    enum nffi__place kind;
+} nffi__location_t;
+
+/* A block of the response arena; false: there is none. */
+bool nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset);
+
+/* Makes room for `size` bytes, in `large` when the arena has none; NULL when
+   there is none at all, or `large` is in use. */
+void *nffi__alloc_place(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
+    nffi__location_t *place);
+
+/* Gives `large` away with the answer, or the chunk, of a task (generation and
+   slot). */
+int nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large,
+    uint64_t task, nffi__location_t *place);
+
 /* Frees a response buffer that is not in the arena, if there is one. */
 void nffi__discard_large(nffi__memfd_t *large);
+
+/* Frees what a task has written and nobody has got. */
+void nffi__discard_stream(nffi__running_t *running);
+
+/* Counts a handle that names no task. */
+void nffi__refuse(nffi_queue_t *queue);
+
+/* Fills in the response part of the slot, then finishes. */
+void nffi__publish(nffi_queue_t *queue, nffi__running_t *running,
+    uint32_t slot, int rc, const nffi__location_t *place, size_t message_size,
+    enum nffi__outcome outcome);
+
+/* Puts a stream on the done ring, unless it waits there already. */
+void nffi__announce(nffi_queue_t *queue, nffi__running_t *running,
+    uint32_t slot, enum nffi__news news);
 
 /* Closes the task and puts it on the done ring. The response part of its slot
    is filled in already, but for the outcome. */

@@ -225,6 +225,10 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
     host->awaited++;
     entry->owner = owner;
     entry->state = NFFI__ENTRY_OPEN;
+    entry->window = request->window;
+    entry->taken = 0;
+    entry->read = 0;
+    entry->unread_bytes = 0;
 
     slot->request_offset = entry->request_place == NFFI__IN_HEAP
                            ? (uint64_t) (uintptr_t) entry->request
@@ -234,7 +238,15 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
     slot->generation = entry->generation;
     slot->method_size = (uint16_t) request->method_size;
     slot->request_place = (uint16_t) entry->request_place;
+    slot->window = request->window;
     atomic_store_explicit(&slot->cancelled, 0, memory_order_relaxed);
+
+    if (request->window > 0) {
+        atomic_store_explicit(&slot->chunks_read, 0, memory_order_relaxed);
+        atomic_store_explicit(&slot->chunks_written, 0, memory_order_relaxed);
+        atomic_store_explicit(&slot->announced, 0, memory_order_relaxed);
+        atomic_store_explicit(&slot->blocked, 0, memory_order_relaxed);
+    }
 
     if (entry->request_place == NFFI__IN_MEMFD) {
         count_payload(host);
@@ -256,41 +268,90 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
 
 
 void
-nffi_host_cancel(nffi_host_t *host, nffi_task_t task)
+nffi__host_note(nffi_host_t *host, uint32_t slot)
 {
-    uint32_t number, at;
-    nffi__entry_t *entry;
+    uint32_t at;
     nffi__ring_t *ring = &host->region.header->notes_ring;
 
-    number = (uint32_t) task;
-    if (number >= host->region.max_tasks) {
-        return;
-    }
-
-    entry = &host->entries[number];
-
-    if (entry->state != NFFI__ENTRY_OPEN || entry->owner == NULL
-        || entry->generation != (uint32_t) (task >> 32))
+    /* a note about this slot waits already: what has changed is found by it */
+    if (atomic_exchange_explicit(&host->region.slots[slot].noted, 1,
+                                 memory_order_seq_cst))
     {
         return;
     }
 
-    entry->owner = NULL;
-    host->awaited--;
-    atomic_store_explicit(&host->region.slots[number].cancelled, 1,
-                          memory_order_release);
-
-    /* a runtime that never asks for cancellations leaves the ring full; it
-       still finds the mark in the slot */
+    /* so it is full only when the runtime lies */
     if (nffi__ring_full(ring, host->region.max_tasks)) {
         return;
     }
 
     at = nffi__ring_next(ring, host->region.max_tasks);
-    host->region.notes[at] = number;
+    host->region.notes[at] = slot;
     nffi__ring_publish(ring, 1);
 
     if (nffi__must_wake(&host->region.header->runtime_parked)) {
         nffi__host_wake_runtime(host);
+    }
+}
+
+
+/* The entry of a task that is not yet answered and has an owner, or NULL. */
+static nffi__entry_t *
+awaited_entry(nffi_host_t *host, nffi_task_t task)
+{
+    uint32_t number = (uint32_t) task;
+    nffi__entry_t *entry;
+
+    if (number >= host->region.max_tasks) {
+        return NULL;
+    }
+
+    entry = &host->entries[number];
+
+    return entry->state == NFFI__ENTRY_OPEN && entry->owner != NULL
+           && entry->generation == (uint32_t) (task >> 32) ? entry : NULL;
+}
+
+
+void
+nffi_host_cancel(nffi_host_t *host, nffi_task_t task)
+{
+    nffi__entry_t *entry = awaited_entry(host, task);
+
+    if (entry == NULL) {
+        return;
+    }
+
+    entry->owner = NULL;
+    host->awaited--;
+    atomic_store_explicit(&host->region.slots[(uint32_t) task].cancelled, 1,
+                          memory_order_seq_cst);
+    nffi__host_note(host, (uint32_t) task);
+}
+
+
+void
+nffi_host_credit(nffi_host_t *host, nffi_task_t task, size_t size)
+{
+    volatile nffi__slot_t *slot;
+    nffi__entry_t *entry = awaited_entry(host, task);
+
+    if (entry == NULL || entry->read == entry->taken) {
+        return;
+    }
+
+    slot = &host->region.slots[(uint32_t) task];
+    entry->read++;
+    entry->unread_bytes -= size;
+    atomic_store_explicit(&slot->chunks_read, entry->read,
+                          memory_order_seq_cst);
+
+    /* a writer that waits is told when half of its window is free: telling it
+       of each chunk would wake it for each */
+    if (entry->taken - entry->read <= NFFI__CHUNKS / 2
+        && atomic_load_explicit(&slot->blocked, memory_order_seq_cst)
+        && atomic_exchange_explicit(&slot->blocked, 0, memory_order_seq_cst))
+    {
+        nffi__host_note(host, (uint32_t) task);
     }
 }

@@ -199,6 +199,7 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     request.method = (const char *) method;
     request.method_size = method_size;
     request.deadline_ns = 0;
+    request.window = 0;
 
     if (timeout_ms > 0) {
         clock_gettime(CLOCK_MONOTONIC, &now);

@@ -118,6 +118,22 @@ pair_submit(pair_t *pair, const void *data, size_t size, void *owner)
 }
 
 
+/* Queues a task whose answer is read as a stream. */
+static inline nffi_task_t
+pair_submit_stream(pair_t *pair, const void *data, size_t size,
+    uint32_t window, void *owner)
+{
+    nffi_task_t task;
+    nffi_host_request_t request = {
+        .data = data, .size = size, .window = window
+    };
+
+    CHECK_IS(nffi_host_submit(pair->host, &request, owner, &task), NFFI_OK);
+
+    return task;
+}
+
+
 /* Takes the one task that waits. */
 static inline nffi_request_t
 pair_take(pair_t *pair)

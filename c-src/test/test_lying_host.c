@@ -119,6 +119,22 @@ lie_notes(pair_t *pair)
 }
 
 
+/* Credit for chunks that were never written. */
+static void
+lie_credit(pair_t *pair)
+{
+    nffi_request_t request;
+
+    pair_submit_stream(pair, "x", 1, 100, owners);
+    CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, 0), 1);
+    CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, 0), 1);
+    CHECK_IS(nffi_stream_write(request.task, "y", 1), NFFI_OK);
+    atomic_store(&pair->host->region.slots[1].chunks_read, 2);
+    CHECK_IS(nffi_stream_write(request.task, "y", 1), NFFI_CLOSED);
+    CHECK_IS(nffi_stream_wait(request.task, -1), NFFI_CLOSED);
+}
+
+
 static void
 tell_runtime(lie_t lie)
 {
@@ -158,7 +174,7 @@ runtime_finds_lies(void)
         lie_tasks_tail, lie_number, lie_huge_number, lie_number_twice,
         lie_request_offset, lie_request_size, lie_huge_request, lie_method,
         lie_request_nowhere, lie_request_in_heap, lie_request_place,
-        lie_request_memfd, lie_notes
+        lie_request_memfd, lie_notes, lie_credit
     };
 
     for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
@@ -210,7 +226,8 @@ runtime_bears_lies(void)
 
     pair_submit(&pair, "x", 1, owners);
     request = pair_take(&pair);
-    atomic_fetch_add(&region->header->frees_ring.tail, 100);
+    atomic_fetch_add(&region->header->frees_ring.tail,
+                     region->frees_count + 1);
     CHECK_IS(nffi_respond(request.task, 0, "y", 1), NFFI_OK);
     CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), NFFI_CLOSED);
     pair_close(&pair);
@@ -235,11 +252,21 @@ play_victim(void)
 
         for (i = 0; i < n; i++) {
             (void) nffi_task_cancelled(requests[i].task);
+            (void) nffi_log(requests[i].task, NFFI_LOG_INFO, "victim", 6);
+
+            if (requests[i].flags & NFFI_REQUEST_STREAM) {
+                (void) nffi_stream_write(requests[i].task, "0123456789", 10);
+                (void) nffi_stream_wait(requests[i].task, 0);
+                CHECK_IS(nffi_stream_end(requests[i].task), NFFI_OK);
+                continue;
+            }
+
             CHECK_IS(nffi_respond(requests[i].task, 0, "0123456789", 10),
                      NFFI_OK);
         }
 
         (void) nffi_queue_cancelled(queue, told, 16);
+        (void) nffi_stream_writable(queue, told, 16);
         (void) nffi_queue_arm(queue);
 
         /* goes on where a real one is cut off */

@@ -19,8 +19,8 @@ static const nffi_host_options_t small = {
 typedef void (*lie_t)(pair_t *pair);
 
 
-/* Two tasks wait in the slots 0 and 1; a lie is told in the words of the first
-   and on the rings. */
+/* Two tasks wait in the slots 0 and 1, the second of them a stream; a lie is
+   told in their words and on the rings. */
 
 static void
 push_done(pair_t *pair, uint32_t slot, uint32_t generation)
@@ -222,6 +222,118 @@ lie_flood(pair_t *pair)
 }
 
 
+/* The stream in slot 1 has written so many chunks, which lie as told. */
+static void
+claim_chunks(pair_t *pair, uint32_t count, uint32_t place, uint64_t offset,
+    uint32_t size)
+{
+    uint32_t i;
+    nffi__region_t *region = &pair->host->region;
+    volatile nffi__chunk_t *chunks = &region->chunks[NFFI__CHUNKS];
+
+    for (i = 0; i < NFFI__CHUNKS; i++) {
+        chunks[i].place = place;
+        chunks[i].offset = offset;
+        chunks[i].size = size;
+    }
+
+    atomic_store(&region->slots[1].chunks_written, count);
+    push_done(pair, 1, pair->host->entries[1].generation);
+}
+
+static void
+lie_chunks_over_credit(pair_t *pair)
+{
+    claim_chunks(pair, NFFI__CHUNKS + 1, NFFI__NOWHERE, 0, 0);
+}
+
+static void
+lie_bytes_over_credit(pair_t *pair)
+{
+    claim_chunks(pair, 2, NFFI__IN_ARENA, 0, 1000);
+}
+
+static void
+lie_chunks_back(pair_t *pair)
+{
+    claim_chunks(pair, UINT32_MAX, NFFI__NOWHERE, 0, 0);
+}
+
+static void
+lie_chunk_place(pair_t *pair)
+{
+    claim_chunks(pair, 1, 77, 0, 1);
+}
+
+static void
+lie_chunk_offset(pair_t *pair)
+{
+    claim_chunks(pair, 1, NFFI__IN_ARENA, UINT64_MAX - 1, 2);
+}
+
+static void
+lie_chunk_size(pair_t *pair)
+{
+    claim_chunks(pair, 1, NFFI__IN_ARENA, 0, UINT32_MAX);
+}
+
+static void
+lie_chunk_of_nothing(pair_t *pair)
+{
+    claim_chunks(pair, 1, NFFI__NOWHERE, 0, 1);
+}
+
+static void
+lie_chunk_in_heap(pair_t *pair)
+{
+    claim_chunks(pair, 1, NFFI__IN_HEAP, 0x1000, 1);
+}
+
+static void
+lie_chunk_not_sent(pair_t *pair)
+{
+    claim_chunks(pair, 1, NFFI__IN_MEMFD, 0, 1);
+}
+
+static void
+lie_end_of_no_stream(pair_t *pair)
+{
+    claim(pair, NFFI__ENDED, NFFI__NOWHERE, 0, 0);
+}
+
+static void
+lie_log_offset(pair_t *pair)
+{
+    nffi__region_t *region = &pair->host->region;
+    nffi_host_log_t log;
+
+    region->logs[0].offset = (64 << 10) - 1;
+    region->logs[0].size = 2;
+    nffi__ring_publish(&region->header->logs_ring, 1);
+    CHECK_IS(nffi_host_log(pair->host, &log), NFFI_PROTOCOL);
+}
+
+static void
+lie_log_size(pair_t *pair)
+{
+    nffi__region_t *region = &pair->host->region;
+    nffi_host_log_t log;
+
+    region->logs[0].size = 2049;
+    nffi__ring_publish(&region->header->logs_ring, 1);
+    CHECK_IS(nffi_host_log(pair->host, &log), NFFI_PROTOCOL);
+}
+
+static void
+lie_log_tail(pair_t *pair)
+{
+    nffi_host_log_t log;
+
+    nffi__ring_publish(&pair->host->region.header->logs_ring, 257);
+    CHECK_IS(nffi_host_log(pair->host, &log), NFFI_PROTOCOL);
+}
+
+
 static void
 tell_host(lie_t lie)
 {
@@ -235,7 +347,7 @@ tell_host(lie_t lie)
     pair_open_shared(&pair, &small);
     before = open_fds();
     pair_submit(&pair, "x", 1, &owners[0]);
-    pair_submit(&pair, "x", 1, &owners[1]);
+    pair_submit_stream(&pair, "x", 1, 100, &owners[1]);
     lie(&pair);
 
     /* what is right may come first, then it is over */
@@ -260,7 +372,7 @@ tell_host(lie_t lie)
         pending++;
     }
 
-    CHECK_IS(pending, n > 0 ? 1 : 2);
+    CHECK_IS(pending, n > 0 && !(responses[0].flags & NFFI_HOST_CHUNK) ? 1 : 2);
     nffi_host_close(pair.host);
     pair_close(&pair);
 
@@ -279,7 +391,11 @@ host_finds_lies(void)
         lie_free_slot, lie_generation, lie_twice, lie_outcome, lie_skipped,
         lie_place, lie_size_of_nothing, lie_heap, lie_offset,
         lie_negative_offset, lie_size, lie_end, lie_no_memfd,
-        lie_unsealed, lie_short_memfd, lie_no_file, lie_flood
+        lie_unsealed, lie_short_memfd, lie_no_file, lie_flood,
+        lie_chunks_over_credit, lie_bytes_over_credit, lie_chunks_back,
+        lie_chunk_place, lie_chunk_offset, lie_chunk_size,
+        lie_chunk_of_nothing, lie_chunk_in_heap, lie_chunk_not_sent,
+        lie_end_of_no_stream, lie_log_offset, lie_log_size, lie_log_tail
     };
 
     for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
@@ -354,7 +470,8 @@ host_finds_full_frees(void)
 
     pair_open_shared(&pair, &small);
     pair_submit(&pair, "x", 1, owners);
-    atomic_fetch_sub(&pair.host->region.header->frees_ring.head, 16);
+    atomic_fetch_sub(&pair.host->region.header->frees_ring.head,
+                     pair.host->region.frees_count);
     claim(&pair, NFFI__ANSWERED, NFFI__IN_ARENA, 0, 10);
     response = pair_response(&pair);
     nffi_host_release(pair.host, &response);
@@ -384,6 +501,7 @@ host_bears_noise(void)
     int i, n, rounds, broken = 0;
     child_t child;
     nffi_task_t task;
+    nffi_host_log_t log;
     nffi_host_state_t state;
     nffi_host_response_t responses[4];
     nffi_child_message_t message;
@@ -394,12 +512,20 @@ host_bears_noise(void)
         child_start(&child, &small, "noise");
 
         while (nffi_host_child_event(child.host, &message) != NFFI_CHILD_GONE) {
+            request.window = noise_below(2) ? 100 : 0;
+
             if (nffi_host_submit(child.host, &request, owners, &task)
-                == NFFI_OK && noise_below(3) == 0)
+                == NFFI_OK)
             {
-                nffi_host_cancel(child.host, task);
+                nffi_host_credit(child.host, task, 10);
+
+                if (noise_below(3) == 0) {
+                    nffi_host_cancel(child.host, task);
+                }
             }
 
+            broken |= nffi_host_log(child.host, &log) == NFFI_PROTOCOL;
+            child.host->broken = false;
             n = nffi_host_drain(child.host, responses, 4);
             broken |= n == NFFI_PROTOCOL;
 

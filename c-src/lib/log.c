@@ -1,0 +1,69 @@
+/*
+ * log.c - the runtime's side of a queue: messages for the log of nginx. They
+ * have a ring of their own, and one that is full drops and counts: whoever
+ * logs too much neither waits nor makes anybody wait.
+ */
+
+#include "respond.h"
+
+#include <string.h>
+
+
+int
+nffi_log(nffi_task_t task, int level, const void *text, size_t size)
+{
+    int rc;
+    uint32_t offset, at;
+    nffi_queue_t *queue;
+    nffi__ring_t *ring;
+    volatile nffi__log_t *entry;
+
+    if (level < NFFI_LOG_ERROR || level > NFFI_LOG_DEBUG
+        || (size > 0 && text == NULL))
+    {
+        return NFFI_INVALID;
+    }
+
+    queue = nffi__task_queue(task);
+    if (queue == NULL) {
+        return NFFI_STALE;
+    }
+
+    if (size > NFFI__LOG_SIZE) {
+        size = NFFI__LOG_SIZE;
+    }
+
+    rc = NFFI_OK;
+    ring = &queue->region.header->logs_ring;
+    pthread_mutex_lock(&queue->mutex);
+
+    if (size == 0) {
+        goto done;
+    }
+
+    if (nffi__ring_full(ring, NFFI__LOGS)
+        || !nffi__alloc_block(queue, size, &offset))
+    {
+        atomic_fetch_add_explicit(&queue->region.header->logs_dropped, 1,
+                                  memory_order_relaxed);
+        rc = NFFI_QUEUE_FULL;
+        goto done;
+    }
+
+    memcpy(queue->region.response_arena + offset, text, size);
+    nffi__arena_lend(&queue->arena, offset);
+    at = nffi__ring_next(ring, NFFI__LOGS);
+    entry = &queue->region.logs[at];
+    entry->task = (task & UINT32_MAX) << 32 | nffi__task_slot(task);
+    entry->offset = offset;
+    entry->size = (uint16_t) size;
+    entry->level = (uint16_t) level;
+    nffi__ring_publish(ring, 1);
+    queue->wake_due = true;
+
+done:
+
+    nffi__unlock_and_wake(queue);
+
+    return rc;
+}

@@ -1,0 +1,638 @@
+/*
+ * test_stream.c - answers in chunks: order, credit, ends, cancellation and
+ * what is refused, in both ways of hosting.
+ */
+
+#include "pair.h"
+
+#define LARGE (1u << 20)      /* does not fit a small arena */
+#define WINDOW 1000
+
+static int owners[4];
+
+static const nffi_host_options_t small_arenas = {
+    .max_tasks = 16, .request_arena = 64 << 10, .response_arena = 64 << 10
+};
+
+
+/* A stream that runs, for owners[0]; `task` is the host's handle. */
+static nffi_task_t
+streaming(pair_t *pair, uint32_t window, nffi_task_t *task)
+{
+    *task = pair_submit_stream(pair, "x", 1, window, owners);
+
+    return pair_take(pair).task;
+}
+
+
+/* The next thing of the stream is this chunk; it is released, not read. */
+static void
+chunk(pair_t *pair, const void *data, size_t size)
+{
+    nffi_host_response_t response = pair_response(pair);
+
+    CHECK(response.owner == owners);
+    CHECK_IS(response.flags, NFFI_HOST_CHUNK);
+    CHECK_BYTES(response.data, response.size, data, size);
+    nffi_host_release(pair->host, &response);
+}
+
+
+static void
+chunk_read(pair_t *pair, nffi_task_t task, const void *data, size_t size)
+{
+    chunk(pair, data, size);
+    nffi_host_credit(pair->host, task, size);
+}
+
+
+/* The next thing is the end, or an answer with such flags and bytes. */
+static void
+end(pair_t *pair, uint32_t flags, const void *data, size_t size)
+{
+    nffi_host_response_t response = pair_response(pair);
+
+    CHECK(response.owner == owners);
+    CHECK_IS(response.flags, flags);
+    CHECK_BYTES(response.data, response.size, data, size);
+    nffi_host_release(pair->host, &response);
+}
+
+
+/* No task is left, and no block but the one that shows it. */
+static void
+check_done(pair_t *pair)
+{
+    nffi_task_t task;
+
+    pair_submit(pair, "x", 1, owners);
+    task = pair_take(pair).task;
+    CHECK_IS(nffi_respond(task, 0, "x", 1), NFFI_OK);
+    end(pair, 0, "x", 1);
+    CHECK_IS(pair->queue->arena.outstanding, 1);
+    pair_check_idle(pair);
+    pair_close(pair);
+}
+
+
+/* Runs a case in the way of the worker, then in that of a process. */
+#define BOTH_WAYS(name) \
+    static void \
+    name##_here(void) \
+    { \
+        pair_t pair; \
+        pair_open(&pair, &small_arenas); \
+        name(&pair); \
+    } \
+    static void \
+    name##_shared(void) \
+    { \
+        pair_t pair; \
+        pair_open_shared(&pair, &small_arenas); \
+        name(&pair); \
+    }
+
+
+static void
+sizes(pair_t *pair)
+{
+    int i;
+    nffi_task_t task, running;
+    unsigned char *bytes = malloc(LARGE);
+
+    for (i = 0; i < (int) LARGE; i++) {
+        bytes[i] = (unsigned char) (i * 7 + i / 251);
+    }
+
+    running = streaming(pair, LARGE * 4, &task);
+    CHECK_IS(nffi_stream_write(running, "a\0b", 3), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, NULL, 0), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, bytes, 5000), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, bytes, LARGE), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, bytes + 1, LARGE - 1), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, "z", 1), NFFI_OK);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+
+    chunk_read(pair, task, "a\0b", 3);
+    chunk_read(pair, task, NULL, 0);
+    chunk_read(pair, task, bytes, 5000);
+    chunk_read(pair, task, bytes, LARGE);
+    chunk_read(pair, task, bytes + 1, LARGE - 1);
+    chunk_read(pair, task, "z", 1);
+    end(pair, NFFI_HOST_END, NULL, 0);
+    free(bytes);
+    check_done(pair);
+}
+
+BOTH_WAYS(sizes)
+
+
+/* Two streams at once, drained one thing at a time. */
+static void
+interleaves(pair_t *pair)
+{
+    int i;
+    char text[16];
+    nffi_task_t tasks[2], running[2];
+    nffi_host_response_t response;
+    int next[2] = { 0, 0 }, ends = 0;
+
+    for (i = 0; i < 2; i++) {
+        tasks[i] = pair_submit_stream(pair, "x", 1, WINDOW, &owners[i]);
+        running[i] = pair_take(pair).task;
+    }
+
+    for (i = 0; i < 200; i++) {
+        snprintf(text, sizeof(text), "%d", i / 2);
+
+        if (i == 198) {
+            CHECK_IS(nffi_stream_end(running[0]), NFFI_OK);
+            CHECK_IS(nffi_stream_end(running[1]), NFFI_OK);
+            break;
+        }
+
+        CHECK_IS(nffi_stream_write(running[i % 2], text, strlen(text)),
+                 NFFI_OK);
+
+        if (i % 5 == 0) {
+            continue;
+        }
+
+        while (nffi_host_drain(pair->host, &response, 1) == 1) {
+            int which = response.owner == &owners[1];
+
+            snprintf(text, sizeof(text), "%d", next[which]++);
+            CHECK_BYTES(response.data, response.size, text, strlen(text));
+            nffi_host_credit(pair->host, tasks[which], response.size);
+            nffi_host_release(pair->host, &response);
+        }
+    }
+
+    while (nffi_host_drain(pair->host, &response, 1) == 1) {
+        if (response.flags == NFFI_HOST_END) {
+            ends++;
+
+        } else {
+            next[response.owner == &owners[1]]++;
+        }
+
+        nffi_host_release(pair->host, &response);
+    }
+
+    CHECK_IS(ends, 2);
+    CHECK_IS(next[0], 99);
+    CHECK_IS(next[1], 99);
+    check_done(pair);
+}
+
+BOTH_WAYS(interleaves)
+
+
+/* Chunks of a task that was only called are its one answer. */
+static void
+collects(pair_t *pair)
+{
+    int i;
+    nffi_task_t task;
+    static char expected[70000], piece[700];
+
+    pair_submit(pair, "x", 1, owners);
+    task = pair_take(pair).task;
+    CHECK_IS(nffi_stream_end(task), NFFI_OK);
+    end(pair, 0, NULL, 0);
+
+    pair_submit(pair, "x", 1, owners);
+    task = pair_take(pair).task;
+
+    for (i = 0; i < 100; i++) {
+        memset(piece, 'a' + i % 26, sizeof(piece));
+        memcpy(expected + i * 700, piece, sizeof(piece));
+        CHECK_IS(nffi_stream_write(task, piece, sizeof(piece)), NFFI_OK);
+        CHECK_IS(nffi_stream_wait(task, -1), NFFI_OK);
+    }
+
+    CHECK_IS(nffi_host_waiting(pair->host), 0);
+    CHECK_IS(nffi_respond(task, 0, "x", 1), NFFI_INVALID);
+    CHECK_IS(nffi_stream_end(task), NFFI_OK);
+    CHECK_IS(nffi_stream_end(task), NFFI_STALE);
+    end(pair, 0, expected, sizeof(expected));
+
+    /* and one that fails on its way */
+    pair_submit(pair, "x", 1, owners);
+    task = pair_take(pair).task;
+    CHECK_IS(nffi_stream_write(task, "lost", 4), NFFI_OK);
+    CHECK_IS(nffi_respond_error(task, "why", 3, NULL, 0), NFFI_OK);
+    end(pair, NFFI_HOST_ERROR, "why", 3);
+    check_done(pair);
+}
+
+BOTH_WAYS(collects)
+
+
+/* What is collected is bounded, too. */
+static void
+collects_bounded(void)
+{
+    int i;
+    pair_t pair;
+    nffi_task_t task;
+    size_t size = 8 << 20;
+    char *bytes = calloc(1, size);
+
+    pair_open(&pair, &small_arenas);
+    pair_submit(&pair, "x", 1, owners);
+    task = pair_take(&pair).task;
+
+    for (i = 0; i < 8; i++) {
+        CHECK_IS(nffi_stream_write(task, bytes, size), NFFI_OK);
+    }
+
+    CHECK_IS(nffi_stream_write(task, bytes, 1), NFFI_NO_MEMORY);
+    CHECK_IS(nffi_respond_error(task, "too much", 8, NULL, 0), NFFI_OK);
+    end(&pair, NFFI_HOST_ERROR, "too much", 8);
+    free(bytes);
+    pair_close(&pair);
+}
+
+
+/* One answer to who reads a stream; errors before and between chunks. */
+static void
+answers(pair_t *pair)
+{
+    nffi_task_t task, running;
+
+    running = streaming(pair, WINDOW, &task);
+    CHECK_IS(nffi_respond(running, 0, "whole", 5), NFFI_OK);
+    end(pair, 0, "whole", 5);
+
+    running = streaming(pair, WINDOW, &task);
+    CHECK_IS(nffi_respond(running, 7, "code", 4), NFFI_OK);
+    end(pair, 0, "code", 4);
+
+    running = streaming(pair, WINDOW, &task);
+    CHECK_IS(nffi_respond_error(running, "early", 5, NULL, 0), NFFI_OK);
+    end(pair, NFFI_HOST_ERROR, "early", 5);
+
+    running = streaming(pair, WINDOW, &task);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+    end(pair, NFFI_HOST_END, NULL, 0);
+
+    running = streaming(pair, WINDOW, &task);
+    CHECK_IS(nffi_stream_write(running, "1", 1), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, "2", 1), NFFI_OK);
+    CHECK_IS(nffi_respond(running, 0, "x", 1), NFFI_INVALID);
+    CHECK_IS(nffi_respond_owned(running, 0, "x", 1, free), NFFI_INVALID);
+    CHECK_IS(nffi_respond_error(running, "late", 4, "detail", 6), NFFI_OK);
+    chunk(pair, "1", 1);
+    chunk(pair, "2", 1);
+    end(pair, NFFI_HOST_ERROR, "latedetail", 10);
+    check_done(pair);
+}
+
+BOTH_WAYS(answers)
+
+
+static void
+bounds_chunks(pair_t *pair)
+{
+    int i;
+    nffi_task_t task, running, told[4];
+    nffi_request_t request;
+
+    running = streaming(pair, WINDOW, &task);
+
+    for (i = 0; i < NFFI__CHUNKS; i++) {
+        CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_OK);
+    }
+
+    for (i = 0; i < 3; i++) {
+        CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_WOULD_BLOCK);
+        CHECK_IS(nffi_stream_wait(running, 0), NFFI_WOULD_BLOCK);
+    }
+
+    CHECK_IS(nffi_stream_wait(running, 20), NFFI_WOULD_BLOCK);
+
+    /* looking is not reading */
+    for (i = 0; i < NFFI__CHUNKS; i++) {
+        chunk(pair, "c", 1);
+    }
+
+    CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_WOULD_BLOCK);
+    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 0);
+    CHECK_IS(nffi_queue_arm(pair->queue), 0);
+
+    /* nor is reading one of many worth telling */
+    nffi_host_credit(pair->host, task, 1);
+    CHECK_IS(nffi_queue_arm(pair->queue), 0);
+    CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, 0), 0);
+    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 0);
+
+    for (i = 1; i < NFFI__CHUNKS / 2; i++) {
+        nffi_host_credit(pair->host, task, 1);
+    }
+
+    CHECK_IS(nffi_queue_arm(pair->queue), 1);
+    CHECK_IS(nffi_queue_arm(pair->queue), 0);
+    CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, -1), 0);
+    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 1);
+    CHECK(told[0] == running);
+    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 0);
+    CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, 0), 0);
+
+    for (i = 0; i < NFFI__CHUNKS / 2; i++) {
+        CHECK_IS(nffi_stream_write(running, "d", 1), NFFI_OK);
+    }
+
+    CHECK_IS(nffi_stream_write(running, "d", 1), NFFI_WOULD_BLOCK);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+
+    for (i = 0; i < NFFI__CHUNKS / 2; i++) {
+        chunk(pair, "d", 1);
+    }
+
+    end(pair, NFFI_HOST_END, NULL, 0);
+    check_done(pair);
+}
+
+BOTH_WAYS(bounds_chunks)
+
+
+/* A chunk may exceed the window, alone; what comes after waits for it. */
+static void
+bounds_bytes(pair_t *pair)
+{
+    nffi_task_t task, running, told[4];
+    static char bytes[20 * WINDOW];
+
+    running = streaming(pair, WINDOW, &task);
+    CHECK_IS(nffi_stream_write(running, bytes, WINDOW - 1), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, bytes, 20 * WINDOW), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, NULL, 0), NFFI_WOULD_BLOCK);
+
+    /* the host tells of credit for the first, which is not enough */
+    chunk_read(pair, task, bytes, WINDOW - 1);
+    CHECK_IS(nffi_stream_write(running, NULL, 0), NFFI_WOULD_BLOCK);
+    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 0);
+
+    chunk_read(pair, task, bytes, 20 * WINDOW);
+    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 1);
+    CHECK_IS(nffi_stream_write(running, bytes, 20 * WINDOW), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, bytes, 1), NFFI_WOULD_BLOCK);
+    chunk_read(pair, task, bytes, 20 * WINDOW);
+    CHECK_IS(nffi_stream_wait(running, -1), NFFI_OK);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+    end(pair, NFFI_HOST_END, NULL, 0);
+    check_done(pair);
+}
+
+BOTH_WAYS(bounds_bytes)
+
+
+/* A chunk is there when it was written, not when the next one is. */
+static void
+is_prompt(void)
+{
+    pair_t pair;
+    nffi_task_t task, running;
+
+    pair_open(&pair, &small_arenas);
+    running = streaming(&pair, WINDOW, &task);
+    CHECK_IS(nffi_host_park(pair.host), 0);
+    CHECK_IS(nffi_stream_write(running, "1", 1), NFFI_OK);
+    CHECK_IS(pair.wakes, 1);
+    chunk(&pair, "1", 1);
+
+    /* many chunks are one wake-up and one place on the ring */
+    CHECK_IS(nffi_host_park(pair.host), 0);
+    CHECK_IS(nffi_stream_write(running, "2", 1), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, "3", 1), NFFI_OK);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+    CHECK_IS(pair.wakes, 2);
+    CHECK_IS(nffi__ring_waiting(&pair.host->region.header->done_ring), 1);
+    CHECK_IS(nffi_host_park(pair.host), 1);
+    chunk(&pair, "2", 1);
+    CHECK_IS(nffi_host_park(pair.host), 1);
+    chunk(&pair, "3", 1);
+    end(&pair, NFFI_HOST_END, NULL, 0);
+    CHECK_IS(nffi_host_park(pair.host), 0);
+    check_done(&pair);
+}
+
+
+static void
+cancels(pair_t *pair)
+{
+    int i;
+    nffi_task_t task, running, told[4];
+    nffi_request_t request;
+    nffi_host_response_t response;
+
+    /* with chunks on their way, and a writer that waits */
+    running = streaming(pair, WINDOW, &task);
+
+    for (i = 0; i < NFFI__CHUNKS; i++) {
+        CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_OK);
+    }
+
+    CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_WOULD_BLOCK);
+    chunk(pair, "c", 1);
+    nffi_host_cancel(pair->host, task);
+    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 0);
+    CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, -1), 0);
+    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 1);
+    CHECK(told[0] == running);
+    CHECK_IS(nffi_queue_cancelled(pair->queue, told, 4), 1);
+    CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_CANCELLED);
+    CHECK_IS(nffi_stream_wait(running, -1), NFFI_CANCELLED);
+    CHECK_IS(nffi_task_cancelled(running), 1);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_STALE);
+    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 0);
+    CHECK_IS(pair_state(pair).unanswered, 0);
+
+    /* before it was taken */
+    task = pair_submit_stream(pair, "x", 1, WINDOW, owners);
+    nffi_host_cancel(pair->host, task);
+    CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, 0), 0);
+    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 0);
+
+    /* between the chunk that was drained and the one that is not yet */
+    running = streaming(pair, WINDOW, &task);
+    CHECK_IS(nffi_stream_write(running, "1", 1), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, "2", 1), NFFI_OK);
+    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 1);
+    nffi_host_cancel(pair->host, task);
+    nffi_host_release(pair->host, &response);
+    nffi_host_credit(pair->host, task, 1);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 0);
+
+    /* after the end was drained it is nobody's */
+    running = streaming(pair, WINDOW, &task);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+    end(pair, NFFI_HOST_END, NULL, 0);
+    nffi_host_cancel(pair->host, task);
+    nffi_host_credit(pair->host, task, 1);
+    check_done(pair);
+}
+
+BOTH_WAYS(cancels)
+
+
+static void
+refuses(void)
+{
+    pair_t pair;
+    nffi_task_t task, running;
+    nffi_host_state_t state;
+
+    pair_open(&pair, &small_arenas);
+    running = streaming(&pair, WINDOW, &task);
+    CHECK_IS(nffi_stream_write(running, NULL, 1), NFFI_INVALID);
+    CHECK_IS(nffi_stream_write(running, "x", ((size_t) 1 << 30) + 1),
+             NFFI_INVALID);
+    CHECK_IS(nffi_stream_write(0, "x", 1), NFFI_STALE);
+    CHECK_IS(nffi_stream_write(running + 1, "x", 1), NFFI_STALE);
+    CHECK_IS(nffi_stream_wait(running + 1, -1), NFFI_STALE);
+    CHECK_IS(nffi_stream_end(running + 1), NFFI_STALE);
+    CHECK_IS(nffi_stream_end(0), NFFI_STALE);
+    CHECK_IS(nffi_stream_writable(NULL, &task, 1), NFFI_INVALID);
+    CHECK_IS(nffi_stream_writable(pair.queue, NULL, 1), NFFI_INVALID);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, "x", 1), NFFI_STALE);
+    CHECK_IS(nffi_stream_wait(running, -1), NFFI_STALE);
+    CHECK_IS(nffi_stream_end(running), NFFI_STALE);
+    CHECK_IS(nffi_respond(running, 0, "x", 1), NFFI_STALE);
+    nffi_host_state(pair.host, &state);
+    CHECK_IS(state.refused, 5);
+    end(&pair, NFFI_HOST_END, NULL, 0);
+
+    /* another task in the same slot is not the one that was blocked */
+    running = streaming(&pair, WINDOW, &task);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+    end(&pair, NFFI_HOST_END, NULL, 0);
+    pair_close(&pair);
+}
+
+
+/* A slot that is used again while notes about its last task wait. */
+static void
+reuses_slots(void)
+{
+    int i, round;
+    pair_t pair;
+    nffi_task_t task, running, told[4];
+    nffi_host_response_t response;
+
+    pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 1 });
+
+    for (round = 0; round < 50; round++) {
+        running = streaming(&pair, WINDOW, &task);
+
+        for (i = 0; i < NFFI__CHUNKS; i++) {
+            CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_OK);
+        }
+
+        CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_WOULD_BLOCK);
+
+        for (i = 0; i < NFFI__CHUNKS; i++) {
+            chunk_read(&pair, task, "c", 1);
+        }
+
+        if (round % 3 == 0) {
+            nffi_host_cancel(pair.host, task);
+        }
+
+        CHECK_IS(nffi_stream_end(running), NFFI_OK);
+        CHECK_IS(nffi_host_drain(pair.host, &response, 1), round % 3 != 0);
+
+        if (round % 3 != 0) {
+            nffi_host_release(pair.host, &response);
+        }
+    }
+
+    running = streaming(&pair, WINDOW, &task);
+    CHECK_IS(nffi_stream_writable(pair.queue, told, 4), 0);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 0);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+    end(&pair, NFFI_HOST_END, NULL, 0);
+    pair_check_idle(&pair);
+    pair_close(&pair);
+}
+
+
+/* Closing takes no new tasks; a stream goes on to its end. */
+static void
+survives_close(void)
+{
+    pair_t pair;
+    nffi_task_t task, running;
+    nffi_request_t request;
+
+    pair_open(&pair, &small_arenas);
+    running = streaming(&pair, 1, &task);
+    CHECK_IS(nffi_stream_write(running, "1", 1), NFFI_OK);
+    nffi_host_close(pair.host);
+    CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, -1), NFFI_CLOSED);
+    CHECK_IS(nffi_stream_wait(running, 20), NFFI_WOULD_BLOCK);
+    chunk_read(&pair, task, "1", 1);
+    CHECK_IS(nffi_stream_wait(running, -1), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, "2", 1), NFFI_OK);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+    chunk(&pair, "2", 1);
+    end(&pair, NFFI_HOST_END, NULL, 0);
+    pair_check_idle(&pair);
+    pair_close(&pair);
+}
+
+
+/* A host that goes leaves nothing, whatever was on its way. */
+static void
+destroys(pair_t *pair)
+{
+    nffi_task_t task, running;
+    nffi_host_response_t response;
+    static char bytes[LARGE];
+
+    running = streaming(pair, LARGE * 2, &task);
+    CHECK_IS(nffi_stream_write(running, bytes, LARGE), NFFI_OK);
+    CHECK_IS(nffi_stream_write(running, bytes, 10), NFFI_OK);
+    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 1);
+    nffi_host_release(pair->host, &response);
+    CHECK_IS(nffi_stream_write(running, bytes, LARGE), NFFI_OK);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+
+    /* collected, and never answered */
+    pair_submit(pair, "x", 1, owners);
+    CHECK_IS(nffi_stream_write(pair_take(pair).task, bytes, 5000), NFFI_OK);
+    pair_close(pair);
+}
+
+BOTH_WAYS(destroys)
+
+
+int
+main(int argc, char **argv)
+{
+#define CASE(title, name) \
+        { title ", in the worker", name##_here }, \
+        { title ", over shared memory", name##_shared }
+
+    static const check_case_t cases[] = {
+        CASE("chunks of every size arrive in order", sizes),
+        CASE("streams do not mix", interleaves),
+        CASE("a call collects", collects),
+        { "what a call collects is bounded", collects_bounded },
+        CASE("an answer is a stream of one; errors end one", answers),
+        CASE("unread chunks are bounded, and credit is told", bounds_chunks),
+        CASE("unread bytes are bounded", bounds_bytes),
+        { "a chunk is there at once, and many are one wake-up", is_prompt },
+        CASE("a stream is cancelled", cancels),
+        { "bad handles and sizes are refused", refuses },
+        { "a slot is used again", reuses_slots },
+        { "a stream survives the close of its queue", survives_close },
+        CASE("nothing is left of a host that goes", destroys),
+    };
+
+    return CHECK_MAIN(argc, argv, cases);
+}
