@@ -9,6 +9,7 @@ import { type ErrorCode, errnoOf, messageOf, NffiError } from "../errors.js";
 import { makeFolders } from "../io/files.js";
 import { acquireLock, type Lock } from "../io/lock.js";
 import type { BuildRequest } from "./request.js";
+import { recordPrefix } from "./work-folders.js";
 
 /** Where everything of a build lies. */
 export interface SitePaths {
@@ -85,6 +86,7 @@ export async function openSite(request: BuildRequest): Promise<Site> {
   await rm(site.logDir, { recursive: true, force: true });
   if (request.force) await removeAllButLogs(site);
   await mkdir(site.logDir, { recursive: true });
+  await recordPrefix(site.workDir, site.prefix);
   return site;
 }
 

@@ -2,13 +2,13 @@
  * The options of `nffi build`, and the build they ask for. Other commands know them too: those that
  * read the same nffi.config.json, and `nffi cache key`.
  */
-import { createHash } from "node:crypto";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import type { AddedSources } from "../build/added-sources.js";
 import { FLAVOR_NAMES, type FlavorName, flavorOf } from "../build/flavors.js";
 import { defaultPrefix } from "../build/product.js";
 import type { BuildRequest, KeepPolicy } from "../build/request.js";
+import { workFolderOf } from "../build/work-folders.js";
 import { NffiError } from "../errors.js";
 import { cacheDir } from "../host/environment.js";
 import type { CommandContext } from "./context.js";
@@ -85,9 +85,7 @@ export async function buildRequestOf(
   return {
     ...(await sourceRequestOf(options, context)),
     prefix,
-    workDir: options.workDir
-      ? resolve(cwd, options.workDir)
-      : join(cacheDir(env), workName(prefix)),
+    workDir: options.workDir ? resolve(cwd, options.workDir) : workFolderOf(prefix, cacheDir(env)),
     keep: keepPolicyOf(options),
     force: options.force ?? false,
     jobs: options.jobs ?? cpus,
@@ -121,9 +119,4 @@ function addedSourcesOf(options: BuildOptions, cwd: string): AddedSources {
     dynamicModules: (options.addDynamicModule ?? []).map(inCwd),
     libraries: Object.fromEntries(given.map(([name, dir]) => [name, inCwd(dir ?? "")])),
   };
-}
-
-/** One work folder for each prefix: builds of two prefixes do not meet. */
-function workName(prefix: string): string {
-  return join("work", createHash("sha256").update(prefix).digest("hex").slice(0, 12));
 }

@@ -1,12 +1,18 @@
-/** `nffi cache`: the archives that were downloaded: where, which, whether intact; or none any more. */
+/**
+ * `nffi cache`: the archives that were downloaded, and the work folders of builds: where, which,
+ * whether intact; or none any more.
+ */
 import { Command } from "commander";
+import { listWorkFolders, removeWorkFolders, type WorkFolder } from "../build/work-folders.js";
 import { NffiError } from "../errors.js";
 import { cacheDir } from "../host/environment.js";
 import { type ArchiveCache, type CachedArchive, openCache } from "../sources/archive-cache.js";
 import type { CommandContext } from "./context.js";
 
 export function cacheCommand(context: CommandContext): Command {
-  const cache = new Command("cache").description("look after the archives that were downloaded");
+  const cache = new Command("cache").description(
+    "look after downloaded archives and the work folders of builds",
+  );
   const dir = cacheDir(context.env);
   const wish = {
     signal: context.signal,
@@ -18,10 +24,12 @@ export function cacheCommand(context: CommandContext): Command {
     .action(() => context.print(dir));
   cache
     .command("list")
-    .description("list the archives in it")
+    .description("list the archives and the work folders in it")
     .action(async () => {
       const archives = await (await opened(dir)).list();
-      for (const line of archives.map(lineOf)) context.print(line);
+      const folders = await listWorkFolders(dir);
+      for (const line of [...archives.map(lineOf), ...folders.map(lineOfFolder)])
+        context.print(line);
       if (archives.length === 0) context.print(`no archives in ${dir}`);
     });
   cache
@@ -35,9 +43,13 @@ export function cacheCommand(context: CommandContext): Command {
     });
   cache
     .command("clean")
-    .description("remove all archives and interrupted downloads")
+    .description("remove all archives, interrupted downloads and work folders")
     .action(async () => {
-      const bytes = await (await opened(dir)).clean(wish);
+      const folders = await listWorkFolders(dir);
+      const archives = await (await opened(dir)).clean(wish);
+      const inUse = await removeWorkFolders(dir);
+      for (const { path } of inUse) context.print(`a build uses ${path}; it stays`);
+      const bytes = archives + bytesOf(folders) - bytesOf(inUse);
       context.print(`${megabytes(bytes)} MB removed from ${dir}`);
     });
   return cache;
@@ -56,6 +68,14 @@ async function opened(dir: string): Promise<ArchiveCache> {
 
 function lineOf({ sha256, name, bytes }: CachedArchive): string {
   return `${sha256}  ${megabytes(bytes).padStart(6)} MB  ${name}`;
+}
+
+function lineOfFolder({ path, prefix, bytes }: WorkFolder): string {
+  return `${path}  ${megabytes(bytes)} MB  builds of ${prefix ?? "an unknown prefix"}`;
+}
+
+function bytesOf(folders: readonly WorkFolder[]): number {
+  return folders.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function megabytes(bytes: number): string {

@@ -3,8 +3,10 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { acquireLock } from "../../src/io/lock.js";
 import { ranged, scriptedServer } from "../support/archive-server.js";
 import { type CliOptions, type CliResult, runCli } from "../support/cli.js";
+import { makeFakeRelease } from "../support/fake-release.js";
 import { answers } from "../support/http-server.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -112,6 +114,30 @@ test("a damaged archive is never used, but fetched again", async () => {
   expect(result.stdout).toContain(`warning: ${at.file} is damaged; it was removed`);
   expect(readFileSync(at.file).equals(body)).toBe(true);
   expect(server.seen).toHaveLength(2);
+});
+
+test("nffi cache tells of work folders and removes those that no build uses", async () => {
+  const at = place();
+  const folder = join(at.dir, "..");
+  const tree = makeFakeRelease(join(folder, "tree"), { configure: "exit 1" });
+  for (const name of ["one", "two"]) {
+    const args = ["build", "--source", tree, "--keep", "--prefix", join(folder, name)];
+    expect((await at.nffi(args)).exitCode).toBe(11);
+  }
+  const listed = (await at.nffi(["cache", "list"])).stdout;
+  const paths = readdirSync(join(at.dir, "work")).map((name) => join(at.dir, "work", name));
+  for (const path of paths)
+    expect(listed).toMatch(new RegExp(`^${path}  \\d+\\.\\d MB  builds of`, "m"));
+  for (const name of ["one", "two"]) expect(listed).toContain(`builds of ${join(folder, name)}\n`);
+
+  const [used = "", other = ""] = paths;
+  const lock = await acquireLock(used);
+  const cleaned = await at.nffi(["cache", "clean"]);
+  await lock.release();
+  expect(cleaned.stdout).toContain(`a build uses ${used}; it stays\n`);
+  expect([used, other].map((path) => existsSync(path))).toEqual([true, false]);
+  await at.nffi(["cache", "clean"]);
+  expect(existsSync(used)).toBe(false);
 });
 
 test("nffi cache tells, verifies and cleans", async () => {
