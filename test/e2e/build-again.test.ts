@@ -154,5 +154,5 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
   test("of what was first there gives the first product again", async () => {
     expect((await runCli(buildArgs(anySuite))).exitCode).toBe(0);
     expect((await runCli(buildArgs(anySuite))).stdout).toMatch(/^nothing has changed: /);
-  });
+  }, 900_000);
 });
