@@ -54,6 +54,7 @@ struct ngx_http_lua_nffi_instance_s {
     ngx_http_lua_nffi_process_t   *process;  /* NULL: in this process */
 
     ngx_thread_task_t              wake_task;   /* posted by its threads */
+    ngx_atomic_t                   woken;       /* wake_task is on its way */
     ngx_event_t                    drain;       /* what was left of a turn */
     ngx_event_t                    alive;       /* keeps a leaving worker */
     ngx_msec_t                     drain_until; /* 0: the worker stays */
@@ -155,6 +156,7 @@ ngx_msec_t ngx_http_lua_nffi_drain_limit(void);
 void ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst,
     ngx_uint_t turn);
 void ngx_http_lua_nffi_drain_handler(ngx_event_t *ev);
+void ngx_http_lua_nffi_woken_handler(ngx_event_t *ev);
 void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
     ngx_str_t *message, const char *code);
 

@@ -47,7 +47,7 @@ ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt)
     inst->runtime = rt;
 
     inst->wake_task.event.data = inst;
-    inst->wake_task.event.handler = ngx_http_lua_nffi_drain_handler;
+    inst->wake_task.event.handler = ngx_http_lua_nffi_woken_handler;
     inst->wake_task.event.log = ngx_cycle->log;
 
     inst->drain.data = inst;

@@ -221,14 +221,21 @@ ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size)
 }
 
 
-/* thread: of a runtime; the host has parked, so the task is not queued */
+/*
+ * thread: of a runtime. The host has parked, but the task may be on its way all
+ * the same: a host that finds a response after it has announced that it parks
+ * drains once more by itself, and may park again before the wake-up that it
+ * provoked has arrived. Linked twice, the done queue of nginx would be a ring.
+ */
 
 static void
 ngx_http_lua_nffi_wake(void *data)
 {
     ngx_http_lua_nffi_instance_t  *inst = data;
 
-    ngx_thread_pool_post_done(&inst->wake_task);
+    if (ngx_atomic_cmp_set(&inst->woken, 0, 1)) {
+        ngx_thread_pool_post_done(&inst->wake_task);
+    }
 }
 
 
