@@ -19,8 +19,12 @@ export class Cancellations {
     const controller = new AbortController();
     this.#watched.set(keyOf(low, high), controller);
     // It was told already, to nobody, when it came before the first one asked.
-    if (this.#addon.isCancelled(low, high)) this.cancel(low, high);
+    if (this.isCancelled(low, high)) this.cancel(low, high);
     return controller.signal;
+  }
+
+  isCancelled(low: number, high: number): boolean {
+    return this.#addon.isCancelled(low, high);
   }
 
   cancel(low: number, high: number): void {

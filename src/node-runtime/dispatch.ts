@@ -18,6 +18,9 @@ export interface Served {
   readonly config: unknown;
 }
 
+/** Nobody gets it, but every task wants an answer. */
+const NEVER_STARTED = { message: "cancelled before it was started", detail: "" };
+
 export class Dispatcher {
   readonly #batch: Batch;
   readonly #answers: Answers;
@@ -39,9 +42,24 @@ export class Dispatcher {
     return this.#running;
   }
 
-  /** Starts the calls of one batch. */
+  /**
+   * Starts the calls of one batch. Where those before have taken their time, one that nobody waits
+   * for any more is not started: it was only waiting, in the batch instead of in the queue.
+   */
   start(count: number): void {
-    for (let index = 0; index < count; index++) this.#startCall(index);
+    const began = count > 1 ? Date.now() : 0;
+    for (let index = 0; index < count; index++) {
+      if (index > 0 && Date.now() !== began && this.#skip(index)) continue;
+      this.#startCall(index);
+    }
+  }
+
+  #skip(index: number): boolean {
+    const low = this.#batch.low(index);
+    const high = this.#batch.high(index);
+    if (!this.#cancellations.isCancelled(low, high)) return false;
+    this.#answers.fail(low, high, NEVER_STARTED);
+    return true;
   }
 
   #startCall(index: number): void {

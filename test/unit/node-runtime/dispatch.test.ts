@@ -102,3 +102,26 @@ test("a handler gets config, deadline and a signal", async () => {
   dispatcher.start(addon.put({ method: "look", bytes: "", deadline: 1234.4 }));
   expect(seen).toEqual({ config: { a: 1 }, deadline: 1234, aborted: true });
 });
+
+test("a call that is cancelled while others of its batch hold Node up is not started", async () => {
+  const started: string[] = [];
+  const { addon, dispatcher } = serve({
+    slow: () => {
+      const end = Date.now() + 3;
+      while (Date.now() < end);
+      addon.cancelled.add(2);
+    },
+    mark: (name: string) => void started.push(name),
+  });
+  dispatcher.start(
+    addon.put(
+      { method: "slow", bytes: "" },
+      { method: "mark", bytes: '"cancelled"' },
+      { method: "mark", bytes: '"awaited"' },
+    ),
+  );
+  await new Promise(setImmediate);
+  expect(started).toEqual(["awaited"]);
+  expect(addon.sent.map(({ low }) => low)).toEqual([1, 2, 3]);
+  expect(dispatcher.running).toBe(0);
+});
