@@ -55,8 +55,9 @@ typedef struct nffi_host_request {
 /*
  * Copies the request, queues the task and wakes the runtime if it sleeps.
  * `owner` comes back with the response and must not be NULL. NFFI_QUEUE_FULL,
- * NFFI_CLOSED (also when the runtime broke the rules), NFFI_NO_MEMORY,
- * NFFI_SYSTEM, NFFI_INVALID leave nothing behind.
+ * NFFI_CLOSED (also when the runtime broke the rules, or has just gone),
+ * NFFI_NO_MEMORY, NFFI_SYSTEM, NFFI_INVALID (also for more than max_bytes)
+ * leave nothing behind.
  */
 int nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
     void *owner, nffi_task_t *task);

@@ -178,11 +178,16 @@ may_submit(nffi_host_t *host, const nffi_host_request_t *request)
         return NFFI_INVALID;
     }
 
-    queued = nffi__ring_waiting(&host->region.header->tasks_ring);
     size = (uint64_t) request->size + request->method_size;
 
+    /* would not fit into an empty queue either: trying again is of no use */
+    if (size < request->size || size > host->max_bytes) {
+        return NFFI_INVALID;
+    }
+
+    queued = nffi__ring_waiting(&host->region.header->tasks_ring);
+
     if (host->free_count == 0 || queued >= host->max_queue
-        || size < request->size || size > host->max_bytes
         || host->bytes > host->max_bytes - size)
     {
         return NFFI_QUEUE_FULL;

@@ -213,11 +213,29 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
         call->next = ngx_http_lua_nffi_free_calls;
         ngx_http_lua_nffi_free_calls = call;
 
-        return ngx_http_lua_nffi_fail(err,
-                   rc == NFFI_QUEUE_FULL ? "queue_full"
-                   : rc == NFFI_NO_MEMORY ? "no_memory"
-                   : rc == NFFI_CLOSED ? "closed" : "invalid",
-                   "%s", nffi_error_text(rc));
+        switch (rc) {
+
+        case NFFI_QUEUE_FULL:
+            return ngx_http_lua_nffi_fail(err, "queue_full", "%s",
+                                          nffi_error_text(rc));
+
+        case NFFI_NO_MEMORY:
+            return ngx_http_lua_nffi_fail(err, "no_memory", "%s",
+                                          nffi_error_text(rc));
+
+        case NFFI_INVALID:
+            return ngx_http_lua_nffi_fail(err, "invalid",
+                       "the payload is larger than a queue takes, or the "
+                       "method has more than 255 bytes");
+
+        default:
+            /* nobody has closed it: the runtime has broken the rules, or gone
+               a moment ago */
+            return ngx_http_lua_nffi_fail(err, "runtime_down",
+                                          "the runtime \"%V\" is down: %s",
+                                          &inst->runtime->name,
+                                          nffi_error_text(rc));
+        }
     }
 
     for (thread = coctx;
@@ -569,6 +587,18 @@ void
 ngx_http_lua_nffi_drain_handler(ngx_event_t *ev)
 {
     ngx_http_lua_nffi_drain(ev->data, NGX_HTTP_LUA_NFFI_TURN);
+}
+
+
+/* wake_task has arrived: from here on it may be posted again */
+
+void
+ngx_http_lua_nffi_woken_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_instance_t  *inst = ev->data;
+
+    (void) ngx_atomic_cmp_set(&inst->woken, 1, 0);
+    ngx_http_lua_nffi_drain(inst, NGX_HTTP_LUA_NFFI_TURN);
 }
 
 

@@ -77,6 +77,17 @@ ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p)
 }
 
 
+/* what is wrong for good has its own code; the rest may be over soon */
+
+static const char *
+ngx_http_lua_nffi_down_code(ngx_http_lua_nffi_process_t *p)
+{
+    return p->reason.size
+           && ngx_strcmp(p->reason.code, "abi_mismatch") == 0
+           ? "abi_mismatch" : "runtime_down";
+}
+
+
 /* after five quick deaths one line a minute is enough */
 
 static void
@@ -148,7 +159,8 @@ ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
     message.data = text;
     message.len = size;
 
-    ngx_http_lua_nffi_fail_calls(inst, &message, "runtime_down");
+    ngx_http_lua_nffi_fail_calls(inst, &message,
+                                 ngx_http_lua_nffi_down_code(p));
     ngx_http_lua_nffi_process_release(p);
 
     if (inst->closed) {
@@ -230,7 +242,7 @@ ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_instance_t *inst,
         return NGX_OK;
     }
 
-    return ngx_http_lua_nffi_fail(err, "runtime_down",
+    return ngx_http_lua_nffi_fail(err, ngx_http_lua_nffi_down_code(p),
                                   "the runtime \"%V\" is down: %*s", p->name,
                                   p->reason.size, p->reason.message);
 }

@@ -114,7 +114,7 @@ bounds_bytes(void)
 
     pair_open(&pair, &(nffi_host_options_t) { .max_bytes = 10 });
     refused(&pair, &(nffi_host_request_t) { .data = "01234567890", .size = 11 },
-            NFFI_QUEUE_FULL);
+            NFFI_INVALID);
     pair_submit(&pair, "0123456", 7, owners);
     refused(&pair, &(nffi_host_request_t) {
                 .data = "ab", .size = 2, .method = "xy", .method_size = 2
@@ -152,7 +152,7 @@ refuses_nonsense(void)
     refused(&pair, &(nffi_host_request_t) {
                 .data = "a", .size = SIZE_MAX, .method = method,
                 .method_size = 255
-            }, NFFI_QUEUE_FULL);
+            }, NFFI_INVALID);
     nffi_host_close(pair.host);
     refused(&pair, &(nffi_host_request_t) { 0 }, NFFI_CLOSED);
     pair_close(&pair);

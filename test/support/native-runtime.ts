@@ -1,11 +1,15 @@
 // Native runtimes of the tests, compiled from test/fixtures/runtimes against a built prefix.
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { repository } from "./cli.js";
 
-/** The library made of `<name>.c`, in `folder`. */
-export function nativeRuntime(prefix: string, name: string, folder: string): string {
+/** The library made of `<name>.c`. */
+export function nativeRuntime(prefix: string, name: string): string {
+  const key = createHash("sha256").update(prefix).digest("hex").slice(0, 12);
+  const folder = join(repository, ".nffi/test/runtimes", key);
   const source = fileURLToPath(new URL(`../fixtures/runtimes/${name}.c`, import.meta.url));
   const library = join(folder, `lib${name}.so`);
   const product = join(prefix, "nffi");

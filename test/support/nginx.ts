@@ -36,6 +36,8 @@ export interface NginxOptions {
   /** A whole configuration instead of the above; @PORT@ and @DIR@ are replaced. */
   readonly conf?: string;
   readonly workers?: number;
+  /** worker_connections; 4096 if not given. */
+  readonly connections?: number;
   readonly logLevel?: string;
   /** Starts it with `-p .` in its folder instead of an absolute prefix. */
   readonly relativePrefix?: boolean;
@@ -271,7 +273,7 @@ pid logs/nginx.pid;
 error_log logs/error.log ${options.logLevel ?? "info"};
 ${options.main ?? ""}
 events {
-    worker_connections 4096;
+    worker_connections ${options.connections ?? 4096};
     ${options.events ?? ""}
 }
 http {

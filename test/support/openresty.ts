@@ -44,14 +44,14 @@ export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
   }
 }
 
-/** The command line that builds it, with `options` more. HTTP/2 is off by default, and is tested. */
+/** The command line that builds it, with `options` more. What is off by default and yet tested is on. */
 export function buildArgs(suite: Suite, options: readonly string[] = []): string[] {
   const folder = folderOf(suite);
   return [
     ...["build", "--source", `debian:${suite}`, "--keep"],
     ...["--prefix", join(folder, "openresty"), "--work-dir", join(folder, "work")],
     ...options,
-    ...["--", "--with-http_v2_module"],
+    ...["--", "--with-http_v2_module", "--with-poll_module", "--with-select_module"],
   ];
 }
 

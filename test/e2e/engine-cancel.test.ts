@@ -1,0 +1,288 @@
+// Deadlines and cancellation in a real nginx, of a native runtime and of one in Node: whoever waits
+// gets nil and the reason at once, the runtime can ask and is told, what is still queued is never
+// started, and a late answer is freed. The runtimes are witnesses: they keep what they are asked and
+// report what they have seen.
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { nativeRuntime } from "../support/native-runtime.js";
+import { type Nginx, startNginx } from "../support/nginx.js";
+import { builtOpenresty, suites } from "../support/openresty.js";
+
+/** The same as test/fixtures/runtimes/witness.c. */
+const WITNESS = `
+const held = [], started = [], told = [];
+export const hold = (name, { signal }) => {
+  started.push(name);
+  signal.addEventListener("abort", () => { told.push(name); console.log("witness: told of " + name); });
+  return new Promise((done) => held.push({ name, signal, done }));
+};
+export const release = () => { for (const { name, done } of held.splice(0)) done(name); return ""; };
+export const block = (ms) => { const end = Date.now() + Number(ms); while (Date.now() < end); return ms; };
+export const mark = (name) => { started.push(name); return name; };
+export const deadline = (_, context) =>
+  context.deadline === undefined ? "none" : String(Math.floor(context.deadline - Date.now()));
+export const report = () =>
+  "started: " + started.join(" ") + "; told: " + told.join(" ") +
+  "; asked: " + held.map(({ name, signal }) => name + "=" + Number(signal.aborted)).join(" ") + "; refused: 0";
+`;
+
+const LUA = `
+local nffi = require "resty.nffi"
+local _M = {}
+
+-- \`timeout\`: the default of the runtime; the same runtime, whatever it is
+function _M.load(timeout)
+    if ngx.var.arg_kind == "native" then
+        return assert(nffi.load("WITNESS", { timeout = timeout }))
+    end
+    return assert(nffi.load("node", { module = "witness.mjs", timeout = timeout }))
+end
+
+function _M.show(...)
+    local t = { ... }
+    for i = 1, select("#", ...) do t[i] = tostring(t[i]) end
+    return table.concat(t, "|")
+end
+
+return _M
+`;
+
+function location(path: string, code: string, directives = ""): string {
+  return `location = ${path} { ${directives}
+    content_by_lua_block {
+      local lib = require "lib"
+      local show, rt, name = lib.show, lib.load(), ngx.var.arg_name
+      ${code}
+    } }`;
+}
+
+/** Ways in which a call that waits is given up; each ends its request. */
+const SERVER = [
+  location("/report", `ngx.print(rt.methods:report())`),
+  location("/release", `ngx.print(rt.methods:release())`),
+  location(
+    "/state",
+    `local s = rt:state() ngx.print(s.awaited, " ", s.unanswered, " ", s.refused)`,
+  ),
+  location(
+    "/deadline",
+    `ngx.print(rt.methods:deadline("", { timeout = tonumber(ngx.var.arg_ms) }))`,
+  ),
+  location(
+    "/default",
+    `local short = lib.load(60)
+     ngx.say(short.methods:deadline(""))
+     ngx.say(short.methods:deadline("", { timeout = 0 }))
+     ngx.say(short.methods:deadline("", { timeout = 5000 }))
+     local begin = ngx.now()
+     ngx.say(show(short.methods:hold(name)))
+     ngx.update_time()
+     ngx.say(ngx.now() - begin < 5)
+     ngx.say(show(short:call('"' .. name .. '"', { method = "hold" })))`,
+  ),
+  location("/hold", `ngx.print(show(rt.methods:hold(name)))`),
+  location("/hold_checked", `ngx.print(show(rt.methods:hold(name)))`, "lua_check_client_abort on;"),
+  location("/timeout", `ngx.print(show(rt.methods:hold(name, { timeout = 50 })))`),
+  location(
+    "/kill",
+    `local thread = ngx.thread.spawn(function() return rt.methods:hold(name) end)
+     ngx.sleep(0.03)
+     ngx.print(show(ngx.thread.kill(thread)))`,
+  ),
+  location(
+    "/kill_coroutine",
+    `local thread = ngx.thread.spawn(function()
+         return coroutine.wrap(function() return coroutine.wrap(function() return rt.methods:hold(name) end)() end)()
+     end)
+     ngx.sleep(0.03)
+     ngx.print(show(ngx.thread.kill(thread)))`,
+  ),
+  location(
+    "/exit",
+    `ngx.thread.spawn(function() return rt.methods:hold(name) end)
+     ngx.thread.spawn(function() ngx.sleep(0.03) ngx.print("left") ngx.exit(200) end)`,
+  ),
+  location(
+    "/exec",
+    `ngx.thread.spawn(function() return rt.methods:hold(name) end)
+     ngx.sleep(0.03)
+     ngx.exec("/plain")`,
+  ),
+  location(
+    "/error",
+    `ngx.thread.spawn(function() return rt.methods:hold(name) end)
+     ngx.sleep(0.03)
+     error("on purpose")`,
+  ),
+  `location = /plain { return 200 plain; }`,
+  location(
+    "/queued",
+    `-- the runtime is busy, so that all of these stay in its queue
+     local busy = ngx.thread.spawn(function() return rt.methods:block("400") end)
+     ngx.sleep(0.1)
+     local killed = ngx.thread.spawn(function() return rt.methods:mark(name .. "-killed") end)
+     local good = ngx.thread.spawn(function() return rt.methods:mark(name .. "-good") end)
+     ngx.say(show(rt.methods:mark(name .. "-late", { timeout = 40 })))
+     ngx.thread.kill(killed)
+     ngx.thread.wait(busy)
+     ngx.say(show(ngx.thread.wait(good)))`,
+  ),
+  location("/mark_checked", `rt.methods:mark(name)`, "lua_check_client_abort on;"),
+  location("/block", `rt.methods:block("500")`),
+  location(
+    "/exiting",
+    `assert(ngx.timer.at(0, function()
+         ngx.log(ngx.WARN, "call has ended: ", show(rt.methods:hold(name)))
+     end))`,
+  ),
+].join("\n");
+
+describe.each(suites)("deadlines and cancellation, %s", (suite) => {
+  let nginx: Nginx;
+
+  const start = async (main = "") => {
+    const prefix = await builtOpenresty(suite);
+    const witness = nativeRuntime(prefix, "witness");
+    return await startNginx({
+      prefix,
+      main,
+      files: { "witness.mjs": WITNESS, "lua/lib.lua": LUA.replace("WITNESS", witness) },
+      http: 'lua_package_path "@DIR@/lua/?.lua;;";',
+      server: SERVER,
+    });
+  };
+
+  beforeAll(async () => {
+    nginx = await start();
+  });
+
+  afterAll(async () => {
+    await nginx?.stop({ signal: "SIGQUIT" });
+  });
+
+  describe.each(["native", "node"])("of a runtime that is %s", (kind) => {
+    const get = (path: string, name = "") => nginx.get(`${path}?kind=${kind}&name=${name}`);
+    const report = async () => {
+      const text = await get("/report");
+      const part = (title: string) => new RegExp(`${title}: ?([^;]*)`).exec(text)?.[1]?.split(" ");
+      return { started: part("started"), told: part("told"), asked: part("asked") };
+    };
+    /** Nobody waits; the runtime answers late, and nothing is left of that. */
+    const letGo = async () => {
+      await get("/release");
+      await expect.poll(() => get("/state"), { timeout: 5_000 }).toBe("0 0 0");
+    };
+    const wasCancelled = async (name: string) => {
+      await expect.poll(async () => (await report()).told, { timeout: 5_000 }).toContain(name);
+      const seen = await report();
+      expect(seen.started).toContain(name);
+      expect(seen.asked).toContain(`${name}=1`);
+      expect(await get("/state")).toMatch(/^0 [1-9]/);
+      await letGo();
+    };
+
+    test("the runtime sees the deadline of the call, or that there is none", async () => {
+      const left = Number(await nginx.get(`/deadline?kind=${kind}&ms=9000`));
+      expect(left).toBeGreaterThan(7000);
+      expect(left).toBeLessThanOrEqual(9000);
+      expect(await get("/deadline")).toBe("none");
+    });
+
+    test("a runtime has a default, which a call may change or lift", async () => {
+      const name = `${kind}-default`;
+      const [short, none, long, first, quick, second] = (await get("/default", name)).split("\n");
+      expect(Number(short)).toBeLessThan(100);
+      expect(none).toBe("none");
+      expect(Number(long)).toBeGreaterThan(3000);
+      expect([first, quick, second]).toEqual([
+        "nil|timeout|timeout|nil",
+        "true",
+        "nil|timeout|timeout|nil",
+      ]);
+      await wasCancelled(name);
+    });
+
+    test.each([
+      ["its timeout", "/timeout", "nil|timeout|timeout|nil"],
+      ["ngx.thread.kill", "/kill", "1"],
+      ["ngx.thread.kill of a thread whose coroutine waits", "/kill_coroutine", "1"],
+      ["ngx.exit in another light thread", "/exit", "left"],
+      ["ngx.exec in another light thread", "/exec", "plain"],
+    ])("a call that %s ends is told to the runtime", async (_, path, body) => {
+      const name = `${kind}-${path.slice(1)}`;
+      expect(await get(path, name)).toBe(body);
+      await wasCancelled(name);
+    });
+
+    test("a call that an error in another light thread ends is told to the runtime", async () => {
+      const name = `${kind}-error`;
+      expect((await nginx.request(`/error?kind=${kind}&name=${name}`)).status).toBe(500);
+      await wasCancelled(name);
+    });
+
+    const abandon = async (path: string, name: string) => {
+      const signal = AbortSignal.timeout(100);
+      const gone = await nginx
+        .request(`${path}?kind=${kind}&name=${name}`, { signal })
+        .catch(() => "gone");
+      expect(gone).toBe("gone");
+    };
+
+    test("a client that goes is told to the runtime with lua_check_client_abort", async () => {
+      const name = `${kind}-gone`;
+      await abandon("/hold_checked", name);
+      await wasCancelled(name);
+    });
+
+    test("without lua_check_client_abort nginx does not notice, and nothing is left", async () => {
+      const name = `${kind}-unnoticed`;
+      await abandon("/hold", name);
+      const seen = await report();
+      expect(seen.told).not.toContain(name);
+      expect(seen.asked).toContain(`${name}=0`);
+      expect(await get("/state")).toMatch(/^1 1 /);
+      await letGo();
+    });
+
+    test("a task that is cancelled while it is queued is never started", async () => {
+      const name = `${kind}-queued`;
+      expect(await get("/queued", name)).toBe(`nil|timeout|timeout|nil\ntrue|${name}-good\n`);
+      const { started } = await report();
+      expect(started).toContain(`${name}-good`);
+      expect(started).not.toContain(`${name}-killed`);
+      expect(started).not.toContain(`${name}-late`);
+      expect(await get("/state")).toBe("0 0 0");
+    });
+
+    test("so is one whose client goes while it is queued", async () => {
+      const name = `${kind}-gone-queued`;
+      const busy = get("/block");
+      await expect.poll(() => get("/state"), { timeout: 5_000 }).toMatch(/^1 1/);
+      await abandon("/mark_checked", name);
+      await busy;
+      expect((await report()).started).not.toContain(name);
+      expect(await get("/state")).toBe("0 0 0");
+    });
+
+    test("a worker that leaves ends what waits at the drain limit, and the runtime is told", async () => {
+      const leaving = await start("worker_shutdown_timeout 1s;");
+      const name = `${kind}-exiting`;
+      const args = `kind=${kind}&name=${name}`;
+      // one that a timer waits for: with its client connections nginx ends the requests themselves
+      await leaving.get(`/exiting?${args}`);
+      const report = () => leaving.get(`/report?${args}`);
+      await expect.poll(report, { timeout: 10_000 }).toContain(name);
+      const held = leaving.get(`/hold?${args}-client`).catch(() => undefined);
+      await expect.poll(report, { timeout: 10_000 }).toContain(`${name}-client`);
+      leaving.signal("SIGQUIT");
+      await leaving.waitForLog(/call has ended: nil\|the worker exits and .*\|exiting\|nil/);
+      // threads live until the worker has ended; a process is ended with it
+      const told = [`witness: told of ${name}-client`, `witness: told of ${name}\n`];
+      if (kind === "native") for (const line of told) await leaving.waitForLog(line);
+      await held;
+      const log = leaving.errorLog();
+      // throws when a process is left
+      await leaving.stop({ signal: "SIGQUIT" });
+      expect(log).not.toMatch(/exited on signal/);
+    });
+  });
+});

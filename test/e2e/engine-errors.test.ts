@@ -1,0 +1,241 @@
+// Every error code that docs/lua.md lists, provoked in a real nginx. The last test compares the codes
+// that were seen with the table there.
+import { execFileSync } from "node:child_process";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { repository } from "../support/cli.js";
+import { content } from "../support/lua.js";
+import { nativeRuntime } from "../support/native-runtime.js";
+import { type Nginx, startNginx, withNginx } from "../support/nginx.js";
+import { anySuite, builtOpenresty } from "../support/openresty.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+const MODULE = `
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+export const fail = () => { throw new RangeError("no luck"); };
+export const slow = async (ms) => { await wait(ms); return ms; };
+export const die = () => process.exit(7);
+export const echo = (value) => value;
+`;
+
+/** Each makes \`show(...)\` of a failed call or load; native is the echo library, node the module. */
+const PROVOKED: Record<string, string> = {
+  runtime_error: `return native.methods:fail("why")`,
+  "runtime_error in Node": `return node.methods:fail()`,
+  timeout: `return native.methods:sleep("300", { timeout = 10 })`,
+  "timeout in Node": `return node.methods:slow(300, { timeout = 10 })`,
+  queue_full: `
+    local one = assert(nffi.load(ECHO, { config = "1", max_queue = 1, max_tasks = 2 }))
+    for _ = 1, 2 do ngx.thread.spawn(function() return one.methods:sleep("100") end) end
+    return one:call("x")`,
+  closed: `
+    local mine = assert(nffi.load(ECHO, { config = "2" }))
+    mine:close()
+    return mine:call("x")`,
+  "closed in Node": `
+    local mine = assert(nffi.load("node", { module = "m.mjs", config = "closed" }))
+    mine:close()
+    return mine:call("x")`,
+  runtime_down: `
+    local mine = assert(nffi.load("node", { module = "m.mjs", config = "down" }))
+    return mine.methods:die()`,
+  "runtime_down of a module": `return assert(nffi.load("node", { module = "none.mjs" })):call("x")`,
+  codec_error: `
+    return assert(nffi.load(ECHO, { config = "3", codec = "json" })).methods:echo(print)`,
+  "codec_error of an answer": `
+    local codec = { encode = tostring, decode = function() return nil, "not mine" end }
+    return assert(nffi.load(ECHO, { config = "3", codec = codec })).methods:echo("x")`,
+  wrong_phase: `
+    local a, b, c
+    string.gsub("x", "x", function() a, b, c = native:call("x") end)
+    return a, b, c`,
+  wrong_process: `return nil, in_init[1], in_init[2]`,
+  no_language: `return nffi.load("python")`,
+  no_library: `return nffi.load("/no/such.so")`,
+  no_entry: `return nffi.load("libz.so.1")`,
+  abi_mismatch: `return nffi.load(OTHER_ABI)`,
+  "abi_mismatch of a process": `
+    return assert(nffi.load("node", { module = "m.mjs", program = ATTACH })):call("x")`,
+  load_failed: `return nffi.load(ECHO, { config = "none" })`,
+  "load_failed of a program": `return nffi.load("node", { module = "m.mjs", program = "/no/node" })`,
+  invalid: `
+    local old = assert(ngx.load_nonblocking_ffi(ECHO, "4"))
+    local ok, code, message = old[("x"):rep(256)](old, "x")
+    return ok, message, code`,
+};
+
+const EXPECTED: Record<string, RegExp> = {
+  runtime_error: /^nil\|why\|runtime_error\|nffi_echo$/,
+  "runtime_error in Node": /^nil\|no luck\|runtime_error\|RangeError: no luck\n\s+at fail /,
+  timeout: /^nil\|timeout\|timeout\|nil$/,
+  "timeout in Node": /^nil\|timeout\|timeout\|nil$/,
+  queue_full: /^nil\|queue full\|queue_full\|nil$/,
+  closed: /^nil\|the runtime ".*" is closed\|closed\|nil$/,
+  "closed in Node": /^nil\|the runtime "m\.mjs" is closed\|closed\|nil$/,
+  runtime_down: /^nil\|the runtime "m\.mjs" is down: .*exit code 7.*\|runtime_down\|nil$/,
+  "runtime_down of a module":
+    /^nil\|the runtime "none\.mjs" is down: .*none\.mjs.*\|runtime_down\|/,
+  codec_error: /^nil\|cannot encode the payload: .*function.*\|codec_error$/,
+  "codec_error of an answer": /^nil\|cannot decode the response: not mine\|codec_error$/,
+  wrong_phase: /^nil\|attempt to yield across C-call boundary.*\|wrong_phase$/,
+  wrong_process: /^nil\|a runtime cannot be loaded in init_by_lua\*.*\|wrong_process$/,
+  no_language: /^nil\|the language python is not in this version.*\|no_language$/,
+  no_library: /^nil\|\/no\/such\.so: cannot open .*\|no_library$/,
+  no_entry: /^nil\|libz\.so\.1 is no runtime: it has none of the symbols .*\|no_entry$/,
+  abi_mismatch: /^nil\|.*libother_abi\.so is built for ABI 99, this nginx has ABI 1\|abi_mismatch$/,
+  "abi_mismatch of a process":
+    /^nil\|the runtime "m\.mjs" is down: its addon has ABI 99, this nginx has ABI 1\|abi_mismatch\|nil$/,
+  load_failed: /^nil\|.* did not start: the configuration is the number of threads.*\|load_failed$/,
+  "load_failed of a program":
+    /^nil\|.*exec\("\/no\/node"\) as user ".*" failed \(2: No such file or directory\)\|load_failed$/,
+  invalid: /^nil\|the payload is larger than a queue takes, or .*255 bytes\|invalid$/,
+};
+
+const seen = new Set<string>();
+
+function remember(text: string): void {
+  seen.add(text.trim().split("|")[2] ?? "");
+}
+
+/** A program whose libnffi speaks ABI 99. */
+function programOfAnotherAbi(folder: string): string {
+  const copy = join(folder, "c-src");
+  cpSync(join(repository, "c-src/include"), join(copy, "include"), { recursive: true });
+  cpSync(join(repository, "c-src/lib"), join(copy, "lib"), { recursive: true });
+  const header = join(copy, "include/nffi.h");
+  writeFileSync(
+    header,
+    readFileSync(header, "utf8").replace(/(#define NFFI_ABI_VERSION) \d+/, "$1 99"),
+  );
+  const program = join(folder, "attach");
+  const sources = readdirSync(join(copy, "lib")).filter((name) => name.endsWith(".c"));
+  execFileSync(process.env.CC ?? "cc", [
+    ...["-std=gnu11", "-pthread", `-I${copy}/include`, `-I${copy}/lib`, "-o", program],
+    join(repository, "test/fixtures/attach.c"),
+    ...sources.map((name) => join(copy, "lib", name)),
+  ]);
+  return program;
+}
+
+describe("the error codes of docs/lua.md", () => {
+  let nginx: Nginx;
+  let prefix: string;
+  let echo: string;
+
+  beforeAll(async () => {
+    prefix = await builtOpenresty(anySuite);
+    echo = join(prefix, "nffi/lib/libnffi_echo.so");
+    const folder = join(repository, ".nffi/test/runtimes");
+    const otherAbi = nativeRuntime(prefix, "other_abi");
+    const attach = programOfAnotherAbi(folder);
+    const names = `local ECHO, OTHER_ABI, ATTACH = "${echo}", "${otherAbi}", "${attach}"`;
+    nginx = await startNginx({
+      prefix,
+      files: { "m.mjs": MODULE },
+      http: `init_by_lua_block {
+        in_init = { select(2, require("resty.nffi").load("${echo}")) }
+      }`,
+      server: Object.entries(PROVOKED)
+        .map(([name, code]) =>
+          content(
+            `= /${name.replaceAll(" ", "_")}`,
+            `${names}
+             local native = assert(nffi.load(ECHO, { config = "4" }))
+             local node = assert(nffi.load("node", { module = "m.mjs" }))
+             ngx.say(show((function() ${code} end)()))`,
+          ),
+        )
+        .join("\n"),
+    });
+  });
+
+  afterAll(async () => {
+    await nginx?.stop({ signal: "SIGQUIT" });
+  });
+
+  test.each(Object.keys(PROVOKED))("%s", async (name) => {
+    const text = await nginx.get(`/${name.replaceAll(" ", "_")}`);
+    remember(text);
+    expect(text.trim()).toMatch(EXPECTED[name] ?? /never/);
+    expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+  });
+
+  test("wrong_event_method", async () => {
+    for (const method of ["poll", "select"]) {
+      const server = content("= /", `ngx.print(show(nffi.load("${echo}")))`);
+      const events = `use ${method};`;
+      await withNginx({ prefix, events, connections: 256, server }, async (other) => {
+        const text = await other.get("/");
+        remember(text);
+        expect(text).toMatch(/^nil\|the event method .* has no notify: .*\|wrong_event_method$/);
+      });
+    }
+  });
+
+  test("no_program", async () => {
+    const folder = temporaryFolder();
+    const [source, shim] = [join(folder, "shim.c"), join(folder, "shim.so")];
+    // no program at all may be run: what a container without Node is like
+    writeFileSync(source, "int access(const char *p, int m) { (void) p; return m == 1 ? -1 : 0; }");
+    execFileSync("cc", ["-shared", "-fPIC", "-o", shim, source]);
+    const env = {
+      ...(process.env as Record<string, string>),
+      LD_PRELOAD: shim,
+      ASAN_OPTIONS: "detect_leaks=0:verify_asan_link_order=0",
+    };
+    const server = content("= /", `ngx.print(show(nffi.load("node", { module = "m.mjs" })))`);
+    await withNginx({ prefix, env, server, files: { "m.mjs": MODULE } }, async (other) => {
+      const text = await other.get("/");
+      remember(text);
+      expect(text).toMatch(/^nil\|no Node that this user may run; tried .*, \/.*\|no_program$/);
+    });
+  });
+
+  test("no_memory", async () => {
+    const server = content(
+      "= /",
+      `local rt = assert(nffi.load("node", { module = "m.mjs", arena = 65536 }))
+       rt.methods:echo(1)
+       local files = {}
+       for i = 1, 64 do files[i] = io.open("/dev/null") end
+       local result = show(rt.methods:echo(("x"):rep(1000000)))
+       for _, file in pairs(files) do file:close() end
+       ngx.print(result)`,
+    );
+    const main = "worker_rlimit_nofile 64;";
+    await withNginx({ prefix, main, server, files: { "m.mjs": MODULE } }, async (other) => {
+      const text = await other.get("/");
+      remember(text);
+      expect(text).toBe("nil|not enough memory|no_memory|nil");
+    });
+  });
+
+  test("exiting", async () => {
+    const server = content(
+      "= /",
+      `local rt = assert(nffi.load("${echo}", { config = "1" }))
+       assert(ngx.timer.at(0, function() ngx.log(ngx.WARN, "ended: ", show(rt.methods:sleep("4000"))) end))`,
+    );
+    const main = "worker_shutdown_timeout 1s;";
+    await withNginx({ prefix, main, server }, async (other) => {
+      await other.get("/");
+      other.signal("SIGQUIT");
+      const log = await other.waitForLog(/ended: /);
+      const text = /ended: ([^,]*)/.exec(log)?.[1] ?? "";
+      remember(text);
+      expect(text).toMatch(
+        /^nil\|the worker exits and the runtime has not answered.*\|exiting\|nil/,
+      );
+    });
+  });
+
+  test("are all of them", () => {
+    const manual = readFileSync(join(repository, "docs/lua.md"), "utf8");
+    const table = (manual.split("## Errors")[1] ?? "").split(/^## /m)[0] ?? "";
+    const listed = [...table.matchAll(/^\| (`[^|]*`) \|/gm)].flatMap(([, names = ""]) =>
+      [...names.matchAll(/`([a-z_]+)`/g)].map(([, name]) => name ?? ""),
+    );
+    expect([...seen].sort()).toEqual(listed.sort());
+  });
+});
