@@ -5,6 +5,7 @@
 
 local base = require "resty.core.nonblocking_ffi"
 local node = require "resty.nffi.node"
+local process = require "resty.nffi.process"
 local codecs = require "resty.nffi.codecs"
 
 
@@ -26,9 +27,9 @@ local RC = base.RC
 local _M = { _VERSION = "0.1.0" }
 
 
--- Languages that are hosted by a program of ours; any other first argument of
--- load() is a native library.
-local languages = { node = node }
+-- What is hosted by a process; any other first argument of load() is a native
+-- library.
+local languages = { node = node, process = process }
 
 local planned = { python = true, java = true }
 
@@ -212,26 +213,28 @@ local function methods_of(runtime)
 end
 
 
-local function load_native(library, options)
-    local config = options.config
-
+-- What a library or program is given: a string as it is, a table as JSON.
+local function config_bytes(config, level)
     if config == nil then
-        config = ""
-
-    elseif type(config) == "table" then
-        local json, err = codecs.json.encode(config)
-
-        if not json then
-            error("cannot encode config: " .. err, 3)
-        end
-
-        config = json
-
-    elseif type(config) ~= "string" then
-        error("config must be a string or a table, got " .. type(config), 3)
+        return ""
     end
 
-    return base.load(library, config, base.limits(options, 3))
+    if type(config) == "string" then
+        return config
+    end
+
+    if type(config) ~= "table" then
+        error("config must be a string or a table, got " .. type(config),
+              level + 1)
+    end
+
+    local json, err = codecs.json.encode(config)
+
+    if not json then
+        error("cannot encode config: " .. err, level + 1)
+    end
+
+    return json
 end
 
 
@@ -250,7 +253,7 @@ function _M.load(name, options)
 
     if planned[name] then
         return nil, "the language " .. name .. " is not in this version of "
-                    .. "nffi; it has: node, and native libraries",
+                    .. "nffi; it has: node, process, and native libraries",
                "no_language"
     end
 
@@ -263,11 +266,16 @@ function _M.load(name, options)
     local timeout = timeout_of({ _timeout = 0 }, options, 2)
     local pointer, err, code
 
-    if language then
-        pointer, err, code = language.start(options, codec)
+    if language == node then
+        pointer, err, code = node.start(options, codec)
+
+    elseif language then
+        pointer, err, code = language.start(options, codec,
+                                            config_bytes(options.config, 2))
 
     else
-        pointer, err, code = load_native(name, options)
+        pointer, err, code = base.load(name, config_bytes(options.config, 2),
+                                       base.limits(options, 2))
     end
 
     if not pointer then

@@ -11,6 +11,7 @@ const DOCUMENTS = [
   ...namesIn("docs", /\.md$/).map((name) => `docs/${name}`),
   "examples/c-echo/README.md",
   "examples/go-echo/README.md",
+  "templates/go/README.md",
   "templates/typescript/README.md",
 ];
 
@@ -31,7 +32,11 @@ function found(text: string, pattern: RegExp): string[] {
   return [...new Set(names)].sort();
 }
 
-const LUA = ["nffi.lua", "nffi/node.lua", "nffi/codecs.lua", "core/nonblocking_ffi.lua"]
+const LUA = [
+  "nffi.lua",
+  ...namesIn("lua/resty/nffi", /\.lua$/).map((name) => `nffi/${name}`),
+  "core/nonblocking_ffi.lua",
+]
   .map((name) => read(`lua/resty/${name}`))
   .join("\n");
 

@@ -1,0 +1,234 @@
+-- What every runtime that is a process has in common: its options, the key by
+-- which the same one is found again, its environment, and its start.
+
+
+local base = require "resty.core.nonblocking_ffi"
+local ffi = require "ffi"
+
+
+local C = ffi.C
+local error = error
+local ipairs = ipairs
+local ngx = ngx
+local pairs = pairs
+local sort = table.sort
+local concat = table.concat
+local tostring = tostring
+local type = type
+
+
+ffi.cdef[[
+int access(const char *path, int mode);
+char *getcwd(char *buffer, size_t size);
+]]
+
+
+local X_OK = 1
+local RESET_CPUS = 1
+
+-- A process takes less memory up front than threads may: its pages exist from
+-- the start.
+local DEFAULT_MAX_QUEUE = 16384
+
+-- Room for a thousand calls of 4 KiB at once; what does not fit takes a memfd.
+local DEFAULT_ARENA = 8 * 1024 * 1024
+
+local DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+local _M = {
+    -- beside those that every runtime has
+    options = {
+        program = true,
+        env = true,
+        directory = true,
+        affinity = true,
+        start_timeout = true,
+    },
+}
+
+
+function _M.is_absolute(path)
+    return path:sub(1, 1) == "/"
+end
+
+
+function _M.is_executable(path)
+    return C.access(path, X_OK) == 0
+end
+
+
+-- The same bytes for tables that are equal, whatever their order: the key of
+-- the registry is made of them.
+local function canonical(value)
+    if type(value) ~= "table" then
+        return type(value) .. ":" .. tostring(value)
+    end
+
+    local keys, parts = {}, {}
+
+    for key in pairs(value) do
+        keys[#keys + 1] = key
+    end
+
+    sort(keys, function(a, b)
+        return type(a) .. tostring(a) < type(b) .. tostring(b)
+    end)
+
+    for i, key in ipairs(keys) do
+        local item = canonical(value[key])
+
+        parts[i] = canonical(key) .. "=" .. #item .. ":" .. item
+    end
+
+    return "{" .. concat(parts, ",") .. "}"
+end
+
+
+-- Seen from nginx's prefix, which `nginx -p .` makes relative to the folder
+-- that nginx was started in.
+function _M.absolute(path)
+    if _M.is_absolute(path) then
+        return path
+    end
+
+    path = ngx.config.prefix() .. path
+
+    if _M.is_absolute(path) then
+        return path
+    end
+
+    local folder = ffi.new("char[4096]")
+
+    if C.getcwd(folder, 4096) == nil then
+        return path
+    end
+
+    return ffi.string(folder) .. "/" .. path
+end
+
+
+-- `variables`: those by which we tell the process what it is.
+local function environment(options, variables)
+    local envp = {}
+    local path = DEFAULT_PATH
+
+    for name, value in pairs(options.env or {}) do
+        if name == "PATH" then
+            path = tostring(value)
+
+        else
+            envp[#envp + 1] = name .. "=" .. tostring(value)
+        end
+    end
+
+    envp[#envp + 1] = "PATH=" .. path
+    envp[#envp + 1] = "NFFI_ATTACH=1"
+
+    for name, value in pairs(variables) do
+        envp[#envp + 1] = name .. "=" .. value
+    end
+
+    return envp
+end
+
+
+-- C would cut it short: another program, file or value would be used.
+local function no_nul(name, value, level)
+    if value ~= nil and tostring(value):find("%z") then
+        error(name .. " must not hold NUL bytes", level + 1)
+    end
+end
+
+
+-- Raises on bad options. `lists`: names of options that are lists of strings,
+-- `paths`: names of those that are paths. Level 1 is the caller's line.
+function _M.check(options, lists, paths, level)
+    level = level + 1
+
+    for _, name in ipairs(lists) do
+        if options[name] ~= nil and type(options[name]) ~= "table" then
+            error(name .. " must be a table", level)
+        end
+
+        for _, argument in ipairs(options[name] or {}) do
+            no_nul(name, argument, level)
+        end
+    end
+
+    if options.env ~= nil and type(options.env) ~= "table" then
+        error("env must be a table", level)
+    end
+
+    for name, value in pairs(options.env or {}) do
+        if type(name) ~= "string" or name == "" or name:find("[=%z]") then
+            error("env: bad name " .. tostring(name), level)
+        end
+
+        no_nul("env", value, level)
+    end
+
+    if options.affinity ~= nil and options.affinity ~= "all"
+       and options.affinity ~= "inherit"
+    then
+        error("affinity must be \"all\" or \"inherit\"", level)
+    end
+
+    for _, name in ipairs(paths) do
+        no_nul(name, options[name], level)
+    end
+end
+
+
+-- The limits of the queue between worker and process; raises on bad ones.
+function _M.limits(options, level)
+    local limits = base.limits(options, level + 1)
+
+    if limits.max_queue == 0 then
+        limits.max_queue = DEFAULT_MAX_QUEUE
+    end
+
+    if limits.arena == 0 then
+        limits.arena = DEFAULT_ARENA
+    end
+
+    if limits.max_tasks == 0 then
+        limits.max_tasks = limits.max_queue
+    end
+
+    return limits
+end
+
+
+-- The key of a runtime: `kind` and what decides, beside the options of every
+-- process, whether it is the same.
+function _M.key(kind, own, options, limits)
+    return kind .. "\0" .. canonical({
+        own = own,
+        config = options.config,
+        program = options.program,
+        env = options.env,
+        directory = options.directory,
+        affinity = options.affinity,
+        max_queue = limits.max_queue,
+        max_tasks = limits.max_tasks,
+        arena = limits.arena,
+        start_timeout = limits.start_timeout,
+    })
+end
+
+
+-- Starts the process. Returns its pointer or nil, message, code.
+function _M.start(key, name, argv, variables, options, limits)
+    return base.start(key, {
+        name = name,
+        program = argv[1],
+        argv = argv,
+        envp = environment(options, variables),
+        directory = options.directory and _M.absolute(options.directory),
+        flags = options.affinity == "inherit" and 0 or RESET_CPUS,
+    }, limits)
+end
+
+
+return _M

@@ -1,0 +1,65 @@
+-- A runtime that is any program which attaches to its queue by nffi_attach():
+-- a process of its own, started by the worker. Its configuration is in the
+-- environment, NFFI_CONFIG, with the bytes that a library would be given.
+
+
+local base = require "resty.core.nonblocking_ffi"
+local child = require "resty.nffi.child"
+
+
+local error = error
+local ipairs = ipairs
+local tostring = tostring
+local type = type
+
+
+local _M = {
+    codec = "raw",
+
+    -- beside those that every process has
+    options = setmetatable({ args = true }, { __index = child.options }),
+}
+
+
+local function check(options)
+    if type(options.program) ~= "string" or options.program == "" then
+        error("load(\"process\") wants { program = \"/path/of/program\" }", 4)
+    end
+
+    child.check(options, { "args" }, { "program", "directory" }, 4)
+end
+
+
+-- Starts the process, or finds it. `config`: bytes. Returns its pointer or
+-- nil, message, code.
+function _M.start(options, _, config)
+    check(options)
+
+    if config:find("%z") then
+        error("config must not hold NUL bytes", 3)
+    end
+
+    local limits = child.limits(options, 3)
+    local program = child.absolute(options.program)
+    local key = child.key("process", { program = program,
+                                       args = options.args },
+                          options, limits)
+
+    local pointer = base.find(key)
+
+    if pointer then
+        return pointer
+    end
+
+    local argv = { program }
+
+    for _, argument in ipairs(options.args or {}) do
+        argv[#argv + 1] = tostring(argument)
+    end
+
+    return child.start(key, options.program, argv, { NFFI_CONFIG = config },
+                       options, limits)
+end
+
+
+return _M
