@@ -66,6 +66,8 @@ const INPUTS = [
   "c-src/ngx",
   "c-src/addon",
   "c-src/echo",
+  "c-src/go",
+  "c-src/testhost",
   "lua",
   "patches",
   "templates/debian-openresty",

@@ -1,0 +1,42 @@
+package nffi
+
+import "sync/atomic"
+
+// call is one request on its way through a handler.
+type call struct {
+	runtime *runtime
+	request Request
+	ctx     callContext
+}
+
+func (c *call) runAlone(handler Handler) {
+	defer atomic.AddInt64(&c.runtime.running, -1)
+	c.run(handler)
+}
+
+// run answers in any case: the handler returns, panics or ends its goroutine.
+func (c *call) run(handler Handler) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		err := errGoexit
+		if thrown := recover(); thrown != nil {
+			err = panicError(thrown)
+		}
+		c.answer(nil, err)
+	}()
+	data, err := handler.Handle(&c.ctx, c.request)
+	returned = true
+	c.answer(data, err)
+}
+
+func (c *call) answer(data []byte, err error) {
+	c.ctx.end()
+	if err != nil {
+		c.runtime.answers.add(failure(c.ctx.task, err))
+		return
+	}
+	c.runtime.answers.add(answer{task: c.ctx.task, data: data})
+}

@@ -1,0 +1,3 @@
+module nffi
+
+go 1.19

@@ -1,0 +1,119 @@
+package nffi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Request is one call.
+type Request struct {
+	// Method is its name, and empty where Lua gave none: runtime:call(bytes).
+	Method string
+	// Data is the payload. It is gone when the handler returns: copy what is
+	// kept for longer.
+	Data []byte
+}
+
+// Handler answers calls, several at once. The context has the call's deadline,
+// and ends when nobody waits for the answer any more: the client has gone, the
+// Lua thread was killed, its time is over.
+//
+// An error arrives in Lua as nil, message, "runtime_error", detail; and so does
+// a panic, with its stack as detail.
+type Handler interface {
+	Handle(ctx context.Context, request Request) ([]byte, error)
+}
+
+// HandlerFunc is a function as a Handler.
+type HandlerFunc func(ctx context.Context, request Request) ([]byte, error)
+
+// Handle calls the function.
+func (f HandlerFunc) Handle(ctx context.Context, request Request) ([]byte, error) {
+	return f(ctx, request)
+}
+
+// Bytes makes a Handler of a function that takes and gives bytes. They are the
+// function's own.
+func Bytes(f func(ctx context.Context, request []byte) ([]byte, error)) Handler {
+	return HandlerFunc(func(ctx context.Context, request Request) ([]byte, error) {
+		return f(ctx, append([]byte(nil), request.Data...))
+	})
+}
+
+// JSON makes a Handler of a function of Go values: the request is decoded from
+// JSON and the reply encoded. A call without bytes gets the zero value.
+func JSON[Q, R any](f func(ctx context.Context, request Q) (R, error)) Handler {
+	return HandlerFunc(func(ctx context.Context, request Request) ([]byte, error) {
+		var value Q
+		if len(request.Data) > 0 {
+			if err := json.Unmarshal(request.Data, &value); err != nil {
+				return nil, fmt.Errorf("request: %w", err)
+			}
+		}
+		reply, err := f(ctx, value)
+		if err != nil {
+			return nil, err
+		}
+		bytes, err := json.Marshal(reply)
+		if err != nil {
+			return nil, fmt.Errorf("reply: %w", err)
+		}
+		return bytes, nil
+	})
+}
+
+// Methods answers each method by a Handler of its own; "" is for calls without
+// a method. It must not be changed once it serves.
+type Methods map[string]Handler
+
+// Handle answers by the method's Handler.
+func (m Methods) Handle(ctx context.Context, request Request) ([]byte, error) {
+	handler, err := m.find(request.Method)
+	if err != nil {
+		return nil, err
+	}
+	return handler.Handle(ctx, request)
+}
+
+func (m Methods) find(name string) (Handler, error) {
+	if handler, found := m[name]; found && handler != nil {
+		return handler, nil
+	}
+	var names []string
+	for name := range m {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	if name == "" {
+		return nil, fmt.Errorf("a call without a method has no handler; methods: %s",
+			strings.Join(names, ", "))
+	}
+	return nil, fmt.Errorf("there is no method %q; methods: %s", name, strings.Join(names, ", "))
+}
+
+// Inline makes a Handler run in the loop that takes the calls instead of a
+// goroutine of its own, which is cheaper. Only for what takes microseconds and
+// never waits: all other calls wait for it.
+func Inline(handler Handler) Handler {
+	return inline{handler}
+}
+
+type inline struct{ Handler }
+
+// choose gives the Handler of one method, and whether it is Inline.
+func choose(handler Handler, method string) (Handler, bool, error) {
+	if methods, ok := handler.(Methods); ok {
+		found, err := methods.find(method)
+		if err != nil {
+			return nil, false, err
+		}
+		handler = found
+	}
+	_, isInline := handler.(inline)
+	return handler, isInline, nil
+}

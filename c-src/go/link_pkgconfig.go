@@ -1,0 +1,9 @@
+//go:build nffi_pkgconfig
+
+package nffi
+
+// For a copy of this package that lies elsewhere, such as in vendor/: build with
+// -tags nffi_pkgconfig and PKG_CONFIG_PATH=PREFIX/nffi/lib/pkgconfig.
+
+// #cgo pkg-config: nffi
+import "C"

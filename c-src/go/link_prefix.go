@@ -1,0 +1,11 @@
+//go:build !nffi_pkgconfig
+
+package nffi
+
+// This folder lies in PREFIX/nffi beside the header and the library.
+
+/*
+#cgo CFLAGS: -I${SRCDIR}/../include
+#cgo LDFLAGS: -L${SRCDIR}/../lib -lnffi -Wl,-rpath,${SRCDIR}/../lib
+*/
+import "C"

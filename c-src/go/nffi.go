@@ -1,0 +1,98 @@
+// Package nffi answers calls that Lua code makes in OpenResty. The same program
+// is a shared library that the nginx worker loads, or a process that it starts:
+//
+//	func init() {
+//		nffi.Serve(nffi.Methods{"hello": nffi.JSON(hello)})
+//	}
+//
+//	func main() { nffi.Main() } // of a process; a library has none
+//
+//	func hello(ctx context.Context, request Request) (Reply, error) { ... }
+//
+// and in Lua
+//
+//	local runtime = nffi.load("/path/libhello.so", { codec = "json" })
+//	local reply, message, code, detail = runtime.methods:hello({ name = "Ada" })
+//
+// Every call is a goroutine of its own, unless its handler is Inline.
+package nffi
+
+import (
+	"context"
+	"unsafe"
+
+	"nffi/internal/config"
+	"nffi/internal/hook"
+)
+
+// start makes a handler for one configuration. Its first half, which checks the
+// configuration, runs while nginx waits; the second, which may take its time,
+// does not.
+type start func(config []byte) (func(context.Context) (Handler, error), error)
+
+// served is set in an init function, before anything is started.
+var served start
+
+// Serve says who answers the calls. It is called once, in an init function; the
+// runtime takes no configuration then.
+func Serve(handler Handler) {
+	serve(func(config []byte) (func(context.Context) (Handler, error), error) {
+		if len(config) > 0 {
+			return nil, errNoConfig
+		}
+		return func(context.Context) (Handler, error) { return handler, nil }, nil
+	})
+}
+
+// ServeConfig is Serve for a runtime with a configuration. New is called for
+// each configuration that Lua loads the runtime with, and the handlers it makes
+// answer the calls of that one. They wait until it has returned; while it fails
+// they fail with its error, and it is tried again after 0.1 s, doubling to 30 s.
+//
+// C is what the configuration is decoded into, from JSON: an unknown field is an
+// error. With string or []byte it is given as it is. If C has a method
+// Validate() error, what that returns is, like any mistake in the configuration,
+// an error of nffi.load; it must not wait for anything.
+//
+// The context ends when the runtime was closed and its last call is answered.
+func ServeConfig[C any](New func(ctx context.Context, config C) (Handler, error)) {
+	serve(func(bytes []byte) (func(context.Context) (Handler, error), error) {
+		decoded, err := config.Decode[C](bytes)
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context) (Handler, error) { return New(ctx, decoded) }, nil
+	})
+}
+
+func serve(start start) {
+	if served != nil {
+		panic("nffi: Serve was called twice")
+	}
+	served = start
+}
+
+// What package nffitest needs of this one.
+func init() {
+	hook.Registered = func(config []byte) (func(context.Context) (any, error), error) {
+		if served == nil {
+			return nil, errNotServe
+		}
+		make, err := served(config)
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context) (any, error) { return make(ctx) }, nil
+	}
+	hook.Start = func(queue unsafe.Pointer, make func(context.Context) (any, error)) <-chan struct{} {
+		runtime := newRuntime(newQueue(queue))
+		go runtime.start(func(ctx context.Context) (Handler, error) {
+			handler, err := make(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return handler.(Handler), nil
+		})
+		return runtime.ended
+	}
+}

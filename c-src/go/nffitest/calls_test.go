@@ -1,0 +1,203 @@
+package nffitest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nffi"
+	"nffi/nffitest"
+)
+
+var background = context.Background()
+
+func echo(_ context.Context, request nffi.Request) ([]byte, error) { return request.Data, nil }
+
+// failureOf is what Lua would get.
+func failureOf(t *testing.T, err error) *nffitest.Error {
+	t.Helper()
+	failure := &nffitest.Error{}
+	if !errors.As(err, &failure) {
+		t.Fatalf("got %v, not a failure of the call", err)
+	}
+	return failure
+}
+
+func TestBytesComeBackWhateverTheirSize(t *testing.T) {
+	rt := nffitest.Serve(t, nffi.Methods{
+		"":       nffi.HandlerFunc(echo),
+		"inline": nffi.Inline(nffi.HandlerFunc(echo)),
+		"own":    nffi.Bytes(func(_ context.Context, b []byte) ([]byte, error) { return b, nil }),
+	})
+	for _, method := range []string{"", "inline", "own"} {
+		for _, size := range []int{0, 1, 4096, 4097, 300_000, 5_000_000} {
+			sent := bytes.Repeat([]byte{0, 1, 255}, size/3+1)[:size]
+			got, err := rt.Call(background, method, sent)
+			if err != nil || !bytes.Equal(got, sent) {
+				t.Errorf("%q with %d bytes: %d bytes, %v", method, size, len(got), err)
+			}
+		}
+	}
+}
+
+func TestJSONTakesAndGivesValues(t *testing.T) {
+	type request struct{ Name string }
+	type reply struct {
+		Greeting string `json:"greeting"`
+	}
+	rt := nffitest.Serve(t, nffi.Methods{
+		"hello": nffi.JSON(func(_ context.Context, r request) (reply, error) {
+			return reply{"hello " + r.Name}, nil
+		}),
+		"unsound": nffi.JSON(func(context.Context, any) (any, error) { return func() {}, nil }),
+	})
+	var got reply
+	if err := rt.JSON(background, "hello", request{"Ada"}, &got); err != nil || got.Greeting != "hello Ada" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if text, err := rt.Call(background, "hello", nil); string(text) != `{"greeting":"hello "}` {
+		t.Errorf("a call without bytes: %s, %v", text, err)
+	}
+	_, err := rt.Call(background, "hello", []byte(`{"name": 1}`))
+	if !strings.HasPrefix(err.Error(), "request: json: cannot unmarshal number") {
+		t.Error(err)
+	}
+	_, err = rt.Call(background, "unsound", nil)
+	if !strings.HasPrefix(err.Error(), "reply: json: unsupported type: func()") {
+		t.Error(err)
+	}
+}
+
+func TestAMethodThatIsNotThereIsNamed(t *testing.T) {
+	rt := nffitest.Serve(t, nffi.Methods{"b": nffi.HandlerFunc(echo), "a": nffi.HandlerFunc(echo)})
+	_, err := rt.Call(background, "c", nil)
+	if err == nil || err.Error() != `there is no method "c"; methods: a, b` {
+		t.Error(err)
+	}
+	_, err = rt.Call(background, "", nil)
+	if err == nil || err.Error() != "a call without a method has no handler; methods: a, b" {
+		t.Error(err)
+	}
+}
+
+func TestErrorsArriveWithWhatTheyTell(t *testing.T) {
+	errs := map[string]error{
+		"plain":  errors.New("no luck"),
+		"detail": fmt.Errorf("wrapped: %w", &nffi.Error{Message: "no luck", Detail: "line 1"}),
+		"code":   &nffi.Error{Message: "no luck", Code: 7},
+	}
+	rt := nffitest.Serve(t, nffi.HandlerFunc(func(_ context.Context, r nffi.Request) ([]byte, error) {
+		return nil, errs[r.Method]
+	}))
+	wanted := map[string]nffitest.Error{
+		"plain":  {Message: "no luck", Code: "runtime_error"},
+		"detail": {Message: "wrapped: no luck", Code: "runtime_error", Detail: "line 1"},
+		"code":   {Message: "no luck", Code: "runtime_error", RC: 7},
+	}
+	for name, want := range wanted {
+		_, err := rt.Call(background, name, nil)
+		if got := *failureOf(t, err); got != want {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}
+
+func panics(context.Context, nffi.Request) ([]byte, error) { panic("no luck") }
+
+func ends(context.Context, nffi.Request) ([]byte, error) {
+	runtime.Goexit()
+	return nil, nil
+}
+
+func TestPanicAndGoexitFailThatCallOnly(t *testing.T) {
+	handlers := nffi.Methods{
+		"":       nffi.HandlerFunc(echo),
+		"panics": nffi.HandlerFunc(panics),
+		"ends":   nffi.HandlerFunc(ends),
+	}
+	for name, handler := range handlers {
+		if name != "" {
+			handlers["inline "+name] = nffi.Inline(handler)
+		}
+	}
+	rt := nffitest.Serve(t, handlers)
+	for _, how := range []string{"", "inline "} {
+		_, err := rt.Call(background, how+"panics", nil)
+		failure := failureOf(t, err)
+		if failure.Message != "panic: no luck" || !strings.Contains(failure.Detail, "calls_test.go:") {
+			t.Errorf("%s: got %+v", how, failure)
+		}
+		_, err = rt.Call(background, how+"ends", nil)
+		if failureOf(t, err).Message != "the handler has ended its goroutine (runtime.Goexit)" {
+			t.Error(err)
+		}
+		if got, err := rt.Call(background, "", []byte("on")); string(got) != "on" {
+			t.Errorf("afterwards: %s, %v", got, err)
+		}
+	}
+}
+
+func TestManyCallsAtOnceGetTheirOwnAnswers(t *testing.T) {
+	wait := nffi.HandlerFunc(func(_ context.Context, r nffi.Request) ([]byte, error) {
+		time.Sleep(time.Millisecond)
+		return r.Data, nil
+	})
+	rt := nffitest.Serve(t, nffi.Methods{
+		"quick":  nffi.HandlerFunc(echo),
+		"inline": nffi.Inline(nffi.HandlerFunc(echo)),
+		"wait":   wait,
+		"panics": nffi.HandlerFunc(panics),
+	})
+	var group sync.WaitGroup
+	for i := 0; i < 100; i++ {
+		for _, method := range []string{"quick", "inline", "wait", "panics"} {
+			method, i := method, i
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				for j := 0; j < 20; j++ {
+					// some are larger than what goes in a batch
+					sent := strings.Repeat(fmt.Sprintf("%s %d %d ", method, i, j), 1+i*j/4)
+					got, err := rt.Call(background, method, []byte(sent))
+					if (method == "panics") != (err != nil) || (err == nil && string(got) != sent) {
+						t.Errorf("%q: got %q, %v", sent, got, err)
+					}
+				}
+			}()
+		}
+	}
+	group.Wait()
+	if left := rt.Unanswered(); left != 0 {
+		t.Errorf("%d calls are unanswered", left)
+	}
+}
+
+func TestASlowCallHoldsUpNobody(t *testing.T) {
+	release := make(chan struct{})
+	rt := nffitest.Serve(t, nffi.HandlerFunc(func(_ context.Context, r nffi.Request) ([]byte, error) {
+		if r.Method == "slow" {
+			<-release
+		}
+		return []byte(r.Method), nil
+	}))
+	slow := make(chan error)
+	go func() {
+		_, err := rt.Call(background, "slow", nil)
+		slow <- err
+	}()
+	for i := 0; i < 100; i++ {
+		if _, err := rt.Call(background, "quick", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(release)
+	if err := <-slow; err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,120 @@
+package nffitest
+
+/*
+#include <stdlib.h>
+#include <nffi_testhost.h>
+*/
+import "C"
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+	"unsafe"
+)
+
+// host is the worker's side of one queue, as libnffi_testhost has it.
+type host struct{ pointer *C.nffi_testhost_t }
+
+func newHost(maxQueue int) (host, error) {
+	var h host
+	if rc := C.nffi_testhost_create(&h.pointer, C.uint32_t(maxQueue)); rc != C.NFFI_OK {
+		return h, fmt.Errorf("nffitest: no queue: %s", C.GoString(C.nffi_error_text(rc)))
+	}
+	return h, nil
+}
+
+func (h host) queue() unsafe.Pointer { return unsafe.Pointer(C.nffi_testhost_queue(h.pointer)) }
+
+func (h host) close() { C.nffi_testhost_close(h.pointer) }
+
+func (h host) unanswered() int { return int(C.nffi_testhost_unanswered(h.pointer)) }
+
+// call makes one call and waits for its end.
+func (h host) call(ctx context.Context, method string, payload []byte) ([]byte, error) {
+	text := C.CString(method)
+	defer C.free(unsafe.Pointer(text))
+	var data unsafe.Pointer
+	if len(payload) > 0 {
+		data = unsafe.Pointer(&payload[0])
+	}
+	var begun *C.nffi_testhost_call_t
+	rc := C.nffi_testhost_call(h.pointer, text, C.size_t(len(method)), data,
+		C.size_t(len(payload)), timeoutOf(ctx), &begun)
+	if rc != C.NFFI_OK {
+		return nil, &Error{Message: C.GoString(C.nffi_error_text(rc)), Code: codeOf(rc)}
+	}
+	defer C.nffi_testhost_free(begun)
+	stop := cancelWith(ctx, begun)
+	var answer C.nffi_testhost_answer_t
+	C.nffi_testhost_wait(begun, &answer)
+	stop()
+	return resultOf(&answer)
+}
+
+// timeoutOf is the time that a context leaves in milliseconds, at least 1; 0 is none.
+func timeoutOf(ctx context.Context) C.uint32_t {
+	deadline, has := ctx.Deadline()
+	if !has {
+		return 0
+	}
+	left := time.Until(deadline).Milliseconds()
+	if left < 1 {
+		left = 1
+	}
+	if left > math.MaxInt32 {
+		left = math.MaxInt32
+	}
+	return C.uint32_t(left)
+}
+
+// cancelWith cancels the call if the context is cancelled, until stop returns.
+func cancelWith(ctx context.Context, begun *C.nffi_testhost_call_t) (stop func()) {
+	ended, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			if ctx.Err() == context.Canceled {
+				C.nffi_testhost_cancel(begun)
+			}
+		}
+	}()
+	return func() {
+		close(ended)
+		<-stopped
+	}
+}
+
+func resultOf(answer *C.nffi_testhost_answer_t) ([]byte, error) {
+	data := C.GoBytes(answer.data, C.int(answer.size))
+	switch answer.end {
+	case C.NFFI_TESTHOST_ANSWER:
+		if answer.rc == 0 {
+			return data, nil
+		}
+		return nil, &Error{Message: string(data), Code: "runtime_error", RC: int(answer.rc)}
+	case C.NFFI_TESTHOST_ERROR:
+		detail := C.GoBytes(answer.detail, C.int(answer.detail_size))
+		return nil, &Error{Message: string(data), Code: "runtime_error", Detail: string(detail)}
+	case C.NFFI_TESTHOST_TIMEOUT:
+		return nil, &Error{Message: "timeout", Code: "timeout"}
+	case C.NFFI_TESTHOST_CANCELLED:
+		return nil, context.Canceled
+	default:
+		return nil, &Error{Message: "the runtime broke the rules of the queue", Code: "closed"}
+	}
+}
+
+func codeOf(rc C.int) string {
+	switch rc {
+	case C.NFFI_QUEUE_FULL:
+		return "queue_full"
+	case C.NFFI_CLOSED:
+		return "closed"
+	default:
+		return "invalid"
+	}
+}

@@ -1,0 +1,11 @@
+//go:build !nffi_pkgconfig
+
+package nffitest
+
+// This folder lies in PREFIX/nffi/go.
+
+/*
+#cgo CFLAGS: -I${SRCDIR}/../../include
+#cgo LDFLAGS: -L${SRCDIR}/../../lib -lnffi_testhost -lnffi -Wl,-rpath,${SRCDIR}/../../lib
+*/
+import "C"

@@ -1,0 +1,58 @@
+package nffi
+
+/*
+#include <stdlib.h>
+#include <nffi.h>
+*/
+import "C"
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"unsafe"
+)
+
+// Main is the main function of a runtime that is a process: it serves until the
+// worker ends it, and does not return. In a library nobody calls it.
+func Main() {
+	var pointer *C.nffi_queue_t
+	if result := C.nffi_attach(&pointer); result != C.NFFI_OK {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", os.Args[0], C.GoString(C.nffi_error_text(result)))
+		if result == C.NFFI_NOT_A_PROCESS {
+			fmt.Fprintln(os.Stderr, "it is started by nginx: "+
+				`nffi.load("process", { program = "/path/of/it" })`)
+		}
+		os.Exit(2)
+	}
+	// the worker ends us, not the terminal or the service manager it runs under
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
+
+	runtime := newRuntime(newQueue(unsafe.Pointer(pointer)))
+	handler, err := startProcess(runtime.ctx)
+	if err != nil {
+		text := []byte(err.Error())
+		C.nffi_attach_failed(pointer, pointerTo(text), C.size_t(len(text)))
+		os.Exit(1)
+	}
+	if C.nffi_attach_ready(pointer) != C.NFFI_OK {
+		os.Exit(1)
+	}
+	go runtime.serve(handler)
+	<-runtime.ended
+	os.Exit(0)
+}
+
+// startProcess has no second try: the worker starts the process again.
+func startProcess(ctx context.Context) (Handler, error) {
+	if served == nil {
+		return nil, errNotServe
+	}
+	make, err := served([]byte(os.Getenv("NFFI_CONFIG")))
+	if err != nil {
+		return nil, err
+	}
+	return try(ctx, make)
+}

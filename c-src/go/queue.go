@@ -1,0 +1,117 @@
+package nffi
+
+/*
+#include <stdlib.h>
+#include <string.h>
+#include "wait.h"
+*/
+import "C"
+
+import (
+	"time"
+	"unsafe"
+)
+
+const (
+	mostTasks     = 64
+	mostCancelled = 64
+	// names of methods that are kept: one may come from a client
+	mostNames = 1000
+
+	// answers up to this size are copied together, so that one crossing gives
+	// them all; larger ones go by themselves
+	smallAnswer = 4096
+)
+
+// request is what C has filled in for one task that was taken.
+type request C.nffi_request_t
+
+type cTask = C.nffi_task_t
+
+// queue takes tasks. Only one goroutine at a time may use it.
+type queue struct {
+	pointer   *C.nffi_queue_t
+	requests  []request // C's memory, as the next
+	cancelled []cTask
+	told      *C.size_t
+	names     map[string]string
+}
+
+// The same instant on both clocks: deadlines are CLOCK_MONOTONIC.
+var (
+	baseTime      = time.Now()
+	baseMonotonic = uint64(C.nffi_go_now())
+)
+
+func newQueue(pointer unsafe.Pointer) *queue {
+	requests := (*request)(C.calloc(mostTasks, C.sizeof_nffi_request_t))
+	cancelled := (*cTask)(C.calloc(mostCancelled, C.sizeof_nffi_task_t))
+	return &queue{
+		pointer:   (*C.nffi_queue_t)(pointer),
+		requests:  unsafe.Slice(requests, mostTasks),
+		cancelled: unsafe.Slice(cancelled, mostCancelled),
+		told:      (*C.size_t)(C.calloc(1, C.sizeof_size_t)),
+		names:     map[string]string{},
+	}
+}
+
+// wait gives the tasks that have come and those that were cancelled, valid until
+// it is called again; open is false when no more will come. A negative time is
+// for ever.
+func (q *queue) wait(atMost time.Duration) (tasks []request, cancelled []cTask, open bool) {
+	ms := C.int(-1)
+	if atMost >= 0 {
+		ms = C.int((atMost + time.Millisecond - 1) / time.Millisecond)
+	}
+	n := C.nffi_go_wait(q.pointer, (*C.nffi_request_t)(&q.requests[0]), mostTasks,
+		&q.cancelled[0], mostCancelled, ms, q.told)
+	if n < 0 {
+		return nil, nil, false
+	}
+	return q.requests[:n], q.cancelled[:*q.told], true
+}
+
+func (q *queue) takeCancelled() []cTask {
+	n := C.nffi_queue_cancelled(q.pointer, &q.cancelled[0], mostCancelled)
+	if n < 0 {
+		return nil
+	}
+	return q.cancelled[:n]
+}
+
+func isCancelled(task uint64) bool {
+	return C.nffi_task_cancelled(C.nffi_task_t(task)) == 1
+}
+
+func (r *request) handle() uint64 { return uint64(r.task) }
+
+// bytes is the task's memory, valid until it is answered.
+func (r *request) bytes() []byte {
+	if r.size == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(r.data), int(r.size))
+}
+
+func (r *request) deadline() time.Time {
+	if r.deadline_ns == 0 {
+		return time.Time{}
+	}
+	return baseTime.Add(time.Duration(uint64(r.deadline_ns) - baseMonotonic))
+}
+
+// method is the name of a request, made once for all requests that have it.
+func (q *queue) method(r *request) string {
+	if r.method_size == 0 {
+		return ""
+	}
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(r.method)), int(r.method_size))
+	if name, known := q.names[string(bytes)]; known {
+		return name
+	}
+	name := string(bytes)
+	if len(q.names) < mostNames {
+		q.names[name] = name
+	}
+	return name
+}

@@ -1,0 +1,174 @@
+package nffi
+
+import (
+	"context"
+	goruntime "runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	firstDelay = 100 * time.Millisecond
+	lastDelay  = 30 * time.Second
+	// how often calls that outlive a closed queue are told of cancellations
+	closedTick = 20 * time.Millisecond
+)
+
+// runtime is one configuration of the program: its queue and its handler.
+type runtime struct {
+	queue   *queue
+	answers *answers
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running int64 // calls that are goroutines
+	ended   chan struct{}
+
+	mutex   sync.Mutex
+	watched map[uint64]*callContext
+}
+
+func newRuntime(queue *queue) *runtime {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &runtime{
+		queue:   queue,
+		answers: newAnswers(),
+		ctx:     ctx,
+		cancel:  cancel,
+		ended:   make(chan struct{}),
+		watched: map[uint64]*callContext{},
+	}
+}
+
+// start makes the handler, again and again if it must, and then serves until the
+// queue has ended. Calls wait for the first try and fail between the others.
+func (r *runtime) start(make func(context.Context) (Handler, error)) {
+	for delay := firstDelay; ; delay *= 2 {
+		handler, err := try(r.ctx, make)
+		if err == nil {
+			r.serve(handler)
+			return
+		}
+		if delay > lastDelay {
+			delay = lastDelay
+		}
+		if !r.refuse(startError(err), delay) {
+			r.end()
+			return
+		}
+	}
+}
+
+func try(ctx context.Context, make func(context.Context) (Handler, error)) (h Handler, err error) {
+	defer func() {
+		if thrown := recover(); thrown != nil {
+			err = panicError(thrown)
+		}
+	}()
+	return make(ctx)
+}
+
+// refuse fails the calls that come while the time lasts; false: the queue ended.
+func (r *runtime) refuse(err error, lasting time.Duration) bool {
+	for until := time.Now().Add(lasting); ; {
+		left := time.Until(until)
+		if left <= 0 {
+			return true
+		}
+		tasks, _, open := r.queue.wait(left)
+		if !open {
+			return false
+		}
+		for i := range tasks {
+			r.answers.add(failure(tasks[i].handle(), err))
+		}
+	}
+}
+
+// serve takes calls until the queue has ended and the last one is answered.
+func (r *runtime) serve(handler Handler) {
+	finished := false
+	defer func() {
+		// an inline handler has ended this goroutine: another one goes on
+		if !finished {
+			r.answers.release()
+			go r.serve(handler)
+		}
+	}()
+	for {
+		tasks, cancelled, open := r.queue.wait(-1)
+		if !open {
+			break
+		}
+		r.tell(cancelled)
+		r.answers.hold()
+		spawned := false
+		for i := range tasks {
+			if r.dispatch(handler, &tasks[i]) {
+				spawned = true
+			}
+		}
+		if spawned {
+			// let those that are quick answer, so that one crossing answers all
+			goruntime.Gosched()
+		}
+		r.answers.release()
+	}
+	finished = true
+	r.end()
+}
+
+// end waits for the calls under way.
+func (r *runtime) end() {
+	for atomic.LoadInt64(&r.running) > 0 {
+		r.tell(r.queue.takeCancelled())
+		time.Sleep(closedTick)
+	}
+	r.cancel()
+	close(r.ended)
+}
+
+// dispatch starts one call; true: it is a goroutine.
+func (r *runtime) dispatch(handler Handler, taken *request) bool {
+	call := &call{
+		runtime: r,
+		request: Request{Method: r.queue.method(taken), Data: taken.bytes()},
+	}
+	call.ctx = callContext{runtime: r, task: taken.handle(), deadline: taken.deadline()}
+	chosen, isInline, err := choose(handler, call.request.Method)
+	switch {
+	case err != nil:
+		r.answers.add(failure(call.ctx.task, err))
+	case isInline:
+		call.run(chosen)
+	default:
+		atomic.AddInt64(&r.running, 1)
+		go call.runAlone(chosen)
+		return true
+	}
+	return false
+}
+
+func (r *runtime) watch(c *callContext) {
+	r.mutex.Lock()
+	r.watched[c.task] = c
+	r.mutex.Unlock()
+}
+
+func (r *runtime) unwatch(c *callContext) {
+	r.mutex.Lock()
+	delete(r.watched, c.task)
+	r.mutex.Unlock()
+}
+
+// tell cancels the contexts of calls that nobody waits for any more.
+func (r *runtime) tell(cancelled []cTask) {
+	for _, task := range cancelled {
+		r.mutex.Lock()
+		c := r.watched[uint64(task)]
+		r.mutex.Unlock()
+		if c != nil {
+			c.abandoned()
+		}
+	}
+}

@@ -1,0 +1,77 @@
+/*
+ * nffi_testhost.h - what stands for the nginx worker in the unit tests of a
+ * runtime: a real queue of libnffi, and calls that are made by the test.
+ * Link with -lnffi_testhost -lnffi. Not for use in a worker.
+ *
+ * Every function may be called from any thread of the test.
+ */
+
+#ifndef NFFI_TESTHOST_H
+#define NFFI_TESTHOST_H
+
+#include "nffi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct nffi_testhost nffi_testhost_t;
+typedef struct nffi_testhost_call nffi_testhost_call_t;
+
+/* How a call ended. */
+enum nffi_testhost_end {
+    NFFI_TESTHOST_ANSWER = 0, /* `rc` 0 is success: data */
+    NFFI_TESTHOST_ERROR,      /* nffi_respond_error(): data, detail */
+    NFFI_TESTHOST_TIMEOUT,
+    NFFI_TESTHOST_CANCELLED,  /* by nffi_testhost_cancel() */
+    NFFI_TESTHOST_BROKEN      /* the runtime broke the rules of the queue */
+};
+
+typedef struct nffi_testhost_answer {
+    enum nffi_testhost_end end;
+    int32_t rc;
+    const void *data;         /* the call's, until nffi_testhost_free() */
+    size_t size;
+    const void *detail;
+    size_t detail_size;
+} nffi_testhost_answer_t;
+
+/* max_queue: calls that may wait for the runtime, 0: 65536. 0 or a negative
+   code of nffi.h. A host is kept for the life of the process, since threads of
+   the runtime may hold on to its queue. */
+NFFI_API int nffi_testhost_create(nffi_testhost_t **host, uint32_t max_queue);
+
+/* What nffi_runtime_start() is given. */
+NFFI_API nffi_queue_t *nffi_testhost_queue(nffi_testhost_t *host);
+
+/* No more calls; those under way are answered, then poll returns the end. */
+NFFI_API void nffi_testhost_close(nffi_testhost_t *host);
+
+/* Calls that nobody has answered yet, cancelled ones too. */
+NFFI_API uint32_t nffi_testhost_unanswered(nffi_testhost_t *host);
+
+/*
+ * Queues one call. timeout_ms 0: none. The bytes are copied. On failure a
+ * negative code of nffi.h, and *call is not set.
+ * blocks: no
+ */
+NFFI_API int nffi_testhost_call(nffi_testhost_t *host, const char *method,
+    size_t method_size, const void *data, size_t size, uint32_t timeout_ms,
+    nffi_testhost_call_t **call);
+
+/* Waits for the end of a call; blocks: until then */
+NFFI_API void nffi_testhost_wait(nffi_testhost_call_t *call,
+    nffi_testhost_answer_t *answer);
+
+/* As when the client has gone: the runtime is told, its answer dropped. A call
+   that has ended stays as it is. */
+NFFI_API void nffi_testhost_cancel(nffi_testhost_call_t *call);
+
+/* Cancels it if it has not ended, and frees it with its answer. */
+NFFI_API void nffi_testhost_free(nffi_testhost_call_t *call);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* NFFI_TESTHOST_H */
