@@ -15,6 +15,7 @@ import { verifyCommand } from "./commands/verify.js";
 import { EXIT_CODES, NffiError, toNffiError } from "./errors.js";
 import { environment, isContinuousIntegration } from "./host/environment.js";
 import { version } from "./host/package.js";
+import { choose } from "./ui/choose.js";
 import { wantsColour } from "./ui/colour.js";
 import { confirm } from "./ui/confirm.js";
 import { errorText } from "./ui/error-text.js";
@@ -48,6 +49,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     signal,
     print: (line) => process.stdout.write(`${line}\n`),
     confirm: (question) => confirm(question, signal),
+    choose: (question, choices) => choose(question, choices, signal),
     isTerminal: isTerminal(process.stdout),
   };
   const root = new Command("nffi")

@@ -6,10 +6,31 @@ export interface Language {
   readonly title: string;
   /** The folder in templates/. */
   readonly template: string;
+  /** What a project is written against: a folder in PREFIX/nffi, and a file that proves it there. */
+  readonly sdk: { readonly folder: string; readonly file: string };
+  /** What is done first in a new project, up to its start, and how its nginx is ended. */
+  readonly start: readonly string[];
+  readonly stop: string;
 }
 
-export const LANGUAGES: readonly Language[] = [
-  { name: "typescript", title: "TypeScript", template: "typescript" },
+/** The first one is the default. */
+export const LANGUAGES: readonly [Language, ...Language[]] = [
+  {
+    name: "typescript",
+    title: "TypeScript",
+    template: "typescript",
+    sdk: { folder: "node", file: "package.json" },
+    start: ["npm install", "npm run build", "npm start"],
+    stop: "npm stop",
+  },
+  {
+    name: "go",
+    title: "Go",
+    template: "go",
+    sdk: { folder: "go", file: "go.mod" },
+    start: ["make", "make start"],
+    stop: "make stop",
+  },
 ];
 
 export function findLanguage(name: string): Language | undefined {

@@ -1,5 +1,6 @@
 /** What every command gets from the CLI; a test brings its own. */
 import type { Environment } from "../host/environment.js";
+import type { Choice } from "../ui/choose.js";
 
 export interface CommandContext {
   readonly env: Environment;
@@ -10,6 +11,8 @@ export interface CommandContext {
   print(line: string): void;
   /** Asks the user; no where there is no terminal to ask on. */
   confirm(question: string): Promise<boolean>;
+  /** Lets the user choose; the first one where there is no terminal to ask on. */
+  choose<T extends Choice>(question: string, choices: readonly [T, ...T[]]): Promise<T>;
   /** stdout is a terminal that can move its cursor. */
   readonly isTerminal: boolean;
 }

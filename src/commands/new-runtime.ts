@@ -1,7 +1,7 @@
 /** `nffi new-runtime`: options -> one project -> what to do with it. */
 import { Command, InvalidArgumentError } from "commander";
 import { findProduct } from "../build/product.js";
-import { LANGUAGES } from "../catalog/languages.js";
+import { LANGUAGES, type Language } from "../catalog/languages.js";
 import { shipped } from "../host/package.js";
 import { requireProjectName } from "../scaffold/project-name.js";
 import { TEMPLATE_VALUES } from "../scaffold/render.js";
@@ -9,7 +9,7 @@ import { requireLanguage, type ScaffoldedProject, scaffold } from "../scaffold/s
 import type { CommandContext } from "./context.js";
 
 interface NewRuntimeOptions {
-  lang: string;
+  lang?: string;
   prefix?: string;
   port: number;
   yes?: boolean;
@@ -23,26 +23,28 @@ export function newRuntimeCommand(context: CommandContext): Command {
   return new Command("new-runtime")
     .description("make a project: a runtime, nginx.conf, tests")
     .argument("<name>", "the folder to make, and the name of the package")
-    .option("--lang <language>", `one of: ${NAMES}`, "typescript")
+    .option("--lang <language>", `one of: ${NAMES} (default: asked for, or ${LANGUAGES[0].name})`)
     .option(
       "--prefix <dir>",
       "the product to use (env: NFFI_PREFIX; default: ./.nffi/openresty, or the last build)",
     )
     .option("--port <n>", "where its nginx listens", portNumber, TEMPLATE_VALUES.port)
-    .option("--yes", "ask no questions (none is asked at present)")
+    .option("--yes", "ask no questions")
     .option("--overwrite", "replace the template's files in a folder that exists")
     .option("--dry-run", "tell what would be written and write nothing")
     .action(async (name: string, options: NewRuntimeOptions) => {
       const { env, cwd, signal } = context;
-      requireLanguage(options.lang);
+      if (options.lang !== undefined) requireLanguage(options.lang);
       requireProjectName(name);
+      const product = await findProduct({ prefix: options.prefix, env, cwd });
+      const language = await languageOf(options, context);
       const project = await scaffold(
         {
           name,
-          language: options.lang,
+          language: language.name,
           port: options.port,
           parent: cwd,
-          product: await findProduct({ prefix: options.prefix, env, cwd }),
+          product,
           overwrite: options.overwrite ?? false,
           dryRun: options.dryRun ?? false,
         },
@@ -50,6 +52,12 @@ export function newRuntimeCommand(context: CommandContext): Command {
       );
       for (const line of linesOf(project, name, options)) context.print(line);
     });
+}
+
+async function languageOf(options: NewRuntimeOptions, context: CommandContext): Promise<Language> {
+  if (options.lang !== undefined) return requireLanguage(options.lang);
+  if (options.yes) return LANGUAGES[0];
+  return await context.choose("which language?", LANGUAGES);
 }
 
 function linesOf(project: ScaffoldedProject, name: string, options: NewRuntimeOptions): string[] {
@@ -61,11 +69,9 @@ function linesOf(project: ScaffoldedProject, name: string, options: NewRuntimeOp
     ...files,
     "next:",
     `  cd ${name}`,
-    "  npm install",
-    "  npm run build",
-    "  npm start",
+    ...language.start.map((line) => `  ${line}`),
     `  curl 'http://127.0.0.1:${options.port}/hello?name=World'`,
-    "  npm stop",
+    `  ${language.stop}`,
   ];
 }
 

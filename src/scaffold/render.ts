@@ -7,15 +7,15 @@ import type { TemplateFile } from "./template.js";
 export interface ProjectValues {
   readonly name: string;
   readonly port: number;
-  /** Where npm finds @nffi/runtime: a path, absolute or seen from the project. */
-  readonly runtimePath: string;
+  /** PREFIX/nffi, where the packages of the languages lie: absolute, or seen from the project. */
+  readonly packages: string;
 }
 
 /** The values of the templates as they lie. */
 export const TEMPLATE_VALUES: ProjectValues = {
   name: "hello-runtime",
   port: 8080,
-  runtimePath: "../../.nffi/openresty/nffi/node",
+  packages: "../../.nffi/openresty/nffi",
 };
 
 export function renderTemplate(
@@ -27,8 +27,6 @@ export function renderTemplate(
     text: text
       .replaceAll(TEMPLATE_VALUES.name, () => values.name)
       .replaceAll(`127.0.0.1:${TEMPLATE_VALUES.port}`, () => `127.0.0.1:${values.port}`)
-      .replaceAll(`"file:${TEMPLATE_VALUES.runtimePath}"`, () =>
-        JSON.stringify(`file:${values.runtimePath}`),
-      ),
+      .replaceAll(`${TEMPLATE_VALUES.packages}/`, () => `${values.packages}/`),
   }));
 }

@@ -43,10 +43,10 @@ export async function scaffold(
   requireProjectName(name);
   const parent = await realpath(request.parent);
   const folder = join(parent, name);
-  const runtimePath = await runtimeSeenFrom(folder, parent, product);
+  const packages = await packagesSeenFrom(folder, parent, product, language);
 
   const template = await readTemplate(join(shipped.templates, language.template));
-  const files = renderTemplate(template, { name, port, runtimePath });
+  const files = renderTemplate(template, { name, port, packages });
   if (request.dryRun) await requirePlace(folder, files, overwrite);
   else await writeProject(folder, files, { overwrite, signal });
   return { folder, language, paths: files.map(({ path }) => path) };
@@ -62,13 +62,22 @@ export function requireLanguage(name: string): Language {
 }
 
 /** A short path where project and product move together, else an absolute one. */
-async function runtimeSeenFrom(folder: string, parent: string, product: Product): Promise<string> {
-  const runtime = join(product.prefix, "nffi", "node");
-  if (!(await exists(join(runtime, "package.json")))) {
-    throw new NffiError("product-missing", `the build in ${product.prefix} has no Node runtime`, {
-      hint: "run `nffi build` again",
-    });
+async function packagesSeenFrom(
+  folder: string,
+  parent: string,
+  product: Product,
+  { title, sdk }: Language,
+): Promise<string> {
+  const packages = join(product.prefix, "nffi");
+  if (!(await exists(join(packages, sdk.folder, sdk.file)))) {
+    throw new NffiError(
+      "product-missing",
+      `the build in ${product.prefix} has no ${title} package`,
+      {
+        hint: "run `nffi build` again",
+      },
+    );
   }
-  const real = await realpath(runtime);
+  const real = await realpath(packages);
   return real.startsWith(`${parent}/`) ? relative(folder, real) : real;
 }

@@ -12,7 +12,7 @@ export interface TemplateFile {
   readonly text: string;
 }
 
-const LEFT_BEHIND = /^(node_modules|dist|run|run-test|package-lock\.json|\.nginx-.*)$/;
+const LEFT_BEHIND = /^(node_modules|dist|build|run|run-test|package-lock\.json|\.nginx-.*)$/;
 
 /** npm leaves these names out of a package, so they lie there without their dot. */
 const DOT_FILES = new Set(["gitignore"]);

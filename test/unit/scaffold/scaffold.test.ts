@@ -47,7 +47,17 @@ test("a product elsewhere is named by its absolute path", async () => {
   expect(await runtimePath(temporaryFolder(), prefix)).toBe(`file:${prefix}/nffi/node`);
 });
 
-test("a product without the Node runtime is refused", async () => {
+test("a Go project names the package of the product", async () => {
+  const parent = temporaryFolder();
+  const prefix = prefixIn(parent);
+  mkdirSync(join(prefix, "nffi/go"));
+  writeFileSync(join(prefix, "nffi/go/go.mod"), "");
+  const { folder } = await scaffold({ ...request(parent, prefix), language: "go" }, session);
+  const text = readFileSync(join(folder, "go.mod"), "utf8");
+  expect(text).toContain("replace nffi => ../.nffi/openresty/nffi/go\n");
+});
+
+test("a product without the package of the language is refused", async () => {
   const parent = temporaryFolder();
   await expect(scaffold(request(parent, parent), session)).rejects.toMatchObject({
     code: "product-missing",
@@ -61,6 +71,6 @@ test("another language is refused with the list of those that exist", async () =
   await expect(scaffold(cobol, session)).rejects.toMatchObject({
     code: "usage",
     message: 'there is no template for the language "cobol"',
-    hint: "languages: typescript",
+    hint: "languages: typescript, go",
   });
 });

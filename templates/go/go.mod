@@ -1,0 +1,8 @@
+module example.com/hello-runtime
+
+go 1.19
+
+require nffi v0.0.0
+
+// The package of the OpenResty that nffi build has made.
+replace nffi => ../../.nffi/openresty/nffi/go

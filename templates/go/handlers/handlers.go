@@ -1,0 +1,73 @@
+// Package handlers is what this runtime does. It knows nothing of nginx.
+package handlers
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"nffi"
+)
+
+// Config is what Lua gives as `config` to nffi.load.
+type Config struct {
+	Greeting string `json:"greeting"`
+}
+
+// Validate is called before anything is started; its error is one of nffi.load.
+func (c Config) Validate() error {
+	if strings.TrimSpace(c.Greeting) != c.Greeting {
+		return errors.New("greeting begins or ends with a space")
+	}
+	return nil
+}
+
+// New makes the handlers of one configuration.
+func New(_ context.Context, config Config) (nffi.Handler, error) {
+	if config.Greeting == "" {
+		config.Greeting = "hello"
+	}
+	s := &service{config}
+	return nffi.Methods{
+		// takes microseconds and waits for nothing
+		"hello": nffi.Inline(nffi.JSON(s.hello)),
+		"wait":  nffi.JSON(s.wait),
+	}, nil
+}
+
+type service struct{ config Config }
+
+type helloRequest struct {
+	Name string `json:"name"`
+}
+
+type helloReply struct {
+	Greeting string `json:"greeting"`
+}
+
+func (s *service) hello(_ context.Context, request helloRequest) (helloReply, error) {
+	name := strings.TrimSpace(request.Name)
+	if name == "" {
+		return helloReply{}, errors.New("the name is empty")
+	}
+	return helloReply{s.config.Greeting + " " + name}, nil
+}
+
+type waitRequest struct {
+	MS int `json:"ms"`
+}
+
+type waitReply struct {
+	Waited int `json:"waited"`
+}
+
+// wait ends early when nobody waits for it any more.
+func (s *service) wait(ctx context.Context, request waitRequest) (waitReply, error) {
+	select {
+	case <-time.After(time.Duration(request.MS) * time.Millisecond):
+		return waitReply{request.MS}, nil
+	case <-ctx.Done():
+		return waitReply{}, ctx.Err()
+	}
+}

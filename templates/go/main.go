@@ -1,0 +1,15 @@
+// hello-runtime answers calls from Lua in nginx.conf: as a library in the nginx
+// worker, or, with the same code, as a process of its own.
+package main
+
+import (
+	"nffi"
+
+	"example.com/hello-runtime/handlers"
+)
+
+func init() {
+	nffi.ServeConfig(handlers.New)
+}
+
+func main() { nffi.Main() } // of a process; a library has none

@@ -1,0 +1,56 @@
+//go:build e2e
+
+package main
+
+import (
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"nffi/nffitest"
+)
+
+// get gives status and body of one request.
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func TestThroughNginx(t *testing.T) {
+	nginx := nffitest.StartNginx(t, "nginx.conf")
+
+	t.Run("GET /hello answers", func(t *testing.T) {
+		if status, body := get(t, nginx.URL+"/hello?name=Ada"); status != 200 || body != "hello Ada\n" {
+			t.Errorf("%d %q", status, body)
+		}
+	})
+
+	t.Run("an error of the handler is a 500 with its message", func(t *testing.T) {
+		status, body := get(t, nginx.URL+"/hello?name=%20")
+		if status != 500 || body != "the name is empty\n" {
+			t.Errorf("%d %q", status, body)
+		}
+	})
+
+	t.Run("a call that takes long holds up nobody", func(t *testing.T) {
+		slow := make(chan time.Time)
+		go func() {
+			get(t, nginx.URL+"/wait?ms=1000")
+			slow <- time.Now()
+		}()
+		get(t, nginx.URL+"/hello?name=Ada")
+		if answered := time.Now(); !answered.Before(<-slow) {
+			t.Error("it waited")
+		}
+	})
+}

@@ -1,0 +1,147 @@
+// `nffi new-runtime --lang go` as a user meets it: the project it makes does what the printed lines
+// say, its own tests pass, and nothing is downloaded for it.
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
+import { freePort } from "../../src/io/port.js";
+import { runCli } from "../support/cli.js";
+import { until } from "../support/nginx.js";
+import { builtOpenresty } from "../support/openresty.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+let prefix: string;
+let parent: string;
+let project: string;
+let lines: string[];
+
+beforeAll(async () => {
+  prefix = await builtOpenresty();
+  parent = mkdtempSync(join(tmpdir(), "nffi-test-"));
+  project = join(parent, "greeter");
+  const args = ["new-runtime", "greeter", "--lang", "go", "--prefix", prefix];
+  const made = await runCli([...args, "--port", String(await freePort())], { cwd: parent });
+  expect(made.stderr).toBe("");
+  lines = (made.stdout.split("next:\n")[1] ?? "").trimEnd().split("\n");
+});
+
+/** One shell, as a user has, that stops at the first command that fails; Go may download nothing. */
+function shell(commands: readonly string[], cwd = project) {
+  const env = { ...process.env, GOPROXY: "off", GOFLAGS: "-mod=mod", NFFI_PREFIX: "" };
+  return spawnSync("sh", ["-e", "-c", commands.join("\n")], { cwd, env, encoding: "utf8" });
+}
+
+afterEach(() => void shell(["make stop"]));
+afterAll(() => rmSync(parent, { recursive: true, force: true }));
+
+test("answers after the lines that were printed", () => {
+  const ran = shell(lines, parent);
+  expect(ran.stdout, ran.stderr).toMatch(/nginx listens on http:\/\/127\.0\.0\.1:\d+ /);
+  expect(ran.stdout).toContain("\nhello World\n");
+  expect(ran.stdout).toContain("nginx has ended");
+  expect(ran.status).toBe(0);
+});
+
+test("passes its own tests, of the handlers alone and through nginx, and its linter", () => {
+  const tested = shell(["make lint", "make test", "make e2e"]);
+  expect(tested.stderr).toBe("");
+  expect(tested.stdout).toMatch(/^ok\s+example\.com\/greeter\/handlers/m);
+  expect(tested.stdout).toMatch(/^ok\s+example\.com\/greeter\s/m);
+  expect(tested.status).toBe(0);
+});
+
+test("its tests fail when the code is wrong", () => {
+  const file = join(project, "handlers/handlers.go");
+  const text = readFileSync(file, "utf8");
+  onTestFinished(() => writeFileSync(file, text));
+  writeFileSync(file, text.replace('Greeting + " " + name', "Greeting + name"));
+  const alone = shell(["make test"]);
+  expect(alone.stdout).toContain("--- FAIL: TestHelloGreets");
+  const throughNginx = shell(["make e2e"]);
+  expect(throughNginx.stdout).toContain("--- FAIL: TestThroughNginx/GET_/hello_answers");
+  expect([alone.status, throughNginx.status]).not.toContain(0);
+});
+
+test("the program serves as a process with the same answers", () => {
+  const file = join(project, "lua/runtime.lua");
+  const text = readFileSync(file, "utf8");
+  onTestFinished(() => writeFileSync(file, text));
+  const asProcess = text.replace(
+    "nffi.load(LIBRARY, {",
+    'nffi.load("process", { program = "../build/greeter",',
+  );
+  writeFileSync(file, asProcess);
+  expect(asProcess).not.toBe(text);
+  const ran = shell(["make e2e"]);
+  expect(ran.stdout).toMatch(/^ok\s+example\.com\/greeter\s/m);
+});
+
+test("make start says that it runs already, and names a port that another program uses", async () => {
+  const twice = shell(["make start", "make start"]);
+  expect(twice.stderr).toContain("nginx runs already in run/");
+  shell(["make stop"]);
+  const other = createServer();
+  await new Promise<void>((done) => other.listen(0, "127.0.0.1", done));
+  onTestFinished(() => void other.close());
+  const { port } = other.address() as { port: number };
+  const busy = shell([`make start PORT=${port}`]);
+  expect(busy.stderr).toContain(`port ${port} is used by another program`);
+  expect([twice.status, busy.status]).not.toContain(0);
+  expect(shell(["make stop"]).stdout).toContain("no nginx runs in run/");
+});
+
+test("make dev answers with the new code after a change, and ends all of it", async () => {
+  const port = await freePort();
+  // its own group: Ctrl-C goes to make and to what it runs
+  const dev = spawn("make", ["dev", `PORT=${port}`], { cwd: project, detached: true });
+  const pid = dev.pid ?? 0;
+  onTestFinished(() => {
+    try {
+      process.kill(-pid, "SIGKILL");
+    } catch {
+      // it has ended, as it should
+    }
+  });
+  const ended = new Promise((done) => dev.once("close", done));
+  let output = "";
+  for (const stream of [dev.stdout, dev.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+  }
+  const shown = () => output;
+  await until(() => /listens on .*watching for changes/s.test(output), 60_000, shown);
+  const address = `http://127.0.0.1:${port}`;
+  const greeting = async () => (await fetch(`${address}/hello?name=dev`)).text();
+  expect(await greeting()).toBe("hello dev\n");
+
+  const source = join(project, "handlers/handlers.go");
+  const text = readFileSync(source, "utf8");
+  onTestFinished(() => writeFileSync(source, text));
+  writeFileSync(source, text.replace("return helloReply{", "return helloReply"));
+  await until(() => /syntax error|expected|missing/.test(output), 60_000, shown);
+  expect(await greeting()).toBe("hello dev\n");
+  writeFileSync(source, text.replace('Greeting + " "', 'Greeting + ", dear "'));
+  await until(async () => (await greeting()) === "hello, dear dev\n", 60_000, shown);
+  process.kill(-pid, "SIGINT");
+  await ended;
+  expect(output).toContain("nginx has ended");
+  await expect(fetch(`${address}/hello`)).rejects.toThrow();
+});
+
+test("on a terminal the language is asked for; --yes takes the first", async () => {
+  const cwd = temporaryFolder();
+  const cli = `${process.execPath} ${join(import.meta.dirname, "../../bin/nffi.mjs")}`;
+  const ask = (more: string, answers: string) => {
+    const command = `printf '${answers}' | script -qec "${cli} new-runtime a --dry-run --prefix ${prefix} ${more}" /dev/null`;
+    return spawnSync("sh", ["-c", command], { cwd, encoding: "utf8" }).stdout;
+  };
+  const asked = ask("", "cobol\\n2\\n");
+  expect(asked).toContain("1  TypeScript");
+  expect(asked).toContain("answer with a number from 1 to");
+  expect(asked).toMatch(/would make \S+ \(Go\)/);
+  expect(ask("", "\\n")).toContain("(TypeScript)");
+  expect(ask("--yes", "")).toMatch(/^would make \S+ \(TypeScript\)/);
+});
