@@ -2,7 +2,10 @@
  * bench.c - libnffi against its rivals, all in one run on one machine: what
  * counts is the ratio, the absolute figures are the machine's.
  *
- *   bench [milliseconds of each measurement, default 300]
+ *   bench [milliseconds of each measurement, default 300] [node]
+ *
+ * With `node` a Node process is asked in two designs; bench/node/run.mjs says
+ * where they lie.
  */
 
 #define _GNU_SOURCE
@@ -21,11 +24,19 @@
 #define MOST_SAMPLES 200000
 #define MOST_IN_FLIGHT 256
 
-static const rival_t *rivals[] = {
-    &floor_rival, &mutex_rival, &socket_rival, &queue_rival
+#define MOST_RIVALS 4
+
+/* ours is the last one */
+typedef struct field {
+    size_t count;
+    const rival_t *rivals[MOST_RIVALS];
+} field_t;
+
+static const field_t threads = {
+    4, { &floor_rival, &mutex_rival, &socket_rival, &queue_rival }
 };
 
-#define RIVALS (sizeof(rivals) / sizeof(rivals[0]))
+static const field_t processes = { 2, { &node_poll_rival, &node_rival } };
 
 typedef struct result {
     double calls_per_second;
@@ -154,24 +165,25 @@ measure(const rival_t *rival, size_t size, int in_flight, int cpus, int ms)
 
 
 static void
-compare(size_t size, int in_flight, int cpus, int ms)
+compare(const field_t *field, size_t size, int in_flight, int cpus, int ms)
 {
     size_t i;
-    result_t results[RIVALS], ours;
+    result_t results[MOST_RIVALS], ours;
+    const rival_t *const *rivals = field->rivals;
 
     memset(results, 0, sizeof(results));
 
-    for (i = 0; i < RIVALS; i++) {
+    for (i = 0; i < field->count; i++) {
         if (!rivals[i]->one_call_only || in_flight == 1) {
             results[i] = measure(rivals[i], size, in_flight, cpus, ms);
         }
     }
 
-    ours = results[RIVALS - 1];
+    ours = results[field->count - 1];
     printf("%7zu B  %3d in flight  %d cpu%c ", size, in_flight, cpus,
            cpus > 1 ? 's' : ' ');
 
-    for (i = 0; i < RIVALS; i++) {
+    for (i = 0; i < field->count; i++) {
         if (results[i].calls_per_second == 0) {
             printf(" | %-6s %17s", rivals[i]->name, "-");
 
@@ -197,6 +209,7 @@ main(int argc, char **argv)
 {
     int ms, cpus, most_cpus;
     size_t s, f;
+    const field_t *field;
     static const size_t sizes[] = { 64, 4096, 102400 };
     static const int flights[] = { 1, 16, 256 };
 
@@ -206,13 +219,14 @@ main(int argc, char **argv)
         return 2;
     }
 
+    field = argc > 2 && strcmp(argv[2], "node") == 0 ? &processes : &threads;
     most_cpus = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
     printf("(1.00x is ours; more is how many times ours is better)\n");
 
     for (cpus = 1; cpus <= most_cpus; cpus++) {
         for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
             for (f = 0; f < sizeof(flights) / sizeof(flights[0]); f++) {
-                compare(sizes[s], flights[f], cpus, ms);
+                compare(field, sizes[s], flights[f], cpus, ms);
             }
         }
     }

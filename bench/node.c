@@ -1,0 +1,217 @@
+/*
+ * node.c - a Node process over libnffi's shared memory, in two designs: ours
+ * (the addon in Node's own event loop), and a worker thread of Node that blocks
+ * in poll and posts each task to the main thread. bench/node/ has the rest.
+ */
+
+#define _GNU_SOURCE
+
+#include "bench.h"
+
+#include <nffi.h>
+#include <nffi_host.h>
+
+#include <poll.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BATCH 64
+
+static nffi_host_t *host;
+static nffi_child_t child;
+static size_t payload_size;
+static unsigned char *source;
+static int calls_made[256];
+
+
+static const char *
+setting(const char *name)
+{
+    const char *value = getenv(name);
+
+    if (value == NULL) {
+        fprintf(stderr, "bench: %s is not set; use bench/node/run.mjs\n", name);
+        exit(2);
+    }
+
+    return value;
+}
+
+
+static void
+submit(int call)
+{
+    nffi_task_t task;
+    nffi_host_request_t request;
+
+    memset(&request, 0, sizeof(request));
+    request.data = source;
+    request.size = payload_size;
+    calls_made[call] = call;
+
+    if (nffi_host_submit(host, &request, &calls_made[call], &task) != NFFI_OK) {
+        bench_die("nffi_host_submit");
+    }
+}
+
+
+static int
+collect(int *calls, int max)
+{
+    int i, n;
+    ssize_t bytes;
+    uint64_t count;
+    nffi_host_response_t responses[BATCH];
+
+    n = nffi_host_drain(host, responses, max < BATCH ? (size_t) max : BATCH);
+
+    if (n == 0) {
+        bytes = read(child.done_fd, &count, sizeof(count));
+        (void) bytes;
+
+        if (!nffi_host_park(host)) {
+            return 0;
+        }
+
+        n = nffi_host_drain(host, responses,
+                            max < BATCH ? (size_t) max : BATCH);
+    }
+
+    for (i = 0; i < n; i++) {
+        if (responses[i].size != payload_size) {
+            bench_die("a response of another size");
+        }
+
+        memcpy(source, responses[i].data, payload_size);
+        calls[i] = *(int *) responses[i].owner;
+        nffi_host_release(host, &responses[i]);
+    }
+
+    return n;
+}
+
+
+static int
+fd(void)
+{
+    return child.done_fd;
+}
+
+
+/* Node compiles what runs often: the first calls are not measured. */
+static void
+warm_up(void)
+{
+    int i, n, sent, calls[BATCH];
+    struct pollfd ready = { .fd = child.done_fd, .events = POLLIN };
+
+    for (sent = 0; sent < 5000; sent += n) {
+        for (i = 0; i < 16; i++) {
+            submit(i);
+        }
+
+        for (n = 0; n < 16; n += i) {
+            i = collect(calls, BATCH);
+
+            if (i == 0 && poll(&ready, 1, 30000) != 1) {
+                bench_die("Node does not answer");
+            }
+        }
+    }
+}
+
+
+static void
+start(const char *program, size_t size, int cpu)
+{
+    int n;
+    char path[] = "PATH=/usr/local/bin:/usr/bin:/bin", *environment[4];
+    char runtime[4096], *argv[3];
+    const char *stage = "";
+    cpu_set_t own, theirs;
+    nffi_host_options_t options;
+    nffi_spawn_options_t spawn;
+
+    memset(&options, 0, sizeof(options));
+    options.process = 1;
+    options.request_arena = 64u << 20;
+    options.response_arena = 64u << 20;
+    payload_size = size;
+    source = calloc(1, size);
+
+    if (nffi_host_create(&host, &options) != NFFI_OK) {
+        bench_die("nffi_host_create");
+    }
+
+    n = snprintf(runtime, sizeof(runtime),
+                 "NFFI_RUNTIME={\"module\":\"%s\",\"codec\":\"raw\"}",
+                 setting("BENCH_NODE_MODULE"));
+    if (n < 0 || (size_t) n >= sizeof(runtime)) {
+        bench_die("the path of the module");
+    }
+
+    environment[0] = path;
+    environment[1] = runtime;
+    environment[2] = "NFFI_ATTACH=1";
+    environment[3] = NULL;
+    argv[0] = (char *) setting("BENCH_NODE_PROGRAM");
+    argv[1] = (char *) setting(program);
+    argv[2] = NULL;
+
+    memset(&spawn, 0, sizeof(spawn));
+    spawn.program = argv[0];
+    spawn.argv = argv;
+    spawn.envp = environment;
+
+    /* the child has the CPUs of whoever starts it */
+    sched_getaffinity(0, sizeof(own), &own);
+    CPU_ZERO(&theirs);
+    CPU_SET(cpu, &theirs);
+    sched_setaffinity(0, sizeof(theirs), &theirs);
+
+    if (nffi_host_spawn(host, &spawn, &child, &stage) != NFFI_OK) {
+        bench_die(stage);
+    }
+
+    sched_setaffinity(0, sizeof(own), &own);
+    warm_up();
+}
+
+
+static void
+stop(void)
+{
+    nffi_host_close(host);
+    nffi_child_kill(&child);
+    nffi_host_destroy(host);
+    free(source);
+}
+
+
+static void
+start_addon(size_t size, int in_flight, int cpu)
+{
+    (void) in_flight;
+    start("BENCH_NODE_ADDON", size, cpu);
+}
+
+
+static void
+start_poll(size_t size, int in_flight, int cpu)
+{
+    (void) in_flight;
+    start("BENCH_NODE_POLL", size, cpu);
+}
+
+
+const rival_t node_poll_rival = {
+    "poll", 0, start_poll, submit, collect, fd, stop
+};
+
+const rival_t node_rival = {
+    "nffi", 0, start_addon, submit, collect, fd, stop
+};

@@ -1,0 +1,2 @@
+// The handler of both designs: the bytes of the request.
+export default (bytes) => bytes;
