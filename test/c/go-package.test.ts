@@ -1,5 +1,5 @@
 // The Go package as it lies in a prefix, with its own tests: each must hold under the race detector.
-import { cpSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { repository, runProgram } from "../support/cli.js";
@@ -22,6 +22,7 @@ const go = (...args: string[]) => runProgram("go", args, { cwd: installed });
 
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
+  rmSync(installed, { recursive: true, force: true });
   const made = await runProgram("make", [
     ...["-s", "-C", join(repository, "c-src"), "all", "install"],
     ...[`BUILD_DIR=${folder}/build`, `PREFIX=${folder}/prefix`],
