@@ -13,6 +13,7 @@ local base_call = base.call
 local base_bytes = base.bytes
 local ceil = math.ceil
 local error = error
+local find = string.find
 local next = next
 local pairs = pairs
 local setmetatable = setmetatable
@@ -279,6 +280,11 @@ function _M.load(name, options)
     end
 
     if not pointer then
+        if not language and find(name, "%.[cm]?[jt]s$") then
+            err = err .. "; a module is loaded by load(\"node\", { module = \""
+                  .. name .. "\" })"
+        end
+
         return nil, err, code
     end
 
