@@ -87,6 +87,12 @@ struct ngx_http_lua_nffi_runtime_s {
 typedef struct {
     size_t                         size;
     u_char                         text[512];
+
+    /* the last stack that was logged: its hash, who said it, and when */
+    u_char                         stack[8];
+    ngx_int_t                      stack_pid;
+    ngx_int_t                      silent_pid;  /* whose stack is left out */
+    time_t                         stack_time;
 } ngx_http_lua_nffi_last_words_t;
 
 

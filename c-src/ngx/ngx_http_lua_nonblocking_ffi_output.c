@@ -81,20 +81,93 @@ ngx_http_lua_nffi_line_level(u_char *line, u_char *last, ngx_uint_t *level)
 }
 
 
+/*
+ * A line of a stack at the end of a process is marked \1 stack HASH PID \2. A
+ * process that fails at each start says the same each time: once is enough.
+ */
+
+#define NGX_HTTP_LUA_NFFI_STACK_AGAIN  600     /* seconds; logs are rotated */
+
+static u_char *
+ngx_http_lua_nffi_stack_line(ngx_http_lua_nffi_output_t *out, u_char *line,
+    u_char *last, ngx_uint_t *known)
+{
+    u_char                          *hash, *pid, *end;
+    ngx_int_t                        sayer;
+    ngx_http_lua_nffi_last_words_t  *said = out->last_words;
+
+    static const char  mark[] = "\1stack ";
+
+    *known = 0;
+    hash = line + sizeof(mark) - 1;
+    pid = hash + sizeof(said->stack) + 1;
+
+    if (last <= pid || ngx_memcmp(line, mark, sizeof(mark) - 1) != 0) {
+        return line;
+    }
+
+    end = ngx_strlchr(pid, last, 2);
+    sayer = end ? ngx_atoi(pid, end - pid) : NGX_ERROR;
+
+    if (sayer == NGX_ERROR) {
+        return line;
+    }
+
+    if (sayer != said->stack_pid
+        && ngx_memcmp(hash, said->stack, sizeof(said->stack)) == 0
+        && ngx_time() - said->stack_time < NGX_HTTP_LUA_NFFI_STACK_AGAIN)
+    {
+        *known = sayer == said->silent_pid ? 2 : 1;
+        said->silent_pid = sayer;
+        return end + 1;
+    }
+
+    if (sayer != said->stack_pid) {
+        said->stack_pid = sayer;
+        said->stack_time = ngx_time();
+    }
+
+    ngx_memcpy(said->stack, hash, sizeof(said->stack));
+
+    return end + 1;
+}
+
+
 static void
 ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
     u_char *last)
 {
     size_t      size;
+    u_char     *body;
     u_char      text[NGX_MAX_ERROR_STR - 512];
-    ngx_uint_t  level;
+    ngx_uint_t  level, known, is_stack;
 
     if (last > line && last[-1] == '\r') {
         last--;
     }
 
     level = out->level;
-    line = ngx_http_lua_nffi_line_level(line, last, &level);
+    body = ngx_http_lua_nffi_stack_line(out, line, last, &known);
+
+    if (known == 2) {
+        return;
+    }
+
+    if (known == 1) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "nffi: [%V]     (the rest is as before)", &out->name);
+        return;
+    }
+
+    is_stack = body != line;
+
+    if (is_stack) {
+        level = NGX_LOG_ERR;
+        line = body;
+
+    } else {
+        line = ngx_http_lua_nffi_line_level(line, last, &level);
+    }
 
     if (line == last) {
         return;
@@ -104,7 +177,7 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
 
     /* not the lines of a stack, which are indented */
 
-    if (level <= NGX_LOG_ERR && *line != ' ' && *line != '\t') {
+    if (!is_stack && level <= NGX_LOG_ERR && *line != ' ' && *line != '\t') {
         out->last_words->size = ngx_min(size, sizeof(out->last_words->text));
         ngx_memcpy(out->last_words->text, text, out->last_words->size);
     }

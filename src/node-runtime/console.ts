@@ -4,6 +4,7 @@
  * prints) are logged as notice from stdout and as error from stderr.
  */
 
+import { createHash } from "node:crypto";
 import { writeSync } from "node:fs";
 import { withoutOurFrames } from "./failure.js";
 
@@ -99,11 +100,13 @@ function isAboutTypeScript(warning: Error & { code?: string }): boolean {
 }
 
 /**
- * Writes a line to error.log before anything else can happen, as the last words of a process must
- * be. The pipe may be full and not blocking: then it waits for the worker a little, not for ever.
+ * Writes to error.log before anything else can happen, as the last words of a process must be. The
+ * pipe may be full and not blocking: then it waits for the worker a little, not for ever. `stack`
+ * are more lines, which the worker leaves out where the process before this one said the same: one
+ * that fails at each start would fill the log.
  */
-export function logNow(level: Level, text: string): void {
-  let bytes = Buffer.from(markLines(level, text));
+export function logNow(level: Level, text: string, stack = ""): void {
+  let bytes = Buffer.from(markLines(level, text) + markStack(stack));
   for (let attempt = 0; attempt < 100 && bytes.length > 0; attempt++) {
     try {
       bytes = bytes.subarray(writeSync(2, bytes));
@@ -112,4 +115,12 @@ export function logNow(level: Level, text: string): void {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }
   }
+}
+
+/** The mark of each line: a hash of them all, by which the worker knows them, and who says it. */
+export function markStack(stack: string, pid = process.pid): string {
+  if (stack === "") return "";
+  const hash = createHash("sha256").update(stack).digest("hex").slice(0, 8);
+  const lines = stack.split("\n").map((line) => `\x01stack ${hash} ${pid}\x02${line}\n`);
+  return lines.join("");
 }

@@ -46,8 +46,9 @@ export class Ending {
   /** The module could not be loaded. */
   loadFailed(thrown: unknown): never {
     const { message, detail } = failureOf(thrown);
-    this.#lifeline.failed(this.#about(message));
-    logNow("error", this.#about(detail || message));
+    this.#lifeline.failed(this.#about(inOneLine(message)));
+    const [first, stack] = firstAndRest(detail || message);
+    logNow("error", this.#about(first), stack);
     return this.#exit(EXIT_LOAD_FAILED);
   }
 
@@ -68,9 +69,10 @@ export class Ending {
     const { message, detail } = failureOf(thrown);
     const what =
       origin === "unhandledRejection" ? "a promise was rejected and nobody caught it" : "uncaught";
-    if (this.#loading) this.#lifeline.failed(`${this.module}: ${what}: ${message}`);
+    if (this.#loading) this.#lifeline.failed(`${this.module}: ${what}: ${inOneLine(message)}`);
     this.#lifeline.flush();
-    logNow("error", `${this.module}: ${what}: ${detail || message}${this.#lost()}`);
+    const [first, stack] = firstAndRest(detail || message);
+    logNow("error", `${this.module}: ${what}: ${first}${this.#lost()}`, stack);
     this.#exit(this.#loading ? EXIT_LOAD_FAILED : EXIT_UNCAUGHT);
   }
 
@@ -91,7 +93,7 @@ export class Ending {
     // Called inside process.exit(), so the stack tells who called that.
     const [, ...stack] = withoutOurFrames(new Error().stack ?? "").split("\n");
     const callers = stack.filter((line) => !line.includes("(node:") && !line.includes("at node:"));
-    logNow("error", [what + this.#lost(), ...callers].join("\n"));
+    logNow("error", what + this.#lost(), callers.join("\n"));
   }
 
   #about(text: string): string {
@@ -102,4 +104,15 @@ export class Ending {
     const running = this.#lifeline.running();
     return running === 0 ? "" : `; calls that fail with it: ${running}`;
   }
+}
+
+/** The worker logs and passes on the reason as one line. */
+function inOneLine(message: string): string {
+  const lines = message.split("\n").map((line) => line.trim());
+  return lines.filter((line) => line !== "").join(" | ");
+}
+
+function firstAndRest(text: string): [first: string, rest: string] {
+  const [first = "", ...rest] = text.split("\n");
+  return [first, rest.join("\n")];
 }

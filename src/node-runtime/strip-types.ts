@@ -29,7 +29,7 @@ export function stripTypes(source: string, path: string): string {
   try {
     return transformSync(source, { mode: "strip-only", filename: path }).code;
   } catch (error) {
-    throw new SyntaxError(describe(error, path));
+    throw syntaxError(error, path);
   }
 }
 
@@ -63,9 +63,15 @@ function detectFormat(javascript: string): Format {
   }
 }
 
-/** The library throws plain objects. */
-function describe(thrown: unknown, path: string): string {
+/**
+ * The library throws plain objects. As with Node's own, the message is one line, which names the
+ * place, and the lines of the source are in the stack.
+ */
+function syntaxError(thrown: unknown, path: string): SyntaxError {
   const { message, snippet, startLine } = thrown as Record<string, unknown>;
-  if (typeof message !== "string") return `${path}: ${String(thrown)}`;
-  return `${path}:${startLine}: ${message}${typeof snippet === "string" ? `\n${snippet}` : ""}`;
+  if (typeof message !== "string") return new SyntaxError(`${path}: ${String(thrown)}`);
+  const error = new SyntaxError(`${path}:${startLine}: ${message.split("\n", 1)[0]}`);
+  const source = typeof snippet === "string" ? snippet.trimEnd().split("\n") : [];
+  error.stack = [String(error), ...source.map((line) => `    ${line}`)].join("\n");
+  return error;
 }

@@ -2,7 +2,7 @@
 // odd options, calls where no coroutine can yield, libraries that fail to start, processes that let
 // go of the worker, an event method that refuses a descriptor.
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { content } from "../support/lua.js";
@@ -193,6 +193,46 @@ describe("a process that misbehaves", () => {
       await nginx.waitForLog("it is started again in 800 ms");
       const sleepers = nginx.family().filter(({ pid }) => /sleep/.test(commandLine(pid)));
       expect(sleepers.length).toBeLessThanOrEqual(2);
+    });
+  });
+
+  test("a syntax error is one line for Lua, and its source is once in error.log", async () => {
+    const code = `local rt = assert(nffi.load("node", { module = "bad.ts" }))
+      ngx.say((select(2, rt:call("x"))))`;
+    const files = { "bad.ts": "export const a = () => {\n  const wrong = ;\n};\n" };
+    await withNginx({ prefix, server: content("= /", code), files }, async (nginx) => {
+      expect(await nginx.get("/")).toMatch(/ is down: .*\/bad\.ts:2: Expression expected\n$/);
+      const log = await nginx.waitForLog("it is started again in 800 ms");
+      const count = (text: string) => log.split(text).length - 1;
+      expect(count("SyntaxError: ")).toBeGreaterThanOrEqual(3);
+      expect(count("const wrong = ;")).toBe(1);
+      expect(count("(the rest is as before)")).toBeGreaterThanOrEqual(2);
+      expect(log).not.toContain("\\x0a");
+    });
+  });
+
+  test("a stack that differs is told", async () => {
+    const code = `local rt = assert(nffi.load("node", { module = "bad.mjs" })) rt:call("x")`;
+    const folder = temporaryFolder();
+    chmodSync(folder, 0o777); // the worker may be another user
+    const bad = `import { existsSync, writeFileSync } from "node:fs";
+      const one = () => { throw new Error("1") }, two = () => { throw new Error("2") };
+      const flag = "${folder}/flag";
+      if (existsSync(flag)) two();
+      writeFileSync(flag, "");
+      one();`;
+    const files = { "bad.mjs": bad };
+    await withNginx({ prefix, server: content("= /", code), files }, async (nginx) => {
+      await nginx.get("/");
+      await nginx.waitForLog("at one");
+      await nginx.waitForLog("at two");
+    });
+  });
+
+  test("a module that is loaded as a library is told how it is loaded", async () => {
+    const code = `ngx.say((select(2, nffi.load("hello.ts"))))`;
+    await withNginx({ prefix, server: content("= /", code) }, async (nginx) => {
+      expect(await nginx.get("/")).toMatch(/; .*load\("node", \{ module = "hello\.ts" \}\)\n$/);
     });
   });
 

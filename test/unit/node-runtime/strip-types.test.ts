@@ -17,6 +17,22 @@ test("syntax that wants code generated is refused with its place", () => {
   expect(() => stripTypes("const a: = 1;\n", "/m.ts")).toThrow(/^\/m\.ts:1: /);
 });
 
+test("the message is one line, and the stack shows the source", () => {
+  try {
+    stripTypes("export const a = () => {\n  const x = ;\n};\n", "/m.ts");
+    expect.unreachable();
+  } catch (thrown) {
+    const { message, stack } = thrown as SyntaxError;
+    expect(message).toBe("/m.ts:2: Expression expected");
+    expect(stack?.split("\n").slice(0, 4)).toEqual([
+      "SyntaxError: /m.ts:2: Expression expected",
+      "    export const a = () => {",
+      "      const x = ;",
+      "                ^",
+    ]);
+  }
+});
+
 test("packages must be JavaScript", () => {
   expect(() => stripTypes("", "/p/node_modules/d/m.ts")).toThrow(/must be JavaScript/);
 });
