@@ -1,9 +1,19 @@
 // The tarball of `npm pack` works from an empty folder, with no repository around it, and so does
 // a build from a release archive that is downloaded.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { expect, test } from "vitest";
+import { publint } from "publint";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sha256OfFile } from "../../src/io/files.js";
 import {
   assembleDebianTree,
@@ -14,52 +24,100 @@ import { repository, runProgram } from "../support/cli.js";
 import { answers, httpServer } from "../support/http-server.js";
 import { withNginx } from "../support/nginx.js";
 import { anySuite } from "../support/openresty.js";
-import { temporaryFolder } from "../support/temporary.js";
 
 const quiet = { npm_config_loglevel: "error" };
 
-test("holds what a build needs and nothing else, and builds from an empty folder", async () => {
-  const folder = temporaryFolder();
-  await runProgram("npm", ["pack", "--pack-destination", folder], { env: quiet });
-  const [tarball = ""] = readdirSync(folder);
-  expect(tarball).toMatch(/^nffi-\d+\.\d+\.\d+\.tgz$/);
+describe("the tarball", () => {
+  let folder = "";
+  let tarball = "";
 
-  const listed = execFileSync("tar", ["-tzf", join(folder, tarball)], { encoding: "utf8" });
-  const files = listed.trim().split("\n");
-  const top = new Set(files.map((file) => file.split("/")[1]));
-  const optional = ["README.md", "CHANGELOG.md"];
-  expect([...top].filter((name) => !optional.includes(name ?? "")).sort()).toEqual(
-    ["LICENSE", "bin", "c-src", "dist", "lua", "package.json", "patches", "templates"].sort(),
-  );
-  expect(
-    files.filter((file) => /node_modules|c-src\/(test|build)\/|\.tsbuildinfo$/.test(file)),
-  ).toEqual([]);
-
-  const empty = join(folder, "empty");
-  mkdirSync(empty);
-  const npx = await runProgram(
-    "npx",
-    ["--yes", "--package", join(folder, tarball), "nffi", "build", ...(await sourceByUrl(folder))],
-    {
-      cwd: empty,
-      env: { ...quiet, XDG_CACHE_HOME: join(folder, "cache"), NFFI_PREFIX: undefined },
-    },
-  );
-  expect(npx.stderr).toBe("");
-  expect(npx.stdout).toContain("SHA-256 given with --sha256");
-  expect(npx.exitCode).toBe(0);
-  expect(readdirSync(empty)).toEqual([".nffi"]);
-  expect(readdirSync(join(folder, "cache/nffi/work"))).toHaveLength(1);
-
-  const prefix = join(empty, ".nffi/openresty");
-  const server = `location / { content_by_lua_block {
-    local echo = ngx.load_nonblocking_ffi("${prefix}/nffi/lib/libnffi_echo.so", "")
-    ngx.print(select(2, echo:echo("packed")))
-  } }`;
-  await withNginx({ prefix, server }, async (nginx) => {
-    expect(await nginx.get("/")).toBe("packed");
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "nffi-test-"));
+    // what was once compiled and has no source any more
+    writeFileSync(join(repository, "dist/gone.js"), "");
+    await runProgram("npm", ["pack", "--pack-destination", folder], { env: quiet });
+    const [name = ""] = readdirSync(folder);
+    expect(name).toMatch(/^nffi-\d+\.\d+\.\d+\.tgz$/);
+    tarball = join(folder, name);
   });
-}, 900_000);
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  test("holds what is needed and nothing else", () => {
+    const listed = execFileSync("tar", ["-tzf", tarball], { encoding: "utf8" });
+    const files = listed.trim().split("\n");
+    const sources = ["bin", "c-src", "lua", "patches", "templates"].flatMap(sourcesIn);
+    const expected = [
+      ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
+      ...sources.filter((path) => !path.startsWith("c-src/test/")),
+      ...sourcesIn("src").flatMap((path) => [".js", ".d.ts"].map((end) => compiled(path, end))),
+    ];
+    expect(files.map((path) => path.replace(/^package\//, "")).sort()).toEqual(expected.sort());
+    expect(expected).toContain("dist/node-runtime/handler.d.ts");
+  });
+
+  test("is what publint wants it to be", async () => {
+    const { buffer } = Uint8Array.from(readFileSync(tarball));
+    const { messages } = await publint({ pack: { tarball: buffer }, strict: true });
+    expect(messages).toEqual([]);
+  });
+
+  test("is installed into an empty project, whose npx runs it", async () => {
+    const cwd = join(folder, "project");
+    mkdirSync(cwd);
+    writeFileSync(join(cwd, "package.json"), '{ "private": true }');
+    const options = { cwd, env: { ...quiet, XDG_CACHE_HOME: join(folder, "cache") } };
+    const install = ["install", "--no-audit", "--no-fund", "--prefer-offline", tarball];
+    expect(await runProgram("npm", install, options)).toMatchObject({ exitCode: 0, stderr: "" });
+    const help = await runProgram("npx", ["--no-install", "nffi", "--help"], options);
+    expect(help.stderr).toBe("");
+    expect(help.stdout).toContain("Usage: nffi");
+    const api = 'import("nffi").then(({ build }) => console.log(typeof build))';
+    const used = await runProgram(process.execPath, ["-e", api], options);
+    expect(used.stdout).toBe("function\n");
+  });
+
+  test("builds from an empty folder", builds, 900_000);
+
+  async function builds() {
+    const empty = join(folder, "empty");
+    mkdirSync(empty);
+    const npx = await runProgram(
+      "npx",
+      ["--yes", "--package", tarball, "nffi", "build", ...(await sourceByUrl(folder))],
+      {
+        cwd: empty,
+        env: { ...quiet, XDG_CACHE_HOME: join(folder, "cache"), NFFI_PREFIX: undefined },
+      },
+    );
+    expect(npx.stderr).toBe("");
+    expect(npx.stdout).toContain("SHA-256 given with --sha256");
+    expect(npx.exitCode).toBe(0);
+    expect(readdirSync(empty)).toEqual([".nffi"]);
+    expect(readdirSync(join(folder, "cache/nffi/work"))).toHaveLength(1);
+
+    const prefix = join(empty, ".nffi/openresty");
+    const server = `location / { content_by_lua_block {
+      local echo = ngx.load_nonblocking_ffi("${prefix}/nffi/lib/libnffi_echo.so", "")
+      ngx.print(select(2, echo:echo("packed")))
+    } }`;
+    await withNginx({ prefix, server }, async (nginx) => {
+      expect(await nginx.get("/")).toBe("packed");
+    });
+  }
+});
+
+/** The files of the repository below a folder, committed or not. */
+function sourcesIn(folder: string): string[] {
+  const args = ["ls-files", "--cached", "--others", "--exclude-standard", folder];
+  const listed = execFileSync("git", args, { cwd: repository, encoding: "utf8" });
+  const files = listed.split("\n").filter((path) => existsSync(join(repository, path)));
+  return [...new Set(files)].filter((path) => path !== "");
+}
+
+function compiled(source: string, ending: string): string {
+  return source.replace(/^src\//, "dist/").replace(/\.ts$/, ending);
+}
 
 /** A release archive made of Debian's sources, served by HTTP: what --source URL is to build. */
 async function sourceByUrl(folder: string): Promise<string[]> {

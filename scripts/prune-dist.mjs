@@ -1,0 +1,15 @@
+// Before `npm pack`: removes from dist/ what no file of src/ makes any more, since tsc never does,
+// and it would be packed.
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const dist = join(root, "dist");
+
+const entries = existsSync(dist) ? readdirSync(dist, { recursive: true, withFileTypes: true }) : [];
+for (const entry of entries.filter((one) => one.isFile())) {
+  const file = join(entry.parentPath, entry.name);
+  const source = relative(dist, file).replace(/\.(js|d\.ts)$/, ".ts");
+  if (!existsSync(join(root, "src", source))) rmSync(file);
+}
