@@ -107,7 +107,8 @@ export async function makeManifest(
   };
 }
 
-async function contentOf(dir: string): Promise<Pick<Manifest, "files" | "links">> {
+/** Of a staged product: what a manifest lists. */
+export async function contentOf(dir: string): Promise<Pick<Manifest, "files" | "links">> {
   const files: Record<string, string> = {};
   const links: Record<string, string> = {};
   for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {

@@ -10,6 +10,8 @@ export interface SeriesPatch {
   /** undefined for a patch of the user: the paths in it tell. */
   readonly component: string | undefined;
   readonly sha256: string;
+  /** The diff. */
+  readonly text: string;
   readonly files: readonly FilePatch[];
 }
 
@@ -30,7 +32,13 @@ export async function readSeries(
     const [component, name] = line.replace(/#.*/, "").trim().split(/\s+/);
     if (!component || !name) continue;
     const diff = await readFile(join(patchesDir, name), "utf8");
-    patches.push({ name, component, sha256: sha256(diff), files: readPatch(name, diff) });
+    patches.push({
+      name,
+      component,
+      sha256: sha256(diff),
+      text: diff,
+      files: readPatch(name, diff),
+    });
   }
   for (const file of userPatches) patches.push(await readUserPatch(file, patches));
   const key = sha256(patches.map((patch) => `${patch.component ?? ""} ${patch.sha256}`).join("\n"));
@@ -51,7 +59,7 @@ async function readUserPatch(file: string, others: readonly SeriesPatch[]): Prom
       hint: "make one with `diff -u` or `git diff`",
     });
   }
-  return { name, component: undefined, sha256: sha256(diff), files };
+  return { name, component: undefined, sha256: sha256(diff), text: diff, files };
 }
 
 function sha256(text: string): string {

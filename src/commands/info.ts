@@ -1,7 +1,9 @@
 /** `nffi info`: what was built and how to compile against it, in the manner of pg_config. */
+import { join } from "node:path";
 import { Command } from "commander";
 import type { Manifest } from "../build/manifest.js";
 import { findProduct } from "../build/product.js";
+import { SBOM_FILE } from "../build/sbom.js";
 import type { CommandContext } from "./context.js";
 
 interface InfoOptions {
@@ -42,6 +44,7 @@ function answer(manifest: Manifest, options: InfoOptions): string[] {
     `nginx       ${manifest.nginx}`,
     `cflags      ${manifest.cflags}`,
     `libs        ${manifest.libs}`,
+    ...(manifest.files[SBOM_FILE] ? [`sbom        ${join(manifest.prefix, SBOM_FILE)}`] : []),
     `configure   ${manifest.configure.join(" ")}`,
     `components  ${components.map(([name, version]) => `${name} ${version}`).join(", ")}`,
     `nffi        ${manifest.nffi}`,

@@ -53,6 +53,26 @@ export function typeStripper(): StrippingLibrary {
   return { name, version: require(file).version, dir: dirname(file) };
 }
 
+export interface NpmPackage {
+  readonly name: string;
+  readonly version: string;
+  /** As its package.json has it: an SPDX identifier. */
+  readonly licence: string;
+  /** It is copied into the product; otherwise it is only needed to compile. */
+  readonly isInstalled: boolean;
+}
+
+/** The packages of others that a product is made with. */
+export function npmPackagesOfProduct(): NpmPackage[] {
+  return [
+    { name: "@swc/wasm-typescript", isInstalled: true },
+    { name: "node-api-headers", isInstalled: false },
+  ].map((wanted) => {
+    const { version, license } = require(`${wanted.name}/package.json`);
+    return { ...wanted, version, licence: license };
+  });
+}
+
 /** Throws when the package is incomplete, before a build spends minutes. */
 export async function requireShipped(files: ShippedFiles): Promise<void> {
   const needed = [

@@ -46,6 +46,18 @@ export interface SourceIdentity {
   readonly verifiedBy: string;
   /** SHA-256 of each source package, for a tree made of several. */
   readonly packages: Readonly<Record<string, string>>;
+  /** For a tree made of several packages: what each component was made of. */
+  readonly parts?: readonly SourcePart[];
   /** What configure must be told for this source. */
   readonly configureArgs: readonly string[];
+}
+
+export interface SourcePart {
+  /** The name in bundle/. */
+  readonly component: string;
+  /** That of the distribution. */
+  readonly version: string;
+  readonly archives: readonly { readonly file: string; readonly sha256: string }[];
+  /** The names of the distribution's own patches that were applied. */
+  readonly patches: readonly string[];
 }

@@ -5,15 +5,29 @@ import {
   cpSync,
   existsSync,
   readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join, relative } from "node:path";
+import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
 import { beforeAll, describe, expect, test } from "vitest";
+import { sha256OfFile } from "../../src/io/files.js";
 import { runCli } from "../support/cli.js";
 import { builtOpenresty } from "../support/openresty.js";
 import { temporaryFolder } from "../support/temporary.js";
+
+interface Part {
+  readonly "bom-ref": string;
+  readonly name: string;
+  readonly version?: string;
+  readonly purl?: string;
+  readonly components?: readonly Part[];
+  readonly hashes?: readonly { content: string }[];
+  readonly pedigree?: { readonly patches?: unknown };
+  readonly externalReferences?: readonly { url: string; hashes: { content: string }[] }[];
+}
 
 describe("of a product", () => {
   let built = "";
@@ -77,6 +91,36 @@ describe("of a product", () => {
     expect(result.exitCode).toBe(2);
     expect(result.stderr).toContain("<prefix> is empty");
     expect(result.stdout).toBe("");
+  });
+
+  test("the bill of materials is valid and names everything that was bundled", async () => {
+    const file = join(built, "nffi/sbom.cdx.json");
+    const text = readFileSync(file, "utf8");
+    const validator = new Validation.JsonStrictValidator(Spec.Version.v1dot6);
+    expect(await validator.validate(text)).toBeNull();
+
+    const manifest = JSON.parse(readFileSync(join(built, "nffi/nffi.json"), "utf8"));
+    const bom: { components: Part[] } = JSON.parse(text);
+    const bundled = bom.components.filter((part) => part["bom-ref"].startsWith("bundle/"));
+    expect(Object.fromEntries(bundled.map(({ name, version }) => [name, version]))).toEqual(
+      manifest.components,
+    );
+    for (const { purl } of bundled) expect(purl).toMatch(/^pkg:deb\/debian\/.*distro=/);
+    const archives = bundled.flatMap((part) => part.externalReferences ?? []);
+    expect(
+      Object.fromEntries(archives.map(({ url, hashes }) => [url, hashes[0]?.content])),
+    ).toEqual(manifest.source.packages);
+    const patched = bundled.filter(({ pedigree }) => pedigree?.patches);
+    expect(patched.map(({ name }) => name)).toEqual(["lua-resty-core", "nginx", "ngx_lua"]);
+
+    const own = bom.components.find(({ name }) => name === "nffi")?.components ?? [];
+    expect(own.map(({ name }) => name)).toContain("nffi/lib/libnffi.so.1");
+    for (const { name, hashes } of own) {
+      expect(hashes?.[0]?.content).toBe(await sha256OfFile(join(built, name)));
+    }
+    expect(manifest.files).toHaveProperty(["nffi/sbom.cdx.json"], await sha256OfFile(file));
+    const told = await runCli(["info", "--prefix", built]);
+    expect(told.stdout).toContain(`sbom        ${file}\n`);
   });
 
   test("list shows what is installed", async () => {

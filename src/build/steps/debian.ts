@@ -6,12 +6,13 @@ import { shipped } from "../../host/package.js";
 import { sha256OfFile } from "../../io/files.js";
 import {
   assembleDebianTree,
+  type DebianTree,
   type FetchedDebianSources,
   fetchDebianSources,
   type ResolvedDebianSuite,
 } from "../../sources/debian/debian-source.js";
 import { warningsOf } from "../../sources/debian/notes.js";
-import type { SourceIdentity } from "../../sources/source.js";
+import type { SourceIdentity, SourcePart } from "../../sources/source.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 
@@ -38,7 +39,9 @@ export async function fetchDebian(
 /** Changes with the packages and with what turns them into a tree. */
 export async function keyOfDebian(packages: DebianPackages): Promise<string> {
   const template = join(shipped.templates, "debian-openresty");
-  const hash = createHash("sha256").update(JSON.stringify(packages.sources.components));
+  // "parts": trees of before their identity told what each component was made of are made anew
+  const hash = createHash("sha256").update("parts");
+  hash.update(JSON.stringify(packages.sources.components));
   for (const entry of await readdir(template, { recursive: true, withFileTypes: true })) {
     if (entry.isFile()) hash.update(await sha256OfFile(join(entry.parentPath, entry.name)));
   }
@@ -63,9 +66,21 @@ export async function assembleDebian(
       sha256: undefined,
       verifiedBy,
       packages: Object.fromEntries(tree.origins.map(({ file, sha256 }) => [file, sha256])),
+      parts: partsOf(tree),
       configureArgs: tree.suite.configureArgs,
     };
   } finally {
     await rm(into, { recursive: true, force: true });
   }
+}
+
+function partsOf({ components, origins }: DebianTree): SourcePart[] {
+  return components.map(({ name, debianVersion, debianPatches }) => ({
+    component: name,
+    version: debianVersion,
+    archives: origins
+      .filter((origin) => origin.name === name)
+      .map(({ file, sha256 }) => ({ file, sha256 })),
+    patches: debianPatches,
+  }));
 }

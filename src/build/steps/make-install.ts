@@ -10,6 +10,7 @@ import type { BuildInputs } from "../inputs.js";
 import { countOfOwn, type Manifest, makeManifest, manifestFile } from "../manifest.js";
 import type { BuildRequest } from "../request.js";
 import type { Site } from "../site.js";
+import { stageSbom } from "../stage-sbom.js";
 import type { StepContext } from "../step.js";
 import type { MadeTree } from "./make.js";
 
@@ -39,6 +40,7 @@ export async function stageProduct(
   await stageLua(files, site);
   await stageNodeRuntime(files, site);
   await stageOpenrestyLink(site);
+  await stageSbom(tree, request.added, site, step.env);
   const manifest = await makeManifest(tree, inputs, request.flavor, site);
   await writeFileWhole(manifestFile(site.stagedPrefix), `${JSON.stringify(manifest, null, 2)}\n`);
   step.note(`${countOfOwn(manifest)} files`);

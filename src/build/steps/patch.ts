@@ -16,6 +16,7 @@ export type PatchedTree = SourceTree & {
   readonly [patched]: true;
   /** SHA-256 by name of the patch. */
   readonly patches: Readonly<Record<string, string>>;
+  readonly series: Series;
 };
 
 export async function patchTree(
@@ -35,7 +36,7 @@ export async function patchTree(
   const count = series.patches.length;
   const already = plan.files.filter(({ outcome }) => outcome === "already applied").length;
   step.note(already === 0 ? `${count} patches` : `${count} patches, ${already} already applied`);
-  return { ...tree, patches } as PatchedTree;
+  return { ...tree, patches, series } as PatchedTree;
 }
 
 const recordFile = (tree: SourceTree) => join(tree.dir, ".nffi-patches.json");
