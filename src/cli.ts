@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { buildCommand } from "./commands/build.js";
 import { cacheCommand } from "./commands/cache.js";
+import { cacheKeyCommand } from "./commands/cache-key.js";
 import { completionCommand } from "./commands/completion.js";
 import type { CommandContext } from "./commands/context.js";
 import { doctorCommand } from "./commands/doctor.js";
@@ -59,7 +60,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
   const commands = [
     buildCommand(context, configureArgs),
     fetchCommand(context),
-    cacheCommand(context),
+    cacheCommand(context).addCommand(cacheKeyCommand(context, configureArgs)),
     listCommand(context),
     infoCommand(context),
     verifyCommand(context),
