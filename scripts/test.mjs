@@ -4,7 +4,14 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { $ } from "zx";
 import { ensurePackages, FOR_BUILD, isOffered } from "./os-packages.mjs";
 
-const FOR_TESTS = ["golang-go:go", "pkg-config:pkg-config", "zsh:zsh", "fish:fish"];
+const FOR_TESTS = [
+  "curl:curl",
+  "fish:fish",
+  "golang-go:go",
+  "iproute2:ip",
+  "pkg-config:pkg-config",
+  "zsh:zsh",
+];
 // Debian 12 has it; without it the bookworm suite cannot be built, and its tests are skipped.
 const FOR_BOOKWORM = "libpcre3-dev";
 const REPORT = ".nffi/test/report.json";
