@@ -125,6 +125,8 @@ NFFI_API int nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests,
  * nffi_queue_arm returns 1 when tasks, cancellations, credit for a stream or
  * the end wait already (do not sleep) and 0 when the descriptor will become readable. Only one
  * thread of a queue may use this style, and no other may then block in poll.
+ * While tasks come in quick succession, arm looks for the next one for some
+ * microseconds (the option `spin` of a runtime, 20 by default).
  * The descriptor belongs to the queue: do not read or close it.
  */
 NFFI_API int nffi_queue_fd(nffi_queue_t *queue);

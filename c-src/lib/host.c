@@ -128,6 +128,7 @@ nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options)
     }
 
     if (rc == NFFI_OK) {
+        host->region.header->spin_us = options->spin_us;
         rc = nffi__arena_init(&host->arena, requests);
     }
 

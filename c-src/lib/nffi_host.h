@@ -23,6 +23,8 @@ typedef struct nffi_host_options {
     uint32_t max_tasks;       /* tasks not yet answered, 0: 65536; rounded up
                                  to a power of two, at most 1048576 */
     uint64_t max_bytes;       /* request bytes not yet answered, 0: 1 GiB */
+    uint32_t spin_us;         /* the runtime looks again for so long before it
+                                 sleeps, 0: not at all; see nffi_spin.h */
     uint32_t request_arena;   /* bytes, 0: 4 MiB; rounded up to a power of two,
                                  64 KiB to 1 GiB */
     uint32_t response_arena;

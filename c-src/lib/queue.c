@@ -105,6 +105,7 @@ nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
     queue->done_fd = -1;
     queue->control_fd = -1;
     queue->payload_ms = PAYLOAD_MS;
+    nffi_spin_init(&queue->spinner, queue->region.header->spin_us);
 
     rc = enter_table(queue);
     if (rc != NFFI_OK) {
@@ -471,6 +472,7 @@ nffi_queue_arm(nffi_queue_t *queue)
     }
 
     header = queue->region.header;
+    (void) nffi__spin(queue, true);
     pthread_mutex_lock(&queue->mutex);
     nffi__clear_eventfd(queue->tasks_fd);
     nffi__announce_parked(&header->runtime_parked);

@@ -10,6 +10,7 @@
 
 #include "arena.h"
 #include "control.h"
+#include "nffi_spin.h"
 #include "region.h"
 
 /* What a task has written in chunks; made by its first one. */
@@ -69,6 +70,7 @@ struct nffi_queue {
     bool news;                /* on the lists, since arm last looked */
     bool writable_news;       /* since poll last returned for them */
     bool led;                 /* one thread waits on the eventfd */
+    nffi_spinner_t spinner;   /* of the one that does, or that arms */
     bool broken;              /* the host broke the rules */
     bool wake_due;            /* responses published, host not yet woken */
     _Atomic uint64_t refused; /* answers */

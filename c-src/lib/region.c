@@ -193,6 +193,7 @@ nffi__region_attach(nffi__region_t *region, int memfd)
     {
         lay_out(&expected, header.max_tasks, header.request_arena_size,
                 header.response_arena_size);
+        expected.spin_us = header.spin_us;
     }
 
     if (memcmp(&header, &expected, offsetof(nffi__header_t, tasks_ring)) != 0

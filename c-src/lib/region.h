@@ -126,6 +126,8 @@ typedef struct nffi__header {
     uint32_t request_arena_size;
     uint32_t response_arena_size;
     uint32_t frees_size;      /* entries of the ring of freed blocks */
+    uint32_t spin_us;         /* how long the runtime may look again */
+    uint32_t reserved;
     uint64_t slots;           /* offsets from the start of the region */
     uint64_t tasks;
     uint64_t done;

@@ -73,13 +73,46 @@ has_notes(nffi_queue_t *queue)
 }
 
 
+bool
+nffi__spin(nffi_queue_t *queue, bool for_tasks)
+{
+    nffi_spinner_t *spinner = &queue->spinner;
+
+    if (!nffi_spin_begin(spinner)) {
+        return false;
+    }
+
+    do {
+        if (has_notes(queue) || (for_tasks && has_tasks(queue))) {
+            nffi_spin_found(spinner);
+            return true;
+        }
+    } while (nffi_spin_again(spinner));
+
+    return false;
+}
+
+
 static void
 lead(nffi_queue_t *queue, int timeout_ms, bool for_tasks)
 {
+    bool found;
     struct pollfd pollfd;
     nffi__header_t *header = queue->region.header;
 
     queue->led = true;
+
+    if (timeout_ms != 0) {
+        pthread_mutex_unlock(&queue->mutex);
+        found = nffi__spin(queue, for_tasks);
+        pthread_mutex_lock(&queue->mutex);
+
+        if (found) {
+            queue->led = false;
+            return;
+        }
+    }
+
     nffi__announce_parked(&header->runtime_parked);
 
     if (!has_notes(queue) && !(for_tasks && has_tasks(queue))) {

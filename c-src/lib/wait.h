@@ -17,6 +17,12 @@ int nffi__ms_until(const struct timespec *until);
 /* Empties the eventfd. */
 void nffi__clear_eventfd(int fd);
 
+/*
+ * Looks for a while, without the mutex, whether there are notes, or tasks
+ * where they are wanted; by the one thread that would sleep on the eventfd.
+ */
+bool nffi__spin(nffi_queue_t *queue, bool for_tasks);
+
 /* Sleeps until there may be tasks, notes or the end; -1: for ever. */
 void nffi__wait_for_tasks(nffi_queue_t *queue, int timeout_ms);
 

@@ -394,9 +394,11 @@ ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_instance_t *inst,
     options.max_tasks = limits->max_tasks;
     options.request_arena = limits->arena;
     options.response_arena = limits->arena;
+    options.spin_us = limits->spin_us;
     options.wake = ngx_http_lua_nffi_wake;
     options.wake_data = inst;
 
+    nffi_spin_init(&inst->spinner, limits->spin_us);
     rc = nffi_host_create(&inst->host, &options);
 
     if (rc == NFFI_OK) {

@@ -187,6 +187,10 @@ exchange(pair_t *pair, int threads, style_t style, size_t batch, int total)
 }
 
 
+/* Long enough that it often ends between two tasks, and often does not. */
+#define SPINNING &(nffi_host_options_t) { .spin_us = 3 }
+
+
 static void
 one_thread(void)
 {
@@ -247,6 +251,26 @@ shared_armed(void)
 }
 
 
+static void
+spinning(void)
+{
+    pair_t pair;
+
+    pair_open(&pair, SPINNING);
+    exchange(&pair, 3, BLOCKING, 4, CHECK_SCALE(150000));
+}
+
+
+static void
+spinning_armed(void)
+{
+    pair_t pair;
+
+    pair_open_shared(&pair, SPINNING);
+    exchange(&pair, 1, ARMED, 16, CHECK_SCALE(150000));
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -257,6 +281,8 @@ main(int argc, char **argv)
         { "no wake-up is lost on an armed descriptor", armed },
         { "no wake-up is lost over shared memory", shared },
         { "no wake-up is lost over shared memory, armed", shared_armed },
+        { "no wake-up is lost by looking again first", spinning },
+        { "no wake-up is lost by looking again before arming", spinning_armed },
     };
 
     return CHECK_MAIN(argc, argv, cases);

@@ -51,19 +51,8 @@ export function compilationOf(
     addon: flavor.plainAddon
       ? { ADDON_CFLAGS: plain, ADDON_LDFLAGS: env.LDFLAGS ?? "", ADDON_STATIC: "yes" }
       : {},
-    env: { ...flavor.env, ...(ccacheDir ? ccacheEnv(ccacheDir, site, env) : {}) },
-  };
-}
-
-/**
- * ccache knows an object again by its sources and flags. Its own way of being found by every
- * Makefile is a link with the compiler's name that comes first in PATH.
- */
-function ccacheEnv(dir: string, site: SitePaths, env: Environment): Record<string, string> {
-  return {
-    PATH: `${dir}:${env.PATH ?? ""}`,
-    CCACHE_BASEDIR: env.CCACHE_BASEDIR ?? site.workDir,
-    CCACHE_NOHASHDIR: env.CCACHE_NOHASHDIR ?? "1",
+    // A link with the compiler's name, first in PATH: ccache's own way into every Makefile.
+    env: { ...flavor.env, ...(ccacheDir ? { PATH: `${ccacheDir}:${env.PATH ?? ""}` } : {}) },
   };
 }
 

@@ -21,11 +21,14 @@ export interface SourceOptions {
   timeout: number;
 }
 
-/** `sources` are what the command takes. */
-export function addSourceOptions(command: Command, sources: string): Command {
+export function addSourceOptions(command: Command): Command {
   return command
     .option("--openresty <version>", "the release to take (`nffi list` shows them)")
-    .option("--source <source>", sources, "auto")
+    .option(
+      "--source <source>",
+      "auto, official, debian, debian:SUITE, a file, folder or URL",
+      "auto",
+    )
     .option("--sha256 <sum>", "what the SHA-256 of the file or URL must be")
     .option(
       "--keyring <file>",

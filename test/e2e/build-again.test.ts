@@ -134,6 +134,16 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
     expect(compiledIn("make", events)).toEqual([]);
   });
 
+  test("compiles all that includes a header of the library that was changed", async () => {
+    appendFileSync(join(copy.folder, "c-src/lib/region.h"), "/* changed */\n");
+    const events = await build();
+    const library = compiledIn("library", events);
+    expect(library).toEqual(expect.arrayContaining(["host.c", "queue.c", "region.c"]));
+    expect(library).not.toContain("error.c");
+    expect(compiledIn("make", events).length).toBeGreaterThan(3);
+    for (const name of compiledIn("make", events)) expect(name).toContain("nonblocking_ffi");
+  });
+
   test("compiles nothing but a C file of the glue that was changed", async () => {
     const file = "ngx_http_lua_nonblocking_ffi_output.c";
     appendFileSync(join(copy.folder, "c-src/ngx", file), "/* changed */\n");

@@ -214,6 +214,7 @@ function _M.key(kind, own, options, limits)
         max_tasks = limits.max_tasks,
         arena = limits.arena,
         start_timeout = limits.start_timeout,
+        spin = limits.spin_us,
     })
 end
 

@@ -1,0 +1,166 @@
+/*
+ * nffi_spin.h - looking again for a while before going to sleep: a sleep and a
+ * wake-up cost several microseconds, and tens of them where another CPU has to
+ * be woken, while a call in full flow takes one or two.
+ *
+ * Both sides of a queue do it, each with a spinner of its own, which belongs to
+ * one thread at a time. Between two looks the CPU is offered to others
+ * (sched_yield), since the other side may want this very one. Whether it pays
+ * is learned:
+ *
+ * - a look that finds something in time is a hit; it counts for more spinning;
+ * - a wait that ends without is a miss, and four hits make up for it: the other
+ *   side takes its time, so its answers are waited for asleep;
+ * - a wait that lasts far longer than its limit is late: other programs want
+ *   the CPU and took it when it was offered, while a wake-up would have got it
+ *   back at once. It ends the spinning for a thousand waits, for twice as many
+ *   if that happens again soon, and so on.
+ *
+ * A try now and then finds out when it pays again.
+ */
+
+#ifndef NFFI_SPIN_H
+#define NFFI_SPIN_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#define NFFI_SPIN_MOST_US 1000u
+#define NFFI_SPIN_BEST 16
+#define NFFI_SPIN_MISS 4
+#define NFFI_SPIN_LATE 4              /* times the limit */
+#define NFFI_SPIN_SHORT_REST 32u      /* waits */
+#define NFFI_SPIN_LONG_REST 1024u
+#define NFFI_SPIN_LONGEST_REST 65536u
+#define NFFI_SPIN_STREAK 8192u        /* hits that halve the rest */
+
+typedef struct nffi_spinner {
+    uint64_t limit_ns;        /* of one wait, 0: never spin */
+    uint64_t until_ns;        /* of the present wait, 0: none */
+    int32_t score;            /* spins while it is above 0 */
+    uint32_t rest;            /* waits to skip before the next try */
+    uint32_t skipped;         /* of them so far */
+    uint32_t streak;          /* hits since one was late */
+} nffi_spinner_t;
+
+static inline uint64_t
+nffi_spin_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+
+    return (uint64_t) now.tv_sec * 1000000000u + (uint64_t) now.tv_nsec;
+}
+
+static inline void
+nffi_spin_init(nffi_spinner_t *spinner, uint32_t limit_us)
+{
+    if (limit_us > NFFI_SPIN_MOST_US) {
+        limit_us = NFFI_SPIN_MOST_US;
+    }
+
+    spinner->limit_ns = (uint64_t) limit_us * 1000;
+    spinner->until_ns = 0;
+    spinner->score = NFFI_SPIN_MISS;
+    spinner->rest = NFFI_SPIN_SHORT_REST;
+    spinner->skipped = 0;
+    spinner->streak = 0;
+}
+
+/* There is nothing to do: may this wait begin with spinning? */
+static inline bool
+nffi_spin_begin(nffi_spinner_t *spinner)
+{
+    if (spinner->limit_ns == 0) {
+        return false;
+    }
+
+    if (spinner->score <= 0 && ++spinner->skipped < spinner->rest) {
+        return false;
+    }
+
+    spinner->skipped = 0;
+    spinner->until_ns = nffi_spin_now() + spinner->limit_ns;
+
+    return true;
+}
+
+/* Ends the wait if it was late. */
+static inline bool
+nffi_spin_was_late(nffi_spinner_t *spinner, uint64_t now)
+{
+    if (now < spinner->until_ns + (NFFI_SPIN_LATE - 1) * spinner->limit_ns) {
+        return false;
+    }
+
+    spinner->until_ns = 0;
+    spinner->score = 0;
+    spinner->streak = 0;
+
+    if (spinner->rest < NFFI_SPIN_LONG_REST) {
+        spinner->rest = NFFI_SPIN_LONG_REST;
+
+    } else if (spinner->rest < NFFI_SPIN_LONGEST_REST) {
+        spinner->rest *= 2;
+    }
+
+    return true;
+}
+
+/* Something was found while spinning. */
+static inline void
+nffi_spin_found(nffi_spinner_t *spinner)
+{
+    if (nffi_spin_was_late(spinner, nffi_spin_now())) {
+        return;
+    }
+
+    spinner->until_ns = 0;
+
+    if (spinner->score < NFFI_SPIN_BEST) {
+        spinner->score = spinner->score < 0 ? 1 : spinner->score + 1;
+    }
+
+    if (++spinner->streak == NFFI_SPIN_STREAK) {
+        spinner->streak = 0;
+
+        if (spinner->rest > NFFI_SPIN_SHORT_REST) {
+            spinner->rest /= 2;
+        }
+    }
+}
+
+/*
+ * Nothing was found: offers the CPU to others and returns true while it is
+ * worth looking again. False: the time is over, go to sleep.
+ */
+static inline bool
+nffi_spin_again(nffi_spinner_t *spinner)
+{
+    uint64_t now = nffi_spin_now();
+
+    if (now < spinner->until_ns) {
+        sched_yield();
+        return true;
+    }
+
+    if (nffi_spin_was_late(spinner, now)) {
+        return false;
+    }
+
+    spinner->until_ns = 0;
+
+    if (spinner->score > 0) {
+        spinner->score -= NFFI_SPIN_MISS;
+
+    } else if (spinner->rest < NFFI_SPIN_LONG_REST) {
+        spinner->rest *= 2;
+    }
+
+    return false;
+}
+
+#endif /* NFFI_SPIN_H */
