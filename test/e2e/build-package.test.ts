@@ -1,19 +1,10 @@
 // The tarball of `npm pack` works from an empty folder, with no repository around it, and so does
 // a build from a release archive that is downloaded.
 import { execFileSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { publint } from "publint";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { sha256OfFile } from "../../src/io/files.js";
 import {
   assembleDebianTree,
@@ -24,15 +15,15 @@ import { repository, runProgram } from "../support/cli.js";
 import { answers, httpServer } from "../support/http-server.js";
 import { withNginx } from "../support/nginx.js";
 import { anySuite } from "../support/openresty.js";
+import { temporaryFolderOfAll } from "../support/temporary.js";
 
 const quiet = { npm_config_loglevel: "error" };
 
 describe("the tarball", () => {
-  let folder = "";
+  const folder = temporaryFolderOfAll();
   let tarball = "";
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), "nffi-test-"));
     // what was once compiled and has no source any more
     writeFileSync(join(repository, "dist/gone.js"), "");
     await runProgram("npm", ["pack", "--pack-destination", folder], { env: quiet });
@@ -40,8 +31,6 @@ describe("the tarball", () => {
     expect(name).toMatch(/^nffi-\d+\.\d+\.\d+\.tgz$/);
     tarball = join(folder, name);
   });
-
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test("holds what is needed and nothing else", () => {
     const listed = execFileSync("tar", ["-tzf", tarball], { encoding: "utf8" });
