@@ -17,6 +17,8 @@
 #include <nffi_host.h>
 #include <nffi_spin.h>
 
+#include <signal.h>
+
 
 typedef struct ngx_http_lua_nffi_runtime_s  ngx_http_lua_nffi_runtime_t;
 typedef struct ngx_http_lua_nffi_instance_s  ngx_http_lua_nffi_instance_t;
@@ -144,6 +146,16 @@ typedef struct {
 #define NGX_HTTP_LUA_NFFI_DRAIN_LIMIT  30000    /* ms */
 
 
+/* what is put back when a library has started */
+
+#define NGX_HTTP_LUA_NFFI_NSIGNALS     12
+
+typedef struct {
+    sigset_t                      mask;
+    struct sigaction              handlers[NGX_HTTP_LUA_NFFI_NSIGNALS];
+} ngx_http_lua_nffi_shield_t;
+
+
 /* shared by the glue's files */
 
 ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_register(ngx_str_t *key,
@@ -152,6 +164,9 @@ void ngx_http_lua_nffi_unregister(ngx_http_lua_nffi_runtime_t *rt);
 ngx_int_t ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err);
 ngx_int_t ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err,
     const char *code, const char *fmt, ...);
+
+void ngx_http_lua_nffi_shield(ngx_http_lua_nffi_shield_t *shield);
+void ngx_http_lua_nffi_unshield(ngx_http_lua_nffi_shield_t *shield);
 
 ngx_http_lua_nffi_instance_t *ngx_http_lua_nffi_instance_add(
     ngx_http_lua_nffi_runtime_t *rt);

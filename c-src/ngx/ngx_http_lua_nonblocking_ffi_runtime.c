@@ -17,7 +17,6 @@
 #include <ngx_thread_pool.h>
 
 #include <dlfcn.h>
-#include <signal.h>
 
 
 /* the patch of ngx_thread_pool.c */
@@ -38,16 +37,6 @@ typedef int (*ngx_http_lua_nffi_init_later_pt)(char *cfg, void *tq);
 
 static ngx_queue_t                ngx_http_lua_nffi_runtimes;
 static ngx_pid_t                  ngx_http_lua_nffi_owner;
-
-/* nginx's own signals: no thread of a runtime is to take them */
-
-static int  ngx_http_lua_nffi_signals[] = {
-    SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
-    SIGALRM, SIGIO, SIGPIPE, SIGSYS
-};
-
-#define NGX_HTTP_LUA_NFFI_NSIGNALS                                            \
-    (sizeof(ngx_http_lua_nffi_signals) / sizeof(int))
 
 
 ngx_int_t
@@ -239,41 +228,6 @@ ngx_http_lua_nffi_wake(void *data)
 }
 
 
-/*
- * Signals are blocked while a library starts, so that every thread it makes
- * inherits that, and handlers of nginx that it replaced are put back.
- */
-
-static void
-ngx_http_lua_nffi_shield(sigset_t *before, struct sigaction *handlers)
-{
-    sigset_t    blocked;
-    ngx_uint_t  i;
-
-    sigemptyset(&blocked);
-
-    for (i = 0; i < NGX_HTTP_LUA_NFFI_NSIGNALS; i++) {
-        sigaddset(&blocked, ngx_http_lua_nffi_signals[i]);
-        (void) sigaction(ngx_http_lua_nffi_signals[i], NULL, &handlers[i]);
-    }
-
-    (void) pthread_sigmask(SIG_BLOCK, &blocked, before);
-}
-
-
-static void
-ngx_http_lua_nffi_unshield(sigset_t *before, struct sigaction *handlers)
-{
-    ngx_uint_t  i;
-
-    for (i = 0; i < NGX_HTTP_LUA_NFFI_NSIGNALS; i++) {
-        (void) sigaction(ngx_http_lua_nffi_signals[i], &handlers[i], NULL);
-    }
-
-    (void) pthread_sigmask(SIG_SETMASK, before, NULL);
-}
-
-
 /* "demo" is libdemo.so, as in LuaJIT's ffi.load() */
 
 static void
@@ -420,13 +374,12 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
     const u_char *config, size_t config_size,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
 {
-    int                rc;
-    void              *handle;
-    sigset_t           before;
-    ngx_int_t          result;
-    ngx_uint_t         fresh;
-    nffi_queue_t      *queue;
-    struct sigaction   handlers[NGX_HTTP_LUA_NFFI_NSIGNALS];
+    int                          rc;
+    void                        *handle;
+    ngx_int_t                    result;
+    ngx_uint_t                   fresh;
+    nffi_queue_t                *queue;
+    ngx_http_lua_nffi_shield_t   shield;
 
     fresh = inst->host == NULL;
     rc = fresh ? ngx_http_lua_nffi_make_queue(inst, limits) : NFFI_OK;
@@ -443,7 +396,7 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
         goto done;
     }
 
-    ngx_http_lua_nffi_shield(&before, handlers);
+    ngx_http_lua_nffi_shield(&shield);
 
     handle = dlopen(file, RTLD_NOW
                           | (limits->is_global ? RTLD_GLOBAL : RTLD_LOCAL));
@@ -457,7 +410,7 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
         result = NGX_DECLINED;
     }
 
-    ngx_http_lua_nffi_unshield(&before, handlers);
+    ngx_http_lua_nffi_unshield(&shield);
 
     /* never dlclose(): threads of the library may run in it */
 
