@@ -27,6 +27,12 @@ func (c *call) run(handler Handler) {
 		}
 		c.answer(nil, err)
 	}()
+	if streamer, ok := handler.(streamer); ok {
+		err := streamer.stream(&c.ctx, c.request, c.send)
+		returned = true
+		c.finish(err)
+		return
+	}
 	data, err := handler.Handle(&c.ctx, c.request)
 	returned = true
 	c.answer(data, err)
@@ -39,4 +45,14 @@ func (c *call) answer(data []byte, err error) {
 		return
 	}
 	c.runtime.answers.add(answer{task: c.ctx.task, data: data})
+}
+
+// finish ends a stream.
+func (c *call) finish(err error) {
+	if err != nil {
+		c.answer(nil, err)
+		return
+	}
+	c.ctx.end()
+	c.endStream()
 }

@@ -28,7 +28,12 @@ func (c *callContext) Err() error            { return c.watched().Err() }
 
 // Value goes through the context inside, by which package context finds it: what
 // is derived from this one then needs no goroutine to watch it.
-func (c *callContext) Value(key any) any { return c.watched().Value(key) }
+func (c *callContext) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.watched().Value(key)
+}
 
 func (c *callContext) watched() context.Context {
 	c.mutex.Lock()

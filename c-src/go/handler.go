@@ -114,6 +114,10 @@ func choose(handler Handler, method string) (Handler, bool, error) {
 		}
 		handler = found
 	}
-	_, isInline := handler.(inline)
-	return handler, isInline, nil
+	if inside, isInline := handler.(inline); isInline {
+		// a stream waits for its reader
+		_, waits := inside.Handler.(streamer)
+		return inside.Handler, !waits, nil
+	}
+	return handler, false, nil
 }

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	mostTasks     = 64
-	mostCancelled = 64
+	mostTasks = 64
+	mostNotes = 64
 	// names of methods that are kept: one may come from a client
 	mostNames = 1000
 
@@ -28,12 +28,19 @@ type request C.nffi_request_t
 
 type cTask = C.nffi_task_t
 
+// notes is what C tells about tasks that run: valid until it tells more.
+type notes struct {
+	cancelled []cTask
+	writable  []cTask // streams that have credit again
+}
+
 // queue takes tasks. Only one goroutine at a time may use it.
 type queue struct {
 	pointer   *C.nffi_queue_t
 	requests  []request // C's memory, as the next
 	cancelled []cTask
-	told      *C.size_t
+	writable  []cTask
+	told      *C.nffi_go_told_t
 	names     map[string]string
 }
 
@@ -45,38 +52,40 @@ var (
 
 func newQueue(pointer unsafe.Pointer) *queue {
 	requests := (*request)(C.calloc(mostTasks, C.sizeof_nffi_request_t))
-	cancelled := (*cTask)(C.calloc(mostCancelled, C.sizeof_nffi_task_t))
+	cancelled := (*cTask)(C.calloc(mostNotes, C.sizeof_nffi_task_t))
+	writable := (*cTask)(C.calloc(mostNotes, C.sizeof_nffi_task_t))
 	return &queue{
 		pointer:   (*C.nffi_queue_t)(pointer),
 		requests:  unsafe.Slice(requests, mostTasks),
-		cancelled: unsafe.Slice(cancelled, mostCancelled),
-		told:      (*C.size_t)(C.calloc(1, C.sizeof_size_t)),
+		cancelled: unsafe.Slice(cancelled, mostNotes),
+		writable:  unsafe.Slice(writable, mostNotes),
+		told:      (*C.nffi_go_told_t)(C.calloc(1, C.sizeof_nffi_go_told_t)),
 		names:     map[string]string{},
 	}
 }
 
-// wait gives the tasks that have come and those that were cancelled, valid until
-// it is called again; open is false when no more will come. A negative time is
-// for ever.
-func (q *queue) wait(atMost time.Duration) (tasks []request, cancelled []cTask, open bool) {
+// wait gives the tasks that have come and notes about others, valid until it is
+// called again; open is false when no more will come. A negative time is for ever.
+func (q *queue) wait(atMost time.Duration) (tasks []request, told notes, open bool) {
 	ms := C.int(-1)
 	if atMost >= 0 {
 		ms = C.int((atMost + time.Millisecond - 1) / time.Millisecond)
 	}
 	n := C.nffi_go_wait(q.pointer, (*C.nffi_request_t)(&q.requests[0]), mostTasks,
-		&q.cancelled[0], mostCancelled, ms, q.told)
+		&q.cancelled[0], &q.writable[0], mostNotes, ms, q.told)
 	if n < 0 {
-		return nil, nil, false
+		return nil, notes{}, false
 	}
-	return q.requests[:n], q.cancelled[:*q.told], true
+	return q.requests[:n], q.notes(), true
 }
 
-func (q *queue) takeCancelled() []cTask {
-	n := C.nffi_queue_cancelled(q.pointer, &q.cancelled[0], mostCancelled)
-	if n < 0 {
-		return nil
-	}
-	return q.cancelled[:n]
+func (q *queue) takeNotes() notes {
+	C.nffi_go_notes(q.pointer, &q.cancelled[0], &q.writable[0], mostNotes, q.told)
+	return q.notes()
+}
+
+func (q *queue) notes() notes {
+	return notes{q.cancelled[:q.told.cancelled], q.writable[:q.told.writable]}
 }
 
 func isCancelled(task uint64) bool {

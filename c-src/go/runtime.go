@@ -26,6 +26,7 @@ type runtime struct {
 
 	mutex   sync.Mutex
 	watched map[uint64]*callContext
+	waiting map[uint64]chan struct{} // streams without credit
 }
 
 func newRuntime(queue *queue) *runtime {
@@ -37,6 +38,7 @@ func newRuntime(queue *queue) *runtime {
 		cancel:  cancel,
 		ended:   make(chan struct{}),
 		watched: map[uint64]*callContext{},
+		waiting: map[uint64]chan struct{}{},
 	}
 }
 
@@ -96,11 +98,11 @@ func (r *runtime) serve(handler Handler) {
 		}
 	}()
 	for {
-		tasks, cancelled, open := r.queue.wait(-1)
+		tasks, notes, open := r.queue.wait(-1)
 		if !open {
 			break
 		}
-		r.tell(cancelled)
+		r.tell(notes)
 		r.answers.hold()
 		spawned := false
 		for i := range tasks {
@@ -121,7 +123,7 @@ func (r *runtime) serve(handler Handler) {
 // end waits for the calls under way.
 func (r *runtime) end() {
 	for atomic.LoadInt64(&r.running) > 0 {
-		r.tell(r.queue.takeCancelled())
+		r.tell(r.queue.takeNotes())
 		time.Sleep(closedTick)
 	}
 	r.cancel()
@@ -161,9 +163,11 @@ func (r *runtime) unwatch(c *callContext) {
 	r.mutex.Unlock()
 }
 
-// tell cancels the contexts of calls that nobody waits for any more.
-func (r *runtime) tell(cancelled []cTask) {
-	for _, task := range cancelled {
+// tell cancels the contexts of calls that nobody waits for any more, and wakes
+// streams that may go on.
+func (r *runtime) tell(notes notes) {
+	r.tellWritable(notes.writable)
+	for _, task := range notes.cancelled {
 		r.mutex.Lock()
 		c := r.watched[uint64(task)]
 		r.mutex.Unlock()

@@ -1,5 +1,5 @@
 /*
- * wait.c - one crossing from Go for a batch of tasks and cancellations.
+ * wait.c - one crossing from Go for a batch of tasks and notes.
  */
 
 #include "wait.h"
@@ -19,11 +19,25 @@ nffi_go_now(void)
 }
 
 
+void
+nffi_go_notes(nffi_queue_t *queue, nffi_task_t *cancelled,
+    nffi_task_t *writable, size_t max_notes, nffi_go_told_t *told)
+{
+    int n;
+
+    n = nffi_queue_cancelled(queue, cancelled, max_notes);
+    told->cancelled = n > 0 ? (size_t) n : 0;
+    n = nffi_stream_writable(queue, writable, max_notes);
+    told->writable = n > 0 ? (size_t) n : 0;
+}
+
+
 int
 nffi_go_wait(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
-    nffi_task_t *cancelled, size_t max_cancelled, int timeout_ms, size_t *told)
+    nffi_task_t *cancelled, nffi_task_t *writable, size_t max_notes,
+    int timeout_ms, nffi_go_told_t *told)
 {
-    int n, c;
+    int n;
     struct pollfd pollfd;
     uint64_t now, until = 0;
 
@@ -33,10 +47,11 @@ nffi_go_wait(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
 
     for ( ;; ) {
         n = nffi_queue_poll(queue, requests, max, 0);
-        c = nffi_queue_cancelled(queue, cancelled, max_cancelled);
-        *told = c > 0 ? (size_t) c : 0;
+        nffi_go_notes(queue, cancelled, writable, max_notes, told);
 
-        if (n != 0 || c > 0 || timeout_ms == 0) {
+        if (n != 0 || told->cancelled > 0 || told->writable > 0
+            || timeout_ms == 0)
+        {
             return n;
         }
 

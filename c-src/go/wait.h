@@ -7,16 +7,26 @@
 
 #include <nffi.h>
 
+/* How many tasks were cancelled, and how many streams have credit again. */
+typedef struct nffi_go_told {
+    size_t cancelled;
+    size_t writable;
+} nffi_go_told_t;
+
 /*
- * Waits until there are requests, cancellations or the end. Returns the number
- * of requests (perhaps 0) or NFFI_CLOSED; *told is the number of `cancelled`.
- * timeout_ms -1: for ever.
+ * Waits until there are requests, notes or the end. Returns the number of
+ * requests (perhaps 0) or NFFI_CLOSED. timeout_ms -1: for ever.
  * thread: one at a time; blocks: as told
  */
 __attribute__((visibility("hidden")))
 int nffi_go_wait(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
-    nffi_task_t *cancelled, size_t max_cancelled, int timeout_ms,
-    size_t *told);
+    nffi_task_t *cancelled, nffi_task_t *writable, size_t max_notes,
+    int timeout_ms, nffi_go_told_t *told);
+
+/* The notes alone; blocks: no */
+__attribute__((visibility("hidden")))
+void nffi_go_notes(nffi_queue_t *queue, nffi_task_t *cancelled,
+    nffi_task_t *writable, size_t max_notes, nffi_go_told_t *told);
 
 /* CLOCK_MONOTONIC */
 __attribute__((visibility("hidden")))

@@ -11,11 +11,13 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define BATCH 64
+#define WINDOW (64u << 10)
 
 struct nffi_testhost {
     pthread_mutex_t mutex;
@@ -24,11 +26,21 @@ struct nffi_testhost {
     nffi_queue_t *queue;
 };
 
+typedef struct chunk {
+    struct chunk *next;
+    size_t size;
+    char data[];
+} chunk_t;
+
 struct nffi_testhost_call {
     nffi_testhost_t *testhost;
     nffi_task_t task;
     uint64_t deadline_ns;     /* CLOCK_MONOTONIC, 0: none */
     int ended;
+    int streamed;
+    chunk_t *chunks;          /* that came and were not read */
+    chunk_t **last;
+    chunk_t *reading;
     nffi_testhost_answer_t answer;
 };
 
@@ -131,10 +143,46 @@ finish(nffi_testhost_call_t *call, enum nffi_testhost_end end)
 
 
 static void
+keep_chunk(nffi_testhost_call_t *call, const nffi_host_response_t *response)
+{
+    chunk_t *chunk;
+
+    chunk = malloc(sizeof(*chunk) + response->size);
+    if (chunk == NULL || (response->flags & NFFI_HOST_ERROR)) {
+        free(chunk);
+        nffi_host_cancel(call->testhost->host, call->task);
+        finish(call, NFFI_TESTHOST_BROKEN);
+        return;
+    }
+
+    chunk->next = NULL;
+    chunk->size = response->size;
+
+    if (response->size > 0) {
+        memcpy(chunk->data, response->data, response->size);
+    }
+
+    *call->last = chunk;
+    call->last = &chunk->next;
+    pthread_cond_broadcast(&call->testhost->changed);
+}
+
+
+static void
 keep_answer(nffi_testhost_call_t *call, const nffi_host_response_t *response)
 {
     char *copy;
     size_t message = response->size;
+
+    if (response->flags & NFFI_HOST_CHUNK) {
+        keep_chunk(call, response);
+        return;
+    }
+
+    if (response->flags & NFFI_HOST_END) {
+        finish(call, NFFI_TESTHOST_ANSWER);
+        return;
+    }
 
     copy = malloc(response->size + 1);
     if (copy == NULL) {
@@ -160,6 +208,24 @@ keep_answer(nffi_testhost_call_t *call, const nffi_host_response_t *response)
 }
 
 
+static void
+print_logs(nffi_testhost_t *testhost)
+{
+    nffi_host_log_t log;
+
+    static const char *levels[] = {
+        "", "error", "warn", "notice", "info", "debug"
+    };
+
+    while (nffi_host_log(testhost->host, &log) == 1) {
+        fprintf(stderr, "[%s] %.*s\n",
+                levels[log.level >= NFFI_LOG_ERROR
+                       && log.level <= NFFI_LOG_DEBUG ? log.level : 0],
+                (int) log.size, (const char *) log.text);
+    }
+}
+
+
 /* Takes the answers that are there; the mutex is held. */
 static void
 drain(nffi_testhost_t *testhost)
@@ -167,6 +233,8 @@ drain(nffi_testhost_t *testhost)
     int i, n;
     void *owner;
     nffi_host_response_t responses[BATCH];
+
+    print_logs(testhost);
 
     while ((n = nffi_host_drain(testhost->host, responses, BATCH)) > 0) {
         for (i = 0; i < n; i++) {
@@ -206,9 +274,9 @@ nffi_testhost_unanswered(nffi_testhost_t *testhost)
 }
 
 
-int
-nffi_testhost_call(nffi_testhost_t *testhost, const char *method,
-    size_t method_size, const void *data, size_t size, uint32_t timeout_ms,
+static int
+begin(nffi_testhost_t *testhost, const char *method, size_t method_size,
+    const void *data, size_t size, uint32_t timeout_ms, uint32_t window,
     nffi_testhost_call_t **result)
 {
     int rc;
@@ -221,6 +289,8 @@ nffi_testhost_call(nffi_testhost_t *testhost, const char *method,
     }
 
     call->testhost = testhost;
+    call->streamed = window > 0;
+    call->last = &call->chunks;
 
     if (timeout_ms > 0) {
         call->deadline_ns = now_ns() + (uint64_t) timeout_ms * 1000000;
@@ -231,6 +301,7 @@ nffi_testhost_call(nffi_testhost_t *testhost, const char *method,
     request.data = data;
     request.size = size;
     request.deadline_ns = call->deadline_ns;
+    request.window = window;
 
     pthread_mutex_lock(&testhost->mutex);
     rc = nffi_host_submit(testhost->host, &request, call, &call->task);
@@ -244,6 +315,26 @@ nffi_testhost_call(nffi_testhost_t *testhost, const char *method,
     *result = call;
 
     return NFFI_OK;
+}
+
+
+int
+nffi_testhost_call(nffi_testhost_t *testhost, const char *method,
+    size_t method_size, const void *data, size_t size, uint32_t timeout_ms,
+    nffi_testhost_call_t **call)
+{
+    return begin(testhost, method, method_size, data, size, timeout_ms, 0,
+                 call);
+}
+
+
+int
+nffi_testhost_stream(nffi_testhost_t *testhost, const char *method,
+    size_t method_size, const void *data, size_t size, uint32_t timeout_ms,
+    uint32_t window, nffi_testhost_call_t **call)
+{
+    return begin(testhost, method, method_size, data, size, timeout_ms,
+                 window > 0 ? window : WINDOW, call);
 }
 
 
@@ -271,27 +362,74 @@ wait_for_change(nffi_testhost_call_t *call)
 }
 
 
-void
-nffi_testhost_wait(nffi_testhost_call_t *call, nffi_testhost_answer_t *answer)
+/* Until the call has ended or, with `chunk`, one has come; the mutex is
+   held. */
+static void
+wait_for(nffi_testhost_call_t *call, int chunk)
 {
     nffi_testhost_t *testhost = call->testhost;
-
-    pthread_mutex_lock(&testhost->mutex);
 
     for ( ;; ) {
         drain(testhost);
 
-        if (call->ended) {
-            break;
+        if (call->ended || (chunk && call->chunks != NULL)) {
+            return;
         }
 
         if (nffi_host_park(testhost->host) == 0) {
             wait_for_change(call);
         }
     }
+}
 
+
+void
+nffi_testhost_wait(nffi_testhost_call_t *call, nffi_testhost_answer_t *answer)
+{
+    pthread_mutex_lock(&call->testhost->mutex);
+    wait_for(call, 0);
     *answer = call->answer;
-    pthread_mutex_unlock(&testhost->mutex);
+    pthread_mutex_unlock(&call->testhost->mutex);
+}
+
+
+int
+nffi_testhost_read(nffi_testhost_call_t *call, const void **data, size_t *size)
+{
+    chunk_t *chunk;
+
+    free(call->reading);
+    call->reading = NULL;
+    pthread_mutex_lock(&call->testhost->mutex);
+    wait_for(call, 1);
+    chunk = call->chunks;
+
+    if (chunk != NULL) {
+        call->chunks = chunk->next;
+
+        if (call->chunks == NULL) {
+            call->last = &call->chunks;
+        }
+
+        call->reading = chunk;
+        nffi_host_credit(call->testhost->host, call->task, chunk->size);
+        *data = chunk->data;
+        *size = chunk->size;
+
+    } else if (call->streamed && call->answer.end == NFFI_TESTHOST_ANSWER
+               && call->answer.rc == 0 && call->answer.data != NULL)
+    {
+        /* answered at once: a stream of one chunk */
+        call->streamed = 0;
+        *data = call->answer.data;
+        *size = call->answer.size;
+        pthread_mutex_unlock(&call->testhost->mutex);
+        return 1;
+    }
+
+    pthread_mutex_unlock(&call->testhost->mutex);
+
+    return chunk != NULL;
 }
 
 
@@ -315,7 +453,16 @@ nffi_testhost_cancel(nffi_testhost_call_t *call)
 void
 nffi_testhost_free(nffi_testhost_call_t *call)
 {
+    chunk_t *chunk;
+
     nffi_testhost_cancel(call);
+
+    while ((chunk = call->chunks) != NULL) {
+        call->chunks = chunk->next;
+        free(chunk);
+    }
+
+    free(call->reading);
     free((void *) call->answer.data);
     free(call);
 }

@@ -3,7 +3,8 @@
  * runtime: a real queue of libnffi, and calls that are made by the test.
  * Link with -lnffi_testhost -lnffi. Not for use in a worker.
  *
- * Every function may be called from any thread of the test.
+ * Every function may be called from any thread of the test. What the runtime
+ * gives to nffi_log() goes to stderr.
  */
 
 #ifndef NFFI_TESTHOST_H
@@ -58,6 +59,18 @@ NFFI_API uint32_t nffi_testhost_unanswered(nffi_testhost_t *host);
 NFFI_API int nffi_testhost_call(nffi_testhost_t *host, const char *method,
     size_t method_size, const void *data, size_t size, uint32_t timeout_ms,
     nffi_testhost_call_t **call);
+
+/*
+ * The same for an answer in chunks, of which `window` bytes (0: 64 KiB) may be
+ * unread. nffi_testhost_read waits for the next chunk: 1, or 0 at the end,
+ * which nffi_testhost_wait tells more of. The chunk is the call's until the
+ * next one is read.
+ */
+NFFI_API int nffi_testhost_stream(nffi_testhost_t *host, const char *method,
+    size_t method_size, const void *data, size_t size, uint32_t timeout_ms,
+    uint32_t window, nffi_testhost_call_t **call);
+NFFI_API int nffi_testhost_read(nffi_testhost_call_t *call, const void **data,
+    size_t *size);
 
 /* Waits for the end of a call; blocks: until then */
 NFFI_API void nffi_testhost_wait(nffi_testhost_call_t *call,

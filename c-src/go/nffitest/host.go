@@ -31,26 +31,68 @@ func (h host) close() { C.nffi_testhost_close(h.pointer) }
 
 func (h host) unanswered() int { return int(C.nffi_testhost_unanswered(h.pointer)) }
 
-// call makes one call and waits for its end.
-func (h host) call(ctx context.Context, method string, payload []byte) ([]byte, error) {
+// begun is a call on its way.
+type begun struct {
+	pointer *C.nffi_testhost_call_t
+	stop    func()
+}
+
+// begin makes one call; window is that of a stream, or 0.
+func (h host) begin(
+	ctx context.Context, method string, payload []byte, window int,
+) (begun, error) {
 	text := C.CString(method)
 	defer C.free(unsafe.Pointer(text))
 	var data unsafe.Pointer
 	if len(payload) > 0 {
 		data = unsafe.Pointer(&payload[0])
 	}
-	var begun *C.nffi_testhost_call_t
-	rc := C.nffi_testhost_call(h.pointer, text, C.size_t(len(method)), data,
-		C.size_t(len(payload)), timeoutOf(ctx), &begun)
-	if rc != C.NFFI_OK {
-		return nil, &Error{Message: C.GoString(C.nffi_error_text(rc)), Code: codeOf(rc)}
+	var b begun
+	var rc C.int
+	if window > 0 {
+		rc = C.nffi_testhost_stream(h.pointer, text, C.size_t(len(method)), data,
+			C.size_t(len(payload)), timeoutOf(ctx), C.uint32_t(window), &b.pointer)
+	} else {
+		rc = C.nffi_testhost_call(h.pointer, text, C.size_t(len(method)), data,
+			C.size_t(len(payload)), timeoutOf(ctx), &b.pointer)
 	}
-	defer C.nffi_testhost_free(begun)
-	stop := cancelWith(ctx, begun)
+	if rc != C.NFFI_OK {
+		return b, &Error{Message: C.GoString(C.nffi_error_text(rc)), Code: codeOf(rc)}
+	}
+	b.stop = cancelWith(ctx, b.pointer)
+	return b, nil
+}
+
+// read gives the next chunk, or false at the end.
+func (b begun) read() ([]byte, bool) {
+	var data unsafe.Pointer
+	var size C.size_t
+	if C.nffi_testhost_read(b.pointer, &data, &size) == 0 {
+		return nil, false
+	}
+	return C.GoBytes(data, C.int(size)), true
+}
+
+// wait gives the end of the call.
+func (b begun) wait() ([]byte, error) {
 	var answer C.nffi_testhost_answer_t
-	C.nffi_testhost_wait(begun, &answer)
-	stop()
+	C.nffi_testhost_wait(b.pointer, &answer)
 	return resultOf(&answer)
+}
+
+func (b begun) free() {
+	b.stop()
+	C.nffi_testhost_free(b.pointer)
+}
+
+// call makes one call and waits for its end.
+func (h host) call(ctx context.Context, method string, payload []byte) ([]byte, error) {
+	b, err := h.begin(ctx, method, payload, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer b.free()
+	return b.wait()
 }
 
 // timeoutOf is the time that a context leaves in milliseconds, at least 1; 0 is none.

@@ -1,0 +1,38 @@
+package nffi
+
+/*
+#include <nffi.h>
+*/
+import "C"
+
+import (
+	"context"
+	"fmt"
+)
+
+// Level is one of nginx's error log.
+type Level int
+
+// The levels that nffi_log knows.
+const (
+	LevelError  Level = C.NFFI_LOG_ERROR
+	LevelWarn   Level = C.NFFI_LOG_WARN
+	LevelNotice Level = C.NFFI_LOG_NOTICE
+	LevelInfo   Level = C.NFFI_LOG_INFO
+	LevelDebug  Level = C.NFFI_LOG_DEBUG
+)
+
+// Logf writes a line to the error log of nginx, with the client and the request
+// of the call whose context it is given, or one derived from that. With any other
+// context it does nothing and gives false; so does a line too many.
+func Logf(ctx context.Context, level Level, format string, args ...any) bool {
+	call, ok := ctx.Value(callKey{}).(*callContext)
+	if !ok {
+		return false
+	}
+	text := []byte(fmt.Sprintf(format, args...))
+	return C.nffi_log(C.nffi_task_t(call.task), C.int(level), pointerTo(text),
+		C.size_t(len(text))) == C.NFFI_OK
+}
+
+type callKey struct{}

@@ -1,0 +1,42 @@
+package nffitest
+
+import (
+	"context"
+	"io"
+)
+
+// Stream is an answer in chunks, as runtime:stream gives it in Lua.
+type Stream struct {
+	begun begun
+	ended bool
+}
+
+// streamWindow is how many bytes a handler may be ahead, as in Lua.
+const streamWindow = 64 << 10
+
+// Stream calls a method whose answer is read in chunks. Close it.
+func (r *Runtime) Stream(ctx context.Context, method string, payload []byte) (*Stream, error) {
+	begun, err := r.host.begin(ctx, method, payload, streamWindow)
+	if err != nil {
+		return nil, err
+	}
+	return &Stream{begun: begun}, nil
+}
+
+// Next waits for the next chunk. At the end it gives io.EOF, or the error with
+// which the stream has ended.
+func (s *Stream) Next() ([]byte, error) {
+	if !s.ended {
+		if chunk, more := s.begun.read(); more {
+			return chunk, nil
+		}
+		s.ended = true
+	}
+	if _, err := s.begun.wait(); err != nil {
+		return nil, err
+	}
+	return nil, io.EOF
+}
+
+// Close ends it; the handler is told if it goes on.
+func (s *Stream) Close() { s.begun.free() }
