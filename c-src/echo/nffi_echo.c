@@ -4,12 +4,14 @@
  *
  * Configuration: the number of threads as text, 1 when empty. A method other
  * than "echo" is for tests: "fail" answers with an error, "sleep" waits as
- * many milliseconds as the request says.
+ * many milliseconds as the request says, "count" answers in chunks, "counted"
+ * tells how many of those there were.
  */
 
 #include <nffi.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,10 @@ NFFI_RUNTIME_ABI;
 
 NFFI_API int nffi_runtime_start(nffi_queue_t *queue, const char *config,
     size_t config_size, char *error, size_t error_size);
+
+
+static atomic_ulong counted;
+static atomic_int counting;
 
 
 static int
@@ -52,9 +58,86 @@ sleep_ms(const nffi_request_t *request)
 }
 
 
+/*
+ * "COUNT [SIZE [fail]]": so many chunks, each its number, filled up with dots
+ * to its size; then the end, or an error.
+ */
+static void
+count(const nffi_request_t *request)
+{
+    int rc, fields;
+    unsigned long i, chunks;
+    size_t least, size;
+    char text[64], fail[8], number[24], *chunk;
+
+    snprintf(text, sizeof(text), "%.*s", (int) request->size,
+             (const char *) request->data);
+    least = 0;
+    fields = sscanf(text, "%lu %zu %7s", &chunks, &least, fail);
+    chunk = malloc(least + sizeof(number));
+
+    if (fields < 1 || chunk == NULL) {
+        nffi_respond_error(request->task, "no count", 8, NULL, 0);
+        free(chunk);
+        return;
+    }
+
+    memset(chunk, '.', least + sizeof(number));
+    atomic_fetch_add(&counting, 1);
+    rc = NFFI_OK;
+
+    for (i = 0; i < chunks && rc == NFFI_OK; i++) {
+        size = (size_t) snprintf(number, sizeof(number), "%lu", i);
+        memcpy(chunk, number, size);
+        size = size < least ? least : size;
+
+        while ((rc = nffi_stream_write(request->task, chunk, size))
+               == NFFI_WOULD_BLOCK)
+        {
+            nffi_stream_wait(request->task, -1);
+        }
+
+        atomic_fetch_add(&counted, rc == NFFI_OK);
+    }
+
+    atomic_fetch_sub(&counting, 1);
+    free(chunk);
+
+    if (fields == 3) {
+        nffi_respond_error(request->task, fail, strlen(fail), "nffi_echo", 9);
+
+    } else {
+        nffi_stream_end(request->task);
+    }
+}
+
+
+/* "CHUNKS STREAMS": written so far, and being written */
+static void
+tell_counted(const nffi_request_t *request)
+{
+    int size;
+    char text[48];
+
+    size = snprintf(text, sizeof(text), "%lu %d", atomic_load(&counted),
+                    atomic_load(&counting));
+    nffi_respond(request->task, 0, text, (size_t) size);
+}
+
+
 static void
 handle(const nffi_request_t *request)
 {
+    if (is_method(request, "count")) {
+        count(request);
+        return;
+    }
+
+    if (is_method(request, "counted")) {
+        tell_counted(request);
+        return;
+    }
+
     if (is_method(request, "fail")) {
         nffi_respond_error(request->task, request->data, request->size,
                            "nffi_echo", sizeof("nffi_echo") - 1);

@@ -21,8 +21,6 @@
 #define NGX_HTTP_LUA_NFFI_LARGE        65536
 
 
-static void ngx_http_lua_nffi_resume(ngx_http_lua_nffi_call_t *call,
-    int nrets);
 static ngx_int_t ngx_http_lua_nffi_resume_handler(ngx_http_request_t *r);
 static void ngx_http_lua_nffi_abort(void *data);
 static void ngx_http_lua_nffi_timed_out(ngx_event_t *ev);
@@ -55,22 +53,71 @@ ngx_http_lua_nffi_get_call(void)
 }
 
 
-/* the call waits no more; its coroutine may be resumed, or is gone */
+/* a task that keeps a leaving worker, and one that does so no more */
 
-static void
-ngx_http_lua_nffi_end_call(ngx_http_lua_nffi_call_t *call)
+void
+ngx_http_lua_nffi_awaited(ngx_http_lua_nffi_instance_t *inst)
 {
-    ngx_http_lua_nffi_instance_t  *inst = call->instance;
+    inst->awaited++;
+    ngx_http_lua_nffi_instance_keep(inst);
+}
 
+
+void
+ngx_http_lua_nffi_not_awaited(ngx_http_lua_nffi_instance_t *inst)
+{
+    inst->awaited--;
+    inst->alive.cancelable = inst->awaited == 0;
+}
+
+
+/* the coroutine is about to yield, until it is resumed or goes */
+
+void
+ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
+    ngx_http_lua_co_ctx_t *coctx, uint32_t timeout_ms)
+{
+    ngx_http_lua_co_ctx_t  *thread;
+
+    for (thread = coctx;
+         thread->co_ref == LUA_NOREF && thread->parent_co_ctx;
+         thread = thread->parent_co_ctx)
+    { /* void */ }
+
+    call->coctx = coctx;
+    call->thread = thread;
+
+    ngx_http_lua_cleanup_pending_operation(coctx);
+    coctx->cleanup = ngx_http_lua_nffi_abort;
+    coctx->data = call;
+    thread->cleanup = ngx_http_lua_nffi_abort;
+    thread->data = call;
+
+    if (timeout_ms > 0) {
+        ngx_add_timer(&call->timeout, timeout_ms);
+    }
+}
+
+
+void
+ngx_http_lua_nffi_stop_waiting(ngx_http_lua_nffi_call_t *call)
+{
     if (call->timeout.timer_set) {
         ngx_del_timer(&call->timeout);
     }
 
     call->coctx->cleanup = NULL;
     call->thread->cleanup = NULL;
+}
 
-    inst->awaited--;
-    inst->alive.cancelable = inst->awaited == 0;
+
+/* the call waits no more; its coroutine may be resumed, or is gone */
+
+static void
+ngx_http_lua_nffi_end_call(ngx_http_lua_nffi_call_t *call)
+{
+    ngx_http_lua_nffi_stop_waiting(call);
+    ngx_http_lua_nffi_not_awaited(call->instance);
 
     call->next = ngx_http_lua_nffi_free_calls;
     ngx_http_lua_nffi_free_calls = call;
@@ -88,6 +135,11 @@ ngx_http_lua_nffi_abort(void *data)
 {
     ngx_http_lua_co_ctx_t     *coctx = data;
     ngx_http_lua_nffi_call_t  *call = coctx->data;
+
+    if (call->stream) {
+        ngx_http_lua_nffi_stream_abort(call->stream);
+        return;
+    }
 
     nffi_host_cancel(call->host, call->task);
     ngx_http_lua_nffi_end_call(call);
@@ -126,6 +178,95 @@ ngx_http_lua_nffi_handshake_phase(ngx_http_lua_ctx_t *ctx)
 }
 
 
+/* the current coroutine if it may yield, else NULL and why not */
+
+ngx_http_lua_co_ctx_t *
+ngx_http_lua_nffi_may_wait(ngx_http_request_t *r,
+    ngx_http_lua_nffi_error_t *err)
+{
+    const char             *phase;
+    ngx_http_lua_ctx_t     *ctx;
+    ngx_http_lua_co_ctx_t  *coctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
+    if (ctx == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "no request ctx "
+                                      "found");
+        return NULL;
+    }
+
+    err->size = sizeof(err->message);
+
+    if (ngx_http_lua_ffi_check_context(ctx, NGX_HTTP_LUA_CONTEXT_YIELDABLE,
+                                       err->message, &err->size)
+        != NGX_OK)
+    {
+        err->code = "wrong_phase";
+        return NULL;
+    }
+
+    phase = ngx_http_lua_nffi_handshake_phase(ctx);
+    if (phase) {
+        (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "API disabled in the "
+                                      "context of %s: this nginx lacks "
+                                      "OpenResty's patch by which its TLS "
+                                      "handshake can wait there", phase);
+        return NULL;
+    }
+
+    coctx = ctx->cur_co_ctx;
+    if (coctx == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "no co ctx found");
+        return NULL;
+    }
+
+    /* a yield would only raise an error, and leave the task behind: its
+       response would resume the coroutine wherever it waits by then */
+
+    if (!lua_isyieldable(coctx->co)) {
+        (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "attempt to yield "
+                                      "across C-call boundary (a callback of "
+                                      "string.gsub() or table.sort(), "
+                                      "require())");
+        return NULL;
+    }
+
+    return coctx;
+}
+
+
+/* why a task could not be queued */
+
+ngx_int_t
+ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
+    ngx_http_lua_nffi_instance_t *inst, int rc)
+{
+    switch (rc) {
+
+    case NFFI_QUEUE_FULL:
+        return ngx_http_lua_nffi_fail(err, "queue_full", "%s",
+                                      nffi_error_text(rc));
+
+    case NFFI_NO_MEMORY:
+        return ngx_http_lua_nffi_fail(err, "no_memory", "%s",
+                                      nffi_error_text(rc));
+
+    case NFFI_INVALID:
+        return ngx_http_lua_nffi_fail(err, "invalid",
+                   "the payload is larger than a queue takes, or the "
+                   "method has more than 255 bytes");
+
+    default:
+        /* nobody has closed it: the runtime has broken the rules, or gone a
+           moment ago */
+        return ngx_http_lua_nffi_fail(err, "runtime_down",
+                                      "the runtime \"%V\" is down: %s",
+                                      &inst->runtime->name,
+                                      nffi_error_text(rc));
+    }
+}
+
+
 /*
  * Queues a task for the current coroutine. NGX_AGAIN: yield now; NGX_ERROR:
  * `err` says why not, and nothing is left behind.
@@ -137,51 +278,15 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     uint32_t timeout_ms, ngx_http_lua_nffi_error_t *err)
 {
     int                            rc;
-    const char                    *phase;
     struct timespec                now;
-    ngx_http_lua_ctx_t            *ctx;
     nffi_host_request_t            request;
-    ngx_http_lua_co_ctx_t         *coctx, *thread;
+    ngx_http_lua_co_ctx_t         *coctx;
     ngx_http_lua_nffi_call_t      *call;
     ngx_http_lua_nffi_instance_t  *inst;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
-    if (ctx == NULL) {
-        return ngx_http_lua_nffi_fail(err, "wrong_phase", "no request ctx "
-                                      "found");
-    }
-
-    err->size = sizeof(err->message);
-
-    if (ngx_http_lua_ffi_check_context(ctx, NGX_HTTP_LUA_CONTEXT_YIELDABLE,
-                                       err->message, &err->size)
-        != NGX_OK)
-    {
-        err->code = "wrong_phase";
-        return NGX_ERROR;
-    }
-
-    phase = ngx_http_lua_nffi_handshake_phase(ctx);
-    if (phase) {
-        return ngx_http_lua_nffi_fail(err, "wrong_phase", "API disabled in the "
-                                      "context of %s: this nginx lacks "
-                                      "OpenResty's patch by which its TLS "
-                                      "handshake can wait there", phase);
-    }
-
-    coctx = ctx->cur_co_ctx;
+    coctx = ngx_http_lua_nffi_may_wait(r, err);
     if (coctx == NULL) {
-        return ngx_http_lua_nffi_fail(err, "wrong_phase", "no co ctx found");
-    }
-
-    /* a yield would only raise an error, and leave the task behind: its
-       response would resume the coroutine wherever it waits by then */
-
-    if (!lua_isyieldable(coctx->co)) {
-        return ngx_http_lua_nffi_fail(err, "wrong_phase", "attempt to yield "
-                                      "across C-call boundary (a callback of "
-                                      "string.gsub() or table.sort(), "
-                                      "require())");
+        return NGX_ERROR;
     }
 
     inst = ngx_http_lua_nffi_instance_choose(runtime, err);
@@ -213,54 +318,14 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
         call->next = ngx_http_lua_nffi_free_calls;
         ngx_http_lua_nffi_free_calls = call;
 
-        switch (rc) {
-
-        case NFFI_QUEUE_FULL:
-            return ngx_http_lua_nffi_fail(err, "queue_full", "%s",
-                                          nffi_error_text(rc));
-
-        case NFFI_NO_MEMORY:
-            return ngx_http_lua_nffi_fail(err, "no_memory", "%s",
-                                          nffi_error_text(rc));
-
-        case NFFI_INVALID:
-            return ngx_http_lua_nffi_fail(err, "invalid",
-                       "the payload is larger than a queue takes, or the "
-                       "method has more than 255 bytes");
-
-        default:
-            /* nobody has closed it: the runtime has broken the rules, or gone
-               a moment ago */
-            return ngx_http_lua_nffi_fail(err, "runtime_down",
-                                          "the runtime \"%V\" is down: %s",
-                                          &inst->runtime->name,
-                                          nffi_error_text(rc));
-        }
+        return ngx_http_lua_nffi_refused(err, inst, rc);
     }
-
-    for (thread = coctx;
-         thread->co_ref == LUA_NOREF && thread->parent_co_ctx;
-         thread = thread->parent_co_ctx)
-    { /* void */ }
 
     call->request = r;
-    call->coctx = coctx;
-    call->thread = thread;
     call->instance = inst;
     call->host = inst->host;
-
-    ngx_http_lua_cleanup_pending_operation(coctx);
-    coctx->cleanup = ngx_http_lua_nffi_abort;
-    coctx->data = call;
-    thread->cleanup = ngx_http_lua_nffi_abort;
-    thread->data = call;
-
-    inst->awaited++;
-    ngx_http_lua_nffi_instance_keep(inst);
-
-    if (timeout_ms > 0) {
-        ngx_add_timer(&call->timeout, timeout_ms);
-    }
+    ngx_http_lua_nffi_awaited(inst);
+    ngx_http_lua_nffi_wait(call, coctx, timeout_ms);
 
     return NGX_AGAIN;
 }
@@ -311,7 +376,7 @@ ngx_http_lua_nffi_push_bytes(lua_State *vm, lua_State *co, const void *data,
 }
 
 
-static int
+int
 ngx_http_lua_nffi_push_failure(lua_State *L, const u_char *message,
     size_t size, const char *code)
 {
@@ -325,7 +390,7 @@ ngx_http_lua_nffi_push_failure(lua_State *L, const u_char *message,
 
 /* pushes what the Lua side makes its results of; returns how many values */
 
-static int
+int
 ngx_http_lua_nffi_push_response(ngx_http_lua_nffi_call_t *call,
     const nffi_host_response_t *response)
 {
@@ -402,20 +467,13 @@ no_memory:
 }
 
 
-static void
-ngx_http_lua_nffi_resume(ngx_http_lua_nffi_call_t *call, int nrets)
+void
+ngx_http_lua_nffi_resume_coroutine(ngx_http_request_t *r,
+    ngx_http_lua_co_ctx_t *coctx, int nrets)
 {
-    ngx_connection_t       *c;
-    ngx_http_request_t     *r;
-    ngx_http_log_ctx_t     *log_ctx;
-    ngx_http_lua_ctx_t     *ctx;
-    ngx_http_lua_co_ctx_t  *coctx;
-
-    r = call->request;
-    coctx = call->coctx;
-    c = r->connection;
-
-    ngx_http_lua_nffi_end_call(call);
+    ngx_connection_t    *c = r->connection;
+    ngx_http_log_ctx_t  *log_ctx;
+    ngx_http_lua_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
     if (ctx == NULL) {
@@ -440,6 +498,17 @@ ngx_http_lua_nffi_resume(ngx_http_lua_nffi_call_t *call, int nrets)
     }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_lua_nffi_resume(ngx_http_lua_nffi_call_t *call, int nrets)
+{
+    ngx_http_request_t     *r = call->request;
+    ngx_http_lua_co_ctx_t  *coctx = call->coctx;
+
+    ngx_http_lua_nffi_end_call(call);
+    ngx_http_lua_nffi_resume_coroutine(r, coctx, nrets);
 }
 
 
@@ -490,7 +559,14 @@ static void
 ngx_http_lua_nffi_resume_failed(ngx_http_lua_nffi_call_t *call,
     ngx_str_t *message, const char *code)
 {
-    lua_State  *co = call->coctx->co;
+    lua_State  *co;
+
+    if (call->stream) {
+        ngx_http_lua_nffi_stream_fail(call->stream, message, code);
+        return;
+    }
+
+    co = call->coctx->co;
 
     ngx_http_lua_nffi_resume(call,
         ngx_http_lua_nffi_push_failure(co, message->data, message->len, code));
@@ -596,6 +672,12 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
         }
 
         call = response.owner;
+
+        if (call->stream) {
+            ngx_http_lua_nffi_stream_take(call->stream, &response);
+            continue;
+        }
+
         nrets = ngx_http_lua_nffi_push_response(call, &response);
         nffi_host_release(host, &response);
         ngx_http_lua_nffi_resume(call, nrets);

@@ -25,6 +25,7 @@ typedef struct ngx_http_lua_nffi_instance_s  ngx_http_lua_nffi_instance_t;
 typedef struct ngx_http_lua_nffi_process_s  ngx_http_lua_nffi_process_t;
 typedef struct ngx_http_lua_nffi_program_s  ngx_http_lua_nffi_program_t;
 typedef struct ngx_http_lua_nffi_call_s  ngx_http_lua_nffi_call_t;
+typedef struct ngx_http_lua_nffi_stream_s  ngx_http_lua_nffi_stream_t;
 
 
 /* a call that waits for its response; owned by the glue, recycled */
@@ -37,6 +38,7 @@ struct ngx_http_lua_nffi_call_s {
     nffi_host_t                   *host;
     nffi_task_t                    task;
     ngx_event_t                    timeout;
+    ngx_http_lua_nffi_stream_t    *stream;   /* that it is part of, or NULL */
     ngx_http_lua_nffi_call_t      *next;     /* in the free list */
 };
 
@@ -137,6 +139,20 @@ typedef struct {
 #define NGX_HTTP_LUA_NFFI_OK       0    /* bytes */
 #define NGX_HTTP_LUA_NFFI_RC       1    /* rc, bytes or nil */
 #define NGX_HTTP_LUA_NFFI_FAILED   2    /* message, code, detail or nil */
+#define NGX_HTTP_LUA_NFFI_ENDED    3    /* of a stream: nothing */
+
+
+/* what Lua reads of a stream: a chunk, or why there is none; valid until it
+   reads again */
+
+typedef struct {
+    const u_char                  *data;     /* a chunk, or a message */
+    size_t                         size;
+    const u_char                  *detail;   /* NULL: none */
+    size_t                         detail_size;
+    const char                    *code;     /* static, NUL-terminated */
+    int32_t                        rc;       /* 0: `code` tells */
+} ngx_http_lua_nffi_read_t;
 
 
 /* one turn of the event loop resumes at most so many coroutines of a runtime,
@@ -184,6 +200,28 @@ void ngx_http_lua_nffi_woken_handler(ngx_event_t *ev);
 void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
     ngx_str_t *message, const char *code);
 
+ngx_http_lua_co_ctx_t *ngx_http_lua_nffi_may_wait(ngx_http_request_t *r,
+    ngx_http_lua_nffi_error_t *err);
+ngx_int_t ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
+    ngx_http_lua_nffi_instance_t *inst, int rc);
+void ngx_http_lua_nffi_awaited(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_not_awaited(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
+    ngx_http_lua_co_ctx_t *coctx, uint32_t timeout_ms);
+void ngx_http_lua_nffi_stop_waiting(ngx_http_lua_nffi_call_t *call);
+int ngx_http_lua_nffi_push_response(ngx_http_lua_nffi_call_t *call,
+    const nffi_host_response_t *response);
+int ngx_http_lua_nffi_push_failure(lua_State *L, const u_char *message,
+    size_t size, const char *code);
+void ngx_http_lua_nffi_resume_coroutine(ngx_http_request_t *r,
+    ngx_http_lua_co_ctx_t *coctx, int nrets);
+
+void ngx_http_lua_nffi_stream_take(ngx_http_lua_nffi_stream_t *s,
+    nffi_host_response_t *response);
+void ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_stream_t *s,
+    ngx_str_t *message, const char *code);
+void ngx_http_lua_nffi_stream_abort(ngx_http_lua_nffi_stream_t *s);
+
 ngx_int_t ngx_http_lua_nffi_process_available(
     ngx_http_lua_nffi_instance_t *inst, ngx_http_lua_nffi_error_t *err);
 void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst);
@@ -213,6 +251,19 @@ void *ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
 int ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     const u_char *method, size_t method_size, const u_char *data, size_t size,
     uint32_t timeout_ms, ngx_http_lua_nffi_error_t *err);
+
+void *ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r,
+    void *runtime, const u_char *method, size_t method_size,
+    const u_char *data, size_t size, uint32_t window,
+    ngx_http_lua_nffi_error_t *err);
+
+int ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r,
+    void *stream, uint32_t timeout_ms, ngx_http_lua_nffi_read_t *read,
+    ngx_http_lua_nffi_error_t *err);
+
+void ngx_http_lua_nonblocking_ffi_stream_close(void *stream);
+
+void ngx_http_lua_nonblocking_ffi_stream_free(void *stream);
 
 void ngx_http_lua_nonblocking_ffi_close(void *runtime);
 

@@ -7,6 +7,7 @@ local base = require "resty.core.nonblocking_ffi"
 local node = require "resty.nffi.node"
 local process = require "resty.nffi.process"
 local codecs = require "resty.nffi.codecs"
+local streams = require "resty.nffi.stream"
 
 
 local base_call = base.call
@@ -23,6 +24,11 @@ local type = type
 
 local OK = base.OK
 local RC = base.RC
+
+-- Bytes of a stream that may wait to be read.
+local DEFAULT_WINDOW = 65536
+
+local STREAM_OPTIONS = { timeout = true, method = true, window = true }
 
 
 local _M = { _VERSION = "0.1.0" }
@@ -143,6 +149,57 @@ function Runtime:call(payload, options)
 end
 
 
+-- A stream of chunks, each as the runtime has written it. Options: timeout (ms
+-- for each chunk), method, window (bytes). Never nil: a failure to start is
+-- what its first read gives.
+local function open_stream(self, method, bytes, options, decode, level)
+    local window = DEFAULT_WINDOW
+
+    if options ~= nil then
+        if type(options) ~= "table" then
+            error("options must be a table, got " .. type(options), level + 1)
+        end
+
+        for name in pairs(options) do
+            if not STREAM_OPTIONS[name] then
+                error("there is no option " .. tostring(name), level + 1)
+            end
+        end
+
+        window = options.window or window
+
+        if type(window) ~= "number" or not (window >= 1)
+           or window > 1073741824
+        then
+            error("window must be bytes from 1 to 1073741824, got "
+                  .. tostring(window), level + 1)
+        end
+    end
+
+    local timeout = timeout_of(self, options, level + 1)
+    local pointer, err, code = base.stream(self._pointer, method, bytes,
+                                           window)
+    if not pointer then
+        return streams.failed(err, code)
+    end
+
+    return streams.new(pointer, timeout, decode)
+end
+
+
+function Runtime:stream(payload, options)
+    pointer_of(self, "stream")
+
+    local method = type(options) == "table" and options.method or nil
+
+    if method ~= nil and (type(method) ~= "string" or #method > 255) then
+        error("method must be a string of at most 255 bytes", 2)
+    end
+
+    return open_stream(self, method, base_bytes(payload, 2), options, nil, 2)
+end
+
+
 -- No new calls; those that wait are still answered.
 function Runtime:close()
     base.close(pointer_of(self, "close"))
@@ -185,9 +242,23 @@ local function call_method(self, name, value, options)
 end
 
 
--- rt.methods: every name is a method of the runtime, and none of ours is in
--- the way.
-local function methods_of(runtime)
+local function stream_method(self, name, value, options)
+    local codec = self._codec
+    local bytes, err = codec.encode(value)
+
+    if bytes == nil and err then
+        return streams.failed("cannot encode the payload: " .. err,
+                              "codec_error")
+    end
+
+    return open_stream(self, name, base_bytes(bytes, 3), options,
+                       codec.decode, 3)
+end
+
+
+-- rt.methods and rt.streams: every name is a method of the runtime, and none
+-- of ours is in the way.
+local function methods_of(runtime, field, call)
     local kept = 0
 
     return setmetatable({}, {
@@ -198,10 +269,10 @@ local function methods_of(runtime)
 
             local function method(this, value, options)
                 if this ~= methods then
-                    error("call it as runtime.methods:" .. name .. "()", 2)
+                    error("call it as runtime." .. field .. ":" .. name .. "()", 2)
                 end
 
-                return call_method(runtime, name, value, options)
+                return call(runtime, name, value, options)
             end
 
             if kept < base.MOST_METHODS then
@@ -295,7 +366,8 @@ function _M.load(name, options)
         _timeout = timeout,
     }, Runtime)
 
-    runtime.methods = methods_of(runtime)
+    runtime.methods = methods_of(runtime, "methods", call_method)
+    runtime.streams = methods_of(runtime, "streams", stream_method)
 
     return runtime
 end

@@ -1,6 +1,6 @@
 /** What a build would do, told without fetching or writing anything. */
 import type { Environment } from "../host/environment.js";
-import type { ShippedFiles } from "../host/package.js";
+import { requireShipped, type ShippedFiles } from "../host/package.js";
 import { withoutSecrets } from "../io/http.js";
 import type { Source } from "../sources/source.js";
 import { requireAddedSources } from "./added-sources.js";
@@ -37,6 +37,7 @@ export async function planBuild(
   { env, shipped }: { readonly env: Environment; readonly shipped: ShippedFiles },
 ): Promise<BuildPlan> {
   requireUsablePlaces(request);
+  await requireShipped(shipped);
   await requireAddedSources(request.added);
   const source = await chooseSource(request, env);
   const { patches } = await readSeries(shipped.patches, request.patches);

@@ -7,7 +7,13 @@ import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { errnoOf, NffiError } from "../errors.js";
 import { type Environment, sourceDate } from "../host/environment.js";
-import { nodeApiVersion, type ShippedFiles, typeStripper, version } from "../host/package.js";
+import {
+  nodeApiVersion,
+  requireShipped,
+  type ShippedFiles,
+  typeStripper,
+  version,
+} from "../host/package.js";
 import { compilerIdentity } from "../host/toolchain.js";
 import { sha256OfFile } from "../io/files.js";
 import { sha256OfTree } from "../io/tree-hash.js";
@@ -33,6 +39,7 @@ export async function inputsOf(
   { env, shipped, platform }: Pick<Session, "env" | "shipped" | "platform">,
 ): Promise<BuildInputs> {
   sourceDate(env); // a wrong one is told before anything is done
+  await requireShipped(shipped);
   const series = await readSeries(shipped.patches, request.patches);
   return inputsFrom({
     source: await identityOf(source),

@@ -43,7 +43,7 @@ export interface BuildOptions extends SourceOptions {
 
 /** What a build is made of and where; how it is told is `addTellingOptions`. */
 export function addBuildOptions(command: Command): Command {
-  return addSourceOptions(command)
+  return addSourceOptions(command, "auto, official, debian, debian:SUITE, a file, folder or URL")
     .option("--insecure-skip-verification", "verify nothing; the manifest records it")
     .option("--prefix <dir>", "install here (env: NFFI_PREFIX; default: ./.nffi/openresty)")
     .option("--jobs <n>", "compile with n processes (default: one a CPU)", wholeNumber(1, 1024))

@@ -13,7 +13,7 @@ export function fetchCommand(context: CommandContext): Command {
     "fetch and verify a source archive, and tell where it lies",
   );
   addSettingsHelp(command, { configures: false });
-  return addSourceOptions(command).action(async () => {
+  return addSourceOptions(command, "official (as is auto here), a file or URL").action(async () => {
     await applySettings(command, context, allBuildOptions());
     const request = await sourceRequestOf(command.opts<SourceOptions>(), context);
     const { archive, path } = await fetchArchive(request, {

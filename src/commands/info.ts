@@ -16,7 +16,11 @@ interface InfoOptions {
 export function infoCommand(context: CommandContext): Command {
   return new Command("info")
     .description("tell what was built and how to compile and link against it")
-    .option("--prefix [dir]", "with DIR: tell about the product there; without: print the prefix")
+    .option(
+      "--prefix [dir]",
+      "with DIR: the product to tell about (env: NFFI_PREFIX; default: ./.nffi/openresty, or the " +
+        "last build); without: print the prefix",
+    )
     .option("--json", "print the whole manifest")
     .option("--cflags", "print the compiler's flags")
     .option("--libs", "print the linker's flags")

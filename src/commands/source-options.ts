@@ -21,14 +21,11 @@ export interface SourceOptions {
   timeout: number;
 }
 
-export function addSourceOptions(command: Command): Command {
+/** `sources` are what the command takes. */
+export function addSourceOptions(command: Command, sources: string): Command {
   return command
     .option("--openresty <version>", "the release to take (`nffi list` shows them)")
-    .option(
-      "--source <source>",
-      "auto, official, debian, debian:SUITE, a file, folder or URL",
-      "auto",
-    )
+    .option("--source <source>", sources, "auto")
     .option("--sha256 <sum>", "what the SHA-256 of the file or URL must be")
     .option(
       "--keyring <file>",

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -18,6 +19,7 @@ import { sha256OfFile } from "../../src/io/files.js";
 import { type CliOptions, type CliResult, repository, runCli } from "../support/cli.js";
 import { type FakeRelease, makeFakeRelease } from "../support/fake-release.js";
 import { answers, httpServer } from "../support/http-server.js";
+import { copyPackage } from "../support/package-copy.js";
 import { familyOf, stillThereAfter } from "../support/processes.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -97,6 +99,18 @@ describe("the command line", () => {
     expect(result.stderr).toContain("needs Node 20.19 or newer, but this is Node 18.20.4");
   });
 });
+
+test.each(["patches/series", "lua/resty/nffi.lua"])(
+  "an installation that lacks %s says so",
+  async (file) => {
+    const at = place();
+    const copy = copyPackage(join(at.folder, "nffi"));
+    rmSync(join(copy.folder, file));
+    const args = ["build", "--prefix", at.prefix, "--work-dir", at.workDir];
+    const result = await copy.nffi(args, { env: { XDG_CACHE_HOME: at.folder } });
+    expectRefusal(at, result, 10, file, "install nffi again");
+  },
+);
 
 describe("the source", () => {
   test("an unknown version lists the known ones", async () => {

@@ -63,6 +63,27 @@ int ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     const char *method, size_t method_size, const char *data, size_t size,
     uint32_t timeout_ms, ngx_http_lua_nffi_error_t *err);
 
+typedef struct {
+    const char      *data;
+    size_t           size;
+    const char      *detail;
+    size_t           detail_size;
+    const char      *code;
+    int32_t          rc;
+} ngx_http_lua_nffi_read_t;
+
+void *ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r,
+    void *runtime, const char *method, size_t method_size, const char *data,
+    size_t size, uint32_t window, ngx_http_lua_nffi_error_t *err);
+
+int ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r,
+    void *stream, uint32_t timeout_ms, ngx_http_lua_nffi_read_t *read,
+    ngx_http_lua_nffi_error_t *err);
+
+void ngx_http_lua_nonblocking_ffi_stream_close(void *stream);
+
+void ngx_http_lua_nonblocking_ffi_stream_free(void *stream);
+
 void ngx_http_lua_nonblocking_ffi_close(void *runtime);
 
 int ngx_http_lua_nonblocking_ffi_state(void *runtime,
@@ -74,12 +95,15 @@ int ngx_http_lua_nonblocking_ffi_state(void *runtime,
 local ABI_VERSION = 1
 
 local FFI_AGAIN = base.FFI_AGAIN
+local FFI_DECLINED = base.FFI_DECLINED
+local FFI_DONE = base.FFI_DONE
 local FFI_OK = base.FFI_OK
 
 -- what a resumed coroutine gets first
 local OK = 0          -- bytes
 local RC = 1          -- rc, bytes
 local FAILED = 2      -- message, code, detail
+local ENDED = 3       -- of a stream: nothing
 
 local DEFAULT_SPIN = 20 -- us
 local DEFAULT_MAX_QUEUE = 65536
@@ -98,6 +122,7 @@ end
 -- Filled in and read without a yield between, so one a VM is enough.
 local failure = ffi.new("ngx_http_lua_nffi_error_t")
 local state = ffi.new("nffi_host_state_t")
+local chunk = ffi.new("ngx_http_lua_nffi_read_t")
 
 
 local _M = {
@@ -105,6 +130,7 @@ local _M = {
     OK = OK,
     RC = RC,
     FAILED = FAILED,
+    ENDED = ENDED,
     MOST_METHODS = MOST_METHODS,
 }
 
@@ -260,6 +286,74 @@ function _M.call(pointer, method, bytes, timeout)
     end
 
     return co_yield()
+end
+
+
+-- Queues a task whose answer is read in chunks. Returns a pointer that closes
+-- the stream when it is collected, or nil, message, code.
+-- `window`: bytes that may wait to be read.
+function _M.stream(pointer, method, bytes, window)
+    local r = get_request()
+
+    if not r then
+        return nil, "API disabled in the context of "
+                    .. ngx.get_phase() .. "_by_lua*", "wrong_phase"
+    end
+
+    local stream = C.ngx_http_lua_nonblocking_ffi_stream(r, pointer,
+        method, method and #method or 0, bytes, bytes and #bytes or 0,
+        window, failure)
+
+    if stream == nil then
+        return nil, read_failure()
+    end
+
+    return ffi.gc(stream, C.ngx_http_lua_nonblocking_ffi_stream_free)
+end
+
+
+-- Reads one chunk, and yields until it is there. Returns OK, bytes or nil;
+-- ENDED; or RC and FAILED as call() does. The caller keeps `stream` alive.
+function _M.read(stream, timeout)
+    local r = get_request()
+
+    if not r then
+        return FAILED, "API disabled in the context of "
+                       .. ngx.get_phase() .. "_by_lua*", "wrong_phase"
+    end
+
+    local rc = C.ngx_http_lua_nonblocking_ffi_stream_read(r, stream, timeout,
+                                                          chunk, failure)
+    if rc == FFI_OK then
+        return OK, ffi_string(chunk.data, chunk.size)
+    end
+
+    if rc == FFI_AGAIN then
+        return co_yield()
+    end
+
+    if rc == FFI_DONE then
+        return ENDED
+    end
+
+    if rc ~= FFI_DECLINED then
+        return FAILED, read_failure()
+    end
+
+    local text = chunk.size > 0 and ffi_string(chunk.data, chunk.size) or nil
+
+    if chunk.rc ~= 0 then
+        return RC, chunk.rc, text
+    end
+
+    return FAILED, text or "", ffi_string(chunk.code),
+           chunk.detail ~= nil
+           and ffi_string(chunk.detail, chunk.detail_size) or nil
+end
+
+
+function _M.close_stream(stream)
+    C.ngx_http_lua_nonblocking_ffi_stream_close(stream)
 end
 
 

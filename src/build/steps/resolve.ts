@@ -7,7 +7,6 @@ import { fileURLToPath } from "node:url";
 import { archiveName, DEFAULT_RELEASE, findRelease, RELEASES } from "../../catalog/releases.js";
 import { NffiError } from "../../errors.js";
 import { type Environment, isContinuousIntegration } from "../../host/environment.js";
-import { requireShipped } from "../../host/package.js";
 import { requireSupported } from "../../host/platform.js";
 import {
   packagesForOpenresty,
@@ -31,7 +30,6 @@ export async function resolveSource(
   requireSupported(session.platform);
   const source = await chooseSource(request, session.env);
   step.note(describe(source));
-  await requireShipped(session.shipped);
   await requireAddedSources(request.added);
   const given = [...addedArgs(request.added), ...request.configureArgs];
   await requirePackages(packagesFor(source), given, session.env);

@@ -1,0 +1,129 @@
+-- An answer that is read in chunks: what runtime:stream() and runtime.streams
+-- give. It is its own iterator:
+--
+--     for chunk in stream do ... end
+--     local message, code, detail = stream:error()
+--
+-- The loop ends at the end of the stream and at a failure alike, since Lua
+-- ends a loop at the first nil; error() tells which it was.
+
+
+local base = require "resty.core.nonblocking_ffi"
+
+
+local base_read = base.read
+local setmetatable = setmetatable
+
+local OK = base.OK
+local RC = base.RC
+local ENDED = base.ENDED
+
+
+local Stream = {}
+Stream.__index = Stream
+
+
+local function fail(self, message, code, detail)
+    self._over = true
+    self._message, self._code, self._detail = message, code, detail
+
+    if self._pointer then
+        base.close_stream(self._pointer)
+    end
+
+    return nil, message, code, detail
+end
+
+
+-- The next chunk; nil at the end; nil, message, code, detail at a failure, and
+-- from then on. Yields until a chunk is there.
+function Stream:read()
+    if self._over then
+        return nil, self:error()
+    end
+
+    -- no tail call: this frame keeps the stream alive while it waits
+    local kind, a, b, c = base_read(self._pointer, self._timeout)
+
+    if kind == OK then
+        local decode = self._decode
+
+        if not decode then
+            return a or ""
+        end
+
+        local value, err = decode(a or "")
+
+        if value == nil then
+            return fail(self, "cannot decode a chunk: "
+                              .. (err or "the codec gave nil"), "codec_error")
+        end
+
+        return value
+    end
+
+    if kind == ENDED then
+        self._over = true
+        return nil
+    end
+
+    -- a mistake of this reader is not the end of the stream
+    if b == "busy" or b == "wrong_request" then
+        return nil, a, b
+    end
+
+    if kind == RC then
+        return fail(self, b or "the runtime answered with rc " .. a,
+                    "runtime_error", a)
+    end
+
+    return fail(self, a, b, c)
+end
+
+
+Stream.__call = Stream.read
+
+
+-- message, code, detail of what ended the stream; nothing when it ended well,
+-- or goes on.
+function Stream:error()
+    if self._code then
+        return self._message, self._code, self._detail
+    end
+end
+
+
+-- The runtime stops, and what was not read is dropped.
+function Stream:close()
+    if not self._over then
+        fail(self, "the stream is closed", "closed")
+    end
+end
+
+
+local _M = {}
+
+
+-- A stream of what base.stream() gave. `decode` makes a value of a chunk, or
+-- is nil; `timeout`: milliseconds for each chunk, 0 for none.
+function _M.new(pointer, timeout, decode)
+    return setmetatable({
+        _pointer = pointer,
+        _timeout = timeout,
+        _decode = decode,
+    }, Stream)
+end
+
+
+-- One that has failed before it began: so that a loop may be written over what
+-- runtime:stream() gives, whatever happens.
+function _M.failed(message, code)
+    local stream = setmetatable({}, Stream)
+
+    fail(stream, message, code)
+
+    return stream
+end
+
+
+return _M
