@@ -9,6 +9,7 @@ const FOR_TESTS = [
   "fish:fish",
   "golang-go:go",
   "iproute2:ip",
+  "nats-server:nats-server",
   "pkg-config:pkg-config",
   "zsh:zsh",
 ];

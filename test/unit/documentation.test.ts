@@ -11,6 +11,7 @@ const DOCUMENTS = [
   ...namesIn("docs", /\.md$/).map((name) => `docs/${name}`),
   "examples/c-echo/README.md",
   "examples/go-echo/README.md",
+  "examples/go-nats/README.md",
   "templates/go/README.md",
   "templates/typescript/README.md",
 ];
