@@ -46,6 +46,17 @@ const PROVOKED: Record<string, string> = {
   "codec_error of an answer": `
     local codec = { encode = tostring, decode = function() return nil, "not mine" end }
     return assert(nffi.load(ECHO, { config = "3", codec = codec })).methods:echo("x")`,
+  busy: `
+    local held = native:stream("300", { method = "sleep" })
+    ngx.thread.spawn(function() held:read() end)
+    local a, b, c = held:read()
+    held:close()
+    return a, b, c`,
+  wrong_request: `
+    local stream, result = native:stream("3 1", { method = "count" }), nil
+    ngx.timer.at(0, function() result = { n = select("#", stream:read()), stream:read() } end)
+    while not result do ngx.sleep(0.01) end
+    return unpack(result, 1, 3)`,
   wrong_phase: `
     local a, b, c
     string.gsub("x", "x", function() a, b, c = native:call("x") end)
@@ -78,6 +89,8 @@ const EXPECTED: Record<string, RegExp> = {
     /^nil\|the runtime "none\.mjs" is down: .*none\.mjs.*\|runtime_down\|/,
   codec_error: /^nil\|cannot encode the payload: .*function.*\|codec_error$/,
   "codec_error of an answer": /^nil\|cannot decode the response: not mine\|codec_error$/,
+  busy: /^nil\|.*\|busy$/,
+  wrong_request: /^nil\|.*\|wrong_request$/,
   wrong_phase: /^nil\|attempt to yield across C-call boundary.*\|wrong_phase$/,
   wrong_process: /^nil\|a runtime cannot be loaded in init_by_lua\*.*\|wrong_process$/,
   no_language: /^nil\|the language python is not in this version.*\|no_language$/,

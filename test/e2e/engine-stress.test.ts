@@ -1,36 +1,93 @@
-// Everything at once for some seconds: calls of both ways of hosting with timeouts, errors, killed
-// threads, clients that go, a process that dies and reloads. No worker may crash, no answer may
-// reach another call, and at the end nothing waits.
+// Everything at once for some seconds: calls and streams of both ways of hosting with timeouts, errors,
+// killed threads, clients that go, runtimes that are closed, a process that dies and reloads, with
+// random delays. No worker may crash, each call comes back exactly once and with its own answer, at the
+// end nothing waits and memory is what it was. The choices follow from a seed, which is printed.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { until, withNginx } from "../support/nginx.js";
-import { anySuite, builtOpenresty } from "../support/openresty.js";
+import { beforeAll, expect, test } from "vitest";
+import { type Nginx, until, withNginx } from "../support/nginx.js";
+import { anySuite, builtOpenresty, flavor } from "../support/openresty.js";
 
-const SECONDS = 6;
-const CLIENTS = 60;
+const SECONDS = 5;
+const CLIENTS = 40;
+const SEED = Number(process.env.NFFI_TEST_SEED ?? Math.floor(Math.random() * 1e9));
 
 const MODULE = `
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 export const slow = async (ms) => { await wait(ms); return ms; };
 export const fail = () => { throw new Error("x".repeat(100_000)); };
 export const die = () => process.exit(1);
+export const heap = () => { gc(); return process.memoryUsage().heapUsed; };
+export async function* count({ chunks, size, pause }) {
+  for (let i = 0; i < chunks; i++) {
+    if (pause) await wait(Math.random() * pause);
+    yield String(i).padEnd(size, ".");
+  }
+}
 export default (bytes) => bytes;
 `;
 
 const LUA = `
 local nffi = require "resty.nffi"
 local random = math.random
+local counts = ngx.shared.counts
 local _M = {}
 
-function _M.runtimes()
-    return { assert(nffi.load("ECHO", { config = "4" })),
-             assert(nffi.load("node", { module = "stress.mjs" })) }
+local function alert(...) ngx.log(ngx.ALERT, "STRESS: ", ...) end
+
+local function node(config)
+    return assert(nffi.load("node", { module = "stress.mjs", config = config, node_args = { "--expose-gc" } }))
 end
 
-local function same(reply, sent)
+function _M.runtimes()
+    return { assert(nffi.load("ECHO", { config = "4" })), node() }
+end
+
+local function same(sent, reply, message, code)
     if reply and reply ~= sent then
-        ngx.log(ngx.ALERT, "answer of another call: ", reply:sub(1, 20), " for ", sent:sub(1, 20))
+        alert("answer of another call: ", reply:sub(1, 20), " for ", sent:sub(1, 20))
+    elseif not reply and code ~= "runtime_down" and code ~= "exiting" then
+        alert("no answer: ", message)
     end
+end
+
+local function stream(rt, in_process)
+    local chunks, size = random(0, 40), random(1, 9000)
+    local s
+    if in_process then
+        s = rt.streams:count({ chunks = chunks, size = size, pause = random(3) - 1 }, { timeout = 9000 })
+    else
+        s = rt:stream(chunks .. " " .. size, { method = "count", timeout = 9000 })
+    end
+    local most = random(3) == 1 and random(0, chunks) or chunks
+    local i = 0
+    while i < most do
+        local chunk, message, code = s:read()
+        if not chunk then
+            if code ~= "runtime_down" and code ~= "exiting" then alert("stream: ", message or "too short") end
+            return
+        end
+        if tonumber(chunk:match("^%d+")) ~= i then alert("chunk of another place: ", chunk:sub(1, 20)) end
+        if random(10) == 1 then ngx.sleep(random(5) / 1000) end
+        i = i + 1
+    end
+    if most < chunks then
+        -- the collector may have it, or the end of the request, or this
+        if random(2) == 1 then s:close() end
+    else
+        local more, _, code = s:read()
+        if more or (code and code ~= "runtime_down" and code ~= "exiting") then alert("stream goes on") end
+    end
+end
+
+local function closing(value)
+    local rt
+    if random(30) == 1 then rt = node("closing") else rt = assert(nffi.load("ECHO", { config = "1" })) end
+    local reply, _, code = rt:call(value, { timeout = 9000 })
+    if not (reply == value or code == "closed" or code == "runtime_down" or code == "exiting") then
+        alert("closing: ", code)
+    end
+    if random(20) == 1 then rt:close() end
 end
 
 local function call(runtimes)
@@ -39,30 +96,53 @@ local function call(runtimes)
     local what = random(100)
     local value = tostring(random(1e9))
 
+    if random(4) == 1 then ngx.sleep(random(10) / 1000) end
+
     if what <= 15 then
         local ms = random(50)
         local options = { timeout = random(40) }
-        if in_process then return rt.methods:slow(ms, options) end
-        return rt.methods:sleep(tostring(ms), options)
+        local _, message, code
+        if in_process then
+            _, message, code = rt.methods:slow(ms, options)
+        else
+            _, message, code = rt.methods:sleep(tostring(ms), options)
+        end
+        if code and code ~= "timeout" and code ~= "runtime_down" and code ~= "exiting" then alert(message) end
     elseif what <= 25 then
         local bytes = value:rep(random(30000))
-        same(rt:call(bytes), bytes)
+        same(bytes, rt:call(bytes, { timeout = 20000 }))
     elseif what <= 35 then
-        return rt.methods:fail(value)
+        local reply = rt.methods:fail(value)
+        if reply then alert("fail has answered") end
     elseif what <= 45 then
-        same(coroutine.wrap(function() return rt:call(value) end)(), value)
+        same(value, coroutine.wrap(function() return rt:call(value) end)())
     elseif what == 46 and random(4) == 1 then
-        return runtimes[2].methods:die()
+        runtimes[2].methods:die()
+    elseif what <= 60 then
+        stream(runtimes[1], false)
+    elseif what <= 64 then
+        closing(value)
     else
-        same(rt:call(value, { timeout = 5000 }), value)
+        same(value, rt:call(value, { timeout = 20000 }))
     end
 end
 
+local function once(runtimes)
+    counts:incr("begun", 1, 0)
+    call(runtimes)
+    -- resumed a second time, it would come from here, with something
+    local again = select("#", ngx.sleep(random(3) == 1 and 0.001 or 0))
+    if again ~= 0 then alert("came back twice") end
+    counts:incr("returned", 1, 0)
+end
+
 function _M.mix()
+    math.randomseed(tonumber(ngx.var.arg_seed))
+    local gentle = ngx.var.arg_gentle
     local runtimes, threads = _M.runtimes(), {}
-    for i = 1, 5 do threads[i] = ngx.thread.spawn(call, runtimes) end
-    if random(3) == 1 then ngx.thread.kill(threads[1]) end
-    if random(6) == 1 then return ngx.exit(200) end
+    for i = 1, 5 do threads[i] = ngx.thread.spawn(once, runtimes) end
+    if random(3) == 1 and ngx.thread.kill(threads[1]) then counts:incr("killed", 1, 0) end
+    if random(6) == 1 and not gentle then return ngx.exit(200) end
     for i = 2, 5 do ngx.thread.wait(threads[i]) end
     ngx.say("done")
 end
@@ -74,66 +154,153 @@ function _M.state()
     end
 end
 
+function _M.counts()
+    local missing = counts:get("begun") - counts:get("returned") - (counts:get("killed") or 0)
+    ngx.print(missing, " of ", counts:get("begun"))
+end
+
+function _M.memory()
+    collectgarbage() collectgarbage()
+    ngx.print(collectgarbage("count") * 1024, " ", node().methods:heap() or -1)
+end
+
 return _M
 `;
 
-test("calls, timeouts, kills, aborts, deaths and reloads together harm no worker", async () => {
-  const prefix = await builtOpenresty(anySuite);
-  const options = {
-    prefix,
-    workers: 2,
-    main: "worker_shutdown_timeout 3s;",
-    http: 'lua_package_path "@DIR@/lua/?.lua;;"; lua_check_client_abort on;',
-    files: {
-      "stress.mjs": MODULE,
-      "lua/stress.lua": LUA.replace("ECHO", join(prefix, "nffi/lib/libnffi_echo.so")),
-    },
-    server: `
-      location = /mix { content_by_lua_block { require("stress").mix() } }
-      location = /state { content_by_lua_block { require("stress").state() } }
-    `,
-  };
-  await withNginx(options, async (nginx) => {
-    const end = Date.now() + SECONDS * 1000;
-    const seen = { answered: 0, aborted: 0, statuses: new Set<number>() };
-    const client = async () => {
-      while (Date.now() < end) {
-        const signal =
-          Math.random() < 0.2
-            ? { signal: AbortSignal.timeout(1 + Math.floor(Math.random() * 30)) }
-            : {};
-        try {
-          seen.statuses.add((await nginx.request("/mix", signal)).status);
-          seen.answered += 1;
-        } catch {
-          seen.aborted += 1;
-        }
-      }
-    };
-    const reload = setInterval(() => nginx.signal("SIGHUP"), 1500);
-    await Promise.all(Array.from({ length: CLIENTS }, client));
-    clearInterval(reload);
+const BAD =
+  /STRESS|broke the rules|AddressSanitizer|ASSERT|worker process \d+ exited (on signal|with code [^0])/;
 
-    expect(seen.answered).toBeGreaterThan(500);
-    expect(seen.aborted).toBeGreaterThan(50);
+/** Numbers from 0 to 1 that follow from a seed (mulberry32). */
+function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+interface Seen {
+  answered: number;
+  aborted: number;
+  statuses: Set<number>;
+}
+
+/** Clients that ask for mixes until the time is over. */
+async function load(
+  nginx: Nginx,
+  options: { seconds: number; seed: number; gentle: boolean },
+): Promise<Seen> {
+  const end = Date.now() + options.seconds * 1000;
+  const seen: Seen = { answered: 0, aborted: 0, statuses: new Set() };
+  const client = async (_: unknown, number: number) => {
+    const random = randomFrom(options.seed + number);
+    while (Date.now() < end) {
+      const seed = Math.floor(random() * 1e9);
+      const goes = random() < 0.2 && !options.gentle;
+      const abort = goes ? { signal: AbortSignal.timeout(1 + Math.floor(random() * 30)) } : {};
+      try {
+        const path = `/mix?seed=${seed}${options.gentle ? "&gentle=1" : ""}`;
+        seen.statuses.add((await nginx.request(path, abort)).status);
+        seen.answered += 1;
+      } catch {
+        seen.aborted += 1;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: CLIENTS }, client));
+  return seen;
+}
+
+async function untilNothingWaits(nginx: Nginx): Promise<void> {
+  let state = "";
+  await until(
+    async () => {
+      state = await nginx.get("/state");
+      return state === "0 0 0;0 0 0;";
+    },
+    20_000,
+    () => `calls are left (seed ${SEED}): ${state}`,
+  );
+}
+
+/** The first of them: one fault may fill the log. */
+function badLines(nginx: Nginx): string[] {
+  const lines = nginx.errorLog().split("\n");
+  return lines.filter((line) => BAD.test(line)).slice(0, 10);
+}
+
+function residentBytes(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s*(\d+)/m.exec(status)?.[1]) * 1024;
+}
+
+let prefix: string;
+
+beforeAll(async () => {
+  console.log(`stress: NFFI_TEST_SEED=${SEED} repeats its choices`);
+  prefix = await builtOpenresty(anySuite);
+});
+
+const options = (workers: number) => ({
+  prefix,
+  workers,
+  main: "worker_shutdown_timeout 3s;",
+  http: `lua_package_path "@DIR@/lua/?.lua;;"; lua_check_client_abort on;
+    lua_shared_dict counts 1m; keepalive_requests 1000000;`,
+  files: {
+    "stress.mjs": MODULE,
+    "lua/stress.lua": LUA.replaceAll("ECHO", join(prefix, "nffi/lib/libnffi_echo.so")),
+  },
+  server: ["mix", "state", "counts", "memory"]
+    .map((name) => `location = /${name} { content_by_lua_block { require("stress").${name}() } }`)
+    .join("\n"),
+});
+
+test("calls, streams, timeouts, kills, aborts, closes, deaths and reloads together harm no worker", async () => {
+  await withNginx(options(2), async (nginx) => {
+    const reload = setInterval(() => nginx.signal("SIGHUP"), 1500);
+    const seen = await load(nginx, { seconds: SECONDS, seed: SEED, gentle: false });
+    clearInterval(reload);
+    expect(seen.answered).toBeGreaterThan(100);
+    expect(seen.aborted).toBeGreaterThan(20);
     expect([...seen.statuses]).toEqual([200]);
-    for (let i = 0; i < 8; i++) {
-      let state = "";
+    // whichever worker answers
+    for (let i = 0; i < 8; i++) await untilNothingWaits(nginx);
+    expect(badLines(nginx)).toEqual([]);
+  });
+});
+
+test("each call comes back exactly once, and memory returns to what it was", async () => {
+  await withNginx(options(1), async (nginx) => {
+    const measure = async () => {
+      await untilNothingWaits(nginx);
+      // a process that has just died is not there yet
+      let heaps: number[] = [];
       await until(
         async () => {
-          state = await nginx.get("/state");
-          return state === "0 0 0;0 0 0;";
+          heaps = (await nginx.get("/memory")).split(" ").map(Number);
+          return (heaps[1] ?? -1) > 0;
         },
-        10_000,
-        () => `calls are left: ${state}`,
+        20_000,
+        () => "no runtime in Node",
       );
+      const [worker = 0] = nginx.workers();
+      return { lua: heaps[0] ?? 0, node: heaps[1] ?? 0, resident: residentBytes(worker) };
+    };
+    await load(nginx, { seconds: SECONDS, seed: SEED + 1000, gentle: true });
+    const before = await measure();
+    await load(nginx, { seconds: SECONDS, seed: SEED + 2000, gentle: true });
+    const after = await measure();
+    expect(await nginx.get("/counts")).toMatch(/^0 of \d{3,}$/);
+    expect(badLines(nginx)).toEqual([]);
+    const growth = `seed ${SEED}: ${JSON.stringify(before)}, then ${JSON.stringify(after)}`;
+    expect(after.lua - before.lua, growth).toBeLessThan(1 << 20);
+    expect(after.node - before.node, growth).toBeLessThan(4 << 20);
+    // AddressSanitizer keeps what was freed for a while
+    if (flavor === "release") {
+      expect(after.resident - before.resident, growth).toBeLessThan(24 << 20);
     }
-    const bad = /broke the rules|answer of another call|exited on signal|AddressSanitizer|ASSERT/;
-    expect(
-      nginx
-        .errorLog()
-        .split("\n")
-        .filter((line) => bad.test(line)),
-    ).toEqual([]);
   });
-}, 120_000);
+});
