@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 // lint: formatter, linter and types; unit: our TypeScript alone; c: the C library and the addon through make and node;
+// asan, valgrind: some of the e2e files once more, on an nginx that watches its memory.
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
 export default defineConfig({
   test: {
@@ -40,6 +41,37 @@ export default defineConfig({
           hookTimeout: 1_500_000,
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          name: "asan",
+          include: [
+            "test/e2e/engine-{calls,cancel,errors,misuse,phases,stress,tls}.test.ts",
+            "test/e2e/traps-*.test.ts",
+          ],
+          env: {
+            NFFI_TEST_FLAVOR: "asan",
+            NFFI_TEST_SUITES: "trixie",
+            ASAN_OPTIONS: "detect_leaks=0:detect_stack_use_after_return=0",
+          },
+          globalSetup: ["test/support/compile.ts"],
+          testTimeout: 240_000,
+          hookTimeout: 1_500_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        test: {
+          name: "valgrind",
+          include: ["test/e2e/engine-calls.test.ts"],
+          env: { NFFI_TEST_VALGRIND: "1", NFFI_TEST_SUITES: "trixie" },
+          globalSetup: ["test/support/compile.ts"],
+          testTimeout: 240_000,
+          hookTimeout: 1_500_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 4 },
         },
       },
     ],

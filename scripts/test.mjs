@@ -11,6 +11,7 @@ const FOR_TESTS = [
   "iproute2:ip",
   "nats-server:nats-server",
   "pkg-config:pkg-config",
+  "valgrind",
   "zsh:zsh",
 ];
 // Debian 12 has it; without it the bookworm suite cannot be built, and its tests are skipped.

@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
 } from "node:fs";
@@ -15,6 +16,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Agent, request } from "undici";
 import { freePort } from "../../src/io/port.js";
+import { repository } from "./cli.js";
 import {
   childrenOf,
   commandLineOf,
@@ -22,6 +24,8 @@ import {
   type ProcessId,
   stillThereAfter,
 } from "./processes.js";
+
+const valgrind = process.env.NFFI_TEST_VALGRIND === "1";
 
 export interface NginxOptions {
   /** The prefix that `nffi build` filled. */
@@ -99,7 +103,8 @@ export class Nginx {
     const program = join(options.prefix, "nginx/sbin/nginx");
     const output = openSync(join(dir, "output.log"), "a");
     const prefix = options.relativePrefix ? "." : dir;
-    const child = spawn(program, ["-p", prefix, "-c", join(dir, "nginx.conf")], {
+    const [run, ...args] = [...watched(dir), program, "-p", prefix, "-c", join(dir, "nginx.conf")];
+    const child = spawn(run as string, args, {
       cwd: dir,
       env: options.env ?? process.env,
       stdio: ["ignore", output, output],
@@ -153,7 +158,9 @@ export class Nginx {
 
   /** Pids of the worker processes (and helpers such as the cache manager). */
   workers(): number[] {
-    return childrenOf(this.pid).filter((pid) => commandLineOf(pid).startsWith("nginx: worker"));
+    // under valgrind the title is not seen from outside
+    const title = valgrind ? "valgrind" : "nginx: worker";
+    return childrenOf(this.pid).filter((pid) => commandLineOf(pid).includes(title));
   }
 
   /** Everything that descends from this nginx now, itself included. */
@@ -213,10 +220,12 @@ export class Nginx {
     for (const id of left) killQuietly(id.pid);
     await this.#agent.destroy();
     const log = this.errorLog();
+    const faults = memoryFaults(this.dir, log);
     rmSync(this.dir, { recursive: true, force: true });
     if (left.length > 0 && how.expectClean !== false) {
       throw new Error(`left behind by nginx: ${names.join("; ")}\n--- error.log:\n${log}`);
     }
+    if (faults) throw new Error(`nginx misused its memory:\n${faults}`);
   }
 
   async #ready(): Promise<void> {
@@ -235,6 +244,28 @@ export class Nginx {
     );
     this.family();
   }
+}
+
+/** What comes before the program: nothing, or valgrind, which each worker then has a log of. */
+function watched(dir: string): string[] {
+  if (!valgrind) return [];
+  return [
+    ...["valgrind", "--quiet", "--smc-check=all-non-file", "--num-callers=30"],
+    `--suppressions=${repository}/test/support/valgrind.supp`,
+    `--log-file=${dir}/logs/valgrind.%p`,
+  ];
+}
+
+/** Reports of AddressSanitizer or valgrind; empty when there are none. */
+function memoryFaults(dir: string, log: string): string {
+  const report = log.indexOf("ERROR: AddressSanitizer");
+  const reports = report < 0 ? [] : [log.slice(report)];
+  if (valgrind) {
+    const logs = join(dir, "logs");
+    const names = readdirSync(logs).filter((name) => name.startsWith("valgrind."));
+    reports.push(...names.map((name) => readOrEmpty(join(logs, name))));
+  }
+  return reports.join("\n").trim();
 }
 
 /** Polls until `condition` holds. */

@@ -3,7 +3,7 @@
 // build decides whether it is used again; the kept work folder makes a second build incremental.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { acquireLock } from "../../src/io/lock.js";
 import { repository, runCli } from "./cli.js";
@@ -21,6 +21,9 @@ export const suites = allSuites.filter((suite) => wanted.includes(suite));
 /** The suite for tests that need only one. */
 export const anySuite: Suite = suites[0] ?? "trixie";
 
+/** The flavour under test: `asan` where a project of vitest.config.ts says so. */
+export const flavor = process.env.NFFI_TEST_FLAVOR ?? "release";
+
 /** The prefix of a suite's OpenResty, which is built first if anything has changed. */
 export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
   // another build, such as one with sanitizers, under the same tests
@@ -33,7 +36,9 @@ export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
     const keyFile = join(folder, "key");
     const key = keyOfInputs();
     if (readOrEmpty(keyFile) === key) return prefix;
-    console.log(`building OpenResty from Debian ${suite} (minutes; logs: ${folder}/work/logs)`);
+    console.log(
+      `building OpenResty from Debian ${suite}, ${flavor} (minutes; logs: ${folder}/work/logs)`,
+    );
     writeFileSync(keyFile, "");
     const built = await runCli(buildArgs(suite));
     if (built.exitCode !== 0) throw new Error(`nffi build failed:\n${built.stdout}${built.stderr}`);
@@ -50,13 +55,19 @@ export function buildArgs(suite: Suite, options: readonly string[] = []): string
   return [
     ...["build", "--source", `debian:${suite}`, "--keep"],
     ...["--prefix", join(folder, "openresty"), "--work-dir", join(folder, "work")],
+    ...["--flavor", flavor],
     ...options,
     ...["--", "--with-http_v2_module", "--with-poll_module", "--with-select_module"],
+    ...(flavor === "release" && hasValgrind ? [FOR_VALGRIND] : []),
   ];
 }
 
+/** LuaJIT then tells valgrind of the code that it writes. */
+const FOR_VALGRIND = "--with-luajit-xcflags=-DLUAJIT_USE_VALGRIND";
+const hasValgrind = existsSync("/usr/include/valgrind/valgrind.h");
+
 function folderOf(suite: Suite): string {
-  return join(repository, ".nffi", "test", suite);
+  return join(repository, ".nffi", "test", flavor === "release" ? suite : `${suite}-${flavor}`);
 }
 
 const INPUTS = [
