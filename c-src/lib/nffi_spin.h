@@ -11,10 +11,11 @@
  * - a look that finds something in time is a hit; it counts for more spinning;
  * - a wait that ends without is a miss, and four hits make up for it: the other
  *   side takes its time, so its answers are waited for asleep;
- * - a wait that lasts far longer than its limit is late: other programs want
- *   the CPU and took it when it was offered, while a wake-up would have got it
- *   back at once. It ends the spinning for a thousand waits, for twice as many
- *   if that happens again soon, and so on.
+ * - a wait that lasts far longer than its limit is late: the other side pauses,
+ *   to collect garbage for instance, which sleeping would not change, or other
+ *   programs took the CPU when it was offered, while a wake-up would have got it
+ *   back at once. If late waits take more than an eighth of the time, spinning
+ *   rests for a thousand waits, for twice as many if that goes on, and so on.
  *
  * A try now and then finds out when it pays again.
  */
@@ -34,7 +35,7 @@
 #define NFFI_SPIN_SHORT_REST 32u      /* waits */
 #define NFFI_SPIN_LONG_REST 1024u
 #define NFFI_SPIN_LONGEST_REST 65536u
-#define NFFI_SPIN_STREAK 8192u        /* hits that halve the rest */
+#define NFFI_SPIN_SHARE 8             /* of the time may be late: one in so many */
 
 typedef struct nffi_spinner {
     uint64_t limit_ns;        /* of one wait, 0: never spin */
@@ -42,7 +43,7 @@ typedef struct nffi_spinner {
     int32_t score;            /* spins while it is above 0 */
     uint32_t rest;            /* waits to skip before the next try */
     uint32_t skipped;         /* of them so far */
-    uint32_t streak;          /* hits since one was late */
+    uint64_t late_ns;         /* when a wait was late for the last time */
 } nffi_spinner_t;
 
 static inline uint64_t
@@ -67,7 +68,7 @@ nffi_spin_init(nffi_spinner_t *spinner, uint32_t limit_us)
     spinner->score = NFFI_SPIN_MISS;
     spinner->rest = NFFI_SPIN_SHORT_REST;
     spinner->skipped = 0;
-    spinner->streak = 0;
+    spinner->late_ns = 0;
 }
 
 /* There is nothing to do: may this wait begin with spinning? */
@@ -92,13 +93,28 @@ nffi_spin_begin(nffi_spinner_t *spinner)
 static inline bool
 nffi_spin_was_late(nffi_spinner_t *spinner, uint64_t now)
 {
+    uint64_t since, lost;
+
     if (now < spinner->until_ns + (NFFI_SPIN_LATE - 1) * spinner->limit_ns) {
         return false;
     }
 
+    since = now - spinner->late_ns;
+    lost = now - spinner->until_ns;
+    spinner->late_ns = now;
     spinner->until_ns = 0;
+
+    if (lost < since / NFFI_SPIN_SHARE) {
+        spinner->score -= NFFI_SPIN_MISS;
+
+        if (spinner->rest > NFFI_SPIN_SHORT_REST) {
+            spinner->rest /= 2;
+        }
+
+        return true;
+    }
+
     spinner->score = 0;
-    spinner->streak = 0;
 
     if (spinner->rest < NFFI_SPIN_LONG_REST) {
         spinner->rest = NFFI_SPIN_LONG_REST;
@@ -122,14 +138,6 @@ nffi_spin_found(nffi_spinner_t *spinner)
 
     if (spinner->score < NFFI_SPIN_BEST) {
         spinner->score = spinner->score < 0 ? 1 : spinner->score + 1;
-    }
-
-    if (++spinner->streak == NFFI_SPIN_STREAK) {
-        spinner->streak = 0;
-
-        if (spinner->rest > NFFI_SPIN_SHORT_REST) {
-            spinner->rest /= 2;
-        }
     }
 }
 

@@ -242,6 +242,7 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     options.request_arena = program->limits.arena;
     options.response_arena = program->limits.arena;
     options.spin_us = program->limits.spin_us;
+    nffi_spin_init(&p->instance->spinner, program->limits.spin_us);
 
     rc = nffi_host_create(&host, &options);
 

@@ -132,33 +132,54 @@ ends_when_it_does_not(void)
 }
 
 
+/* A wait that was late, the last one before it so long ago. */
 static void
-rests_long_when_it_was_late(void)
+be_late(nffi_spinner_t *spinner, uint64_t since_ns)
+{
+    make_over(spinner, NFFI_SPIN_LATE * LIMIT_NS);
+    spinner->late_ns = nffi_spin_now() - since_ns;
+}
+
+
+static void
+rests_long_when_others_want_the_cpu(void)
 {
     uint32_t rest;
     nffi_spinner_t spinner = spinner_of(LIMIT_US);
 
     for (rest = NFFI_SPIN_LONG_REST; rest < NFFI_SPIN_LONGEST_REST; rest *= 2) {
         CHECK(nffi_spin_begin(&spinner));
-        make_over(&spinner, NFFI_SPIN_LATE * LIMIT_NS);
+        be_late(&spinner, NFFI_SPIN_LATE * LIMIT_NS);
         nffi_spin_found(&spinner);
         CHECK_IS(waits_until_next_try(&spinner), rest);
         spinner.until_ns += UINT64_C(3600000000000);
         nffi_spin_found(&spinner);
     }
 
-    /* also when nothing was found */
+    /* also when nothing was found; there is a longest rest */
     CHECK(nffi_spin_begin(&spinner));
-    make_over(&spinner, NFFI_SPIN_LATE * LIMIT_NS);
+    be_late(&spinner, NFFI_SPIN_LATE * LIMIT_NS);
     CHECK(!nffi_spin_again(&spinner));
     CHECK_IS(waits_until_next_try(&spinner), NFFI_SPIN_LONGEST_REST);
-    spinner.until_ns += UINT64_C(3600000000000);
-    nffi_spin_found(&spinner);
+}
 
-    /* and is forgotten after a good while */
-    hits(&spinner, NFFI_SPIN_STREAK);
-    CHECK_IS(spinner.rest, NFFI_SPIN_LONGEST_REST / 2);
-    hits(&spinner, 20 * NFFI_SPIN_STREAK);
+
+static void
+goes_on_when_it_is_seldom_late(void)
+{
+    int i;
+    nffi_spinner_t spinner = spinner_of(LIMIT_US);
+
+    spinner.rest = NFFI_SPIN_LONGEST_REST;
+    hits(&spinner, 100);
+
+    for (i = 0; i < 20; i++) {
+        CHECK(nffi_spin_begin(&spinner));
+        be_late(&spinner, UINT64_C(1000000000));
+        nffi_spin_found(&spinner);
+        hits(&spinner, 100);
+    }
+
     CHECK_IS(spinner.rest, NFFI_SPIN_SHORT_REST);
 }
 
@@ -171,7 +192,9 @@ main(int argc, char **argv)
         { "a wait is bounded", bounded },
         { "goes on while it finds something in time", goes_on_while_it_pays },
         { "ends when it does not, and is tried again", ends_when_it_does_not },
-        { "rests long when others took the CPU", rests_long_when_it_was_late },
+        { "rests long when others want the CPU",
+          rests_long_when_others_want_the_cpu },
+        { "goes on when it is seldom late", goes_on_when_it_is_seldom_late },
     };
 
     return CHECK_MAIN(argc, argv, cases);

@@ -5,7 +5,7 @@ import type { Environment } from "../../host/environment.js";
 import { nodeApiInclude, type ShippedFiles } from "../../host/package.js";
 import { compilerIdentity, compilerOf } from "../../host/toolchain.js";
 import type { Command } from "../../io/exec.js";
-import { writeFileWhole } from "../../io/files.js";
+import { sha256OfFile, writeFileWhole } from "../../io/files.js";
 import type { Compilation } from "../compilation.js";
 import type { BuildRequest } from "../request.js";
 import type { Site, SitePaths } from "../site.js";
@@ -25,21 +25,24 @@ export async function buildLibrary(
   step: StepContext,
 ): Promise<StagedLibrary> {
   await rm(site.stageDir, { recursive: true, force: true });
-  await requireSameFlags(compilation, site, step.env);
+  await requireSameRules(compilation, files, site, step.env);
   for (const command of libraryCommands(request, compilation, files, site, step.env)) {
     await step.mustRun(command, "compile-failed", "the shared-queue library cannot be built");
   }
   return { compilation, glueEnv: glueEnvOf(files, site) };
 }
 
-/** make sees what has changed in files only, so objects of other flags are removed. */
-async function requireSameFlags(
+/** make sees what has changed in sources only, so objects of other flags or rules are removed. */
+async function requireSameRules(
   { cFlags, ldFlags, addon }: Compilation,
+  files: ShippedFiles,
   site: Site,
   env: Environment,
 ): Promise<void> {
-  const recordFile = join(site.libraryDir, ".nffi-flags.json");
-  const record = JSON.stringify({ cFlags, ldFlags, addon, compiler: await compilerIdentity(env) });
+  const recordFile = join(site.libraryDir, ".nffi-rules.json");
+  const rules = await sha256OfFile(join(files.cSource, "Makefile"));
+  const compiler = await compilerIdentity(env);
+  const record = JSON.stringify({ rules, cFlags, ldFlags, addon, compiler });
   if ((await readFile(recordFile, "utf8").catch(() => undefined)) === record) return;
   await rm(site.libraryDir, { recursive: true, force: true });
   await writeFileWhole(recordFile, record);
