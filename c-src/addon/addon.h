@@ -21,6 +21,8 @@
 #define ADDON_ROUNDS 16       /* batches a turn of the loop, so that timers
                                  and I/O of the user's code live */
 #define ADDON_BYTES (256 * 1024)
+#define ADDON_LARGE (16 * 1024)   /* from here a crossing of its own is cheaper
+                                     than a second copy */
 
 /*
  * One ArrayBuffer, made once; src/node-runtime/addon.ts has views of it. A

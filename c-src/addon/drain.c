@@ -69,7 +69,9 @@ copy_batch(addon_t *addon)
         from = &addon->batch[i];
         to = &memory->requests[i];
 
-        if (from->size > sizeof(memory->request_bytes) - used) {
+        if (from->size > ADDON_LARGE
+            || from->size > sizeof(memory->request_bytes) - used)
+        {
             to->offset = -1;
             to->size = 0;
             continue;

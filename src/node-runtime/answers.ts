@@ -8,6 +8,9 @@ import type { Addon, Memory } from "./addon.js";
 import { RESPONSE } from "./addon.js";
 import type { Failure } from "./failure.js";
 
+/** From here on a crossing of its own is cheaper than a second copy. */
+const LARGE = 16 * 1024;
+
 /** A character of a JavaScript string needs at most so many bytes in UTF-8. */
 const BYTES_A_CHARACTER = 3;
 
@@ -28,7 +31,8 @@ export class Answers {
 
   succeed(low: number, high: number, value: string | Uint8Array): void {
     const most = typeof value === "string" ? value.length * BYTES_A_CHARACTER : value.byteLength;
-    if (most > this.#memory.responseBytes.length) {
+    const isLarge = typeof value !== "string" && most > LARGE;
+    if (isLarge || most > this.#memory.responseBytes.length) {
       this.#addon.respondLarge(low, high, value);
       return;
     }

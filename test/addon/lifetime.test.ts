@@ -20,7 +20,7 @@ describe("the module ends the process", () => {
     expect(host.stderr).toMatch(
       /^\[error] .*failing\.mjs: ended its process with exit code 7; calls that fail with it: 2$/m,
     );
-    expect(host.stderr).toMatch(/^\[error] {5}at exits \(file:.*failing\.mjs/m);
+    expect(host.stderr).toMatch(/^\[stack [0-9a-f]{8} \d+] {5}at exits \(file:.*failing\.mjs/m);
   });
 
   test("after it answered: the answer still arrives", async () => {
@@ -40,7 +40,9 @@ describe("the module ends the process", () => {
     host.json(method).catch(() => {});
     await host.gone;
     await untilTrue(() => message.test(host.stderr));
-    for (const line of host.stderr.trimEnd().split("\n")) expect(line).toMatch(/^\[error] /);
+    for (const line of host.stderr.trimEnd().split("\n")) {
+      expect(line).toMatch(/^\[(error|stack [0-9a-f]{8} \d+)] /);
+    }
   });
 });
 
