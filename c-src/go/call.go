@@ -27,7 +27,7 @@ func (c *call) run(handler Handler) {
 		}
 		c.answer(nil, err)
 	}()
-	if streamer, ok := handler.(streamer); ok {
+	if streamer, ok := handler.(streamer); ok && c.request.streamed {
 		err := streamer.stream(&c.ctx, c.request, c.send)
 		returned = true
 		c.finish(err)

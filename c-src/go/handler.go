@@ -15,6 +15,8 @@ type Request struct {
 	// Data is the payload. It is gone when the handler returns: copy what is
 	// kept for longer.
 	Data []byte
+
+	streamed bool // Lua reads chunks
 }
 
 // Handler answers calls, several at once. The context has the call's deadline,

@@ -102,6 +102,8 @@ func (r *request) bytes() []byte {
 	return unsafe.Slice((*byte)(r.data), int(r.size))
 }
 
+func (r *request) streamed() bool { return r.flags&C.NFFI_REQUEST_STREAM != 0 }
+
 func (r *request) deadline() time.Time {
 	if r.deadline_ns == 0 {
 		return time.Time{}

@@ -134,7 +134,9 @@ func (r *runtime) end() {
 func (r *runtime) dispatch(handler Handler, taken *request) bool {
 	call := &call{
 		runtime: r,
-		request: Request{Method: r.queue.method(taken), Data: taken.bytes()},
+		request: Request{
+			Method: r.queue.method(taken), Data: taken.bytes(), streamed: taken.streamed(),
+		},
 	}
 	call.ctx = callContext{runtime: r, task: taken.handle(), deadline: taken.deadline()}
 	chosen, isInline, err := choose(handler, call.request.Method)

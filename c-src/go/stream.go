@@ -12,63 +12,89 @@ import (
 	"fmt"
 )
 
-// streamer is a Handler that answers in chunks.
+// streamer is a Handler that answers in chunks where Lua reads chunks; its Handle
+// is for calls that want one answer.
 type streamer interface {
+	Handler
 	stream(ctx context.Context, request Request, send func([]byte) error) error
 }
+
+// mostCollected is how large one answer may be that is made of chunks.
+const mostCollected = 64 << 20
+
+var errTooLarge = errors.New("the answer is larger than 64 MiB: read it with runtime:stream")
 
 // BytesStream makes a Handler of a function that answers in chunks, which Lua
 // reads one by one with runtime:stream. Send copies a chunk; it waits while Lua
 // is slower, and its error means that nobody reads any more: return it.
 //
 // The end of the function is the end of the stream, and its error, or a panic,
-// reaches Lua after the chunks. A plain call gets all chunks at once.
+// reaches Lua after the chunks. A plain call gets all chunks in a row.
 func BytesStream(
 	f func(ctx context.Context, request []byte, send func(chunk []byte) error) error,
 ) Handler {
-	return streamFunc(func(ctx context.Context, request Request, send func([]byte) error) error {
-		return f(ctx, append([]byte(nil), request.Data...), send)
-	})
+	return bytesStream(f)
 }
 
-// JSONStream is BytesStream for Go values: each chunk is one value in JSON and
-// ends with a newline.
-func JSONStream[Q, T any](
-	f func(ctx context.Context, request Q, send func(value T) error) error,
-) Handler {
-	return streamFunc(func(ctx context.Context, request Request, send func([]byte) error) error {
-		var value Q
-		if len(request.Data) > 0 {
-			if err := json.Unmarshal(request.Data, &value); err != nil {
-				return fmt.Errorf("request: %w", err)
-			}
-		}
-		return f(ctx, value, func(value T) error {
-			chunk, err := json.Marshal(value)
-			if err != nil {
-				return fmt.Errorf("reply: %w", err)
-			}
-			return send(append(chunk, '\n'))
-		})
-	})
+type bytesStream func(ctx context.Context, request []byte, send func([]byte) error) error
+
+func (f bytesStream) stream(ctx context.Context, request Request, send func([]byte) error) error {
+	return f(ctx, append([]byte(nil), request.Data...), send)
 }
 
-type streamFunc func(ctx context.Context, request Request, send func([]byte) error) error
-
-func (f streamFunc) stream(
-	ctx context.Context, request Request, send func([]byte) error,
-) error {
-	return f(ctx, request, send)
-}
-
-// Handle is what a caller gets who has another Handler call this one.
-func (f streamFunc) Handle(ctx context.Context, request Request) ([]byte, error) {
+func (f bytesStream) Handle(ctx context.Context, request Request) ([]byte, error) {
 	var all []byte
-	err := f(ctx, request, func(chunk []byte) error {
+	err := f.stream(ctx, request, func(chunk []byte) error {
+		if len(all)+len(chunk) > mostCollected {
+			return errTooLarge
+		}
 		all = append(all, chunk...)
 		return ctx.Err()
 	})
 	return all, err
+}
+
+// JSONStream is BytesStream for Go values: each chunk is one value in JSON and
+// ends with a newline. A plain call gets a list of the values.
+func JSONStream[Q, T any](
+	f func(ctx context.Context, request Q, send func(value T) error) error,
+) Handler {
+	return jsonStream[Q, T](f)
+}
+
+type jsonStream[Q, T any] func(ctx context.Context, request Q, send func(T) error) error
+
+func (f jsonStream[Q, T]) stream(
+	ctx context.Context, request Request, send func([]byte) error,
+) error {
+	var value Q
+	if len(request.Data) > 0 {
+		if err := json.Unmarshal(request.Data, &value); err != nil {
+			return fmt.Errorf("request: %w", err)
+		}
+	}
+	return f(ctx, value, func(value T) error {
+		chunk, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("reply: %w", err)
+		}
+		return send(append(chunk, '\n'))
+	})
+}
+
+func (f jsonStream[Q, T]) Handle(ctx context.Context, request Request) ([]byte, error) {
+	list := []byte{'['}
+	err := f.stream(ctx, request, func(chunk []byte) error {
+		if len(list)+len(chunk) > mostCollected {
+			return errTooLarge
+		}
+		if len(list) > 1 {
+			list = append(list, ',')
+		}
+		list = append(list, chunk...)
+		return ctx.Err()
+	})
+	return append(list, ']'), err
 }
 
 var errNobodyReads = errors.New("nobody reads the stream any more")

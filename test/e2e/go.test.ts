@@ -69,6 +69,30 @@ const SERVER = [
     ngx.print(own)`,
   ),
   location(
+    "/count",
+    `local rt = assert(load(how, { name = "hello" }))
+    local stream = rt.streams:count(tonumber(ngx.var.arg_n))
+    local sum, chunks = 0, 0
+    for value in stream do
+        sum, chunks = sum + value, chunks + 1
+    end
+    ngx.print(chunks, " ", sum, " ", (stream:error()))`,
+  ),
+  location(
+    "/list",
+    `local list = assert(assert(load(how, { name = "hello" })).methods:count(3))
+    ngx.print(cjson.encode(list))`,
+  ),
+  location(
+    "/flood",
+    `local rt = assert(load(how, { name = "hello" }))
+    local stream = rt:stream(nil, { method = "flood" })
+    for chunk in stream do
+        ngx.print(chunk)
+        ngx.flush(true)
+    end`,
+  ),
+  location(
     "/close",
     `local rt = assert(load(how, { name = "closing" }))
     local slow = ngx.thread.spawn(function() return rt.methods:wait(300) end)
@@ -170,6 +194,41 @@ describe.each(["library", "process"])("a %s", (how) => {
       async () => (await seen()).cancelled === before + 1 && (await seen()).running === 0,
       10_000,
       () => "the handler did not see that its client has gone",
+    );
+  });
+
+  test("chunks are read one by one, then the end or the error", async () => {
+    expect(await nginx.get(`/count?how=${how}&n=1000`)).toBe("1000 500500 nil");
+    expect(await nginx.get(`/count?how=${how}&n=0`)).toBe("0 0 nil");
+    expect(await nginx.get(`/count?how=${how}&n=13`)).toBe("13 91 that number is refused");
+    expect(await nginx.get(`/list?how=${how}`)).toBe("[1,2,3]");
+  });
+
+  test("a stream waits for a client that does not read, and ends with it", async () => {
+    const seen = async () => JSON.parse(await method("seen"));
+    const gone = new AbortController();
+    const flood = await fetch(`${nginx.url}/flood?how=${how}`, { signal: gone.signal });
+    const body = flood.body?.getReader();
+    await body?.read();
+    // what fits into sockets and windows, and then no more
+    let sent = -1;
+    await until(
+      async () => {
+        const before = sent;
+        sent = (await seen()).sent;
+        await new Promise((done) => setTimeout(done, 200));
+        return sent === before;
+      },
+      20_000,
+      () => `still sending: ${sent}`,
+    );
+    expect((await seen()).running).toBe(1);
+    gone.abort();
+    await body?.read().catch(() => {});
+    await until(
+      async () => (await seen()).running === 0,
+      10_000,
+      () => "the writer goes on",
     );
   });
 
