@@ -160,27 +160,41 @@ const waiting = async (count: number) =>
     () => nginx.errorLog(),
   );
 
-test("a watch gives the messages of its subject as they come", async () => {
+/** The lines of a watch, as they come. */
+async function* watch(query: string, signal: AbortSignal): AsyncGenerator<Record<string, unknown>> {
+  const response = await fetch(`${nginx.url}/watch?${query}`, { signal });
+  let text = "";
+  for await (const part of response.body ?? []) {
+    text += Buffer.from(part).toString();
+    const lines = text.split("\n");
+    text = lines.pop() ?? "";
+    for (const line of lines) yield JSON.parse(line);
+  }
+}
+
+test("a watch gives the messages of its subject as they come, and ends with its client", async () => {
   const client = await Client.connect();
-  const watch = nginx.get("/watch?subject=prices.*&count=3");
-  await waiting(1);
-  let seen = false;
-  // the first ones may come before the subscription is there
-  const publish = async () => {
-    while (!seen) {
-      await client.send('PUB prices.tea 12\r\n{"euro":4.5}');
-      await client.send("PUB prices.x 9\r\nno JSON..");
-    }
-  };
-  const publishing = publish();
-  const lines = (await watch).trimEnd().split("\n");
-  seen = true;
-  await publishing;
-  const messages = lines.map((line) => JSON.parse(line));
-  expect(messages.shift()).toEqual({ subject: "prices.*" });
-  expect(messages).toHaveLength(3);
-  expect(messages).toContainEqual({ subject: "prices.tea", data: { euro: 4.5 } });
-  expect(messages).toContainEqual({ subject: "prices.x", data: "no JSON.." });
+  const gone = new AbortController();
+  const messages = watch("subject=prices.*", gone.signal);
+  const next = async () => (await messages.next()).value;
+  expect(await next()).toEqual({ subject: "prices.*" });
+  await client.send('PUB prices.tea 12\r\n{"euro":4.5}');
+  expect(await next()).toEqual({ subject: "prices.tea", data: { euro: 4.5 } });
+  await client.send("PUB prices.x 9\r\nno JSON..");
+  expect(await next()).toEqual({ subject: "prices.x", data: "no JSON.." });
+  gone.abort();
+  await waiting(0);
+  client.end();
+});
+
+test("a watch of so many messages ends after them", async () => {
+  const client = await Client.connect();
+  const messages = watch("subject=two&count=2", new AbortController().signal);
+  expect((await messages.next()).value).toEqual({ subject: "two" });
+  for (const n of [1, 2]) await client.send(`PUB two 1\r\n${n}`);
+  const rest = [];
+  for await (const { data } of messages) rest.push(data);
+  expect(rest).toEqual([1, 2]);
   client.end();
 });
 
