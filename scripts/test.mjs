@@ -11,7 +11,6 @@ const FOR_TESTS = [
   "iproute2:ip",
   "nats-server:nats-server",
   "pkg-config:pkg-config",
-  "rustc:rustc",
   "valgrind",
   "zsh:zsh",
 ];

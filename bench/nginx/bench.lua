@@ -39,8 +39,10 @@ function _M.run(args)
     local options = args.module and { module = args.module, affinity = args.affinity } or nil
     local runtime = assert(nffi.load(args.module and "node" or args.library, options))
 
+    local call = args.method and { method = args.method }
+
     return per_second(count, function()
-        return runtime:call(bytes)
+        return runtime:call(bytes, call)
     end)
 end
 

@@ -5,6 +5,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -34,8 +35,9 @@ try {
   for (const file of ["bench.lua", "echo.mjs"]) copyFileSync(join(here, file), join(dir, file));
   const compiled = spawnSync("cc", ["-O2", "-o", join(dir, "server"), join(here, "echo_server.c")]);
   if (compiled.status !== 0) throw new Error(String(compiled.stderr));
+  const go = buildGo();
   for (const pinned of [true, false]) {
-    for (const size of [512, 102400]) await compare(size, pinned);
+    for (const size of [512, 102400]) await compare(size, pinned, go);
   }
 } finally {
   // TERM: a master that is killed leaves its worker
@@ -43,9 +45,26 @@ try {
   rmSync(dir, { recursive: true, force: true });
 }
 
-async function compare(size, pinned) {
+/** The Go library and program, or nothing where there is no Go. */
+function buildGo() {
+  if (spawnSync("go", ["version"]).status !== 0) return undefined;
+  const cwd = join(dir, "go");
+  cpSync(join(here, "go"), cwd, { recursive: true });
+  const built = { library: join(dir, "libgo.so"), program: join(dir, "go-echo") };
+  for (const args of [
+    ["mod", "edit", `-replace=nffi=${prefix}/nffi/go`],
+    ["build", "-buildmode=c-shared", "-o", built.library, "."],
+    ["build", "-o", built.program, "."],
+  ]) {
+    const ran = spawnSync("go", args, { cwd });
+    if (ran.status !== 0) throw new Error(String(ran.stderr));
+  }
+  return built;
+}
+
+async function compare(size, pinned, go) {
   const port = await freePort();
-  const stop = await startAll(size, pinned, port);
+  const stop = await startAll(size, pinned, port, go);
   const ask = async (query) => {
     const reply = await fetch(`http://127.0.0.1:${port}/?size=${size}&${query}`);
     const text = await reply.text();
@@ -57,6 +76,11 @@ async function compare(size, pinned) {
   const rows = {
     "C library": await ask(`library=${library}&${count}`),
     "C behind a socket": await ask(`socket=${dir}/c.sock&${count}`),
+    ...(go && {
+      "Go library": await ask(`library=${go.library}&${count}`),
+      "Go library, inline": await ask(`library=${go.library}&method=inline&${count}`),
+      "Go behind a socket": await ask(`socket=${dir}/go.sock&${count}`),
+    }),
     "Node process": await ask(`module=echo.mjs&affinity=${affinity}&${count}`),
     "Node behind a socket": await ask(`socket=${dir}/node.sock&${count}`),
   };
@@ -67,10 +91,14 @@ async function compare(size, pinned) {
   }
   const ratio = (a, b) => (rows[a] / rows[b]).toFixed(1);
   console.log(`  nffi is ${ratio("C library", "C behind a socket")} times as fast in C`);
+  if (go) {
+    console.log(`  nffi is ${ratio("Go library", "Go behind a socket")} times as fast in Go`);
+    console.log(`  nffi is ${ratio("Go library, inline", "Go behind a socket")} times, inline`);
+  }
   console.log(`  nffi is ${ratio("Node process", "Node behind a socket")} times as fast in Node`);
 }
 
-async function startAll(size, pinned, port) {
+async function startAll(size, pinned, port, go) {
   writeFileSync(join(dir, "nginx.conf"), configuration(pinned, port));
   const run = (program, args) => {
     const pin = pinned ? ["taskset", "-c", "0"] : ["env"];
@@ -78,13 +106,14 @@ async function startAll(size, pinned, port) {
     children.push(child);
     return child;
   };
-  for (const name of ["c.sock", "node.sock"]) rmSync(join(dir, name), { force: true });
+  for (const name of ["c.sock", "go.sock", "node.sock"]) rmSync(join(dir, name), { force: true });
   const started = [
     run(join(dir, "server"), [join(dir, "c.sock"), String(size)]),
+    ...(go ? [run(go.program, [join(dir, "go.sock"), String(size)])] : []),
     run(process.execPath, [join(dir, "echo.mjs"), join(dir, "node.sock"), String(size)]),
     run(nginx, ["-p", dir, "-c", join(dir, "nginx.conf")]),
   ];
-  await ready(port);
+  await ready(port, go ? ["c.sock", "go.sock", "node.sock"] : ["c.sock", "node.sock"]);
   return async () => {
     for (const child of started) {
       const ended = new Promise((done) => child.once("exit", done));
@@ -94,10 +123,10 @@ async function startAll(size, pinned, port) {
   };
 }
 
-async function ready(port) {
+async function ready(port, sockets) {
   for (let i = 0; i < 200; i++) {
     const up = await fetch(`http://127.0.0.1:${port}/ready`).catch(() => undefined);
-    if (up?.ok && existsSync(join(dir, "node.sock")) && existsSync(join(dir, "c.sock"))) return;
+    if (up?.ok && sockets.every((name) => existsSync(join(dir, name)))) return;
     await new Promise((done) => setTimeout(done, 25));
   }
   throw new Error("nginx or a server does not start");
