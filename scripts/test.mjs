@@ -11,6 +11,7 @@ const FOR_TESTS = [
   "iproute2:ip",
   "nats-server:nats-server",
   "pkg-config:pkg-config",
+  "rustc:rustc",
   "valgrind",
   "zsh:zsh",
 ];
