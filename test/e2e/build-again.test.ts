@@ -39,6 +39,13 @@ function compiledIn(step: string, events: readonly Event[]): string[] {
   return sources.map(([, one, other]) => one ?? other ?? "").sort();
 }
 
+/** Before what stands after `--`. */
+const withOptions = ([command = "", ...rest]: readonly string[], options: readonly string[]) => [
+  command,
+  ...options,
+  ...rest,
+];
+
 const noteOf = (step: string, events: readonly Event[]) =>
   events.findLast((one) => one.event === "step-finished" && one.step === step)?.note;
 
@@ -52,6 +59,7 @@ const echo = (prefix: string) => `
 
 describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
   const folder = temporaryFolderOfAll();
+  const work = join(folder, "work");
   let prefix = "";
   let lock: Lock;
   let copy: PackageCopy;
@@ -59,7 +67,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
 
   const build = async (more: readonly string[] = []) => {
     const env = { CCACHE_DISABLE: "1" };
-    const result = await copy.nffi([...args, "--json", "--verbose", ...more], { env });
+    const result = await copy.nffi(withOptions(args, ["--json", "--verbose", ...more]), { env });
     expect(result.stderr).toBe("");
     return eventsOf(result);
   };
@@ -68,8 +76,8 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
     prefix = await builtOpenresty(anySuite);
     lock = await acquireLock(join(prefix, ".."), { wait: true });
     copy = copyPackage(join(folder, "elsewhere/nffi"));
-    const source = ["--source", `debian:${anySuite}`];
-    args = ["build", ...source, "--prefix", prefix, "--work-dir", join(folder, "work")];
+    args = buildArgs(anySuite).filter((arg) => arg !== "--keep");
+    args[args.indexOf("--work-dir") + 1] = work;
   });
 
   afterAll(() => lock?.release());
@@ -82,7 +90,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
     expect(again.stdout).not.toContain("[ 1/12]");
     expect(again.stdout).toContain("was not asked for newer sources; --force does");
     expect(statSync(join(prefix, "nginx/sbin/nginx")).mtimeMs).toBe(before);
-    const told = eventsOf(await runCli([...buildArgs(anySuite), "--json"]));
+    const told = eventsOf(await runCli(withOptions(buildArgs(anySuite), ["--json"])));
     expect(told).toMatchObject([{ event: "built", unchanged: true, prefix }]);
   });
 
@@ -90,7 +98,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
     const file = join(prefix, "lualib/resty/nffi.lua");
     const text = readFileSync(file);
     appendFileSync(file, "-- mine\n");
-    const events = eventsOf(await runCli([...buildArgs(anySuite), "--json"]));
+    const events = eventsOf(await runCli(withOptions(buildArgs(anySuite), ["--json"])));
     expect(noteOf("resolve", events)).toContain("installed files are missing or were changed");
     expect(readFileSync(file).equals(text)).toBe(true);
   });
@@ -115,7 +123,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
       rmSync(file);
     }
     expect(readFileSync(join(prefix, "nginx/conf/nginx.conf")).equals(conf)).toBe(true);
-    for (const folder of [copy.folder, args.at(-1) ?? ""]) {
+    for (const folder of [copy.folder, work]) {
       const found = execFileSync("sh", ["-c", 'grep -rlF "$1" "$2" || true', "sh", folder, prefix]);
       expect(found.toString()).toBe("");
     }
@@ -158,7 +166,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
     expect(noteOf("resolve", events)).toContain("changed since the last build: Lua files");
     expect(compiledIn("make", events)).toEqual([]);
     expect(readFileSync(join(prefix, "lualib/resty/nffi.lua"), "utf8")).toMatch(/-- changed\n$/);
-    expect(readdirSync(args.at(-1) ?? "")).toEqual(["logs"]);
+    expect(readdirSync(work)).toEqual(["logs"]);
   });
 
   test("of what was first there gives the first product again", async () => {
