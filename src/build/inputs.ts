@@ -18,7 +18,7 @@ import { compilerIdentity } from "../host/toolchain.js";
 import { sha256OfFile } from "../io/files.js";
 import { sha256OfTree } from "../io/tree-hash.js";
 import type { Source } from "../sources/source.js";
-import { hashesOfAdded } from "./added-sources.js";
+import { hashesOfAdded, requireAddedSources } from "./added-sources.js";
 import { readSeries } from "./patch-series.js";
 import type { BuildRequest, Session, TrustPolicy } from "./request.js";
 
@@ -40,6 +40,7 @@ export async function inputsOf(
 ): Promise<BuildInputs> {
   sourceDate(env); // a wrong one is told before anything is done
   await requireShipped(shipped);
+  await requireAddedSources(request.added);
   const series = await readSeries(shipped.patches, request.patches);
   return inputsFrom({
     source: await identityOf(source),

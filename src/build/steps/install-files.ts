@@ -28,7 +28,9 @@ export async function installFiles(
     const inNgxLua = placeOf(tree, root, "ngx_lua", "src");
     const inCore = placeOf(tree, root, "lua-resty-core", "lib/resty/core");
     if ((await kindOf(inNgxLua)) !== "directory") continue; // build/ exists after configure
-    written += await copyChanged(glue, inNgxLua, /\.[ch]$/, headers);
+    // A header that is written anew would compile every module again, not the glue alone.
+    written += await copyChanged(glue, inNgxLua, /\.h$/, 0);
+    written += await copyChanged(glue, inNgxLua, /\.c$/, headers);
     written += await copyChanged(lua, inCore, /\.lua$/, 0);
   }
   step.note(written === 0 ? "nothing has changed" : `${written} files written`);

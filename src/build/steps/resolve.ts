@@ -18,7 +18,7 @@ import { withoutSecrets } from "../../io/http.js";
 import { resolveDebianSuite } from "../../sources/debian/debian-source.js";
 import { DEBIAN_SUITES, findSuite } from "../../sources/debian/suites.js";
 import type { OfficialSource, Source, UrlSource } from "../../sources/source.js";
-import { addedArgs, requireAddedSources } from "../added-sources.js";
+import { addedArgs } from "../added-sources.js";
 import type { BuildRequest, Session, SourceRequest } from "../request.js";
 import type { StepContext } from "../step.js";
 
@@ -30,7 +30,6 @@ export async function resolveSource(
   requireSupported(session.platform);
   const source = await chooseSource(request, session.env);
   step.note(describe(source));
-  await requireAddedSources(request.added);
   const given = [...addedArgs(request.added), ...request.configureArgs];
   await requirePackages(packagesFor(source), given, session.env);
   return source;
