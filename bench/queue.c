@@ -1,6 +1,7 @@
 /*
  * queue.c - libnffi, hosted in the process: the loop is woken by an eventfd,
- * as nginx is by its notify descriptor.
+ * as nginx is by its notify descriptor. Waiting and running are measured, as
+ * in nginx; the rival without a clock tells what that costs.
  */
 
 #define _GNU_SOURCE
@@ -25,6 +26,7 @@ static size_t payload_size;
 static unsigned char *source;
 static int event_fd, thread_cpu, calls_made[256];
 static pthread_t thread;
+static nffi_host_times_t times;
 
 
 static void
@@ -65,13 +67,13 @@ serve(void *data)
 
 
 static void
-start(size_t size, int in_flight, int cpu)
+start_with(nffi_host_times_t *measured, size_t size, int cpu)
 {
     nffi_host_options_t options;
 
-    (void) in_flight;
     memset(&options, 0, sizeof(options));
     options.wake = wake;
+    options.times = measured;
     /* as large as 256 payloads need: the other rivals have all of the heap */
     options.request_arena = 64u << 20;
     options.response_arena = 64u << 20;
@@ -88,6 +90,22 @@ start(size_t size, int in_flight, int cpu)
     }
 
     pthread_create(&thread, NULL, serve, NULL);
+}
+
+
+static void
+start(size_t size, int in_flight, int cpu)
+{
+    (void) in_flight;
+    start_with(&times, size, cpu);
+}
+
+
+static void
+start_without_clock(size_t size, int in_flight, int cpu)
+{
+    (void) in_flight;
+    start_with(NULL, size, cpu);
 }
 
 
@@ -157,5 +175,9 @@ stop(void)
     free(source);
 }
 
+
+const rival_t no_clock_rival = {
+    "no clock", 0, start_without_clock, submit, collect, fd, stop
+};
 
 const rival_t queue_rival = { "nffi", 0, start, submit, collect, fd, stop };

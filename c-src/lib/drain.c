@@ -10,6 +10,7 @@
 
 #include "host.h"
 #include "receive.h"
+#include "times.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,34 @@ give_no_room(nffi_host_response_t *response)
     response->size = sizeof(text) - 1;
     response->message_size = response->size;
     response->flags = NFFI_HOST_ERROR;
+}
+
+
+/*
+ * What the runtime says of its times counts only where it can be true: taken
+ * after it was queued, answered after that and not in the future. The clock is
+ * read again only for an answer that is younger than the last look at it.
+ */
+static void
+measure(nffi_host_t *host, const nffi__entry_t *entry,
+    const volatile nffi__slot_t *slot)
+{
+    uint64_t taken = slot->taken_ns, answered = slot->answered_ns;
+
+    if (entry->submitted_ns == 0) {
+        return;
+    }
+
+    if (answered > host->now_ns) {
+        host->now_ns = nffi__now();
+    }
+
+    if (entry->submitted_ns <= taken && taken <= answered
+        && answered <= host->now_ns)
+    {
+        nffi__observe(&host->times->wait, taken - entry->submitted_ns);
+        nffi__observe(&host->times->run, answered - taken);
+    }
 }
 
 
@@ -94,7 +123,18 @@ read_answer(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
         return NFFI_PROTOCOL;
     }
 
-    host->unanswered--;
+    if (outcome != NFFI__SKIPPED) {
+        measure(host, entry, slot);
+    }
+
+    if (entry->ping) {
+        entry->ping = false;
+        host->pinging = false;
+
+    } else {
+        host->unanswered--;
+    }
+
     host->awaited -= entry->owner != NULL;
     entry->owner = NULL;
     entry->state = NFFI__ENTRY_ANSWERED;

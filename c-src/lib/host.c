@@ -108,6 +108,7 @@ nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options)
     host->process = options->process != 0;
     host->wake = options->wake;
     host->wake_data = options->wake_data;
+    host->times = options->times;
     host->max_queue = options->max_queue ? options->max_queue : DEFAULT_TASKS;
     host->max_bytes = options->max_bytes ? options->max_bytes : DEFAULT_BYTES;
 

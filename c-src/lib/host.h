@@ -48,9 +48,11 @@ typedef struct nffi__entry {
     uint32_t taken;           /* chunks out of shared memory */
     uint32_t read;            /* chunks given back as credit */
     uint64_t unread_bytes;
+    uint64_t submitted_ns;    /* 0: not timed */
     uint8_t state;
     uint8_t request_place;
     uint8_t response_place;
+    bool ping;                /* nobody's: a sign of life */
 } nffi__entry_t;
 
 /* A message of the child that was read while looking for another. */
@@ -84,6 +86,8 @@ struct nffi_host {
     nffi_queue_t *queue;      /* in this process, NULL: none yet */
     void (*wake)(void *data);
     void *wake_data;
+    nffi_host_times_t *times; /* the glue's, NULL: not measured */
+    uint64_t now_ns;          /* the last that was seen of the clock */
     nffi__received_t *received;
     uint32_t kept;            /* their number */
     uint32_t payloads[NFFI__MOST_PAYLOADS];  /* requests in memfds, by place
@@ -97,6 +101,7 @@ struct nffi_host {
     bool process;
     bool closed;
     bool broken;
+    bool pinging;             /* a ping is not yet back */
 };
 
 /* Writes the eventfd that the runtime sleeps on. */

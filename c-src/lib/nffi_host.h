@@ -18,6 +18,27 @@
 
 typedef struct nffi_host nffi_host_t;
 
+/*
+ * Durations in nanoseconds. Bucket n counts those of at most 1024 << n that no
+ * smaller bucket has; the last one counts the rest, from 69 s on.
+ */
+#define NFFI_HOST_FIRST_BUCKET 10
+#define NFFI_HOST_FIRST_BUCKET_NS (1u << NFFI_HOST_FIRST_BUCKET)
+#define NFFI_HOST_BUCKETS 28
+
+typedef struct nffi_host_histogram {
+    uint64_t count;
+    uint64_t sum_ns;
+    uint64_t buckets[NFFI_HOST_BUCKETS];
+} nffi_host_histogram_t;
+
+/* Of every task that was taken and answered, also of those whose owner has
+   gone; several hosts may share one. */
+typedef struct nffi_host_times {
+    nffi_host_histogram_t wait;   /* from queued to taken */
+    nffi_host_histogram_t run;    /* from taken to answered */
+} nffi_host_times_t;
+
 typedef struct nffi_host_options {
     uint32_t max_queue;       /* tasks that wait, 0: 65536 */
     uint32_t max_tasks;       /* tasks not yet answered, 0: 65536; rounded up
@@ -32,6 +53,8 @@ typedef struct nffi_host_options {
     void (*wake)(void *data); /* called by a runtime thread when the host has
                                  parked; unused with `process` */
     void *wake_data;
+    nffi_host_times_t *times; /* NULL: the clock is not read; else the
+                                 caller's, filled in while tasks are drained */
 } nffi_host_options_t;
 
 int nffi_host_create(nffi_host_t **host, const nffi_host_options_t *options);
@@ -136,6 +159,18 @@ void nffi_host_close(nffi_host_t *host);
    its answer will be freed. */
 void *nffi_host_take_pending(nffi_host_t *host);
 
+/*
+ * Asks a sign of life: a task that the runtime's side of the library skips as
+ * soon as the runtime polls, without its code seeing it. At most one is under
+ * way; none is made while other tasks wait, which tell as much. NFFI_OK,
+ * NFFI_QUEUE_FULL or NFFI_CLOSED.
+ */
+int nffi_host_ping(nffi_host_t *host);
+
+/* How many tasks the runtime has taken, pings included, as it says itself; it
+   wraps. `waiting` tells how many wait now. */
+uint32_t nffi_host_taken(nffi_host_t *host, uint32_t *waiting);
+
 typedef struct nffi_host_state {
     uint32_t queued;          /* waiting for the runtime */
     uint32_t unanswered;      /* queued or running, cancelled ones too */
@@ -151,12 +186,28 @@ void nffi_host_state(nffi_host_t *host, nffi_host_state_t *state);
 
 #define NFFI_RESET_CPUS 1u    /* all CPUs, not the worker's own set */
 
+typedef struct nffi_spawn_limit {
+    int resource;             /* RLIMIT_... */
+    uint64_t value;           /* soft and hard */
+} nffi_spawn_limit_t;
+
+typedef struct nffi_spawn_user {
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups;      /* all of them */
+    size_t groups_count;
+} nffi_spawn_user_t;
+
 typedef struct nffi_spawn_options {
     const char *program;      /* absolute */
     char *const *argv;
     char *const *envp;
     const char *directory;    /* absolute, NULL: inherit */
     uint32_t flags;
+    int nice;                 /* -20 to 19, 0: inherit */
+    const nffi_spawn_limit_t *limits;
+    size_t limits_count;
+    const nffi_spawn_user_t *user;   /* NULL: inherit; wants root */
 } nffi_spawn_options_t;
 
 /* control_fd and done_fd are closed by nffi_host_destroy, the other three by
@@ -198,6 +249,10 @@ int nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message);
 
 /* SIGKILL by pidfd where there is one; idempotent. */
 void nffi_child_kill(nffi_child_t *child);
+
+/* The same to every process of its session, while its number is still its own:
+   not once it was reaped. thread: the one that reaps */
+void nffi_child_kill_session(nffi_child_t *child);
 
 #pragma GCC visibility pop
 

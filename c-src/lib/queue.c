@@ -12,6 +12,7 @@
 #include "notes.h"
 #include "queue.h"
 #include "respond.h"
+#include "times.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -286,9 +287,26 @@ drop_payload(nffi_queue_t *queue, const nffi__running_t *running,
 }
 
 
+/* One read of the clock for all tasks that are taken at once. */
+static void
+stamp_taken(volatile nffi__slot_t *slot, nffi__running_t *running,
+    uint64_t *now_ns)
+{
+    running->timed = slot->timed != 0;
+
+    if (running->timed) {
+        if (*now_ns == 0) {
+            *now_ns = nffi__now();
+        }
+
+        slot->taken_ns = *now_ns;
+    }
+}
+
+
 /* Opens the task of one slot. 1: taken, 0: was cancelled, or an error. */
 static int
-open_task(nffi_queue_t *queue, uint32_t number)
+open_task(nffi_queue_t *queue, uint32_t number, uint64_t *now_ns)
 {
     uint32_t method_size;
     const unsigned char *bytes;
@@ -316,6 +334,7 @@ open_task(nffi_queue_t *queue, uint32_t number)
         return 0;
     }
 
+    stamp_taken(slot, running, now_ns);
     request->task = task_handle(queue, number, running->generation);
     request->size = slot->request_size;
     request->deadline_ns = slot->deadline_ns;
@@ -350,6 +369,7 @@ take(nffi_queue_t *queue, nffi_request_t *requests, size_t max)
     int rc;
     size_t taken;
     uint32_t waiting, number, looked;
+    uint64_t now_ns = 0;
     nffi__ring_t *ring = &queue->region.header->tasks_ring;
     uint32_t capacity = queue->region.max_tasks;
 
@@ -370,7 +390,7 @@ take(nffi_queue_t *queue, nffi_request_t *requests, size_t max)
         number = queue->region.tasks[(nffi__ring_first(ring, capacity) + looked)
                                      & (capacity - 1)];
         looked++;
-        rc = open_task(queue, number);
+        rc = open_task(queue, number, &now_ns);
 
         if (rc == 1) {
             requests[taken++] = queue->running[number].request;

@@ -37,6 +37,7 @@ typedef struct nffi__running {
     uint32_t window;          /* bytes, 0: one answer is wanted */
     bool open;
     bool told_cancelled;
+    bool timed;
 } nffi__running_t;
 
 /* Slots that wait to be told of, each at most once: next[slot] is 0 when it is
@@ -73,6 +74,8 @@ struct nffi_queue {
     nffi_spinner_t spinner;   /* of the one that does, or that arms */
     bool broken;              /* the host broke the rules */
     bool wake_due;            /* responses published, host not yet woken */
+    uint64_t answer_ns;       /* the time of the answers under way, 0: the
+                                 clock was not read since the mutex was */
     _Atomic uint64_t refused; /* answers */
 
     int tasks_fd;

@@ -64,7 +64,8 @@ enum nffi__news {
  * before it is on the done ring, once the host has set its last three words to
  * 0. A stream (`window` is not 0) is on the done ring once for many chunks:
  * `announced` is not 0 while it waits there, `noted` while it waits on the
- * ring of notes, so that neither can overflow.
+ * ring of notes, so that neither can overflow. `taken_ns` is written when the
+ * task is taken; both times are CLOCK_MONOTONIC, and only where `timed` is set.
  */
 typedef struct nffi__slot {
     _Alignas(NFFI__CACHE_LINE)
@@ -78,6 +79,7 @@ typedef struct nffi__slot {
     uint32_t window;          /* bytes, 0: one answer is wanted */
     _Atomic uint32_t chunks_read;      /* credit: counts for ever */
     _Atomic uint32_t noted;   /* host sets, runtime clears */
+    uint32_t timed;
 
     _Alignas(NFFI__CACHE_LINE)
     uint64_t response_offset;
@@ -90,6 +92,8 @@ typedef struct nffi__slot {
     _Atomic uint32_t chunks_written;   /* counts for ever */
     _Atomic uint32_t announced;        /* runtime sets, host clears */
     _Atomic uint32_t blocked; /* runtime sets: wants to hear of credit */
+    uint64_t taken_ns;
+    uint64_t answered_ns;
 } nffi__slot_t;
 
 /* One chunk of a stream; each slot has a ring of NFFI__CHUNKS of them, where

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 
 #include "respond.h"
+#include "times.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -75,6 +76,15 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     enum nffi__outcome outcome)
 {
     queue->region.slots[slot].outcome = (uint16_t) outcome;
+
+    if (running->timed) {
+        if (queue->answer_ns == 0) {
+            queue->answer_ns = nffi__now();
+        }
+
+        queue->region.slots[slot].answered_ns = queue->answer_ns;
+    }
+
     running->open = false;
     nffi__discard_large(&running->large);
 
@@ -129,6 +139,7 @@ nffi__unlock_and_wake(nffi_queue_t *queue)
     wake = queue->wake_due
            && nffi__must_wake(&queue->region.header->host_parked);
     queue->wake_due = false;
+    queue->answer_ns = 0;
     pthread_mutex_unlock(&queue->mutex);
 
     if (wake) {

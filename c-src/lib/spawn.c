@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -33,12 +34,13 @@
 #define FIRST_FREE_FD 16      /* above every fixed number */
 
 enum stage {
-    STAGE_SESSION = 1, STAGE_DESCRIPTORS, STAGE_DIRECTORY, STAGE_EXEC,
-    STAGE_ORPHAN
+    STAGE_SESSION = 1, STAGE_DESCRIPTORS, STAGE_NICE, STAGE_LIMITS, STAGE_USER,
+    STAGE_DIRECTORY, STAGE_EXEC, STAGE_ORPHAN
 };
 
 static const char *stage_names[] = {
-    "", "setsid", "dup2", "chdir", "exec", "fork"
+    "", "setsid", "dup2", "setpriority", "setrlimit", "setuid", "chdir", "exec",
+    "fork"
 };
 
 /* What the child needs, in fixed order from descriptor 0 on. */
@@ -120,6 +122,52 @@ place_descriptors(descriptors_t *descriptors)
 }
 
 
+/* The kernel forgets it when the user changes. False: the worker has gone. */
+static bool
+die_with(pid_t parent)
+{
+    (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+
+    return getppid() == parent;
+}
+
+
+static int
+set_limits(const nffi_spawn_options_t *options)
+{
+    size_t i;
+    struct rlimit limit;
+
+    for (i = 0; i < options->limits_count; i++) {
+        limit.rlim_cur = options->limits[i].value;
+        limit.rlim_max = options->limits[i].value;
+
+        if (setrlimit((__rlimit_resource_t) options->limits[i].resource, &limit)
+            == -1)
+        {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* The system calls themselves: libc's setuid() speaks to every thread it knows
+   of, and after a fork there is one. */
+static int
+become(const nffi_spawn_user_t *user)
+{
+    if (syscall(SYS_setgroups, user->groups_count, user->groups) == -1
+        || syscall(SYS_setresgid, user->gid, user->gid, user->gid) == -1)
+    {
+        return -1;
+    }
+
+    return (int) syscall(SYS_setresuid, user->uid, user->uid, user->uid);
+}
+
+
 /* Runs in the child, between fork and exec: async-signal-safe calls only. */
 static void
 run_child(const nffi_spawn_options_t *options, descriptors_t *descriptors,
@@ -137,10 +185,8 @@ run_child(const nffi_spawn_options_t *options, descriptors_t *descriptors,
         goto failed;
     }
 
-    (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-
     error.stage = STAGE_ORPHAN;
-    if (getppid() != parent) {
+    if (!die_with(parent)) {
         goto failed;
     }
 
@@ -154,6 +200,25 @@ run_child(const nffi_spawn_options_t *options, descriptors_t *descriptors,
     if (options->flags & NFFI_RESET_CPUS) {
         memset(&cpus, 0xff, sizeof(cpus));
         (void) sched_setaffinity(0, sizeof(cpus), &cpus);
+    }
+
+    error.stage = STAGE_NICE;
+    if (options->nice != 0
+        && setpriority(PRIO_PROCESS, 0, options->nice) == -1)
+    {
+        goto failed;
+    }
+
+    error.stage = STAGE_LIMITS;
+    if (set_limits(options) == -1) {
+        goto failed;
+    }
+
+    error.stage = STAGE_USER;
+    if (options->user != NULL
+        && (become(options->user) == -1 || !die_with(parent)))
+    {
+        goto failed;
     }
 
     error.stage = STAGE_DIRECTORY;
@@ -477,4 +542,32 @@ nffi_child_kill(nffi_child_t *child)
     if (child->pid > 0) {
         (void) kill(child->pid, SIGKILL);
     }
+}
+
+
+void
+nffi_child_kill_session(nffi_child_t *child)
+{
+    siginfo_t info;
+    sigset_t reaping, before;
+
+    nffi_child_kill(child);
+
+    if (child->pid <= 1) {
+        return;
+    }
+
+    sigemptyset(&reaping);
+    sigaddset(&reaping, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &reaping, &before);
+
+    /* as long as it is there, be it as a zombie, no other process and no other
+       group has its number */
+    if (waitid(P_PID, (id_t) child->pid, &info, WEXITED | WNOHANG | WNOWAIT)
+        == 0)
+    {
+        (void) kill(-child->pid, SIGKILL);
+    }
+
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

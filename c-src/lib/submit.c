@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 
 #include "host.h"
+#include "times.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -187,7 +188,8 @@ may_submit(nffi_host_t *host, const nffi_host_request_t *request)
 
     queued = nffi__ring_waiting(&host->region.header->tasks_ring);
 
-    if (host->free_count == 0 || queued >= host->max_queue
+    /* a ping that waits is nobody's call */
+    if (host->free_count == 0 || queued >= host->max_queue + host->pinging
         || host->bytes > host->max_bytes - size)
     {
         return NFFI_QUEUE_FULL;
@@ -197,38 +199,16 @@ may_submit(nffi_host_t *host, const nffi_host_request_t *request)
 }
 
 
-int
-nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
-    void *owner, nffi_task_t *task)
+/* Puts the task of a filled-in entry on the ring; its request is placed. */
+static void
+queue_entry(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
+    const nffi_host_request_t *request)
 {
-    int rc;
-    uint32_t number, at;
-    volatile nffi__slot_t *slot;
-    nffi__entry_t *entry;
+    uint32_t at;
+    volatile nffi__slot_t *slot = &host->region.slots[number];
     nffi__ring_t *ring = &host->region.header->tasks_ring;
 
-    rc = owner != NULL ? may_submit(host, request) : NFFI_INVALID;
-    if (rc != NFFI_OK) {
-        return rc;
-    }
-
-    number = host->free_slots[host->free_count - 1];
-    entry = &host->entries[number];
-    slot = &host->region.slots[number];
-    entry->generation++;
-
-    rc = place_request(host, request, entry, number);
-    if (rc != NFFI_OK) {
-        entry->request_place = NFFI__NOWHERE;
-        entry->size = 0;
-        return rc;
-    }
-
     host->free_count--;
-    host->bytes += entry->size;
-    host->unanswered++;
-    host->awaited++;
-    entry->owner = owner;
     entry->state = NFFI__ENTRY_OPEN;
     entry->window = request->window;
     entry->taken = 0;
@@ -244,7 +224,8 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
     slot->method_size = (uint16_t) request->method_size;
     slot->request_place = (uint16_t) entry->request_place;
     slot->window = request->window;
-    atomic_store_explicit(&slot->cancelled, 0, memory_order_relaxed);
+    slot->timed = entry->submitted_ns != 0;
+    atomic_store_explicit(&slot->cancelled, entry->ping, memory_order_relaxed);
 
     if (request->window > 0) {
         atomic_store_explicit(&slot->chunks_read, 0, memory_order_relaxed);
@@ -265,10 +246,94 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
     if (nffi__must_wake(&host->region.header->runtime_parked)) {
         nffi__host_wake_runtime(host);
     }
+}
 
+
+int
+nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
+    void *owner, nffi_task_t *task)
+{
+    int rc;
+    uint32_t number;
+    nffi__entry_t *entry;
+
+    rc = owner != NULL ? may_submit(host, request) : NFFI_INVALID;
+    if (rc != NFFI_OK) {
+        return rc;
+    }
+
+    number = host->free_slots[host->free_count - 1];
+    entry = &host->entries[number];
+    entry->generation++;
+
+    rc = place_request(host, request, entry, number);
+    if (rc != NFFI_OK) {
+        entry->request_place = NFFI__NOWHERE;
+        entry->size = 0;
+        return rc;
+    }
+
+    if (host->times != NULL) {
+        host->now_ns = nffi__now();
+        entry->submitted_ns = host->now_ns;
+    }
+
+    host->bytes += entry->size;
+    host->unanswered++;
+    host->awaited++;
+    entry->owner = owner;
+    queue_entry(host, entry, number, request);
     *task = (uint64_t) entry->generation << 32 | number;
 
     return NFFI_OK;
+}
+
+
+/* One that was cancelled before it was queued: whoever polls skips it. */
+int
+nffi_host_ping(nffi_host_t *host)
+{
+    uint32_t number;
+    nffi__entry_t *entry;
+    static const nffi_host_request_t nothing;
+
+    if (host->closed || host->broken) {
+        return NFFI_CLOSED;
+    }
+
+    if (host->pinging
+        || nffi__ring_waiting(&host->region.header->tasks_ring) > 0)
+    {
+        return NFFI_OK;
+    }
+
+    if (host->free_count == 0) {
+        return NFFI_QUEUE_FULL;
+    }
+
+    number = host->free_slots[host->free_count - 1];
+    entry = &host->entries[number];
+    entry->generation++;
+    entry->request_place = NFFI__NOWHERE;
+    entry->size = 0;
+    entry->submitted_ns = 0;
+    entry->owner = NULL;
+    entry->ping = true;
+    host->pinging = true;
+    queue_entry(host, entry, number, &nothing);
+
+    return NFFI_OK;
+}
+
+
+uint32_t
+nffi_host_taken(nffi_host_t *host, uint32_t *waiting)
+{
+    nffi__ring_t *ring = &host->region.header->tasks_ring;
+
+    *waiting = nffi__ring_waiting(ring);
+
+    return atomic_load_explicit(&ring->head, memory_order_acquire);
 }
 
 
