@@ -141,6 +141,7 @@ ngx_http_lua_nffi_abort(void *data)
         return;
     }
 
+    call->instance->runtime->counts.cancelled++;
     nffi_host_cancel(call->host, call->task);
     ngx_http_lua_nffi_end_call(call);
 }
@@ -282,6 +283,7 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     nffi_host_request_t            request;
     ngx_http_lua_co_ctx_t         *coctx;
     ngx_http_lua_nffi_call_t      *call;
+    ngx_http_lua_nffi_runtime_t   *rt = runtime;
     ngx_http_lua_nffi_instance_t  *inst;
 
     coctx = ngx_http_lua_nffi_may_wait(r, err);
@@ -289,14 +291,17 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
         return NGX_ERROR;
     }
 
-    inst = ngx_http_lua_nffi_instance_choose(runtime, err);
+    rt->counts.calls++;
+
+    inst = ngx_http_lua_nffi_instance_choose(rt, err);
     if (inst == NULL) {
-        return NGX_ERROR;
+        goto rejected;
     }
 
     call = ngx_http_lua_nffi_get_call();
     if (call == NULL) {
-        return ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        goto rejected;
     }
 
     request.data = data;
@@ -318,7 +323,8 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
         call->next = ngx_http_lua_nffi_free_calls;
         ngx_http_lua_nffi_free_calls = call;
 
-        return ngx_http_lua_nffi_refused(err, inst, rc);
+        (void) ngx_http_lua_nffi_refused(err, inst, rc);
+        goto rejected;
     }
 
     call->request = r;
@@ -328,6 +334,12 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     ngx_http_lua_nffi_wait(call, coctx, timeout_ms);
 
     return NGX_AGAIN;
+
+rejected:
+
+    ngx_http_lua_nffi_count_rejected(rt, err->code);
+
+    return NGX_ERROR;
 }
 
 
@@ -566,6 +578,7 @@ ngx_http_lua_nffi_resume_failed(ngx_http_lua_nffi_call_t *call,
         return;
     }
 
+    ngx_http_lua_nffi_count_failed(call->instance->runtime, code);
     co = call->coctx->co;
 
     ngx_http_lua_nffi_resume(call,
@@ -678,6 +691,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
             continue;
         }
 
+        ngx_http_lua_nffi_count_answer(inst->runtime, &response);
         nrets = ngx_http_lua_nffi_push_response(call, &response);
         nffi_host_release(host, &response);
         ngx_http_lua_nffi_resume(call, nrets);

@@ -43,6 +43,25 @@ struct ngx_http_lua_nffi_call_s {
 };
 
 
+/* what Lua gets when a call cannot wait */
+
+typedef struct {
+    u_char                         message[1024];
+    size_t                         size;
+    const char                    *code;     /* static, NUL-terminated */
+} ngx_http_lua_nffi_error_t;
+
+
+typedef struct {
+    uint32_t                       max_queue;
+    uint32_t                       max_tasks;
+    uint32_t                       arena;      /* bytes, each way */
+    uint32_t                       start_timeout;  /* ms, of a process */
+    uint32_t                       spin_us;    /* see nffi_spin.h */
+    uint32_t                       is_global;
+} ngx_http_lua_nffi_limits_t;
+
+
 /*
  * One queue and who serves it: the threads of a library, or a process. Never
  * freed, since threads and events point to it; one that has ended is used
@@ -57,6 +76,7 @@ struct ngx_http_lua_nffi_instance_s {
     ngx_uint_t                     awaited;  /* calls that wait */
 
     ngx_http_lua_nffi_process_t   *process;  /* NULL: in this process */
+    void                          *library;  /* dlopen()ed, or NULL */
 
     ngx_thread_task_t              wake_task;   /* posted by its threads */
     ngx_atomic_t                   woken;       /* wake_task is on its way */
@@ -67,7 +87,51 @@ struct ngx_http_lua_nffi_instance_s {
 
     unsigned                       draining:1;
     unsigned                       closed:1;    /* takes no new calls */
+    unsigned                       starting:1;  /* of a reload */
 };
+
+
+/* what became of calls; Lua reads it, and so does resty.nffi.metrics */
+
+#define NGX_HTTP_LUA_NFFI_CODES    7
+
+typedef struct {
+    uint64_t                       calls;    /* answers, errors, rejected,
+                                                timeouts, cancelled, and those
+                                                that wait, make it up */
+    uint64_t                       answers;
+    uint64_t                       timeouts;
+    uint64_t                       cancelled;
+    uint64_t                       restarts; /* of processes */
+    uint64_t                       errors[NGX_HTTP_LUA_NFFI_CODES];
+    uint64_t                       rejected[NGX_HTTP_LUA_NFFI_CODES];
+    nffi_host_times_t              times;
+} ngx_http_lua_nffi_counts_t;
+
+
+typedef struct {
+    const u_char                  *name;
+    size_t                         name_size;
+    uint32_t                       id;       /* the same in every worker */
+    uint32_t                       process;  /* 0: a library in the worker */
+} ngx_http_lua_nffi_identity_t;
+
+
+typedef struct {
+    int32_t                        pid;      /* 0: none now */
+    uint32_t                       queued;
+    uint32_t                       unanswered;
+    uint64_t                       restarts;
+    const char                    *state;    /* static, NUL-terminated */
+} ngx_http_lua_nffi_process_info_t;
+
+
+typedef enum {
+    NGX_HTTP_LUA_NFFI_NOT_RELOADED = 0,
+    NGX_HTTP_LUA_NFFI_RELOADING,
+    NGX_HTTP_LUA_NFFI_RELOADED,
+    NGX_HTTP_LUA_NFFI_RELOAD_FAILED
+} ngx_http_lua_nffi_reload_e;
 
 
 /* library + configuration; never freed, since Lua points to it */
@@ -78,10 +142,16 @@ struct ngx_http_lua_nffi_runtime_s {
     ngx_str_t                      name;     /* for messages */
 
     ngx_queue_t                    serving;  /* instances for new calls */
+    ngx_queue_t                    starting; /* of a reload, not yet ready */
     ngx_queue_t                    leaving;  /* closed, with calls left */
     ngx_queue_t                    ended;    /* to be used again */
 
     ngx_http_lua_nffi_program_t   *program;  /* NULL: a native library */
+    ngx_http_lua_nffi_counts_t     counts;
+    ngx_http_lua_nffi_limits_t     limits;
+
+    ngx_http_lua_nffi_reload_e     reload;   /* the last one */
+    ngx_http_lua_nffi_error_t     *reload_error;
 
     unsigned                       closed:1;
     unsigned                       failed:1;    /* to start: nobody has it */
@@ -115,23 +185,28 @@ typedef struct {
 } ngx_http_lua_nffi_output_t;
 
 
-/* what Lua gets when a call cannot wait */
+/* what a process is started with, and how it is looked after; all of it is the
+   caller's */
+
+#define NGX_HTTP_LUA_NFFI_UNLIMITED  UINT64_MAX
 
 typedef struct {
-    u_char                         message[1024];
-    size_t                         size;
-    const char                    *code;     /* static, NUL-terminated */
-} ngx_http_lua_nffi_error_t;
-
-
-typedef struct {
-    uint32_t                       max_queue;
-    uint32_t                       max_tasks;
-    uint32_t                       arena;      /* bytes, each way */
-    uint32_t                       start_timeout;  /* ms, of a process */
-    uint32_t                       spin_us;    /* see nffi_spin.h */
-    uint32_t                       is_global;
-} ngx_http_lua_nffi_limits_t;
+    const char                    *name;       /* of the runtime */
+    const char                    *program;    /* absolute */
+    const char                   **argv;
+    const char                   **envp;
+    const char                    *directory;  /* NULL: nginx's own */
+    const char                    *user;       /* NULL: the worker's */
+    uint32_t                       flags;      /* NFFI_RESET_CPUS */
+    uint32_t                       processes;
+    int32_t                        nice;       /* 0: the worker's */
+    uint32_t                       health_interval;  /* ms, 0: never asked */
+    uint32_t                       health_timeout;   /* ms */
+    uint64_t                       memory;     /* bytes; or UNLIMITED, which */
+    uint64_t                       files;      /* leaves what the worker has */
+    uint64_t                       cpu;        /* seconds */
+    uint64_t                       core;       /* bytes */
+} ngx_http_lua_nffi_process_options_t;
 
 
 /* the first values that a resumed coroutine gets, and what follows */
@@ -176,6 +251,8 @@ typedef struct {
 
 ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_register(ngx_str_t *key,
     ngx_str_t *name);
+ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_lookup(const u_char *key,
+    size_t key_size, ngx_uint_t failed);
 void ngx_http_lua_nffi_unregister(ngx_http_lua_nffi_runtime_t *rt);
 ngx_int_t ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err);
 ngx_int_t ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err,
@@ -184,8 +261,13 @@ ngx_int_t ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err,
 void ngx_http_lua_nffi_shield(ngx_http_lua_nffi_shield_t *shield);
 void ngx_http_lua_nffi_unshield(ngx_http_lua_nffi_shield_t *shield);
 
+ngx_int_t ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_queue_t *list, const u_char *library, size_t size,
+    ngx_http_lua_nffi_error_t *err);
+
 ngx_http_lua_nffi_instance_t *ngx_http_lua_nffi_instance_add(
-    ngx_http_lua_nffi_runtime_t *rt);
+    ngx_http_lua_nffi_runtime_t *rt, ngx_queue_t *list);
+void ngx_http_lua_nffi_instance_end(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_instance_remove(ngx_http_lua_nffi_instance_t *inst);
 ngx_http_lua_nffi_instance_t *ngx_http_lua_nffi_instance_choose(
     ngx_http_lua_nffi_runtime_t *rt, ngx_http_lua_nffi_error_t *err);
@@ -222,8 +304,17 @@ void ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_stream_t *s,
     ngx_str_t *message, const char *code);
 void ngx_http_lua_nffi_stream_abort(ngx_http_lua_nffi_stream_t *s);
 
+void ngx_http_lua_nffi_count_rejected(ngx_http_lua_nffi_runtime_t *rt,
+    const char *code);
+void ngx_http_lua_nffi_count_answer(ngx_http_lua_nffi_runtime_t *rt,
+    const nffi_host_response_t *response);
+void ngx_http_lua_nffi_count_failed(ngx_http_lua_nffi_runtime_t *rt,
+    const char *code);
+
 ngx_int_t ngx_http_lua_nffi_process_available(
     ngx_http_lua_nffi_instance_t *inst, ngx_http_lua_nffi_error_t *err);
+ngx_uint_t ngx_http_lua_nffi_process_is_ready(
+    ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst);
 
@@ -244,8 +335,7 @@ void *ngx_http_lua_nonblocking_ffi_load(const u_char *library,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 
 void *ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
-    const char *name, const char *program, const char **argv,
-    const char **envp, const char *directory, uint32_t flags,
+    const ngx_http_lua_nffi_process_options_t *options,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 
 int ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
@@ -269,6 +359,26 @@ void ngx_http_lua_nonblocking_ffi_close(void *runtime);
 
 int ngx_http_lua_nonblocking_ffi_state(void *runtime,
     nffi_host_state_t *state);
+
+
+int ngx_http_lua_nonblocking_ffi_reload(void *runtime,
+    const u_char *library, size_t size, ngx_http_lua_nffi_error_t *err);
+
+int ngx_http_lua_nonblocking_ffi_reloaded(void *runtime,
+    ngx_http_lua_nffi_error_t *err);
+
+void *ngx_http_lua_nonblocking_ffi_next(void *runtime);
+
+const char *ngx_http_lua_nonblocking_ffi_code(uint32_t index);
+
+const ngx_http_lua_nffi_counts_t *ngx_http_lua_nonblocking_ffi_counts(
+    void *runtime);
+
+void ngx_http_lua_nonblocking_ffi_identity(void *runtime,
+    ngx_http_lua_nffi_identity_t *identity);
+
+int ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,
+    ngx_http_lua_nffi_process_info_t *info);
 
 
 #endif /* _NGX_HTTP_LUA_NONBLOCKING_FFI_H_INCLUDED_ */

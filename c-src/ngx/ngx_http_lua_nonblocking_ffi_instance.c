@@ -17,6 +17,9 @@
 
 #define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms */
 
+/* more than any queue holds */
+#define NGX_HTTP_LUA_NFFI_NOT_READY    0x40000000
+
 
 static void ngx_http_lua_nffi_alive_handler(ngx_event_t *ev);
 
@@ -24,7 +27,8 @@ static void ngx_http_lua_nffi_alive_handler(ngx_event_t *ev);
 /* a new one, or one that has ended; it takes calls once it has a queue */
 
 ngx_http_lua_nffi_instance_t *
-ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt)
+ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_queue_t *list)
 {
     ngx_queue_t                   *q;
     ngx_http_lua_nffi_instance_t  *inst;
@@ -61,13 +65,25 @@ ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt)
 
 done:
 
-    ngx_queue_insert_tail(&rt->serving, &inst->queue);
+    ngx_queue_insert_tail(list, &inst->queue);
 
     return inst;
 }
 
 
-/* for one that did not start, and that no thread or event knows */
+/* it has no queue any more, or one that nobody was given: to be used again */
+
+void
+ngx_http_lua_nffi_instance_end(ngx_http_lua_nffi_instance_t *inst)
+{
+    inst->closed = 1;
+    inst->starting = 0;
+    ngx_queue_remove(&inst->queue);
+    ngx_queue_insert_tail(&inst->runtime->ended, &inst->queue);
+}
+
+
+/* for one of a runtime that did not start: no thread and no event knows it */
 
 void
 ngx_http_lua_nffi_instance_remove(ngx_http_lua_nffi_instance_t *inst)
@@ -82,11 +98,20 @@ ngx_http_lua_nffi_instance_remove(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
+/*
+ * The instance with the least unanswered calls: of those whose process is
+ * ready, else of those that are starting. It goes to the end of the list, so
+ * that equals take turns.
+ */
+
 ngx_http_lua_nffi_instance_t *
 ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
     ngx_http_lua_nffi_error_t *err)
 {
-    ngx_http_lua_nffi_instance_t  *inst;
+    ngx_uint_t                     load, least;
+    ngx_queue_t                   *q;
+    nffi_host_state_t              state;
+    ngx_http_lua_nffi_instance_t  *inst, *best;
 
     if (rt->closed || ngx_queue_empty(&rt->serving)) {
         (void) ngx_http_lua_nffi_fail(err, "closed",
@@ -95,16 +120,47 @@ ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
         return NULL;
     }
 
-    inst = ngx_queue_data(ngx_queue_head(&rt->serving),
-                          ngx_http_lua_nffi_instance_t, queue);
+    q = ngx_queue_head(&rt->serving);
+    inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
 
-    if (inst->process
-        && ngx_http_lua_nffi_process_available(inst, err) != NGX_OK)
-    {
-        return NULL;
+    if (q == ngx_queue_last(&rt->serving)) {
+        return inst->process == NULL
+               || ngx_http_lua_nffi_process_available(inst, err) == NGX_OK
+               ? inst : NULL;
     }
 
-    return inst;
+    best = NULL;
+    least = NGX_MAX_UINT32_VALUE;
+
+    for ( /* void */ ;
+         q != ngx_queue_sentinel(&rt->serving);
+         q = ngx_queue_next(q))
+    {
+        inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+
+        if (ngx_http_lua_nffi_process_available(inst, err) != NGX_OK) {
+            continue;
+        }
+
+        nffi_host_state(inst->host, &state);
+        load = state.unanswered;
+
+        if (!ngx_http_lua_nffi_process_is_ready(inst)) {
+            load += NGX_HTTP_LUA_NFFI_NOT_READY;
+        }
+
+        if (load < least) {
+            least = load;
+            best = inst;
+        }
+    }
+
+    if (best) {
+        ngx_queue_remove(&best->queue);
+        ngx_queue_insert_tail(&rt->serving, &best->queue);
+    }
+
+    return best;
 }
 
 
@@ -118,13 +174,13 @@ ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst)
         return;
     }
 
-    inst->closed = 1;
-    ngx_queue_remove(&inst->queue);
-
     if (inst->process && inst->host == NULL) {
-        ngx_queue_insert_tail(&inst->runtime->ended, &inst->queue);
+        ngx_http_lua_nffi_instance_end(inst);
 
     } else {
+        inst->closed = 1;
+        inst->starting = 0;
+        ngx_queue_remove(&inst->queue);
         ngx_queue_insert_tail(&inst->runtime->leaving, &inst->queue);
     }
 
@@ -140,15 +196,19 @@ ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst)
 void
 ngx_http_lua_nonblocking_ffi_close(void *runtime)
 {
+    ngx_uint_t                    i;
     ngx_queue_t                  *q;
     ngx_http_lua_nffi_runtime_t  *rt = runtime;
+    ngx_queue_t                  *lists[] = { &rt->serving, &rt->starting };
 
     rt->closed = 1;
 
-    while (!ngx_queue_empty(&rt->serving)) {
-        q = ngx_queue_head(&rt->serving);
-        ngx_http_lua_nffi_instance_close(
-            ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue));
+    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        while (!ngx_queue_empty(lists[i])) {
+            q = ngx_queue_head(lists[i]);
+            ngx_http_lua_nffi_instance_close(
+                ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue));
+        }
     }
 }
 

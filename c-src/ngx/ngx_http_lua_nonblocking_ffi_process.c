@@ -13,86 +13,8 @@
 
 #include "ngx_http_lua_nonblocking_ffi_process.h"
 
-#include <pwd.h>
-
 
 #define NGX_HTTP_LUA_NFFI_GRACE         1000     /* ms, after it let go */
-
-
-static size_t
-ngx_http_lua_nffi_strings_size(const char **strings, ngx_uint_t *count)
-{
-    size_t  size;
-
-    size = 0;
-
-    for (*count = 0; strings[*count]; (*count)++) {
-        size += ngx_strlen(strings[*count]) + 1;
-    }
-
-    return size + (*count + 1) * sizeof(char *);
-}
-
-
-static char *
-ngx_http_lua_nffi_copy_string(char **to, const char *s)
-{
-    char    *copy = *to;
-    size_t   size = ngx_strlen(s) + 1;
-
-    ngx_memcpy(copy, s, size);
-    *to += size;
-
-    return copy;
-}
-
-
-/* a copy of everything that is needed to start a process */
-
-static ngx_http_lua_nffi_program_t *
-ngx_http_lua_nffi_program_create(const char *program, const char **argv,
-    const char **envp, const char *directory, uint32_t flags,
-    const ngx_http_lua_nffi_limits_t *limits)
-{
-    char                         *at;
-    size_t                        size;
-    ngx_uint_t                    i, nargs, nenv;
-    ngx_http_lua_nffi_program_t  *copy;
-
-    size = sizeof(ngx_http_lua_nffi_program_t)
-           + ngx_http_lua_nffi_strings_size(argv, &nargs)
-           + ngx_http_lua_nffi_strings_size(envp, &nenv)
-           + ngx_strlen(program) + 1
-           + (directory ? ngx_strlen(directory) + 1 : 0);
-
-    copy = ngx_calloc(size, ngx_cycle->log);
-    if (copy == NULL) {
-        return NULL;
-    }
-
-    copy->argv = (char **) (copy + 1);
-    copy->envp = copy->argv + nargs + 1;
-    at = (char *) (copy->envp + nenv + 1);
-
-    for (i = 0; i < nargs; i++) {
-        copy->argv[i] = ngx_http_lua_nffi_copy_string(&at, argv[i]);
-    }
-
-    for (i = 0; i < nenv; i++) {
-        copy->envp[i] = ngx_http_lua_nffi_copy_string(&at, envp[i]);
-    }
-
-    copy->program = ngx_http_lua_nffi_copy_string(&at, program);
-
-    if (directory) {
-        copy->directory = ngx_http_lua_nffi_copy_string(&at, directory);
-    }
-
-    copy->flags = flags;
-    copy->limits = *limits;
-
-    return copy;
-}
 
 
 /* gives an instance the structure of its process, which is then spawned */
@@ -129,67 +51,6 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-void *
-ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
-    const char *name, const char *program, const char **argv,
-    const char **envp, const char *directory, uint32_t flags,
-    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
-{
-    ngx_str_t                      rt_key, rt_name;
-    ngx_http_lua_nffi_runtime_t   *rt;
-    ngx_http_lua_nffi_instance_t  *inst;
-
-    if (ngx_http_lua_nffi_may_load(err) != NGX_OK) {
-        return NULL;
-    }
-
-    rt = ngx_http_lua_nonblocking_ffi_find(key, key_size);
-    if (rt) {
-        return rt;
-    }
-
-    rt_key.data = (u_char *) key;
-    rt_key.len = key_size;
-    rt_name.data = (u_char *) name;
-    rt_name.len = ngx_strlen(name);
-
-    inst = NULL;
-    rt = ngx_http_lua_nffi_register(&rt_key, &rt_name);
-
-    if (rt) {
-        rt->program = ngx_http_lua_nffi_program_create(program, argv, envp,
-                                                       directory, flags,
-                                                       limits);
-    }
-
-    if (rt && rt->program) {
-        inst = ngx_http_lua_nffi_instance_add(rt);
-    }
-
-    if (inst == NULL || ngx_http_lua_nffi_process_create(inst) != NGX_OK) {
-        ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
-        goto failed;
-    }
-
-    if (ngx_http_lua_nffi_process_spawn(inst->process, err) == NGX_OK) {
-        return rt;
-    }
-
-failed:
-
-    if (inst) {
-        ngx_http_lua_nffi_instance_remove(inst);
-    }
-
-    if (rt) {
-        ngx_free(rt->program);
-        ngx_http_lua_nffi_unregister(rt);
-    }
-
-    return NULL;
-}
-
-
 static void
 ngx_http_lua_nffi_reap(ngx_http_lua_nffi_process_t *p)
 {
@@ -212,17 +73,6 @@ ngx_http_lua_nffi_process_reap_handler(ngx_event_t *ev)
 }
 
 
-static const char *
-ngx_http_lua_nffi_user(void)
-{
-    struct passwd  *pw;
-
-    pw = getpwuid(geteuid());
-
-    return pw ? pw->pw_name : "?";
-}
-
-
 ngx_int_t
 ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     ngx_http_lua_nffi_error_t *err)
@@ -232,7 +82,6 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     ngx_err_t                     e;
     nffi_host_t                  *host;
     nffi_host_options_t           options;
-    nffi_spawn_options_t          spawn;
     ngx_http_lua_nffi_program_t  *program = p->program;
 
     ngx_memzero(&options, sizeof(options));
@@ -242,29 +91,28 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     options.request_arena = program->limits.arena;
     options.response_arena = program->limits.arena;
     options.spin_us = program->limits.spin_us;
+    options.times = &p->instance->runtime->counts.times;
     nffi_spin_init(&p->instance->spinner, program->limits.spin_us);
 
     rc = nffi_host_create(&host, &options);
 
     if (rc != NFFI_OK) {
         e = ngx_errno;
+
+        if (rc != NFFI_SYSTEM) {
+            return ngx_http_lua_nffi_fail(err, "load_failed",
+                       "no shared memory for the runtime \"%V\": %s", p->name,
+                       nffi_error_text(rc));
+        }
+
         return ngx_http_lua_nffi_fail(err, "load_failed",
-                   "no shared memory for the runtime \"%V\": %s%s%s",
-                   p->name, nffi_error_text(rc),
-                   rc == NFFI_SYSTEM ? ": " : "",
-                   rc == NFFI_SYSTEM ? strerror(e) : "");
+                   "no shared memory (memfd) for the runtime \"%V\" (%d: %s)",
+                   p->name, e, strerror(e));
     }
 
     ngx_http_lua_nffi_reap(p);
 
-    ngx_memzero(&spawn, sizeof(spawn));
-    spawn.program = program->program;
-    spawn.argv = program->argv;
-    spawn.envp = program->envp;
-    spawn.directory = program->directory;
-    spawn.flags = program->flags;
-
-    rc = nffi_host_spawn(host, &spawn, &p->child, &stage);
+    rc = nffi_host_spawn(host, &program->spawn, &p->child, &stage);
 
     if (rc != NFFI_OK) {
         e = ngx_errno;
@@ -273,9 +121,11 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
         return ngx_http_lua_nffi_fail(err, "load_failed",
                    "the runtime \"%V\" cannot be started: %s(\"%s\") as user "
                    "\"%s\" failed (%d: %s)", p->name, stage,
-                   ngx_strcmp(stage, "chdir") == 0 ? program->directory
-                                                  : program->program,
-                   ngx_http_lua_nffi_user(), e, strerror(e));
+                   ngx_strcmp(stage, "chdir") == 0 ? program->spawn.directory
+                                                  : program->spawn.program,
+                   program->user_name ? program->user_name
+                                      : ngx_http_lua_nffi_user_name(),
+                   e, strerror(e));
     }
 
     p->instance->host = host;
@@ -287,10 +137,7 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
 
     if (ngx_http_lua_nffi_channels_open(p) != NGX_OK) {
         /* nobody would hear it, nor learn of its death */
-        nffi_child_kill(&p->child);
-        ngx_http_lua_nffi_process_release(p);
-        ngx_http_lua_nffi_reap(p);
-        p->state = NGX_HTTP_LUA_NFFI_DOWN;
+        ngx_http_lua_nffi_process_abandon(p);
 
         return ngx_http_lua_nffi_fail(err, "load_failed",
                    "the runtime \"%V\" cannot be watched: the event method "
@@ -320,6 +167,10 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
         ngx_del_timer(&p->kill);
     }
 
+    if (p->health.timer_set) {
+        ngx_del_timer(&p->health);
+    }
+
     /* whoever has let go of its end of the control socket is ending: its exit
        code is worth more than a signal 9 in the log. One that does not end is
        of no use any more, and the next ones would add up */
@@ -334,4 +185,113 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
 
     nffi_host_destroy(inst->host);
     inst->host = NULL;
+}
+
+
+/* at once and for good: nobody waits for it */
+
+void
+ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p)
+{
+    nffi_child_kill(&p->child);
+    ngx_http_lua_nffi_process_release(p);
+    ngx_http_lua_nffi_reap(p);
+    p->state = NGX_HTTP_LUA_NFFI_DOWN;
+}
+
+
+/* one more process; on NGX_ERROR its instance is among those that ended */
+
+ngx_int_t
+ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_queue_t *list, ngx_http_lua_nffi_error_t *err)
+{
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    inst = ngx_http_lua_nffi_instance_add(rt, list);
+
+    if (inst == NULL || ngx_http_lua_nffi_process_create(inst) != NGX_OK) {
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+
+    } else if (ngx_http_lua_nffi_process_spawn(inst->process, err) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (inst) {
+        ngx_http_lua_nffi_instance_end(inst);
+    }
+
+    return NGX_ERROR;
+}
+
+
+void *
+ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
+    const ngx_http_lua_nffi_process_options_t *options,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
+{
+    ngx_str_t                      rt_key, rt_name;
+    ngx_uint_t                     i;
+    ngx_queue_t                   *q;
+    ngx_http_lua_nffi_runtime_t   *rt;
+    ngx_http_lua_nffi_program_t   *program;
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    if (ngx_http_lua_nffi_may_load(err) != NGX_OK) {
+        return NULL;
+    }
+
+    rt = ngx_http_lua_nonblocking_ffi_find(key, key_size);
+    if (rt) {
+        return rt;
+    }
+
+    program = ngx_http_lua_nffi_program_create(options, limits, err);
+    if (program == NULL) {
+        return NULL;
+    }
+
+    rt_key.data = (u_char *) key;
+    rt_key.len = key_size;
+    rt_name.data = (u_char *) options->name;
+    rt_name.len = ngx_strlen(options->name);
+
+    rt = ngx_http_lua_nffi_register(&rt_key, &rt_name);
+
+    if (rt == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        ngx_free(program);
+        return NULL;
+    }
+
+    rt->program = program;
+
+    for (i = 0; i < options->processes; i++) {
+        if (ngx_http_lua_nffi_process_add(rt, &rt->serving, err) != NGX_OK) {
+            goto failed;
+        }
+    }
+
+    return rt;
+
+failed:
+
+    while (!ngx_queue_empty(&rt->serving)) {
+        q = ngx_queue_head(&rt->serving);
+        inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+
+        ngx_http_lua_nffi_process_abandon(inst->process);
+        ngx_http_lua_nffi_instance_remove(inst);
+    }
+
+    while (!ngx_queue_empty(&rt->ended)) {
+        q = ngx_queue_head(&rt->ended);
+        ngx_http_lua_nffi_instance_remove(
+            ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue));
+    }
+
+    ngx_free(program);
+    ngx_http_lua_nffi_unregister(rt);
+
+    return NULL;
 }

@@ -1,8 +1,8 @@
 /*
- * ngx_http_lua_nonblocking_ffi_process.h - a runtime's process, as the three
- * files of the glue that look after it see it: _process.c starts it,
- * _channel.c watches its descriptors, _supervisor.c decides when it is
- * started again or killed.
+ * ngx_http_lua_nonblocking_ffi_process.h - a runtime's process, as the files
+ * of the glue that look after it see it: _program.c knows what is started,
+ * _process.c starts it, _channel.c watches its descriptors, _supervisor.c
+ * decides when it is started again or killed.
  *
  * All of it runs in the event loop.
  */
@@ -15,16 +15,20 @@
 
 
 #define NGX_HTTP_LUA_NFFI_READS         16       /* of a pipe in one turn */
+#define NGX_HTTP_LUA_NFFI_GROUPS        64       /* of a user */
 
 
 /* what is started; one block of memory, owned by the runtime */
 
 struct ngx_http_lua_nffi_program_s {
-    char                               *program;
-    char                              **argv;
-    char                              **envp;
-    char                               *directory;   /* NULL: nginx's own */
-    uint32_t                            flags;
+    nffi_spawn_options_t                spawn;
+    nffi_spawn_limit_t                  rlimits[4];
+    nffi_spawn_user_t                   user;
+    gid_t                               groups[NGX_HTTP_LUA_NFFI_GROUPS];
+    char                               *user_name;   /* NULL: the worker's */
+    ngx_uint_t                          processes;
+    ngx_msec_t                          health_interval;  /* 0: never asked */
+    ngx_msec_t                          health_timeout;
     ngx_http_lua_nffi_limits_t          limits;
 };
 
@@ -72,9 +76,14 @@ struct ngx_http_lua_nffi_process_s {
     ngx_event_t                         kill;    /* it does not get ready, or
                                                     does not end */
     ngx_event_t                         reap;    /* the end of `leaving` */
+    ngx_event_t                         health;
+    uint32_t                            taken;   /* tasks, at the last sign
+                                                    of life */
+    ngx_msec_t                          alive;   /* when that was */
     ngx_msec_t                          delay;
     ngx_msec_t                          started;
     ngx_uint_t                          quick_deaths;
+    ngx_uint_t                          restarts;
     ngx_msec_t                          reported;
 
     ngx_http_lua_nffi_error_t           reason;  /* why it is down */
@@ -82,8 +91,18 @@ struct ngx_http_lua_nffi_process_s {
 };
 
 
+/* _program.c */
+
+ngx_http_lua_nffi_program_t *ngx_http_lua_nffi_program_create(
+    const ngx_http_lua_nffi_process_options_t *options,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
+const char *ngx_http_lua_nffi_user_name(void);
+
 /* _process.c */
 
+ngx_int_t ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_queue_t *list, ngx_http_lua_nffi_error_t *err);
+void ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p);
 ngx_int_t ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     ngx_http_lua_nffi_error_t *err);
 void ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p);
@@ -94,6 +113,11 @@ void ngx_http_lua_nffi_process_reap_handler(ngx_event_t *ev);
 ngx_int_t ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_channels_close(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_read_last_output(ngx_http_lua_nffi_process_t *p);
+
+/* _reload.c */
+
+void ngx_http_lua_nffi_reload_ready(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_reload_died(ngx_http_lua_nffi_instance_t *inst);
 
 /* _supervisor.c */
 

@@ -102,6 +102,7 @@ static void
 ngx_http_lua_nffi_stream_cancel(ngx_http_lua_nffi_stream_t *s)
 {
     if (s->open) {
+        s->call.instance->runtime->counts.cancelled++;
         nffi_host_cancel(s->call.host, s->call.task);
         ngx_http_lua_nffi_stream_end(s);
     }
@@ -142,8 +143,12 @@ void
 ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_stream_t *s,
     ngx_str_t *message, const char *code)
 {
-    ngx_http_lua_nffi_stream_cancel(s);
-    ngx_http_lua_nffi_stream_end(s);
+    if (s->open) {
+        ngx_http_lua_nffi_count_failed(s->call.instance->runtime, code);
+        nffi_host_cancel(s->call.host, s->call.task);
+        ngx_http_lua_nffi_stream_end(s);
+    }
+
     ngx_http_lua_nffi_stream_set_failure(s, message->data, message->len,
                                          message->len, code, 0);
 
@@ -196,6 +201,7 @@ ngx_http_lua_nffi_stream_take_end(ngx_http_lua_nffi_stream_t *s,
     int                         nrets;
     ngx_http_lua_nffi_chunk_t  *chunk;
 
+    ngx_http_lua_nffi_count_answer(s->call.instance->runtime, response);
     ngx_http_lua_nffi_stream_end(s);
 
     if (s->waiting) {
@@ -305,15 +311,18 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
     ngx_http_cleanup_t            *cln;
     nffi_host_request_t            request;
     ngx_http_lua_nffi_stream_t    *s;
+    ngx_http_lua_nffi_runtime_t   *rt = runtime;
     ngx_http_lua_nffi_instance_t  *inst;
 
     if (ngx_http_lua_nffi_may_wait(r, err) == NULL) {
         return NULL;
     }
 
-    inst = ngx_http_lua_nffi_instance_choose(runtime, err);
+    rt->counts.calls++;
+
+    inst = ngx_http_lua_nffi_instance_choose(rt, err);
     if (inst == NULL) {
-        return NULL;
+        goto rejected;
     }
 
     s = ngx_calloc(sizeof(ngx_http_lua_nffi_stream_t), ngx_cycle->log);
@@ -325,7 +334,7 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
         }
 
         (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
-        return NULL;
+        goto rejected;
     }
 
     ngx_memzero(&request, sizeof(request));
@@ -341,7 +350,7 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
         ngx_http_lua_cleanup_free(r, &cln->handler);
         ngx_free(s);
         (void) ngx_http_lua_nffi_refused(err, inst, rc);
-        return NULL;
+        goto rejected;
     }
 
     s->call.request = r;
@@ -361,6 +370,12 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
     ngx_http_lua_nffi_awaited(inst);
 
     return s;
+
+rejected:
+
+    ngx_http_lua_nffi_count_rejected(rt, err->code);
+
+    return NULL;
 }
 
 

@@ -24,6 +24,7 @@
 
 static void ngx_http_lua_nffi_restart_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_kill_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_health_handler(ngx_event_t *ev);
 
 
 static void
@@ -47,6 +48,8 @@ ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p)
     ngx_http_lua_nffi_timer_init(&p->restart,
                                  ngx_http_lua_nffi_restart_handler, p);
     ngx_http_lua_nffi_timer_init(&p->kill, ngx_http_lua_nffi_kill_handler, p);
+    ngx_http_lua_nffi_timer_init(&p->health,
+                                 ngx_http_lua_nffi_health_handler, p);
     ngx_http_lua_nffi_timer_init(&p->reap,
                                  ngx_http_lua_nffi_process_reap_handler, p);
 }
@@ -71,9 +74,85 @@ ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p)
 {
     p->state = NGX_HTTP_LUA_NFFI_READY;
 
+    if (p->instance->starting) {
+        ngx_http_lua_nffi_reload_ready(p->instance);
+    }
+
     if (p->kill.timer_set && !p->instance->closed) {
         ngx_del_timer(&p->kill);
     }
+
+    if (p->program->health_interval && !p->health.timer_set) {
+        ngx_add_timer(&p->health, p->program->health_interval);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_kill(ngx_http_lua_nffi_process_t *p, const char *why)
+{
+    if (p->reason.size == 0) {
+        ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
+                               "its process %P %s and is killed", p->child.pid,
+                               why);
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "nffi: runtime \"%V\": %*s", p->name,
+                  p->reason.size, p->reason.message);
+
+    /* its session too: the program that a shell has started would hold the
+       socket, so that the end of file would not come */
+
+    nffi_child_kill_session(&p->child);
+
+    ngx_http_lua_nffi_process_died(p);
+}
+
+
+/*
+ * A process is well as long as it takes tasks from its queue. If none waits, a
+ * ping is queued, which libnffi answers wherever the process polls; the answer
+ * is looked for here, since whoever hangs may not have woken us.
+ */
+
+static void
+ngx_http_lua_nffi_health_handler(ngx_event_t *ev)
+{
+    uint32_t                       taken, waiting;
+    ngx_msec_t                     left, timeout;
+    ngx_http_lua_nffi_process_t   *p = ev->data;
+    ngx_http_lua_nffi_instance_t  *inst = p->instance;
+
+    if (p->state == NGX_HTTP_LUA_NFFI_READY) {
+        ngx_http_lua_nffi_drain(inst, NGX_HTTP_LUA_NFFI_TURN);
+    }
+
+    /* one that is closed has a limit of its own */
+
+    if (p->state != NGX_HTTP_LUA_NFFI_READY || inst->closed || ngx_exiting) {
+        return;
+    }
+
+    timeout = p->program->health_timeout;
+    taken = nffi_host_taken(inst->host, &waiting);
+
+    if (waiting == 0 || taken != p->taken) {
+        p->taken = taken;
+        p->alive = ngx_current_msec;
+        (void) nffi_host_ping(inst->host);
+        left = timeout;
+
+    } else if (ngx_current_msec - p->alive >= timeout) {
+        ngx_http_lua_nffi_kill(p, "has taken no call within the time of its "
+                                  "health check");
+        return;
+
+    } else {
+        left = timeout - (ngx_current_msec - p->alive);
+    }
+
+    ngx_add_timer(ev, ngx_min(left, p->program->health_interval));
 }
 
 
@@ -164,8 +243,12 @@ ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
     ngx_http_lua_nffi_process_release(p);
 
     if (inst->closed) {
-        ngx_queue_remove(&inst->queue);
-        ngx_queue_insert_tail(&inst->runtime->ended, &inst->queue);
+        ngx_http_lua_nffi_instance_end(inst);
+        return;
+    }
+
+    if (inst->starting) {
+        ngx_http_lua_nffi_reload_died(inst);
         return;
     }
 
@@ -199,7 +282,11 @@ ngx_http_lua_nffi_restart_handler(ngx_event_t *ev)
     if (ngx_http_lua_nffi_process_spawn(p, &p->reason) != NGX_OK) {
         p->quick_deaths++;
         ngx_http_lua_nffi_schedule_restart(p);
+        return;
     }
+
+    p->restarts++;
+    p->instance->runtime->counts.restarts++;
 }
 
 
@@ -208,27 +295,9 @@ ngx_http_lua_nffi_kill_handler(ngx_event_t *ev)
 {
     ngx_http_lua_nffi_process_t  *p = ev->data;
 
-    if (p->reason.size == 0) {
-        ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
-                               "its process %P %s and is killed", p->child.pid,
-                               p->instance->closed
-                               ? "has not ended within the drain limit"
-                               : "was not ready within the start limit");
-    }
-
-    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "nffi: runtime \"%V\": %*s", p->name,
-                  p->reason.size, p->reason.message);
-
-    nffi_child_kill(&p->child);
-
-    /* its session too: the program that a shell has started would hold the
-       socket, so that the end of file would not come */
-    if (p->child.pid > 1) {
-        (void) kill(-p->child.pid, SIGKILL);
-    }
-
-    ngx_http_lua_nffi_process_died(p);
+    ngx_http_lua_nffi_kill(p, p->instance->closed
+                              ? "has not ended within the drain limit"
+                              : "was not ready within the start limit");
 }
 
 
@@ -245,6 +314,13 @@ ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_instance_t *inst,
     return ngx_http_lua_nffi_fail(err, ngx_http_lua_nffi_down_code(p),
                                   "the runtime \"%V\" is down: %*s", p->name,
                                   p->reason.size, p->reason.message);
+}
+
+
+ngx_uint_t
+ngx_http_lua_nffi_process_is_ready(ngx_http_lua_nffi_instance_t *inst)
+{
+    return inst->process->state == NGX_HTTP_LUA_NFFI_READY;
 }
 
 

@@ -7,6 +7,8 @@ local base = require "resty.core.nonblocking_ffi"
 local node = require "resty.nffi.node"
 local process = require "resty.nffi.process"
 local codecs = require "resty.nffi.codecs"
+local metrics = require "resty.nffi.metrics"
+local reload = require "resty.nffi.reload"
 local streams = require "resty.nffi.stream"
 
 
@@ -206,6 +208,21 @@ function Runtime:close()
 end
 
 
+-- Loads the runtime's code anew; calls go on meanwhile. A process is started
+-- again beside the old one; a native library needs the file of its new version,
+-- { library = path }. Yields. Returns true, or nil, message, code.
+function Runtime:reload(options)
+    local done, message, code = reload.run(pointer_of(self, "reload"), options,
+                                           2)
+
+    if done then
+        return true
+    end
+
+    return nil, message, code
+end
+
+
 -- A table of counts: queued, unanswered, awaited, bytes, refused; and closed.
 function Runtime:state()
     return base.state(pointer_of(self, "state"))
@@ -370,6 +387,22 @@ function _M.load(name, options)
     runtime.streams = methods_of(runtime, "streams", stream_method)
 
     return runtime
+end
+
+
+-- What became of the calls of this worker's runtimes: a table, or with
+-- "prometheus" the text of that format. Works in every phase.
+function _M.metrics(kind)
+    if kind == nil then
+        return metrics.read()
+    end
+
+    if kind == "prometheus" then
+        return metrics.prometheus()
+    end
+
+    error("metrics() wants nothing or \"prometheus\", got " .. tostring(kind),
+          2)
 end
 
 

@@ -46,6 +46,24 @@ typedef struct {
     uint64_t         refused;
 } nffi_host_state_t;
 
+typedef struct {
+    const char      *name;
+    const char      *program;
+    const char     **argv;
+    const char     **envp;
+    const char      *directory;
+    const char      *user;
+    uint32_t         flags;
+    uint32_t         processes;
+    int32_t          nice;
+    uint32_t         health_interval;
+    uint32_t         health_timeout;
+    uint64_t         memory;
+    uint64_t         files;
+    uint64_t         cpu;
+    uint64_t         core;
+} ngx_http_lua_nffi_process_options_t;
+
 uint32_t ngx_http_lua_nonblocking_ffi_abi_version(void);
 
 void *ngx_http_lua_nonblocking_ffi_find(const char *key, size_t key_size);
@@ -55,8 +73,7 @@ void *ngx_http_lua_nonblocking_ffi_load(const char *library,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 
 void *ngx_http_lua_nonblocking_ffi_start(const char *key, size_t key_size,
-    const char *name, const char *program, const char **argv,
-    const char **envp, const char *directory, uint32_t flags,
+    const ngx_http_lua_nffi_process_options_t *options,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 
 int ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
@@ -86,6 +103,12 @@ void ngx_http_lua_nonblocking_ffi_stream_free(void *stream);
 
 void ngx_http_lua_nonblocking_ffi_close(void *runtime);
 
+int ngx_http_lua_nonblocking_ffi_reload(void *runtime, const char *library,
+    size_t size, ngx_http_lua_nffi_error_t *err);
+
+int ngx_http_lua_nonblocking_ffi_reloaded(void *runtime,
+    ngx_http_lua_nffi_error_t *err);
+
 int ngx_http_lua_nonblocking_ffi_state(void *runtime,
     nffi_host_state_t *state);
 ]]
@@ -107,6 +130,8 @@ local ENDED = 3       -- of a stream: nothing
 
 local DEFAULT_SPIN = 20 -- us
 local DEFAULT_MAX_QUEUE = 65536
+
+local UNLIMITED = 0xffffffffffffffffULL
 
 -- Methods kept for the next call of their name: a name may come from a client.
 local MOST_METHODS = 1000
@@ -220,8 +245,9 @@ local function c_strings(strings)
 end
 
 
--- The runtime that is a child process of this worker; the same for the same
--- key. `spec`: name, program, argv, envp, directory, flags.
+-- The runtime whose processes are children of this worker; the same for the
+-- same key. `spec`: the fields of the C structure, argv and envp as lists; what
+-- is nil is left to the worker's own.
 function _M.start(key, spec, limits)
     if ngx.get_phase() == "init" then
         return nil, "a runtime cannot be started in init_by_lua*: it would "
@@ -229,9 +255,28 @@ function _M.start(key, spec, limits)
                     .. "init_worker_by_lua* or later", "wrong_process"
     end
 
-    local pointer = C.ngx_http_lua_nonblocking_ffi_start(key, #key, spec.name,
-        spec.program, c_strings(spec.argv), c_strings(spec.envp),
-        spec.directory, spec.flags, limits, failure)
+    -- these keep the strings and arrays alive until C has copied them
+    local argv, envp = c_strings(spec.argv), c_strings(spec.envp)
+    local wanted = ffi.new("ngx_http_lua_nffi_process_options_t")
+
+    wanted.name = spec.name
+    wanted.program = spec.program
+    wanted.argv = argv
+    wanted.envp = envp
+    wanted.directory = spec.directory
+    wanted.user = spec.user
+    wanted.flags = spec.flags
+    wanted.processes = spec.processes
+    wanted.nice = spec.nice
+    wanted.health_interval = spec.health_interval
+    wanted.health_timeout = spec.health_timeout
+    wanted.memory = spec.memory or UNLIMITED
+    wanted.files = spec.files or UNLIMITED
+    wanted.cpu = spec.cpu or UNLIMITED
+    wanted.core = spec.core or UNLIMITED
+
+    local pointer = C.ngx_http_lua_nonblocking_ffi_start(key, #key, wanted,
+                                                         limits, failure)
 
     if pointer == nil then
         return nil, read_failure()
@@ -359,6 +404,37 @@ end
 
 function _M.close(pointer)
     C.ngx_http_lua_nonblocking_ffi_close(pointer)
+end
+
+
+-- Starts to load the runtime's code anew, a native library from the file
+-- `library`. Returns true, or nil, message, code.
+function _M.reload(pointer, library)
+    local rc = C.ngx_http_lua_nonblocking_ffi_reload(pointer, library,
+        library and #library or 0, failure)
+
+    if rc ~= FFI_OK then
+        return nil, read_failure()
+    end
+
+    return true
+end
+
+
+-- True when the new code serves, false when it does not yet; nil, message,
+-- code when the old code has to go on.
+function _M.reloaded(pointer)
+    local rc = C.ngx_http_lua_nonblocking_ffi_reloaded(pointer, failure)
+
+    if rc == FFI_AGAIN then
+        return false
+    end
+
+    if rc ~= FFI_OK then
+        return nil, read_failure()
+    end
+
+    return true
 end
 
 

@@ -4,6 +4,7 @@
 
 local base = require "resty.core.nonblocking_ffi"
 local ffi = require "ffi"
+local hosting = require "resty.nffi.hosting"
 
 
 local C = ffi.C
@@ -46,6 +47,11 @@ local _M = {
         start_timeout = true,
     },
 }
+
+
+for name in pairs(hosting.options) do
+    _M.options[name] = true
+end
 
 
 function _M.is_absolute(path)
@@ -177,6 +183,15 @@ function _M.check(options, lists, paths, level)
     for _, name in ipairs(paths) do
         no_nul(name, options[name], level)
     end
+
+    local directory = options.directory
+
+    if directory ~= nil and (type(directory) ~= "string" or directory == "")
+    then
+        error("directory must be a string that is not empty", level)
+    end
+
+    hosting.check(options, level)
 end
 
 
@@ -215,20 +230,27 @@ function _M.key(kind, own, options, limits)
         arena = limits.arena,
         start_timeout = limits.start_timeout,
         spin = limits.spin_us,
+        processes = options.processes,
+        limits = options.limits,
+        user = options.user,
+        nice = options.nice,
+        health = options.health,
     })
 end
 
 
--- Starts the process. Returns its pointer or nil, message, code.
+-- Starts the processes. Returns its pointer or nil, message, code.
 function _M.start(key, name, argv, variables, options, limits)
-    return base.start(key, {
-        name = name,
-        program = argv[1],
-        argv = argv,
-        envp = environment(options, variables),
-        directory = options.directory and _M.absolute(options.directory),
-        flags = options.affinity == "inherit" and 0 or RESET_CPUS,
-    }, limits)
+    local spec = hosting.check(options, 1)
+
+    spec.name = name
+    spec.program = argv[1]
+    spec.argv = argv
+    spec.envp = environment(options, variables)
+    spec.directory = options.directory and _M.absolute(options.directory)
+    spec.flags = options.affinity == "inherit" and 0 or RESET_CPUS
+
+    return base.start(key, spec, limits)
 end
 
 

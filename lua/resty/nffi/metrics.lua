@@ -1,0 +1,301 @@
+-- What became of the calls of this worker's runtimes, as a table or in
+-- Prometheus's text format. The glue counts; this file reads and prints.
+
+
+local base = require "resty.core.nonblocking_ffi"
+local ffi = require "ffi"
+
+
+local C = ffi.C
+local concat = table.concat
+local ffi_string = ffi.string
+local format = string.format
+local ipairs = ipairs
+local ngx = ngx
+local tonumber = tonumber
+
+
+ffi.cdef[[
+typedef struct {
+    uint64_t         count;
+    uint64_t         sum_ns;
+    uint64_t         buckets[28];
+} nffi_host_histogram_t;
+
+typedef struct {
+    uint64_t               calls;
+    uint64_t               answers;
+    uint64_t               timeouts;
+    uint64_t               cancelled;
+    uint64_t               restarts;
+    uint64_t               errors[7];
+    uint64_t               rejected[7];
+    nffi_host_histogram_t  wait;
+    nffi_host_histogram_t  run;
+} ngx_http_lua_nffi_counts_t;
+
+typedef struct {
+    const char      *name;
+    size_t           name_size;
+    uint32_t         id;
+    uint32_t         process;
+} ngx_http_lua_nffi_identity_t;
+
+typedef struct {
+    int32_t          pid;
+    uint32_t         queued;
+    uint32_t         unanswered;
+    uint64_t         restarts;
+    const char      *state;
+} ngx_http_lua_nffi_process_info_t;
+
+void *ngx_http_lua_nonblocking_ffi_next(void *runtime);
+const char *ngx_http_lua_nonblocking_ffi_code(uint32_t index);
+const ngx_http_lua_nffi_counts_t *ngx_http_lua_nonblocking_ffi_counts(
+    void *runtime);
+void ngx_http_lua_nonblocking_ffi_identity(void *runtime,
+    ngx_http_lua_nffi_identity_t *identity);
+int ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,
+    ngx_http_lua_nffi_process_info_t *info);
+]]
+
+
+local CODES = 7
+local FIRST_BUCKET_NS = 1024
+local BUCKETS = 28
+local INFINITE = 1 / 0
+
+
+local identity = ffi.new("ngx_http_lua_nffi_identity_t")
+local info = ffi.new("ngx_http_lua_nffi_process_info_t")
+
+
+local _M = {}
+
+
+local function by_code(counts)
+    local codes = {}
+
+    for i = 0, CODES - 1 do
+        codes[ffi_string(C.ngx_http_lua_nonblocking_ffi_code(i))] =
+            tonumber(counts[i])
+    end
+
+    return codes
+end
+
+
+-- Seconds. Buckets count what is at most `le`, smaller ones included; the last
+-- has le = math.huge and the count of all.
+local function histogram(measured)
+    local buckets, sum, le = {}, 0, FIRST_BUCKET_NS
+
+    for i = 0, BUCKETS - 1 do
+        sum = sum + tonumber(measured.buckets[i])
+        buckets[i + 1] = {
+            le = i < BUCKETS - 1 and le / 1e9 or INFINITE,
+            count = sum,
+        }
+        le = le * 2
+    end
+
+    return {
+        count = sum,
+        sum = tonumber(measured.sum_ns) / 1e9,
+        buckets = buckets,
+    }
+end
+
+
+local function processes_of(pointer)
+    local processes, index = {}, 0
+
+    while C.ngx_http_lua_nonblocking_ffi_process(pointer, index, info) == 0 do
+        index = index + 1
+        processes[index] = {
+            pid = info.pid ~= 0 and info.pid or nil,
+            state = ffi_string(info.state),
+            restarts = tonumber(info.restarts),
+            queued = info.queued,
+            unanswered = info.unanswered,
+        }
+    end
+
+    return processes
+end
+
+
+local function measure(pointer)
+    local counts = C.ngx_http_lua_nonblocking_ffi_counts(pointer)
+    local state = base.state(pointer)
+
+    C.ngx_http_lua_nonblocking_ffi_identity(pointer, identity)
+
+    return {
+        name = ffi_string(identity.name, identity.name_size),
+        id = format("%08x", identity.id),
+        kind = identity.process ~= 0 and "process" or "library",
+        closed = state.closed,
+        queued = state.queued,
+        unanswered = state.unanswered,
+        awaited = state.awaited,
+        bytes = state.bytes,
+        calls = tonumber(counts.calls),
+        answers = tonumber(counts.answers),
+        timeouts = tonumber(counts.timeouts),
+        cancelled = tonumber(counts.cancelled),
+        restarts = tonumber(counts.restarts),
+        errors = by_code(counts.errors),
+        rejected = by_code(counts.rejected),
+        wait = histogram(counts.wait),
+        run = histogram(counts.run),
+        processes = processes_of(pointer),
+    }
+end
+
+
+-- { worker = { id =, pid = }, runtimes = { ... } }; see docs/lua.md. Works in
+-- every phase; in a process that cannot have runtimes the list is empty.
+function _M.read()
+    local runtimes = {}
+    local pointer = C.ngx_http_lua_nonblocking_ffi_next(nil)
+
+    while pointer ~= nil do
+        runtimes[#runtimes + 1] = measure(pointer)
+        pointer = C.ngx_http_lua_nonblocking_ffi_next(pointer)
+    end
+
+    return {
+        worker = { id = ngx.worker.id(), pid = ngx.worker.pid() },
+        runtimes = runtimes,
+    }
+end
+
+
+local ESCAPES = { ["\\"] = "\\\\", ["\n"] = "\\n", ["\""] = "\\\"" }
+
+
+local function label(name, value)
+    return name .. "=\"" .. value:gsub("[\\\n\"]", ESCAPES) .. "\""
+end
+
+
+-- Integers are exact; durations have nanoseconds.
+local function number(value)
+    if value == INFINITE then
+        return "+Inf"
+    end
+
+    if value % 1 == 0 then
+        return format("%.0f", value)
+    end
+
+    return (format("%.9f", value):gsub("0+$", ""))
+end
+
+
+local function add(lines, name, labels, value)
+    lines[#lines + 1] = name .. "{" .. labels .. "} " .. number(value)
+end
+
+
+local function add_by_code(lines, name, labels, codes)
+    for i = 0, CODES - 1 do
+        local code = ffi_string(C.ngx_http_lua_nonblocking_ffi_code(i))
+
+        add(lines, name, labels .. "," .. label("code", code), codes[code])
+    end
+end
+
+
+local function add_histogram(lines, name, labels, measured)
+    for _, bucket in ipairs(measured.buckets) do
+        add(lines, name .. "_bucket",
+            labels .. "," .. label("le", number(bucket.le)), bucket.count)
+    end
+
+    add(lines, name .. "_sum", labels, measured.sum)
+    add(lines, name .. "_count", labels, measured.count)
+end
+
+
+local STATES = { "ready", "starting", "leaving", "down" }
+
+
+local function add_states(lines, name, labels, processes)
+    for _, state in ipairs(STATES) do
+        local count = 0
+
+        for _, process in ipairs(processes) do
+            if process.state == state then
+                count = count + 1
+            end
+        end
+
+        add(lines, name, labels .. "," .. label("state", state), count)
+    end
+end
+
+
+-- field, name, type, help, and how its lines are made
+local FAMILIES = {
+    { "calls", "nffi_calls_total", "counter",
+      "Calls that were made, refused ones included." },
+    { "answers", "nffi_answers_total", "counter",
+      "Calls that the runtime answered without an error." },
+    { "errors", "nffi_errors_total", "counter",
+      "Calls that failed after they were queued, by code.", add_by_code },
+    { "rejected", "nffi_rejected_total", "counter",
+      "Calls that were refused at once, by code.", add_by_code },
+    { "timeouts", "nffi_timeouts_total", "counter",
+      "Calls whose time was over before the answer." },
+    { "cancelled", "nffi_cancelled_total", "counter",
+      "Calls that were given up: client gone, thread killed." },
+    { "restarts", "nffi_restarts_total", "counter",
+      "Processes that were started again." },
+    { "queued", "nffi_queued", "gauge",
+      "Calls that wait for the runtime." },
+    { "unanswered", "nffi_unanswered", "gauge",
+      "Calls that wait or run, given up ones included." },
+    { "awaited", "nffi_awaited", "gauge",
+      "Calls that Lua waits for." },
+    { "bytes", "nffi_request_bytes", "gauge",
+      "Bytes of the requests of unanswered calls." },
+    { "processes", "nffi_processes", "gauge",
+      "Processes of the runtime, by state.", add_states },
+    { "wait", "nffi_wait_seconds", "histogram",
+      "Time from when a call was queued until the runtime took it.",
+      add_histogram },
+    { "run", "nffi_run_seconds", "histogram",
+      "Time from when the runtime took a call until it answered.",
+      add_histogram },
+}
+
+
+-- The same in Prometheus's text format, version 0.0.4.
+function _M.prometheus()
+    local metrics = _M.read()
+    local lines = {}
+    local worker = label("worker", format("%d", metrics.worker.id or -1))
+
+    for _, family in ipairs(FAMILIES) do
+        local field, name, kind, help = family[1], family[2], family[3],
+                                        family[4]
+        local add_lines = family[5] or add
+
+        lines[#lines + 1] = "# HELP " .. name .. " " .. help
+        lines[#lines + 1] = "# TYPE " .. name .. " " .. kind
+
+        for _, runtime in ipairs(metrics.runtimes) do
+            add_lines(lines, name, worker .. ","
+                                   .. label("runtime", runtime.name) .. ","
+                                   .. label("id", runtime.id),
+                      runtime[field])
+        end
+    end
+
+    return concat(lines, "\n") .. "\n"
+end
+
+
+return _M

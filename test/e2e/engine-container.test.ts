@@ -1,0 +1,112 @@
+// What a container may refuse (memfd, exec, fork, close_range, pidfd): a named error of load that
+// leaves nothing and is not tried in a loop, or another way that works as well. A library preloaded
+// into nginx installs the seccomp filter.
+import { execFileSync } from "node:child_process";
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { content } from "../support/lua.js";
+import { type Nginx, until, withNginx } from "../support/nginx.js";
+import { anySuite, builtOpenresty } from "../support/openresty.js";
+import { childrenOf } from "../support/processes.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+const FILTER = `
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+__attribute__((constructor)) static void refuse(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CALL, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ERROR),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+        || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    {
+        abort();
+    }
+}
+`;
+
+/** Runs `use` with an nginx in which one system call is refused. */
+async function refusing(
+  call: string,
+  error: string,
+  use: (nginx: Nginx) => Promise<void>,
+): Promise<void> {
+  const prefix = await builtOpenresty(anySuite);
+  const folder = temporaryFolder();
+  const source = join(folder, "filter.c");
+  const library = join(folder, "filter.so");
+  writeFileSync(source, FILTER);
+  execFileSync("cc", [
+    ...["-shared", "-fPIC", `-DCALL=SYS_${call}`, `-DERROR=${error}`],
+    ...["-o", library, source],
+  ]);
+  const server = [
+    content(
+      "= /pid",
+      `local rt, err, code = nffi.load("node", { module = "module.mjs" })
+       ngx.say(rt and show(rt.methods:pid()) or show(err, code))`,
+    ),
+  ].join("\n");
+  const files = { "module.mjs": "export const pid = () => process.pid;" };
+  // a single process, which need not fork to start
+  const main = "master_process off;";
+  const env = { PATH: process.env.PATH ?? "", LD_PRELOAD: library };
+  await withNginx({ prefix, server, files, main, env }, use);
+}
+
+const open = (nginx: Nginx) => readdirSync(`/proc/${nginx.pid}/fd`).length;
+
+test.each([
+  ["memfd_create", "EPERM", /^no shared memory \(memfd\) .*\(1: Operation not permitted\)\|load_f/],
+  ["execve", "EPERM", /cannot be started: exec\(".*"\) as user ".*" failed \(1: Operation not/],
+  ["execve", "EACCES", /cannot be started: exec\(".*"\) as user ".*" failed \(13: Permission den/],
+  ["clone", "EAGAIN", /cannot be started: fork\(".*"\) as user ".*" failed \(11: Resource temp/],
+  ["setsid", "EPERM", /cannot be started: setsid\(".*"\) as user ".*" failed \(1: Operation not/],
+])("%s refused with %s is a named error, without a loop or a leak", async (call, error, words) => {
+  await refusing(call, error, async (nginx) => {
+    expect(await nginx.get("/pid")).toMatch(words);
+    const before = open(nginx);
+    for (let i = 0; i < 20; i++) expect(await nginx.get("/pid")).toMatch(words);
+    expect(open(nginx)).toBe(before);
+    expect(nginx.errorLog()).not.toMatch(/is started again/);
+    await until(
+      () => childrenOf(nginx.pid).length === 0,
+      5_000,
+      () => "a process is left",
+    );
+  });
+});
+
+test.each(["close_range", "pidfd_open", "pidfd_send_signal", "prctl", "sched_setaffinity"])(
+  "%s refused is made up for: it starts, dies and is started again",
+  async (call) => {
+    await refusing(call, "EPERM", async (nginx) => {
+      const pid = Number(await nginx.get("/pid"));
+      expect(pid).toBeGreaterThan(0);
+      const sockets = readdirSync(`/proc/${pid}/fd`);
+      expect(sockets.length).toBeLessThan(60);
+      process.kill(pid, "SIGKILL");
+      await until(
+        async () => {
+          const next = Number(await nginx.get("/pid"));
+          return next > 0 && next !== pid;
+        },
+        10_000,
+        () => "it does not come back",
+      );
+    });
+  },
+);
