@@ -513,7 +513,7 @@ ngx_http_lua_nffi_resume_coroutine(ngx_http_request_t *r,
 }
 
 
-static void
+void
 ngx_http_lua_nffi_resume(ngx_http_lua_nffi_call_t *call, int nrets)
 {
     ngx_http_request_t     *r = call->request;
@@ -567,7 +567,7 @@ ngx_http_lua_nffi_resume_handler(ngx_http_request_t *r)
 }
 
 
-static void
+void
 ngx_http_lua_nffi_resume_failed(ngx_http_lua_nffi_call_t *call,
     ngx_str_t *message, const char *code)
 {
@@ -595,165 +595,4 @@ ngx_http_lua_nffi_timed_out(ngx_event_t *ev)
 
     nffi_host_cancel(call->host, call->task);
     ngx_http_lua_nffi_resume_failed(call, &message, "timeout");
-}
-
-
-/* nothing more is read from such a runtime, so nobody would be answered */
-
-static void
-ngx_http_lua_nffi_broken(ngx_http_lua_nffi_instance_t *inst)
-{
-    static ngx_str_t  message = ngx_string("the runtime broke the rules of "
-                                           "the queue");
-
-    if (inst->process) {
-        ngx_http_lua_nffi_process_broken(inst);
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                  "nffi: runtime \"%V\" broke the rules of the queue and is "
-                  "closed", &inst->runtime->name);
-
-    inst->runtime->closed = 1;
-    ngx_http_lua_nffi_instance_close(inst);
-    ngx_http_lua_nffi_fail_calls(inst, &message, "runtime_down");
-}
-
-
-/*
- * Nothing is left to drain. While calls are answered within microseconds the
- * event loop goes round without sleeping, for a bounded time, and looks again;
- * its other events are handled meanwhile.
- */
-
-static ngx_uint_t
-ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
-    ngx_uint_t drained)
-{
-    nffi_spinner_t  *spinner = &inst->spinner;
-
-    if (drained) {
-        if (spinner->until_ns) {
-            nffi_spin_found(spinner);
-        }
-
-        return inst->awaited && nffi_spin_begin(spinner);
-    }
-
-    if (spinner->until_ns == 0) {
-        return 0;
-    }
-
-    if (inst->awaited == 0) {
-        spinner->until_ns = 0;
-        return 0;
-    }
-
-    return nffi_spin_again(spinner);
-}
-
-
-/*
- * Resumes the coroutines whose responses have come. One at a time, since a
- * resumed coroutine may kill another's thread, or close the runtime.
- */
-
-void
-ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
-{
-    int                        n, nrets;
-    ngx_uint_t                 left;
-    nffi_host_t               *host;
-    nffi_host_response_t       response;
-    ngx_http_lua_nffi_call_t  *call;
-
-    if (inst->draining || inst->host == NULL) {
-        return;
-    }
-
-    inst->draining = 1;
-    host = inst->host;
-
-    n = 0;
-
-    for (left = turn; left; left--) {
-        n = nffi_host_drain(host, &response, 1);
-
-        if (n != 1) {
-            break;
-        }
-
-        call = response.owner;
-
-        if (call->stream) {
-            ngx_http_lua_nffi_stream_take(call->stream, &response);
-            continue;
-        }
-
-        ngx_http_lua_nffi_count_answer(inst->runtime, &response);
-        nrets = ngx_http_lua_nffi_push_response(call, &response);
-        nffi_host_release(host, &response);
-        ngx_http_lua_nffi_resume(call, nrets);
-    }
-
-    inst->draining = 0;
-
-    if (left && n < 0) {
-        ngx_http_lua_nffi_broken(inst);
-        return;
-    }
-
-    if (left == 0
-        || ngx_http_lua_nffi_looks_again(inst, left != turn)
-        || nffi_host_park(host))
-    {
-        if (!inst->drain.posted) {
-            ngx_post_event(&inst->drain, &ngx_posted_next_events);
-        }
-    }
-}
-
-
-void
-ngx_http_lua_nffi_drain_handler(ngx_event_t *ev)
-{
-    ngx_http_lua_nffi_drain(ev->data, NGX_HTTP_LUA_NFFI_TURN);
-}
-
-
-/* wake_task has arrived: from here on it may be posted again */
-
-void
-ngx_http_lua_nffi_woken_handler(ngx_event_t *ev)
-{
-    ngx_http_lua_nffi_instance_t  *inst = ev->data;
-
-    (void) ngx_atomic_cmp_set(&inst->woken, 1, 0);
-    ngx_http_lua_nffi_drain(inst, NGX_HTTP_LUA_NFFI_TURN);
-}
-
-
-/* every call that waits gets nil, message, code */
-
-void
-ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
-    ngx_str_t *message, const char *code)
-{
-    ngx_uint_t                 n;
-    nffi_host_t               *host = inst->host;
-    ngx_http_lua_nffi_call_t  *call;
-
-    /* not those that are made meanwhile: a coroutine that tries again and
-       again would never let the event loop go on */
-
-    for (n = inst->awaited; n > 0 && inst->host == host && host != NULL; n--) {
-        call = nffi_host_take_pending(host);
-
-        if (call == NULL) {
-            return;
-        }
-
-        ngx_http_lua_nffi_resume_failed(call, message, code);
-    }
 }

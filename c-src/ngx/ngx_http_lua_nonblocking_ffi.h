@@ -295,6 +295,9 @@ int ngx_http_lua_nffi_push_response(ngx_http_lua_nffi_call_t *call,
     const nffi_host_response_t *response);
 int ngx_http_lua_nffi_push_failure(lua_State *L, const u_char *message,
     size_t size, const char *code);
+void ngx_http_lua_nffi_resume(ngx_http_lua_nffi_call_t *call, int nrets);
+void ngx_http_lua_nffi_resume_failed(ngx_http_lua_nffi_call_t *call,
+    ngx_str_t *message, const char *code);
 void ngx_http_lua_nffi_resume_coroutine(ngx_http_request_t *r,
     ngx_http_lua_co_ctx_t *coctx, int nrets);
 
