@@ -1,7 +1,7 @@
 /*
  * queue.c - libnffi, hosted in the process: the loop is woken by an eventfd,
- * as nginx is by its notify descriptor. Waiting and running are measured, as
- * in nginx; the rival without a clock tells what that costs.
+ * as nginx is by its notify descriptor. How long calls wait and run is measured,
+ * as in nginx.
  */
 
 #define _GNU_SOURCE
@@ -67,13 +67,14 @@ serve(void *data)
 
 
 static void
-start_with(nffi_host_times_t *measured, size_t size, int cpu)
+start(size_t size, int in_flight, int cpu)
 {
     nffi_host_options_t options;
 
+    (void) in_flight;
     memset(&options, 0, sizeof(options));
     options.wake = wake;
-    options.times = measured;
+    options.times = &times;
     /* as large as 256 payloads need: the other rivals have all of the heap */
     options.request_arena = 64u << 20;
     options.response_arena = 64u << 20;
@@ -90,22 +91,6 @@ start_with(nffi_host_times_t *measured, size_t size, int cpu)
     }
 
     pthread_create(&thread, NULL, serve, NULL);
-}
-
-
-static void
-start(size_t size, int in_flight, int cpu)
-{
-    (void) in_flight;
-    start_with(&times, size, cpu);
-}
-
-
-static void
-start_without_clock(size_t size, int in_flight, int cpu)
-{
-    (void) in_flight;
-    start_with(NULL, size, cpu);
 }
 
 
@@ -175,9 +160,5 @@ stop(void)
     free(source);
 }
 
-
-const rival_t no_clock_rival = {
-    "no clock", 0, start_without_clock, submit, collect, fd, stop
-};
 
 const rival_t queue_rival = { "nffi", 0, start, submit, collect, fd, stop };
