@@ -339,6 +339,37 @@ describe("metrics", () => {
     });
   });
 
+  test("a stream is one call, which ends in one way", async () => {
+    const streams = content(
+      "= /streams",
+      `local rt = assert(nffi.load("${prefix}/nffi/lib/libnffi_echo.so", { config = "4" }))
+       for _ in rt:stream("50", { method = "count" }) do end
+       local failed = rt:stream("3 0 bad", { method = "count" })
+       for _ in failed do end
+       local broken = rt:stream("1000000", { method = "count" })
+       assert(broken:read())
+       broken:close()
+       broken:close()
+       local late = rt:stream("300", { method = "sleep", timeout = 20 })
+       ngx.say(show(failed:error()), " ", (select(2, late:read())))
+       late:close()`,
+    );
+    const own = `${streams}${TABLE}`;
+    await withNginx({ prefix, server: own }, async (nginxOfStreams) => {
+      expect(await nginxOfStreams.get("/streams")).toMatch(/^bad\|runtime_error.* timeout$/m);
+      const runtime = await runtimeOf("streams", nginxOfStreams);
+      expect(runtime).toMatchObject({
+        calls: 4,
+        answers: 1,
+        cancelled: 1,
+        timeouts: 1,
+        awaited: 0,
+      });
+      expect(runtime.errors.runtime_error).toBe(1);
+      expectAllAccountedFor(runtime);
+    });
+  });
+
   test("nothing is lost or counted twice while calls of all kinds end", async () => {
     await call("m", "mark x", "&max=8");
     const some = async (i: number) => {
