@@ -4,7 +4,7 @@
 // report what they have seen.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { nativeRuntime } from "../support/native-runtime.js";
-import { type Nginx, startNginx } from "../support/nginx.js";
+import { type Nginx, startNginx, startNginxForTest } from "../support/nginx.js";
 import { builtOpenresty, suites } from "../support/openresty.js";
 
 /** The same as test/fixtures/runtimes/witness.c. */
@@ -139,10 +139,10 @@ const SERVER = [
 describe.each(suites)("deadlines and cancellation, %s", (suite) => {
   let nginx: Nginx;
 
-  const start = async (main = "") => {
+  const start = async (main = "", starter = startNginx) => {
     const prefix = await builtOpenresty(suite);
     const witness = nativeRuntime(prefix, "witness");
-    return await startNginx({
+    return await starter({
       prefix,
       main,
       files: { "witness.mjs": WITNESS, "lua/lib.lua": LUA.replace("WITNESS", witness) },
@@ -264,7 +264,7 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
     });
 
     test("a worker that leaves ends what waits at the drain limit, and the runtime is told", async () => {
-      const leaving = await start("worker_shutdown_timeout 1s;");
+      const leaving = await start("worker_shutdown_timeout 1s;", startNginxForTest);
       const name = `${kind}-exiting`;
       const args = `kind=${kind}&name=${name}`;
       // one that a timer waits for: with its client connections nginx ends the requests themselves

@@ -3,7 +3,7 @@
 // handshake are in engine-tls.test.ts.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Nginx, startNginx } from "../support/nginx.js";
+import { type Nginx, startNginx, startNginxForTest } from "../support/nginx.js";
 import { builtOpenresty, suites } from "../support/openresty.js";
 
 const MODULE = `
@@ -192,10 +192,10 @@ describe.each(suites)("phases, %s", (suite) => {
   let nginx: Nginx;
   let echo: string;
 
-  const start = async () => {
+  const start = async (starter = startNginx) => {
     const prefix = await builtOpenresty(suite);
     echo = join(prefix, "nffi/lib/libnffi_echo.so");
-    return await startNginx({
+    return await starter({
       prefix,
       files: { "echo.mjs": MODULE, "lua/phases.lua": LUA.replaceAll("ECHO", echo) },
       http: HTTP.replaceAll("ECHO", echo),
@@ -288,7 +288,7 @@ describe.each(suites)("phases, %s", (suite) => {
   test.each(["SIGQUIT", "SIGTERM"] as const)(
     "a call in exit_worker is refused when nginx ends by %s",
     async (signal) => {
-      const leaving = await start();
+      const leaving = await start(startNginxForTest);
       await leaving.get("/content?kind=node");
       const [worker] = leaving.workers();
       leaving.signal(signal);

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { content } from "../support/lua.js";
 import { nativeRuntime } from "../support/native-runtime.js";
-import { type NginxOptions, startNginx, withNginx } from "../support/nginx.js";
+import { type NginxOptions, startNginxForTest, withNginx } from "../support/nginx.js";
 import { builtOpenresty, suites } from "../support/openresty.js";
 
 const MODULE = `
@@ -71,7 +71,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
           `ngx.print(${load.native}:state().awaited + ${load.node}:state().awaited)`,
         ),
       ];
-      const nginx = await startNginx(options(server));
+      const nginx = await startNginxForTest(options(server));
       const calls = Promise.all([nginx.get("/native"), nginx.get("/node"), nginx.get("/timer")]);
       await expect.poll(() => nginx.get("/state"), { timeout: 10_000 }).toBe("3");
       const workers = nginx.workers();
@@ -87,7 +87,9 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
   );
 
   test("a worker without calls leaves at once: an idle runtime does not keep it", async () => {
-    const nginx = await startNginx(options([call(), content("= /node", `${load.node}:call("x")`)]));
+    const nginx = await startNginxForTest(
+      options([call(), content("= /node", `${load.node}:call("x")`)]),
+    );
     await nginx.get("/call");
     await nginx.get("/node");
     await nginx.stop({ signal: "SIGQUIT", timeoutMs: 5000 });
@@ -127,7 +129,9 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
         ),
         call(),
       ];
-      const nginx = await startNginx(options(server, { main: "worker_shutdown_timeout 200ms;" }));
+      const nginx = await startNginxForTest(
+        options(server, { main: "worker_shutdown_timeout 200ms;" }),
+      );
       await nginx.get("/busy");
       await nginx.get("/call");
       nginx.signal(signal);

@@ -15,6 +15,7 @@ import { writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Agent, request } from "undici";
+import { onTestFinished } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { repository } from "./cli.js";
 import {
@@ -74,6 +75,13 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
     rmSync(dir, { recursive: true, force: true });
     throw thrown;
   }
+}
+
+/** For a test that ends it itself: should the test fail before, nothing is left either. */
+export async function startNginxForTest(options: NginxOptions): Promise<Nginx> {
+  const nginx = await startNginx(options);
+  onTestFinished(() => nginx.stop({ signal: "SIGKILL", expectClean: false }));
+  return nginx;
 }
 
 export async function withNginx<T>(
