@@ -90,8 +90,7 @@ describe_memory(napi_env env, napi_value object)
                          offsetof(addon_memory_t, requests))
            && set_offset(env, object, "responses",
                          offsetof(addon_memory_t, responses))
-           && set_offset(env, object, "cancelled",
-                         offsetof(addon_memory_t, cancelled))
+           && set_offset(env, object, "told", offsetof(addon_memory_t, told))
            && set_offset(env, object, "requestBytes",
                          offsetof(addon_memory_t, request_bytes))
            && set_offset(env, object, "responseBytes",
@@ -99,7 +98,7 @@ describe_memory(napi_env env, napi_value object)
 }
 
 
-/* attach({onBatch, onCancelled, onClosed}): {memory, ...offsets} */
+/* attach({onBatch, onCancelled, onWritable, onClosed}): {memory, ...offsets} */
 static napi_value
 attach(napi_env env, napi_callback_info info)
 {
@@ -122,6 +121,8 @@ attach(napi_env env, napi_callback_info info)
         || !reference_function(env, receiver, "onBatch", &addon->on_batch)
         || !reference_function(env, receiver, "onCancelled",
                                &addon->on_cancelled)
+        || !reference_function(env, receiver, "onWritable",
+                               &addon->on_writable)
         || !reference_function(env, receiver, "onClosed", &addon->on_closed)
         || napi_create_string_utf8(env, "nffi", NAPI_AUTO_LENGTH, &name)
            != napi_ok
@@ -314,6 +315,7 @@ clean_up(napi_async_cleanup_hook_handle handle, void *data)
         drop_reference(env, addon->receiver);
         drop_reference(env, addon->on_batch);
         drop_reference(env, addon->on_cancelled);
+        drop_reference(env, addon->on_writable);
         drop_reference(env, addon->on_closed);
         drop_reference(env, addon->buffer);
 
@@ -343,6 +345,11 @@ define(napi_env env, napi_value exports, addon_t *addon)
         METHOD("respondLarge", addon_respond_large),
         METHOD("isCancelled", is_cancelled),
         METHOD("tellCancelled", tell_cancelled),
+        METHOD("isStream", addon_is_stream),
+        METHOD("mayWrite", addon_may_write),
+        METHOD("write", addon_write),
+        METHOD("end", addon_end),
+        METHOD("log", addon_log),
     };
 
 #undef METHOD

@@ -51,7 +51,7 @@ typedef struct addon_memory {
     int32_t reserved[14];
     addon_request_t requests[ADDON_BATCH];
     addon_response_t responses[ADDON_BATCH];
-    uint32_t cancelled[ADDON_BATCH][2];
+    uint32_t told[ADDON_BATCH][2];   /* tasks, for the callbacks below */
     unsigned char request_bytes[ADDON_BYTES];
     unsigned char response_bytes[ADDON_BYTES];
 } addon_memory_t;
@@ -65,6 +65,7 @@ typedef struct addon {
     uv_idle_t *again;         /* runs while there is more than a turn's work */
     int open_handles;
     bool more;                /* the idle handle is at work */
+    bool ended;               /* no more tasks */
     bool closing;             /* the environment ends */
     void (*unwatched)(struct addon *addon);
 
@@ -72,6 +73,7 @@ typedef struct addon {
     napi_ref receiver;
     napi_ref on_batch;        /* (count) */
     napi_ref on_cancelled;    /* (count) */
+    napi_ref on_writable;     /* (count) */
     napi_ref on_closed;       /* () */
     napi_ref buffer;          /* of `memory` */
     addon_memory_t *memory;
@@ -101,6 +103,21 @@ void addon_fail(nffi_task_t task, const char *message);
 
 /* respond.c: (low, high, bytes or string); callable from JavaScript. */
 napi_value addon_respond_large(napi_env env, napi_callback_info info);
+
+/* stream.c: (low, high); whether Lua reads chunks. */
+napi_value addon_is_stream(napi_env env, napi_callback_info info);
+
+/* stream.c: (low, high); 0 when a chunk may be written, else a code. */
+napi_value addon_may_write(napi_env env, napi_callback_info info);
+
+/* stream.c: (low, high, bytes or string); 0 or a code. */
+napi_value addon_write(napi_env env, napi_callback_info info);
+
+/* stream.c: (low, high). */
+napi_value addon_end(napi_env env, napi_callback_info info);
+
+/* stream.c: (low, high, level, text); 0 or a code. */
+napi_value addon_log(napi_env env, napi_callback_info info);
 
 static inline nffi_task_t
 addon_task(const uint32_t halves[2])

@@ -191,34 +191,44 @@ deliver_batch(addon_t *addon)
 }
 
 
-void
-addon_tell_cancelled(addon_t *addon)
+/* Asks for tasks until there are no more, and names them to JavaScript. */
+static void
+tell_tasks(addon_t *addon, napi_ref function,
+    int (*ask)(nffi_queue_t *queue, nffi_task_t *tasks, size_t max))
 {
     int count, i;
     nffi_task_t tasks[ADDON_BATCH];
 
     do {
-        count = nffi_queue_cancelled(addon->queue, tasks, ADDON_BATCH);
+        count = ask(addon->queue, tasks, ADDON_BATCH);
 
         for (i = 0; i < count; i++) {
-            addon->memory->cancelled[i][0] = (uint32_t) tasks[i];
-            addon->memory->cancelled[i][1] = (uint32_t) (tasks[i] >> 32);
+            addon->memory->told[i][0] = (uint32_t) tasks[i];
+            addon->memory->told[i][1] = (uint32_t) (tasks[i] >> 32);
         }
 
         if (count > 0) {
-            tell(addon, addon->on_cancelled, (size_t) count);
+            tell(addon, function, (size_t) count);
         }
 
     } while (count == ADDON_BATCH && !addon->closing);
 }
 
 
-/* The end: nothing more comes, so the loop is watched no longer. */
+void
+addon_tell_cancelled(addon_t *addon)
+{
+    tell_tasks(addon, addon->on_cancelled, nffi_queue_cancelled);
+}
+
+
+/* The end: no task comes any more, but credit for streams and cancellations
+   may. That alone is no reason for Node to stay. */
 static void
 end(addon_t *addon)
 {
-    uv_poll_stop(addon->watch);
-    uv_idle_stop(addon->again);
+    addon->ended = true;
+    uv_unref((uv_handle_t *) addon->watch);
     tell(addon, addon->on_closed, 0);
 }
 
@@ -232,11 +242,16 @@ take_turn(addon_t *addon)
     for (round = 0; round < ADDON_ROUNDS; round++) {
         addon_tell_cancelled(addon);
 
+        if (!addon->closing) {
+            tell_tasks(addon, addon->on_writable, nffi_stream_writable);
+        }
+
         if (addon->closing) {
             return false;
         }
 
-        count = nffi_queue_poll(addon->queue, addon->batch, ADDON_BATCH, 0);
+        count = addon->ended ? 0 : nffi_queue_poll(addon->queue, addon->batch,
+                                                   ADDON_BATCH, 0);
 
         if (count > 0) {
             addon->batch_size = (size_t) count;
@@ -244,7 +259,6 @@ take_turn(addon_t *addon)
 
         } else if (count < 0) {
             end(addon);
-            return false;
 
         } else if (nffi_queue_arm(addon->queue) == 0) {
             return false;

@@ -25,6 +25,7 @@ typedef struct uv_idle_s uv_idle_t;
 extern size_t uv_handle_size(int type);
 extern void uv_handle_set_data(uv_handle_t *handle, void *data);
 extern void *uv_handle_get_data(const uv_handle_t *handle);
+extern void uv_unref(uv_handle_t *handle);
 extern void uv_close(uv_handle_t *handle, void (*closed)(uv_handle_t *handle));
 
 extern int uv_poll_init(uv_loop_t *loop, uv_poll_t *poll, int fd);

@@ -5,7 +5,8 @@
  * Configuration: the number of threads as text, 1 when empty. A method other
  * than "echo" is for tests: "fail" answers with an error, "sleep" waits as
  * many milliseconds as the request says, "count" answers in chunks, "counted"
- * tells how many of those there were.
+ * tells how many of those there were, "log" logs its request, as often as the
+ * number before it says, "log-late" once it is answered.
  */
 
 #include <nffi.h>
@@ -125,9 +126,43 @@ tell_counted(const nffi_request_t *request)
 }
 
 
+/* "TIMES TEXT"; "log-late" is answered, and gone, before it logs */
+static void
+log_request(const nffi_request_t *request)
+{
+    int at;
+    unsigned long i, times;
+    char text[256];
+
+    snprintf(text, sizeof(text), "%.*s", (int) request->size,
+             (const char *) request->data);
+
+    if (sscanf(text, "%lu %n", &times, &at) != 1) {
+        times = at = 0;
+    }
+
+    if (is_method(request, "log-late")) {
+        nffi_respond(request->task, 0, NULL, 0);
+        (void) nanosleep(&(struct timespec) { 0, 100000000 }, NULL);
+    }
+
+    for (i = 0; i < times; i++) {
+        (void) nffi_log(request->task, NFFI_LOG_WARN, text + at,
+                        strlen(text + at));
+    }
+
+    (void) nffi_respond(request->task, 0, NULL, 0);
+}
+
+
 static void
 handle(const nffi_request_t *request)
 {
+    if (is_method(request, "log") || is_method(request, "log-late")) {
+        log_request(request);
+        return;
+    }
+
     if (is_method(request, "count")) {
         count(request);
         return;

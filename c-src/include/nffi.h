@@ -123,7 +123,7 @@ NFFI_API int nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests,
  *     }
  *
  * nffi_queue_arm returns 1 when tasks, cancellations, credit for a stream or
- * the end wait already (do not sleep) and 0 when the descriptor will become readable. Only one
+ * the end, if poll has not yet returned it, wait already (do not sleep) and 0 when the descriptor will become readable. Only one
  * thread of a queue may use this style, and no other may then block in poll.
  * While tasks come in quick succession, arm looks for the next one for some
  * microseconds (the option `spin` of a runtime, 20 by default).
@@ -239,8 +239,8 @@ NFFI_API int nffi_stream_write(nffi_task_t task, const void *data,
 
 /*
  * Waits up to `timeout_ms` (-1: for ever) until a write may succeed. 0,
- * NFFI_WOULD_BLOCK when the time is over, or what a write would return. Not
- * for the runtime that waits on nffi_queue_fd(). thread: any; blocks: as told
+ * NFFI_WOULD_BLOCK when the time is over, or what a write would return. With
+ * nffi_queue_fd() only to ask, with a timeout of 0. thread: any; blocks: as told
  */
 NFFI_API int nffi_stream_wait(nffi_task_t task, int timeout_ms);
 

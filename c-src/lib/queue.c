@@ -467,6 +467,7 @@ nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
         queue->writable_news = false;
     }
 
+    queue->end_told |= end;
     nffi__pass_lead(queue, end);
     nffi__unlock_and_wake(queue);
 
@@ -502,7 +503,9 @@ nffi_queue_arm(nffi_queue_t *queue)
     sleep = !queue->broken
             && nffi__ring_waiting(&header->tasks_ring) == 0
             && !queue->news
-            && !atomic_load_explicit(&header->closed, memory_order_seq_cst);
+            && (queue->end_told
+                || !atomic_load_explicit(&header->closed,
+                                         memory_order_seq_cst));
 
     /* once: a runtime that does not ask for what is new must not spin */
     queue->news = false;

@@ -70,6 +70,7 @@ struct nffi_queue {
     nffi__slot_list_t writable;    /* streams, likewise */
     bool news;                /* on the lists, since arm last looked */
     bool writable_news;       /* since poll last returned for them */
+    bool end_told;            /* poll has returned the end */
     bool led;                 /* one thread waits on the eventfd */
     nffi_spinner_t spinner;   /* of the one that does, or that arms */
     bool broken;              /* the host broke the rules */

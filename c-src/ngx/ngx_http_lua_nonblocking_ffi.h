@@ -62,6 +62,19 @@ typedef struct {
 } ngx_http_lua_nffi_limits_t;
 
 
+/* lines of one source for the error log, in the second that began at `start` */
+
+#define NGX_HTTP_LUA_NFFI_LINES    1000     /* more are dropped, and counted */
+
+typedef struct {
+    ngx_str_t                      name;     /* of the runtime */
+    ngx_msec_t                     start;
+    ngx_uint_t                     lines;
+    ngx_uint_t                     dropped;
+    ngx_event_t                    told;     /* when no line comes any more */
+} ngx_http_lua_nffi_rate_t;
+
+
 /*
  * One queue and who serves it: the threads of a library, or a process. Never
  * freed, since threads and events point to it; one that has ended is used
@@ -84,6 +97,7 @@ struct ngx_http_lua_nffi_instance_s {
     nffi_spinner_t                 spinner;
     ngx_event_t                    alive;       /* keeps a leaving worker */
     ngx_msec_t                     drain_until; /* 0: the worker stays */
+    ngx_http_lua_nffi_rate_t       rate;        /* of its messages */
 
     unsigned                       draining:1;
     unsigned                       closed:1;    /* takes no new calls */
@@ -177,7 +191,7 @@ typedef struct {
 #define NGX_HTTP_LUA_NFFI_LINE     4096     /* longer lines are split */
 
 typedef struct {
-    ngx_str_t                      name;       /* of the runtime */
+    ngx_http_lua_nffi_rate_t       rate;
     ngx_uint_t                     level;      /* of unmarked lines */
     ngx_http_lua_nffi_last_words_t  *last_words;
     size_t                         size;
@@ -321,6 +335,9 @@ ngx_uint_t ngx_http_lua_nffi_process_is_ready(
 void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst);
 
+void ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_rate_tell(ngx_http_lua_nffi_rate_t *rate);
+ngx_int_t ngx_http_lua_nffi_rate_take(ngx_http_lua_nffi_rate_t *rate);
 size_t ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data,
     size_t size);
 ngx_int_t ngx_http_lua_nffi_read_output(ngx_http_lua_nffi_output_t *out,

@@ -79,7 +79,7 @@ void
 ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 {
     int                        n, nrets;
-    ngx_uint_t                 left;
+    ngx_uint_t                 left, waiting;
     nffi_host_t               *host;
     nffi_host_response_t       response;
     ngx_http_lua_nffi_call_t  *call;
@@ -94,7 +94,11 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
     n = 0;
 
     for (left = turn; left; left--) {
-        n = nffi_host_drain(host, &response, 1);
+        waiting = nffi_host_waiting(host);
+
+        /* those that were given before the response: their request is there */
+        ngx_http_lua_nffi_write_messages(inst);
+        n = waiting ? nffi_host_drain(host, &response, 1) : 0;
 
         if (n != 1) {
             break;

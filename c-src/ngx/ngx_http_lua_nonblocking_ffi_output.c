@@ -13,32 +13,6 @@
 #include "ngx_http_lua_nonblocking_ffi.h"
 
 
-/* bytes that could forge or hide a line of the log are shown as \xHH */
-
-size_t
-ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data, size_t size)
-{
-    size_t         i;
-    u_char        *p = to;
-    static u_char  hex[] = "0123456789abcdef";
-
-    for (i = 0; i < size && (size_t) (p - to) + 4 <= room; i++) {
-
-        if ((data[i] < 0x20 && data[i] != '\t') || data[i] == 0x7f) {
-            *p++ = '\\';
-            *p++ = 'x';
-            *p++ = hex[data[i] >> 4];
-            *p++ = hex[data[i] & 0xf];
-
-        } else {
-            *p++ = data[i];
-        }
-    }
-
-    return p - to;
-}
-
-
 /* our program marks a line with its level: \1 level \2 text */
 
 static u_char *
@@ -155,7 +129,7 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
 
     if (known == 1) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "nffi: [%V]     (the rest is as before)", &out->name);
+                      "nffi: [%V]     (the rest is as before)", &out->rate.name);
         return;
     }
 
@@ -182,8 +156,14 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
         ngx_memcpy(out->last_words->text, text, out->last_words->size);
     }
 
+    if (ngx_cycle->log->log_level < level
+        || ngx_http_lua_nffi_rate_take(&out->rate) != NGX_OK)
+    {
+        return;
+    }
+
     ngx_log_error(level, ngx_cycle->log, 0, "nffi: [%V] %*s",
-                  &out->name, size, text);
+                  &out->rate.name, size, text);
 }
 
 

@@ -38,7 +38,7 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst)
     p->name = &inst->runtime->name;
     p->leaving.pidfd = -1;
 
-    p->out.output.name = inst->runtime->name;
+    p->out.output.rate.name = inst->runtime->name;
     p->out.output.level = NGX_LOG_NOTICE;
     p->out.output.last_words = &p->last_words;
     p->err.output = p->out.output;

@@ -575,7 +575,13 @@ survives_close(void)
     nffi_host_close(pair.host);
     CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, -1), NFFI_CLOSED);
     CHECK_IS(nffi_stream_wait(running, 20), NFFI_WOULD_BLOCK);
+
+    /* the end, once told, is no reason not to sleep */
+    CHECK_IS(nffi_queue_arm(pair.queue), 0);
     chunk_read(&pair, task, "1", 1);
+    CHECK_IS(poll(&(struct pollfd) { nffi_queue_fd(pair.queue), POLLIN, 0 },
+                  1, 0), 1);
+    CHECK_IS(nffi_queue_arm(pair.queue), 1);
     CHECK_IS(nffi_stream_wait(running, -1), NFFI_OK);
     CHECK_IS(nffi_stream_write(running, "2", 1), NFFI_OK);
     CHECK_IS(nffi_stream_end(running), NFFI_OK);

@@ -12,9 +12,15 @@ export interface QueueEvents {
   onBatch(count: number): void;
   /** So many handles of running tasks that were cancelled lie in the memory. */
   onCancelled(count: number): void;
+  /** So many handles of streams that have credit again, or were cancelled, lie in the memory. */
+  onWritable(count: number): void;
   /** No more requests will come. */
   onClosed(): void;
 }
+
+/** Codes of nffi.h that writing a chunk may give. */
+export const WOULD_BLOCK = -10;
+export const CANCELLED = -11;
 
 /** A task handle has 64 bits: it is passed as two halves, `low` and `high`. */
 export interface Addon {
@@ -31,6 +37,16 @@ export interface Addon {
   isCancelled(low: number, high: number): boolean;
   /** Calls onCancelled if there is something to tell. */
   tellCancelled(): void;
+  /** Whether Lua reads the answer in chunks. */
+  isStream(low: number, high: number): boolean;
+  /** 0 when a chunk may be written, else a code of nffi.h; WOULD_BLOCK: onWritable will tell. */
+  mayWrite(low: number, high: number): number;
+  /** Writes a chunk; 0 or a code. */
+  write(low: number, high: number, chunk: string | Uint8Array): number;
+  /** Ends a stream. */
+  end(low: number, high: number): number;
+  /** A line for error.log with the request of the task; 0 or a code. */
+  log(low: number, high: number, level: number, text: string): number;
 }
 
 /** Byte offsets of the parts of `memory`, and two sizes. */
@@ -42,7 +58,7 @@ export interface Offsets {
   readonly inBatch: number;
   readonly requests: number;
   readonly responses: number;
-  readonly cancelled: number;
+  readonly told: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
 }
@@ -64,7 +80,8 @@ export interface Memory {
   readonly requests: Int32Array;
   readonly deadlines: Float64Array;
   readonly responses: Int32Array;
-  readonly cancelled: Int32Array;
+  /** Handles for onCancelled and onWritable. */
+  readonly told: Int32Array;
   readonly requestBytes: Buffer;
   readonly responseBytes: Buffer;
 }
@@ -78,7 +95,7 @@ export function viewMemory(offsets: Offsets): Memory {
     requests: new Int32Array(memory, offsets.requests, batch * REQUEST.words),
     deadlines: new Float64Array(memory, offsets.requests, batch * REQUEST_DEADLINE.doubles),
     responses: new Int32Array(memory, offsets.responses, batch * RESPONSE.words),
-    cancelled: new Int32Array(memory, offsets.cancelled, batch * 2),
+    told: new Int32Array(memory, offsets.told, batch * 2),
     requestBytes: Buffer.from(memory, offsets.requestBytes, bytes),
     responseBytes: Buffer.from(memory, offsets.responseBytes, bytes),
   };

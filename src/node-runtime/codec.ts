@@ -9,6 +9,8 @@ import type { Batch } from "./batch.js";
 export interface Codec {
   decode(batch: Batch, index: number): unknown;
   encode(result: unknown): string | Uint8Array;
+  /** Encoded chunks as one answer. */
+  join(chunks: (string | Uint8Array)[]): string | Uint8Array;
 }
 
 /** JSON both ways. An empty request is undefined, an undefined result is null. */
@@ -37,6 +39,10 @@ export const json: Codec = {
     }
     return text;
   },
+
+  join(chunks) {
+    return `[${chunks.join(",")}]`;
+  },
 };
 
 /** A Buffer comes in; a string goes out as UTF-8, bytes as they are, undefined as no bytes. */
@@ -50,6 +56,10 @@ export const raw: Codec = {
     if (result === undefined) return "";
     if (types.isUint8Array(result)) return attachedBytes(result);
     throw new TypeError(`the result must be a string or bytes, but is ${nameOf(result)}`);
+  },
+
+  join(chunks) {
+    return Buffer.concat(chunks.map((chunk) => Buffer.from(chunk as string)));
   },
 };
 

@@ -4,7 +4,8 @@
  */
 
 import type { Addon } from "./addon.js";
-import type { Context } from "./handler.js";
+import type { Context, Log } from "./handler.js";
+import type { Logs } from "./log.js";
 
 /** The calls whose cancellation somebody wants to hear of. */
 export class Cancellations {
@@ -51,7 +52,9 @@ export class CallContext implements Context {
   readonly #low: number;
   readonly #high: number;
   readonly #cancellations: Cancellations;
+  readonly #logs: Logs;
   #signal: AbortSignal | undefined;
+  #log: Log | undefined;
   #answered = false;
 
   constructor(
@@ -60,12 +63,19 @@ export class CallContext implements Context {
     deadline: number | undefined,
     config: unknown,
     cancellations: Cancellations,
+    logs: Logs,
   ) {
     this.config = config;
     this.deadline = deadline;
     this.#low = low;
     this.#high = high;
     this.#cancellations = cancellations;
+    this.#logs = logs;
+  }
+
+  get log(): Log {
+    this.#log ??= this.#logs.of(this.#low, this.#high);
+    return this.#log;
   }
 
   get signal(): AbortSignal {

@@ -9,7 +9,9 @@ import type { Batch } from "./batch.js";
 import { type Codec, raw } from "./codec.js";
 import { CallContext, type Cancellations } from "./context.js";
 import { failureOf } from "./failure.js";
+import type { Logs } from "./log.js";
 import type { Methods } from "./methods.js";
+import { type Streams, sourceOf } from "./streams.js";
 
 export interface Served {
   readonly methods: Methods;
@@ -21,20 +23,33 @@ export interface Served {
 /** Nobody gets it, but every task wants an answer. */
 const NEVER_STARTED = { message: "cancelled before it was started", detail: "" };
 
+/** What one process has once. */
+export interface Parts {
+  readonly batch: Batch;
+  readonly answers: Answers;
+  readonly cancellations: Cancellations;
+  readonly streams: Streams;
+  readonly logs: Logs;
+}
+
 export class Dispatcher {
   readonly #batch: Batch;
   readonly #answers: Answers;
   readonly #cancellations: Cancellations;
+  readonly #streams: Streams;
+  readonly #logs: Logs;
   readonly #served: Served;
   #running = 0;
 
   /** Called each time that no call is running any more. */
   onIdle: (() => void) | undefined;
 
-  constructor(batch: Batch, answers: Answers, cancellations: Cancellations, served: Served) {
-    this.#batch = batch;
-    this.#answers = answers;
-    this.#cancellations = cancellations;
+  constructor(parts: Parts, served: Served) {
+    this.#batch = parts.batch;
+    this.#answers = parts.answers;
+    this.#cancellations = parts.cancellations;
+    this.#streams = parts.streams;
+    this.#logs = parts.logs;
     this.#served = served;
   }
 
@@ -67,20 +82,34 @@ export class Dispatcher {
     const { methods, config } = this.#served;
     const low = batch.low(index);
     const high = batch.high(index);
-    const context = new CallContext(low, high, batch.deadline(index), config, this.#cancellations);
+    const deadline = batch.deadline(index);
+    const context = new CallContext(low, high, deadline, config, this.#cancellations, this.#logs);
+    const scope = new AsyncResource("nffi", { requireManualDestroy: true });
     let codec = this.#served.codec;
     this.#running++;
 
+    const succeed = (encoded: string | Uint8Array) => {
+      this.#answers.succeed(low, high, encoded);
+      this.#ended(context);
+    };
     const finish = (result: unknown) => {
       let encoded: string | Uint8Array;
       try {
+        const source = sourceOf(result);
+        if (source !== undefined) {
+          const { signal } = context;
+          this.#streams.serve(low, high, { source, codec, signal, scope }).then((collected) => {
+            if (collected === undefined) this.#ended(context);
+            else succeed(collected);
+          }, fail);
+          return;
+        }
         encoded = codec.encode(result);
       } catch (error) {
         fail(error);
         return;
       }
-      this.#answers.succeed(low, high, encoded);
-      this.#ended(context);
+      succeed(encoded);
     };
     const fail = (thrown: unknown) => {
       this.#answers.fail(low, high, failureOf(thrown));
@@ -92,7 +121,8 @@ export class Dispatcher {
       const name = batch.method(index);
       if (name === "") codec = raw;
       const handler = methods.find(name);
-      result = inItsOwnScope(handler, codec.decode(batch, index), context);
+      // Without this, AsyncLocalStorage.enterWith() in one handler would reach the whole batch.
+      result = scope.runInAsyncScope(handler, undefined, codec.decode(batch, index), context);
       if (isThenable(result)) {
         Promise.resolve(result).then(finish, fail);
         return;
@@ -109,16 +139,6 @@ export class Dispatcher {
     this.#running--;
     if (this.#running === 0) this.onIdle?.();
   }
-}
-
-/** Without this, AsyncLocalStorage.enterWith() in one handler would reach the rest of the batch. */
-function inItsOwnScope(
-  handler: (...args: unknown[]) => unknown,
-  value: unknown,
-  context: CallContext,
-): unknown {
-  const scope = new AsyncResource("nffi", { requireManualDestroy: true });
-  return scope.runInAsyncScope(handler, undefined, value, context);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -18,6 +18,17 @@ export interface Context<Config = unknown> {
   readonly deadline: number | undefined;
   /** The `config` that the runtime was loaded with; the same object for every call. */
   readonly config: Config;
+  /** Writes to nginx's error.log, with the client and the request that the call belongs to. */
+  readonly log: Log;
+}
+
+/** What is not a string is shown as by `console.log`; `error_log` decides what is kept. */
+export interface Log {
+  debug(...values: unknown[]): void;
+  info(...values: unknown[]): void;
+  notice(...values: unknown[]): void;
+  warn(...values: unknown[]): void;
+  error(...values: unknown[]): void;
 }
 
 /** A method of a runtime with the codec `json`: plain data comes in and goes out. */
@@ -34,6 +45,25 @@ export type RawHandler<Config = unknown> = (
   request: Buffer,
   context: Context<Config>,
 ) => RawReply | Promise<RawReply>;
+
+/**
+ * A method that answers in chunks, with the codec `json`: each value that it yields is one. It is
+ * not asked for the next before its reader has room, and ended (`return()`, and `context.signal`)
+ * when nobody reads any more.
+ */
+export type StreamHandler<Request = unknown, Chunk = unknown, Config = unknown> = (
+  request: Request,
+  context: Context<Config>,
+) => Chunks<Chunk> | Promise<Chunks<Chunk>>;
+
+/** The same with bytes, as in `RawHandler`. */
+export type RawStreamHandler<Config = unknown> = (
+  request: Buffer,
+  context: Context<Config>,
+) => Chunks<RawReply> | Promise<Chunks<RawReply>>;
+
+/** An async generator, a `ReadableStream`, a `Readable`; or a generator. */
+export type Chunks<Chunk> = AsyncIterable<Chunk> | Generator<Chunk, unknown, unknown>;
 
 /** What goes out as bytes: a string as UTF-8, nothing as no bytes. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler without `return` is meant, too

@@ -4,7 +4,7 @@
  * folder but Node and the type stripper, since it is installed alone (PREFIX/nffi/node).
  */
 
-import { type Addon, loadAddon, viewMemory } from "./addon.js";
+import { type Addon, loadAddon, type Memory, viewMemory } from "./addon.js";
 import { Answers } from "./answers.js";
 import { Batch } from "./batch.js";
 import { json, raw } from "./codec.js";
@@ -13,8 +13,10 @@ import { Cancellations } from "./context.js";
 import { Dispatcher } from "./dispatch.js";
 import { Ending } from "./ending.js";
 import { loadModule } from "./load-module.js";
+import { Logs } from "./log.js";
 import { Methods } from "./methods.js";
 import { parseSettings, takeSettings } from "./settings.js";
+import { Streams } from "./streams.js";
 
 /** How often calls that still run after the end of the queue learn that nobody waits for them. */
 const CANCELLATION_PERIOD_MS = 50;
@@ -26,9 +28,10 @@ async function main(): Promise<void> {
     addon.attach({
       onBatch: (count) => dispatcher?.start(count),
       onCancelled: (count) => {
-        for (let at = 0; at < count * 2; at += 2) {
-          cancellations.cancel(memory.cancelled[at] as number, memory.cancelled[at + 1] as number);
-        }
+        for (const [low, high] of toldTasks(memory, count)) cancellations.cancel(low, high);
+      },
+      onWritable: (count) => {
+        for (const [low, high] of toldTasks(memory, count)) streams.writable(low, high);
       },
       onClosed: () => {
         if (dispatcher !== undefined) endWhenIdle(addon, dispatcher, ending);
@@ -37,6 +40,7 @@ async function main(): Promise<void> {
   );
   const answers = new Answers(memory, addon);
   const cancellations = new Cancellations(addon);
+  const streams = new Streams(addon);
   let dispatcher: Dispatcher | undefined;
 
   const ending = new Ending({
@@ -53,12 +57,23 @@ async function main(): Promise<void> {
     ending.module = module;
     const methods = new Methods(module, await loadModule(module));
     const served = { methods, codec: codec === "raw" ? raw : json, config };
-    dispatcher = new Dispatcher(new Batch(memory, addon), answers, cancellations, served);
+    dispatcher = new Dispatcher(
+      { batch: new Batch(memory, addon), answers, cancellations, streams, logs: new Logs(addon) },
+      served,
+    );
     addon.serve();
     ending.loaded();
   } catch (error) {
     ending.loadFailed(error);
   }
+}
+
+/** The handles are taken out first: a callback may come back into the addon. */
+function toldTasks({ told }: Memory, count: number): [number, number][] {
+  return Array.from(
+    { length: count },
+    (_, i) => [told[i * 2], told[i * 2 + 1]] as [number, number],
+  );
 }
 
 function endWhenIdle(addon: Addon, dispatcher: Dispatcher, ending: Ending): void {

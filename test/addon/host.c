@@ -126,7 +126,8 @@ deadline_after(long ms)
 
 
 static void
-submit(size_t id, const char *method, long timeout, const char *text)
+submit(size_t id, const char *method, long timeout, const char *text,
+    uint32_t window)
 {
     int code;
     unsigned char *bytes;
@@ -135,6 +136,7 @@ submit(size_t id, const char *method, long timeout, const char *text)
     bytes = make_bytes(text, &request.size);
     request.data = bytes;
     request.deadline_ns = deadline_after(timeout);
+    request.window = window;
 
     if (strcmp(method, "-") != 0) {
         request.method = method;
@@ -166,7 +168,15 @@ obey(char *line)
 
     if (words >= 4 && strcmp(word[0], "call") == 0) {
         submit(strtoull(word[1], NULL, 10), word[2], atol(word[3]),
-               words == 5 ? word[4] : "");
+               words == 5 ? word[4] : "", 0);
+
+    } else if (words >= 4 && strcmp(word[0], "stream") == 0) {
+        submit(strtoull(word[1], NULL, 10), word[2], 0,
+               words == 5 ? word[4] : "", (uint32_t) atol(word[3]));
+
+    } else if (words == 3 && strcmp(word[0], "credit") == 0) {
+        nffi_host_credit(host, tasks[strtoull(word[1], NULL, 10)],
+                         strtoull(word[2], NULL, 10));
 
     } else if (words == 2 && strcmp(word[0], "cancel") == 0) {
         nffi_host_cancel(host, tasks[strtoull(word[1], NULL, 10)]);
@@ -198,8 +208,13 @@ print_response(nffi_host_response_t *response)
         print_hex(data + response->message_size,
                   response->size - response->message_size);
 
+    } else if (response->flags & NFFI_HOST_END) {
+        printf("end %zu", id);
+
     } else {
-        printf("answer %zu %d", id, response->rc);
+        printf("%s %zu %d",
+               response->flags & NFFI_HOST_CHUNK ? "chunk" : "answer", id,
+               response->rc);
 
         if (response->size <= LONG_ANSWER) {
             print_hex(data, response->size);
@@ -211,6 +226,19 @@ print_response(nffi_host_response_t *response)
     }
 
     putchar('\n');
+}
+
+
+static void
+print_logs(void)
+{
+    nffi_host_log_t log;
+
+    while (nffi_host_log(host, &log) == 1) {
+        printf("log %zu %d", (size_t) log.owner, log.level);
+        print_hex(log.text, log.size);
+        putchar('\n');
+    }
 }
 
 
@@ -228,6 +256,8 @@ drain(void)
     }
 
     do {
+        print_logs();
+
         while ((count = nffi_host_drain(host, responses, 64)) > 0) {
             for (i = 0; i < count; i++) {
                 print_response(&responses[i]);

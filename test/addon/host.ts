@@ -37,6 +37,12 @@ export interface Call {
   readonly answer: Promise<Answer>;
 }
 
+/** An answer in chunks; its end settles `answer`. */
+export interface Stream extends Call {
+  /** Hex, as in an answer. */
+  readonly chunks: string[];
+}
+
 interface Waiting {
   resolve(answer: Answer): void;
   reject(error: Error): void;
@@ -64,9 +70,12 @@ export class Host {
   /** All that the runtime printed so far; a mark is shown as `[level] `. */
   stdout = "";
   stderr = "";
+  /** Messages for the log: call, 0 when it has ended; level; text. */
+  readonly logs: string[] = [];
 
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #chunks = new Map<number, string[]>();
   #told: (words: string[]) => void = () => {};
   #state: ((words: string[]) => void) | undefined;
   #calls = 0;
@@ -125,6 +134,21 @@ export class Host {
     return this.#submit(undefined, `*${size}`, 0).answer;
   }
 
+  /** A stream that may have so many unread bytes; nothing is read before credit() says so. */
+  stream(method: string, value: unknown, window = 65_536): Stream {
+    const bytes = Buffer.from(JSON.stringify(value)).toString("hex");
+    const { id, answer } = this.#expectAnswer();
+    const chunks: string[] = [];
+    this.#chunks.set(id, chunks);
+    this.#say(`stream ${id} ${method} ${window} ${bytes}`);
+    return { id, answer, chunks };
+  }
+
+  /** One chunk of so many bytes was read. */
+  credit(stream: Stream, size: number): void {
+    this.#say(`credit ${stream.id} ${size}`);
+  }
+
   cancel(call: Call): void {
     this.#say(`cancel ${call.id}`);
   }
@@ -149,12 +173,17 @@ export class Host {
   }
 
   #submit(method: string | undefined, bytes: string, timeoutMs: number): Call {
+    const call = this.#expectAnswer();
+    this.#say(`call ${call.id} ${method ?? "-"} ${timeoutMs} ${bytes}`);
+    return call;
+  }
+
+  #expectAnswer(): Call {
     const id = ++this.#calls;
     const answer = new Promise<Answer>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
     });
     answer.catch(() => {});
-    this.#say(`call ${id} ${method ?? "-"} ${timeoutMs} ${bytes}`);
     return { id, answer };
   }
 
@@ -181,6 +210,9 @@ export class Host {
     if (kind === "err") this.stderr += showMarks(decode(first));
     if (kind === "state") this.#state?.(words.slice(1));
     if (kind === "answer") this.#take(first)?.resolve({ rc: Number(second), hex: third });
+    if (kind === "chunk") this.#chunks.get(Number(first))?.push(third);
+    if (kind === "end") this.#take(first)?.resolve({ rc: 0, hex: "" });
+    if (kind === "log") this.logs.push(`${first} ${second} ${decode(third)}`);
     if (kind === "refused") this.#take(first)?.reject(new Error(second));
     if (kind === "error") {
       this.#take(first)?.reject(new CallFailure(decode(second), decode(third)));

@@ -22,7 +22,6 @@ describe("a method with the codec json", () => {
     ["cycle", /cannot become JSON: .*circular/],
     ["bytes", /cannot become JSON: it is an object \(Buffer\).*codec = "raw"/],
     ["aFunction", /cannot become JSON: it is a function/],
-    ["stream", /cannot become JSON: it is an async iterator/],
   ])("fails when its result is a %s", async (method, message) => {
     const host = await Host.start(fixture("results.mjs"));
     const fine = host.json("text");

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { repository } from "../support/cli.js";
-import { withNginx } from "../support/nginx.js";
+import { until, withNginx } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -39,6 +39,25 @@ test("README.md: the functions of the TypeScript example answer", async () => {
   } }`;
   await withNginx({ prefix, server, files: { "handlers.ts": handlers } }, async (nginx) => {
     expect(await nginx.get("/both")).toBe("hello Ada from eu, until whenever\n000102\n");
+  });
+});
+
+test("docs/typescript.md: a generator serves server-sent events", async () => {
+  const events = blocks("docs/typescript.md", "ts").find((code) => code.startsWith("// events.ts"));
+  const [server = ""] = blocks("docs/typescript.md", "nginx");
+  await withNginx({ prefix, server, files: { "events.ts": events ?? "" } }, async (nginx) => {
+    const reply = await nginx.request("/events");
+    expect(reply.headers["content-type"]).toBe("text/event-stream");
+    expect(reply.body).toBe([0, 1, 2, 3, 4].map((at) => `data: {"at":${at}}\n\n`).join(""));
+    await nginx.waitForLog(/no more ticks, client: .*"GET \/events/);
+
+    // a client that goes ends the generator
+    await nginx.request("/events", { signal: AbortSignal.timeout(150) }).catch(() => undefined);
+    await until(
+      () => nginx.errorLog().split("no more ticks").length === 3,
+      10_000,
+      () => nginx.errorLog(),
+    );
   });
 });
 

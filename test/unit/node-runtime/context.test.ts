@@ -1,9 +1,13 @@
 import { expect, test } from "vitest";
 import { CallContext, Cancellations } from "../../../src/node-runtime/context.js";
+import { Logs } from "../../../src/node-runtime/log.js";
 
 function contextOf(cancelled: boolean) {
   const cancellations = new Cancellations({ isCancelled: () => cancelled });
-  return { cancellations, context: new CallContext(1, 2, undefined, {}, cancellations) };
+  return {
+    cancellations,
+    context: new CallContext(1, 2, undefined, {}, cancellations, new Logs({ log: () => 0 })),
+  };
 }
 
 test("a signal aborts when its own call is cancelled", () => {

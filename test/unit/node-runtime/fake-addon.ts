@@ -1,10 +1,12 @@
 // The addon of a test: the same memory, small, filled in and read by the test.
 import {
   type Addon,
+  CANCELLED,
   type Memory,
   REQUEST,
   RESPONSE,
   viewMemory,
+  WOULD_BLOCK,
 } from "../../../src/node-runtime/addon.js";
 
 const BATCH = 4;
@@ -16,12 +18,22 @@ export interface SentAnswer {
   readonly detail?: string;
 }
 
-export class FakeAddon implements Pick<Addon, "flush" | "large" | "respondLarge" | "isCancelled"> {
+type Faked =
+  | ("flush" | "large" | "respondLarge" | "isCancelled")
+  | ("isStream" | "mayWrite" | "write" | "end" | "log");
+
+export class FakeAddon implements Pick<Addon, Faked> {
   readonly memory: Memory;
   readonly sent: SentAnswer[] = [];
   readonly largeRequests: Buffer[] = [];
   flushes = 0;
   cancelled = new Set<number>();
+  /** Tasks whose answer is read in chunks. */
+  streams = new Set<number>();
+  /** Chunks and ends, in order: `1:text`, `1 end`. */
+  readonly written: string[] = [];
+  readonly logged: string[] = [];
+  credit = 1_000_000;
 
   constructor() {
     const requests = 64;
@@ -36,7 +48,7 @@ export class FakeAddon implements Pick<Addon, "flush" | "large" | "respondLarge"
       inBatch: 4,
       requests,
       responses,
-      cancelled,
+      told: cancelled,
       requestBytes,
       responseBytes: requestBytes + BYTES,
     });
@@ -95,5 +107,32 @@ export class FakeAddon implements Pick<Addon, "flush" | "large" | "respondLarge"
 
   isCancelled(low: number): boolean {
     return this.cancelled.has(low);
+  }
+
+  isStream(low: number): boolean {
+    return this.streams.has(low);
+  }
+
+  mayWrite(low: number): number {
+    if (this.cancelled.has(low)) return CANCELLED;
+    return this.credit > 0 ? 0 : WOULD_BLOCK;
+  }
+
+  write(low: number, _high: number, chunk: string | Uint8Array): number {
+    const code = this.mayWrite(low);
+    if (code !== 0) return code;
+    this.credit--;
+    this.written.push(`${low}:${Buffer.from(chunk as string)}`);
+    return 0;
+  }
+
+  end(low: number): number {
+    this.written.push(`${low} end`);
+    return 0;
+  }
+
+  log(low: number, _high: number, level: number, text: string): number {
+    this.logged.push(`${low} ${level} ${text}`);
+    return 0;
   }
 }

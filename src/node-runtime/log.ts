@@ -1,0 +1,48 @@
+/**
+ * context.log: lines for error.log that carry the request of the call. They go through the queue,
+ * which has room for some hundreds on their way; what finds none is dropped, and the log says so.
+ */
+
+import { format } from "node:util";
+import type { Addon } from "./addon.js";
+import type { Log } from "./handler.js";
+
+/** enum nffi_log_level */
+const LEVELS = { error: 1, warn: 2, notice: 3, info: 4, debug: 5 } as const;
+
+/** Bytes of one message, as in nffi.h; a longer one is several. */
+const MOST_BYTES = 2048;
+
+export class Logs {
+  readonly #addon: Pick<Addon, "log">;
+
+  constructor(addon: Pick<Addon, "log">) {
+    this.#addon = addon;
+  }
+
+  /** The log of one call. */
+  of(low: number, high: number): Log {
+    const at =
+      (level: number) =>
+      (...values: unknown[]) => {
+        for (const line of format(...values).split("\n")) {
+          if (line !== "") this.#write(low, high, level, line);
+        }
+      };
+    return {
+      error: at(LEVELS.error),
+      warn: at(LEVELS.warn),
+      notice: at(LEVELS.notice),
+      info: at(LEVELS.info),
+      debug: at(LEVELS.debug),
+    };
+  }
+
+  #write(low: number, high: number, level: number, line: string): void {
+    // Few characters need more than one byte, and no character is cut.
+    const most = Buffer.byteLength(line) <= MOST_BYTES ? line.length : Math.floor(MOST_BYTES / 3);
+    for (let start = 0; start < line.length; start += most) {
+      this.#addon.log(low, high, level, line.slice(start, start + most));
+    }
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * Answers in chunks: what a handler yields is written one by one, and the next is not asked for
+ * before the reader has room for it. Where Lua only called, the chunks are collected into one
+ * answer.
+ */
+
+import type { AsyncResource } from "node:async_hooks";
+import { type Addon, CANCELLED, WOULD_BLOCK } from "./addon.js";
+import type { Codec } from "./codec.js";
+
+/** Bytes that a call collects, as in nffi.h. */
+const MOST_COLLECTED = 64 * 1024 * 1024;
+
+/** Chunks after which timers and I/O get their turn: a fast reader always has room. */
+const CHUNKS_A_TURN = 16;
+
+/** An iterator that makes its values when it is asked: of a generator, a stream, a Readable. */
+export type Source = AsyncIterator<unknown> | Iterator<unknown>;
+
+/** A source, how each of its values becomes a chunk, and where its code runs. */
+export interface Chunks {
+  readonly source: Source;
+  readonly codec: Codec;
+  readonly signal: AbortSignal;
+  readonly scope: AsyncResource;
+}
+
+/** What a handler gave, seen as an iterator; undefined: it is a plain value. */
+export function sourceOf(result: unknown): Source | undefined {
+  if (typeof result !== "object" || result === null) return undefined;
+  if (Symbol.asyncIterator in result) {
+    return (result as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+  }
+  // A generator, not an array, a Map or bytes: those are values.
+  if (Symbol.iterator in result && "next" in result && typeof result.next === "function") {
+    return (result as Iterable<unknown>)[Symbol.iterator]();
+  }
+  return undefined;
+}
+
+export class Streams {
+  readonly #addon: Pick<Addon, "isStream" | "mayWrite" | "write" | "end">;
+  readonly #blocked = new Map<string, () => void>();
+  #stay: NodeJS.Timeout | undefined;
+
+  constructor(addon: Pick<Addon, "isStream" | "mayWrite" | "write" | "end">) {
+    this.#addon = addon;
+  }
+
+  /** There is credit again, or nobody reads any more. */
+  writable(low: number, high: number): void {
+    const key = `${high}:${low}`;
+    const goOn = this.#blocked.get(key);
+    this.#blocked.delete(key);
+    if (this.#blocked.size === 0) {
+      clearInterval(this.#stay);
+      this.#stay = undefined;
+    }
+    goOn?.();
+  }
+
+  /**
+   * Writes what the source yields and ends the stream; gives the one answer instead where Lua
+   * only called. Rejects with what the source throws, or when a chunk cannot be sent: the call is
+   * then still to be answered.
+   */
+  serve(low: number, high: number, chunks: Chunks): Promise<string | Uint8Array | undefined> {
+    return this.#addon.isStream(low, high) ? this.#write(low, high, chunks) : this.#collect(chunks);
+  }
+
+  async #write(low: number, high: number, chunks: Chunks): Promise<undefined> {
+    for await (const value of valuesOf(chunks, () => this.#room(low, high))) {
+      const chunk = chunks.codec.encode(value);
+      const code = this.#addon.write(low, high, chunk);
+      if (code === CANCELLED) break;
+      if (code !== 0) throw new Error(`a chunk of ${chunk.length} could not be sent (${code})`);
+    }
+    this.#addon.end(low, high);
+  }
+
+  async #collect(chunks: Chunks): Promise<string | Uint8Array> {
+    const collected: (string | Uint8Array)[] = [];
+    let size = 0;
+    for await (const value of valuesOf(chunks, async () => true)) {
+      const chunk = chunks.codec.encode(value);
+      size += chunk.length;
+      if (size > MOST_COLLECTED) {
+        throw new RangeError("a call collects at most 64 MiB of chunks; read them as a stream");
+      }
+      collected.push(chunk);
+    }
+    return chunks.codec.join(collected);
+  }
+
+  /** Waits until a chunk may be written; false: nobody reads any more. */
+  async #room(low: number, high: number): Promise<boolean> {
+    for (;;) {
+      const code = this.#addon.mayWrite(low, high);
+      if (code === 0) return true;
+      if (code !== WOULD_BLOCK) return false;
+      await new Promise<void>((resolve) => {
+        this.#blocked.set(`${high}:${low}`, resolve);
+        // Once the queue is closed, waiting for a reader is all that keeps Node.
+        this.#stay ??= setInterval(() => {}, 1_000_000);
+      });
+    }
+  }
+}
+
+/** Values one by one; the source is told when the reader goes, or this loop is left. */
+async function* valuesOf(
+  { source, signal, scope }: Chunks,
+  room: () => Promise<boolean>,
+): AsyncGenerator<unknown, void> {
+  let over = false;
+  let stopped: Promise<unknown> | undefined;
+  const stop = () => {
+    stopped ??= scope
+      .runInAsyncScope(async () => source.return?.())
+      // It ends for want of a reader, so nobody is there to be told.
+      .catch(() => {});
+    return stopped;
+  };
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+
+  try {
+    for (let count = 1; await room(); count++) {
+      const next = await scope.runInAsyncScope(() => source.next());
+      if (next.done) {
+        over = true;
+        return;
+      }
+      yield next.value;
+      if (count % CHUNKS_A_TURN === 0) await new Promise(setImmediate);
+    }
+  } finally {
+    signal.removeEventListener("abort", stop);
+    if (!over) await stop();
+  }
+}
