@@ -93,24 +93,40 @@ nffi__spin(nffi_queue_t *queue, bool for_tasks)
 }
 
 
+/*
+ * Spins without the mutex. True: the caller must look once more at what it
+ * waits for. Another thread may have taken notes meanwhile that are about it;
+ * the host, which has seen nobody park, signals none of them.
+ */
+static bool
+spin_unlocked(nffi_queue_t *queue, bool for_tasks)
+{
+    bool found;
+    uint32_t taken;
+    nffi__ring_t *notes = &queue->region.header->notes_ring;
+
+    taken = atomic_load_explicit(&notes->head, memory_order_relaxed);
+
+    pthread_mutex_unlock(&queue->mutex);
+    found = nffi__spin(queue, for_tasks);
+    pthread_mutex_lock(&queue->mutex);
+
+    return found || taken != atomic_load_explicit(&notes->head,
+                                                  memory_order_relaxed);
+}
+
+
 static void
 lead(nffi_queue_t *queue, int timeout_ms, bool for_tasks)
 {
-    bool found;
     struct pollfd pollfd;
     nffi__header_t *header = queue->region.header;
 
     queue->led = true;
 
-    if (timeout_ms != 0) {
-        pthread_mutex_unlock(&queue->mutex);
-        found = nffi__spin(queue, for_tasks);
-        pthread_mutex_lock(&queue->mutex);
-
-        if (found) {
-            queue->led = false;
-            return;
-        }
+    if (timeout_ms != 0 && spin_unlocked(queue, for_tasks)) {
+        queue->led = false;
+        return;
     }
 
     nffi__announce_parked(&header->runtime_parked);

@@ -92,6 +92,7 @@ const SERVER = [
     `for item in rt.streams:careful("broken off") do break end
      local stream = rt.streams:signalled("closed")
      ngx.print(stream:read())
+     ngx.sleep(0.1) -- until it waits; returned at its yield, it would see no signal
      stream:close()
      collectgarbage() collectgarbage()`,
   ),

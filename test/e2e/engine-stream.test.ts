@@ -82,7 +82,7 @@ const SERVER = [
      stream:close() stream:close()
      ngx.say(" ", show(stream:read()))
      local other = rt:stream("", { method = "sleep" })
-     local slow = rt:stream("60000", { method = "sleep" })
+     local slow = rt:stream("600", { method = "sleep" })
      local t = ngx.thread.spawn(function() return slow:read() end)
      ngx.say(show(slow:read()))
      slow:close()
@@ -191,11 +191,16 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
 
   /** Every stream has ended, and no call is left. */
   async function allOver(): Promise<void> {
+    let counted = "";
+    let state = "";
     await until(
-      async () =>
-        (await nginx.get("/counted")).endsWith(" 0") && (await nginx.get("/state")) === "0 0",
+      async () => {
+        counted = await nginx.get("/counted");
+        state = await nginx.get("/state");
+        return counted.endsWith(" 0") && state === "0 0";
+      },
       10_000,
-      () => "a stream is still there",
+      () => `a stream is still there: ${counted} chunks and streams, state ${state}`,
     );
   }
 
