@@ -326,7 +326,8 @@ nffi_host_release(nffi_host_t *host, nffi_host_response_t *response)
         entry->size = 0;
         entry->response_place = NFFI__NOWHERE;
         entry->state = NFFI__ENTRY_FREE;
-        host->free_slots[host->free_count++] = response->slot;
+        host->free_slots[host->returned++] = response->slot;
+        host->free_count++;
     }
 
     response->data = NULL;

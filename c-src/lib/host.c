@@ -69,18 +69,13 @@ make_descriptors(nffi_host_t *host, int process)
 static int
 make_entries(nffi_host_t *host)
 {
-    uint32_t i, n = host->region.max_tasks;
+    uint32_t n = host->region.max_tasks;
 
     host->entries = calloc(n, sizeof(nffi__entry_t));
     host->free_slots = malloc(n * sizeof(uint32_t));
 
     if (host->entries == NULL || host->free_slots == NULL) {
         return NFFI_NO_MEMORY;
-    }
-
-    /* a stack, the lowest slot on top: a light load stays in few pages */
-    for (i = 0; i < n; i++) {
-        host->free_slots[i] = n - 1 - i;
     }
 
     host->free_count = n;

@@ -75,8 +75,10 @@ struct nffi_host {
     nffi__arena_t arena;      /* of requests */
     nffi__entry_t *entries;   /* by slot */
     nffi__current_t current;
-    uint32_t *free_slots;
-    uint32_t free_count;
+    uint32_t *free_slots;     /* a stack of those that were used before */
+    uint32_t returned;        /* its height */
+    uint32_t fresh;           /* the first slot that was never used */
+    uint32_t free_count;      /* of both */
     uint32_t scan;            /* of nffi_host_take_pending */
     uint32_t unanswered;
     uint32_t awaited;
@@ -103,6 +105,28 @@ struct nffi_host {
     bool broken;
     bool pinging;             /* a ping is not yet back */
 };
+
+/* The slot that is taken next, where one is free: used ones first, so that a
+   light load stays in few pages, also of this list. */
+static inline uint32_t
+nffi__host_next_slot(const nffi_host_t *host)
+{
+    return host->returned > 0 ? host->free_slots[host->returned - 1]
+                              : host->fresh;
+}
+
+static inline void
+nffi__host_take_slot(nffi_host_t *host)
+{
+    if (host->returned > 0) {
+        host->returned--;
+
+    } else {
+        host->fresh++;
+    }
+
+    host->free_count--;
+}
 
 /* Writes the eventfd that the runtime sleeps on. */
 void nffi__host_wake_runtime(nffi_host_t *host);

@@ -208,7 +208,7 @@ queue_entry(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
     volatile nffi__slot_t *slot = &host->region.slots[number];
     nffi__ring_t *ring = &host->region.header->tasks_ring;
 
-    host->free_count--;
+    nffi__host_take_slot(host);
     entry->state = NFFI__ENTRY_OPEN;
     entry->window = request->window;
     entry->taken = 0;
@@ -262,7 +262,7 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
         return rc;
     }
 
-    number = host->free_slots[host->free_count - 1];
+    number = nffi__host_next_slot(host);
     entry = &host->entries[number];
     entry->generation++;
 
@@ -311,7 +311,7 @@ nffi_host_ping(nffi_host_t *host)
         return NFFI_QUEUE_FULL;
     }
 
-    number = host->free_slots[host->free_count - 1];
+    number = nffi__host_next_slot(host);
     entry = &host->entries[number];
     entry->generation++;
     entry->request_place = NFFI__NOWHERE;

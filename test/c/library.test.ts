@@ -18,7 +18,11 @@ interface Outcome {
 function casesOf(program: string): string[] {
   const text = readFileSync(join(sources, `${program}.c`), "utf8");
   const table = /check_case_t cases\[\] = \{\n(.*?)\n {4}\};/s.exec(text)?.[1] ?? "";
-  return [...table.matchAll(/\{ "([^"]+)",\s+\w+ \}/g)].map((match) => match[1] as string);
+  // CASE(title, function) is a case for each way of hosting
+  const cases = table.matchAll(/\{ "([^"]+)",\s+\w+ \}|CASE\("([^"]+)",\s+\w+\)/g);
+  return [...cases].flatMap(([, one = "", both]) =>
+    both === undefined ? [one] : [`${both}, in the worker`, `${both}, over shared memory`],
+  );
 }
 
 /** Lines of `make test`: "# program", then one for each of its cases. */

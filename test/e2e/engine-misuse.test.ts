@@ -268,7 +268,7 @@ describe("a process that misbehaves", () => {
       expect((await nginx.get("/")).split("\n")).toEqual([
         "the worker has no descriptor, or no memory, free for the response",
         "not enough memory",
-        expect.stringMatching(/^no shared memory .*Too many open files$/),
+        expect.stringMatching(/^no shared memory \(memfd\) for .*Too many open files\)$/),
         "true",
         "1000000 true",
         "",
