@@ -7,9 +7,7 @@
 #define _GNU_SOURCE
 
 #include "bench.h"
-
-#include <nffi.h>
-#include <nffi_host.h>
+#include "host.h"
 
 #include <poll.h>
 #include <sched.h>
@@ -23,9 +21,6 @@
 
 static nffi_host_t *host;
 static nffi_child_t child;
-static size_t payload_size;
-static unsigned char *source;
-static int calls_made[256];
 
 
 static const char *
@@ -42,56 +37,10 @@ setting(const char *name)
 }
 
 
-static void
-submit(int call)
-{
-    nffi_task_t task;
-    nffi_host_request_t request;
-
-    memset(&request, 0, sizeof(request));
-    request.data = source;
-    request.size = payload_size;
-    calls_made[call] = call;
-
-    if (nffi_host_submit(host, &request, &calls_made[call], &task) != NFFI_OK) {
-        bench_die("nffi_host_submit");
-    }
-}
-
-
 static int
 collect(int *calls, int max)
 {
-    int i, n;
-    ssize_t bytes;
-    uint64_t count;
-    nffi_host_response_t responses[BATCH];
-
-    n = nffi_host_drain(host, responses, max < BATCH ? (size_t) max : BATCH);
-
-    if (n == 0) {
-        bytes = read(child.done_fd, &count, sizeof(count));
-        (void) bytes;
-
-        if (!nffi_host_park(host)) {
-            return 0;
-        }
-
-        n = nffi_host_drain(host, responses,
-                            max < BATCH ? (size_t) max : BATCH);
-    }
-
-    for (i = 0; i < n; i++) {
-        if (responses[i].size != payload_size) {
-            bench_die("a response of another size");
-        }
-
-        memcpy(source, responses[i].data, payload_size);
-        calls[i] = *(int *) responses[i].owner;
-        nffi_host_release(host, &responses[i]);
-    }
-
-    return n;
+    return bench_host_collect(child.done_fd, calls, max);
 }
 
 
@@ -111,7 +60,7 @@ warm_up(void)
 
     for (sent = 0; sent < 5000; sent += n) {
         for (i = 0; i < 16; i++) {
-            submit(i);
+            bench_host_submit(i);
         }
 
         for (n = 0; n < 16; n += i) {
@@ -138,14 +87,7 @@ start(const char *program, size_t size, int cpu)
 
     memset(&options, 0, sizeof(options));
     options.process = 1;
-    options.request_arena = 64u << 20;
-    options.response_arena = 64u << 20;
-    payload_size = size;
-    source = calloc(1, size);
-
-    if (nffi_host_create(&host, &options) != NFFI_OK) {
-        bench_die("nffi_host_create");
-    }
+    host = bench_host_open(options, size);
 
     n = snprintf(runtime, sizeof(runtime),
                  "NFFI_RUNTIME={\"module\":\"%s\",\"codec\":\"raw\"}",
@@ -187,8 +129,7 @@ stop(void)
 {
     nffi_host_close(host);
     nffi_child_kill(&child);
-    nffi_host_destroy(host);
-    free(source);
+    bench_host_close();
 }
 
 
@@ -209,9 +150,9 @@ start_poll(size_t size, int in_flight, int cpu)
 
 
 const rival_t node_poll_rival = {
-    "poll", 0, start_poll, submit, collect, fd, stop
+    "poll", 0, start_poll, bench_host_submit, collect, fd, stop
 };
 
 const rival_t node_rival = {
-    "nffi", 0, start_addon, submit, collect, fd, stop
+    "nffi", 0, start_addon, bench_host_submit, collect, fd, stop
 };

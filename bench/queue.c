@@ -7,9 +7,7 @@
 #define _GNU_SOURCE
 
 #include "bench.h"
-
-#include <nffi.h>
-#include <nffi_host.h>
+#include "host.h"
 
 #include <pthread.h>
 #include <stdint.h>
@@ -22,9 +20,7 @@
 
 static nffi_host_t *host;
 static nffi_queue_t *queue;
-static size_t payload_size;
-static unsigned char *source;
-static int event_fd, thread_cpu, calls_made[256];
+static int event_fd, thread_cpu;
 static pthread_t thread;
 static nffi_host_times_t times;
 
@@ -74,72 +70,22 @@ start(size_t size, int in_flight, int cpu)
     (void) in_flight;
     memset(&options, 0, sizeof(options));
     options.wake = wake;
-    options.times = &times;
-    /* as large as 256 payloads need: the other rivals have all of the heap */
-    options.request_arena = 64u << 20;
-    options.response_arena = 64u << 20;
-
-    payload_size = size;
     thread_cpu = cpu;
-    source = calloc(1, size);
     event_fd = eventfd(0, EFD_NONBLOCK);
+    host = bench_host_open(options, size);
 
-    if (nffi_host_create(&host, &options) != NFFI_OK
-        || nffi_host_queue(host, &queue) != NFFI_OK)
-    {
-        bench_die("nffi_host_create");
+    if (nffi_host_queue(host, &queue) != NFFI_OK) {
+        bench_die("nffi_host_queue");
     }
 
     pthread_create(&thread, NULL, serve, NULL);
 }
 
 
-static void
-submit(int call)
-{
-    nffi_task_t task;
-    nffi_host_request_t request;
-
-    memset(&request, 0, sizeof(request));
-    request.data = source;
-    request.size = payload_size;
-    calls_made[call] = call;
-
-    if (nffi_host_submit(host, &request, &calls_made[call], &task) != NFFI_OK) {
-        bench_die("nffi_host_submit");
-    }
-}
-
-
 static int
 collect(int *calls, int max)
 {
-    int i, n;
-    ssize_t bytes;
-    uint64_t count;
-    nffi_host_response_t responses[BATCH];
-
-    n = nffi_host_drain(host, responses, max < BATCH ? (size_t) max : BATCH);
-
-    if (n == 0) {
-        bytes = read(event_fd, &count, sizeof(count));
-        (void) bytes;
-
-        if (!nffi_host_park(host)) {
-            return 0;
-        }
-
-        n = nffi_host_drain(host, responses,
-                            max < BATCH ? (size_t) max : BATCH);
-    }
-
-    for (i = 0; i < n; i++) {
-        memcpy(source, responses[i].data, payload_size);
-        calls[i] = *(int *) responses[i].owner;
-        nffi_host_release(host, &responses[i]);
-    }
-
-    return n;
+    return bench_host_collect(event_fd, calls, max);
 }
 
 
@@ -155,10 +101,9 @@ stop(void)
 {
     nffi_host_close(host);
     pthread_join(thread, NULL);
-    nffi_host_destroy(host);
+    bench_host_close();
     close(event_fd);
-    free(source);
 }
 
 
-const rival_t queue_rival = { "nffi", 0, start, submit, collect, fd, stop };
+const rival_t queue_rival = { "nffi", 0, start, bench_host_submit, collect, fd, stop };
