@@ -28,7 +28,8 @@ export const FLAVORS = {
     title: "not optimised, with debug logs and the assertions of ngx_lua and LuaJIT",
     cFlags: ["-O0", "-g3"],
     ldFlags: [],
-    configureArgs: ["--with-debug"],
+    // the last level counts, and OpenResty's configure gives one of its own
+    configureArgs: ["--with-debug", "--with-cc-opt=-O0"],
     plainAddon: false,
     env: {},
   },

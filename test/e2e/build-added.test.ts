@@ -1,6 +1,6 @@
-// Modules of nginx and static libraries that a user adds, in one real build.
+// Modules of nginx and static libraries that a user adds, in one real build of the debug flavour.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { runCli } from "../support/cli.js";
@@ -78,7 +78,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a build with added sources", () =
     libraries = await debianSources(["pcre2", "zlib", "openssl"], folder);
     const { pcre2 = "", zlib = "", openssl = "" } = libraries;
     const built = await runCli([
-      ...["build", "--source", `debian:${anySuite}`, "--with-debug"],
+      ...["build", "--source", `debian:${anySuite}`, "--flavor", "debug"],
       ...["--prefix", prefix, "--work-dir", join(folder, "work")],
       ...["--add-module", makeModule(folder, "compiled_in", "static")],
       ...["--add-dynamic-module", makeModule(folder, "loaded", "dynamic")],
@@ -103,6 +103,9 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a build with added sources", () =
     const shown = execFileSync("sh", ["-c", `${nginx} -V 2>&1`], { encoding: "utf8" });
     expect(shown).not.toContain(join(folder, "work"));
     expect(shown).toContain("--with-debug");
+    expect(shown).toMatch(/--with-cc-opt='-O2 [^']*-O0'/);
+    const manifest = JSON.parse(readFileSync(join(prefix, "nffi/nffi.json"), "utf8"));
+    expect(manifest.flavor).toBe("debug");
   });
 
   test("both modules answer, the dynamic one after load_module", async () => {

@@ -17,14 +17,16 @@ function folders() {
 test("names URL, hash, patches and commands, hides secrets, and leaves nothing", async () => {
   const { args, prefix, work } = folders();
   const mirror = ["--mirror", "http://me:s3cret@127.0.0.1:1/x", "--openresty", "1.27.1.2"];
-  const result = await runCli(["build", "--dry-run", ...args, ...mirror, "--", "--with-debug"]);
+  const options = [...args, ...mirror, "--with-debug", "--", "--with-mine"];
+  const result = await runCli(["build", "--dry-run", ...options]);
   expect(result.stderr).toBe("");
   expect(result.stdout).toContain("127.0.0.1:1/x/openresty-1.27.1.2.tar.gz");
   expect(result.stdout).not.toContain("s3cret");
   const known = RELEASES.find(({ version }) => version === "1.27.1.2");
   expect(result.stdout).toContain(`sha256  ${known?.sha256}`);
   expect(result.stdout).toContain("nginx: 0003-nginx-thread-pool-post-done.patch");
-  expect(result.stdout).toContain(`./configure -j3 --prefix=${prefix} --with-threads --with-debug`);
+  const told = `--prefix=${prefix} --with-threads --with-debug --with-mine`;
+  expect(result.stdout).toContain(`./configure -j3 ${told}\n`);
   for (const path of [prefix, work]) expect(existsSync(path)).toBe(false);
 });
 
