@@ -4,8 +4,10 @@ import { test } from "node:test";
 import type { Context } from "@nffi/runtime";
 import { hello, wait } from "./handlers.js";
 
+const log = { ...console, notice: console.info };
+
 function context(signal = new AbortController().signal): Context {
-  return { signal, deadline: undefined, config: undefined };
+  return { signal, deadline: undefined, config: undefined, log };
 }
 
 test("hello greets by name", async () => {
