@@ -26,7 +26,7 @@ const PROVOKED: Record<string, string> = {
   timeout: `return native.methods:sleep("300", { timeout = 10 })`,
   "timeout in Node": `return node.methods:slow(300, { timeout = 10 })`,
   queue_full: `
-    local one = assert(nffi.load(ECHO, { config = "1", max_queue = 1, max_tasks = 2 }))
+    local one = assert(nffi.load(ECHO, { config = "1", max_queue = 2, max_tasks = 2 }))
     for _ = 1, 2 do ngx.thread.spawn(function() return one.methods:sleep("100") end) end
     return one:call("x")`,
   closed: `

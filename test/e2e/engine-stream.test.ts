@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { content } from "../support/lua.js";
 import { type Nginx, startNginx, until } from "../support/nginx.js";
-import { builtOpenresty, suites } from "../support/openresty.js";
+import { builtOpenresty, flavor, suites } from "../support/openresty.js";
 
 /** The same with `rt`, the echo library with four threads; `show` leaves nils at the end out. */
 function withEcho(path: string, code: string): string {
@@ -344,7 +344,8 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
     await new Promise((resolve) => client.on("close", resolve));
     expect(bytes).toBeGreaterThan(20_000 * 65_536);
     expect((await counted()) - before).toBe(20_002);
-    expect(residentKb(worker) - memory).toBeLessThan(30_000);
+    // AddressSanitizer keeps what was freed for a while
+    if (flavor === "release") expect(residentKb(worker) - memory).toBeLessThan(30_000);
   });
 
   test("a client that goes stops the runtime", async () => {
