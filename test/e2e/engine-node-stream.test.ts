@@ -1,10 +1,10 @@
 // Streams of a TypeScript runtime: generators whose values Lua reads in chunks, slow and vanishing
 // readers, and what ends the process in the middle of a stream.
-import { createConnection, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { content } from "../support/lua.js";
 import { type Nginx, startNginx, until, withNginx } from "../support/nginx.js";
 import { builtOpenresty, suites } from "../support/openresty.js";
+import { slowClient } from "../support/slow-client.js";
 
 const MODULE = `
 import { setTimeout } from "node:timers/promises";
@@ -99,14 +99,6 @@ const SERVER = [
 ].join("\n");
 
 const HTTP = "lua_check_client_abort on;";
-
-function slowClient(port: number, path: string): Socket {
-  const socket = createConnection({ port, host: "127.0.0.1" });
-  socket.on("error", () => {});
-  socket.pause();
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
-  return socket;
-}
 
 describe.each(suites)("streams of a TypeScript runtime, %s", (suite) => {
   let nginx: Nginx;

@@ -1,12 +1,12 @@
 // Answers in chunks from a native runtime (the echo library of the build), read in Lua and sent to
 // real clients: order, ends and errors, slow clients, and streams whose reader goes.
 import { readFileSync } from "node:fs";
-import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { content } from "../support/lua.js";
 import { type Nginx, startNginx, until } from "../support/nginx.js";
 import { builtOpenresty, flavor, suites } from "../support/openresty.js";
+import { slowClient } from "../support/slow-client.js";
 
 /** The same with `rt`, the echo library with four threads; `show` leaves nils at the end out. */
 function withEcho(path: string, code: string): string {
@@ -162,15 +162,6 @@ const SERVER = [
 ].join("\n");
 
 const HTTP = "lua_check_client_abort on; client_max_body_size 10m;";
-
-/** A client that sends a request and reads nothing until it is told to. */
-function slowClient(port: number, path: string): Socket {
-  const socket = createConnection({ port, host: "127.0.0.1" });
-  socket.on("error", () => {});
-  socket.pause();
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
-  return socket;
-}
 
 function residentKb(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
