@@ -67,7 +67,10 @@ void
 ngx_http_lua_nffi_not_awaited(ngx_http_lua_nffi_instance_t *inst)
 {
     inst->awaited--;
-    inst->alive.cancelable = inst->awaited == 0;
+
+    if (inst->awaited == 0) {
+        ngx_http_lua_nffi_instance_let_go(inst);
+    }
 }
 
 

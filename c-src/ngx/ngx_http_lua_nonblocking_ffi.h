@@ -287,6 +287,9 @@ ngx_http_lua_nffi_instance_t *ngx_http_lua_nffi_instance_choose(
     ngx_http_lua_nffi_runtime_t *rt, ngx_http_lua_nffi_error_t *err);
 void ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst);
+
+/* the last call that kept a leaving worker has ended */
+void ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst);
 ngx_msec_t ngx_http_lua_nffi_drain_limit(void);
 
 void ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst,

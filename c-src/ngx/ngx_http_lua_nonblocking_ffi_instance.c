@@ -16,6 +16,7 @@
 
 
 #define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms */
+#define NGX_HTTP_LUA_NFFI_FAREWELL     100      /* ms */
 
 /* more than any queue holds */
 #define NGX_HTTP_LUA_NFFI_NOT_READY    0x40000000
@@ -280,6 +281,36 @@ ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst)
 
     if (!inst->alive.timer_set) {
         ngx_add_timer(&inst->alive, NGX_HTTP_LUA_NFFI_ALIVE);
+    }
+}
+
+
+/*
+ * No call waits any more. Threads die with the worker: those that still work
+ * on what nobody waits for have a moment to hear of it.
+ */
+
+void
+ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst)
+{
+    nffi_host_state_t  state;
+
+    inst->alive.cancelable = 1;
+
+    if (!ngx_exiting || inst->process || inst->host == NULL) {
+        return;
+    }
+
+    nffi_host_state(inst->host, &state);
+
+    if (state.unanswered) {
+        inst->alive.cancelable = 0;
+
+        if (inst->alive.timer_set) {
+            ngx_del_timer(&inst->alive);
+        }
+
+        ngx_add_timer(&inst->alive, NGX_HTTP_LUA_NFFI_FAREWELL);
     }
 }
 

@@ -284,5 +284,17 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       await leaving.stop({ signal: "SIGQUIT" });
       expect(log).not.toMatch(/exited on signal/);
     });
+
+    test("so it is when a client's call was the last that kept the worker", async () => {
+      const leaving = await start("worker_shutdown_timeout 1s;", startNginxForTest);
+      const args = `kind=${kind}&name=${kind}-last`;
+      const held = leaving.get(`/hold?${args}`).catch(() => undefined);
+      const report = () => leaving.get(`/report?${args}`);
+      await expect.poll(report, { timeout: 10_000 }).toContain(`${kind}-last`);
+      leaving.signal("SIGQUIT");
+      await held;
+      if (kind === "native") await leaving.waitForLog(`witness: told of ${kind}-last`);
+      await leaving.stop({ signal: "SIGQUIT" });
+    });
   });
 });
