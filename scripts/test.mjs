@@ -5,6 +5,7 @@ import { $ } from "zx";
 import { ensurePackages, FOR_BUILD, isOffered } from "./os-packages.mjs";
 
 const FOR_TESTS = [
+  "busybox:busybox",
   "curl:curl",
   "fish:fish",
   "golang-go:go",

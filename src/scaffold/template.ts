@@ -14,15 +14,18 @@ export interface TemplateFile {
 
 const LEFT_BEHIND = /^(node_modules|dist|build|run|run-test|package-lock\.json|\.nginx-.*)$/;
 
-/** npm leaves these names out of a package, so they lie there without their dot. */
-const DOT_FILES = new Set(["gitignore"]);
+/**
+ * Files and folders that lie there without their dot: npm leaves the one out of a package, and a
+ * folder of that name is read by tools that look at this repository.
+ */
+const DOT_FILES = /^(gitignore|github)(?=\/|$)/;
 
 export async function readTemplate(folder: string): Promise<TemplateFile[]> {
   try {
     const paths = await filesBelow(folder, folder);
     return await Promise.all(
       paths.sort().map(async (path) => ({
-        path: DOT_FILES.has(path) ? `.${path}` : path,
+        path: path.replace(DOT_FILES, ".$1"),
         text: await readFile(join(folder, path), "utf8"),
       })),
     );

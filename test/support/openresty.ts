@@ -78,6 +78,7 @@ const INPUTS = [
   "c-src/addon",
   "c-src/echo",
   "c-src/go",
+  "c-src/project",
   "c-src/testhost",
   "lua",
   "patches",

@@ -13,6 +13,22 @@ test("what building a template where it lies leaves behind is no part of it", as
   expect(await readTemplate(folder)).toEqual([{ path: "src/a.ts", text: "src/a.ts" }]);
 });
 
+test("what has a dot in a project lies there without it", async () => {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, "github/workflows"), { recursive: true });
+  mkdirSync(join(folder, "src"));
+  for (const path of ["gitignore", "github/workflows/ci.yml", "src/github", "githubber"]) {
+    writeFileSync(join(folder, path), "");
+  }
+  const paths = (await readTemplate(folder)).map(({ path }) => path);
+  expect(paths.sort()).toEqual([
+    ".github/workflows/ci.yml",
+    ".gitignore",
+    "githubber",
+    "src/github",
+  ]);
+});
+
 test("a package without its templates says so", async () => {
   await expect(readTemplate(join(temporaryFolder(), "none"))).rejects.toMatchObject({
     code: "input-missing",
