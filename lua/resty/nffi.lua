@@ -4,8 +4,10 @@
 
 
 local base = require "resty.core.nonblocking_ffi"
+local bridge = require "resty.nffi.bridge"
 local node = require "resty.nffi.node"
 local process = require "resty.nffi.process"
+local python = require "resty.nffi.python"
 local codecs = require "resty.nffi.codecs"
 local metrics = require "resty.nffi.metrics"
 local reload = require "resty.nffi.reload"
@@ -36,9 +38,8 @@ local STREAM_OPTIONS = { timeout = true, method = true, window = true }
 local _M = { _VERSION = "0.1.0" }
 
 
--- What is hosted by a process; any other first argument of load() is a native
--- library.
-local languages = { node = node, process = process }
+-- Any other first argument of load() is a native library.
+local languages = { node = node, process = process, python = python }
 
 local planned = { python = true, java = true }
 
@@ -209,9 +210,14 @@ end
 
 
 -- Loads the runtime's code anew; calls go on meanwhile. A process is started
--- again beside the old one; a native library needs the file of its new version,
--- { library = path }. Yields. Returns true, or nil, message, code.
+-- again beside the old one; a bridge loads the module again; a native library
+-- needs the file of its new version, { library = path }. Yields. Returns true,
+-- or nil, message, code, detail.
 function Runtime:reload(options)
+    if self._is_bridged and options == nil then
+        return bridge.reload(pointer_of(self, "reload"))
+    end
+
     local done, message, code = reload.run(pointer_of(self, "reload"), options,
                                            2)
 
@@ -328,8 +334,8 @@ local function config_bytes(config, level)
 end
 
 
--- Loads a runtime: a language ("node") or a native library ("demo" for
--- libdemo.so, or a path). The same arguments give the same runtime.
+-- Loads a runtime: a language ("node", "python") or a native library ("demo"
+-- for libdemo.so, or a path). The same arguments give the same runtime.
 function _M.load(name, options)
     if type(name) ~= "string" or name == "" then
         error("load() wants the name of a language or a library", 2)
@@ -356,12 +362,12 @@ function _M.load(name, options)
     local timeout = timeout_of({ _timeout = 0 }, options, 2)
     local pointer, err, code
 
-    if language == node then
-        pointer, err, code = node.start(options, codec)
+    if language == process then
+        pointer, err, code = process.start(options, codec,
+                                           config_bytes(options.config, 2))
 
     elseif language then
-        pointer, err, code = language.start(options, codec,
-                                            config_bytes(options.config, 2))
+        pointer, err, code = language.start(options, codec)
 
     else
         pointer, err, code = base.load(name, config_bytes(options.config, 2),
@@ -381,6 +387,7 @@ function _M.load(name, options)
         _pointer = pointer,
         _codec = codec,
         _timeout = timeout,
+        _is_bridged = language ~= nil and options.host == "worker",
     }, Runtime)
 
     runtime.methods = methods_of(runtime, "methods", call_method)

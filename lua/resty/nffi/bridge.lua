@@ -1,0 +1,246 @@
+-- What the languages that bring a virtual machine have in common: they run in
+-- a process of their own, or in the worker by PREFIX/nffi/lib/libnffi_NAME.so.
+-- Both are told the same settings, one JSON object: module, name, handler,
+-- codec, config, program, and what the language adds. One row a language, made
+-- by bridge.new(), is what nffi.load() starts.
+
+
+local base = require "resty.core.nonblocking_ffi"
+local child = require "resty.nffi.child"
+local codecs = require "resty.nffi.codecs"
+
+
+local concat = table.concat
+local debug_getinfo = debug.getinfo
+local error = error
+local getmetatable = getmetatable
+local ipairs = ipairs
+local next = next
+local pairs = pairs
+local sort = table.sort
+local tostring = tostring
+local type = type
+
+
+-- PREFIX, seen from PREFIX/lualib/resty/nffi/bridge.lua
+local PREFIX = debug_getinfo(1, "S").source:match("^@(.*)/lualib/resty/nffi/")
+               or "/usr/local/openresty"
+
+-- The method by which a runtime that is hosted in the worker is told to load
+-- its code anew; no name of a function has such a byte.
+local RELOAD = "\0reload"
+
+
+local _M = { ROOT = PREFIX .. "/nffi" }
+
+
+local function all_strings(keys)
+    for key in pairs(keys) do
+        if type(key) ~= "string" then
+            return false
+        end
+    end
+
+    return true
+end
+
+
+-- JSON with sorted keys, since it is the key by which the same runtime is found
+-- again, and two tables that are equal may be walked in two orders.
+local function encode(value)
+    if type(value) ~= "table" or next(value) == nil or getmetatable(value)
+       or not all_strings(value)
+    then
+        return codecs.json.encode(value)
+    end
+
+    local keys, parts = {}, {}
+
+    for key in pairs(value) do
+        keys[#keys + 1] = key
+    end
+
+    sort(keys)
+
+    for i, key in ipairs(keys) do
+        local name = codecs.json.encode(key)
+        local item, err = encode(value[key])
+
+        if not item then
+            return nil, err
+        end
+
+        parts[i] = name .. ":" .. item
+    end
+
+    return "{" .. concat(parts, ",") .. "}"
+end
+
+
+-- The options that the host in the worker has no use for.
+local function refuse_process_options(spec, options, level)
+    for name in pairs(options) do
+        if name ~= "program" and (child.options[name]
+           or spec.process_options[name])
+        then
+            error(name .. " is an option of host = \"process\"", level + 1)
+        end
+    end
+end
+
+
+-- Raises on bad options, at `level`, 1 for the caller's line.
+local function check(spec, options, level)
+    level = level + 1
+
+    if type(options.module) ~= "string" or options.module == "" then
+        error("load(\"" .. spec.name .. "\") wants { module = "
+              .. spec.module_example .. " }", level)
+    end
+
+    local host, handler = options.host, options.handler
+
+    if host ~= nil and host ~= "process" and host ~= "worker" then
+        error("host must be \"process\" or \"worker\", got " .. tostring(host),
+              level)
+    end
+
+    if handler ~= nil and (type(handler) ~= "string" or handler == "") then
+        error("handler must be a name, got " .. tostring(handler), level)
+    end
+
+    local program = options.program
+
+    if program ~= nil and (type(program) ~= "string" or program == "") then
+        error("program must be a path, got " .. tostring(program), level)
+    end
+
+    if host == "worker" then
+        refuse_process_options(spec, options, level)
+    end
+
+    child.check(options, spec.lists or {}, { "module", "program", "directory" },
+                level)
+end
+
+
+-- The first program that this user may run; every place tried is listed.
+local function find_program(spec, option)
+    if option ~= nil then
+        return child.absolute(option)
+    end
+
+    for _, path in ipairs(spec.programs) do
+        if child.is_executable(path) then
+            return path
+        end
+    end
+
+    return nil, "no " .. spec.title .. " that this user may run; tried "
+                .. concat(spec.programs, ", ")
+                .. ": name one with { program = \"" .. spec.program_example
+                .. "\" }", "no_program"
+end
+
+
+local function start_process(spec, options, settings, program, limits)
+    local key = child.key(spec.name, settings, options, limits)
+    local pointer = base.find(key)
+
+    if pointer then
+        return pointer
+    end
+
+    return child.start(key, options.module, spec.argv(program, options),
+                       { NFFI_RUNTIME = settings }, options, limits)
+end
+
+
+-- A language. `spec`:
+--   name             of the language, as load() gets it, and of its library
+--   title            of what runs it, for messages
+--   module_example, program_example   for messages
+--   programs         absolute paths, tried in this order where none is named
+--   options          names of its own options, of both hosts
+--   process_options  names of those that only a process has
+--   lists            names of options that are lists of strings
+--   settings(options, settings, level)  adds its own to what the runtime is
+--                    told; raises at `level` on bad ones
+--   argv(program, options)  of the process
+function _M.new(spec)
+    local language = {
+        codec = "json",
+        options = { module = true, handler = true, host = true },
+    }
+
+    for _, names in ipairs({ child.options, spec.options,
+                             spec.process_options })
+    do
+        for name in pairs(names) do
+            language.options[name] = true
+        end
+    end
+
+    -- Starts the runtime, or finds it. Returns its pointer or nil, message,
+    -- code.
+    function language.start(options, codec)
+        check(spec, options, 3)
+
+        local worker = options.host == "worker"
+        local limits = (worker and base or child).limits(options, 3)
+        local program, err, code = find_program(spec, options.program)
+
+        -- one that is hosted in the worker may do without a program
+        if not program and not worker then
+            return nil, err, code
+        end
+
+        local settings = {
+            module = options.module,
+            handler = options.handler,
+            codec = codec.name == "json" and "json" or "raw",
+            config = options.config,
+            program = program,
+        }
+
+        spec.settings(options, settings, 4)
+
+        local json, json_err = encode(settings)
+
+        if not json then
+            error("cannot encode config: " .. json_err, 3)
+        end
+
+        if not worker then
+            return start_process(spec, options, json, program, limits)
+        end
+
+        return base.load(_M.ROOT .. "/lib/libnffi_" .. spec.name .. ".so",
+                         json, limits)
+    end
+
+    return language
+end
+
+
+-- Loads the code of a runtime that is hosted in the worker anew, by a call that
+-- its threads answer when the new code serves. Yields. Returns true, or nil,
+-- message, code, detail: then the old code serves on.
+function _M.reload(pointer)
+    local kind, message, code, detail = base.call(pointer, RELOAD, nil, 0)
+
+    if kind == base.OK then
+        return true
+    end
+
+    if kind == base.RC then
+        return nil, code or "the runtime answered with rc " .. message,
+               "load_failed"
+    end
+
+    return nil, message, code == "runtime_error" and "load_failed" or code,
+           detail
+end
+
+
+return _M

@@ -1,0 +1,97 @@
+-- A runtime in Python: CPython runs PREFIX/nffi/python with the user's module,
+-- as a process or hosted in the worker.
+
+
+local bridge = require "resty.nffi.bridge"
+local child = require "resty.nffi.child"
+
+
+local error = error
+local find = string.find
+local ipairs = ipairs
+local ngx = ngx
+local tonumber = tonumber
+local tostring = tostring
+local type = type
+
+
+local HOST_PROGRAM = bridge.ROOT .. "/python/nffi_process.py"
+
+-- Threads of a runtime; they wait for one lock when they compute.
+local MOST_THREADS = 1024
+
+
+-- "app.py" and "lib/app.py" are files, "package.module" is a name.
+local function is_file(module)
+    return find(module, "/", 1, true) ~= nil or find(module, "%.py$") ~= nil
+end
+
+
+local function folders_of(path, level)
+    if path == nil then
+        return nil
+    end
+
+    local folders = {}
+
+    for i, folder in ipairs(type(path) == "table" and path or { path }) do
+        if type(folder) ~= "string" or folder == "" or find(folder, "%z") then
+            error("path must be a folder or a list of folders, got "
+                  .. tostring(folder), level + 1)
+        end
+
+        folders[i] = child.absolute(folder)
+    end
+
+    return folders
+end
+
+
+local function threads_of(threads, level)
+    if threads == nil then
+        return nil
+    end
+
+    local n = tonumber(threads)
+
+    if not n or n < 1 or n > MOST_THREADS or n % 1 ~= 0 then
+        error("threads must be a whole number from 1 to " .. MOST_THREADS
+              .. ", got " .. tostring(threads), level + 1)
+    end
+
+    return n
+end
+
+
+return bridge.new({
+    name = "python",
+    title = "Python",
+    module_example = "\"app.py\"",
+    program_example = "/path/of/venv/bin/python",
+    programs = { "/usr/local/bin/python3", "/usr/bin/python3" },
+    options = { path = true, threads = true },
+    process_options = { python_args = true },
+    lists = { "python_args" },
+
+    settings = function(options, settings, level)
+        settings.path = folders_of(options.path, level + 1)
+        settings.threads = threads_of(options.threads, level + 1)
+        settings.prefix = child.absolute(ngx.config.prefix())
+
+        if is_file(options.module) then
+            settings.file = child.absolute(options.module)
+        end
+    end,
+
+    argv = function(program, options)
+        local argv = { program }
+
+        for _, argument in ipairs(options.python_args or {}) do
+            argv[#argv + 1] = tostring(argument)
+        end
+
+        argv[#argv + 1] = HOST_PROGRAM
+
+        return argv
+    end,
+})
