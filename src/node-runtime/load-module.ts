@@ -1,33 +1,98 @@
 /**
  * Loads the user's module: JavaScript of either kind, or TypeScript, by Node itself where it strips
- * types and by hooks of ours where it does not. What the module imports is resolved from its own
- * folder, as anywhere in Node.
+ * types and by hooks of ours where it does not; what cannot be had by stripping is bundled. What the
+ * module imports is resolved from its own folder, as anywhere in Node.
  */
 
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import Module from "node:module";
-import { dirname, extname } from "node:path";
 import { pathToFileURL } from "node:url";
+import { bundle, findEsbuild } from "./bundle.js";
+import { checkFile, isJsx, isTypeScript, TYPESCRIPT } from "./module-file.js";
+import { formatOf } from "./module-format.js";
 
-export type Namespace = Record<string, unknown>;
+/** In an object of its own: an export named `then` would be taken for that of a promise. */
+export interface Loaded {
+  readonly namespace: Record<string, unknown>;
+}
 
-const JAVASCRIPT = [".js", ".mjs", ".cjs"];
-const TYPESCRIPT = [".ts", ".mts", ".cts"];
+const GENERATED =
+  "syntax that needs more than its types removed. Either install esbuild in its project, which " +
+  "then bundles it (npm install esbuild), or do without it (erasableSyntaxOnly in tsconfig.json)";
+const UNRESOLVED =
+  "name the file with its extension, or install esbuild in its project, which then bundles it";
 
-export async function loadModule(path: string): Promise<Namespace> {
+export async function loadModule(path: string): Promise<Loaded> {
   checkFile(path);
-  if (TYPESCRIPT.includes(extname(path)) && !nodeStripsTypes()) await registerStripping();
+  // Stacks, of whatever a compiler has made, are told in terms of its sources.
+  process.setSourceMapsEnabled(true);
+  if (isJsx(path)) return await loadBundled(path, new Error(`${path}: JSX is ${GENERATED}`));
+  if (isTypeScript(path) && !nodeStripsTypes()) await registerStripping();
   try {
-    return (await import(pathToFileURL(path).href)) as Namespace;
+    return await importFrom(pathToFileURL(path).href);
   } catch (error) {
-    // What the type stripper throws names its place already.
-    if (!(error instanceof SyntaxError) || error.message.startsWith("/")) throw error;
-    throw new SyntaxError(`${placeOf(error, path)}: ${error.message}`, { cause: error });
+    const reason = withPlace(error, path);
+    if (isTypeScript(path) && isForBundler(error)) return await loadBundled(path, reason);
+    throw reason;
   }
 }
 
-/** FILE:LINE of a syntax error. Node keeps it from whoever catches one of an ES module. */
+/** Through a module of our own: `await import()` would call an export named `then`. */
+async function importFrom(url: string): Promise<Loaded> {
+  const code = `import * as all from ${JSON.stringify(url)}; export const namespace = () => all;`;
+  const wrapper = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+  return { namespace: wrapper.namespace() };
+}
+
+/** `reason`: why it must be; thrown where there is no bundler. */
+async function loadBundled(path: string, reason: Error): Promise<Loaded> {
+  const esbuild = findEsbuild(path);
+  if (esbuild === undefined) throw withHint(reason);
+  const bundled = bundle(path, esbuild, readFileSync(path, "utf8"));
+  if ("url" in bundled) return await importFrom(bundled.url);
+  return { namespace: { default: bundled.exports } };
+}
+
+/** Whether a bundler may find what Node did not, or understand it. */
+function isForBundler(error: unknown): error is Error {
+  return error instanceof SyntaxError || BUNDLER_MAY_HELP.has(codeOf(error));
+}
+
+const BUNDLER_MAY_HELP = new Set([
+  "ERR_MODULE_NOT_FOUND",
+  "MODULE_NOT_FOUND",
+  "ERR_UNSUPPORTED_DIR_IMPORT",
+  // of a file that it imports: .tsx
+  "ERR_UNKNOWN_FILE_EXTENSION",
+  "ERR_PACKAGE_IMPORT_NOT_DEFINED",
+]);
+
+function codeOf(error: unknown): string {
+  return error instanceof Error ? String((error as NodeJS.ErrnoException).code) : "";
+}
+
+/** Adds what to do, where it is certain that this is the trouble. */
+function withHint(reason: Error): Error {
+  const { message } = reason;
+  const missing = /Cannot find module '(\/[^']*)'/.exec(message)?.[1];
+  if (missing !== undefined && TYPESCRIPT.some((extension) => existsSync(missing + extension))) {
+    reason.message = `${message}; ${UNRESOLVED}`;
+  } else if (/not supported in strip-only mode|Unknown file extension/.test(message)) {
+    reason.message = `${message}; it is ${GENERATED}`;
+  } else if (/Invalid or unexpected token|does not provide an export named/.test(message)) {
+    reason.message = `${message}; a decorator, or a type imported without "type", is ${GENERATED}`;
+  }
+  return reason;
+}
+
+/** A syntax error names its place: Node keeps it from whoever catches one of an ES module. */
+function withPlace(error: unknown, path: string): Error {
+  // What the type stripper throws names it already.
+  if (!(error instanceof SyntaxError) || error.message.startsWith("/")) return error as Error;
+  return new SyntaxError(`${placeOf(error, path)}: ${error.message}`, { cause: error });
+}
+
 function placeOf(error: SyntaxError, path: string): string {
   const place = /^(?:file:\/\/)?(\/.*:\d+)\n/;
   const told = place.exec(error.stack ?? "");
@@ -35,47 +100,6 @@ function placeOf(error: SyntaxError, path: string): string {
   // Another Node tells it, which only looks at this one file and runs nothing.
   const { stderr } = spawnSync(process.execPath, ["--check", path], { encoding: "utf8" });
   return place.exec(stderr ?? "")?.[1] ?? `${path}, or a module that it imports`;
-}
-
-/** Says what is wrong before Node does, which knows less of whom it runs as. */
-function checkFile(path: string): void {
-  try {
-    if (!statSync(path).isFile()) throw new Error(`${path} is not a file`);
-    accessSync(path, constants.R_OK);
-  } catch (error) {
-    throw fileError(path, error as NodeJS.ErrnoException);
-  }
-  if (![...JAVASCRIPT, ...TYPESCRIPT].includes(extname(path))) {
-    throw new Error(
-      `${path} is neither JavaScript nor TypeScript by its name: ` +
-        [...JAVASCRIPT, ...TYPESCRIPT].join(", "),
-    );
-  }
-}
-
-function fileError(path: string, error: NodeJS.ErrnoException): Error {
-  const { code } = error;
-  if (code === "ENOENT" || code === "ENOTDIR") return new Error(`there is no file ${path}`);
-  if (code !== "EACCES") return error;
-  const barrier = firstClosedFolder(path);
-  return new Error(
-    `user ${process.getuid?.()} may not read ${path}` +
-      (barrier === undefined ? "" : `: it may not enter ${barrier}`) +
-      " (EACCES)",
-  );
-}
-
-function firstClosedFolder(path: string): string | undefined {
-  const folders: string[] = [];
-  for (let at = dirname(path); at !== dirname(at); at = dirname(at)) folders.unshift(at);
-  return folders.find((folder) => {
-    try {
-      accessSync(folder, constants.X_OK);
-      return false;
-    } catch {
-      return true;
-    }
-  });
 }
 
 /** False, "strip" or "transform" from Node 22.10 on. */
@@ -100,7 +124,7 @@ function registerStripping(): Promise<void> {
     if (Module.register === undefined) {
       throw new Error(`TypeScript needs Node 20.6 or newer, this is ${process.version}`);
     }
-    const { formatOf, stripTypes } = await import("./strip-types.js");
+    const { stripTypes } = await import("./strip-types.js");
     Module.register(new URL("./strip-hook.js", import.meta.url));
     const { _extensions } = Module as unknown as CommonJsLoader;
 

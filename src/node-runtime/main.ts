@@ -55,7 +55,8 @@ async function main(): Promise<void> {
   try {
     const { module, codec, config } = parseSettings(text);
     ending.module = module;
-    const methods = new Methods(module, await loadModule(module));
+    const { namespace } = await loadModule(module);
+    const methods = new Methods(module, namespace);
     const served = { methods, codec: codec === "raw" ? raw : json, config };
     dispatcher = new Dispatcher(
       { batch: new Batch(memory, addon), answers, cancellations, streams, logs: new Logs(addon) },

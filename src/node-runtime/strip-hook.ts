@@ -3,7 +3,9 @@
 import { readFileSync } from "node:fs";
 import type { LoadHook } from "node:module";
 import { fileURLToPath } from "node:url";
-import { formatOf, isTypeScript, stripTypes } from "./strip-types.js";
+import { isTypeScript } from "./module-file.js";
+import { formatOf } from "./module-format.js";
+import { stripTypes } from "./strip-types.js";
 
 export const load: LoadHook = (url, context, nextLoad) => {
   if (!url.startsWith("file:")) return nextLoad(url, context);

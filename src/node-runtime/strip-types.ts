@@ -6,18 +6,7 @@
  * Loaded twice: by load-module.ts for require(), and in the thread of module hooks for import.
  */
 
-import { readFileSync } from "node:fs";
-import { dirname, extname, join } from "node:path";
-import { compileFunction } from "node:vm";
 import { transformSync } from "@swc/wasm-typescript";
-
-export type Format = "module" | "commonjs";
-
-const EXTENSIONS = new Set([".ts", ".mts", ".cts"]);
-
-export function isTypeScript(path: string): boolean {
-  return EXTENSIONS.has(extname(path));
-}
 
 /** The JavaScript of a TypeScript file. */
 export function stripTypes(source: string, path: string): string {
@@ -30,36 +19,6 @@ export function stripTypes(source: string, path: string): string {
     return transformSync(source, { mode: "strip-only", filename: path }).code;
   } catch (error) {
     throw syntaxError(error, path);
-  }
-}
-
-/** As Node decides: by extension, then by package.json, then by what the file looks like. */
-export function formatOf(path: string, javascript: string): Format {
-  const extension = extname(path);
-  if (extension === ".mts") return "module";
-  if (extension === ".cts") return "commonjs";
-  return packageType(dirname(path)) ?? detectFormat(javascript);
-}
-
-function packageType(folder: string): Format | undefined {
-  for (let at = folder; ; at = dirname(at)) {
-    try {
-      const { type } = JSON.parse(readFileSync(join(at, "package.json"), "utf8"));
-      return type === "module" || type === "commonjs" ? type : undefined;
-    } catch (error) {
-      if (error instanceof SyntaxError) return undefined;
-    }
-    if (at === dirname(at)) return undefined;
-  }
-}
-
-/** What compiles as the body of a CommonJS module is one; all else is for the ES loader to judge. */
-function detectFormat(javascript: string): Format {
-  try {
-    compileFunction(javascript, ["exports", "require", "module", "__filename", "__dirname"]);
-    return "commonjs";
-  } catch {
-    return "module";
   }
 }
 

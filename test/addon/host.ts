@@ -5,15 +5,14 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { installedRuntime } from "./installed-runtime.js";
 
-/** Another Node than the one that runs the tests. */
-const program = process.env.NFFI_TEST_NODE ?? process.execPath;
-
 export interface HostOptions {
   readonly codec?: "json" | "raw";
   readonly config?: unknown;
   readonly nodeArgs?: readonly string[];
   /** What Node runs, instead of the program that serves a module. */
   readonly main?: string;
+  /** Another Node than the one that runs the tests. */
+  readonly program?: string;
 }
 
 export interface Answer {
@@ -90,7 +89,7 @@ export class Host {
 
   constructor(module: string, options: HostOptions = {}) {
     const { host, main, addon } = installedRuntime();
-    const { codec, config } = options;
+    const { codec, config, program = process.execPath } = options;
     const command = [program, ...(options.nodeArgs ?? []), options.main ?? main, addon];
     this.#child = spawn(host, command, {
       stdio: ["pipe", "pipe", "inherit"],

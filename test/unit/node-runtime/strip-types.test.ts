@@ -1,8 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, test } from "vitest";
-import { formatOf, isTypeScript, stripTypes } from "../../../src/node-runtime/strip-types.js";
-import { temporaryFolder } from "../../support/temporary.js";
+import { stripTypes } from "../../../src/node-runtime/strip-types.js";
 
 test("types become blanks: lines and columns stay", () => {
   const source = 'import type { A } from "./a.ts";\nexport const f = (a: A): number => a.b;\n';
@@ -35,24 +32,4 @@ test("the message is one line, and the stack shows the source", () => {
 
 test("packages must be JavaScript", () => {
   expect(() => stripTypes("", "/p/node_modules/d/m.ts")).toThrow(/must be JavaScript/);
-});
-
-test("only TypeScript's own extensions are meant", () => {
-  expect(["/a.ts", "/a.mts", "/a.cts"].every(isTypeScript)).toBe(true);
-  expect(["/a.js", "/a.tsx", "/a.d.ts.map", "/ts"].some(isTypeScript)).toBe(false);
-});
-
-test("the format is decided as Node does", () => {
-  const folder = temporaryFolder();
-  const inner = join(folder, "a/b");
-  mkdirSync(inner, { recursive: true });
-  expect(formatOf(join(inner, "m.mts"), "exports.a = 1")).toBe("module");
-  expect(formatOf(join(inner, "m.cts"), "export {}")).toBe("commonjs");
-  writeFileSync(join(folder, "package.json"), '{ "type": "commonjs" }');
-  expect(formatOf(join(inner, "m.ts"), "export {}")).toBe("commonjs");
-  writeFileSync(join(folder, "a/package.json"), '{ "type": "module" }');
-  expect(formatOf(join(inner, "m.ts"), "exports.a = 1")).toBe("module");
-  writeFileSync(join(inner, "package.json"), "{}");
-  expect(formatOf(join(inner, "m.ts"), "exports.a = 1")).toBe("commonjs");
-  expect(formatOf(join(inner, "m.ts"), "export const a = await 1")).toBe("module");
 });

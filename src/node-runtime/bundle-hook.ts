@@ -1,0 +1,19 @@
+/** The module hook that gives a bundle out of memory; it runs in a thread of its own. */
+
+import type { LoadHook } from "node:module";
+
+export interface Bundle {
+  readonly url: string;
+  readonly code: string;
+}
+
+let made: Bundle | undefined;
+
+export function initialize(data: Bundle): void {
+  made = data;
+}
+
+export const load: LoadHook = (url, context, nextLoad) =>
+  url === made?.url
+    ? { format: "module", source: made.code, shortCircuit: true }
+    : nextLoad(url, context);

@@ -1,0 +1,128 @@
+/**
+ * TypeScript that is more than JavaScript with types (enum, decorators, JSX, paths of tsconfig.json,
+ * imports without an extension): bundled by the esbuild of the user's project, in memory. Packages
+ * are left out of the bundle, so that Node loads them as it loads any.
+ */
+
+import Module, { createRequire } from "node:module";
+import { dirname } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Bundle } from "./bundle-hook.js";
+import { formatOfSource } from "./module-format.js";
+
+/** What is used of esbuild, whose types a project need not have. */
+interface Esbuild {
+  buildSync(options: Record<string, unknown>): {
+    readonly outputFiles: readonly { readonly text: string }[];
+    readonly warnings: readonly Finding[];
+  };
+}
+
+interface Finding {
+  readonly text: string;
+  readonly location: { readonly file: string; readonly line: number } | null;
+}
+
+/** The parts of Node's CommonJS that its types leave out. */
+interface CommonJs {
+  new (path: string): CommonJsModule;
+  _nodeModulePaths(folder: string): string[];
+}
+
+interface CommonJsModule {
+  exports: unknown;
+  filename: string;
+  paths: string[];
+  _compile(code: string, path: string): void;
+}
+
+/** The hooks of newer Nodes, which run in this thread. */
+interface SyncHooks {
+  registerHooks?(hooks: { load(url: string, context: unknown, next: NextLoad): unknown }): void;
+}
+
+type NextLoad = (url: string, context: unknown) => unknown;
+
+/** Where the bundle is loaded from: an ES module by a URL, CommonJS by its exports. */
+export type Bundled = { readonly url: string } | { readonly exports: unknown };
+
+/** The esbuild that the module would import; undefined: it has none. */
+export function findEsbuild(path: string): Esbuild | undefined {
+  const require = createRequire(path);
+  try {
+    require.resolve("esbuild");
+  } catch {
+    return undefined;
+  }
+  return require("esbuild") as Esbuild;
+}
+
+/** Throws a SyntaxError that names the place where the module cannot be bundled. */
+export function bundle(path: string, esbuild: Esbuild, source: string): Bundled {
+  const format = formatOfSource(path, source);
+  const code = build(path, esbuild, format === "module" ? "esm" : "cjs");
+  if (format === "commonjs") return { exports: runCommonJs(path, code) };
+  // Another URL: Node keeps what it has found out about the first.
+  const url = `${pathToFileURL(path).href}?bundled`;
+  serveFromMemory({ url, code });
+  return { url };
+}
+
+function build(path: string, esbuild: Esbuild, format: "esm" | "cjs"): string {
+  try {
+    const { outputFiles, warnings } = esbuild.buildSync({
+      absWorkingDir: dirname(path),
+      entryPoints: [path],
+      // Never written: the sources of its map are named as seen from here.
+      outfile: `${path}.bundled.js`,
+      write: false,
+      bundle: true,
+      packages: "external",
+      external: ["*.node"],
+      platform: "node",
+      format,
+      target: `node${process.versions.node}`,
+      sourcemap: "inline",
+      sourcesContent: false,
+      keepNames: true,
+      logLevel: "silent",
+    });
+    for (const warning of warnings) console.warn(inOneLine(warning, path));
+    return outputFiles[0]?.text ?? "";
+  } catch (error) {
+    const [first] = (error as { errors?: readonly Finding[] }).errors ?? [];
+    if (first === undefined) throw error;
+    throw new SyntaxError(inOneLine(first, path), { cause: error });
+  }
+}
+
+function inOneLine({ text, location }: Finding, path: string): string {
+  if (location === null) return `${path}: ${text}`;
+  const file = location.file.startsWith("/")
+    ? location.file
+    : new URL(location.file, pathToFileURL(path)).pathname;
+  return `${file}:${location.line}: ${text}`;
+}
+
+function runCommonJs(path: string, code: string): unknown {
+  const Loader = Module as unknown as CommonJs;
+  const module = new Loader(path);
+  module.filename = path;
+  module.paths = Loader._nodeModulePaths(dirname(path));
+  module._compile(code, path);
+  return module.exports;
+}
+
+function serveFromMemory(made: Bundle): void {
+  const { registerHooks } = Module as unknown as SyncHooks;
+  if (registerHooks === undefined) {
+    Module.register(new URL("./bundle-hook.js", import.meta.url), { data: made });
+    return;
+  }
+  registerHooks({
+    load: (url, context, next) =>
+      url === made.url
+        ? { format: "module", source: made.code, shortCircuit: true }
+        : next(url, context),
+  });
+}
