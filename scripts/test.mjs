@@ -6,6 +6,7 @@ import { ensurePackages, FOR_BUILD, isOffered } from "./os-packages.mjs";
 
 const FOR_TESTS = [
   "busybox:busybox",
+  "ccache:ccache",
   "curl:curl",
   "fish:fish",
   "golang-go:go",

@@ -12,6 +12,7 @@ import {
   resolveDebianSuite,
 } from "../../src/sources/debian/debian-source.js";
 import { repository, runProgram } from "../support/cli.js";
+import { compileCache } from "../support/compile-cache.js";
 import { answers, httpServer } from "../support/http-server.js";
 import { withNginx } from "../support/nginx.js";
 import { anySuite } from "../support/openresty.js";
@@ -76,7 +77,10 @@ describe("the tarball", () => {
       ["--yes", "--package", tarball, "nffi", "build", ...(await sourceByUrl(folder))],
       {
         cwd: empty,
-        env: { ...quiet, XDG_CACHE_HOME: join(folder, "cache"), NFFI_PREFIX: undefined },
+        env: {
+          ...{ ...quiet, ...compileCache(folder) },
+          ...{ XDG_CACHE_HOME: join(folder, "cache"), NFFI_PREFIX: undefined },
+        },
       },
     );
     expect(npx.stderr).toBe("");

@@ -3,11 +3,11 @@
 // what a CI system keeps (the cache) stays, and so do npm's downloads and ccache's objects.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { repository, runCli, runProgram } from "../support/cli.js";
+import { compileCache } from "../support/compile-cache.js";
 import { temporaryFolderOfAll } from "../support/temporary.js";
 
 const npmConfig = (name: string) =>
@@ -22,7 +22,7 @@ function bareEnvironment(home: string): Record<string, string> {
     npm_config_userconfig: npmConfig("userconfig"),
     npm_config_cache: npmConfig("cache"),
     npm_config_loglevel: "error",
-    CCACHE_DIR: process.env.CCACHE_DIR ?? join(homedir(), ".cache/ccache"),
+    ...compileCache(dirname(home)),
     ...(process.env.NODE_EXTRA_CA_CERTS && {
       NODE_EXTRA_CA_CERTS: process.env.NODE_EXTRA_CA_CERTS,
     }),

@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runProgram } from "./cli.js";
+import { compileCache } from "./compile-cache.js";
 
 interface Instruction {
   readonly name: string;
@@ -36,7 +37,13 @@ export async function runStages(folder: string, run: DockerRun): Promise<string>
   const result = await runProgram(
     "unshare",
     ["--mount", "--pid", "--fork", "--kill-child", "sh", "-eu", script],
-    { cwd: folder, env: { HOME: "/root", NFFI_PREFIX: undefined, XDG_CACHE_HOME: undefined } },
+    {
+      cwd: folder,
+      env: {
+        ...{ HOME: "/root", NFFI_PREFIX: undefined, XDG_CACHE_HOME: undefined },
+        ...compileCache("/root"),
+      },
+    },
   );
   if (result.exitCode === 0) return result.stdout;
   throw new Error(`exit code ${result.exitCode}\n${result.stdout}\n${result.stderr}`);

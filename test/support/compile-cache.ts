@@ -1,0 +1,11 @@
+// Compiled objects are shared by all builds of the tests: most differ in their folders only.
+import { join } from "node:path";
+import { repository } from "./cli.js";
+
+/** For a build that works below `folder`; ccache then takes paths there as relative. */
+export function compileCache(folder: string): Record<string, string> {
+  return {
+    CCACHE_DIR: process.env.CCACHE_DIR ?? join(repository, ".nffi/test/ccache"),
+    CCACHE_BASEDIR: folder,
+  };
+}
