@@ -52,6 +52,21 @@ attached(napi_env env, napi_callback_info info, napi_value *argv, size_t max)
 }
 
 
+/* The same for what only needs the memory. */
+static addon_t *
+joined(napi_env env, napi_callback_info info, napi_value *argv, size_t max)
+{
+    addon_t *addon = arguments(env, info, argv, max);
+
+    if (addon != NULL && addon->memory == NULL) {
+        addon_throw_code(env, NFFI_INVALID, "neither attached nor joined");
+        return NULL;
+    }
+
+    return addon;
+}
+
+
 static bool
 reference_function(napi_env env, napi_value object, const char *name,
     napi_ref *reference)
@@ -98,21 +113,44 @@ describe_memory(napi_env env, napi_value object)
 }
 
 
+/* Makes the memory and {memory, ...offsets}; NULL: could not. */
+static napi_value
+make_memory(addon_t *addon)
+{
+    void *memory;
+    napi_env env = addon->env;
+    napi_value buffer, result;
+
+    if (napi_create_arraybuffer(env, sizeof(addon_memory_t), &memory,
+                                &buffer) != napi_ok
+        || napi_create_reference(env, buffer, 1, &addon->buffer) != napi_ok
+        || napi_create_object(env, &result) != napi_ok
+        || napi_set_named_property(env, result, "memory", buffer) != napi_ok
+        || !describe_memory(env, result))
+    {
+        return NULL;
+    }
+
+    addon->memory = memory;
+
+    return result;
+}
+
+
 /* attach({onBatch, onCancelled, onWritable, onClosed}): {memory, ...offsets} */
 static napi_value
 attach(napi_env env, napi_callback_info info)
 {
     int code;
-    void *memory;
     addon_t *addon;
-    napi_value receiver, name, buffer, result;
+    napi_value receiver, name, result;
 
     addon = arguments(env, info, &receiver, 1);
     if (addon == NULL) {
         return NULL;
     }
 
-    if (addon->queue != NULL) {
+    if (addon->memory != NULL) {
         addon_throw_code(env, NFFI_INVALID, "attached already");
         return NULL;
     }
@@ -127,18 +165,12 @@ attach(napi_env env, napi_callback_info info)
         || napi_create_string_utf8(env, "nffi", NAPI_AUTO_LENGTH, &name)
            != napi_ok
         || napi_async_init(env, NULL, name, &addon->context) != napi_ok
-        || napi_create_arraybuffer(env, sizeof(addon_memory_t), &memory,
-                                   &buffer) != napi_ok
-        || napi_create_reference(env, buffer, 1, &addon->buffer) != napi_ok
-        || napi_create_object(env, &result) != napi_ok
-        || napi_set_named_property(env, result, "memory", buffer) != napi_ok
-        || !describe_memory(env, result))
+        || (result = make_memory(addon)) == NULL)
     {
         addon_throw_code(env, NFFI_INVALID, "attach");
         return NULL;
     }
 
-    addon->memory = memory;
     code = nffi_attach(&addon->queue);
 
     if (code != NFFI_OK) {
@@ -148,6 +180,48 @@ attach(napi_env env, napi_callback_info info)
     }
 
     return result;
+}
+
+
+/* join(): {memory, ...offsets}, in a thread beside the one that attaches. */
+static napi_value
+join(napi_env env, napi_callback_info info)
+{
+    napi_value result;
+    addon_t *addon = arguments(env, info, NULL, 0);
+
+    if (addon == NULL) {
+        return NULL;
+    }
+
+    if (addon->memory != NULL || (result = make_memory(addon)) == NULL) {
+        addon_throw_code(env, NFFI_INVALID, "join");
+        return NULL;
+    }
+
+    return result;
+}
+
+
+/* take(low, high): puts the request of a task that the main thread has taken
+   into the memory, as a batch of one; 0 or a code. */
+static napi_value
+take(napi_env env, napi_callback_info info)
+{
+    uint32_t halves[2];
+    napi_value argv[2], code;
+    addon_t *addon = joined(env, info, argv, 2);
+
+    if (addon == NULL
+        || napi_get_value_uint32(env, argv[0], &halves[0]) != napi_ok
+        || napi_get_value_uint32(env, argv[1], &halves[1]) != napi_ok
+        || napi_create_int32(env, addon_take(addon, addon_task(halves)),
+                             &code) != napi_ok)
+    {
+        return NULL;
+    }
+
+    return code;
 }
 
 
@@ -205,7 +279,7 @@ failed(napi_env env, napi_callback_info info)
 static napi_value
 flush(napi_env env, napi_callback_info info)
 {
-    addon_t *addon = attached(env, info, NULL, 0);
+    addon_t *addon = joined(env, info, NULL, 0);
 
     if (addon != NULL) {
         addon_flush(addon);
@@ -221,7 +295,7 @@ large(napi_env env, napi_callback_info info)
 {
     uint32_t index;
     napi_value argument, buffer;
-    addon_t *addon = attached(env, info, &argument, 1);
+    addon_t *addon = joined(env, info, &argument, 1);
     const nffi_request_t *request;
 
     if (addon == NULL) {
@@ -338,6 +412,8 @@ define(napi_env env, napi_value exports, addon_t *addon)
 
     const napi_property_descriptor methods[] = {
         METHOD("attach", attach),
+        METHOD("join", join),
+        METHOD("take", take),
         METHOD("serve", serve),
         METHOD("failed", failed),
         METHOD("flush", flush),

@@ -2,7 +2,10 @@
  * addon.h - what the files of the addon share: its state in one environment
  * of Node, and the memory through which C and JavaScript hand batches over.
  *
- * Everything here runs in the thread of that environment.
+ * Everything here runs in the thread of that environment. A process may have
+ * several (worker_threads): the one of the main thread attaches and takes the
+ * tasks, the others join it, are told handles by it in JavaScript, and read
+ * and answer those tasks by themselves.
  */
 
 #ifndef NFFI_ADDON_H
@@ -59,7 +62,8 @@ typedef struct addon_memory {
 typedef struct addon {
     napi_env env;
     napi_async_cleanup_hook_handle cleanup;
-    nffi_queue_t *queue;      /* NULL: not attached */
+    nffi_queue_t *queue;      /* NULL: not attached, or of a thread that has
+                                 joined */
 
     uv_poll_t *watch;         /* the queue's descriptor */
     uv_idle_t *again;         /* runs while there is more than a turn's work */
@@ -76,10 +80,11 @@ typedef struct addon {
     napi_ref on_writable;     /* (count) */
     napi_ref on_closed;       /* () */
     napi_ref buffer;          /* of `memory` */
-    addon_memory_t *memory;
+    addon_memory_t *memory;   /* NULL: neither attached nor joined */
 
     nffi_request_t batch[ADDON_BATCH];
-    size_t batch_size;        /* valid while on_batch runs */
+    size_t batch_size;        /* valid while on_batch runs; of a thread that
+                                 has joined: until the next take() */
 } addon_t;
 
 
@@ -94,6 +99,9 @@ void addon_unwatch(addon_t *addon, void (*unwatched)(addon_t *addon));
 
 /* drain.c: takes cancellations and tells JavaScript. */
 void addon_tell_cancelled(addon_t *addon);
+
+/* drain.c: puts the request of one task into `memory`; 0 or a code. */
+int addon_take(addon_t *addon, nffi_task_t task);
 
 /* respond.c: sends what JavaScript has put into `memory`. */
 void addon_flush(addon_t *addon);

@@ -88,6 +88,23 @@ copy_batch(addon_t *addon)
 }
 
 
+int
+addon_take(addon_t *addon, nffi_task_t task)
+{
+    int code;
+
+    addon->batch_size = 0;
+    code = nffi_task_request(task, &addon->batch[0]);
+
+    if (code == NFFI_OK) {
+        addon->batch_size = 1;
+        copy_batch(addon);
+    }
+
+    return code;
+}
+
+
 /*
  * Calls a function of JavaScript, then its microtasks, then sends what they
  * answered. Returns false when it threw or could not be called; `exception` is

@@ -25,6 +25,10 @@ export const CANCELLED = -11;
 /** A task handle has 64 bits: it is passed as two halves, `low` and `high`. */
 export interface Addon {
   attach(events: QueueEvents): Offsets;
+  /** In a worker thread, instead of attaching: it is told which tasks are its own. */
+  join(): Offsets;
+  /** Puts the request of such a task into the memory, as a batch of one; 0 or a code. */
+  take(low: number, high: number): number;
   /** From now on requests come, and the worker knows it. */
   serve(): void;
   /** Tells the worker why this process cannot serve. */

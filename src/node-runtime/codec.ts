@@ -63,6 +63,10 @@ export const raw: Codec = {
   },
 };
 
+export function codecOf(name: "json" | "raw"): Codec {
+  return name === "raw" ? raw : json;
+}
+
 /** Objects that JSON.stringify would silently make something else of. */
 function refuseObject(result: object): void {
   if (ArrayBuffer.isView(result)) {

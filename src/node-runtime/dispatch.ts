@@ -4,14 +4,21 @@
  */
 
 import { AsyncResource } from "node:async_hooks";
+import type { Addon, Memory } from "./addon.js";
 import type { Answers } from "./answers.js";
-import type { Batch } from "./batch.js";
+import { Batch } from "./batch.js";
 import { type Codec, raw } from "./codec.js";
-import { CallContext, type Cancellations } from "./context.js";
+import { CallContext, Cancellations } from "./context.js";
 import { failureOf } from "./failure.js";
-import type { Logs } from "./log.js";
+import { Logs } from "./log.js";
 import type { Methods } from "./methods.js";
-import { type Streams, sourceOf } from "./streams.js";
+import { Streams, sourceOf } from "./streams.js";
+
+/** What is used of the addon. */
+type DispatcherAddon = Pick<
+  Addon,
+  "large" | "isCancelled" | "isStream" | "mayWrite" | "write" | "end" | "log"
+>;
 
 export interface Served {
   readonly methods: Methods;
@@ -21,18 +28,23 @@ export interface Served {
 }
 
 /** Nobody gets it, but every task wants an answer. */
-const NEVER_STARTED = { message: "cancelled before it was started", detail: "" };
+export const NEVER_STARTED = { message: "cancelled before it was started", detail: "" };
 
-/** What one process has once. */
-export interface Parts {
-  readonly batch: Batch;
-  readonly answers: Answers;
-  readonly cancellations: Cancellations;
-  readonly streams: Streams;
-  readonly logs: Logs;
+/** What serves the calls that the addon takes: this thread, or a pool of others. */
+export interface Server {
+  /** Calls that are not answered yet. */
+  readonly running: number;
+  /** Called each time that there is none any more. */
+  onIdle: (() => void) | undefined;
+  /** The requests of so many calls lie in the memory. */
+  start(count: number): void;
+  /** Nobody waits for the answer any more. */
+  cancelled(low: number, high: number): void;
+  /** A stream has credit again. */
+  writable(low: number, high: number): void;
 }
 
-export class Dispatcher {
+export class Dispatcher implements Server {
   readonly #batch: Batch;
   readonly #answers: Answers;
   readonly #cancellations: Cancellations;
@@ -41,15 +53,16 @@ export class Dispatcher {
   readonly #served: Served;
   #running = 0;
 
-  /** Called each time that no call is running any more. */
   onIdle: (() => void) | undefined;
+  /** Called for each call that was answered; the answer may still lie in the memory. */
+  onEnded: ((low: number, high: number) => void) | undefined;
 
-  constructor(parts: Parts, served: Served) {
-    this.#batch = parts.batch;
-    this.#answers = parts.answers;
-    this.#cancellations = parts.cancellations;
-    this.#streams = parts.streams;
-    this.#logs = parts.logs;
+  constructor(addon: DispatcherAddon, memory: Memory, answers: Answers, served: Served) {
+    this.#batch = new Batch(memory, addon);
+    this.#answers = answers;
+    this.#cancellations = new Cancellations(addon);
+    this.#streams = new Streams(addon);
+    this.#logs = new Logs(addon);
     this.#served = served;
   }
 
@@ -69,11 +82,20 @@ export class Dispatcher {
     }
   }
 
+  cancelled(low: number, high: number): void {
+    this.#cancellations.cancel(low, high);
+  }
+
+  writable(low: number, high: number): void {
+    this.#streams.writable(low, high);
+  }
+
   #skip(index: number): boolean {
     const low = this.#batch.low(index);
     const high = this.#batch.high(index);
     if (!this.#cancellations.isCancelled(low, high)) return false;
     this.#answers.fail(low, high, NEVER_STARTED);
+    this.onEnded?.(low, high);
     return true;
   }
 
@@ -90,7 +112,7 @@ export class Dispatcher {
 
     const succeed = (encoded: string | Uint8Array) => {
       this.#answers.succeed(low, high, encoded);
-      this.#ended(context);
+      this.#ended(context, low, high);
     };
     const finish = (result: unknown) => {
       let encoded: string | Uint8Array;
@@ -99,7 +121,7 @@ export class Dispatcher {
         if (source !== undefined) {
           const { signal } = context;
           this.#streams.serve(low, high, { source, codec, signal, scope }).then((collected) => {
-            if (collected === undefined) this.#ended(context);
+            if (collected === undefined) this.#ended(context, low, high);
             else succeed(collected);
           }, fail);
           return;
@@ -113,7 +135,7 @@ export class Dispatcher {
     };
     const fail = (thrown: unknown) => {
       this.#answers.fail(low, high, failureOf(thrown));
-      this.#ended(context);
+      this.#ended(context, low, high);
     };
 
     let result: unknown;
@@ -134,9 +156,10 @@ export class Dispatcher {
     finish(result);
   }
 
-  #ended(context: CallContext): void {
+  #ended(context: CallContext, low: number, high: number): void {
     context.answered();
     this.#running--;
+    this.onEnded?.(low, high);
     if (this.#running === 0) this.onIdle?.();
   }
 }

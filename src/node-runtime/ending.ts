@@ -1,7 +1,8 @@
 /**
- * How this process ends: because the queue was closed, or because the module made it (an error
- * that nobody caught, process.exit). In the second case the reason goes to error.log; the worker
- * then fails the calls that were running and starts the process again.
+ * How this process ends, or this thread of its pool: because the queue was closed, or because the
+ * module made it (an error that nobody caught, process.exit). In the second case the reason goes to
+ * error.log; the worker then fails the calls that were running and starts the process again, and
+ * the main thread does that for a thread.
  */
 
 import { logNow } from "./console.js";
@@ -12,8 +13,12 @@ const EXIT_UNCAUGHT = 70;
 const EXIT_LOAD_FAILED = 1;
 
 export interface Lifeline {
-  /** Tells the worker why this process cannot serve. */
-  failed(message: string): void;
+  /** What ends: "process", "thread 2". */
+  readonly where: string;
+  /** Tells why it cannot serve: the worker, or the main thread, which then also logs it. */
+  failed(message: string, detail: string): void;
+  /** The module has ended it, for this reason in one line. */
+  dying?(reason: string): void;
   /** Sends answers that were given and not yet sent. */
   flush(): void;
   running(): number;
@@ -46,9 +51,9 @@ export class Ending {
   /** The module could not be loaded. */
   loadFailed(thrown: unknown): never {
     const { message, detail } = failureOf(thrown);
-    this.#lifeline.failed(this.#about(inOneLine(message)));
+    this.#lifeline.failed(this.#about(inOneLine(message)), detail);
     const [first, stack] = firstAndRest(detail || message);
-    logNow("error", this.#about(first), stack);
+    if (this.#lifeline.where === "process") logNow("error", this.#about(first), stack);
     return this.#exit(EXIT_LOAD_FAILED);
   }
 
@@ -69,10 +74,12 @@ export class Ending {
     const { message, detail } = failureOf(thrown);
     const what =
       origin === "unhandledRejection" ? "a promise was rejected and nobody caught it" : "uncaught";
-    if (this.#loading) this.#lifeline.failed(`${this.module}: ${what}: ${inOneLine(message)}`);
+    const reason = `${what}: ${inOneLine(message)}`;
+    if (this.#loading) this.#lifeline.failed(`${this.module}: ${reason}`, detail);
+    else this.#lifeline.dying?.(reason);
     this.#lifeline.flush();
     const [first, stack] = firstAndRest(detail || message);
-    logNow("error", `${this.module}: ${what}: ${first}${this.#lost()}`, stack);
+    logNow("error", `${this.#who()}: ${what}: ${first}${this.#lost()}`, stack);
     this.#exit(this.#loading ? EXIT_LOAD_FAILED : EXIT_UNCAUGHT);
   }
 
@@ -81,19 +88,27 @@ export class Ending {
     if (this.#loading) {
       this.loadFailed(new Error("its top-level await waits for something that can never happen"));
     }
-    logNow("warn", `${this.module}: closed${this.#lost()}, since nothing is left to answer them`);
+    if (this.#lifeline.running() > 0) {
+      logNow("warn", `${this.#who()}: closed${this.#lost()}, since nothing is left to answer them`);
+    }
     this.#exit(0);
   }
 
   #onExit(code: number): void {
     if (this.#expected) return;
     this.#lifeline.flush();
-    const what = `${this.module}: ended its process with exit code ${code}`;
-    if (this.#loading) this.#lifeline.failed(`${what} while it was loaded`);
+    const what = `${this.module}: ended its ${this.#lifeline.where} with exit code ${code}`;
+    if (this.#loading) this.#lifeline.failed(`${what} while it was loaded`, "");
+    else this.#lifeline.dying?.(`process.exit(${code}) was called`);
     // Called inside process.exit(), so the stack tells who called that.
     const [, ...stack] = withoutOurFrames(new Error().stack ?? "").split("\n");
     const callers = stack.filter((line) => !line.includes("(node:") && !line.includes("at node:"));
     logNow("error", what + this.#lost(), callers.join("\n"));
+  }
+
+  #who(): string {
+    const { where } = this.#lifeline;
+    return where === "process" ? this.module : `${this.module}: ${where}`;
   }
 
   #about(text: string): string {
@@ -107,7 +122,7 @@ export class Ending {
 }
 
 /** The worker logs and passes on the reason as one line. */
-function inOneLine(message: string): string {
+export function inOneLine(message: string): string {
   const lines = message.split("\n").map((line) => line.trim());
   return lines.filter((line) => line !== "").join(" | ");
 }

@@ -55,9 +55,13 @@ export function withoutOurFrames(stack: string): string {
 
 const FRAME = /^\s+at /;
 
+/** Through Node: from us to a handler, and from the main thread's messages to us. */
+const WAY_TO_US =
+  /AsyncResource\.runInAsyncScope \(node:|\[nodejs\.internal\.kHybridDispatch\]|MessagePort\.<anonymous> \(node:/;
+
 function isOurs(line: string): boolean {
   if (!FRAME.test(line)) return false;
-  return line.includes(OUR_FOLDER) || line.includes("AsyncResource.runInAsyncScope (node:");
+  return line.includes(OUR_FOLDER) || WAY_TO_US.test(line);
 }
 
 /** Errors of another realm (vm, some test runners) are no instances of our Error. */

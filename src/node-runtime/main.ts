@@ -4,19 +4,16 @@
  * folder but Node and the type stripper, since it is installed alone (PREFIX/nffi/node).
  */
 
-import { type Addon, loadAddon, type Memory, viewMemory } from "./addon.js";
+import { loadAddon, type Memory, viewMemory } from "./addon.js";
 import { Answers } from "./answers.js";
-import { Batch } from "./batch.js";
-import { json, raw } from "./codec.js";
+import { codecOf } from "./codec.js";
 import { markConsole, markWarnings } from "./console.js";
-import { Cancellations } from "./context.js";
-import { Dispatcher } from "./dispatch.js";
+import { Dispatcher, type Server } from "./dispatch.js";
 import { Ending } from "./ending.js";
 import { loadModule } from "./load-module.js";
-import { Logs } from "./log.js";
 import { Methods } from "./methods.js";
-import { parseSettings, takeSettings } from "./settings.js";
-import { Streams } from "./streams.js";
+import { Pool } from "./pool.js";
+import { parseSettings, type Settings, takeSettings } from "./settings.js";
 
 /** How often calls that still run after the end of the queue learn that nobody waits for them. */
 const CANCELLATION_PERIOD_MS = 50;
@@ -26,42 +23,48 @@ async function main(): Promise<void> {
   const addon = loadAddon();
   const memory = viewMemory(
     addon.attach({
-      onBatch: (count) => dispatcher?.start(count),
+      onBatch: (count) => server?.start(count),
       onCancelled: (count) => {
-        for (const [low, high] of toldTasks(memory, count)) cancellations.cancel(low, high);
+        for (const [low, high] of toldTasks(memory, count)) server?.cancelled(low, high);
       },
       onWritable: (count) => {
-        for (const [low, high] of toldTasks(memory, count)) streams.writable(low, high);
+        for (const [low, high] of toldTasks(memory, count)) server?.writable(low, high);
       },
       onClosed: () => {
-        if (dispatcher !== undefined) endWhenIdle(addon, dispatcher, ending);
+        if (server === undefined) return;
+        if (server instanceof Pool) server.close();
+        endWhenIdle(server, ending, () => addon.tellCancelled());
       },
     }),
   );
   const answers = new Answers(memory, addon);
-  const cancellations = new Cancellations(addon);
-  const streams = new Streams(addon);
-  let dispatcher: Dispatcher | undefined;
+  let server: Server | undefined;
 
   const ending = new Ending({
+    where: "process",
     failed: (message) => addon.failed(message),
     flush: () => answers.flush(),
-    running: () => dispatcher?.running ?? 0,
+    running: () => server?.running ?? 0,
   });
   ending.install();
   markConsole(console, [process.stdout, process.stderr]);
   markWarnings();
 
-  try {
-    const { module, codec, config } = parseSettings(text);
-    ending.module = module;
+  const serveHere = async ({ module, codec, config }: Settings) => {
     const { namespace } = await loadModule(module);
     const methods = new Methods(module, namespace);
-    const served = { methods, codec: codec === "raw" ? raw : json, config };
-    dispatcher = new Dispatcher(
-      { batch: new Batch(memory, addon), answers, cancellations, streams, logs: new Logs(addon) },
-      served,
-    );
+    return new Dispatcher(addon, memory, answers, { methods, codec: codecOf(codec), config });
+  };
+  const serveInThreads = async (settings: Settings) => {
+    const pool = new Pool(addon, memory, answers, settings);
+    await pool.load();
+    return pool;
+  };
+
+  try {
+    const settings = parseSettings(text);
+    ending.module = settings.module;
+    server = await (settings.threads > 0 ? serveInThreads(settings) : serveHere(settings));
     addon.serve();
     ending.loaded();
   } catch (error) {
@@ -77,11 +80,11 @@ function toldTasks({ told }: Memory, count: number): [number, number][] {
   );
 }
 
-function endWhenIdle(addon: Addon, dispatcher: Dispatcher, ending: Ending): void {
-  if (dispatcher.running === 0) ending.finished();
-  dispatcher.onIdle = () => ending.finished();
+function endWhenIdle(server: Server, ending: Ending, tellCancelled: () => void): void {
+  if (server.running === 0) ending.finished();
+  server.onIdle = () => ending.finished();
   // Unreferenced: when nothing else is left to happen, the running calls can never be answered.
-  setInterval(() => addon.tellCancelled(), CANCELLATION_PERIOD_MS).unref();
+  setInterval(tellCancelled, CANCELLATION_PERIOD_MS).unref();
 }
 
 main().catch((error: unknown) => {

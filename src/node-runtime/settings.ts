@@ -11,6 +11,8 @@ export interface Settings {
   readonly module: string;
   readonly codec: "json" | "raw";
   readonly config: unknown;
+  /** Worker threads that serve it; 0: the main thread does. */
+  readonly threads: number;
 }
 
 const VARIABLE = "NFFI_RUNTIME";
@@ -32,12 +34,15 @@ export function parseSettings(text: string): Settings {
   if (typeof given !== "object" || given === null) {
     throw new Error(`${VARIABLE} is not a JSON object`);
   }
-  const { module, codec = "json", config = null } = given as Record<string, unknown>;
+  const { module, codec = "json", config = null, threads = 0 } = given as Record<string, unknown>;
   if (typeof module !== "string" || !isAbsolute(module)) {
     throw new Error(`module must be an absolute path, but is ${JSON.stringify(module)}`);
   }
   if (codec !== "json" && codec !== "raw") {
     throw new Error(`codec must be "json" or "raw", but is ${JSON.stringify(codec)}`);
   }
-  return { module, codec, config };
+  if (typeof threads !== "number" || !Number.isInteger(threads) || threads < 0) {
+    throw new Error(`threads must be a whole number, but is ${JSON.stringify(threads)}`);
+  }
+  return { module, codec, config, threads };
 }

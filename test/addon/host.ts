@@ -8,6 +8,7 @@ import { installedRuntime } from "./installed-runtime.js";
 export interface HostOptions {
   readonly codec?: "json" | "raw";
   readonly config?: unknown;
+  readonly threads?: number;
   readonly nodeArgs?: readonly string[];
   /** What Node runs, instead of the program that serves a module. */
   readonly main?: string;
@@ -89,14 +90,14 @@ export class Host {
 
   constructor(module: string, options: HostOptions = {}) {
     const { host, main, addon } = installedRuntime();
-    const { codec, config, program = process.execPath } = options;
+    const { codec, config, threads, program = process.execPath } = options;
     const command = [program, ...(options.nodeArgs ?? []), options.main ?? main, addon];
     this.#child = spawn(host, command, {
       stdio: ["pipe", "pipe", "inherit"],
       env: {
         PATH: "/usr/local/bin:/usr/bin:/bin",
         NFFI_ATTACH: "1",
-        NFFI_RUNTIME: JSON.stringify({ module, codec, config, name: "test" }),
+        NFFI_RUNTIME: JSON.stringify({ module, codec, config, threads, name: "test" }),
       },
     });
     running.add(this);

@@ -12,6 +12,7 @@ local debug_getinfo = debug.getinfo
 local error = error
 local io_open = io.open
 local ipairs = ipairs
+local tonumber = tonumber
 local tostring = tostring
 local type = type
 
@@ -27,9 +28,12 @@ local _M = {
     codec = "json",
 
     -- beside those that every process has
-    options = setmetatable({ module = true, node_args = true },
+    options = setmetatable({ module = true, node_args = true, threads = true },
                            { __index = child.options }),
 }
+
+
+local MOST_THREADS = 256
 
 
 -- The Node that the build saw, from the manifest.
@@ -86,6 +90,15 @@ local function check(options)
         error("program must be an absolute path, got " .. tostring(program), 4)
     end
 
+    local threads = tonumber(options.threads or 1)
+
+    if not threads or not (threads >= 1 and threads <= MOST_THREADS)
+       or threads % 1 ~= 0
+    then
+        error("threads must be a whole number from 1 to " .. MOST_THREADS
+              .. ", got " .. tostring(options.threads), 4)
+    end
+
     child.check(options, { "node_args" }, { "module", "program", "directory" },
                 4)
 end
@@ -101,6 +114,7 @@ function _M.start(options, codec)
         module = module,
         codec = codec.name or "raw",
         node_args = options.node_args,
+        threads = options.threads and tonumber(options.threads),
     }, options, limits)
 
     local pointer = base.find(key)
@@ -120,6 +134,7 @@ function _M.start(options, codec)
         name = options.module,
         codec = codec.name == "json" and "json" or "raw",
         config = options.config,
+        threads = options.threads and tonumber(options.threads),
     })
 
     if not runtime_json then

@@ -1,29 +1,15 @@
 import { expect, test } from "vitest";
 import { Answers } from "../../../src/node-runtime/answers.js";
-import { Batch } from "../../../src/node-runtime/batch.js";
 import { json, raw } from "../../../src/node-runtime/codec.js";
-import { Cancellations } from "../../../src/node-runtime/context.js";
 import { Dispatcher } from "../../../src/node-runtime/dispatch.js";
-import { Logs } from "../../../src/node-runtime/log.js";
 import { Methods } from "../../../src/node-runtime/methods.js";
-import { Streams } from "../../../src/node-runtime/streams.js";
 import { FakeAddon } from "./fake-addon.js";
 
 function serve(exports: Record<string, unknown>, codec = json) {
   const addon = new FakeAddon();
   const answers = new Answers(addon.memory, addon);
-  const batch = new Batch(addon.memory, addon);
   const served = { methods: new Methods("/m.ts", exports), codec, config: { a: 1 } };
-  const dispatcher = new Dispatcher(
-    {
-      batch,
-      answers,
-      cancellations: new Cancellations(addon),
-      streams: new Streams(addon),
-      logs: new Logs(addon),
-    },
-    served,
-  );
+  const dispatcher = new Dispatcher(addon, addon.memory, answers, served);
   return { addon, dispatcher };
 }
 

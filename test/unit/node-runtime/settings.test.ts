@@ -6,6 +6,7 @@ test("the codec is json unless told otherwise, and there may be no configuration
     module: "/m.ts",
     codec: "json",
     config: null,
+    threads: 0,
   });
 });
 
@@ -21,6 +22,7 @@ test.each([
   ["null", /not a JSON object/],
   ["{}", /module must be an absolute path, but is undefined/],
   ['{"module":"m.ts"}', /but is "m.ts"/],
+  ['{"module":"/m.ts","threads":0.5}', /threads must be a whole number, but is 0.5/],
   ['{"module":"/m.ts","codec":"xml"}', /codec must be "json" or "raw", but is "xml"/],
 ])("%s is refused", (text, message) => {
   expect(() => parseSettings(text)).toThrow(message);

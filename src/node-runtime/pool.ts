@@ -1,0 +1,264 @@
+/**
+ * A pool of worker threads for modules that compute: each loads the module for itself. The main
+ * thread takes the calls and hands a thread one when it can start it, so that none waits behind a
+ * long one while another thread is free. What goes between them is the handle of a task; a thread
+ * reads the request and answers by itself.
+ *
+ * A thread that ends fails its calls and is replaced, after 0.1 s, doubling to 30 s; a minute up
+ * resets that, as with processes.
+ */
+
+import { Worker } from "node:worker_threads";
+import type { Addon, Memory } from "./addon.js";
+import { REQUEST } from "./addon.js";
+import type { Answers } from "./answers.js";
+import { logNow } from "./console.js";
+import { NEVER_STARTED, type Server } from "./dispatch.js";
+import { inOneLine } from "./ending.js";
+import type { FromThread, Handle, ThreadData, ToThread } from "./thread-messages.js";
+
+const SHORTEST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 30_000;
+const STEADY_MS = 60_000;
+
+/** One place in the pool, whose thread may be replaced. */
+interface Member {
+  readonly number: number;
+  readonly calls: Map<string, Handle>;
+  worker: Worker | undefined;
+  isReady: boolean;
+  /** It was handed a call that it has not started yet. */
+  isTaken: boolean;
+  /** When it became ready, of Date.now(). */
+  since: number;
+  /** Until the next start. */
+  pauseMs: number;
+  /** Why its thread ends. */
+  reason: string | undefined;
+}
+
+export interface PoolOptions extends Omit<ThreadData, "number"> {
+  readonly threads: number;
+}
+
+export class Pool implements Server {
+  readonly #addon: Pick<Addon, "isCancelled">;
+  readonly #memory: Memory;
+  readonly #answers: Answers;
+  readonly #options: PoolOptions;
+  readonly #members: readonly Member[];
+  /** Taken, but no thread can start them yet. */
+  readonly #waiting: Handle[] = [];
+  #running = 0;
+  #isClosed = false;
+
+  onIdle: (() => void) | undefined;
+
+  constructor(
+    addon: Pick<Addon, "isCancelled">,
+    memory: Memory,
+    answers: Answers,
+    options: PoolOptions,
+  ) {
+    this.#addon = addon;
+    this.#memory = memory;
+    this.#answers = answers;
+    this.#options = options;
+    this.#members = Array.from({ length: options.threads }, (_, index) => ({
+      number: index + 1,
+      calls: new Map(),
+      worker: undefined,
+      isReady: false,
+      isTaken: false,
+      since: 0,
+      pauseMs: 0,
+      reason: undefined,
+    }));
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Resolves when every thread serves; rejects with the reason of the first that cannot. */
+  async load(): Promise<void> {
+    await Promise.all(
+      this.#members.map(
+        (member) =>
+          new Promise<void>((resolve, reject) => {
+            this.#startThread(member, resolve, reject);
+          }),
+      ),
+    );
+  }
+
+  start(count: number): void {
+    const { requests } = this.#memory;
+    for (let index = 0; index < count; index++) {
+      const at = index * REQUEST.words;
+      this.#waiting.push([
+        requests[at + REQUEST.low] as number,
+        requests[at + REQUEST.high] as number,
+      ]);
+    }
+    this.#running += count;
+    this.#handOver();
+  }
+
+  cancelled(low: number, high: number): void {
+    this.#tellOwner("cancelled", [low, high]);
+  }
+
+  writable(low: number, high: number): void {
+    this.#tellOwner("writable", [low, high]);
+  }
+
+  /** No more calls come. */
+  close(): void {
+    this.#isClosed = true;
+    this.#handOver();
+  }
+
+  #tellOwner(kind: "cancelled" | "writable", task: Handle): void {
+    const key = keyOf(task);
+    const owner = this.#members.find(({ calls }) => calls.has(key));
+    if (owner !== undefined) say(owner, { kind, task });
+  }
+
+  #handOver(): void {
+    while (this.#waiting.length > 0) {
+      const member = this.#freeMember();
+      if (member === undefined) break;
+      const task = this.#waiting.shift() as Handle;
+      if (this.#addon.isCancelled(...task)) {
+        this.#answers.fail(...task, NEVER_STARTED);
+        this.#ended(1);
+        continue;
+      }
+      member.isTaken = true;
+      member.calls.set(keyOf(task), task);
+      say(member, { kind: "call", task });
+    }
+    if (this.#waiting.length > 0 && !this.#members.some(isHopeful)) this.#failWaiting();
+    if (this.#waiting.length === 0 && this.#isClosed) {
+      for (const member of this.#members) say(member, { kind: "closed" });
+    }
+  }
+
+  /** Of those that can start a call, the one with the fewest. */
+  #freeMember(): Member | undefined {
+    let found: Member | undefined;
+    for (const member of this.#members) {
+      if (!member.isReady || member.isTaken) continue;
+      if (found === undefined || member.calls.size < found.calls.size) found = member;
+    }
+    return found;
+  }
+
+  #startThread(member: Member, ready: () => void, failed: (reason: Error) => void): void {
+    const { module, codec, config } = this.#options;
+    const data: ThreadData = { number: member.number, module, codec, config };
+    const worker = new Worker(new URL("./thread.js", import.meta.url), { workerData: data });
+    member.worker = worker;
+    member.reason = undefined;
+    let detail = "";
+
+    worker.on("message", (message: FromThread) => {
+      if (message.kind === "progress") this.#progress(member, message.started, message.ended);
+      if (message.kind === "dying") member.reason = message.reason;
+      if (message.kind === "failed") {
+        member.reason = message.message;
+        detail = message.detail;
+      }
+      if (message.kind !== "ready") return;
+      member.isReady = true;
+      member.since = Date.now();
+      ready();
+      this.#handOver();
+    });
+    // Of what the module does, the thread itself tells; this is the heap that is full.
+    worker.on("error", (error) => {
+      member.reason ??= inOneLine(error.message);
+      logNow("error", `${module}: thread ${member.number}: ${member.reason}`);
+    });
+    worker.on("exit", (code) => {
+      member.reason ??= `exit code ${code}`;
+      if (!member.isReady) failed(withStack(member.reason, detail));
+      this.#died(member);
+    });
+  }
+
+  #progress(member: Member, started: boolean, ended: readonly Handle[]): void {
+    if (started) member.isTaken = false;
+    let count = 0;
+    for (const task of ended) count += Number(member.calls.delete(keyOf(task)));
+    this.#handOver();
+    this.#ended(count);
+  }
+
+  #died(member: Member): void {
+    const lost = [...member.calls.values()];
+    const steady = member.isReady && Date.now() - member.since >= STEADY_MS;
+    const message = `${this.#nameOf(member)} ended: ${member.reason}`;
+    member.calls.clear();
+    member.worker = undefined;
+    member.isReady = false;
+    member.isTaken = false;
+    for (const task of lost) this.#answers.fail(...task, { message, detail: "" });
+
+    if (!this.#isClosed) {
+      const pauseMs = steady ? 0 : member.pauseMs;
+      member.pauseMs = Math.min(Math.max(pauseMs * 2, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS);
+      setTimeout(() => this.#replace(member), member.pauseMs);
+    }
+    this.#handOver();
+    this.#ended(lost.length);
+  }
+
+  #replace(member: Member): void {
+    const name = this.#nameOf(member);
+    this.#startThread(
+      member,
+      () => logNow("notice", `${name} was started again`),
+      ({ message }) => logNow("error", `${name} cannot be started again: ${message}`),
+    );
+  }
+
+  /** Every thread has ended more than once in a row: the next one may not do better. */
+  #failWaiting(): void {
+    const reason = this.#members.find((member) => member.reason !== undefined)?.reason;
+    const message = `${this.#options.module}: all threads have ended: ${reason}`;
+    const failed = this.#waiting.splice(0);
+    for (const task of failed) this.#answers.fail(...task, { message, detail: "" });
+    this.#ended(failed.length);
+  }
+
+  #ended(count: number): void {
+    this.#running -= count;
+    if (count > 0 && this.#running === 0) this.onIdle?.();
+  }
+
+  #nameOf({ number }: Member): string {
+    return `${this.#options.module}: thread ${number}`;
+  }
+}
+
+/** It serves, or will soon: what waits may wait for it. */
+function isHopeful({ isReady, pauseMs }: Member): boolean {
+  return isReady || pauseMs <= SHORTEST_PAUSE_MS;
+}
+
+/** An error of a thread, as it was there. */
+function withStack(message: string, stack: string): Error {
+  const error = new Error(message);
+  error.stack = stack;
+  return error;
+}
+
+function keyOf([low, high]: Handle): string {
+  return `${high}:${low}`;
+}
+
+function say({ worker }: Member, message: ToThread): void {
+  worker?.postMessage(message);
+}

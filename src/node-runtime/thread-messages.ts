@@ -1,0 +1,33 @@
+/**
+ * What the main thread and a worker thread of the pool say to each other. A task is named by its
+ * handle: its request and its answer do not go through the main thread.
+ */
+
+/** A task handle, low and high half. */
+export type Handle = readonly [low: number, high: number];
+
+export type ToThread =
+  | { readonly kind: "call"; readonly task: Handle }
+  | { readonly kind: "cancelled"; readonly task: Handle }
+  /** A stream has credit again. */
+  | { readonly kind: "writable"; readonly task: Handle }
+  /** Calls under way are the last ones. */
+  | { readonly kind: "closed" };
+
+export type FromThread =
+  | { readonly kind: "ready" }
+  /** It cannot serve, and ends. */
+  | { readonly kind: "failed"; readonly message: string; readonly detail: string }
+  /** It is about to end; the calls that it has are lost. */
+  | { readonly kind: "dying"; readonly reason: string }
+  /** These were answered; with `started` it can take another. */
+  | { readonly kind: "progress"; readonly started: boolean; readonly ended: readonly Handle[] };
+
+/** What a thread is made with. */
+export interface ThreadData {
+  /** From 1; the one that replaces another has its number. */
+  readonly number: number;
+  readonly module: string;
+  readonly codec: "json" | "raw";
+  readonly config: unknown;
+}

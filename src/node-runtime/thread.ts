@@ -1,0 +1,93 @@
+/**
+ * The program of a worker thread of the pool: loads the module for itself and serves the calls that
+ * the main thread hands over. It reads their requests and answers them through an addon of its own.
+ */
+
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { loadAddon, viewMemory } from "./addon.js";
+import { Answers } from "./answers.js";
+import { codecOf } from "./codec.js";
+import { markConsole, markWarnings } from "./console.js";
+import { Dispatcher } from "./dispatch.js";
+import { Ending } from "./ending.js";
+import { loadModule } from "./load-module.js";
+import { Methods } from "./methods.js";
+import type { FromThread, Handle, ThreadData, ToThread } from "./thread-messages.js";
+
+async function main(port: MessagePort, data: ThreadData): Promise<void> {
+  const { module, codec, config, number } = data;
+  const addon = loadAddon();
+  const memory = viewMemory(addon.join());
+  const answers = new Answers(memory, addon);
+  const say = (message: FromThread) => port.postMessage(message);
+  let dispatcher: Dispatcher | undefined;
+
+  const ending = new Ending({
+    where: `thread ${number}`,
+    failed: (message, detail) => say({ kind: "failed", message, detail }),
+    dying: (reason) => say({ kind: "dying", reason }),
+    flush: () => answers.flush(),
+    running: () => dispatcher?.running ?? 0,
+  });
+  ending.module = module;
+  ending.install();
+  markConsole(console, [process.stdout, process.stderr]);
+  markWarnings();
+
+  try {
+    const { namespace } = await loadModule(module);
+    const methods = new Methods(module, namespace);
+    dispatcher = new Dispatcher(addon, memory, answers, { methods, codec: codecOf(codec), config });
+    serve(port, dispatcher, answers, (low, high) => addon.take(low, high) === 0);
+    ending.loaded();
+    say({ kind: "ready" });
+  } catch (error) {
+    ending.loadFailed(error);
+  }
+}
+
+function serve(
+  port: MessagePort,
+  dispatcher: Dispatcher,
+  answers: Answers,
+  take: (...task: Handle) => boolean,
+): void {
+  let ended: Handle[] = [];
+  let tellDue = false;
+
+  // An answer is sent before the main thread forgets its call: should this thread die in between,
+  // nobody else would give one.
+  const tell = (started: boolean) => {
+    tellDue = false;
+    answers.flush();
+    if (!started && ended.length === 0) return;
+    port.postMessage({ kind: "progress", started, ended } satisfies FromThread);
+    ended = [];
+  };
+
+  dispatcher.onEnded = (low, high) => {
+    ended.push([low, high]);
+    if (tellDue) return;
+    tellDue = true;
+    process.nextTick(() => {
+      if (tellDue) tell(false);
+    });
+  };
+
+  port.on("message", (message: ToThread) => {
+    if (message.kind === "closed") {
+      // From now on this thread stays for its calls only, not for the messages.
+      port.unref();
+      return;
+    }
+    const [low, high] = message.task;
+    if (message.kind === "cancelled") dispatcher.cancelled(low, high);
+    if (message.kind === "writable") dispatcher.writable(low, high);
+    if (message.kind !== "call") return;
+    if (take(low, high)) dispatcher.start(1);
+    else ended.push([low, high]);
+    tell(true);
+  });
+}
+
+if (parentPort !== null) await main(parentPort, workerData as ThreadData);
