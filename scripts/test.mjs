@@ -13,6 +13,7 @@ const FOR_TESTS = [
   "iproute2:ip",
   "nats-server:nats-server",
   "pkg-config:pkg-config",
+  "python3-pip:pip3",
   "rustc:rustc",
   "valgrind",
   "zsh:zsh",

@@ -11,6 +11,7 @@ import { infoCommand } from "./commands/info.js";
 import { listCommand } from "./commands/list.js";
 import { newRuntimeCommand } from "./commands/new-runtime.js";
 import { patchCommand } from "./commands/patch.js";
+import { typesCommand } from "./commands/types.js";
 import { uninstallCommand } from "./commands/uninstall.js";
 import { verifyCommand } from "./commands/verify.js";
 import { EXIT_CODES, NffiError, toNffiError } from "./errors.js";
@@ -68,6 +69,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     doctorCommand(context),
     patchCommand(context),
     newRuntimeCommand(context),
+    typesCommand(context),
     completionCommand(context, root),
   ];
   for (const command of commands) root.addCommand(command);

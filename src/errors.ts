@@ -22,6 +22,8 @@ export const EXIT_CODES = {
   "product-missing": 15,
   "scaffold-failed": 16,
   "port-occupied": 17,
+  "types-failed": 18,
+  "types-stale": 19,
   interrupted: 130,
   terminated: 143,
 } as const;

@@ -12,7 +12,7 @@ const LAYERS = [
   ["host"],
   ["sources"],
   ["build"],
-  ["scaffold"],
+  ["scaffold", "types"],
   ["index.ts", "ui"],
   ["commands"],
   ["cli.ts"],
@@ -28,6 +28,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   execa: ["io/exec.ts"],
   listr2: ["ui/terminal-reporter.ts"],
   openpgp: ["io/signature.ts"],
+  typescript: ["types/"],
   tar: ["io/archive.ts"],
   undici: ["io/http.ts"],
 };

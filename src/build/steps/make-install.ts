@@ -38,6 +38,7 @@ export async function stageProduct(
     "OpenResty cannot be laid out in the staging folder",
   );
   await stageLua(files, site);
+  await cp(join(files.lua, "types"), join(site.stagedPrefix, LUA_TYPES), { recursive: true });
   await stageNodeRuntime(files, site);
   await stageOpenrestyLink(site);
   await stageSbom(tree, request.added, site, step.env);
@@ -59,6 +60,9 @@ async function stageLua(files: ShippedFiles, site: Site): Promise<void> {
     },
   });
 }
+
+/** What a .luarc.json names; nothing there is ever run. */
+const LUA_TYPES = "nffi/lua-types";
 
 /** What the code of a runtime is written against. */
 const TYPES = "handler.d.ts";

@@ -1,0 +1,263 @@
+---@meta resty.nffi
+
+-- The types of resty.nffi for an editor (LuaLS annotations); nobody runs this
+-- file. `nffi build` installs it as PREFIX/nffi/lua-types/resty/nffi.lua, which
+-- "workspace.library" of a .luarc.json names. What each option means in full
+-- is in docs/lua.md.
+
+
+---What cjson makes of JSON's null, and null of: `ngx.null`.
+---@alias nffi.Null userdata
+
+---The third result of what has failed.
+---@alias nffi.ErrorCode
+---| "runtime_error" # the runtime answered with an error; the detail is its stack or number
+---| "timeout" # the time of the call is over
+---| "queue_full" # too many calls wait or are unanswered
+---| "closed" # the runtime or the stream was closed
+---| "runtime_down" # the process has ended or could not start
+---| "exiting" # the worker leaves
+---| "codec_error" # the value cannot be encoded, or the answer not decoded
+---| "busy" # another coroutine reads the stream
+---| "wrong_request" # the stream belongs to another request
+---| "wrong_phase" # no waiting here
+---| "wrong_process" # loading in the master or a helper process
+---| "wrong_event_method" # nginx runs with `use poll` or `use select`
+---| "no_language" # a language that this version does not have
+---| "no_library" # the library cannot be opened
+---| "no_entry" # the library has no entry that nffi knows
+---| "no_program" # there is no Node that the worker's user may execute
+---| "abi_mismatch" # library or process were built for another ABI
+---| "load_failed" # the library's entry has refused, or the process cannot be started
+---| "not_permitted" # `user` or a negative `nice` in a worker that is not root's
+---| "not_reloadable" # a library cannot be loaded again from the same path
+---| "reloading" # it is being reloaded already
+---| "no_memory" # memory or descriptors are short
+---| "invalid" # the payload or the method's name is too long
+
+---How values become bytes; each function gives its result, or nil and why.
+---@class nffi.Codec
+---@field encode fun(value: any): string?, string?
+---@field decode fun(bytes: string): any, string?
+---@field name? string
+
+---@class nffi.CallOptions
+---Milliseconds after which the call is given up; 0: never.
+---@field timeout? number
+
+---@class nffi.RuntimeCallOptions: nffi.CallOptions
+---The name of a method.
+---@field method? string
+
+---@class nffi.StreamOptions
+---Milliseconds for each chunk; 0: for ever.
+---@field timeout? number
+---Bytes that may wait to be read.
+---@field window? integer
+
+---@class nffi.RuntimeStreamOptions: nffi.StreamOptions
+---The name of a method.
+---@field method? string
+
+---An answer in chunks; it is its own iterator: `for chunk in stream do`.
+---@class nffi.Stream
+---@overload fun(): any
+local stream = {}
+
+---The next chunk; nil at the end; nil and why at a failure.
+---@return any chunk
+---@return string? message
+---@return nffi.ErrorCode? code
+---@return string|integer|nil detail
+function stream:read() end
+
+---The failure that has ended the stream; nothing if it ended well.
+---@return string? message
+---@return nffi.ErrorCode? code
+---@return string|integer|nil detail
+function stream:error() end
+
+---Stops the runtime and drops what was not read.
+function stream:close() end
+
+---@class nffi.Methods
+---@field [string] fun(self: nffi.Methods, value?: any, options?: nffi.CallOptions): any, string?, nffi.ErrorCode?, string|integer|nil
+
+---@class nffi.Streams
+---@field [string] fun(self: nffi.Streams, value?: any, options?: nffi.StreamOptions): nffi.Stream
+
+---@class nffi.State
+---@field queued integer
+---@field unanswered integer
+---@field awaited integer
+---@field bytes integer
+---@field refused integer
+---@field closed boolean
+
+---@class nffi.Runtime
+---Any method of the runtime: `rt.methods:name(value, options)`.
+---@field methods nffi.Methods
+---The same in chunks: `for chunk in rt.streams:name(value) do`.
+---@field streams nffi.Streams
+local runtime = {}
+
+---Sends bytes and returns bytes.
+---@param payload? string|number
+---@param options? nffi.RuntimeCallOptions
+---@return string? bytes
+---@return string? message
+---@return nffi.ErrorCode? code
+---@return string|integer|nil detail
+function runtime:call(payload, options) end
+
+---Sends bytes and reads the answer in chunks.
+---@param payload? string|number
+---@param options? nffi.RuntimeStreamOptions
+---@return nffi.Stream stream
+function runtime:stream(payload, options) end
+
+---Takes no new calls; those under way are still answered.
+function runtime:close() end
+
+---Loads the code anew without a reload of nginx; `library`: the new file of a native one.
+---@param options? { library?: string }
+---@return true? done
+---@return string? message
+---@return nffi.ErrorCode? code
+function runtime:reload(options) end
+
+---What the queue holds now.
+---@return nffi.State
+function runtime:state() end
+
+
+---@class nffi.CommonOptions
+---The runtime's configuration.
+---@field config? any
+---How values of methods become bytes.
+---@field codec? "json"|"raw"|nffi.Codec
+---Milliseconds after which a call is given up; 0: never (default).
+---@field timeout? number
+---Calls that may wait for the runtime.
+---@field max_queue? integer
+---Calls that may be unanswered.
+---@field max_tasks? integer
+---Bytes of shared memory for requests, and as many for responses.
+---@field arena? integer
+---Microseconds for which both sides look again before they sleep.
+---@field spin? integer
+
+---@class nffi.LibraryOptions: nffi.CommonOptions
+---@field config? string|table
+---Its symbols are seen by libraries loaded later.
+---@field is_global? boolean
+---@field unpin? boolean
+
+---@class nffi.Limits
+---Bytes.
+---@field memory? integer
+---@field files? integer
+---Seconds.
+---@field cpu? integer
+---Bytes.
+---@field core? integer
+
+---@class nffi.Health
+---Milliseconds.
+---@field interval? integer
+---Milliseconds.
+---@field timeout? integer
+
+---@class nffi.HostingOptions: nffi.CommonOptions
+---Environment variables; the process gets these and a PATH.
+---@field env? table<string, string|number>
+---Its working folder, absolute or seen from nginx's prefix.
+---@field directory? string
+---@field affinity? "all"|"inherit"
+---Milliseconds until the process must serve.
+---@field start_timeout? integer
+---How many processes each worker starts for it.
+---@field processes? integer
+---What a process may use.
+---@field limits? nffi.Limits
+---The user it runs as.
+---@field user? string
+---@field nice? integer
+---Kills and starts again a process that hangs.
+---@field health? nffi.Health
+
+---@class nffi.NodeOptions: nffi.HostingOptions
+---The file, absolute or seen from nginx's prefix.
+---@field module string
+---The absolute path of the Node to run.
+---@field program? string
+---Options for Node.
+---@field node_args? string[]
+
+---@class nffi.ProcessOptions: nffi.HostingOptions
+---@field config? string|table
+---The program, absolute or seen from nginx's prefix.
+---@field program string
+---Arguments for the program.
+---@field args? (string|number)[]
+
+
+---@class nffi.Histogram
+---@field count integer
+---Seconds.
+---@field sum number
+---@field buckets { le: number, count: integer }[]
+
+---@class nffi.ProcessMetrics
+---@field pid? integer
+---@field state "ready"|"starting"|"leaving"|"down"
+---@field restarts integer
+---@field queued integer
+---@field unanswered integer
+
+---@class nffi.RuntimeMetrics
+---@field name string
+---@field id string
+---@field kind "process"|"library"
+---@field calls integer
+---@field answers integer
+---@field errors table<nffi.ErrorCode, integer>
+---@field rejected table<nffi.ErrorCode, integer>
+---@field timeouts integer
+---@field cancelled integer
+---@field queued integer
+---@field unanswered integer
+---@field awaited integer
+---@field bytes integer
+---@field restarts integer
+---@field processes nffi.ProcessMetrics[]
+---@field wait nffi.Histogram
+---@field run nffi.Histogram
+
+---@class nffi.Metrics
+---@field worker { id: integer, pid: integer }
+---@field runtimes nffi.RuntimeMetrics[]
+
+
+local nffi = {
+    _VERSION = "",
+}
+
+---Loads a runtime, or finds the one of the same arguments: `"node"` (a module
+---in TypeScript or JavaScript), `"process"` (a program), or a native library,
+---by name or path.
+---@overload fun(name: "node", options: nffi.NodeOptions): nffi.Runtime?, string?, nffi.ErrorCode?
+---@overload fun(name: "process", options: nffi.ProcessOptions): nffi.Runtime?, string?, nffi.ErrorCode?
+---@param name string
+---@param options? nffi.LibraryOptions
+---@return nffi.Runtime? runtime
+---@return string? message
+---@return nffi.ErrorCode? code
+function nffi.load(name, options) end
+
+---What became of the calls of this worker's runtimes.
+---@overload fun(kind: "prometheus"): string
+---@return nffi.Metrics
+function nffi.metrics() end
+
+return nffi

@@ -1,0 +1,61 @@
+/** `nffi types`: a module of handlers -> their types for a Lua editor. */
+import { join, relative } from "node:path";
+import { Command } from "commander";
+import { NffiError } from "../errors.js";
+import { shipped } from "../host/package.js";
+import { makeStub, type TypesStub, writeStub } from "../types/write-types.js";
+import type { CommandContext } from "./context.js";
+
+interface TypesOptions {
+  output?: string;
+  name?: string;
+  check?: boolean;
+  json?: boolean;
+}
+
+export function typesCommand(context: CommandContext): Command {
+  return new Command("types")
+    .description("write the types of TypeScript handlers for a Lua editor (LuaLS annotations)")
+    .argument("<module>", "the file whose exports are the handlers, such as src/handlers.ts")
+    .option("--output <file>", "the stub (default: NAME.d.lua beside the module; -: print it)")
+    .option("--name <class>", "what the class is called (default: made of the module's name)")
+    .option("--check", "write nothing; fail if the stub is not what would be written")
+    .option("--json", "tell what was done as one JSON object")
+    .action(async (module: string, options: TypesOptions) => {
+      const prints = options.output === "-";
+      if (prints && (options.check || options.json)) {
+        throw new NffiError("usage", "--output - goes with neither --check nor --json");
+      }
+      const stub = await makeStub({
+        module,
+        output: prints ? undefined : options.output,
+        className: options.name,
+        cwd: context.cwd,
+        runtimeTypes: join(shipped.nodeRuntime, "handler.d.ts"),
+      });
+      if (prints) return context.print(stub.text.trimEnd());
+      if (!options.check) await writeStub(stub);
+      for (const line of told(stub, options, context.cwd)) context.print(line);
+      if (options.check && !stub.isCurrent) throw stale(stub, module, context.cwd);
+    });
+}
+
+function told(stub: TypesStub, options: TypesOptions, cwd: string): string[] {
+  const { file, className, methods, streams, isCurrent } = stub;
+  if (options.json) {
+    const written = !options.check && !isCurrent;
+    return [
+      JSON.stringify({ file, class: className, methods, streams, current: isCurrent, written }),
+    ];
+  }
+  const place = relative(cwd, file);
+  if (isCurrent) return [`${place} is current (class ${className})`];
+  return options.check ? [] : [`wrote ${place} (class ${className}, ${methods.length} methods)`];
+}
+
+function stale({ file }: TypesStub, module: string, cwd: string): NffiError {
+  const place = relative(cwd, file);
+  return new NffiError("types-stale", `${place} is not what ${module} says now`, {
+    hint: `run \`nffi types ${module}\` with the same options, without --check`,
+  });
+}
