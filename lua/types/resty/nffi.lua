@@ -194,6 +194,22 @@ function runtime:state() end
 ---Options for Node.
 ---@field node_args? string[]
 
+---A language that brings a virtual machine.
+---@class nffi.BridgeOptions: nffi.HostingOptions
+---The module, in the words of the language.
+---@field module string
+---What in the module is asked.
+---@field handler? string
+---Where it runs: in a process of its own (default), or in the worker.
+---@field host? "process"|"worker"
+---The absolute path of the program to run.
+---@field program? string
+
+---@class nffi.PythonOptions: nffi.BridgeOptions
+---Where modules are looked for, too: a folder or a list of them.
+---@field path? string|string[]
+---@field threads? integer
+
 ---@class nffi.ProcessOptions: nffi.HostingOptions
 ---@field config? string|table
 ---The program, absolute or seen from nginx's prefix.
@@ -244,9 +260,10 @@ local nffi = {
 }
 
 ---Loads a runtime, or finds the one of the same arguments: `"node"` (a module
----in TypeScript or JavaScript), `"process"` (a program), or a native library,
----by name or path.
+---in TypeScript or JavaScript), `"python"`, `"process"` (a program), or a native
+---library, by name or path.
 ---@overload fun(name: "node", options: nffi.NodeOptions): nffi.Runtime?, string?, nffi.ErrorCode?
+---@overload fun(name: "python", options: nffi.PythonOptions): nffi.Runtime?, string?, nffi.ErrorCode?
 ---@overload fun(name: "process", options: nffi.ProcessOptions): nffi.Runtime?, string?, nffi.ErrorCode?
 ---@param name string
 ---@param options? nffi.LibraryOptions
