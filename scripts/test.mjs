@@ -11,6 +11,7 @@ const FOR_TESTS = [
   "fish:fish",
   "golang-go:go",
   "iproute2:ip",
+  "libjansson-dev",
   "nats-server:nats-server",
   "pkg-config:pkg-config",
   "python3-pip:pip3",

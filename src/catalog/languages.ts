@@ -31,6 +31,14 @@ export const LANGUAGES: readonly [Language, ...Language[]] = [
     start: ["make", "make start"],
     stop: "make stop",
   },
+  {
+    name: "c",
+    title: "C",
+    template: "c",
+    sdk: { folder: "include", file: "nffi_testhost.h" },
+    start: ["make", "make start"],
+    stop: "make stop",
+  },
 ];
 
 export function findLanguage(name: string): Language | undefined {

@@ -155,6 +155,14 @@ test.each(["%d", "*:%d reuseport", "localhost:%d", "0.0.0.0:%d"])("listen %s", a
   expect(await get(port)).toBe("hello");
 });
 
+test("a variable NGINX, which nginx has a use of its own for, does no harm", async () => {
+  const { dir, port } = await project();
+  const env = { ...process.env, NGINX: tool };
+  const options = { cwd: dir, env, encoding: "utf8", timeout: 20_000 } as const;
+  expect(spawnSync(tool, ["start"], options).stdout).toContain("nginx listens on");
+  expect(await get(port)).toBe("hello");
+});
+
 test("two run side by side, in folders of their own", async () => {
   const { dir, port } = await project();
   const other = await freePort();

@@ -137,7 +137,7 @@ describe("the project", () => {
 describe("bad input", () => {
   const failures = [
     ["a name that cannot be one", ["No"], 2, /^nffi: "No" cannot be the name of a runtime/],
-    ["an unknown language", ["a", "--lang", "cobol"], 2, /hint: languages: typescript, go\n/],
+    ["an unknown language", ["a", "--lang", "cobol"], 2, /hint: languages: typescript, go\b/],
     ["a port that is none", ["a", "--port", "0"], 2, /must be a port from 1 to 65535/],
     [
       "no build there",

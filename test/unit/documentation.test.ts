@@ -12,6 +12,7 @@ const DOCUMENTS = [
   "examples/c-echo/README.md",
   "examples/go-echo/README.md",
   "examples/go-nats/README.md",
+  "templates/c/README.md",
   "templates/go/README.md",
   "templates/typescript/README.md",
 ];

@@ -1,0 +1,37 @@
+/*
+ * calls.h - the calls under way in the event loop. Of one thread: that of the
+ * loop; nothing here blocks.
+ */
+
+#ifndef CALLS_H
+#define CALLS_H
+
+#include <nffi.h>
+
+#include <stdint.h>
+#include <sys/queue.h>
+
+typedef struct call call_t;
+
+typedef struct {
+    TAILQ_HEAD(call_list, call) timed;    /* by the time that each waits for */
+    struct call_list blocked;             /* streams whose reader is slower */
+} calls_t;
+
+void calls_init(calls_t *calls);
+int calls_none(const calls_t *calls);
+
+/* Answers a request, or begins to wait for the time of its answer. */
+void calls_begin(calls_t *calls, const nffi_request_t *request);
+
+/* Does what is due. */
+void calls_fire(calls_t *calls);
+
+/* When something is due, in ns of CLOCK_MONOTONIC; 0: never. */
+uint64_t calls_due(const calls_t *calls);
+
+/* Nobody waits for the task any more; its stream has credit again. */
+void calls_cancelled(calls_t *calls, nffi_task_t task);
+void calls_writable(calls_t *calls, nffi_task_t task);
+
+#endif /* CALLS_H */

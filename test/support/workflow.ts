@@ -1,0 +1,98 @@
+// Runs the CI file of a project, step by step as a runner of GitHub would, in a copy of its folder.
+// Two things are not done: the machine has its packages already, and `nffi build` is asked by the
+// real command what it would do, but the OpenResty of the tests is put where it would be.
+import { spawnSync } from "node:child_process";
+import { chmodSync, cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { repository } from "./cli.js";
+import { temporaryFolder } from "./temporary.js";
+
+interface Step {
+  readonly id?: string;
+  readonly uses?: string;
+  readonly with?: Readonly<Record<string, string>>;
+  readonly run?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+interface Workflow {
+  readonly jobs: Readonly<
+    Record<string, { readonly env?: Record<string, string>; readonly steps: readonly Step[] }>
+  >;
+}
+
+export interface WorkflowRun {
+  /** What the steps printed, errors too. */
+  readonly output: string;
+  /** The key of the cache that holds the OpenResty. */
+  readonly cacheKey: string;
+}
+
+/** Throws with the output of the first step that fails. */
+export function runWorkflow(project: string, prefix: string, options: Options = {}): WorkflowRun {
+  const folder = join(temporaryFolder(), "workspace");
+  cpSync(project, folder, { recursive: true, filter: (path) => !isMade(path) });
+  const workflow: Workflow = parse(readFileSync(join(folder, ".github/workflows/ci.yml"), "utf8"));
+  const [job] = Object.values(workflow.jobs);
+  const told = join(folder, "..", "output");
+  const nffi = commandInPlaceOfNffi(folder, prefix);
+  const outputs: Record<string, string> = {};
+  let output = "";
+  let cacheKey = "";
+  for (const step of job?.steps ?? []) {
+    const filled = (text: string) =>
+      text.replace(/\$\{\{ (\S+) \}\}/g, (_all, place: string) => outputs[place] ?? "");
+    if (step.uses?.startsWith("actions/cache@")) cacheKey = filled(step.with?.key ?? "");
+    if (step.run === undefined || /\bapt-get\b/.test(step.run)) continue;
+    writeFileSync(told, "");
+    const env = {
+      ...process.env,
+      ...options.env,
+      ...job?.env,
+      NFFI: nffi,
+      GITHUB_OUTPUT: told,
+      ...step.env,
+    };
+    const ran = spawnSync("sh", ["-e", "-c", filled(step.run)], {
+      cwd: folder,
+      env,
+      encoding: "utf8",
+    });
+    output += ran.stdout + ran.stderr;
+    if (ran.status !== 0) throw new Error(`step failed: ${step.run}\n${output}`);
+    for (const line of readFileSync(told, "utf8").trim().split("\n")) {
+      const [name = "", value = ""] = line.split("=");
+      outputs[`steps.${step.id}.outputs.${name}`] = value;
+    }
+  }
+  return { output, cacheKey };
+}
+
+interface Options {
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** `nffi cache key` is the real one; `nffi build` is told about, and its result put in its place. */
+function commandInPlaceOfNffi(folder: string, prefix: string): string {
+  const command = join(folder, "..", "nffi");
+  const real = `"${process.execPath}" "${join(repository, "bin/nffi.mjs")}" "$@"`;
+  writeFileSync(
+    command,
+    `#!/bin/sh
+set -eu
+[ "$1" = build ] || exec ${real}
+${real} --dry-run --json > /dev/null
+while [ "$1" != --prefix ]; do shift; done
+mkdir -p "$(dirname "$2")"
+ln -s "${prefix}" "$2"
+`,
+  );
+  chmodSync(command, 0o755);
+  return command;
+}
+
+/** A checkout has none of what was built before. */
+function isMade(path: string): boolean {
+  return /\/(build|run|run-test|node_modules|dist|target|\.nffi)(\/|$)/.test(path);
+}
