@@ -48,6 +48,8 @@ export interface NginxOptions {
   readonly relativePrefix?: boolean;
   /** Files written into the folder before the start, by relative path. */
   readonly files?: Readonly<Record<string, string>>;
+  /** Goes into the background as in production: a binary upgrade wants that. */
+  readonly daemon?: boolean;
   /** The environment of nginx; that of the test if not given. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -105,6 +107,7 @@ export class Nginx {
     readonly dir: string,
     readonly port: number,
     readonly process: ChildProcess,
+    readonly daemon: boolean,
   ) {}
 
   static async start(options: NginxOptions, dir: string, port: number): Promise<Nginx> {
@@ -118,7 +121,7 @@ export class Nginx {
       stdio: ["ignore", output, output],
     });
     closeSync(output);
-    const nginx = new Nginx(options.prefix, dir, port, child);
+    const nginx = new Nginx(options.prefix, dir, port, child, options.daemon ?? false);
     try {
       await nginx.#ready();
     } catch (thrown) {
@@ -132,7 +135,9 @@ export class Nginx {
     return `http://127.0.0.1:${this.port}`;
   }
 
+  /** Of the master process; after a binary upgrade of the new one. */
   get pid(): number {
+    if (this.daemon) return Number(readOrEmpty(join(this.dir, "logs/nginx.pid")));
     return this.process.pid ?? 0;
   }
 
@@ -220,7 +225,9 @@ export class Nginx {
     how: { signal?: NodeJS.Signals; timeoutMs?: number; expectClean?: boolean } = {},
   ): Promise<void> {
     const family = this.family();
-    if (family.length > 0 && this.process.exitCode === null && this.process.signalCode === null) {
+    if (family.length > 0 && this.daemon) {
+      process.kill(this.pid, how.signal ?? "SIGTERM");
+    } else if (family.length > 0 && !this.#hasEnded()) {
       this.process.kill(how.signal ?? "SIGTERM");
     }
     const left = await stillThereAfter([...this.#family.values()], how.timeoutMs ?? 15_000);
@@ -236,10 +243,14 @@ export class Nginx {
     if (faults) throw new Error(`nginx misused its memory:\n${faults}`);
   }
 
+  #hasEnded(): boolean {
+    return this.process.exitCode !== null || this.process.signalCode !== null;
+  }
+
   async #ready(): Promise<void> {
     await until(
       async () => {
-        if (this.process.exitCode !== null || this.process.signalCode !== null) {
+        if (this.#hasEnded() && !(this.daemon && this.process.exitCode === 0)) {
           throw new Error(`nginx did not start:\n${this.errorLog()}`);
         }
         return await this.request("/nffi-test-ready").then(
@@ -306,7 +317,7 @@ async function writeFiles(dir: string, port: number, options: NginxOptions): Pro
 
 function configuration(options: NginxOptions): string {
   return `
-daemon off;
+daemon ${options.daemon ? "on" : "off"};
 worker_processes ${options.workers ?? 1};
 pid logs/nginx.pid;
 error_log logs/error.log ${options.logLevel ?? "info"};

@@ -1,0 +1,267 @@
+// The runtimes of all languages in one worker, in process where the language can: what nginx and Lua
+// do with signals, child processes and TLS is what they do in an nginx without any.
+import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { request } from "node:https";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { freePort } from "../../src/io/port.js";
+import { type AllLanguages, buildAllLanguages } from "../support/all-languages.js";
+import { type Nginx, startNginx, startNginxForTest, until, withNginx } from "../support/nginx.js";
+import { builtOpenresty } from "../support/openresty.js";
+
+// self-signed for localhost, valid for a hundred years, used by tests only
+const CERTIFICATE = readFileSync(new URL("../fixtures/localhost.pem", import.meta.url), "utf8");
+
+let prefix: string;
+let all: AllLanguages;
+let tlsPort: number;
+
+beforeAll(async () => {
+  prefix = await builtOpenresty();
+  all = await buildAllLanguages(prefix);
+  tlsPort = await freePort();
+});
+
+afterAll(() => all?.remove());
+
+const content = (code: string) => `content_by_lua_block { ${code} }`;
+
+/** No request of this nginx loads a runtime unless it asks for one. */
+const options = (port = tlsPort) => ({
+  prefix,
+  http: `lua_package_path "$prefix?.lua;;"; server {
+    listen 127.0.0.1:${port} ssl;
+    ssl_certificate @DIR@/localhost.pem;
+    ssl_certificate_key @DIR@/localhost.pem;
+    location / { return 200 "over TLS"; }
+    location /echo { ${content(`
+      ngx.print(assert(require("languages")(ngx.var.arg_language).methods:echo("over TLS")))`)} }
+  }`,
+  files: { "localhost.pem": CERTIFICATE, "languages.lua": all.lua },
+  server: `
+location = /echo { ${content(`
+  local reply, message, code = require("languages")(ngx.var.arg_language).methods:echo(ngx.var.arg_text)
+  ngx.print(reply or code .. ": " .. message)`)} }
+location = /fetch { ${content(`
+  local rt = require("languages")(ngx.var.arg_language)
+  local url = "https://127.0.0.1:${port}/"
+  local reply, message, code = rt.methods:fetch(url, { timeout = 30000 })
+  ngx.print(reply or code .. ": " .. message)`)} }
+location = /slow { ${content(`
+  local rt = require("languages")(ngx.var.arg_language)
+  local reply, message, code = rt.methods:sleep(tonumber(ngx.var.arg_ms))
+  ngx.print(reply or code .. ": " .. message)`)} }
+location = /children { ${content(`
+  local seen = {}
+  local function see(...)
+      local values = { ... }
+      for i = 1, select("#", ...) do values[i] = tostring(values[i]) end
+      local text = table.concat(values, ",")
+      seen[text] = (seen[text] or 0) + 1
+  end
+  for i = 1, 50 do
+      see("execute", os.execute("exit " .. i % 2))
+      see("killed", os.execute("kill -TERM $$"))
+      local pipe = io.popen("echo out; exit 3")
+      see("popen", (pipe:read("*a"):gsub("\\n", "")))
+      -- what close() gives is luck in any nginx: its handler of SIGCHLD waits for all children
+      pipe:close()
+      -- the shell sees which signals it was started with: blocked, ignored
+      local status = io.popen("grep -E '^Sig(Blk|Ign):' /proc/self/status")
+      see("signals", (status:read("*a"):gsub("%s+", " ")))
+      status:close()
+      local into = io.popen("cat >/dev/null; exit 0", "w")
+      see("written", tostring(into:write(("x"):rep(100000))):sub(1, 4))
+      into:close()
+  end
+  local lines = {}
+  for text, count in pairs(seen) do lines[#lines + 1] = text .. " " .. count end
+  table.sort(lines)
+  ngx.print(table.concat(lines, "\\n"))`)} }
+`,
+});
+
+async function loadAll(nginx: Nginx): Promise<void> {
+  for (const language of all.names) {
+    const reply = await nginx.get(`/echo?language=${language}&text=${language}`);
+    expect(reply, nginx.errorLog()).toBe(language);
+  }
+}
+
+/** What nginx handles itself: HUP, INT, QUIT, USR1, USR2, PIPE, ALRM, TERM, WINCH, IO, SYS. */
+const NGINX_SIGNALS = [1, 2, 3, 10, 12, 13, 14, 15, 28, 29, 31];
+const SIGCHLD = 17;
+
+function signalsOf(status: string, field: "SigBlk" | "SigCgt" | "SigIgn"): number[] {
+  const bits = BigInt(`0x${new RegExp(`^${field}:\t(\\w+)`, "m").exec(status)?.[1]}`);
+  return [...NGINX_SIGNALS, SIGCHLD].filter((signal) => (bits >> BigInt(signal - 1)) & 1n);
+}
+
+const statusOf = (pid: number, tid = pid) =>
+  readFileSync(`/proc/${pid}/task/${tid}/status`, "utf8");
+
+describe("with the runtimes of all languages in one worker", () => {
+  let nginx: Nginx;
+  let worker: number;
+
+  beforeAll(async () => {
+    nginx = await startNginx(options());
+    await loadAll(nginx);
+    worker = nginx.workers()[0] as number;
+  });
+
+  afterAll(() => nginx?.stop());
+
+  test("all of them answer, many calls at a time", async () => {
+    const asked = Array.from({ length: 600 }, (_, i) => ({
+      language: all.names[i % all.names.length],
+      text: `text${i}`,
+    }));
+    const replies = await Promise.all(
+      asked.map(({ language, text }) => nginx.get(`/echo?language=${language}&text=${text}`)),
+    );
+    expect(replies).toEqual(asked.map(({ text }) => text));
+    expect(nginx.workers()).toEqual([worker]);
+  });
+
+  test("no thread of theirs takes a signal of nginx", () => {
+    const threads = readdirSync(`/proc/${worker}/task`).map(Number);
+    expect(threads.length).toBeGreaterThan(all.inWorker.length);
+    for (const tid of threads.filter((thread) => thread !== worker)) {
+      const status = statusOf(worker, tid);
+      const name = /^Name:\t(.*)/m.exec(status)?.[1];
+      // Go lets nobody block SIGCHLD: it is handed on, see go-signals.test.ts
+      expect(signalsOf(status, "SigBlk"), `${tid} ${name}`).toEqual(
+        expect.arrayContaining(NGINX_SIGNALS),
+      );
+    }
+  });
+
+  test("nginx's own thread handles and ignores the signals it did before", async () => {
+    await withNginx(options(await freePort()), async (plain) => {
+      await plain.get("/children");
+      const [plainWorker = 0] = plain.workers();
+      for (const field of ["SigBlk", "SigCgt", "SigIgn"] as const) {
+        const before = signalsOf(statusOf(plainWorker), field);
+        expect(signalsOf(statusOf(worker), field), field).toEqual(before);
+      }
+    });
+  });
+
+  test("os.execute and io.popen give what they give without them", async () => {
+    const seen = await nginx.get("/children");
+    expect(seen).toContain("popen,out 50");
+    await withNginx(options(await freePort()), async (plain) => {
+      expect(seen).toBe(await plain.get("/children"));
+    });
+    expect(nginx.workers()).toEqual([worker]);
+  });
+
+  test("TLS in nginx and TLS in each runtime work at once", async () => {
+    const asked = [...all.names].filter((name) => all.speaksTls.has(name));
+    expect(asked.length).toBeGreaterThan(1);
+    const replies = await Promise.all(
+      Array.from({ length: 10 }, () => [
+        ...asked.map((language) => nginx.get(`/fetch?language=${language}`)),
+        ...all.names.map((language) => getOverTls(tlsPort, `/echo?language=${language}`)),
+      ]).flat(),
+    );
+    expect([...new Set(replies)]).toEqual(["over TLS"]);
+  });
+
+  test("USR1 opens the log again", async () => {
+    const log = join(nginx.dir, "logs/error.log");
+    renameSync(log, `${log}.1`);
+    nginx.signal("SIGUSR1");
+    await until(
+      async () => {
+        await nginx.request("/nothing-there");
+        return nginx.errorLog().includes(`${worker}#${worker}: *`);
+      },
+      10_000,
+      () => nginx.errorLog(),
+    );
+  });
+
+  test("a reload replaces the worker, and the new one loads them again", async () => {
+    await nginx.reload();
+    await loadAll(nginx);
+    await until(
+      () => !nginx.workers().includes(worker),
+      20_000,
+      () => nginx.errorLog(),
+    );
+    expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+    expect(nginx.errorLog()).not.toMatch(/exited with code [^0]/);
+  });
+});
+
+test("reload and quit answer what is in flight in each of them", async () => {
+  const nginx = await startNginxForTest(options(await freePort()));
+  await loadAll(nginx);
+  for (const signal of ["SIGHUP", "SIGQUIT"] as const) {
+    const [worker = 0] = nginx.workers();
+    const slow = all.names.map((language) => nginx.get(`/slow?language=${language}&ms=700`));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    nginx.signal(signal, nginx.pid);
+    expect(await Promise.all(slow)).toEqual(all.names.map(() => "700"));
+    await until(
+      () => !nginx.workers().includes(worker),
+      20_000,
+      () => nginx.errorLog(),
+    );
+    if (signal === "SIGHUP") await loadAll(nginx);
+  }
+  expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+  await nginx.stop();
+});
+
+test("SIGTERM ends nginx at once, in the middle of calls", async () => {
+  const nginx = await startNginxForTest(options(await freePort()));
+  await loadAll(nginx);
+  const slow = all.names.map((language) =>
+    nginx.get(`/slow?language=${language}&ms=20000`).catch(() => "gone"),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  nginx.signal("SIGTERM");
+  expect(await Promise.all(slow)).toEqual(all.names.map(() => "gone"));
+  await nginx.waitForLog(/worker process \d+ exited with code 0/);
+  expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+  await nginx.stop();
+});
+
+test("USR2 starts a new nginx on the same sockets, and the old one leaves", async () => {
+  // only a daemon may be upgraded: its parent is not the one that has started it
+  const nginx = await startNginxForTest({ ...options(await freePort()), daemon: true });
+  await loadAll(nginx);
+  const old = nginx.pid;
+  nginx.signal("SIGUSR2");
+  await until(
+    () => nginx.pid !== 0 && nginx.pid !== old && nginx.workers().length === 1,
+    20_000,
+    () => nginx.errorLog(),
+  );
+  nginx.signal("SIGQUIT", old);
+  await until(
+    () => !existsSync(`/proc/${old}`),
+    20_000,
+    () => nginx.errorLog(),
+  );
+  await loadAll(nginx);
+  expect(nginx.errorLog()).not.toMatch(/exited on signal|exited with code [^0]/);
+  await nginx.stop();
+});
+
+function getOverTls(port: number, path: string): Promise<string> {
+  return new Promise((done, failed) => {
+    request({ host: "127.0.0.1", port, path, rejectUnauthorized: false }, (reply) => {
+      let body = "";
+      reply.setEncoding("utf8").on("data", (part) => {
+        body += part;
+      });
+      reply.on("end", () => done(body));
+    })
+      .on("error", failed)
+      .end();
+  });
+}

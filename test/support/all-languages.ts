@@ -1,0 +1,47 @@
+// One runtime in each language, with the same methods: echo and sleep, and fetch of an https address
+// where the language's own library has it.
+import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { repository } from "./cli.js";
+import { buildGoRuntime } from "./go-runtime.js";
+
+export interface AllLanguages {
+  readonly names: readonly string[];
+  /** Those whose code runs in the worker. */
+  readonly inWorker: readonly string[];
+  readonly speaksTls: ReadonlySet<string>;
+  /** A Lua module: a function that loads the runtime of a language. */
+  readonly lua: string;
+  remove(): void;
+}
+
+export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
+  const folder = mkdtempSync(join(tmpdir(), "nffi-languages-"));
+  chmodSync(folder, 0o755);
+  cpSync(join(repository, "test/fixtures/languages"), folder, { recursive: true });
+  const go = buildGoRuntime("test/fixtures/languages/go", prefix);
+  const loads = {
+    c: `nffi.load("${prefix}/nffi/lib/libnffi_echo.so", { codec = "json", config = "4" })`,
+    go: `nffi.load("${go.library}", { codec = "json" })`,
+    typescript: `nffi.load("node", { module = "${folder}/node/runtime.mjs" })`,
+  };
+  const rows = Object.entries(loads).map(
+    ([name, load]) => `${name} = function() return ${load} end,`,
+  );
+  return {
+    names: Object.keys(loads),
+    inWorker: Object.keys(loads).filter((name) => name !== "typescript"),
+    speaksTls: new Set(["go", "typescript"]),
+    lua: `local nffi = require "resty.nffi"
+local loads = {
+  ${rows.join("\n  ")}
+}
+return function(name) return assert(loads[name]()) end
+`,
+    remove: () => {
+      go.remove();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
