@@ -12,6 +12,8 @@ const DOCUMENTS = [
   "examples/c-echo/README.md",
   "examples/go-echo/README.md",
   "examples/go-nats/README.md",
+  "examples/ts-html/README.md",
+  "examples/ts-http2/README.md",
   "templates/c/README.md",
   "templates/go/README.md",
   "templates/typescript/README.md",
