@@ -26,7 +26,7 @@ export function textOfStub(stub: Stub): string {
     [
       "---@meta _",
       "",
-      `-- Made by \`nffi types ${module}\`: the types of its handlers, for the editor.`,
+      `-- Made by \`nffi types\` from ${module}: the types of its handlers, for the editor.`,
       "-- Nobody runs it. Do not change it: make it again when the handlers have changed.",
     ],
     [

@@ -1,18 +1,30 @@
 // `nffi new-runtime` as a user meets it: the project it makes does what the printed lines say, and
 // each way to go wrong is one message.
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
-import { runCli } from "../support/cli.js";
+import { repository, runCli } from "../support/cli.js";
+import { hasLanguageServer, LanguageServer } from "../support/language-server.js";
 import { until } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
-import { temporaryFolder } from "../support/temporary.js";
+import { temporaryFolder, temporaryFolderOfAll } from "../support/temporary.js";
 
 let prefix: string;
+
+/** A folder of the PATH with `nffi`, as `npm install --global` makes it. */
+const withNffi = temporaryFolderOfAll();
+symlinkSync(join(repository, "bin/nffi.mjs"), join(withNffi, "nffi"));
 
 beforeAll(async () => {
   prefix = await builtOpenresty();
@@ -20,7 +32,12 @@ beforeAll(async () => {
 
 /** One shell, as a user has, that stops at the first command that fails. */
 function shell(lines: readonly string[], cwd: string) {
-  const env = { ...process.env, npm_config_loglevel: "error", npm_config_fund: "false" };
+  const env = {
+    ...process.env,
+    npm_config_loglevel: "error",
+    npm_config_fund: "false",
+    PATH: `${withNffi}:${process.env.PATH}`,
+  };
   return spawnSync("sh", ["-e", "-c", lines.join("\n")], { cwd, env, encoding: "utf8" });
 }
 
@@ -55,6 +72,54 @@ describe("the project", () => {
     expect(tested.stdout).toMatch(/# pass 6\n# fail 0/);
     expect(tested.status).toBe(0);
   });
+
+  test("lint finds nothing, and finds what is wrong", () => {
+    const linted = shell(["npm run lint"], project);
+    expect(linted.stdout + linted.stderr).toMatch(/Checked \d+ files/);
+    expect(linted.status, linted.stdout + linted.stderr).toBe(0);
+    const file = join(project, "src/wrong.ts");
+    onTestFinished(() => rmSync(file));
+    writeFileSync(file, 'import { once } from "node:events";\n');
+    const wrong = shell(["npm run lint"], project);
+    expect(wrong.stdout + wrong.stderr).toContain("noUnusedImports");
+    expect(wrong.status).not.toBe(0);
+  });
+
+  test("the types of its handlers are current, and npm run types makes them so", () => {
+    expect(shell(["npm run types -- --check"], project).stdout).toContain("is current");
+    const source = join(project, "src/handlers.ts");
+    const text = readFileSync(source, "utf8");
+    onTestFinished(() => writeFileSync(source, text));
+    writeFileSync(source, text.replace("readonly name: string", "readonly name: string | null"));
+    expect(shell(["npm run types -- --check"], project).status).not.toBe(0);
+    writeFileSync(
+      source,
+      text.replace("readonly waited: number", "readonly waited: number | string"),
+    );
+    const stub = join(project, "lua/handlers.d.lua");
+    const before = readFileSync(stub, "utf8");
+    onTestFinished(() => writeFileSync(stub, before));
+    expect(shell(["npm run types"], project).stdout).toContain("wrote lua/handlers.d.lua");
+    expect(readFileSync(stub, "utf8")).toContain("---@field waited string|number");
+  });
+
+  test.runIf(hasLanguageServer)(
+    "its Lua is without fault in an editor, and a wrong call has one",
+    async () => {
+      const editor = await LanguageServer.open(project);
+      onTestFinished(() => editor.close());
+      const app = readFileSync(join(project, "lua/app.lua"), "utf8");
+      const faults = async (text: string) =>
+        (await editor.complaints("lua/app.lua", text)).map(({ code }) => code);
+      expect(await faults(app)).toEqual([]);
+      expect(await faults(app.replace("{ name = name }", "{ name = 1 }"))).toEqual([
+        "assign-type-mismatch",
+      ]);
+      expect(await faults(app.replace("reply.greeting", "reply.greting"))).toEqual([
+        "undefined-field",
+      ]);
+    },
+  );
 
   test("npm start names a port that is used by another program", async () => {
     const other = createServer();
@@ -128,6 +193,13 @@ describe("the project", () => {
     const source = join(project, "src/handlers.ts");
     writeFileSync(source, readFileSync(source, "utf8").replace("`hello ${", "`welcome ${"));
     await until(async () => (await greeting()) === "welcome dev\n", 30_000, shown);
+
+    const lua = join(project, "lua/app.lua");
+    writeFileSync(
+      lua,
+      readFileSync(lua, "utf8").replace("reply.greeting)", 'reply.greeting, "!")'),
+    );
+    await until(async () => (await greeting()) === "welcome dev!\n", 30_000, shown);
     dev.kill("SIGINT");
     await ended;
     await expect(fetch(`${address}/hello`)).rejects.toThrow();

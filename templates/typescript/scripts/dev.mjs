@@ -1,6 +1,7 @@
 // @ts-check
-// `npm run dev`: compiles whenever a source changes and reloads nginx whenever that has worked, so
-// that the next request meets the new code. Shows nginx's log; Ctrl-C ends all of it.
+// `npm run dev`: compiles whenever a source changes and reloads nginx whenever that has worked, or
+// when Lua or nginx.conf has changed, so that the next request meets the new code. The types for the
+// Lua editor follow, where `nffi` is on the PATH. Shows nginx's log; Ctrl-C ends all of it.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { watch } from "node:fs";
@@ -32,23 +33,49 @@ function helper(program, args) {
   return spawn(program, args, { cwd: root, stdio: "inherit" });
 }
 
+/** Folders, and what in them makes nginx load the project anew. */
+const WATCHED = /** @type {const} */ ([
+  ["dist", /\.js$/],
+  ["lua", /(?<!\.d)\.lua$/],
+  [".", /^nginx\.conf$/],
+]);
+
 /** nginx starts new workers with the new code; the old ones finish what they serve. @param {string} run */
 function reloadOnChange(run) {
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
-  const watcher = watch(join(root, "dist"), (_event, name) => {
-    if (!name?.endsWith(".js")) return;
-    clearTimeout(timer);
-    // One compilation writes several files.
-    timer = setTimeout(() => {
-      const pid = pidOf(run);
-      if (pid !== undefined) process.kill(pid, "SIGHUP");
-    }, 200);
-  });
+  const reload = () => {
+    const pid = pidOf(run);
+    if (pid !== undefined) process.kill(pid, "SIGHUP");
+    writeTypes();
+  };
+  const watchers = WATCHED.map(([folder, names]) =>
+    watch(join(root, folder), (_event, name) => {
+      if (!name || !names.test(name)) return;
+      clearTimeout(timer);
+      // One compilation writes several files.
+      timer = setTimeout(reload, 200);
+    }),
+  );
   return () => {
     clearTimeout(timer);
-    watcher.close();
+    for (const watcher of watchers) watcher.close();
   };
+}
+
+/** What `npm run types` says is shown when it fails for another reason than that there is no nffi. */
+function writeTypes() {
+  const types = spawn("npm", ["run", "--silent", "types"], { cwd: root });
+  let output = "";
+  for (const stream of [types.stdout, types.stderr]) {
+    stream.setEncoding("utf8").on("data", (text) => {
+      output += text;
+    });
+  }
+  types.on("error", () => {});
+  types.on("close", (code) => {
+    if (code !== 0 && code !== 127) console.error(output.trimEnd());
+  });
 }
 
 await dev().catch(report);
