@@ -274,6 +274,10 @@ enum nffi_log_level {
 NFFI_API int nffi_log(nffi_task_t task, int level, const void *text,
     size_t size);
 
+/* The same for what belongs to no task. */
+NFFI_API int nffi_queue_log(nffi_queue_t *queue, int level, const void *text,
+    size_t size);
+
 
 /*
  * In a runtime that is a process: attach to the queue that the worker handed

@@ -9,12 +9,14 @@
 #include <string.h>
 
 
-int
-nffi_log(nffi_task_t task, int level, const void *text, size_t size)
+/* `of`: generation << 32 | slot of the task that the message belongs to */
+
+static int
+put_message(nffi_queue_t *queue, uint64_t of, int level, const void *text,
+    size_t size)
 {
     int rc;
     uint32_t offset, at;
-    nffi_queue_t *queue;
     nffi__ring_t *ring;
     volatile nffi__log_t *entry;
 
@@ -22,11 +24,6 @@ nffi_log(nffi_task_t task, int level, const void *text, size_t size)
         || (size > 0 && text == NULL))
     {
         return NFFI_INVALID;
-    }
-
-    queue = nffi__task_queue(task);
-    if (queue == NULL) {
-        return NFFI_STALE;
     }
 
     if (size > NFFI__LOG_SIZE) {
@@ -54,7 +51,7 @@ nffi_log(nffi_task_t task, int level, const void *text, size_t size)
     nffi__arena_lend(&queue->arena, offset);
     at = nffi__ring_next(ring, NFFI__LOGS);
     entry = &queue->region.logs[at];
-    entry->task = (task & UINT32_MAX) << 32 | nffi__task_slot(task);
+    entry->task = of;
     entry->offset = offset;
     entry->size = (uint16_t) size;
     entry->level = (uint16_t) level;
@@ -66,4 +63,30 @@ done:
     nffi__unlock_and_wake(queue);
 
     return rc;
+}
+
+
+int
+nffi_log(nffi_task_t task, int level, const void *text, size_t size)
+{
+    nffi_queue_t *queue = nffi__task_queue(task);
+
+    if (queue == NULL) {
+        return level < NFFI_LOG_ERROR || level > NFFI_LOG_DEBUG
+               ? NFFI_INVALID : NFFI_STALE;
+    }
+
+    return put_message(queue,
+                       (task & UINT32_MAX) << 32 | nffi__task_slot(task),
+                       level, text, size);
+}
+
+
+int
+nffi_queue_log(nffi_queue_t *queue, int level, const void *text, size_t size)
+{
+    /* no task has the generation 0, so that the message is nobody's */
+
+    return queue == NULL ? NFFI_INVALID
+                         : put_message(queue, 0, level, text, size);
 }

@@ -77,6 +77,17 @@ tells(pair_t *pair)
     CHECK_IS(nffi_respond(running, 0, NULL, 0), NFFI_OK);
     CHECK_IS(nffi_host_drain(pair->host, &response, 1), 0);
 
+    /* of no task, while one that runs has the first slot */
+    pair_submit(pair, "x", 1, owners);
+    running = pair_take(pair).task;
+    CHECK_IS(nffi_queue_log(pair->queue, NFFI_LOG_NOTICE, "free", 4), NFFI_OK);
+    message(pair, NULL, NFFI_LOG_NOTICE, "free");
+    CHECK_IS(nffi_queue_log(pair->queue, 0, "x", 1), NFFI_INVALID);
+    CHECK_IS(nffi_queue_log(NULL, NFFI_LOG_INFO, "x", 1), NFFI_INVALID);
+    CHECK_IS(nffi_respond(running, 0, NULL, 0), NFFI_OK);
+    response = pair_response(pair);
+    nffi_host_release(pair->host, &response);
+
     CHECK_IS(nffi_log(0, NFFI_LOG_INFO, "x", 1), NFFI_STALE);
     CHECK_IS(nffi_log(running, 0, "x", 1), NFFI_INVALID);
     CHECK_IS(nffi_log(running, NFFI_LOG_DEBUG + 1, "x", 1), NFFI_INVALID);

@@ -1,0 +1,32 @@
+/*
+ * find.h - which libpython belongs to an interpreter.
+ */
+
+#ifndef NFFI_PYTHON_FIND_H
+#define NFFI_PYTHON_FIND_H
+
+#include <stddef.h>
+
+#define NFFI_PYTHON_PATH 1024
+
+typedef struct nffi_python_place {
+    char program[NFFI_PYTHON_PATH];   /* as named: a venv is told by it */
+    char library[NFFI_PYTHON_PATH];
+} nffi_python_place_t;
+
+/*
+ * Reads the string `name` of the JSON object `config`; 1, or 0 when it is not
+ * there, or is no string, or does not fit.
+ */
+int nffi_python_setting(const char *config, size_t config_size,
+    const char *name, char *value, size_t size);
+
+/*
+ * Fills in the place. `program`: absolute, or NULL for that of VIRTUAL_ENV, or
+ * the system's. 0; -1 with the reason in `error`. thread: any; blocks: a few
+ * looks at the file system
+ */
+int nffi_python_find(const char *program, nffi_python_place_t *place,
+    char *error, size_t error_size);
+
+#endif /* NFFI_PYTHON_FIND_H */

@@ -1,0 +1,626 @@
+/*
+ * module.c - what Python may ask of libnffi: the module _nffi. In a process it
+ * is an extension module, in the worker it is built into the bridge.
+ *
+ * A queue is a number, its address; a task is a number, its handle. The
+ * functions that wait give the lock of the interpreter away meanwhile; none
+ * else does.
+ */
+
+#define _GNU_SOURCE
+
+#include "module.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+
+/* Tasks that one look at the queue takes, and looks in a turn of an event
+   loop: timers and I/O get theirs. */
+#define BATCH 64
+#define ROUNDS 16
+
+#define CREW "nffi_crew"
+
+
+static nffi_queue_t *
+queue_of(PyObject *args)
+{
+    void *queue = py.PyLong_AsVoidPtr(py.PyTuple_GetItem(args, 0));
+
+    if (queue == NULL && py.PyErr_Occurred() == NULL) {
+        py.PyErr_SetString(*py.value_error, "no queue");
+    }
+
+    return queue;
+}
+
+
+/* The `at`th argument; with an exception, that of Python's int(). */
+static uint64_t
+task_at(PyObject *args, int at)
+{
+    PyObject *number = py.PyTuple_GetItem(args, at);
+
+    return number != NULL ? py.PyLong_AsUnsignedLongLong(number) : 0;
+}
+
+
+static long
+number_at(PyObject *args, int at)
+{
+    PyObject *number = py.PyTuple_GetItem(args, at);
+
+    return number != NULL ? py.PyLong_AsLong(number) : 0;
+}
+
+
+static PyObject *
+none(void)
+{
+    py.Py_IncRef(py.none);
+
+    return py.none;
+}
+
+
+/* The plan may be exchanged while its calls run: a new reference. */
+static PyObject *
+plan_of(PyObject *cell)
+{
+    PyObject *plan = py.PyList_GetItem(cell, 0);
+
+    if (plan != NULL) {
+        py.Py_IncRef(plan);
+    }
+
+    return plan;
+}
+
+
+/* serve(queue, cell, crew): makes calls until the queue has ended; `cell` is a
+   list of one plan. Each thread of a crew calls it. */
+static PyObject *
+serve(PyObject *self, PyObject *args)
+{
+    int n;
+    PyObject *plan, *cell;
+    nffi_crew_t *crew;
+    nffi_task_t writable[BATCH];
+    nffi_queue_t *queue;
+    PyThreadState *state;
+    nffi_request_t request;
+    nffi_crew_member_t member = { 0 };
+
+    (void) self;
+
+    queue = queue_of(args);
+    cell = py.PyTuple_GetItem(args, 1);
+    crew = queue == NULL || cell == NULL ? NULL
+           : py.PyCapsule_GetPointer(py.PyTuple_GetItem(args, 2), CREW);
+
+    if (crew == NULL) {
+        return NULL;
+    }
+
+    for ( ;; ) {
+
+        if (!nffi_crew_leads(crew, &member)) {
+            bool leads;
+
+            state = py.PyEval_SaveThread();
+            leads = nffi_crew_lead(crew, &member);
+            py.PyEval_RestoreThread(state);
+
+            if (!leads) {
+                break;
+            }
+        }
+
+        n = nffi_queue_poll(queue, &request, 1, 0);
+
+        if (n == 0) {
+            state = py.PyEval_SaveThread();
+            n = nffi_queue_poll(queue, &request, 1, -1);
+            py.PyEval_RestoreThread(state);
+        }
+
+        if (n == 0) {
+            /* who writes waits by itself; only the note is taken */
+            (void) nffi_stream_writable(queue, writable, BATCH);
+            continue;
+        }
+
+        if (n < 0) {
+            nffi_crew_end(crew);
+            break;
+        }
+
+        plan = plan_of(cell);
+
+        if (plan == NULL) {
+            nffi_crew_leave(crew, &member);
+            return NULL;
+        }
+
+        nffi_crew_begin(crew, &member);
+        nffi_python_call(plan, &request);
+        nffi_crew_done(&member);
+        py.Py_DecRef(plan);
+    }
+
+    nffi_crew_leave(crew, &member);
+
+    return none();
+}
+
+
+/* drain(queue, cell): makes the calls that wait. True: more may wait already;
+   False: the queue's descriptor will tell; None: the queue has ended. */
+static PyObject *
+drain(PyObject *self, PyObject *args)
+{
+    int i, n, round;
+    PyObject *plan;
+    nffi_queue_t *queue;
+    nffi_request_t requests[BATCH];
+
+    (void) self;
+
+    queue = queue_of(args);
+    plan = queue != NULL ? plan_of(py.PyTuple_GetItem(args, 1)) : NULL;
+
+    if (plan == NULL) {
+        return NULL;
+    }
+
+    for (round = 0; round < ROUNDS; round++) {
+        n = nffi_queue_poll(queue, requests, BATCH, 0);
+
+        if (n <= 0) {
+            break;
+        }
+
+        for (i = 0; i < n; i++) {
+            nffi_python_call(plan, &requests[i]);
+        }
+    }
+
+    py.Py_DecRef(plan);
+
+    if (n < 0) {
+        return none();
+    }
+
+    return py.PyBool_FromLong(n > 0 || nffi_queue_arm(queue) != 0);
+}
+
+
+/* take(queue): one (task, method, bytes), waiting for it; None: the end. For a
+   runtime that has nothing to call. */
+static PyObject *
+take(PyObject *self, PyObject *args)
+{
+    int n;
+    long timeout_ms;
+    nffi_queue_t *queue;
+    PyThreadState *state;
+    nffi_request_t request;
+
+    (void) self;
+
+    queue = queue_of(args);
+    timeout_ms = queue != NULL ? number_at(args, 1) : 0;
+
+    if (queue == NULL || py.PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+
+    state = py.PyEval_SaveThread();
+    n = nffi_queue_poll(queue, &request, 1, (int) timeout_ms);
+    py.PyEval_RestoreThread(state);
+
+    if (n < 0) {
+        return none();
+    }
+
+    return py.PyLong_FromUnsignedLongLong(n == 0 ? 0 : request.task);
+}
+
+
+static void
+destroy_crew(PyObject *capsule)
+{
+    nffi_crew_destroy(py.PyCapsule_GetPointer(capsule, CREW));
+}
+
+
+static PyObject *
+make_crew(PyObject *self, PyObject *args)
+{
+    PyObject *capsule;
+    nffi_crew_t *crew = nffi_crew_create();
+
+    (void) self;
+    (void) args;
+
+    if (crew == NULL) {
+        py.PyErr_SetString(*py.runtime_error, "not enough memory");
+        return NULL;
+    }
+
+    capsule = py.PyCapsule_New(crew, CREW, destroy_crew);
+
+    if (capsule == NULL) {
+        nffi_crew_destroy(crew);
+    }
+
+    return capsule;
+}
+
+
+static PyObject *
+fd(PyObject *self, PyObject *args)
+{
+    nffi_queue_t *queue = queue_of(args);
+
+    (void) self;
+
+    return queue != NULL ? py.PyLong_FromLong(nffi_queue_fd(queue)) : NULL;
+}
+
+
+static PyObject *
+current(PyObject *self, PyObject *args)
+{
+    (void) self;
+    (void) args;
+
+    return py.PyLong_FromUnsignedLongLong(nffi_python_current());
+}
+
+
+static PyObject *
+cancelled(PyObject *self, PyObject *args)
+{
+    (void) self;
+
+    return py.PyBool_FromLong(nffi_task_cancelled(task_at(args, 0)));
+}
+
+
+/* deadline(task): nanoseconds of CLOCK_MONOTONIC; 0: none, or answered. */
+static PyObject *
+deadline(PyObject *self, PyObject *args)
+{
+    nffi_request_t request;
+
+    (void) self;
+
+    return py.PyLong_FromUnsignedLongLong(
+        nffi_task_request(task_at(args, 0), &request) == NFFI_OK
+        ? request.deadline_ns : 0);
+}
+
+
+/* is_stream(task): whether Lua reads chunks. */
+static PyObject *
+is_stream(PyObject *self, PyObject *args)
+{
+    nffi_request_t request;
+
+    (void) self;
+
+    return py.PyBool_FromLong(
+        nffi_task_request(task_at(args, 0), &request) == NFFI_OK
+        && (request.flags & NFFI_REQUEST_STREAM));
+}
+
+
+/* respond(task, bytes), stream_write(task, bytes): the result's code. */
+static PyObject *
+give(PyObject *args, int (*function)(nffi_task_t, const void *, size_t))
+{
+    int rc;
+    char *data;
+    uint64_t task = task_at(args, 0);
+    PyObject *bytes, *value = py.PyTuple_GetItem(args, 1);
+    Py_ssize_t size;
+    PyThreadState *state;
+
+    bytes = value != NULL ? nffi_python_bytes(value, &data, &size) : NULL;
+
+    if (bytes == NULL) {
+        return NULL;
+    }
+
+    /* a large one of a process travels over its socket */
+    state = py.PyEval_SaveThread();
+    rc = function(task, data, (size_t) size);
+    py.PyEval_RestoreThread(state);
+    py.Py_DecRef(bytes);
+
+    return py.PyLong_FromLong(rc);
+}
+
+
+static int
+respond_success(nffi_task_t task, const void *data, size_t size)
+{
+    return nffi_respond(task, 0, data, size);
+}
+
+
+static PyObject *
+respond(PyObject *self, PyObject *args)
+{
+    (void) self;
+
+    return give(args, respond_success);
+}
+
+
+static PyObject *
+stream_write(PyObject *self, PyObject *args)
+{
+    (void) self;
+
+    return give(args, nffi_stream_write);
+}
+
+
+/* respond_error(task, message, detail): two bytes objects. */
+static PyObject *
+respond_error(PyObject *self, PyObject *args)
+{
+    int rc;
+    char *message, *detail;
+    Py_ssize_t message_size, detail_size;
+
+    (void) self;
+
+    if (py.PyTuple_Size(args) != 3
+        || py.PyBytes_AsStringAndSize(py.PyTuple_GetItem(args, 1), &message,
+                                      &message_size) != 0
+        || py.PyBytes_AsStringAndSize(py.PyTuple_GetItem(args, 2), &detail,
+                                      &detail_size) != 0)
+    {
+        return NULL;
+    }
+
+    rc = nffi_respond_error(task_at(args, 0), message, (size_t) message_size,
+                            detail_size > 0 ? detail : NULL,
+                            (size_t) detail_size);
+
+    return py.PyLong_FromLong(rc);
+}
+
+
+static PyObject *
+stream_wait(PyObject *self, PyObject *args)
+{
+    int rc;
+    long timeout_ms = number_at(args, 1);
+    uint64_t task = task_at(args, 0);
+    PyThreadState *state;
+
+    (void) self;
+
+    if (timeout_ms == 0) {
+        return py.PyLong_FromLong(nffi_stream_wait(task, 0));
+    }
+
+    state = py.PyEval_SaveThread();
+    rc = nffi_stream_wait(task, (int) timeout_ms);
+    py.PyEval_RestoreThread(state);
+
+    return py.PyLong_FromLong(rc);
+}
+
+
+static PyObject *
+stream_end(PyObject *self, PyObject *args)
+{
+    (void) self;
+
+    return py.PyLong_FromLong(nffi_stream_end(task_at(args, 0)));
+}
+
+
+static PyObject *
+told(PyObject *args, int (*function)(nffi_queue_t *, nffi_task_t *, size_t))
+{
+    int i, n;
+    PyObject *list, *task;
+    nffi_task_t tasks[BATCH];
+    nffi_queue_t *queue = queue_of(args);
+
+    list = queue != NULL ? py.PyList_New(0) : NULL;
+
+    if (list == NULL) {
+        return NULL;
+    }
+
+    do {
+        n = function(queue, tasks, BATCH);
+
+        for (i = 0; i < n; i++) {
+            task = py.PyLong_FromUnsignedLongLong(tasks[i]);
+
+            if (task == NULL || py.PyList_Append(list, task) != 0) {
+                py.Py_DecRef(list);
+                return NULL;
+            }
+
+            py.Py_DecRef(task);
+        }
+    } while (n == BATCH);
+
+    return list;
+}
+
+
+static PyObject *
+take_cancelled(PyObject *self, PyObject *args)
+{
+    (void) self;
+
+    return told(args, nffi_queue_cancelled);
+}
+
+
+static PyObject *
+take_writable(PyObject *self, PyObject *args)
+{
+    (void) self;
+
+    return told(args, nffi_stream_writable);
+}
+
+
+/* log(queue, task, level, bytes): of no task, or one that is answered, it goes
+   to the log of the queue. */
+static PyObject *
+write_log(PyObject *self, PyObject *args)
+{
+    int rc, level;
+    char *text;
+    uint64_t task;
+    Py_ssize_t size;
+    nffi_queue_t *queue = queue_of(args);
+
+    (void) self;
+
+    task = queue != NULL ? task_at(args, 1) : 0;
+    level = queue != NULL ? (int) number_at(args, 2) : 0;
+
+    if (queue == NULL
+        || py.PyBytes_AsStringAndSize(py.PyTuple_GetItem(args, 3), &text,
+                                      &size) != 0)
+    {
+        return NULL;
+    }
+
+    rc = task != 0 ? nffi_log(task, level, text, (size_t) size) : NFFI_STALE;
+
+    if (rc == NFFI_STALE) {
+        rc = nffi_queue_log(queue, level, text, (size_t) size);
+    }
+
+    return py.PyLong_FromLong(rc);
+}
+
+
+/* attach(): the queue of a process; a negative code on failure. */
+static PyObject *
+attach(PyObject *self, PyObject *args)
+{
+    int rc;
+    nffi_queue_t *queue;
+
+    (void) self;
+    (void) args;
+
+    rc = nffi_attach(&queue);
+
+    return rc == NFFI_OK ? py.PyLong_FromVoidPtr(queue)
+                         : py.PyLong_FromLong(rc);
+}
+
+
+static PyObject *
+attach_ready(PyObject *self, PyObject *args)
+{
+    nffi_queue_t *queue = queue_of(args);
+
+    (void) self;
+
+    return queue != NULL ? py.PyLong_FromLong(nffi_attach_ready(queue)) : NULL;
+}
+
+
+static PyObject *
+attach_failed(PyObject *self, PyObject *args)
+{
+    char *text;
+    Py_ssize_t size;
+    nffi_queue_t *queue = queue_of(args);
+
+    (void) self;
+
+    if (queue == NULL
+        || py.PyBytes_AsStringAndSize(py.PyTuple_GetItem(args, 1), &text,
+                                      &size) != 0)
+    {
+        return NULL;
+    }
+
+    return py.PyLong_FromLong(nffi_attach_failed(queue, text, (size_t) size));
+}
+
+
+static PyObject *
+error_text(PyObject *self, PyObject *args)
+{
+    const char *text = nffi_error_text((int) number_at(args, 0));
+
+    (void) self;
+
+    return py.PyUnicode_DecodeUTF8(text, (Py_ssize_t) strlen(text), NULL);
+}
+
+
+#define METHOD(name, function) { name, function, PY_METH_VARARGS, NULL }
+
+static py_method_t methods[] = {
+    METHOD("serve", serve),
+    METHOD("drain", drain),
+    METHOD("take", take),
+    METHOD("crew", make_crew),
+    METHOD("fd", fd),
+    METHOD("current", current),
+    METHOD("cancelled", cancelled),
+    METHOD("deadline", deadline),
+    METHOD("is_stream", is_stream),
+    METHOD("respond", respond),
+    METHOD("respond_error", respond_error),
+    METHOD("stream_write", stream_write),
+    METHOD("stream_wait", stream_wait),
+    METHOD("stream_end", stream_end),
+    METHOD("take_cancelled", take_cancelled),
+    METHOD("take_writable", take_writable),
+    METHOD("log", write_log),
+    METHOD("attach", attach),
+    METHOD("attach_ready", attach_ready),
+    METHOD("attach_failed", attach_failed),
+    METHOD("error_text", error_text),
+    { NULL, NULL, 0, NULL }
+};
+
+static py_module_def_t definition = {
+    .references = 1,
+    .name = "_nffi",
+    .size = -1,
+    .methods = methods,
+};
+
+
+PyObject *
+nffi_python_module(void)
+{
+    return py.PyModule_Create2(&definition, PY_ABI_VERSION);
+}
+
+
+/* As an extension: whoever imports it has CPython's functions at hand. */
+PyObject *
+PyInit__nffi(void)
+{
+    if (py.PyModule_Create2 == NULL && nffi_python_bind(RTLD_DEFAULT) != NULL) {
+        /* before 3.9, which importlib tells by the failed call */
+        return NULL;
+    }
+
+    return nffi_python_module();
+}

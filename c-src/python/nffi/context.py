@@ -1,0 +1,92 @@
+"""What a function may ask about its call."""
+
+import time
+
+import _nffi
+
+from . import codes
+from .failure import encode
+
+# Bytes of one message, as in nffi.h.
+_MOST_BYTES = 2048
+
+
+def write_log(queue, task, level, text):
+    """Each line of a text as one message, or several where it is long. No character is cut."""
+    for line in text.splitlines():
+        if not line:
+            continue
+        data = encode(line)
+        while len(data) > _MOST_BYTES:
+            end = _MOST_BYTES
+            while data[end] & 0xC0 == 0x80:
+                end -= 1
+            _nffi.log(queue, task, level, data[:end])
+            data = data[end:]
+        _nffi.log(queue, task, level, data)
+
+
+class Log:
+    """Lines for error.log that carry the request of the call; arguments as with logging."""
+
+    __slots__ = ("_queue", "_task")
+
+    def __init__(self, queue, task):
+        self._queue = queue
+        self._task = task
+
+    def _write(self, level, message, args):
+        write_log(self._queue, self._task, level, str(message) % args if args else str(message))
+
+    def error(self, message, *args):
+        self._write(codes.ERROR, message, args)
+
+    def warning(self, message, *args):
+        self._write(codes.WARN, message, args)
+
+    def notice(self, message, *args):
+        self._write(codes.NOTICE, message, args)
+
+    def info(self, message, *args):
+        self._write(codes.INFO, message, args)
+
+    def debug(self, message, *args):
+        self._write(codes.DEBUG, message, args)
+
+
+class Context:
+    """One call."""
+
+    __slots__ = ("_deadline", "_log", "_runtime", "_task")
+
+    def __init__(self, task, runtime):
+        self._task = task
+        self._runtime = runtime
+        self._deadline = _nffi.deadline(task)
+        self._log = None
+
+    @property
+    def config(self):
+        """What nffi.load() was given as ``config``."""
+        return self._runtime.settings.config
+
+    @property
+    def deadline(self):
+        """When the caller stops waiting, in seconds as time.monotonic() tells them; None: never."""
+        return self._deadline / 1e9 if self._deadline else None
+
+    @property
+    def remaining(self):
+        """Seconds until the deadline, at least 0; None: there is none."""
+        return max(0.0, self.deadline - time.monotonic()) if self._deadline else None
+
+    @property
+    def cancelled(self):
+        """Whether nobody waits for the answer any more: the client is gone, the time is over."""
+        return _nffi.cancelled(self._task)
+
+    @property
+    def log(self):
+        if self._log is None:
+            self._log = Log(self._runtime.queue, self._task)
+        return self._log

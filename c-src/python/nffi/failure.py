@@ -1,0 +1,50 @@
+"""What Lua is told about an exception: its message, and the traceback as detail."""
+
+import os
+import traceback
+
+# Both go through memory that worker and process share.
+_MESSAGE_LIMIT = 16_000
+_DETAIL_LIMIT = 48_000
+
+_OUR_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class Error(Exception):
+    """A failure whose text is for the caller: Lua gets it as it is, without the name of a class."""
+
+
+def message_of(error):
+    if isinstance(error, Error):
+        return str(error) or "Error"
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:
+        text = "its text cannot be told"
+    return f"{name}: {text}" if text else name
+
+
+def detail_of(error):
+    """The traceback with its causes, without our own frames at its beginning."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OUR_FOLDER):
+        frames = frames.tb_next
+    try:
+        return "".join(traceback.format_exception(type(error), error, frames)).rstrip("\n")
+    except Exception:
+        return ""
+
+
+def encode(text):
+    """UTF-8; a lone surrogate, which a file's name may hold, is told by its number."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def describe(error):
+    """Message and detail as bytes."""
+    return encode(message_of(error)[:_MESSAGE_LIMIT]), encode(detail_of(error)[:_DETAIL_LIMIT])
+
+
+def in_one_line(text):
+    return " | ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -1,0 +1,154 @@
+"""print, sys.stderr, logging and warnings arrive in error.log, with levels.
+
+What is logged by a call goes through the queue and carries the request. What belongs to no call goes
+the same way in the worker; in a process it is written to stdout or stderr, each line with a mark that
+the worker knows.
+"""
+
+import hashlib
+import io
+import logging
+import os
+import sys
+import time
+
+from . import codes, scope
+from .context import write_log
+
+_NAMES = {
+    codes.ERROR: "error",
+    codes.WARN: "warn",
+    codes.NOTICE: "notice",
+    codes.INFO: "info",
+    codes.DEBUG: "debug",
+}
+
+
+def mark_lines(level, text):
+    mark = f"\x01{_NAMES[level]}\x02"
+    return "".join(f"{mark}{line}\n" for line in text.splitlines() or [""])
+
+
+def _mark_stack(stack):
+    """The mark by which the worker knows a stack that the process before this one told as well."""
+    if not stack:
+        return ""
+    name = hashlib.sha256(stack.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    pid = os.getpid()
+    return "".join(f"\x01stack {name} {pid}\x02{line}\n" for line in stack.splitlines())
+
+
+def log_now(level, text, stack=""):
+    """Writes to error.log before anything else can happen, as the last words of a process must be. The
+    pipe may be full: then it waits for the worker a little, not for ever."""
+    data = (mark_lines(level, text) + _mark_stack(stack)).encode("utf-8", "backslashreplace")
+    for _ in range(100):
+        try:
+            data = data[os.write(2, data) :]
+        except BlockingIOError:
+            time.sleep(0.005)
+        except OSError:
+            return
+        if not data:
+            return
+
+
+def log_to_process(level, text):
+    log_now(level, text)
+
+
+class WorkerLog:
+    """Where lines that belong to no call go: to the newest runtime, unless the code has its own."""
+
+    def __init__(self):
+        self.queue = None
+
+    def __call__(self, level, text):
+        runtime = scope.runtime.get(None)
+        queue = runtime.queue if runtime is not None else self.queue
+        if queue is not None:
+            write_log(queue, 0, level, text)
+
+
+class _Lines(io.TextIOBase):
+    """A stream that gives whole lines away; what has no end yet waits for it."""
+
+    def __init__(self, level, write, name, descriptor):
+        self._level = level
+        self._write_line = write
+        self._rest = ""
+        self._descriptor = descriptor
+        self.name = name
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def writable(self):
+        return True
+
+    def isatty(self):
+        return False
+
+    def fileno(self):
+        return self._descriptor
+
+    def write(self, text):
+        whole, newline, rest = (self._rest + text).rpartition("\n")
+        self._rest = rest
+        if newline:
+            self._write_line(self._level, whole)
+        return len(text)
+
+    def flush(self):
+        pass
+
+
+class _Handler(logging.Handler):
+    def __init__(self, write):
+        super().__init__()
+        self._write = write
+
+    def emit(self, record):
+        try:
+            text = self.format(record)
+            if record.name not in ("root", "py.warnings"):
+                text = f"{record.name}: {text}"
+            task = scope.current_task()
+            if task:
+                write_log(scope.runtime.get().queue, task, _level_of(record.levelno), text)
+            else:
+                self._write(_level_of(record.levelno), text)
+        except Exception:
+            self.handleError(record)
+
+
+def _level_of(number):
+    if number >= logging.ERROR:
+        return codes.ERROR
+    if number >= logging.WARNING:
+        return codes.WARN
+    return codes.INFO if number >= logging.INFO else codes.DEBUG
+
+
+def install(write, replace_streams):
+    """`write(level, text)` takes what belongs to no call."""
+
+    def print_lines(level, text):
+        task = scope.current_task()
+        runtime = scope.runtime.get(None)
+        if task and runtime is not None:
+            write_log(runtime.queue, task, level, text)
+        else:
+            write(level, text)
+
+    if replace_streams:
+        sys.stdout = _Lines(codes.NOTICE, print_lines, "<stdout>", 1)
+        sys.stderr = _Lines(codes.ERROR, print_lines, "<stderr>", 2)
+    else:
+        # unmarked lines: nginx logs stdout as notice, stderr as error
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+        sys.stderr.reconfigure(line_buffering=True, errors="backslashreplace")
+    root = logging.getLogger()
+    root.addHandler(_Handler(write))
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)

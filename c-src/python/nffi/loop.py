@@ -1,0 +1,157 @@
+"""Serves by an event loop of asyncio: the queue's descriptor says that there is something to take, and
+one look takes all of it. An ``async def`` function becomes one task of the loop, without a coroutine
+around it; plain functions run in threads."""
+
+import asyncio
+import contextvars
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import _nffi
+
+from . import codes, scope, streams
+from .plan import ASYNC
+
+# Seconds between two looks for cancellations once the queue has ended: its descriptor tells no more.
+_CLOSED_TICK = 0.02
+# The same for a thread that waits for a reader of its stream.
+_CREDIT_TICK = 1.0
+
+
+class Loop:
+    def __init__(self, runtime, cell):
+        self._runtime = runtime
+        self._cell = cell
+        self._loop = asyncio.new_event_loop()
+        self._tasks = {}
+        self._waiting = {}
+        self._running = 0
+        self._ended = False
+        self._threads = ThreadPoolExecutor(
+            runtime.settings.threads, thread_name_prefix=f"nffi-{runtime.settings.module}"
+        )
+
+    def run(self):
+        """thread: that of the loop, until the queue has ended and every call was answered."""
+        asyncio.set_event_loop(self._loop)
+        self._loop.add_reader(_nffi.fd(self._runtime.queue), self._on_ready)
+        self._loop.call_soon(self._on_ready)
+        while not self._ended or self._running:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):
+                # of a task, which tells it as its result, too
+                pass
+        self._threads.shutdown(wait=False)
+
+    def _on_ready(self):
+        queue = self._runtime.queue
+        for task in _nffi.take_cancelled(queue):
+            running = self._tasks.get(task)
+            if running is not None:
+                running.cancel()
+        for task in _nffi.take_writable(queue):
+            wake = self._waiting.pop(task, None)
+            if wake is not None:
+                wake()
+        if self._ended:
+            if self._running:
+                self._loop.call_later(_CLOSED_TICK, self._on_ready)
+            else:
+                self._loop.stop()
+            return
+        more = _nffi.drain(queue, self._cell)
+        if more is None:
+            self._ended = True
+            self._loop.remove_reader(_nffi.fd(queue))
+            self._loop.call_soon(self._on_ready)
+        elif more:
+            self._loop.call_soon(self._on_ready)
+
+    # thread: that of the loop; called by the extension
+
+    def begin(self, task, entry, argument):
+        self._running += 1
+        if not entry[1] & ASYNC:
+            # with the variables of this context, which no other call shares
+            context = contextvars.copy_context()
+            context.run(scope.task.set, task)
+            self._threads.submit(context.run, self._call, task, entry, argument)
+            return
+        token = scope.task.set(task)
+        try:
+            result = self._runtime.call(task, entry, argument)
+            if hasattr(result, "__anext__"):
+                result = streams.serve_async(task, entry[1], result, self._room_async)
+                entry = (None, entry[1])
+            # the coroutine of the user itself is the task
+            self._start(task, entry, result)
+        except BaseException as error:
+            self._fail(task, error)
+        finally:
+            scope.task.reset(token)
+
+    def _start(self, task, entry, coroutine):
+        running = self._loop.create_task(coroutine)
+        self._tasks[task] = running
+        running.add_done_callback(lambda done: self._done(task, entry, done))
+
+    def _done(self, task, entry, running):
+        self._tasks.pop(task, None)
+        try:
+            result = running.result()
+            if entry[0] is not None:
+                if hasattr(result, "__anext__"):
+                    stream = streams.serve_async(task, entry[1], result, self._room_async)
+                    self._start(task, (None, entry[1]), stream)
+                    return
+                result = self._runtime.encode(entry, result)
+            # a stream has given its answer itself, unless it has collected one
+            if result is not None:
+                self._runtime.respond(task, result)
+        except asyncio.CancelledError as error:
+            # nobody waits, or the function has cancelled itself
+            self._runtime.fail(task, error)
+        except BaseException as error:
+            self._runtime.fail(task, error)
+        self._end()
+
+    def _fail(self, task, error):
+        self._runtime.fail(task, error)
+        self._end()
+
+    def _end(self):
+        self._running -= 1
+
+    # thread: one of the pool
+
+    def _call(self, task, entry, argument):
+        try:
+            self._runtime.finish(task, entry, self._runtime.call(task, entry, argument))
+        except BaseException as error:
+            self._runtime.fail(task, error)
+        finally:
+            self._loop.call_soon_threadsafe(self._end)
+
+    def room(self, task):
+        while True:
+            credit = threading.Event()
+            self._waiting[task] = credit.set
+            # a note that came before anybody waited for it is lost
+            code = _nffi.stream_wait(task, 0)
+            if code != codes.WOULD_BLOCK:
+                self._waiting.pop(task, None)
+                return code == codes.OK
+            credit.wait(_CREDIT_TICK)
+
+    # thread: that of the loop
+
+    async def _room_async(self, task):
+        while True:
+            credit = self._loop.create_future()
+            self._waiting[task] = lambda future=credit: future.done() or future.set_result(None)
+            code = _nffi.stream_wait(task, 0)
+            if code != codes.WOULD_BLOCK:
+                self._waiting.pop(task, None)
+                return code == codes.OK
+            await credit

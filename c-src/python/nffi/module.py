@@ -1,0 +1,94 @@
+"""Loads the user's module, and loads it anew.
+
+Several runtimes of a worker share one interpreter. Each has a module object of its own, executed for
+its own configuration; what the module imports is shared, as everywhere in Python.
+"""
+
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+
+
+class _FreshLoader(importlib.machinery.SourceFileLoader):
+    """Compiles the source each time: a .pyc is told from its source by seconds, and who edits a file
+    and loads it anew is faster."""
+
+    def get_code(self, fullname):
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def load(settings):
+    """The module, executed. Raises what it raises."""
+    if settings.file is None:
+        _add_folders(settings.path)
+        spec = _spec_of_name(settings.module)
+    else:
+        # by its place before links: siblings are found beside the link
+        _add_folders([os.path.dirname(settings.file)])
+        name = os.path.splitext(os.path.basename(settings.file))[0]
+        if not os.path.exists(settings.file):
+            raise FileNotFoundError(f"there is no file {settings.file}")
+        spec = importlib.util.spec_from_file_location(
+            name, settings.file, loader=_FreshLoader(name, settings.file)
+        )
+    module = importlib.util.module_from_spec(spec)
+    # where it is another's, that one keeps the name
+    owned = sys.modules.setdefault(spec.name, module) is module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        if owned:
+            sys.modules.pop(spec.name, None)
+        raise
+    return module
+
+
+def reload(settings, old):
+    """The same with the modules of the project's own folders imported anew. When it fails, all that
+    were there are back."""
+    importlib.invalidate_caches()
+    dropped = {
+        name: module for name, module in list(sys.modules.items()) if _is_of_project(settings, module)
+    }
+    if sys.modules.get(old.__name__) is old:
+        dropped[old.__name__] = old
+    for name in dropped:
+        del sys.modules[name]
+    try:
+        return load(settings)
+    except BaseException:
+        sys.modules.update(dropped)
+        raise
+
+
+def _spec_of_name(name):
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"no module named {name!r} in {', '.join(sys.path)}", name=name)
+    if type(spec.loader) is importlib.machinery.SourceFileLoader:
+        spec.loader = _FreshLoader(spec.name, spec.origin)
+    return spec
+
+
+def _add_folders(folders):
+    for folder in reversed(folders):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+
+
+_INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
+
+
+def _is_of_project(settings, module):
+    file = getattr(module, "__file__", None)
+    if not file or any(part in file for part in _INSTALLED):
+        return False
+    folders = [os.path.dirname(settings.file)] if settings.file else settings.path
+    ours = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    standard = os.path.dirname(os.__file__) + os.sep
+    return not file.startswith((ours, standard)) and any(
+        file.startswith(os.path.join(folder, "")) for folder in folders
+    )

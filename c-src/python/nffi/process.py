@@ -1,0 +1,90 @@
+"""A runtime that is a process of the worker: attaches, loads the module, serves, ends."""
+
+import atexit
+import os
+import signal
+import sys
+import threading
+import traceback
+
+import _nffi
+
+from . import codes, logs
+from .failure import describe, detail_of, in_one_line, message_of
+from .runtime import Runtime
+from .settings import parse
+
+_EXIT_LOAD_FAILED = 1
+
+
+def main():
+    # removed: it may hold secrets, and programs that the module starts inherit the environment
+    text = os.environ.pop("NFFI_RUNTIME", None)
+    queue = _nffi.attach()
+    if queue < 0 or text is None:
+        reason = _nffi.error_text(queue) if queue < 0 else "NFFI_RUNTIME is not set"
+        print(f"{reason}: this program is started by nginx, nffi.load(\"python\")", file=sys.stderr)
+        sys.exit(2)
+    # the worker ends us, not the terminal or the service manager it runs under
+    for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    logs.install(logs.log_to_process, replace_streams=False)
+    ending = _Ending(queue)
+    try:
+        settings = parse(text.encode())
+        ending.module = settings.module
+        runtime = Runtime(queue, settings, ending.exit_requested)
+        runtime.load()
+    except BaseException as error:
+        ending.load_failed(error)
+    if _nffi.attach_ready(queue) != codes.OK:
+        os._exit(_EXIT_LOAD_FAILED)
+    runtime.serve()
+    ending.finished()
+
+
+class _Ending:
+    """How this process ends; each way through os._exit(), since threads of the module must not keep
+    it, after what the module has registered with atexit."""
+
+    def __init__(self, queue):
+        self._queue = queue
+        self._lock = threading.Lock()
+        self.module = "the runtime"
+
+    def load_failed(self, error):
+        message, _ = describe(error)
+        text = message.decode()
+        if self.module not in text:
+            text = f"{self.module}: {text}"
+        _nffi.attach_failed(self._queue, in_one_line(text).encode())
+        logs.log_now(codes.ERROR, in_one_line(text), detail_of(error))
+        os._exit(_EXIT_LOAD_FAILED)
+
+    def exit_requested(self, error):
+        """A function has raised SystemExit: the worker fails the calls that run and starts the process
+        again. Of several threads that do this the first one decides."""
+        self._lock.acquire()
+        code = error.code
+        if code is None:
+            number = 0
+        else:
+            number = code & 0xFF if isinstance(code, int) else 1
+        callers = "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
+        what = f"{self.module}: ended its process with exit code {number}"
+        if code is not None and not isinstance(code, int):
+            what += f": {in_one_line(message_of(error))}"
+        logs.log_now(codes.ERROR, what, callers)
+        self._exit(number)
+
+    def finished(self):
+        self._exit(0)
+
+    def _exit(self, code):
+        try:
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except BaseException as error:
+            logs.log_now(codes.ERROR, f"{self.module}: at exit: {message_of(error)}")
+        os._exit(code)

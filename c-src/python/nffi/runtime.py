@@ -1,0 +1,221 @@
+"""One runtime: its queue, the functions that it serves, and the threads that call them.
+
+Where all functions are plain ones, a crew of threads takes calls from the queue and makes them in the
+extension; this file has what is not the common case. With ``async def`` functions there is an event
+loop (loop.py), and plain functions run in threads beside it.
+"""
+
+import asyncio
+import contextvars
+import inspect
+import threading
+import time
+
+import _nffi
+
+from . import codes, module, scope, streams
+from .codec import dumps, raw_bytes
+from .context import Context
+from .failure import Error, describe
+from .plan import BEGIN, CONTEXT, JSON, NO_ARGUMENT, RELOAD, Plan
+
+# Seconds between two tries to load a module that cannot be loaded.
+_FIRST_DELAY = 0.1
+_LAST_DELAY = 30.0
+
+
+class Runtime:
+    def __init__(self, queue, settings, exit_process=None):
+        """`exit_process(error)`: what a SystemExit of a function does; None: the call fails."""
+        self.queue = queue
+        self.settings = settings
+        self._exit_process = exit_process
+        self._cell = [None]
+        self._plan = None
+        self._loop = None
+        self._reloading = threading.Lock()
+
+    # Loading
+
+    def load(self):
+        """Raises what the module raises."""
+        token = scope.runtime.set(self)
+        try:
+            self._install(Plan(self.settings, module.load(self.settings), self))
+        finally:
+            scope.runtime.reset(token)
+
+    def _install(self, plan):
+        reload = (self._reload, BEGIN)
+        self._plan = plan
+        self._cell[0] = plan.as_tuple({RELOAD: reload})
+
+    @property
+    def handler(self):
+        """The function that requests without a method are for."""
+        return self._plan.unnamed[0]
+
+    def load_until_closed(self, report):
+        """Tries again and again; calls that come meanwhile fail with the reason. False: the queue has
+        ended. `report(error)` is told of each failure."""
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                self.load()
+                return True
+            except BaseException as error:
+                report(error)
+                if not self.refuse(error, delay):
+                    return False
+                delay = min(delay * 2, _LAST_DELAY)
+
+    def refuse(self, error, seconds=None):
+        """Fails the calls that come for so long, None: till the end. False: the queue has ended."""
+        message, detail = describe(error)
+        name = self.settings.module if self.settings else "the configuration"
+        if name.encode() not in message:
+            message = name.encode() + b": " + message
+        until = None if seconds is None else time.monotonic() + seconds
+        left = -1
+        while True:
+            if until is not None:
+                left = int((until - time.monotonic()) * 1000)
+                if left <= 0:
+                    return True
+            task = _nffi.take(self.queue, left)
+            if task is None:
+                return False
+            if task:
+                _nffi.respond_error(task, message, detail)
+
+    def _reload(self, task):
+        def run():
+            scope.runtime.set(self)
+            try:
+                with self._reloading:
+                    new = module.reload(self.settings, self._plan.module)
+                    plan = Plan(self.settings, new, self)
+                    if plan.is_async != self._plan.is_async:
+                        raise Error(
+                            "functions that are async and that are not cannot take each other's "
+                            "place while they serve: reload nginx"
+                        )
+                    self._install(plan)
+            except BaseException as error:
+                message, detail = describe(error)
+                _nffi.respond_error(task, message, detail)
+            else:
+                _nffi.respond(task, b"")
+
+        threading.Thread(target=run, name="nffi-reload", daemon=True).start()
+
+    # Serving
+
+    def serve(self):
+        """Until the queue has ended and every call was answered."""
+        scope.runtime.set(self)
+        if self._plan.is_async:
+            from .loop import Loop
+
+            self._loop = Loop(self, self._cell)
+            self._loop.run()
+            return
+        crew = _nffi.crew()
+        # each has a copy of the variables of this one
+        threads = [
+            threading.Thread(
+                target=contextvars.copy_context().run,
+                args=(_nffi.serve, self.queue, self._cell, crew),
+                name=f"nffi-{self.settings.module}-{number}",
+                daemon=True,
+            )
+            for number in range(1, self.settings.threads)
+        ]
+        for thread in threads:
+            thread.start()
+        _nffi.serve(self.queue, self._cell, crew)
+        for thread in threads:
+            thread.join()
+
+    # What the extension calls: each answers the call, or sees to it
+
+    def context(self, task):
+        return Context(task, self)
+
+    def begin(self, task, entry, argument):
+        if entry[0] == self._reload:
+            self._reload(task)
+        elif self._loop is not None:
+            self._loop.begin(task, entry, argument)
+        else:
+            # an event loop for one call: the module was not async when it was loaded
+            self.finish(task, entry, self.call(task, entry, argument))
+
+    def call(self, task, entry, argument):
+        """What the function of the entry returns, or raises."""
+        function, flags = entry
+        if flags & NO_ARGUMENT:
+            return function()
+        if flags & CONTEXT:
+            return function(argument, Context(task, self))
+        return function(argument)
+
+    def finish(self, task, entry, result):
+        """A result that the extension does not know, of any thread but that of the event loop."""
+        try:
+            if inspect.isawaitable(result):
+                result = asyncio.run(_awaited(result))
+            if hasattr(result, "__anext__"):
+                result = asyncio.run(streams.serve_async(task, entry[1], result, _room_async))
+                answered = result is None
+            elif hasattr(result, "__next__"):
+                result = streams.serve(task, entry[1], result, self.room)
+                answered = result is None
+            else:
+                result, answered = self.encode(entry, result), False
+            if not answered:
+                self.respond(task, result)
+        except BaseException as error:
+            self.fail(task, error)
+
+    def encode(self, entry, result):
+        return dumps(result).encode() if entry[1] & JSON else raw_bytes(result)
+
+    def respond(self, task, data):
+        code = _nffi.respond(task, data)
+        if code not in (codes.OK, codes.STALE, codes.CLOSED):
+            raise Error(f"an answer of {len(data)} bytes cannot be sent: {_nffi.error_text(code)}")
+
+    def fail(self, task, error):
+        if isinstance(error, SystemExit) and self._exit_process is not None:
+            self._exit_process(error)
+        message, detail = describe(error)
+        if isinstance(error, SystemExit):
+            message += b" (sys.exit() ends this call, not the worker)"
+        _nffi.respond_error(task, message, detail)
+
+    def unknown(self, task, name):
+        names = ", ".join(self._plan.names) or "none"
+        if name:
+            text = f'no method "{name}" in {self.settings.module}; it has: {names}'
+        else:
+            text = (
+                f'a request without a method needs a function "handle", or the option handler, in '
+                f"{self.settings.module}; its methods are: {names}"
+            )
+        _nffi.respond_error(task, text.encode("utf-8", "backslashreplace"), b"")
+
+    def room(self, task):
+        """Waits until the stream has room; False: nobody reads any more."""
+        if self._loop is not None:
+            return self._loop.room(task)
+        return _nffi.stream_wait(task, -1) == codes.OK
+
+
+async def _awaited(result):
+    return await result
+
+
+async def _room_async(task):
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(None, _nffi.stream_wait, task, -1) == codes.OK

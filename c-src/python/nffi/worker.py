@@ -1,0 +1,67 @@
+"""Runtimes that are hosted in a worker of nginx: libnffi_python.so calls run() for each, in a thread
+of its own. Importing this prepares the interpreter."""
+
+import inspect
+import sys
+import threading
+
+from . import codes, logs, scope
+from .context import write_log
+from .failure import Error, detail_of, in_one_line, message_of
+from .runtime import Runtime
+from .settings import parse
+
+_log = logs.WorkerLog()
+logs.install(_log, replace_streams=True)
+
+# As in the interpreter itself: what a program finds there is no list of nginx's.
+sys.argv = ["nffi"]
+
+
+def run(queue, config):
+    """Until the queue has ended and every call was answered. `config`: bytes."""
+    _log.queue = queue
+    runtime = Runtime(queue, None)
+    try:
+        runtime.settings = parse(config)
+    except ValueError as error:
+        runtime.refuse(Error(str(error)))
+        return
+    threading.current_thread().name = f"nffi-{runtime.settings.module}"
+    scope.runtime.set(runtime)
+    if not runtime.load_until_closed(lambda error: _report(runtime, error)):
+        return
+    if runtime.settings.plain and _serves_itself(runtime):
+        return
+    runtime.serve()
+
+
+def _report(runtime, error):
+    text = in_one_line(message_of(error))
+    if runtime.settings.module not in text:
+        text = f"{runtime.settings.module}: {text}"
+    write_log(runtime.queue, 0, codes.ERROR, f"{text}\n{detail_of(error)}")
+
+
+def _serves_itself(runtime):
+    """The public ABI's own modules have ``init(cfg, tq)``: it starts a thread that polls the queue
+    ``tq`` with the functions ngx_http_lua_ffi_* of the process."""
+    handler = runtime.handler
+    try:
+        parameters = [
+            parameter
+            for parameter in inspect.signature(handler).parameters.values()
+            if parameter.default is inspect.Parameter.empty
+        ]
+    except (TypeError, ValueError):
+        return False
+    if len(parameters) != 2 or parameters[1].name in ("context", "ctx"):
+        return False
+    try:
+        result = handler(runtime.settings.config, runtime.queue)
+        if result:
+            raise Error(f"{runtime.settings.handler}() returned {result}")
+    except BaseException as error:
+        _report(runtime, error)
+        runtime.refuse(error)
+    return True

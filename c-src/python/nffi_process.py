@@ -1,0 +1,13 @@
+"""The program of a process in which a worker of nginx runs a module; started by it alone."""
+
+import sys
+
+if sys.version_info < (3, 9):
+    sys.exit(f"nffi wants Python 3.9 or later, {sys.executable} is {sys.version.split()[0]}")
+
+try:
+    from nffi.process import main
+except ImportError as error:
+    sys.exit(f"{sys.executable} cannot import nffi ({error}): is it CPython with its global lock?")
+
+main()
