@@ -41,7 +41,7 @@ local _M = { _VERSION = "0.1.0" }
 -- Any other first argument of load() is a native library.
 local languages = { node = node, process = process, python = python }
 
-local planned = { python = true, java = true }
+local planned = { java = true }
 
 
 local Runtime = {}
@@ -349,7 +349,8 @@ function _M.load(name, options)
 
     if planned[name] then
         return nil, "the language " .. name .. " is not in this version of "
-                    .. "nffi; it has: node, process, and native libraries",
+                    .. "nffi; it has: node, python, process, and "
+                    .. "native libraries",
                "no_language"
     end
 

@@ -1,0 +1,191 @@
+// What Python in a worker must not disturb, and what it must bear: venvs, extension modules, the older
+// configuration, signals, programs that Lua starts, crashes.
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { content } from "../support/lua.js";
+import { type Nginx, until, withNginx } from "../support/nginx.js";
+import { builtOpenresty } from "../support/openresty.js";
+import { makeVenv, pythonNginx, systemPython } from "../support/python.js";
+
+let prefix: string;
+let folder: string;
+let venv: string;
+
+beforeAll(async () => {
+  prefix = await builtOpenresty();
+  folder = mkdtempSync(join(tmpdir(), "nffi-python-"));
+  // the worker may be another user
+  chmodSync(folder, 0o755);
+  venv = makeVenv(join(folder, "venv"), "--without-pip", "--system-site-packages");
+  const site = join(folder, "venv/lib", `python${versionOf(venv)}`, "site-packages");
+  writeFileSync(join(site, "only_here.py"), "WORD = 'of the venv'\n");
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function versionOf(program: string): string {
+  return run(program, "-c", "import sys; print('%d.%d' % sys.version_info[:2])");
+}
+
+function run(program: string, ...args: string[]): string {
+  return spawnSync(program, args, { encoding: "utf8" }).stdout.trim();
+}
+
+const call = async (
+  nginx: Nginx,
+  host: string,
+  name: string,
+  query = "",
+  value: unknown = null,
+) => {
+  const path = `/call?host=${host}&name=${name}${query}`;
+  return JSON.parse(
+    (await nginx.request(path, { method: "POST", body: JSON.stringify(value) })).body,
+  );
+};
+
+const optionsOf = (options: unknown) => `&options=${encodeURIComponent(JSON.stringify(options))}`;
+
+describe.each(["process", "worker"])("in the %s", (host) => {
+  test("a virtual environment has its packages", async () => {
+    const files = {
+      "venv.py": "import only_here, sys\ndef word():\n    return [only_here.WORD, sys.prefix]\n",
+    };
+    const options = pythonNginx(prefix);
+    await withNginx({ ...options, files: { ...options.files, ...files } }, async (nginx) => {
+      const query = `&module=venv.py${optionsOf({ program: venv })}`;
+      expect(await call(nginx, host, "word", query)).toEqual([
+        ["of the venv", join(folder, "venv")],
+      ]);
+    });
+  });
+
+  test("extension modules work: numpy", async () => {
+    await withNginx(pythonNginx(prefix), async (nginx) => {
+      expect(await call(nginx, host, "numbers", "", 1000)).toEqual([499500]);
+    });
+  });
+
+  test("os.execute and io.popen give the same results as without Python", async () => {
+    const results = `
+      local lines = {}
+      for i = 1, 20 do
+          local pipe = io.popen("echo " .. i .. "; exit " .. i % 3)
+          lines[#lines + 1] = pipe:read("*a") .. tostring(pipe:close())
+          lines[#lines + 1] = tostring(os.execute("exit " .. i % 3))
+      end
+      ngx.print(table.concat(lines, ";"))`;
+    await withNginx(pythonNginx(prefix, content("/programs", results)), async (nginx) => {
+      const before = await nginx.get("/programs");
+      expect(await call(nginx, host, "hello", "", { name: "x" })).toHaveLength(1);
+      const busy = call(nginx, host, "hog", "", 1);
+      expect(await nginx.get("/programs")).toBe(before);
+      await busy;
+    });
+  });
+
+  test("a crash ends the process, or the worker that Python is in; both come back", async () => {
+    await withNginx(pythonNginx(prefix), async (nginx) => {
+      const workers = nginx.workers();
+      await call(nginx, host, "seen");
+      const crashed = call(nginx, host, "crash").catch(() => ["the connection is gone"]);
+      if (host === "process") {
+        expect((await crashed)[2]).toBe("runtime_down");
+      } else {
+        expect(await crashed).toEqual(["the connection is gone"]);
+        await nginx.waitForLog("exited on signal 11");
+      }
+      await until(
+        async () => {
+          const answer = await call(nginx, host, "hello", "", { name: "x" }).catch(() => [null]);
+          return answer[0] !== null;
+        },
+        20_000,
+        () => nginx.errorLog(),
+      );
+      expect(JSON.stringify(nginx.workers()) === JSON.stringify(workers)).toBe(host === "process");
+    });
+  });
+});
+
+test("in the worker no thread takes a signal of nginx, nor may set a handler", async () => {
+  await withNginx(pythonNginx(prefix), async (nginx) => {
+    const [{ blocked, may }] = await call(nginx, "worker", "signals");
+    // HUP, INT, QUIT, USR1, USR2, TERM, CHLD, WINCH
+    expect(blocked).toEqual(expect.arrayContaining([1, 2, 3, 10, 12, 15, 17, 28]));
+    expect(may).toBe(false);
+    nginx.signal("SIGUSR1");
+    await nginx.reload();
+    expect((await call(nginx, "worker", "hello", "", { name: "x" }))[0]).toMatchObject({
+      greeting: "hello x",
+    });
+  });
+});
+
+test("the functions of the public ABI load it by name, with both configurations", async () => {
+  const server = content(
+    "/old",
+    `local prefix = ngx.config.prefix()
+    local function say(runtime, err)
+        if not runtime then return ngx.say(err) end
+        local ok, reply, err = runtime:any_name(ngx.var.arg_request)
+        ngx.say(tostring(ok), " ", tostring(reply), " ", tostring(err))
+    end
+    say(ngx.load_nonblocking_ffi("nffi_python", prefix .. "helper.py,shout,"))
+    say(ngx.load_ffi("nffi_python", prefix .. "old.py,init,some, text"))
+    local cjson = require "cjson.safe"
+    local runtime = assert(ngx.load_ffi("nffi_python", cjson.encode({ module = prefix .. "app.py",
+        handler = "prefix", config = { prefix = "good day" } })))
+    ngx.say(select(2, runtime:hello('{"name": "Ada"}')))
+    say(ngx.load_ffi("nffi_python", "nothing"))
+    say(ngx.load_ffi("nffi_python", prefix .. "old.py,missing,"))`,
+  );
+  await withNginx(pythonNginx(prefix, server), async (nginx) => {
+    const lines = (await nginx.get("/old?request=abc")).split("\n");
+    expect(lines.slice(0, 2)).toEqual(["true ABC nil", "true some, text:abc nil"]);
+    expect(JSON.parse(lines[2] ?? "")).toMatchObject({ greeting: "good day Ada" });
+    expect(lines[3]).toContain("\"module,function,configuration\", but is 'nothing'");
+    expect(lines[4]).toContain("has no function 'missing'");
+  });
+});
+
+test("bad options say what is wrong and what to do", async () => {
+  const alone = join(folder, "alone/bin");
+  const say = (options: string) =>
+    `local nffi = require "resty.nffi"
+    local ok, rt, err, code = pcall(nffi.load, "python", ${options})
+    ngx.say(ok and tostring(code) .. " " .. tostring(err) or rt)`;
+  const server = [
+    content("/none", say("{}")),
+    content("/host", say('{ module = "app.py", host = "moon" }')),
+    content("/directory", say('{ module = "app.py", host = "worker", directory = "/" }')),
+    content("/threads", say('{ module = "app.py", threads = 0 }')),
+    content("/unknown", say('{ module = "app.py", thread = 1 }')),
+    content("/program", say('{ module = "app.py", host = "worker", program = "/nowhere/python" }')),
+    content(
+      "/alone",
+      say(`{ module = "app.py", host = "worker", program = "${alone}/python3.99" }`),
+    ),
+    content("/other", say(`{ module = "app.py", host = "worker", program = "${venv}" }`)),
+  ].join("\n");
+  run("mkdir", "-p", alone);
+  writeFileSync(join(alone, "python3.99"), "", { mode: 0o755 });
+  await withNginx(pythonNginx(prefix, server), async (nginx) => {
+    const says = async (path: string, text: string) =>
+      expect(await nginx.get(path)).toContain(text);
+    await says("/none", 'load("python") wants { module = "app.py" }');
+    await says("/host", 'host must be "process" or "worker", got moon');
+    await says("/directory", 'directory is an option of host = "process"');
+    await says("/threads", "threads must be a whole number from 1 to 1024, got 0");
+    await says("/unknown", "there is no option thread");
+    await says("/program", "load_failed ");
+    await says("/program", "no Python that this user may run: /nowhere/python");
+    await says("/alone", "has no shared library of Python: no libpython3.99.so.1.0 in");
+    await says("/alone", 'host = "process"');
+    expect((await call(nginx, "worker", "where"))[0].executable).toBe(systemPython);
+    await says("/other", `this worker runs the Python of ${systemPython} already`);
+  });
+});
