@@ -1,6 +1,5 @@
 /** The part of a checkup about the languages that runtimes are written in; a build needs none. */
 import type { Environment } from "../environment.js";
-import { hasHeader } from "../toolchain.js";
 import { findProgram } from "../tools.js";
 import { type Finding, finding } from "./finding.js";
 import { firstLineOf } from "./toolchain.js";
@@ -29,16 +28,24 @@ async function checkLanguage(language: Language, env: Environment): Promise<Find
   const path = await findProgram(program, env);
   if (!path) return finding("absent", name, `no ${program}; only runtimes in it need it`, debian);
   const version = await firstLineOf(path, versionArgs, env);
-  return finding("ok", name, `${path}, ${version}${await headersOf(name, env)}`);
+  const shared = name === "CPython" ? await sharedLibraryOf(path, env) : "";
+  return finding("ok", name, `${path}, ${version}${shared}`);
 }
 
-async function headersOf(name: string, env: Environment): Promise<string> {
-  if (name !== "CPython") return "";
-  // Python.h lies in a folder of its own version, which only python3-config knows.
-  return (await findProgram("python3-config", env)) || (await hasHeader("Python.h", env))
-    ? ", with headers"
-    : ", without headers (python3-dev)";
+/** A process runs any Python; the worker loads its shared library. */
+async function sharedLibraryOf(path: string, env: Environment): Promise<string> {
+  return (await firstLineOf(path, ["-c", FIND_LIBRARY], env)) === "True"
+    ? ", with its shared library"
+    : ", without a shared library (libpython3-dev): in a process, not in the worker";
 }
+
+const FIND_LIBRARY = [
+  "import os, sys, sysconfig as s",
+  "name = 'libpython%d.%d.so.1.0' % sys.version_info[:2]",
+  "folders = [s.get_config_var('LIBDIR'), s.get_config_var('LIBPL')]",
+  "folders.append(os.path.join(folders[0] or '', s.get_config_var('MULTIARCH') or ''))",
+  "print(any(f and os.path.exists(os.path.join(f, name)) for f in folders))",
+].join("\n");
 
 /** The places a worker may run Node from: homes are often closed to the worker's user. */
 async function checkNode(env: Environment): Promise<Finding> {
