@@ -24,6 +24,13 @@ const MODULES = /\.[cm]?[jt]s$/;
 const RUNTIME_PACKAGE = "@nffi/runtime";
 const MOST_TOLD = 5;
 
+/** Options about files that a compiler writes; some of them want others of them. */
+const FOR_EMITTING = new Set([
+  ...["outDir", "outFile", "rootDir", "composite", "incremental", "tsBuildInfoFile"],
+  ...["declaration", "declarationDir", "declarationMap", "emitDeclarationOnly"],
+  ...["isolatedDeclarations"],
+]);
+
 /** `runtimeTypes`: the declarations of @nffi/runtime for a module that has none installed. */
 export function checkModule(file: string, cwd: string, runtimeTypes: string): CheckedModule {
   const path = resolve(cwd, file);
@@ -84,16 +91,9 @@ function loadFrom(require: NodeJS.Require, found: string): Compiler {
 function optionsFor(ts: Compiler, path: string, cwd: string): TypeScript.CompilerOptions {
   const file = ts.findConfigFile(dirname(path), ts.sys.fileExists);
   const found = file === undefined ? {} : readConfig(ts, file, cwd);
-  const {
-    outDir: _outDir,
-    rootDir: _rootDir,
-    composite: _composite,
-    incremental: _incremental,
-    tsBuildInfoFile: _buildInfo,
-    declaration: _declaration,
-    declarationMap: _declarationMap,
-    ...options
-  } = found;
+  const options = Object.fromEntries(
+    Object.entries(found).filter(([name]) => !FOR_EMITTING.has(name)),
+  );
   const defaults: TypeScript.CompilerOptions =
     file === undefined
       ? {

@@ -328,6 +328,30 @@ test("JavaScript with JSDoc has types, too, and CommonJS is read", async () => {
   expect(text).toContain("---@field greeting string");
 });
 
+test("the tsconfig.json above the module counts, but nothing of it about files to write", async () => {
+  const folder = temporaryFolder();
+  const compilerOptions = {
+    ...{ module: "commonjs", target: "es2022", strict: true, paths: { "#words": ["./words.ts"] } },
+    ...{ composite: true, isolatedDeclarations: true, declarationDir: "types", outDir: "dist" },
+  };
+  const settings = { compilerOptions, include: ["nothing"], references: [{ path: "../other" }] };
+  writeFileSync(join(folder, "tsconfig.json"), `// of a project\n${JSON.stringify(settings)}`);
+  writeFileSync(join(folder, "words.ts"), "export type Word = 'yes' | 'no';");
+  const module = join(folder, "handlers.ts");
+  writeFileSync(
+    module,
+    'import type { Word } from "#words"; export const go = (word: Word) => word;',
+  );
+  const stub = () =>
+    makeStub({ module, output: "-", className: undefined, cwd: repository, runtimeTypes });
+  expect((await stub()).text).toContain('---@alias Handlers.Word\n---| "yes"\n---| "no"');
+  writeFileSync(join(folder, "tsconfig.json"), '{ "compilerOptions": { "module": "no" } }');
+  await expect(stub()).rejects.toMatchObject({
+    code: "types-failed",
+    hint: expect.stringContaining("TS6046: Argument for '--module'"),
+  });
+});
+
 test("the class is named by the module or by --name", async () => {
   const source = "export const go = () => 1;";
   expect((await stubOf(source)).className).toBe("Handlers");
