@@ -32,6 +32,14 @@ export const LANGUAGES: readonly [Language, ...Language[]] = [
     stop: "make stop",
   },
   {
+    name: "python",
+    title: "Python",
+    template: "python",
+    sdk: { folder: "python", file: "nffi_process.py" },
+    start: ["make", "make start"],
+    stop: "make stop",
+  },
+  {
     name: "c",
     title: "C",
     template: "c",

@@ -1,0 +1,62 @@
+"""The methods through a real nginx, on a free port: `make e2e` tells where nffi-nginx is."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+PROJECT = pathlib.Path(__file__).parents[1]
+
+
+class NginxTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        # it ends when its standard input does: with this program, however that ends
+        cls.nginx = subprocess.Popen(
+            [os.environ["NGINX"], "run"],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        cls.address = cls.nginx.stdout.readline().strip()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.nginx.stdin.close()
+        cls.nginx.wait(timeout=60)
+        cls.nginx.stdout.close()
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urlopen(self.address + path, timeout=30) as response:
+                return response.status, response.read().decode()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def test_hello_answers(self) -> None:
+        self.assertEqual(self.get("/hello?name=Ada"), (200, "hello Ada\n"))
+
+    def test_an_error_of_a_method_arrives(self) -> None:
+        self.assertEqual(self.get("/hello?name=%20"), (500, "the name is empty\n"))
+
+    def test_a_call_that_waits_holds_up_nobody(self) -> None:
+        with ThreadPoolExecutor() as threads:
+            waiting = threads.submit(self.get, "/wait?ms=1000")
+            self.assertEqual(self.get("/hello?name=Ada"), (200, "hello Ada\n"))
+            self.assertFalse(waiting.done())
+            self.assertEqual(waiting.result(), (200, "waited 1000 ms\n"))
+
+    def test_ticks_stream(self) -> None:
+        status, body = self.get("/ticks?count=20")
+        self.assertEqual((status, body.splitlines()[-1]), (200, "tick 20"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,31 @@
+-- Loads the runtime of this project, or finds it: the same module and
+-- configuration are loaded once in each worker.
+
+local nffi = require "resty.nffi"
+
+local PROJECT = ngx.config.prefix() .. "../"
+
+local _M = {}
+
+-- What `make venv` has made; the system's Python otherwise.
+local function python()
+    local program = PROJECT .. ".venv/bin/python"
+    local file = io.open(program)
+
+    if file then
+        file:close()
+        return program
+    end
+end
+
+function _M.load()
+    return assert(nffi.load("python", {
+        module = PROJECT .. "src/handlers.py",
+        program = python(),
+        config = { greeting = "hello" },
+        -- in the worker instead of a process of its own: host = "worker"
+        host = "process",
+    }))
+end
+
+return _M

@@ -1,0 +1,135 @@
+// `nffi new-runtime --lang python` as a user meets it: the project it makes does what the printed
+// lines say, its own tests pass, also in a virtual environment and in the worker.
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
+import { freePort } from "../../src/io/port.js";
+import { runCli } from "../support/cli.js";
+import { until } from "../support/nginx.js";
+import { builtOpenresty } from "../support/openresty.js";
+import { makeVenv, systemPython } from "../support/python.js";
+import { runWorkflow } from "../support/workflow.js";
+
+let prefix: string;
+let parent: string;
+let project: string;
+let lines: string[];
+
+beforeAll(async () => {
+  prefix = await builtOpenresty();
+  parent = mkdtempSync(join(tmpdir(), "nffi-test-"));
+  project = join(parent, "greeter");
+  const args = ["new-runtime", "greeter", "--lang", "python", "--prefix", prefix];
+  const made = await runCli([...args, "--port", String(await freePort())], { cwd: parent });
+  expect(made.stderr).toBe("");
+  lines = (made.stdout.split("next:\n")[1] ?? "").trimEnd().split("\n");
+});
+
+/** One shell, as a user has, that stops at the first command that fails. */
+function shell(commands: readonly string[], cwd = project) {
+  const env = { ...process.env, PYTHON: systemPython, NFFI_PREFIX: undefined };
+  return spawnSync("sh", ["-e", "-c", commands.join("\n")], { cwd, env, encoding: "utf8" });
+}
+
+/** A file of the project as another one, until the test has ended. */
+function change(path: string, from: string, to: string): void {
+  const file = join(project, path);
+  const text = readFileSync(file, "utf8");
+  expect(text).toContain(from);
+  onTestFinished(() => writeFileSync(file, text));
+  writeFileSync(file, text.replaceAll(from, to));
+}
+
+afterEach(() => void shell(["make stop"]));
+afterAll(() => rmSync(parent, { recursive: true, force: true }));
+
+test("answers after the lines that were printed", () => {
+  const ran = shell(lines, parent);
+  expect(ran.stdout, ran.stderr).toMatch(/nginx listens on http:\/\/127\.0\.0\.1:\d+ /);
+  expect(ran.stdout).toContain("\nhello World\n");
+  expect(ran.stdout).toContain("nginx has ended");
+  expect(ran.status).toBe(0);
+});
+
+test("its CI file passes: linter, tests of the functions alone and through nginx", () => {
+  const { output, cacheKey } = runWorkflow(project, prefix, { env: { PYTHON: systemPython } });
+  expect(cacheKey).toMatch(/^openresty-[0-9a-f]{64}$/);
+  expect(output).toMatch(/Ran 5 tests in .*\n\nOK|5 passed/);
+  expect(output).toMatch(/Ran 4 tests in .*\n\nOK/);
+});
+
+test("its tests fail when the code is wrong", () => {
+  change("src/handlers.py", "['greeting']} {name}", "['greeting']}{name}");
+  const alone = shell(["make test"]);
+  expect(alone.stdout + alone.stderr).toContain("{'greeting': 'welcomeAda'}");
+  const throughNginx = shell(["make e2e"]);
+  expect(throughNginx.stderr).toContain("FAIL: test_hello_answers");
+  expect([alone.status, throughNginx.status]).not.toContain(0);
+});
+
+test("make lint finds what cannot be compiled", () => {
+  change("src/handlers.py", "async def wait(", "async def wait((");
+  const ran = shell(["make lint"]);
+  expect(ran.stdout + ran.stderr).toContain("SyntaxError");
+  expect(ran.status).not.toBe(0);
+});
+
+test("the same answers in the worker, and by the Python of .venv", () => {
+  onTestFinished(() => rmSync(join(project, ".venv"), { recursive: true }));
+  makeVenv(join(project, ".venv"), "--without-pip");
+  change("lua/runtime.lua", 'host = "process"', 'host = "worker"');
+  change("src/handlers.py", "import nffi\n", "import nffi\nimport sys; print(sys.prefix)\n");
+  const ran = shell(["make e2e"]);
+  expect(ran.stderr).toMatch(/Ran 4 tests in .*\n\nOK/);
+  const log = readFileSync(join(project, "run-test/logs/error.log"), "utf8");
+  expect(log).toMatch(/\[notice\] .*greeter.*\.venv/);
+});
+
+test("make dev answers with the new code after a change, and ends all of it", async () => {
+  const port = await freePort();
+  // its own group: Ctrl-C goes to make and to what it runs
+  const dev = spawn("make", ["dev", `PORT=${port}`], {
+    cwd: project,
+    detached: true,
+    env: { ...process.env, PYTHON: systemPython, NFFI_PREFIX: undefined },
+  });
+  const pid = dev.pid ?? 0;
+  onTestFinished(() => {
+    try {
+      process.kill(-pid, "SIGKILL");
+    } catch {
+      // it has ended, as it should
+    }
+  });
+  const ended = new Promise((done) => dev.once("close", done));
+  let output = "";
+  for (const stream of [dev.stdout, dev.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+  }
+  const shown = () => output;
+  await until(() => /listens on .*watching for changes/s.test(output), 60_000, shown);
+  const address = `http://127.0.0.1:${port}`;
+  const greeting = async () => (await fetch(`${address}/hello?name=dev`)).text();
+  expect(await greeting()).toBe("hello dev\n");
+
+  change("src/handlers.py", "def hello(", "def hello((");
+  await until(() => /SyntaxError/.test(output), 60_000, shown);
+  expect(await greeting()).toBe("hello dev\n");
+  const file = join(project, "src/handlers.py");
+  const text = readFileSync(file, "utf8");
+  writeFileSync(
+    file,
+    text
+      .replace("def hello((", "def hello(")
+      .replace("['greeting']} {name}", "['greeting']}, dear {name}"),
+  );
+  await until(async () => (await greeting()) === "hello, dear dev\n", 60_000, shown);
+  process.kill(-pid, "SIGINT");
+  await ended;
+  expect(output).toContain("nginx has ended");
+  await expect(fetch(`${address}/hello`)).rejects.toThrow();
+});
