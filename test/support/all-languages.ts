@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { repository } from "./cli.js";
 import { buildGoRuntime } from "./go-runtime.js";
+import { systemPython } from "./python.js";
 
 export interface AllLanguages {
   readonly names: readonly string[];
@@ -24,6 +25,7 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
   const loads = {
     c: `nffi.load("${prefix}/nffi/lib/libnffi_echo.so", { codec = "json", config = "4" })`,
     go: `nffi.load("${go.library}", { codec = "json" })`,
+    python: `nffi.load("python", { module = "${folder}/python/runtime.py", host = "worker", program = "${systemPython}" })`,
     typescript: `nffi.load("node", { module = "${folder}/node/runtime.mjs" })`,
   };
   const rows = Object.entries(loads).map(
@@ -32,7 +34,7 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
   return {
     names: Object.keys(loads),
     inWorker: Object.keys(loads).filter((name) => name !== "typescript"),
-    speaksTls: new Set(["go", "typescript"]),
+    speaksTls: new Set(["go", "python", "typescript"]),
     lua: `local nffi = require "resty.nffi"
 local loads = {
   ${rows.join("\n  ")}
