@@ -7,12 +7,14 @@
 import { loadAddon, type Memory, viewMemory } from "./addon.js";
 import { Answers } from "./answers.js";
 import { codecOf } from "./codec.js";
-import { markConsole, markWarnings } from "./console.js";
+import { logNow, markConsole, markWarnings } from "./console.js";
 import { Dispatcher, type Server } from "./dispatch.js";
 import { Ending } from "./ending.js";
+import { openInspector } from "./inspect.js";
 import { loadModule } from "./load-module.js";
 import { Methods } from "./methods.js";
 import { Pool } from "./pool.js";
+import { checkProfileFolder, onProfileSignals, Profiler } from "./profile.js";
 import { parseSettings, type Settings, takeSettings } from "./settings.js";
 
 /** How often calls that still run after the end of the queue learn that nobody waits for them. */
@@ -64,11 +66,29 @@ async function main(): Promise<void> {
   try {
     const settings = parseSettings(text);
     ending.module = settings.module;
+    await prepare(settings, () => server);
     server = await (settings.threads > 0 ? serveInThreads(settings) : serveHere(settings));
     addon.serve();
     ending.loaded();
   } catch (error) {
     ending.loadFailed(error);
+  }
+}
+
+/** What the module has no part in, before it is loaded. */
+async function prepare(settings: Settings, server: () => Server | undefined): Promise<void> {
+  const { module, name, inspect, profileFolder } = settings;
+  process.title = `nffi: ${name}`;
+  if (profileFolder !== undefined) {
+    checkProfileFolder(profileFolder);
+    const profiler = new Profiler(profileFolder, module, "process");
+    onProfileSignals((kind) => {
+      const serving = server();
+      (serving instanceof Pool ? serving : profiler).profile(kind);
+    });
+  }
+  if (inspect !== undefined) {
+    logNow("notice", `${module}: the inspector listens on ${await openInspector(inspect)}`);
   }
 }
 

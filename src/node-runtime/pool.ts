@@ -15,6 +15,7 @@ import type { Answers } from "./answers.js";
 import { logNow } from "./console.js";
 import { NEVER_STARTED, type Server } from "./dispatch.js";
 import { inOneLine } from "./ending.js";
+import type { ProfileKind } from "./profile.js";
 import type { FromThread, Handle, ThreadData, ToThread } from "./thread-messages.js";
 
 const SHORTEST_PAUSE_MS = 100;
@@ -119,6 +120,11 @@ export class Pool implements Server {
     this.#handOver();
   }
 
+  /** Of each thread; one that computes begins when it returns to its event loop. */
+  profile(kind: ProfileKind): void {
+    for (const member of this.#members) say(member, { kind: "profile", profile: kind });
+  }
+
   #tellOwner(kind: "cancelled" | "writable", task: Handle): void {
     const key = keyOf(task);
     const owner = this.#members.find(({ calls }) => calls.has(key));
@@ -156,8 +162,8 @@ export class Pool implements Server {
   }
 
   #startThread(member: Member, ready: () => void, failed: (reason: Error) => void): void {
-    const { module, codec, config } = this.#options;
-    const data: ThreadData = { number: member.number, module, codec, config };
+    const { module, codec, config, profileFolder } = this.#options;
+    const data: ThreadData = { number: member.number, module, codec, config, profileFolder };
     const worker = new Worker(new URL("./thread.js", import.meta.url), { workerData: data });
     member.worker = worker;
     member.reason = undefined;

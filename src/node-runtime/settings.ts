@@ -5,6 +5,7 @@
  */
 
 import { isAbsolute } from "node:path";
+import type { InspectPorts } from "./inspect.js";
 
 export interface Settings {
   /** Absolute path of the module. */
@@ -13,6 +14,11 @@ export interface Settings {
   readonly config: unknown;
   /** Worker threads that serve it; 0: the main thread does. */
   readonly threads: number;
+  /** As Lua names it, for the title of the process. */
+  readonly name: string;
+  readonly inspect: InspectPorts | undefined;
+  /** Absolute path of the folder for profiles. */
+  readonly profileFolder: string | undefined;
 }
 
 const VARIABLE = "NFFI_RUNTIME";
@@ -34,7 +40,8 @@ export function parseSettings(text: string): Settings {
   if (typeof given !== "object" || given === null) {
     throw new Error(`${VARIABLE} is not a JSON object`);
   }
-  const { module, codec = "json", config = null, threads = 0 } = given as Record<string, unknown>;
+  const settings = given as Record<string, unknown>;
+  const { module, codec = "json", config = null, threads = 0 } = settings;
   if (typeof module !== "string" || !isAbsolute(module)) {
     throw new Error(`module must be an absolute path, but is ${JSON.stringify(module)}`);
   }
@@ -44,5 +51,13 @@ export function parseSettings(text: string): Settings {
   if (typeof threads !== "number" || !Number.isInteger(threads) || threads < 0) {
     throw new Error(`threads must be a whole number, but is ${JSON.stringify(threads)}`);
   }
-  return { module, codec, config, threads };
+  return {
+    module,
+    codec,
+    config,
+    threads,
+    name: String(settings.name ?? module),
+    inspect: settings.inspect as InspectPorts | undefined,
+    profileFolder: settings.profile_dir as string | undefined,
+  };
 }

@@ -3,6 +3,8 @@
  * handle: its request and its answer do not go through the main thread.
  */
 
+import type { ProfileKind } from "./profile.js";
+
 /** A task handle, low and high half. */
 export type Handle = readonly [low: number, high: number];
 
@@ -11,6 +13,7 @@ export type ToThread =
   | { readonly kind: "cancelled"; readonly task: Handle }
   /** A stream has credit again. */
   | { readonly kind: "writable"; readonly task: Handle }
+  | { readonly kind: "profile"; readonly profile: ProfileKind }
   /** Calls under way are the last ones. */
   | { readonly kind: "closed" };
 
@@ -30,4 +33,5 @@ export interface ThreadData {
   readonly module: string;
   readonly codec: "json" | "raw";
   readonly config: unknown;
+  readonly profileFolder: string | undefined;
 }

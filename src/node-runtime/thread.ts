@@ -12,10 +12,11 @@ import { Dispatcher } from "./dispatch.js";
 import { Ending } from "./ending.js";
 import { loadModule } from "./load-module.js";
 import { Methods } from "./methods.js";
+import { Profiler } from "./profile.js";
 import type { FromThread, Handle, ThreadData, ToThread } from "./thread-messages.js";
 
 async function main(port: MessagePort, data: ThreadData): Promise<void> {
-  const { module, codec, config, number } = data;
+  const { module, codec, config, number, profileFolder } = data;
   const addon = loadAddon();
   const memory = viewMemory(addon.join());
   const answers = new Answers(memory, addon);
@@ -39,6 +40,7 @@ async function main(port: MessagePort, data: ThreadData): Promise<void> {
     const methods = new Methods(module, namespace);
     dispatcher = new Dispatcher(addon, memory, answers, { methods, codec: codecOf(codec), config });
     serve(port, dispatcher, answers, (low, high) => addon.take(low, high) === 0);
+    profileWhenAsked(port, profileFolder, module, number);
     ending.loaded();
     say({ kind: "ready" });
   } catch (error) {
@@ -75,11 +77,9 @@ function serve(
   };
 
   port.on("message", (message: ToThread) => {
-    if (message.kind === "closed") {
-      // From now on this thread stays for its calls only, not for the messages.
-      port.unref();
-      return;
-    }
+    // From then on this thread stays for its calls only, not for the messages.
+    if (message.kind === "closed") port.unref();
+    if (!("task" in message)) return;
     const [low, high] = message.task;
     if (message.kind === "cancelled") dispatcher.cancelled(low, high);
     if (message.kind === "writable") dispatcher.writable(low, high);
@@ -87,6 +87,19 @@ function serve(
     if (take(low, high)) dispatcher.start(1);
     else ended.push([low, high]);
     tell(true);
+  });
+}
+
+function profileWhenAsked(
+  port: MessagePort,
+  folder: string | undefined,
+  module: string,
+  number: number,
+): void {
+  if (folder === undefined) return;
+  const profiler = new Profiler(folder, module, `thread ${number}`);
+  port.on("message", (message: ToThread) => {
+    if (message.kind === "profile") profiler.profile(message.profile);
   });
 }
 

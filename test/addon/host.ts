@@ -9,6 +9,9 @@ export interface HostOptions {
   readonly codec?: "json" | "raw";
   readonly config?: unknown;
   readonly threads?: number;
+  readonly inspect?: { readonly first: number; readonly count: number };
+  /** Where profiles are written. */
+  readonly profileFolder?: string;
   readonly nodeArgs?: readonly string[];
   /** What Node runs, instead of the program that serves a module. */
   readonly main?: string;
@@ -90,14 +93,17 @@ export class Host {
 
   constructor(module: string, options: HostOptions = {}) {
     const { host, main, addon } = installedRuntime();
-    const { codec, config, threads, program = process.execPath } = options;
+    const { codec, config, threads, inspect, program = process.execPath } = options;
     const command = [program, ...(options.nodeArgs ?? []), options.main ?? main, addon];
     this.#child = spawn(host, command, {
       stdio: ["pipe", "pipe", "inherit"],
       env: {
         PATH: "/usr/local/bin:/usr/bin:/bin",
         NFFI_ATTACH: "1",
-        NFFI_RUNTIME: JSON.stringify({ module, codec, config, threads, name: "test" }),
+        NFFI_RUNTIME: JSON.stringify({
+          ...{ module, codec, config, threads, inspect, name: "test" },
+          profile_dir: options.profileFolder,
+        }),
       },
     });
     running.add(this);

@@ -12,6 +12,7 @@ local debug_getinfo = debug.getinfo
 local error = error
 local io_open = io.open
 local ipairs = ipairs
+local ngx = ngx
 local tonumber = tonumber
 local tostring = tostring
 local type = type
@@ -28,12 +29,20 @@ local _M = {
     codec = "json",
 
     -- beside those that every process has
-    options = setmetatable({ module = true, node_args = true, threads = true },
-                           { __index = child.options }),
+    options = setmetatable({
+        module = true,
+        node_args = true,
+        threads = true,
+        inspect = true,
+        profile_dir = true,
+    }, { __index = child.options }),
 }
 
 
 local MOST_THREADS = 256
+
+-- Node's own; the ports of a runtime begin here with inspect = true.
+local INSPECT_PORT = 9229
 
 
 -- The Node that the build saw, from the manifest.
@@ -99,8 +108,42 @@ local function check(options)
               .. ", got " .. tostring(options.threads), 4)
     end
 
-    child.check(options, { "node_args" }, { "module", "program", "directory" },
-                4)
+    local port = options.inspect
+
+    if port ~= nil and type(port) ~= "boolean"
+       and not (type(port) == "number" and port >= 0 and port <= 65535
+                and port % 1 == 0)
+    then
+        error("inspect must be true or a port, got " .. tostring(port), 4)
+    end
+
+    local folder = options.profile_dir
+
+    if folder ~= nil and (type(folder) ~= "string" or folder == "") then
+        error("profile_dir must be a string that is not empty", 4)
+    end
+
+    child.check(options, { "node_args" },
+                { "module", "program", "directory", "profile_dir" }, 4)
+end
+
+
+-- The ports of this worker's processes: the first, 0 for any, and how many.
+local function inspect_ports(options)
+    local port = options.inspect
+
+    if not port then
+        return nil
+    end
+
+    local count = tonumber(options.processes or 1)
+    local first = port == true and INSPECT_PORT or port
+
+    if first ~= 0 then
+        first = first + (ngx.worker.id() or 0) * count
+    end
+
+    return { first = first, count = count }
 end
 
 
@@ -115,6 +158,8 @@ function _M.start(options, codec)
         codec = codec.name or "raw",
         node_args = options.node_args,
         threads = options.threads and tonumber(options.threads),
+        inspect = options.inspect,
+        profile_dir = options.profile_dir,
     }, options, limits)
 
     local pointer = base.find(key)
@@ -135,6 +180,9 @@ function _M.start(options, codec)
         codec = codec.name == "json" and "json" or "raw",
         config = options.config,
         threads = options.threads and tonumber(options.threads),
+        inspect = inspect_ports(options),
+        profile_dir = options.profile_dir
+                      and child.absolute(options.profile_dir),
     })
 
     if not runtime_json then
@@ -145,6 +193,11 @@ function _M.start(options, codec)
 
     for _, argument in ipairs(options.node_args or {}) do
         argv[#argv + 1] = tostring(argument)
+    end
+
+    if options.inspect then
+        -- the log gets the URL from us, with its level
+        argv[#argv + 1] = "--inspect-publish-uid=http"
     end
 
     argv[#argv + 1] = HOST_PROGRAM

@@ -7,6 +7,7 @@ test("the codec is json unless told otherwise, and there may be no configuration
     codec: "json",
     config: null,
     threads: 0,
+    name: "/m.ts",
   });
 });
 
