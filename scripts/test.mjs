@@ -15,7 +15,7 @@ const FOR_TESTS = [
   "libjansson-dev",
   "nats-server:nats-server",
   "pkg-config:pkg-config",
-  "python3-numpy",
+  "python3-pandas",
   "python3-venv",
   "python3-pip:pip3",
   "rustc:rustc",

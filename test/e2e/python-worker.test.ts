@@ -65,7 +65,9 @@ describe.each(["process", "worker"])("in the %s", (host) => {
 
   test("extension modules work: numpy", async () => {
     await withNginx(pythonNginx(prefix), async (nginx) => {
-      expect(await call(nginx, host, "numbers", "", 1000)).toEqual([499500]);
+      expect(await call(nginx, host, "numbers", "", 1000)).toEqual([
+        { sum: 499500, list: [0, 1, 2] },
+      ]);
     });
   });
 

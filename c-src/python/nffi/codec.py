@@ -27,7 +27,11 @@ def _other(value):
         return str(value)
     if isinstance(value, enum.Enum):
         return value.value
-    hint = ' (bytes want codec = "raw")' if isinstance(value, (bytes, bytearray, memoryview)) else ""
+    is_bytes = isinstance(value, (bytes, bytearray, memoryview))
+    if not is_bytes and callable(getattr(value, "tolist", None)):
+        # numpy's numbers and arrays, columns of pandas
+        return value.tolist()
+    hint = ' (bytes want codec = "raw")' if is_bytes else ""
     raise TypeError(f"the result cannot become JSON: it has a {type(value).__name__}{hint}")
 
 

@@ -1,0 +1,256 @@
+/*
+ * test_python.c - the parts of the bridge to CPython that need none: threads
+ * that take turns, and which libpython belongs to an interpreter.
+ */
+
+#define _GNU_SOURCE
+
+#include "check.h"
+
+#include "../bridges/python/crew.c"
+#include "../bridges/python/find.c"
+
+#include <sys/stat.h>
+
+#define THREADS 6
+#define CALLS 3000
+
+
+typedef struct team {
+    nffi_crew_t *crew;
+    atomic_int left;          /* calls to make */
+    atomic_int made;
+    atomic_int slow;          /* slow calls that run at once */
+    atomic_int most;
+} team_t;
+
+
+static void
+sleep_ms(int ms)
+{
+    struct timespec time = { 0, ms * 1000000L };
+
+    nanosleep(&time, NULL);
+}
+
+
+/* As serve() of module.c does; each 100th call takes its time. */
+static void *
+member(void *data)
+{
+    int n, slow;
+    team_t *team = data;
+    nffi_crew_member_t self = { 0 };
+
+    for ( ;; ) {
+        if (!nffi_crew_leads(team->crew, &self)
+            && !nffi_crew_lead(team->crew, &self))
+        {
+            break;
+        }
+
+        n = atomic_fetch_sub(&team->left, 1);
+
+        if (n <= 0) {
+            nffi_crew_end(team->crew);
+            break;
+        }
+
+        nffi_crew_begin(team->crew, &self);
+
+        if (n % 100 == 0) {
+            slow = atomic_fetch_add(&team->slow, 1) + 1;
+
+            if (slow > atomic_load(&team->most)) {
+                atomic_store(&team->most, slow);
+            }
+
+            sleep_ms(5);
+            atomic_fetch_sub(&team->slow, 1);
+        }
+
+        atomic_fetch_add(&team->made, 1);
+        nffi_crew_done(&self);
+    }
+
+    nffi_crew_leave(team->crew, &self);
+
+    return NULL;
+}
+
+
+static void
+each_call_is_made_once_and_slow_ones_side_by_side(void)
+{
+    int i;
+    team_t team = { .left = CALLS };
+    pthread_t threads[THREADS];
+
+    team.crew = nffi_crew_create();
+    CHECK(team.crew != NULL);
+
+    for (i = 0; i < THREADS; i++) {
+        CHECK_IS(pthread_create(&threads[i], NULL, member, &team), 0);
+    }
+
+    for (i = 0; i < THREADS; i++) {
+        CHECK_IS(pthread_join(threads[i], NULL), 0);
+    }
+
+    CHECK_IS(atomic_load(&team.made), CALLS);
+    CHECK(atomic_load(&team.most) > 1);
+    nffi_crew_destroy(team.crew);
+}
+
+
+static void *
+stand_by(void *data)
+{
+    team_t *team = data;
+    nffi_crew_member_t self = { 0 };
+
+    if (nffi_crew_lead(team->crew, &self)) {
+        atomic_store(&team->made, 1);
+        nffi_crew_leave(team->crew, &self);
+    }
+
+    return NULL;
+}
+
+
+static void
+a_leader_that_waits_for_calls_keeps_its_place(void)
+{
+    team_t team = { 0 };
+    pthread_t thread;
+    nffi_crew_member_t self = { 0 };
+
+    team.crew = nffi_crew_create();
+    CHECK(nffi_crew_leads(team.crew, &self));
+    CHECK_IS(pthread_create(&thread, NULL, stand_by, &team), 0);
+    sleep_ms(20);
+    CHECK_IS(atomic_load(&team.made), 0);
+
+    /* who stands by has fallen asleep meanwhile, and still steps in */
+    nffi_crew_begin(team.crew, &self);
+    CHECK_IS(pthread_join(thread, NULL), 0);
+    CHECK_IS(atomic_load(&team.made), 1);
+    nffi_crew_done(&self);
+    CHECK(nffi_crew_leads(team.crew, &self));
+    nffi_crew_end(team.crew);
+    CHECK(!nffi_crew_lead(team.crew, &self));
+    nffi_crew_leave(team.crew, &self);
+    nffi_crew_destroy(team.crew);
+}
+
+
+static void
+setting(const char *config, const char *expected)
+{
+    int found;
+    char value[16] = "";
+
+    found = nffi_python_setting(config, strlen(config), "program", value,
+                                sizeof(value));
+    CHECK_IS(found, expected != NULL);
+    CHECK_BYTES(value, found ? strlen(value) : 0, expected ? expected : "",
+                expected ? strlen(expected) : 0);
+}
+
+
+static void
+a_setting_is_found_in_json(void)
+{
+    setting("{\"program\":\"/a\"}", "/a");
+    setting("{ \"module\" : \"x\", \"program\" : \"\\/a b\\\"\" }", "/a b\"");
+    setting("{\"config\":{\"program\":\"/no\"},\"program\":\"/a\"}", "/a");
+    setting("{\"path\":[\"program\",\"/no\"],\"x\":1}", NULL);
+    setting("{\"x\":\"program\",\"y\":\"/no\"}", NULL);
+    setting("{\"x\":\"\\\"\",\"program\":\"/a\"}", "/a");
+    setting("{\"program\":null,\"x\":\"/no\"}", NULL);
+    setting("{\"program\":\"/longer than there is room\"}", NULL);
+    setting("{\"program\":\"\\u0041\"}", NULL);
+    setting("{\"program\":\"", NULL);
+    setting("{\"program", NULL);
+    setting("{\"program\":", NULL);
+    setting("{\"program\":\"\\", NULL);
+    setting("{\"\\", NULL);
+    setting("", NULL);
+}
+
+
+static void
+make(const char *folder, const char *name, const char *text)
+{
+    char path[512], *at;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+
+    for (at = path + strlen(folder) + 1; (at = strchr(at, '/')); at++) {
+        *at = '\0';
+        (void) mkdir(path, 0755);
+        *at = '/';
+    }
+
+    file = fopen(path, "w");
+    CHECK(file != NULL);
+    fputs(text, file);
+    fclose(file);
+    CHECK_IS(chmod(path, 0755), 0);
+}
+
+
+static void
+the_library_of_an_interpreter_is_found(void)
+{
+    char folder[] = "/tmp/nffi-python-XXXXXX", path[256], text[600];
+    nffi_python_place_t place;
+
+    CHECK(mkdtemp(folder) != NULL);
+    make(folder, "base/bin/python3.42", "");
+    snprintf(path, sizeof(path), "%s/base/bin/python3.42", folder);
+    CHECK_IS(nffi_python_find(path, &place, text, sizeof(text)), -1);
+    CHECK(strstr(text, "no libpython3.42.so.1.0") != NULL);
+
+    /* a library without its standard library would end the worker */
+    make(folder, "base/lib/libpython3.42.so.1.0", "");
+    CHECK_IS(nffi_python_find(path, &place, text, sizeof(text)), -1);
+    make(folder, "base/lib/python3.42/encodings/__init__.py", "");
+    CHECK_IS(nffi_python_find(path, &place, text, sizeof(text)), 0);
+    CHECK(strstr(place.library, "/base/lib/libpython3.42.so.1.0") != NULL);
+    CHECK_BYTES(place.program, strlen(place.program), path, strlen(path));
+
+    /* an environment with a copy of the program */
+    snprintf(text, sizeof(text), "home = %s/base/bin\r\nversion = 3.42.7\n",
+             folder);
+    make(folder, "venv/bin/python", "");
+    make(folder, "venv/pyvenv.cfg", text);
+    snprintf(path, sizeof(path), "%s/venv/bin/python", folder);
+    CHECK_IS(nffi_python_find(path, &place, text, sizeof(text)), 0);
+    CHECK(strstr(place.library, "/base/lib/libpython3.42.so.1.0") != NULL);
+    CHECK(strstr(place.program, "/venv/bin/python") != NULL);
+
+    CHECK_IS(nffi_python_find("/nowhere/python", &place, text, sizeof(text)),
+             -1);
+    CHECK(strstr(text, "/nowhere/python") != NULL);
+    snprintf(path, sizeof(path), "rm -r %s", folder);
+    CHECK_IS(system(path), 0);
+}
+
+
+int
+main(int argc, char **argv)
+{
+    static const check_case_t cases[] = {
+        { "each call is made once, and slow ones side by side",
+          each_call_is_made_once_and_slow_ones_side_by_side },
+        { "a leader that waits for calls keeps its place",
+          a_leader_that_waits_for_calls_keeps_its_place },
+        { "a setting is found in JSON", a_setting_is_found_in_json },
+        { "the library of an interpreter is found",
+          the_library_of_an_interpreter_is_found },
+    };
+
+    return CHECK_MAIN(argc, argv, cases);
+}
