@@ -51,6 +51,10 @@ location = /slow { ${content(`
   local rt = require("languages")(ngx.var.arg_language)
   local reply, message, code = rt.methods:sleep(tonumber(ngx.var.arg_ms))
   ngx.print(reply or code .. ": " .. message)`)} }
+location = /crash { ${content(`
+  local rt = require("languages")(ngx.var.arg_language)
+  local reply, message, code = rt.methods:crash(0)
+  ngx.print(tostring(reply), " ", code)`)} }
 location = /children { ${content(`
   local seen = {}
   local function see(...)
@@ -228,6 +232,48 @@ test("SIGTERM ends nginx at once, in the middle of calls", async () => {
   await nginx.waitForLog(/worker process \d+ exited with code 0/);
   expect(nginx.errorLog()).not.toMatch(/exited on signal/);
   await nginx.stop();
+});
+
+describe("a crash in native code, an exit that cannot be caught", () => {
+  let nginx: Nginx;
+
+  beforeAll(async () => {
+    nginx = await startNginx(options(await freePort()));
+  });
+
+  afterAll(() => nginx?.stop());
+
+  const answers = (language: string) =>
+    until(
+      async () => {
+        const asked = nginx.get(`/echo?language=${language}&text=again`).catch(() => "");
+        return (await asked) === "again";
+      },
+      20_000,
+      () => nginx.errorLog(),
+    );
+
+  test("in the worker ends the worker, and nginx starts another", async () => {
+    // the echo runtime has none
+    for (const language of all.inWorker.filter((name) => name !== "c")) {
+      await answers(language);
+      const [worker] = nginx.workers();
+      await expect(nginx.get(`/crash?language=${language}`), language).rejects.toThrow();
+      await nginx.waitForLog(new RegExp(`worker process ${worker} exited (on signal|with code)`));
+      await answers(language);
+    }
+  });
+
+  test("in a process ends that process; the call fails, and it is started again", async () => {
+    await answers("c");
+    const workers = nginx.workers();
+    for (const language of all.processes) {
+      await answers(language);
+      expect(await nginx.get(`/crash?language=${language}`), language).toBe("nil runtime_down");
+      await answers(language);
+    }
+    expect(nginx.workers()).toEqual(workers);
+  });
 });
 
 test("USR2 starts a new nginx on the same sockets, and the old one leaves", async () => {

@@ -1,5 +1,6 @@
-// One runtime in each language, with the same methods: echo and sleep, and fetch of an https address
-// where the language's own library has it.
+// One runtime in each language, with the same methods: echo, sleep and crash, and fetch of an https
+// address where the language's own library has it. Those that can be in the worker are; NAME-process
+// is the same one in a process.
 import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,9 +9,11 @@ import { buildGoRuntime } from "./go-runtime.js";
 import { systemPython } from "./python.js";
 
 export interface AllLanguages {
+  /** One for each language. */
   readonly names: readonly string[];
   /** Those whose code runs in the worker. */
   readonly inWorker: readonly string[];
+  readonly processes: readonly string[];
   readonly speaksTls: ReadonlySet<string>;
   /** A Lua module: a function that loads the runtime of a language. */
   readonly lua: string;
@@ -25,16 +28,22 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
   const loads = {
     c: `nffi.load("${prefix}/nffi/lib/libnffi_echo.so", { codec = "json", config = "4" })`,
     go: `nffi.load("${go.library}", { codec = "json" })`,
+    "go-process": `nffi.load("process", { program = "${go.program}", codec = "json" })`,
     python: `nffi.load("python", { module = "${folder}/python/runtime.py", host = "worker", program = "${systemPython}" })`,
-    typescript: `nffi.load("node", { module = "${folder}/node/runtime.mjs" })`,
+    "python-process": `nffi.load("python", { module = "${folder}/python/runtime.py", program = "${systemPython}" })`,
+    "typescript-process": `nffi.load("node", { module = "${folder}/node/runtime.mjs" })`,
   };
   const rows = Object.entries(loads).map(
-    ([name, load]) => `${name} = function() return ${load} end,`,
+    ([name, load]) => `["${name}"] = function() return ${load} end,`,
   );
+  const isProcess = (name: string) => name.endsWith("-process");
+  const all = Object.keys(loads);
+  const inWorker = all.filter((name) => !isProcess(name));
   return {
-    names: Object.keys(loads),
-    inWorker: Object.keys(loads).filter((name) => name !== "typescript"),
-    speaksTls: new Set(["go", "python", "typescript"]),
+    names: [...inWorker, "typescript-process"],
+    inWorker,
+    processes: all.filter(isProcess),
+    speaksTls: new Set(["go", "python", "typescript-process"]),
     lua: `local nffi = require "resty.nffi"
 local loads = {
   ${rows.join("\n  ")}
