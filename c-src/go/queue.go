@@ -74,7 +74,7 @@ func (q *queue) wait(atMost time.Duration) (tasks []request, told notes, open bo
 	n := C.nffi_go_wait(q.pointer, (*C.nffi_request_t)(&q.requests[0]), mostTasks,
 		&q.cancelled[0], &q.writable[0], mostNotes, ms, q.told)
 	if n < 0 {
-		return nil, notes{}, false
+		return nil, q.notes(), false
 	}
 	return q.requests[:n], q.notes(), true
 }

@@ -99,10 +99,10 @@ func (r *runtime) serve(handler Handler) {
 	}()
 	for {
 		tasks, notes, open := r.queue.wait(-1)
+		r.tell(notes) // also what comes with the end, and is told once
 		if !open {
 			break
 		}
-		r.tell(notes)
 		r.answers.hold()
 		spawned := false
 		for i := range tasks {
