@@ -10,6 +10,7 @@ const DOCUMENTS = [
   "CHANGELOG.md",
   ...namesIn("docs", /\.md$/).map((name) => `docs/${name}`),
   "examples/c-echo/README.md",
+  "examples/c-postgres/README.md",
   "examples/go-echo/README.md",
   "examples/go-nats/README.md",
   "examples/ts-html/README.md",

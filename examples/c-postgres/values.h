@@ -1,0 +1,28 @@
+/* values.h - between JSON and what the server takes and gives. */
+
+#ifndef VALUES_H
+#define VALUES_H
+
+#include <nffi.h>
+
+#include <jansson.h>
+#include <libpq-fe.h>
+
+/*
+ * The parameters of a statement as texts, NULL for null. The caller frees them by
+ * values_free(). NULL when there is no memory.
+ */
+char **values_of(const json_t *params);
+void values_free(char **values, size_t count);
+
+/*
+ * { rows = [ { column = value } ], affected = n }. Numbers that JSON has exactly,
+ * booleans and JSON are what they are, all else is text as the server writes it.
+ */
+json_t *values_from(const PGresult *result);
+
+/* Answers a task by a value, which it takes over, or with an error. */
+void answer_value(nffi_task_t task, json_t *value);
+void answer_error(nffi_task_t task, const char *message, const char *sqlstate);
+
+#endif /* VALUES_H */
