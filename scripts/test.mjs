@@ -6,6 +6,7 @@ import { ensurePackages, FOR_BUILD, isOffered } from "./os-packages.mjs";
 
 const FOR_TESTS = [
   "busybox:busybox",
+  "cargo:cargo",
   "ccache:ccache",
   "curl:curl",
   "fish:fish",
@@ -20,7 +21,9 @@ const FOR_TESTS = [
   "python3-pandas",
   "python3-pip:pip3",
   "python3-venv",
+  "rust-clippy:cargo-clippy",
   "rustc:rustc",
+  "rustfmt:rustfmt",
   "valgrind",
   "zsh:zsh",
 ];

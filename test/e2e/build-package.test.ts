@@ -39,7 +39,9 @@ describe("the tarball", () => {
     const sources = ["bin", "c-src", "lua", "patches", "templates"].flatMap(sourcesIn);
     const expected = [
       ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
-      ...sources.filter((path) => !/^c-src\/(test\/|go\/.*_test\.go$)/.test(path)),
+      ...sources.filter(
+        (path) => !/^c-src\/(test\/|go\/.*_test\.go$|rust\/(Cargo\.lock|tests\/))/.test(path),
+      ),
       ...sourcesIn("src").flatMap((path) => [".js", ".d.ts"].map((end) => compiled(path, end))),
     ];
     expect(files.map((path) => path.replace(/^package\//, "")).sort()).toEqual(expected.sort());

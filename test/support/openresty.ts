@@ -82,6 +82,7 @@ const INPUTS = [
   "c-src/go",
   "c-src/project",
   "c-src/python",
+  "c-src/rust",
   "c-src/testhost",
   "lua",
   "patches",

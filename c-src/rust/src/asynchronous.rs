@@ -1,0 +1,108 @@
+//! Async handlers on tokio.
+
+use crate::call::Call;
+use crate::context::Context;
+use crate::error::BoxError;
+use crate::ffi::Task;
+use crate::handler::{Handler, Kind, Outcome, Reply};
+use crate::panics::catch;
+use crate::sender::{Chunks, NobodyReads};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+pub(crate) type Async = dyn Fn(Context, &Task) -> Running + Send + Sync;
+pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+
+/// A handler of an async function that takes bytes and gives bytes, as [`bytes`](crate::bytes) does.
+/// It runs in a tokio runtime. When nobody waits for its answer any more (the client has gone, the
+/// Lua thread was killed, the time is over) its future is dropped.
+pub fn asynchronous<F, T, R, E>(f: F) -> Handler
+where
+    F: Fn(Context, Vec<u8>) -> T + Send + Sync + 'static,
+    T: Future<Output = Result<R, E>> + Send + 'static,
+    R: Into<Reply>,
+    E: Into<BoxError>,
+{
+    handler(move |context, task| {
+        let running = f(context, task.data().to_vec());
+        Box::pin(async move { Ok(running.await.map_err(Into::into)?.into().0) })
+    })
+}
+
+/// A handler of an async function that answers in chunks, as [`stream`](crate::stream) does. When
+/// nobody reads any more its future is dropped.
+pub fn stream_asynchronous<F, T, E>(f: F) -> Handler
+where
+    F: Fn(Context, Vec<u8>, AsyncSender) -> T + Send + Sync + 'static,
+    T: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<BoxError>,
+{
+    handler(move |context, task| {
+        let running = f(context.clone(), task.data().to_vec(), AsyncSender::new(&context));
+        Box::pin(async move {
+            running.await.map_err(Into::into)?;
+            Ok(Outcome::Stream)
+        })
+    })
+}
+
+pub(crate) fn handler(f: impl Fn(Context, &Task) -> Running + Send + Sync + 'static) -> Handler {
+    Handler(Kind::Async(Arc::new(f)))
+}
+
+/// Where a handler of [`stream_asynchronous`] sends its chunks.
+pub struct AsyncSender(Chunks);
+
+impl AsyncSender {
+    pub(crate) fn new(context: &Context) -> Self {
+        Self(Chunks(context.clone()))
+    }
+
+    /// Sends a copy of one chunk; waits while Lua has 8 chunks or 64 KiB unread.
+    pub async fn send(&mut self, chunk: impl AsRef<[u8]>) -> Result<(), NobodyReads> {
+        let chunk = chunk.as_ref();
+        poll_fn(|cx| self.0.poll_send(chunk, cx.waker())).await
+    }
+}
+
+/// Starts one call in the tokio runtime that this is called in.
+pub(crate) fn spawn(call: Call, handler: &Async) {
+    match catch(|| handler(call.context.clone(), call.task())) {
+        Err(panic) => call.answer(Err(panic)),
+        Ok(running) => drop(tokio::spawn(run(call, running))),
+    }
+}
+
+async fn run(call: Call, mut running: Running) {
+    let mut cancelled = call.context.cancelled();
+    let result = poll_fn(|cx| match catch(|| running.as_mut().poll(cx)) {
+        Err(panic) => Poll::Ready(Err(panic)),
+        Ok(Poll::Ready(result)) => Poll::Ready(result),
+        Ok(Poll::Pending) => Pin::new(&mut cancelled)
+            .poll(cx)
+            .map(|()| Err("nobody waits for the answer any more".into())),
+    })
+    .await;
+    // first, so that the answer of a call is also the end of what it had
+    if let Err(panic) = catch(move || drop(running)) {
+        return call.answer(Err(panic));
+    }
+    call.answer(result);
+}
+
+/// `std::future::poll_fn`, which is younger than the oldest Rust that this crate is for.
+fn poll_fn<T, F: FnMut(&mut TaskContext<'_>) -> Poll<T> + Unpin>(f: F) -> PollFn<F> {
+    PollFn(f)
+}
+
+struct PollFn<F>(F);
+
+impl<T, F: FnMut(&mut TaskContext<'_>) -> Poll<T> + Unpin> Future for PollFn<F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<T> {
+        (self.0)(cx)
+    }
+}

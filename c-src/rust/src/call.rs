@@ -1,0 +1,56 @@
+//! One request on its way through a handler.
+
+use crate::context::Context;
+use crate::error::{failure, BoxError};
+use crate::ffi::{Answer, Task};
+use crate::handler::{Outcome, Sync};
+use crate::panics::catch;
+use crate::runtime::Shared;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+pub(crate) struct Call {
+    pub context: Context,
+    task: Option<Task>,
+    runtime: Arc<Shared>,
+}
+
+impl Call {
+    pub fn new(task: Task, runtime: &Arc<Shared>) -> Self {
+        runtime.running.fetch_add(1, Ordering::AcqRel);
+        let context = Context::new(&task, runtime.notes.clone());
+        Self { context, task: Some(task), runtime: runtime.clone() }
+    }
+
+    /// The task, which is there until `answer`.
+    pub fn task(&self) -> &Task {
+        self.task.as_ref().expect("a call is answered once")
+    }
+
+    pub fn run(self, handler: &Sync) {
+        let result = catch(|| handler(&self.context, self.task()));
+        self.answer(result.and_then(|result| result));
+    }
+
+    pub fn answer(mut self, result: Result<Outcome, BoxError>) {
+        let task = self.task.take().expect("a call is answered once");
+        self.context.end();
+        let answer = match result {
+            Ok(Outcome::Bytes(data)) => Answer::Bytes { task, data },
+            Ok(Outcome::Static(data)) => Answer::Static { task, data },
+            Ok(Outcome::Buffer(buffer)) => Answer::Buffer { task, buffer },
+            Ok(Outcome::Stream) => return task.end_stream(),
+            Err(error) => failure(task, &*error),
+        };
+        self.runtime.answers.add(answer);
+    }
+}
+
+/// A task that is left (a future that was dropped) is answered by its own drop.
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.context.end();
+        drop(self.task.take());
+        self.runtime.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}

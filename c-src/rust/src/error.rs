@@ -1,0 +1,85 @@
+//! Errors of handlers, and what the caller is told of them.
+
+use crate::ffi::{Answer, Task};
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Any error. `?` makes one of every error type, and `.into()` of a text; those of the crate `anyhow`
+/// become one, too.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// An error with more to tell. Others arrive in Lua with their text, and what has caused them as
+/// detail.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Error {
+    message: String,
+    detail: String,
+    code: i32,
+}
+
+impl Error {
+    /// The message is the second result of the call in Lua.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    /// The fourth result, unless there is a code.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// A number of the runtime's own, not 0, as the fourth result.
+    #[must_use]
+    pub fn code(mut self, code: i32) -> Self {
+        self.code = code;
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {}
+
+/// Why calls fail while a runtime does not start.
+pub(crate) fn start_error(error: &(dyn StdError + 'static)) -> BoxError {
+    let detail = detail_of(error).map_or_else(String::new, |known| known.detail.clone());
+    Error::new(format!("the runtime did not start: {}", error)).detail(detail).into()
+}
+
+/// What the caller is told.
+pub(crate) fn failure(task: Task, error: &(dyn StdError + 'static)) -> Answer {
+    let message = error.to_string();
+    match detail_of(error) {
+        Some(known) if known.code != 0 => Answer::Code { task, code: known.code, message },
+        Some(known) => Answer::Error { task, message, detail: known.detail.clone() },
+        None => Answer::Error { task, message, detail: causes(error) },
+    }
+}
+
+/// The [`Error`] that this is, or that has caused it.
+fn detail_of<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
+    let mut cause = Some(error);
+    while let Some(one) = cause {
+        if let Some(known) = one.downcast_ref::<Error>() {
+            return Some(known);
+        }
+        cause = one.source();
+    }
+    None
+}
+
+fn causes(error: &(dyn StdError + 'static)) -> String {
+    let mut lines = Vec::new();
+    let mut cause = error.source();
+    while let Some(one) = cause {
+        lines.push(format!("caused by: {}", one));
+        cause = one.source();
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,153 @@
+//! The runtime's side of one queue: it is polled by one thread at a time.
+
+use super::abi::{RawQueue, RawRequest, CLOSED, OK};
+use super::load::functions;
+use super::os::wait_readable;
+use super::task::{Task, TaskId};
+use std::os::raw::c_int;
+use std::time::{Duration, Instant};
+
+const MOST_TASKS: usize = 64;
+const MOST_NOTES: usize = 64;
+
+pub struct Queue {
+    pointer: *mut RawQueue,
+    requests: Vec<RawRequest>,
+    notes: Vec<u64>,
+}
+
+// SAFETY: every function of nffi.h may be called from any thread; &mut self keeps the pollers apart
+unsafe impl Send for Queue {}
+
+/// What has come, and notes about tasks that run.
+#[derive(Default)]
+pub(crate) struct Waited {
+    pub tasks: Vec<Task>,
+    pub cancelled: Vec<TaskId>,
+    /// Streams that have credit again.
+    pub writable: Vec<TaskId>,
+    /// No more tasks will come.
+    pub closed: bool,
+}
+
+impl Waited {
+    pub fn is_nothing(&self) -> bool {
+        self.tasks.is_empty()
+            && self.cancelled.is_empty()
+            && self.writable.is_empty()
+            && !self.closed
+    }
+}
+
+impl Queue {
+    /// # Safety
+    /// The pointer is a queue for the life of the process, and nobody else polls it.
+    pub(super) unsafe fn new(pointer: *mut RawQueue) -> Self {
+        Self { pointer, requests: Vec::with_capacity(MOST_TASKS), notes: vec![0; MOST_NOTES] }
+    }
+
+    /// Takes what is there.
+    pub(crate) fn take(&mut self) -> Waited {
+        let requests = self.requests.as_mut_ptr();
+        // SAFETY: there is room for so many requests
+        let count = unsafe { (functions().nffi_queue_poll)(self.pointer, requests, MOST_TASKS, 0) };
+        let mut waited = self.take_notes();
+        waited.closed = count < 0;
+        if count > 0 {
+            // SAFETY: so many were filled in
+            unsafe { self.requests.set_len(count as usize) };
+            // SAFETY: each was taken just now, and is made into one Task only
+            waited
+                .tasks
+                .extend(self.requests.drain(..).map(|request| unsafe { Task::new(&request) }));
+        }
+        waited
+    }
+
+    pub(crate) fn take_notes(&mut self) -> Waited {
+        let table = functions();
+        Waited {
+            cancelled: self.notes(table.nffi_queue_cancelled),
+            writable: self.notes(table.nffi_stream_writable),
+            ..Waited::default()
+        }
+    }
+
+    fn notes(
+        &mut self,
+        tell: unsafe extern "C" fn(*mut RawQueue, *mut u64, usize) -> c_int,
+    ) -> Vec<TaskId> {
+        // SAFETY: there is room for so many notes
+        let count = unsafe { tell(self.pointer, self.notes.as_mut_ptr(), MOST_NOTES) };
+        let told = usize::try_from(count).unwrap_or(0);
+        self.notes[..told].iter().copied().map(TaskId).collect()
+    }
+
+    /// False: something is there already. True: the descriptor will become readable.
+    pub(crate) fn arm(&mut self) -> bool {
+        // SAFETY: only the thread that polls arms
+        unsafe { (functions().nffi_queue_arm)(self.pointer) == 0 }
+    }
+
+    pub(crate) fn fd(&self) -> c_int {
+        // SAFETY: the queue is there
+        unsafe { (functions().nffi_queue_fd)(self.pointer) }
+    }
+
+    /// Waits until there are tasks, notes or the end, or the time is over.
+    pub(crate) fn wait(&mut self, at_most: Option<Duration>) -> Waited {
+        let until = at_most.map(|time| Instant::now() + time);
+        loop {
+            let waited = self.take();
+            if !waited.is_nothing() {
+                return waited;
+            }
+            let left = match until {
+                None => -1,
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return waited;
+                    }
+                    left.as_millis() as c_int + 1
+                }
+            };
+            if self.arm() {
+                wait_readable(self.fd(), left);
+            }
+        }
+    }
+}
+
+/// The worker's queue in a process, which is told whether the start has worked.
+pub(crate) struct Attached(*mut RawQueue);
+
+/// The error is a code of nffi.h.
+pub(crate) fn attach() -> Result<(Attached, Queue), c_int> {
+    let mut pointer = std::ptr::null_mut();
+    // SAFETY: the pointer is written
+    let result = unsafe { (functions().nffi_attach)(&mut pointer) };
+    if result == OK {
+        // SAFETY: nffi_attach gives the queue for the life of the process
+        Ok((Attached(pointer), unsafe { Queue::new(pointer) }))
+    } else {
+        Err(result)
+    }
+}
+
+impl Attached {
+    pub fn ready(&self) -> bool {
+        // SAFETY: the queue is there
+        unsafe { (functions().nffi_attach_ready)(self.0) == OK }
+    }
+
+    pub fn failed(&self, reason: &str) {
+        // SAFETY: the bytes live during the call
+        unsafe { (functions().nffi_attach_failed)(self.0, reason.as_ptr().cast(), reason.len()) };
+    }
+}
+
+/// A result that needs no answer any more: the task, or its queue, has gone.
+pub(super) fn is_over(result: c_int) -> bool {
+    result == super::abi::STALE || result == CLOSED
+}

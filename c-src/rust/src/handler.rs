@@ -1,0 +1,92 @@
+//! Handlers: who answers the calls of one method.
+
+use crate::context::Context;
+use crate::error::BoxError;
+use crate::ffi::{Buffer, Task};
+use std::sync::Arc;
+
+/// Who answers the calls of one method. It answers several at once.
+pub struct Handler(pub(crate) Kind);
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    /// In a thread of the pool.
+    Sync(Arc<Sync>),
+    /// In the thread that takes the calls.
+    Inline(Arc<Sync>),
+    #[cfg(feature = "tokio")]
+    Async(Arc<crate::asynchronous::Async>),
+}
+
+pub(crate) type Sync =
+    dyn Fn(&Context, &Task) -> Result<Outcome, BoxError> + Send + std::marker::Sync;
+
+/// How a handler that has not failed answers.
+pub(crate) enum Outcome {
+    Bytes(Vec<u8>),
+    Static(&'static [u8]),
+    Buffer(Buffer),
+    /// By chunks, which were written.
+    Stream,
+}
+
+/// The bytes of an answer.
+pub struct Reply(pub(crate) Outcome);
+
+impl From<Vec<u8>> for Reply {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Outcome::Bytes(bytes))
+    }
+}
+
+impl From<String> for Reply {
+    fn from(text: String) -> Self {
+        Self(Outcome::Bytes(text.into_bytes()))
+    }
+}
+
+impl From<&[u8]> for Reply {
+    fn from(bytes: &[u8]) -> Self {
+        Self(Outcome::Bytes(bytes.to_vec()))
+    }
+}
+
+impl From<&'static str> for Reply {
+    fn from(text: &'static str) -> Self {
+        Self(Outcome::Static(text.as_bytes()))
+    }
+}
+
+/// No bytes.
+impl From<()> for Reply {
+    fn from((): ()) -> Self {
+        Self(Outcome::Static(&[]))
+    }
+}
+
+/// A handler of a function that takes bytes and gives bytes: a `Vec<u8>`, a `String`, a `&'static
+/// str` or nothing. It runs in a thread of its own and may wait.
+pub fn bytes<F, R, E>(f: F) -> Handler
+where
+    F: Fn(&Context, &[u8]) -> Result<R, E> + Send + std::marker::Sync + 'static,
+    R: Into<Reply>,
+    E: Into<BoxError>,
+{
+    sync(move |context, task| Ok(f(context, task.data()).map_err(Into::into)?.into().0))
+}
+
+/// The same handler in the thread that takes the calls, which is cheaper. Only for what takes
+/// microseconds and never waits: all other calls wait for it. Streams and async handlers are left as
+/// they are.
+pub fn inline(handler: Handler) -> Handler {
+    match handler.0 {
+        Kind::Sync(f) => Handler(Kind::Inline(f)),
+        other => Handler(other),
+    }
+}
+
+pub(crate) fn sync(
+    f: impl Fn(&Context, &Task) -> Result<Outcome, BoxError> + Send + std::marker::Sync + 'static,
+) -> Handler {
+    Handler(Kind::Sync(Arc::new(f)))
+}

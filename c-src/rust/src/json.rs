@@ -1,0 +1,203 @@
+//! Values as JSON: what Lua's `codec = "json"` sends and reads.
+
+#[cfg(feature = "tokio")]
+use crate::asynchronous::{handler, AsyncSender};
+use crate::config::Configuration;
+use crate::context::Context;
+use crate::error::{BoxError, Error};
+use crate::handler::{sync, Handler, Outcome};
+use crate::sender::Sender;
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+#[cfg(feature = "tokio")]
+use std::future::Future;
+use std::marker::PhantomData;
+
+/// A [`Configuration`] in JSON: `config = { ... }` in Lua. What `C` refuses (an unknown field with
+/// `#[serde(deny_unknown_fields)]`, say) is an error of `nffi.load`. Without a configuration `C` is
+/// read from `{}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Json<C>(pub C);
+
+impl<C: DeserializeOwned> Configuration for Json<C> {
+    fn read(bytes: &[u8]) -> Result<Self, BoxError> {
+        let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+        match serde_json::from_slice(bytes) {
+            Ok(config) => Ok(Self(config)),
+            Err(error) => Err(format!("configuration: {}", error).into()),
+        }
+    }
+}
+
+/// A handler of a function of values: the request is read from JSON and the reply written. A call
+/// without bytes gets what `null` gives.
+pub fn json<F, Q, R, E>(f: F) -> Handler
+where
+    F: Fn(&Context, Q) -> Result<R, E> + Send + Sync + 'static,
+    Q: DeserializeOwned,
+    R: Serialize,
+    E: Into<BoxError>,
+{
+    sync(move |context, task| {
+        let reply = f(context, read(task.data())?).map_err(Into::into)?;
+        Ok(Outcome::Bytes(write(&reply)?))
+    })
+}
+
+/// A handler of a function that answers in values, as [`stream`](crate::stream) does in chunks: each
+/// is one line of JSON. A plain call gets a list of them.
+pub fn json_stream<F, Q, T, E>(f: F) -> Handler
+where
+    F: Fn(&Context, Q, &mut Values<T>) -> Result<(), E> + Send + Sync + 'static,
+    Q: DeserializeOwned,
+    T: Serialize,
+    E: Into<BoxError>,
+{
+    sync(move |context, task| {
+        let request = read(task.data())?;
+        let mut values = Values {
+            sender: Sender::new(context),
+            lines: Lines::new(task.is_streamed()),
+            value: PhantomData,
+        };
+        f(context, request, &mut values).map_err(Into::into)?;
+        if let Some(end) = values.lines.end() {
+            values.sender.send(end)?;
+        }
+        Ok(Outcome::Stream)
+    })
+}
+
+/// Where a handler of [`json_stream`] sends its values.
+pub struct Values<T> {
+    sender: Sender,
+    lines: Lines,
+    value: PhantomData<fn(T)>,
+}
+
+impl<T: Serialize> Values<T> {
+    /// Sends one value; waits while Lua has 8 of them or 64 KiB unread. When it fails, return its
+    /// error: nobody reads any more.
+    pub fn send(&mut self, value: T) -> Result<(), BoxError> {
+        Ok(self.sender.send(self.lines.line(&value)?)?)
+    }
+}
+
+/// [`json`] for an async function, which runs as that of [`asynchronous`](crate::asynchronous).
+#[cfg(feature = "tokio")]
+pub fn json_asynchronous<F, Q, T, R, E>(f: F) -> Handler
+where
+    F: Fn(Context, Q) -> T + Send + Sync + 'static,
+    Q: DeserializeOwned,
+    T: Future<Output = Result<R, E>> + Send + 'static,
+    R: Serialize,
+    E: Into<BoxError>,
+{
+    handler(move |context, task| match read(task.data()) {
+        Err(error) => Box::pin(async { Err(error) }),
+        Ok(request) => {
+            let running = f(context, request);
+            Box::pin(async move {
+                let reply = running.await.map_err(Into::into)?;
+                Ok(Outcome::Bytes(write(&reply)?))
+            })
+        }
+    })
+}
+
+/// [`json_stream`] for an async function.
+#[cfg(feature = "tokio")]
+pub fn json_stream_asynchronous<F, Q, T, V, E>(f: F) -> Handler
+where
+    F: Fn(Context, Q, AsyncValues<V>) -> T + Send + Sync + 'static,
+    Q: DeserializeOwned,
+    T: Future<Output = Result<(), E>> + Send + 'static,
+    V: Serialize + 'static,
+    E: Into<BoxError>,
+{
+    handler(move |context, task| {
+        let request = match read(task.data()) {
+            Err(error) => return Box::pin(async { Err(error) }),
+            Ok(request) => request,
+        };
+        let lines = std::sync::Arc::new(std::sync::Mutex::new(Lines::new(task.is_streamed())));
+        let values = AsyncValues {
+            sender: AsyncSender::new(&context),
+            lines: lines.clone(),
+            value: PhantomData,
+        };
+        let running = f(context.clone(), request, values);
+        Box::pin(async move {
+            running.await.map_err(Into::into)?;
+            let end = crate::notes::lock(&lines).end();
+            if let Some(end) = end {
+                AsyncSender::new(&context).send(end).await?;
+            }
+            Ok(Outcome::Stream)
+        })
+    })
+}
+
+/// Where a handler of [`json_stream_asynchronous`] sends its values.
+#[cfg(feature = "tokio")]
+pub struct AsyncValues<T> {
+    sender: AsyncSender,
+    lines: std::sync::Arc<std::sync::Mutex<Lines>>,
+    value: PhantomData<fn(T)>,
+}
+
+#[cfg(feature = "tokio")]
+impl<T: Serialize> AsyncValues<T> {
+    /// Sends one value; waits while Lua has 8 of them or 64 KiB unread. When it fails, return its
+    /// error: nobody reads any more.
+    pub async fn send(&mut self, value: T) -> Result<(), BoxError> {
+        let line = crate::notes::lock(&self.lines).line(&value)?;
+        Ok(self.sender.send(line).await?)
+    }
+}
+
+/// The bytes of values in a row: lines for who reads chunks, one list for who only calls.
+struct Lines {
+    streamed: bool,
+    any: bool,
+}
+
+impl Lines {
+    fn new(streamed: bool) -> Self {
+        Self { streamed, any: false }
+    }
+
+    fn line<T: Serialize>(&mut self, value: &T) -> Result<Vec<u8>, BoxError> {
+        let mut line = Vec::new();
+        if !self.streamed {
+            line.push(if self.any { b',' } else { b'[' });
+        }
+        self.any = true;
+        serde_json::to_writer(&mut line, value).map_err(reply_error)?;
+        if self.streamed {
+            line.push(b'\n');
+        }
+        Ok(line)
+    }
+
+    fn end(&self) -> Option<&'static str> {
+        match (self.streamed, self.any) {
+            (true, _) => None,
+            (false, true) => Some("]"),
+            (false, false) => Some("[]"),
+        }
+    }
+}
+
+fn read<Q: DeserializeOwned>(data: &[u8]) -> Result<Q, BoxError> {
+    let data = if data.is_empty() { b"null" } else { data };
+    serde_json::from_slice(data).map_err(|error| Error::new(format!("request: {}", error)).into())
+}
+
+fn write<R: Serialize>(reply: &R) -> Result<Vec<u8>, BoxError> {
+    serde_json::to_vec(reply).map_err(reply_error)
+}
+
+fn reply_error(error: serde_json::Error) -> BoxError {
+    Error::new(format!("reply: {}", error)).into()
+}

@@ -1,0 +1,129 @@
+//! Answers calls that Lua code makes in OpenResty. The same code is a shared library that the nginx
+//! worker loads, or a process that it starts.
+//!
+//! `src/lib.rs`, of a crate with `crate-type = ["cdylib", "rlib"]`:
+//!
+//! ```
+//! use nffi::{BoxError, Context, Service};
+//!
+//! nffi::serve!(start);
+//!
+//! pub fn start(_config: ()) -> Result<Service, BoxError> {
+//!     Ok(Service::new().method("shout", nffi::bytes(shout)))
+//! }
+//!
+//! fn shout(_context: &Context, request: &[u8]) -> Result<Vec<u8>, BoxError> {
+//!     Ok(request.to_ascii_uppercase())
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! `src/main.rs`, if it shall be a process, too:
+//!
+//! ```no_run
+//! # mod shout { pub fn start(_: ()) -> Result<nffi::Service, nffi::BoxError> { unimplemented!() } }
+//! fn main() {
+//!     nffi::main(shout::start)
+//! }
+//! ```
+//!
+//! and in Lua
+//!
+//! ```lua
+//! local runtime = nffi.load("/path/libshout.so")
+//! local reply, message, code, detail = runtime:call("hello", { method = "shout" })
+//! ```
+//!
+//! Handlers are made by [`bytes`], [`fill`] and [`stream`]; with the feature `serde` by [`json`] and
+//! [`json_stream`], with `tokio` by [`asynchronous`], [`stream_asynchronous`] and, with both, by
+//! [`json_asynchronous`] and [`json_stream_asynchronous`]. Without features the crate has no
+//! dependency. [`testing`] runs a runtime without nginx.
+#![cfg_attr(not(all(feature = "serde", feature = "tokio")), allow(rustdoc::broken_intra_doc_links))]
+#![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
+#![warn(missing_docs)]
+
+mod answers;
+#[cfg(feature = "tokio")]
+mod asynchronous;
+mod call;
+mod config;
+mod context;
+mod engine;
+mod error;
+#[allow(unsafe_code)]
+mod ffi;
+mod handler;
+#[cfg(feature = "serde")]
+mod json;
+mod log;
+mod notes;
+mod output;
+mod panics;
+mod pool;
+mod process;
+mod runtime;
+mod sender;
+mod service;
+pub mod testing;
+
+#[cfg(feature = "tokio")]
+pub use asynchronous::{asynchronous, stream_asynchronous, AsyncSender};
+pub use config::Configuration;
+pub use context::{Cancelled, Context, OnCancel};
+pub use error::{BoxError, Error};
+pub use handler::{bytes, inline, Handler, Reply};
+#[cfg(feature = "serde")]
+pub use json::{json, json_stream, Json, Values};
+#[cfg(all(feature = "serde", feature = "tokio"))]
+pub use json::{json_asynchronous, json_stream_asynchronous, AsyncValues};
+pub use log::Level;
+pub use output::{fill, Output};
+pub use process::main;
+pub use sender::{stream, NobodyReads, Sender};
+pub use service::Service;
+
+/// Makes a library of this crate: the nginx worker finds the function that it calls to start.
+///
+/// The argument is the path of a function `fn(C) -> Result<Service, E>` (or a closure). It is called
+/// for each configuration that Lua loads the library with, in a thread of its own: it may take its
+/// time, and calls wait for it. While it fails they fail with its error, and it is tried again after
+/// 0.1 s, doubling to 30 s. What `C` may be says [`Configuration`]; a configuration that is none is
+/// an error of `nffi.load`.
+#[macro_export]
+macro_rules! serve {
+    ($start:expr) => {
+        #[doc(hidden)]
+        #[no_mangle]
+        #[allow(non_upper_case_globals)]
+        pub static nffi_runtime_abi: u32 = $crate::__private::ABI_VERSION;
+
+        #[doc(hidden)]
+        #[no_mangle]
+        pub unsafe extern "C" fn nffi_runtime_start(
+            queue: *mut $crate::__private::RawQueue,
+            config: *const ::std::os::raw::c_char,
+            config_size: usize,
+            error: *mut ::std::os::raw::c_char,
+            error_size: usize,
+        ) -> ::std::os::raw::c_int {
+            // SAFETY: nginx gives what nffi.h says
+            unsafe {
+                $crate::__private::start(
+                    queue,
+                    config,
+                    config_size,
+                    error,
+                    error_size,
+                    $crate::__private::begin($start),
+                )
+            }
+        }
+    };
+}
+
+/// What [`serve!`] needs.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::ffi::{start, RawQueue, ABI_VERSION};
+    pub use crate::runtime::begin;
+}

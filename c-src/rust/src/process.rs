@@ -1,0 +1,61 @@
+//! A runtime that is a process of its own.
+
+use crate::config::Configuration;
+use crate::engine::{Engine, Started};
+use crate::error::BoxError;
+use crate::ffi::{attach, error_text, keep_signals_away, load, NOT_A_PROCESS};
+use crate::runtime::prepare;
+use crate::service::Service;
+use std::env;
+use std::os::unix::ffi::OsStringExt;
+use std::process::exit;
+
+/// The main function of a runtime that is a process: it serves until the worker ends it, and does not
+/// return. The argument is that of [`crate::serve!`]. When it fails the process ends with its error,
+/// and the worker starts another one after a while.
+pub fn main<C, E>(start: impl Fn(C) -> Result<Service, E> + Send + 'static) -> !
+where
+    C: Configuration,
+    E: Into<BoxError>,
+{
+    if let Err(reason) = load() {
+        refuse(&reason);
+    }
+    let (attached, queue) = match attach() {
+        Ok(attached) => attached,
+        Err(NOT_A_PROCESS) => refuse(&format!(
+            "{}\nit is started by nginx: nffi.load(\"process\", {{ program = \"/path/of/it\" }})",
+            error_text(NOT_A_PROCESS)
+        )),
+        Err(code) => refuse(&error_text(code)),
+    };
+    keep_signals_away();
+    match begin(start) {
+        Ok(started) => {
+            if attached.ready() {
+                started.serve(queue);
+                exit(0)
+            }
+        }
+        Err(reason) => attached.failed(&reason),
+    }
+    exit(1)
+}
+
+/// There is no second try: the worker starts the process again.
+fn begin<C, E>(start: impl Fn(C) -> Result<Service, E> + Send + 'static) -> Result<Started, String>
+where
+    C: Configuration,
+    E: Into<BoxError>,
+{
+    let config = env::var_os("NFFI_CONFIG").unwrap_or_default().into_vec();
+    let make = prepare(start, config)?;
+    let engine = Engine::new().map_err(|error| error.to_string())?;
+    engine.start(&make).map_err(|error| error.to_string())
+}
+
+fn refuse(reason: &str) -> ! {
+    let name = env::args().next().unwrap_or_default();
+    eprintln!("{}: {}", name, reason);
+    exit(2)
+}

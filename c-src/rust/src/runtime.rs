@@ -1,0 +1,151 @@
+//! One configuration of the program: its queue, its service, and its life.
+
+use crate::answers::Answers;
+use crate::call::Call;
+use crate::config::Configuration;
+use crate::engine::Engine;
+use crate::error::{failure, start_error, BoxError};
+use crate::ffi::{Queue, Task};
+use crate::handler::Kind;
+use crate::notes::Notes;
+use crate::panics::catch;
+use crate::pool::Pool;
+use crate::service::Service;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LAST_DELAY: Duration = Duration::from_secs(30);
+/// How often calls that outlive a closed queue are told of cancellations.
+const CLOSED_TICK: Duration = Duration::from_millis(20);
+
+/// What the calls of a runtime share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub answers: Answers,
+    pub notes: Arc<Notes>,
+    /// Calls that were not answered yet.
+    pub running: AtomicUsize,
+}
+
+/// Makes the service of one configuration, each time it is called.
+pub(crate) type Make = Box<dyn Fn() -> Result<Service, BoxError> + Send>;
+
+/// Reads the configuration once, so that a mistake in it is told at once.
+pub(crate) fn prepare<C, E>(
+    start: impl Fn(C) -> Result<Service, E> + Send + 'static,
+    config: Vec<u8>,
+) -> Result<Make, String>
+where
+    C: Configuration,
+    E: Into<BoxError>,
+{
+    match catch(|| C::read(&config)) {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) | Err(error) => return Err(error.to_string()),
+    }
+    Ok(Box::new(move || start(C::read(&config)?).map_err(Into::into)))
+}
+
+/// What [`crate::serve!`] does with a queue; nginx's thread waits meanwhile.
+pub fn begin<C, E>(
+    start: impl Fn(C) -> Result<Service, E> + Send + 'static,
+) -> impl FnOnce(Queue, Vec<u8>) -> Result<(), String>
+where
+    C: Configuration,
+    E: Into<BoxError>,
+{
+    |queue, config| {
+        let make = prepare(start, config)?;
+        spawn(queue, make).map(drop)
+    }
+}
+
+pub(crate) fn spawn(queue: Queue, make: Make) -> Result<thread::JoinHandle<()>, String> {
+    thread::Builder::new()
+        .name("nffi".into())
+        .spawn(move || run(queue, &make))
+        .map_err(|error| format!("there is no thread for the runtime: {}", error))
+}
+
+/// Makes the service, again and again if it must, and then serves until the queue has ended. Calls
+/// wait for the first try and fail between the others.
+fn run(mut queue: Queue, make: &Make) {
+    let mut delay = FIRST_DELAY;
+    loop {
+        match Engine::new().map_err(BoxError::from).and_then(|engine| engine.start(make)) {
+            Ok(started) => return started.serve(queue),
+            Err(error) => {
+                if !refuse(&mut queue, &*start_error(&*error), delay) {
+                    return;
+                }
+            }
+        }
+        delay = LAST_DELAY.min(delay * 2);
+    }
+}
+
+/// Fails the calls that come while the time lasts; false: the queue has ended.
+fn refuse(queue: &mut Queue, error: &(dyn std::error::Error + 'static), lasting: Duration) -> bool {
+    let until = Instant::now() + lasting;
+    let answers = Answers::default();
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        let waited = queue.wait(Some(left));
+        for task in waited.tasks {
+            answers.add(failure(task, error));
+        }
+        if waited.closed {
+            return false;
+        }
+    }
+}
+
+/// The calls of a queue on their way to the handlers.
+pub(crate) struct Dispatcher {
+    pub shared: Arc<Shared>,
+    service: Service,
+    pool: Pool,
+}
+
+impl Dispatcher {
+    pub fn new(service: Service) -> Self {
+        let pool = Pool::new(service.most_threads());
+        Self { shared: Arc::default(), service, pool }
+    }
+
+    /// True: other code has to run before the call is answered.
+    pub fn dispatch(&self, task: Task) -> bool {
+        let kind = match self.service.find(task.method()) {
+            Ok(kind) => kind,
+            Err(error) => {
+                self.shared.answers.add(failure(task, &*BoxError::from(error)));
+                return false;
+            }
+        };
+        let call = Call::new(task, &self.shared);
+        match kind {
+            Kind::Inline(handler) => {
+                call.run(&*handler);
+                return false;
+            }
+            Kind::Sync(handler) => self.pool.run(move || call.run(&*handler)),
+            #[cfg(feature = "tokio")]
+            Kind::Async(handler) => crate::asynchronous::spawn(call, &*handler),
+        }
+        true
+    }
+
+    /// Waits for the calls under way.
+    pub fn end(&self, mut queue: Queue) {
+        while self.shared.running.load(Ordering::Acquire) > 0 {
+            self.shared.notes.tell(&queue.take_notes());
+            thread::sleep(CLOSED_TICK);
+        }
+    }
+}

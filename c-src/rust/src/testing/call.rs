@@ -1,0 +1,67 @@
+//! Calls that a test has begun.
+
+use super::Failure;
+use crate::ffi::{Ended, HostCall};
+
+/// A call on its way. When it goes, the caller has gone.
+pub struct Call(HostCall);
+
+impl Call {
+    pub(super) fn new(call: HostCall) -> Self {
+        Self(call)
+    }
+
+    /// Waits for the answer.
+    pub fn wait(&self) -> Result<Vec<u8>, Failure> {
+        end_of(&self.0)
+    }
+
+    /// As when the client has gone: the handler is told.
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+}
+
+/// An answer in chunks. After the last one comes the error it has ended with, if there is one. When
+/// it goes, nobody reads any more.
+pub struct Stream {
+    call: HostCall,
+    ended: bool,
+}
+
+impl Stream {
+    pub(super) fn new(call: HostCall) -> Self {
+        Self { call, ended: false }
+    }
+}
+
+impl Iterator for Stream {
+    type Item = Result<Vec<u8>, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        if let Some(chunk) = self.call.read() {
+            return Some(Ok(chunk));
+        }
+        self.ended = true;
+        end_of(&self.call).err().map(Err)
+    }
+}
+
+fn end_of(call: &HostCall) -> Result<Vec<u8>, Failure> {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    match call.wait() {
+        Ended::Answer { rc: 0, data } => Ok(data),
+        Ended::Answer { rc, data } => {
+            Err(Failure { rc, ..Failure::of("runtime_error", text(data)) })
+        }
+        Ended::Error { message, detail } => {
+            Err(Failure { detail: text(detail), ..Failure::of("runtime_error", text(message)) })
+        }
+        Ended::Timeout => Err(Failure::of("timeout", "timeout")),
+        Ended::Cancelled => Err(Failure::of("cancelled", "cancelled")),
+        Ended::Broken => Err(Failure::of("protocol", "the runtime broke the rules of the queue")),
+    }
+}

@@ -1,0 +1,86 @@
+//! Values as JSON.
+#![cfg(feature = "serde")]
+
+use nffi::testing::Runtime;
+use nffi::{json, json_stream, BoxError, Context, Json, Service, Values};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    greeting: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Request {
+    name: String,
+}
+
+#[derive(Serialize, Deserialize, PartialEq, Debug)]
+struct Reply {
+    greeting: String,
+}
+
+fn start(Json(config): Json<Config>) -> Result<Service, BoxError> {
+    Ok(Service::new()
+        .method(
+            "hello",
+            json(move |_: &Context, request: Request| {
+                Ok::<_, BoxError>(Reply {
+                    greeting: format!("{} {}", config.greeting, request.name),
+                })
+            }),
+        )
+        .method("maybe", json(|_: &Context, n: Option<u32>| Ok::<_, BoxError>(n)))
+        .method(
+            "unsound",
+            json(|_: &Context, (): ()| Ok::<_, BoxError>(HashMap::from([((1, 2), 3)]))),
+        )
+        .method(
+            "count",
+            json_stream(|_: &Context, n: u32, values: &mut Values<u32>| {
+                (1..=n).try_for_each(|i| values.send(i))
+            }),
+        ))
+}
+
+fn started() -> Runtime {
+    Runtime::start(start, r#"{"greeting": "hello"}"#).unwrap()
+}
+
+#[test]
+fn values_are_taken_and_given() {
+    let runtime = started();
+    let reply: Reply = runtime.json("hello", Request { name: "Ada".into() }).unwrap();
+    assert_eq!(reply, Reply { greeting: "hello Ada".into() });
+    assert_eq!(runtime.call("maybe", b"").unwrap(), b"null");
+    assert_eq!(runtime.call("maybe", b"4").unwrap(), b"4");
+}
+
+#[test]
+fn what_is_no_such_value_is_said() {
+    let runtime = started();
+    let message = |method, data: &[u8]| runtime.call(method, data).unwrap_err().message;
+    assert!(message("hello", b"{").starts_with("request: EOF while parsing"));
+    assert!(message("hello", br#"{"name": 1}"#).starts_with("request: invalid type: integer `1`"));
+    assert_eq!(message("unsound", b""), "reply: key must be a string");
+    assert!(message("count", b"{}").starts_with("request: invalid type: map"));
+}
+
+#[test]
+fn the_configuration_is_checked() {
+    let refused = |config: &str| Runtime::start(start, config).err().unwrap();
+    assert!(refused("").starts_with("configuration: missing field `greeting`"));
+    assert!(refused(r#"{"greeting": "", "more": 1}"#).contains("unknown field `more`"));
+    assert!(refused("x").starts_with("configuration: expected value"));
+}
+
+#[test]
+fn values_are_lines_of_a_stream_and_a_list_of_a_call() {
+    let runtime = started();
+    let chunks: Vec<_> = runtime.stream("count", b"3").unwrap().map(Result::unwrap).collect();
+    assert_eq!(chunks, [b"1\n", b"2\n", b"3\n"]);
+    assert_eq!(runtime.json::<Vec<u32>>("count", 3).unwrap(), [1, 2, 3]);
+    assert_eq!(runtime.call("count", b"0").unwrap(), b"[]");
+}
