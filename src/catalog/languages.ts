@@ -11,6 +11,8 @@ export interface Language {
   /** What is done first in a new project, up to its start, and how its nginx is ended. */
   readonly start: readonly string[];
   readonly stop: string;
+  /** What its packages may be called, if that is less than what npm allows. */
+  readonly names?: { readonly allowed: RegExp; readonly otherwise: string };
 }
 
 /** The first one is the default. */
@@ -38,6 +40,21 @@ export const LANGUAGES: readonly [Language, ...Language[]] = [
     sdk: { folder: "python", file: "nffi_process.py" },
     start: ["make", "make start"],
     stop: "make stop",
+  },
+  {
+    name: "rust",
+    title: "Rust",
+    template: "rust",
+    sdk: { folder: "rust", file: "Cargo.toml" },
+    start: ["make", "make start"],
+    stop: "make stop",
+    names: {
+      // what cargo takes, but for names that a crate of the project or of Rust has
+      allowed:
+        /^(?!(?:alloc|core|nffi|proc-macro|runtime|serde|serde_json|std|test|tokio)$)[a-z][a-z0-9_-]*$/,
+      otherwise:
+        "cargo allows a-z, 0-9, dash and underscore, a letter first, and no name of a crate in use",
+    },
   },
   {
     name: "c",

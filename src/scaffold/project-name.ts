@@ -1,4 +1,5 @@
 /** The name of a project: it becomes a folder and the name of an npm package. */
+import type { Language } from "../catalog/languages.js";
 import { NffiError } from "../errors.js";
 
 /** What npm asks of the name of a package. */
@@ -14,6 +15,14 @@ export function requireProjectName(name: string): void {
     hint: better
       ? `take "${better}", say`
       : "a name is made of a-z, 0-9, dot, dash and underscore and begins with a letter or digit",
+  });
+}
+
+/** Throws if the packages of a language have narrower names. */
+export function requireNameFor({ title, names }: Language, name: string): void {
+  if (!names || names.allowed.test(name)) return;
+  throw new NffiError("usage", `"${name}" cannot be the name of a runtime in ${title}`, {
+    hint: names.otherwise,
   });
 }
 

@@ -9,7 +9,7 @@ import { findLanguage, LANGUAGES, type Language } from "../catalog/languages.js"
 import { NffiError } from "../errors.js";
 import type { ShippedFiles } from "../host/package.js";
 import { exists } from "../io/files.js";
-import { requireProjectName } from "./project-name.js";
+import { requireNameFor, requireProjectName } from "./project-name.js";
 import { renderTemplate } from "./render.js";
 import { readTemplate } from "./template.js";
 import { requirePlace, writeProject } from "./write-project.js";
@@ -41,6 +41,7 @@ export async function scaffold(
   const { name, port, product, overwrite } = request;
   const language = requireLanguage(request.language);
   requireProjectName(name);
+  requireNameFor(language, name);
   const parent = await realpath(request.parent);
   const folder = join(parent, name);
   const packages = await packagesSeenFrom(folder, parent, product, language);

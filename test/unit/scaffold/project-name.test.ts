@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { findLanguage, LANGUAGES } from "../../../src/catalog/languages.js";
 import { NffiError } from "../../../src/errors.js";
-import { requireProjectName } from "../../../src/scaffold/project-name.js";
+import { requireNameFor, requireProjectName } from "../../../src/scaffold/project-name.js";
 
 function refusalOf(name: string): NffiError {
   try {
@@ -34,4 +35,15 @@ test.each([
 
 test("suggests a name where one is close", () => {
   expect(refusalOf("My Runtime!").hint).toContain('"my-runtime"');
+});
+
+test("a language may allow less: cargo takes no dot, no digit first, no crate in use", () => {
+  const rust = findLanguage("rust") ?? LANGUAGES[0];
+  for (const name of ["my-runtime", "a_b2", "tokio-runtime"]) requireNameFor(rust, name);
+  for (const name of ["v2.x", "2nd", "tokio", "runtime", "a"]) {
+    const check = () => requireNameFor(rust, name);
+    if (name === "a") expect(check).not.toThrow();
+    else expect(check).toThrow(`"${name}" cannot be the name of a runtime in Rust`);
+  }
+  requireNameFor(LANGUAGES[0], "v2.x");
 });

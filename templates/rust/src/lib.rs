@@ -1,0 +1,32 @@
+//! hello-runtime answers calls from Lua in nginx.conf: as a library in the nginx worker, or, with
+//! the same code, as a process of its own.
+
+pub mod handlers;
+
+use handlers::{Greeter, wait};
+use nffi::{BoxError, Json, Service};
+use serde::Deserialize;
+use std::sync::Arc;
+
+nffi::serve!(start);
+
+/// What Lua gives as `config` to nffi.load. What is refused here is an error of nffi.load.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    #[serde(default = "hello")]
+    greeting: String,
+}
+
+fn hello() -> String {
+    "hello".into()
+}
+
+/// Makes the handlers of one configuration, in a thread of its own: it may take its time.
+pub fn start(Json(config): Json<Config>) -> Result<Service, BoxError> {
+    let greeter = Arc::new(Greeter::new(&config.greeting)?);
+    Ok(Service::new()
+        // takes microseconds and waits for nothing
+        .method("hello", nffi::inline(nffi::json(move |_, request| greeter.hello(request))))
+        .method("wait", nffi::json_asynchronous(|_, request| wait(request))))
+}

@@ -1,0 +1,5 @@
+//! The runtime as a process of its own.
+
+fn main() {
+    nffi::main(runtime::start)
+}
