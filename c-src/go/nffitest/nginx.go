@@ -1,11 +1,14 @@
 package nffitest
 
 import (
+	"bufio"
+	"errors"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
-
-	"nffi/internal/nginx"
 )
 
 // Nginx is a real one that serves a test.
@@ -13,57 +16,96 @@ type Nginx struct {
 	// URL is its address: http://127.0.0.1:PORT.
 	URL string
 
-	place nginx.Place
+	program string // nffi-nginx
+	folder  string // of nginx.conf
 }
 
-// StartNginx starts the nginx that `nffi build` has made with a configuration
-// file, on a free port of this machine instead of that of its first `listen`, and
-// ends it with the test. Its prefix is the folder run-test beside the file.
+// StartNginx starts the nginx that `nffi build` has made with an nginx.conf, on a
+// free port of this machine instead of that of its first `listen`, and ends it
+// with the test, also with one that is killed. Its prefix is the folder run-test
+// beside the file.
 func StartNginx(t testing.TB, conf string) *Nginx {
 	t.Helper()
 	conf, err := filepath.Abs(conf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := nginx.FreePort()
+	if filepath.Base(conf) != "nginx.conf" {
+		t.Fatalf("%s: the configuration must be called nginx.conf", conf)
+	}
+	server := &Nginx{folder: filepath.Dir(conf)}
+	if server.program, err = program(); err != nil {
+		t.Fatal(err)
+	}
+	server.start(t)
+	return server
+}
+
+func (n *Nginx) start(t testing.TB) {
+	t.Helper()
+	var told strings.Builder
+	process := exec.Command(n.program, "run")
+	process.Dir, process.Stderr = n.folder, &told
+	// nginx ends when this end of its standard input does
+	input, err := process.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &Nginx{place: nginx.Place{Conf: conf, Run: "run-test"}}
-	// left by a test that was killed
-	if _, err := server.place.Stop(); err != nil {
+	output, err := process.StdoutPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(server.place.Log()); err != nil && !os.IsNotExist(err) {
+	if err := process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if server.URL, err = server.place.Start(port); err != nil {
-		t.Fatal(err)
+	address, err := bufio.NewReader(output).ReadString('\n')
+	if err != nil {
+		_ = input.Close()
+		_ = process.Wait()
+		t.Fatal(strings.TrimSpace(told.String()))
 	}
+	n.URL = strings.TrimSpace(address)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("error.log:\n%s", server.Log())
+			t.Logf("error.log:\n%s", n.Log())
 		}
-		if _, err := server.place.Stop(); err != nil {
-			t.Error(err)
+		_ = input.Close()
+		_, _ = io.Copy(io.Discard, output)
+		if err := process.Wait(); err != nil {
+			t.Errorf("%v: %s", err, strings.TrimSpace(told.String()))
 		}
 	})
-	return server
 }
 
 // Reload lets nginx start new workers, which load the libraries as they are now.
 func (n *Nginx) Reload(t testing.TB) {
 	t.Helper()
-	if err := n.place.Reload(); err != nil {
-		t.Fatal(err)
+	reload := exec.Command(n.program, "reload", "--run", "run-test")
+	reload.Dir = n.folder
+	if output, err := reload.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, strings.TrimSpace(string(output)))
 	}
 }
 
 // Log is what stands in error.log.
 func (n *Nginx) Log() string {
-	text, err := os.ReadFile(n.place.Log())
+	text, err := os.ReadFile(filepath.Join(n.folder, "run-test", "logs", "error.log"))
 	if err != nil {
 		return ""
 	}
 	return string(text)
+}
+
+// program is nffi-nginx of the build whose folder nffi/go this package is in.
+func program() (string, error) {
+	if prefix := os.Getenv("NFFI_PREFIX"); prefix != "" {
+		return filepath.Join(prefix, "nffi", "bin", "nffi-nginx"), nil
+	}
+	output, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "nffi").Output()
+	dir := strings.TrimSpace(string(output))
+	if err != nil || dir == "" {
+		return "", errors.New("cannot find the OpenResty of this project: correct the path " +
+			"of nffi in go.mod, or name the place with NFFI_PREFIX")
+	}
+	return filepath.Join(filepath.Dir(dir), "bin", "nffi-nginx"), nil
 }
