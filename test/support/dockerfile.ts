@@ -12,12 +12,17 @@ interface Instruction {
   readonly text: string;
 }
 
+/** What FROM begins: an image, the name of the stage, what is done in it. */
+interface Stage {
+  readonly image: string;
+  readonly name: string | undefined;
+  readonly instructions: readonly Instruction[];
+}
+
 export interface DockerRun {
   readonly dockerfile: string;
   /** The build context. */
   readonly context: string;
-  /** Where layers and cache mounts may lie; the caches stay between runs. */
-  readonly caches: string;
   /** A shell script that runs beside CMD, in the root of the last stage. */
   readonly meanwhile: string;
 }
@@ -29,11 +34,22 @@ export function canRunStages(): boolean {
   return spawnSync("unshare", ["-mnp", "--fork", "sh", "-c", probe]).status === 0;
 }
 
-/** Runs all stages, then CMD of the last one; the output of `meanwhile`. */
-export async function runStages(folder: string, run: DockerRun): Promise<string> {
-  const instructions = instructionsOf(readFileSync(run.dockerfile, "utf8"));
+/**
+ * Runs all stages of one Dockerfile after the other, and CMD of each one's last; the outputs of
+ * `meanwhile`. A stage that an earlier one has made already, of the same image by the same
+ * instructions with nothing but the package of nffi from its context, is not made again.
+ * `caches`: where cache mounts lie; they stay between runs.
+ */
+export async function runStages(
+  folder: string,
+  caches: string,
+  runs: readonly DockerRun[],
+): Promise<string[]> {
+  const layers = new Map<string, string>();
+  const parts = runs.map((run) => scriptOf(run, caches, layers));
   const script = join(folder, "stages.sh");
-  writeFileSync(script, scriptOf(instructions, run));
+  const text = ["mount -t tmpfs nffi-layers /mnt", ...parts.map((lines) => lines.join("\n"))];
+  writeFileSync(script, `${text.join(`\n`)}\n`);
   const result = await runProgram(
     "unshare",
     ["--mount", "--pid", "--fork", "--kill-child", "sh", "-eu", script],
@@ -45,9 +61,12 @@ export async function runStages(folder: string, run: DockerRun): Promise<string>
       },
     },
   );
-  if (result.exitCode === 0) return result.stdout;
+  if (result.exitCode === 0) return result.stdout.split(`${BETWEEN}\n`).slice(0, runs.length);
   throw new Error(`exit code ${result.exitCode}\n${result.stdout}\n${result.stderr}`);
 }
+
+/** What is printed after each run. */
+const BETWEEN = "=== that was one";
 
 /** Comments are left out, lines that go on are joined. */
 function instructionsOf(text: string): Instruction[] {
@@ -58,49 +77,83 @@ function instructionsOf(text: string): Instruction[] {
   });
 }
 
-function scriptOf(instructions: readonly Instruction[], run: DockerRun): string {
-  const stages: string[] = [];
+function stagesOf(instructions: readonly Instruction[]): Stage[] {
+  const stages: (Stage & { instructions: Instruction[] })[] = [];
+  for (const one of instructions) {
+    if (one.name !== "FROM") {
+      stages.at(-1)?.instructions.push(one);
+      continue;
+    }
+    const [, image = "", name] = /^(\S+)(?: AS (\w+))?$/.exec(one.text) ?? [];
+    stages.push({ image, name, instructions: [] });
+  }
+  return stages;
+}
+
+/** Equal for stages that make the same layer; undefined: it depends on more than its text. */
+function keyOf({ image, instructions }: Stage): string | undefined {
+  const copies = instructions.filter(({ name }) => name === "COPY");
+  if (!copies.every(({ text }) => text.startsWith("nffi-*.tgz "))) return undefined;
+  return [image, ...instructions.map(({ name, text }) => `${name} ${text}`)].join("\n");
+}
+
+/** `layers`: the roots of stages that were made, by their key. */
+function scriptOf(run: DockerRun, caches: string, layers: Map<string, string>): string[] {
+  const rootOf = new Map<string, string>();
+  const lines = stagesOf(instructionsOf(readFileSync(run.dockerfile, "utf8"))).flatMap((stage) => {
+    const key = keyOf(stage);
+    const made = key === undefined ? undefined : layers.get(key);
+    const root = made ?? `/mnt/${layers.size}`;
+    if (stage.name) rootOf.set(stage.name, root);
+    if (made) return [];
+    layers.set(key ?? root, root);
+    return linesOfStage(stage, root, rootOf, run, caches);
+  });
+  return [...lines, `echo ${quoted(BETWEEN)}`];
+}
+
+function linesOfStage(
+  stage: Stage,
+  root: string,
+  rootOf: ReadonlyMap<string, string>,
+  run: DockerRun,
+  caches: string,
+): string[] {
   let folder = "/";
-  const root = () => `/mnt/${stages.at(-1)}`;
   const inRoot = (command: string) =>
-    `chroot ${root()} env -C ${folder} sh -c ${quoted(command)} >&2`;
-  const lines = instructions.flatMap(({ name, text }) => {
+    `chroot ${root} env -C ${folder} sh -c ${quoted(command)} >&2`;
+  const lines = stage.instructions.flatMap(({ name, text }) => {
     switch (name) {
-      case "FROM": {
-        stages.push(/ AS (\w+)$/.exec(text)?.[1] ?? `stage${stages.length}`);
-        folder = "/";
-        return newRoot(root());
-      }
       case "RUN": {
         const [, target, command = text] =
           /^--mount=type=cache,target=(\S+)\s+(.*)$/.exec(text) ?? [];
-        const cache = target && join(run.caches, encodeURIComponent(target));
+        const cache = target && join(caches, encodeURIComponent(target));
         if (cache) mkdirSync(cache, { recursive: true });
         const bind = cache
-          ? [`mkdir -p ${root()}${target}`, `mount --bind ${quoted(cache)} ${root()}${target}`]
+          ? [`mkdir -p ${root}${target}`, `mount --bind ${quoted(cache)} ${root}${target}`]
           : [];
-        return [...bind, inRoot(command), ...(target ? [`umount ${root()}${target}`] : [])];
+        return [...bind, inRoot(command), ...(target ? [`umount ${root}${target}`] : [])];
       }
       case "COPY": {
-        const [, stage, from = "", to = ""] = /^(?:--from=(\w+) )?(\S+) (\S+)$/.exec(text) ?? [];
-        const source = stage ? `/mnt/${stage}${from}` : `${quoted(run.context)}/${from}`;
+        const [, from, what = "", to = ""] = /^(?:--from=(\w+) )?(\S+) (\S+)$/.exec(text) ?? [];
+        const source = from ? `${rootOf.get(from)}${what}` : `${quoted(run.context)}/${what}`;
         // a folder is copied by its content, whatever is there
         return [
-          `mkdir -p "$(dirname ${root()}${to})"`,
-          `if [ -d ${source} ]; then mkdir -p ${root()}${to}; cp -a ${source}/. ${root()}${to}; else cp ${source} ${root()}${to}; fi`,
+          `mkdir -p "$(dirname ${root}${to})"`,
+          `if [ -d ${source} ]; then mkdir -p ${root}${to}; cp -a ${source}/. ${root}${to}; else cp ${source} ${root}${to}; fi`,
         ];
       }
       case "WORKDIR":
         folder = text;
-        return [`mkdir -p ${root()}${folder}`];
+        return [`mkdir -p ${root}${folder}`];
       case "CMD": {
         const argv: string[] = JSON.parse(text);
         const program = argv.map(quoted).join(" ");
         // a network of its own: the port is free, and nobody else sees it
         const script = [
           "ip link set lo up",
-          `chroot ${root()} env -C ${folder} ${program} >&2 &`,
-          `chroot ${root()} sh -eu -c ${quoted(run.meanwhile)}`,
+          `chroot ${root} env -C ${folder} ${program} >&2 &`,
+          `chroot ${root} sh -eu -c ${quoted(run.meanwhile)}`,
         ].join("\n");
         return [`unshare --net sh -eu -c ${quoted(script)}`];
       }
@@ -111,7 +164,7 @@ function scriptOf(instructions: readonly Instruction[], run: DockerRun): string 
         throw new Error(`nobody has taught this how to do ${name}`);
     }
   });
-  return ["mount -t tmpfs nffi-layers /mnt", ...lines, ""].join("\n");
+  return [...newRoot(root), ...lines];
 }
 
 /** A new layer over the machine's files, with the kernel's file systems in it. */
