@@ -311,6 +311,13 @@ function _M.bytes(payload, level)
 end
 
 
+-- What is told, in ngx_lua's words, where no coroutine could yield.
+local function wrong_phase()
+    return "API disabled in the context of " .. ngx.get_phase() .. "_by_lua*",
+           "wrong_phase"
+end
+
+
 -- Queues a task and yields until it is answered. Returns OK, bytes or nil;
 -- RC, rc, bytes or nil; or FAILED, message, code, detail or nil.
 -- `timeout`: milliseconds, 0 for none.
@@ -318,8 +325,7 @@ function _M.call(pointer, method, bytes, timeout)
     local r = get_request()
 
     if not r then
-        return FAILED, "API disabled in the context of "
-                       .. ngx.get_phase() .. "_by_lua*", "wrong_phase"
+        return FAILED, wrong_phase()
     end
 
     local rc = C.ngx_http_lua_nonblocking_ffi_call(r, pointer,
@@ -341,8 +347,7 @@ function _M.stream(pointer, method, bytes, window)
     local r = get_request()
 
     if not r then
-        return nil, "API disabled in the context of "
-                    .. ngx.get_phase() .. "_by_lua*", "wrong_phase"
+        return nil, wrong_phase()
     end
 
     local stream = C.ngx_http_lua_nonblocking_ffi_stream(r, pointer,
@@ -363,8 +368,7 @@ function _M.read(stream, timeout)
     local r = get_request()
 
     if not r then
-        return FAILED, "API disabled in the context of "
-                       .. ngx.get_phase() .. "_by_lua*", "wrong_phase"
+        return FAILED, wrong_phase()
     end
 
     local rc = C.ngx_http_lua_nonblocking_ffi_stream_read(r, stream, timeout,
