@@ -122,10 +122,27 @@ test("in the worker no thread takes a signal of nginx, nor may set a handler", a
     expect(blocked).toEqual(expect.arrayContaining([1, 2, 3, 10, 12, 15, 17, 28]));
     expect(may).toBe(false);
     nginx.signal("SIGUSR1");
+    const [old = 0] = nginx.workers();
     await nginx.reload();
+    await until(
+      () => !nginx.workers().includes(old),
+      10_000,
+      () => nginx.errorLog(),
+    );
     expect((await call(nginx, "worker", "hello", "", { name: "x" }))[0]).toMatchObject({
       greeting: "hello x",
     });
+  });
+});
+
+test("a worker with threads of Python and extension modules ends without a crash", async () => {
+  await withNginx(pythonNginx(prefix), async (nginx) => {
+    const [old] = nginx.workers();
+    await call(nginx, "worker", "numbers", "", 1000);
+    await call(nginx, "worker", "seen", "&module=aio.py");
+    await nginx.reload();
+    await nginx.waitForLog(`worker process ${old} exited with code 0`);
+    expect(nginx.errorLog()).not.toMatch(/exited on signal|\[alert\]/);
   });
 });
 

@@ -5,8 +5,11 @@ import { join } from "node:path";
 import { repository } from "./cli.js";
 import type { NginxOptions } from "./nginx.js";
 
-/** The distribution's: with its package libpython3-dev it has a shared library. */
-export const systemPython = "/usr/bin/python3";
+/**
+ * The distribution's: with its package libpython3-dev it has a shared library. NFFI_TEST_PYTHON names
+ * another one to test with, one without numpy perhaps.
+ */
+export const systemPython = process.env.NFFI_TEST_PYTHON ?? "/usr/bin/python3";
 
 const folder = join(repository, "test/fixtures/python");
 
@@ -91,6 +94,8 @@ export const SERVER = [
 
 export const pythonNginx = (prefix: string, server = ""): NginxOptions => ({
   prefix,
+  // it may lie in a home
+  ...(process.env.NFFI_TEST_PYTHON && process.getuid?.() === 0 ? { main: "user root;" } : {}),
   http: `lua_package_path "$prefix?.lua;;"; client_max_body_size 0; client_body_buffer_size 8m;`,
   server: `lua_check_client_abort on; ${SERVER} ${server}`,
   files: { "load.lua": LOAD, ...fixtures() },
