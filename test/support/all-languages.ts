@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { repository } from "./cli.js";
 import { buildGoRuntime } from "./go-runtime.js";
 import { systemPython } from "./python.js";
+import { buildRustRuntime } from "./rust-runtime.js";
 
 export interface AllLanguages {
   /** One for each language. */
@@ -24,11 +25,14 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
   const folder = mkdtempSync(join(tmpdir(), "nffi-languages-"));
   chmodSync(folder, 0o755);
   cpSync(join(repository, "test/fixtures/languages"), folder, { recursive: true });
+  const rust = buildRustRuntime("test/fixtures/languages/rust", prefix);
   const go = buildGoRuntime("test/fixtures/languages/go", prefix);
   const loads = {
     c: `nffi.load("${prefix}/nffi/lib/libnffi_echo.so", { codec = "json", config = "4" })`,
     go: `nffi.load("${go.library}", { codec = "json" })`,
     "go-process": `nffi.load("process", { program = "${go.program}", codec = "json" })`,
+    rust: `nffi.load("${rust.library}", { codec = "json" })`,
+    "rust-process": `nffi.load("process", { program = "${rust.program}", codec = "json" })`,
     python: `nffi.load("python", { module = "${folder}/python/runtime.py", host = "worker", program = "${systemPython}" })`,
     "python-process": `nffi.load("python", { module = "${folder}/python/runtime.py", program = "${systemPython}" })`,
     "typescript-process": `nffi.load("node", { module = "${folder}/node/runtime.mjs" })`,
@@ -52,6 +56,7 @@ return function(name) return assert(loads[name]()) end
 `,
     remove: () => {
       go.remove();
+      rust.remove();
       rmSync(folder, { recursive: true, force: true });
     },
   };
