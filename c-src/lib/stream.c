@@ -159,6 +159,32 @@ may_write(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
 }
 
 
+/*
+ * The task that is written to, with its queue locked; NULL: there is none, which
+ * was counted, and nothing is locked. Ends with nffi__unlock_and_wake().
+ */
+static nffi__running_t *
+lock_running(nffi_task_t task, nffi_queue_t **queue)
+{
+    nffi__running_t *running;
+
+    *queue = nffi__task_queue(task);
+    if (*queue == NULL) {
+        return NULL;
+    }
+
+    pthread_mutex_lock(&(*queue)->mutex);
+    running = nffi__task_running(*queue, task);
+
+    if (running == NULL) {
+        nffi__refuse(*queue);
+        nffi__unlock_and_wake(*queue);
+    }
+
+    return running;
+}
+
+
 int
 nffi_stream_write(nffi_task_t task, const void *data, size_t size)
 {
@@ -171,18 +197,9 @@ nffi_stream_write(nffi_task_t task, const void *data, size_t size)
         return NFFI_INVALID;
     }
 
-    queue = nffi__task_queue(task);
-    if (queue == NULL) {
-        return NFFI_STALE;
-    }
-
-    pthread_mutex_lock(&queue->mutex);
-    running = nffi__task_running(queue, task);
-
+    running = lock_running(task, &queue);
     if (running == NULL) {
-        nffi__refuse(queue);
-        rc = NFFI_STALE;
-        goto done;
+        return NFFI_STALE;
     }
 
     rc = may_write(queue, running, slot);
@@ -192,8 +209,6 @@ nffi_stream_write(nffi_task_t task, const void *data, size_t size)
              ? write_chunk(queue, running, slot, data, size)
              : collect(running->stream, data, size);
     }
-
-done:
 
     nffi__unlock_and_wake(queue);
 
@@ -312,19 +327,12 @@ nffi_stream_end(nffi_task_t task)
     nffi_queue_t *queue;
     nffi__running_t *running;
 
-    queue = nffi__task_queue(task);
-    if (queue == NULL) {
+    running = lock_running(task, &queue);
+    if (running == NULL) {
         return NFFI_STALE;
     }
 
-    pthread_mutex_lock(&queue->mutex);
-    running = nffi__task_running(queue, task);
-
-    if (running == NULL) {
-        nffi__refuse(queue);
-        rc = NFFI_STALE;
-
-    } else if (running->window > 0) {
+    if (running->window > 0) {
         nffi__finish(queue, running, slot, NFFI__ENDED);
         rc = NFFI_OK;
 
