@@ -193,6 +193,12 @@ function runtime:state() end
 ---@field program? string
 ---Options for Node.
 ---@field node_args? string[]
+---Worker threads that serve the calls, for work that keeps a CPU busy.
+---@field threads? integer
+---Whether each process listens for a debugger, or on which port (0: any).
+---@field inspect? boolean|integer
+---Where signals write CPU profiles and heap snapshots.
+---@field profile_dir? string
 
 ---A language that brings a virtual machine.
 ---@class nffi.BridgeOptions: nffi.HostingOptions

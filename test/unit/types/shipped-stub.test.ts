@@ -43,6 +43,24 @@ test("every option of load is a field, and every field an option", () => {
   expect([...typed].sort()).toEqual([...accepted].sort());
 });
 
+/** The fields of a class and of those that it extends. */
+function fieldsOf(name: string): string[] {
+  const found = new RegExp(`^---@class ${name}(?:: (\\S+))?\n((?:---.*\n)+)`, "m").exec(stub);
+  const [, parent, body = ""] = found ?? [];
+  const own = [...body.matchAll(/^---@field (\w+)/gm)].map(([, field = ""]) => field);
+  return parent ? [...own, ...fieldsOf(parent)] : own;
+}
+
+test.each(["node", "process", "python"])("the options of %s are those of its class", (language) => {
+  const [, body = ""] =
+    /\boptions = (?:setmetatable\()?\{([\w\s=,]*)\}/.exec(read(`lua/resty/nffi/${language}.lua`)) ??
+    [];
+  const own = [...body.matchAll(/(\w+) = true/g)].map(([, name]) => name);
+  const title = language.charAt(0).toUpperCase() + language.slice(1);
+  expect(own).not.toEqual([]);
+  expect(fieldsOf(`nffi.${title}Options`)).toEqual(expect.arrayContaining(own));
+});
+
 test("every function of the module and of a runtime is in the stub", () => {
   const functions = (text: string, of: string) =>
     [...text.matchAll(new RegExp(`^function ${of}[.:](\\w+)\\(`, "gm"))]
