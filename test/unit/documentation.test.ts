@@ -13,10 +13,12 @@ const DOCUMENTS = [
   "examples/c-postgres/README.md",
   "examples/go-echo/README.md",
   "examples/go-nats/README.md",
+  "examples/rust-grpc/README.md",
   "examples/ts-html/README.md",
   "examples/ts-http2/README.md",
   "templates/c/README.md",
   "templates/go/README.md",
+  "templates/rust/README.md",
   "templates/typescript/README.md",
 ];
 
