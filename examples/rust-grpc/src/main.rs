@@ -1,0 +1,3 @@
+fn main() {
+    nffi::main(prices::start)
+}
