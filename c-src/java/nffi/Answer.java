@@ -1,0 +1,59 @@
+package nffi;
+
+import java.nio.ByteBuffer;
+
+/** What one call gets. */
+final class Answer {
+    final long task;
+    final int rc;
+    final boolean isFailure;
+    /** The bytes, or the message of a failure; null where there is a buffer. */
+    final byte[] data;
+    /** A direct buffer. */
+    final ByteBuffer buffer;
+    final byte[] detail;
+
+    private static final byte[] NONE = {};
+
+    private Answer(long task, int rc, boolean isFailure, byte[] data, ByteBuffer buffer,
+            byte[] detail) {
+        this.task = task;
+        this.rc = rc;
+        this.isFailure = isFailure;
+        this.data = data;
+        this.buffer = buffer;
+        this.detail = detail;
+    }
+
+    static Answer of(long task, byte[] data) {
+        return new Answer(task, 0, false, data == null ? NONE : data, null, NONE);
+    }
+
+    static Answer of(long task, ByteBuffer data) {
+        if (data != null && data.isDirect()) {
+            return new Answer(task, 0, false, null, data, NONE);
+        }
+        if (data == null) return of(task, NONE);
+        byte[] copy = new byte[data.remaining()];
+        data.duplicate().get(copy);
+        return of(task, copy);
+    }
+
+    static Answer failure(long task, Failure failure) {
+        if (failure.code != 0) {
+            return new Answer(task, failure.code, false, failure.message, null, NONE);
+        }
+        return new Answer(task, 0, true, failure.message, null, failure.detail);
+    }
+
+    int size() {
+        return (data == null ? buffer.remaining() : data.length) + detail.length;
+    }
+
+    /** Gives it by itself. */
+    int give() {
+        if (isFailure) return Native.respondError(task, data, detail);
+        if (data != null) return Native.respondBytes(task, rc, data);
+        return Native.respondDirect(task, rc, buffer, buffer.position(), buffer.remaining());
+    }
+}

@@ -1,0 +1,25 @@
+package nffi;
+
+import java.nio.charset.StandardCharsets;
+
+/** What the library in the worker calls: c-src/bridges/java/bridge.c. */
+final class Bridge {
+    private Bridge() {}
+
+    /** Once, when the virtual machine was made. */
+    static void install() throws Exception {
+        // this sets the disposition of SIGCHLD, which the library puts back when we return
+        Class.forName("java.lang.ProcessImpl");
+        Output.install(false);
+        Instances.watchExit(true);
+    }
+
+    /** Starts one runtime; its threads run on. */
+    static void start(long queue, byte[] text) {
+        Settings settings = Settings.read(new String(text, StandardCharsets.UTF_8));
+        Instance instance = new Instance(settings, queue);
+        Thread loop = new Thread(instance::startAndServe, "nffi " + settings.module());
+        loop.setDaemon(true);
+        loop.start();
+    }
+}

@@ -1,0 +1,276 @@
+package nffi;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/**
+ * One call, from the queue to its answer. It is answered once: what comes later is dropped. Any
+ * thread may answer.
+ */
+public final class Call implements Context {
+    /** The call whose handler runs in this thread. */
+    private static final ThreadLocal<Call> CURRENT = new ThreadLocal<>();
+
+    final Instance instance;
+    final long task;
+    private final String method;
+    private final long deadline;
+    private final boolean isStreamed;
+    private final byte[] small;
+
+    private volatile Generation generation;
+    private final AtomicBoolean answered = new AtomicBoolean();
+    private volatile boolean isLater;
+    private volatile boolean isCancelled;
+    private volatile Chunks chunks;
+    /** Under this call's monitor, as the next. */
+    private List<Runnable> actions;
+    private Thread interrupted;
+
+    Call(Instance instance, Batch batch, int i) {
+        this.instance = instance;
+        this.task = batch.task(i);
+        this.method = batch.method(i);
+        this.deadline = batch.deadline(i);
+        this.isStreamed = batch.isStreamed(i);
+        this.small = batch.bytes(i);
+    }
+
+    static Call current() {
+        return CURRENT.get();
+    }
+
+    @Override
+    public String method() {
+        return method;
+    }
+
+    @Override
+    public Configuration configuration() {
+        return instance.settings().configuration();
+    }
+
+    /** The bytes of the request. */
+    public byte[] bytes() {
+        if (small != null) return small;
+        byte[] bytes = Native.requestBytes(task);
+        if (bytes == null) throw new IllegalStateException("the call was answered");
+        return bytes;
+    }
+
+    /** The bytes of the request as text in UTF-8. */
+    public String text() {
+        return new String(bytes(), StandardCharsets.UTF_8);
+    }
+
+    /**
+     * The bytes of the request without a copy: the queue's own memory, which must not be touched
+     * any more once the call was answered.
+     */
+    public ByteBuffer buffer() {
+        if (small != null) return ByteBuffer.wrap(small).asReadOnlyBuffer();
+        ByteBuffer view = Native.requestView(task);
+        if (view == null) throw new IllegalStateException("the call was answered");
+        return view.asReadOnlyBuffer();
+    }
+
+    /** Whether Lua reads chunks; otherwise it gets the chunks in a row. */
+    public boolean isStreamed() {
+        return isStreamed;
+    }
+
+    /** Answers with bytes, which must not change any more; null is none. */
+    public void answer(byte[] data) {
+        if (end()) instance.answers().add(Answer.of(task, data));
+    }
+
+    /** Answers with what remains in a buffer, which must not change any more. */
+    public void answer(ByteBuffer data) {
+        if (end()) instance.answers().add(Answer.of(task, data));
+    }
+
+    /** Answers with text in UTF-8. */
+    public void answer(String text) {
+        answer(text == null ? null : text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** Answers with bytes that will be there; the thread is free meanwhile. */
+    public void answer(CompletionStage<byte[]> later) {
+        later();
+        later.whenComplete((data, thrown) -> {
+            if (thrown != null) fail(thrown);
+            else answer(data);
+        });
+    }
+
+    /** The call fails. */
+    public void fail(Throwable thrown) {
+        fail(Failure.of(thrown));
+    }
+
+    void fail(Failure failure) {
+        if (end()) instance.answers().add(Answer.failure(task, failure));
+    }
+
+    /** The answer comes after the handler has returned, perhaps from another thread. */
+    public void later() {
+        isLater = true;
+    }
+
+    /** The answer in chunks, which ends with the handler, or after {@link #later} by its end(). */
+    public synchronized Chunks chunks() {
+        if (chunks == null) {
+            if (answered.get()) throw new IllegalStateException("the call was answered");
+            chunks = new Chunks(this);
+        }
+        return chunks;
+    }
+
+    /** Ends a stream that has not failed. */
+    void endStream() {
+        if (!end()) return;
+        int result = Native.streamEnd(task);
+        if (result != Native.OK) Answers.giveUp(task, result);
+    }
+
+    /** Runs in threads of the code that was loaded last. */
+    void begin(Generation generation) {
+        this.generation = generation;
+        generation.run(this);
+    }
+
+    /** In a thread of its code. */
+    void execute(Runnable action) {
+        generation.execute(action);
+    }
+
+    /** It could not begin, and is answered by others. */
+    void abandon() {
+        end();
+    }
+
+    /** Runs the handler, and answers in any case. */
+    void run(Handler handler) {
+        CURRENT.set(this);
+        try {
+            handler.handle(this);
+            if (!isLater && !answered.get()) finish();
+        } catch (Throwable thrown) {
+            fail(thrown);
+        } finally {
+            CURRENT.remove();
+            stopInterrupts();
+        }
+    }
+
+    private void finish() {
+        if (chunks != null) chunks.end();
+        else fail(new IllegalStateException("the handler has not answered"));
+    }
+
+    /** True for who ends it: the answer is theirs to give. */
+    private boolean end() {
+        if (!answered.compareAndSet(false, true)) return false;
+        instance.ended(this);
+        if (generation != null) generation.release();
+        synchronized (this) {
+            actions = null;
+        }
+        return true;
+    }
+
+    boolean isAnswered() {
+        return answered.get();
+    }
+
+    @Override
+    public Optional<Duration> timeLeft() {
+        if (deadline == 0) return Optional.empty();
+        return Optional.of(Duration.ofNanos(Math.max(0, deadline - Native.now())));
+    }
+
+    @Override
+    public boolean isCancelled() {
+        return isCancelled || answered.get() || Native.isCancelled(task);
+    }
+
+    @Override
+    public void checkCancelled() {
+        if (isCancelled()) throw new CancellationException("nobody waits for the answer any more");
+    }
+
+    @Override
+    public void onCancel(Runnable action) {
+        synchronized (this) {
+            if (answered.get()) return;
+            // it is told once, perhaps before anybody asked for it
+            if (!isCancelled && !Native.isCancelled(task)) {
+                if (actions == null) actions = new ArrayList<>();
+                actions.add(action);
+                return;
+            }
+        }
+        action.run();
+    }
+
+    @Override
+    public void interruptOnCancel() {
+        Thread thread = Thread.currentThread();
+        synchronized (this) {
+            if (CURRENT.get() != this) throw new IllegalStateException("only in the handler");
+            interrupted = thread;
+        }
+        onCancel(this::interrupt);
+    }
+
+    private synchronized void interrupt() {
+        if (interrupted != null) interrupted.interrupt();
+    }
+
+    private synchronized void stopInterrupts() {
+        if (interrupted == null) return;
+        interrupted = null;
+        // not meant for the next call of this thread
+        Thread.interrupted();
+    }
+
+    /** Nobody waits any more. Called by the thread that polls. */
+    void cancelled() {
+        List<Runnable> told;
+        synchronized (this) {
+            isCancelled = true;
+            told = actions;
+            actions = null;
+        }
+        writable();
+        if (told != null) told.forEach(Call::runSafely);
+    }
+
+    private static void runSafely(Runnable action) {
+        try {
+            action.run();
+        } catch (Throwable thrown) {
+            Output.line(Level.ERROR, "an action on cancellation failed: "
+                    + Failure.stackOf(thrown));
+        }
+    }
+
+    /** A stream has credit again, or will have none any more. */
+    void writable() {
+        Chunks written = chunks;
+        if (written != null) written.credit();
+    }
+
+    @Override
+    public boolean log(Level level, String text) {
+        return Native.log(task, level.number(), text.getBytes(StandardCharsets.UTF_8))
+                == Native.OK;
+    }
+}

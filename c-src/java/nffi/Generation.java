@@ -1,0 +1,83 @@
+package nffi;
+
+import java.io.IOException;
+import java.net.URLClassLoader;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * The code of a runtime as it was loaded: its classes, its handler and the threads that run it.
+ * After a reload the one before it answers what it has, and is then closed.
+ */
+final class Generation {
+    private final String module;
+    private final URLClassLoader loader;
+    private final ExecutorService pool;
+    private final Handler handler;
+    /** Calls that are not answered, and one more until it is retired. */
+    private final AtomicInteger users = new AtomicInteger(1);
+
+    private Generation(String module, URLClassLoader loader, ExecutorService pool,
+            Handler handler) {
+        this.module = module;
+        this.loader = loader;
+        this.pool = pool;
+        this.handler = handler;
+    }
+
+    /** Throws why the handler cannot be made; nothing is left then. */
+    static Generation load(Settings settings, Instance.Maker maker) throws Exception {
+        URLClassLoader loader = Loading.loaderOf(settings);
+        ExecutorService pool = null;
+        try {
+            pool = Threads.of(settings, loader);
+            return new Generation(settings.module(), loader, pool, maker.make(loader));
+        } catch (Throwable thrown) {
+            if (pool != null) pool.shutdownNow();
+            loader.close();
+            if (thrown instanceof Error) throw (Error) thrown;
+            throw (Exception) thrown;
+        }
+    }
+
+    /** For a call, which ends by {@link #release}; false: it is closed. */
+    boolean retain() {
+        return users.getAndUpdate(count -> count == 0 ? 0 : count + 1) > 0;
+    }
+
+    void run(Call call) {
+        if (handler.isInline(call.method())) call.run(handler);
+        else pool.execute(() -> call.run(handler));
+    }
+
+    void execute(Runnable action) {
+        pool.execute(action);
+    }
+
+    /** A call of it was answered; or it gets no more, and closes with its last one. */
+    void release() {
+        if (users.decrementAndGet() == 0) close();
+    }
+
+    /** In a thread of its own: the last answer is perhaps given by one of the pool. */
+    private void close() {
+        Thread closing = new Thread(this::closeNow, "nffi " + module + " end");
+        closing.setDaemon(true);
+        closing.setContextClassLoader(loader);
+        closing.start();
+    }
+
+    void closeNow() {
+        try {
+            handler.close();
+        } catch (Throwable thrown) {
+            Output.line(Level.ERROR, module + ": close() failed: " + Failure.stackOf(thrown));
+        }
+        pool.shutdown();
+        try {
+            loader.close();
+        } catch (IOException gone) {
+            // its files are closed with the process
+        }
+    }
+}

@@ -1,0 +1,28 @@
+package nffi;
+
+/**
+ * Answers the calls that Lua makes. The class that {@code module} names implements this, or has a
+ * static method that gives one; {@link Methods} makes it of a function for each method.
+ */
+@FunctionalInterface
+public interface Handler {
+    /**
+     * Answers one call, by one of its {@code answer} methods or as a stream, now or, after {@link
+     * Call#later}, from any other thread. Several calls run at once.
+     *
+     * @throws Exception reaches Lua as {@code nil, message, "runtime_error", stack}; so does a
+     *     call that was not answered, and every {@link Error}
+     */
+    void handle(Call call) throws Exception;
+
+    /**
+     * Whether calls of a method run in the loop that takes them, which is cheaper: for what takes
+     * microseconds and never waits, since all other calls wait for it.
+     */
+    default boolean isInline(String method) {
+        return false;
+    }
+
+    /** When the runtime was closed or reloaded, and its last call is answered. */
+    default void close() throws Exception {}
+}

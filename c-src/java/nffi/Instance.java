@@ -1,0 +1,250 @@
+package nffi;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/** One runtime: its queue, its classes and its handler, from the start to the last answer. */
+final class Instance {
+    private static final long FIRST_DELAY_MS = 100;
+    private static final long LAST_DELAY_MS = 30_000;
+    /** How often calls that outlive a closed queue are told of cancellations. */
+    private static final int CLOSED_TICK_MS = 20;
+    /** The method by which Lua has the code loaded anew: lua/resty/nffi/bridge.lua. */
+    private static final String RELOAD = "\0reload";
+
+    /** A handler that is at hand, or what makes one. */
+    interface Maker {
+        Handler make(ClassLoader loader) throws Exception;
+    }
+
+    private final Settings settings;
+    private final long queue;
+    private final long poller;
+    private final Maker maker;
+    private final Batch batch = new Batch();
+    private final Answers answers = new Answers();
+    /** Calls that are not answered, by task. */
+    private final Map<Long, Call> running = new ConcurrentHashMap<>();
+
+    private volatile boolean isStopped;
+    private volatile boolean isPolling;
+    private volatile Thread loop;
+    private volatile Generation generation;
+    private final AtomicBoolean isReloading = new AtomicBoolean();
+
+    Instance(Settings settings, long queue) {
+        this(settings, queue, loader -> Loading.handlerOf(settings, loader));
+    }
+
+    Instance(Settings settings, long queue, Maker maker) {
+        this.settings = settings;
+        this.queue = queue;
+        this.maker = maker;
+        this.poller = Native.open(queue);
+        if (poller == 0) throw new OutOfMemoryError("no memory to poll the queue");
+        Instances.add(this);
+    }
+
+    Settings settings() {
+        return settings;
+    }
+
+    Answers answers() {
+        return answers;
+    }
+
+    /** Makes the handler, or throws why it cannot. */
+    void start() throws Exception {
+        generation = Generation.load(settings, maker);
+    }
+
+    /** Loads the code anew, and answers when the new one takes the calls. */
+    private void reload(Call call) {
+        Thread loading = new Thread(() -> {
+            try {
+                Generation old = generation;
+                generation = Generation.load(settings, maker);
+                old.release();
+                Output.line(Level.NOTICE, "nffi: runtime \"" + settings.module() + "\": reloaded");
+                call.answer((byte[]) null);
+            } catch (Throwable thrown) {
+                Failure failure = Failure.of(thrown);
+                call.fail(Failure.of("the runtime \"" + settings.module() + "\" cannot be reloaded,"
+                        + " the old code stays: " + failure.line(), text(failure.detail)));
+            } finally {
+                isReloading.set(false);
+            }
+        }, "nffi " + settings.module() + " reload");
+        loading.setDaemon(true);
+        if (isReloading.compareAndSet(false, true)) {
+            loading.start();
+        } else {
+            call.fail(new CallException("the runtime \"" + settings.module()
+                    + "\" is being reloaded already"));
+        }
+    }
+
+    /** Starts, again and again if it must; calls fail between the tries. Then serves. */
+    void startAndServe() {
+        for (long delay = FIRST_DELAY_MS; ; delay = Math.min(2 * delay, LAST_DELAY_MS)) {
+            try {
+                start();
+                break;
+            } catch (Throwable thrown) {
+                Failure failure = Failure.of(thrown);
+                Output.line(Level.ERROR, settings.module() + " did not start: " + failure.line());
+                if (!refuse(Failure.of("the runtime did not start: " + failure.line(),
+                        text(failure.detail)), delay)) {
+                    end();
+                    return;
+                }
+            }
+        }
+        serve();
+    }
+
+    /** Fails the calls that come while the time lasts; false: the queue ended. */
+    private boolean refuse(Failure failure, long lastingMs) {
+        long until = System.nanoTime() + lastingMs * 1_000_000;
+        for (long left = lastingMs; left > 0; left = (until - System.nanoTime()) / 1_000_000) {
+            int count = poll((int) left);
+            if (count < 0 || isStopped) return false;
+            for (int i = 0; i < count; i++) {
+                answers.add(Answer.failure(batch.task(i), failure));
+            }
+        }
+        return true;
+    }
+
+    /** Takes calls until the queue has ended and the last one is answered. */
+    void serve() {
+        loop = Thread.currentThread();
+        while (!isStopped) {
+            int count;
+            try {
+                count = poll(-1);
+                if (count < 0) break;
+                tell();
+            } catch (OutOfMemoryError noMemory) {
+                continue; // the calls under way give some back
+            }
+            dispatch(count);
+        }
+        end();
+    }
+
+    private int poll(int timeoutMs) {
+        isPolling = true;
+        try {
+            return isStopped ? 0 : batch.poll(poller, timeoutMs);
+        } finally {
+            isPolling = false;
+        }
+    }
+
+    private void dispatch(int count) {
+        if (count == 0) return;
+        answers.hold();
+        for (int i = 0; i < count; i++) {
+            try {
+                dispatchOne(i);
+            } catch (Throwable thrown) {
+                // no memory for a call or a thread, most likely
+                Call call = running.remove(batch.task(i));
+                if (call != null) call.abandon();
+                Failure failure = Failure.of(thrown);
+                Native.respondError(batch.task(i), failure.message, failure.detail);
+            }
+        }
+        answers.release();
+    }
+
+    private void dispatchOne(int i) {
+        Call call = new Call(this, batch, i);
+        running.put(call.task, call);
+        if (isStopped) {
+            call.fail(Instances.reason());
+        } else if (call.method().equals(RELOAD)) {
+            reload(call);
+        } else {
+            begin(call);
+        }
+    }
+
+    /** A reload may retire the code that was there a moment ago. */
+    private void begin(Call call) {
+        Generation current = generation;
+        while (!current.retain()) current = generation;
+        call.begin(current);
+    }
+
+    /** Tells calls that nobody waits for them any more, and streams that they may go on. */
+    private void tell() {
+        for (int i = 0; i < batch.writableCount(); i++) {
+            Call call = running.get(batch.writable(i));
+            if (call != null) call.writable();
+        }
+        for (int i = 0; i < batch.cancelledCount(); i++) {
+            Call call = running.get(batch.cancelled(i));
+            if (call != null) call.cancelled();
+        }
+    }
+
+    void ended(Call call) {
+        running.remove(call.task);
+    }
+
+    /** Waits for the calls under way, then closes what the handler has. */
+    private void end() {
+        while (!running.isEmpty() && !isStopped) {
+            batch.poll(poller, CLOSED_TICK_MS);
+            tell();
+            if (!running.isEmpty()) sleep();
+        }
+        if (isStopped) return;
+        Instances.remove(this);
+        if (generation != null) generation.closeNow();
+        Native.close(poller);
+    }
+
+    private static String text(byte[] bytes) {
+        return new String(bytes, StandardCharsets.UTF_8);
+    }
+
+    private static void sleep() {
+        try {
+            Thread.sleep(CLOSED_TICK_MS);
+        } catch (InterruptedException ignored) {
+            Thread.interrupted(); // the loop ends with the queue
+        }
+    }
+
+    /** The virtual machine ends: takes no more calls. Any thread. */
+    void stop() {
+        isStopped = true;
+        Native.wake(poller);
+    }
+
+    /** Whether a call may still be taken; a loop that ends the virtual machine itself takes none. */
+    boolean isTaking() {
+        return isPolling && loop != Thread.currentThread();
+    }
+
+    /** Fails the calls that are not answered; and in a worker those that come. */
+    void failAll(Failure failure, boolean isWorker) {
+        for (Call call : new ArrayList<>(running.values())) call.fail(failure);
+        if (isWorker) Native.refuse(queue, failure.message);
+    }
+
+    /** A line of the runtime, of no call. */
+    boolean log(Level level, byte[] text) {
+        return Native.queueLog(queue, level.number(), text) == Native.OK;
+    }
+
+    int runningCount() {
+        return running.size();
+    }
+}

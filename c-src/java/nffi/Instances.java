@@ -1,0 +1,105 @@
+package nffi;
+
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
+
+/**
+ * The runtimes of this virtual machine, and what becomes of their calls when it ends: by
+ * System.exit, most likely. In a process the worker starts another one; in a worker the virtual
+ * machine is over for good, while nginx goes on.
+ */
+final class Instances {
+    private static final List<Instance> ALL = new CopyOnWriteArrayList<>();
+    private static final long LONGEST_WAIT_MS = 500;
+
+    private static volatile boolean isExpected;
+    private static volatile boolean isWorker;
+    private static volatile Failure reason = Failure.of("the virtual machine ends", "");
+
+    private Instances() {}
+
+    static void add(Instance instance) {
+        ALL.add(instance);
+    }
+
+    static void remove(Instance instance) {
+        ALL.remove(instance);
+    }
+
+    static List<Instance> all() {
+        return ALL;
+    }
+
+    static Failure reason() {
+        return reason;
+    }
+
+    static void watchExit(boolean inWorker) {
+        isWorker = inWorker;
+        Thread hook = new Thread(Instances::ending, "nffi end");
+        java.lang.Runtime.getRuntime().addShutdownHook(hook);
+    }
+
+    /** The process ends since its queue was closed. */
+    static void exitExpected() {
+        isExpected = true;
+    }
+
+    private static void ending() {
+        if (isExpected) return;
+        StackTraceElement[] caller = callerOfExit();
+        String by = caller == null ? "" : ": System.exit was called";
+        String what = isWorker
+                ? "the Java virtual machine of this worker has ended" + by
+                        + "; a reload of nginx brings a new one"
+                : "the Java process ended itself" + by;
+        reason = Failure.of(what, stackOf(caller));
+        int lost = 0;
+        for (Instance instance : ALL) {
+            lost += instance.runningCount();
+            instance.stop();
+        }
+        String stack = new String(reason.detail, StandardCharsets.UTF_8);
+        Output.last(what + (lost == 0 ? "" : "; calls that fail with it: " + lost)
+                + (stack.isEmpty() ? "" : "\n" + stack));
+        waitForLoops();
+        for (Instance instance : ALL) instance.failAll(reason, isWorker);
+    }
+
+    private static void waitForLoops() {
+        long until = System.nanoTime() + LONGEST_WAIT_MS * 1_000_000;
+        while (System.nanoTime() < until && ALL.stream().anyMatch(Instance::isTaking)) {
+            try {
+                Thread.sleep(1);
+            } catch (InterruptedException ignored) {
+                return;
+            }
+        }
+    }
+
+    /** The stack of who waits in System.exit; null: it ends for another reason. */
+    private static StackTraceElement[] callerOfExit() {
+        for (Map.Entry<Thread, StackTraceElement[]> one : Thread.getAllStackTraces().entrySet()) {
+            for (StackTraceElement frame : one.getValue()) {
+                boolean isExit = frame.getMethodName().equals("exit")
+                        && frame.getClassName().equals("java.lang.Runtime");
+                if (isExit) return one.getValue();
+            }
+        }
+        return null;
+    }
+
+    private static String stackOf(StackTraceElement[] frames) {
+        if (frames == null) return "";
+        StringBuilder text = new StringBuilder();
+        boolean isInside = false;
+        for (StackTraceElement frame : frames) {
+            isInside |= frame.getMethodName().equals("exit")
+                    && frame.getClassName().equals("java.lang.System");
+            if (isInside) text.append("\tat ").append(frame).append('\n');
+        }
+        return text.toString().stripTrailing();
+    }
+}

@@ -1,0 +1,136 @@
+package nffi;
+
+import java.io.File;
+import java.lang.reflect.Constructor;
+import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
+import java.net.MalformedURLException;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/** Makes the handler that settings name. */
+final class Loading {
+    private static final String DEFAULT_METHOD = "create";
+
+    private Loading() {}
+
+    /** The classes of one runtime, which are gone with it; those of the SDK are shared. */
+    static URLClassLoader loaderOf(Settings settings) throws MalformedURLException {
+        List<File> files = settings.classpath();
+        URL[] urls = new URL[files.size()];
+        for (int i = 0; i < urls.length; i++) {
+            if (!files.get(i).exists()) {
+                throw new CallException("classpath: there is no " + files.get(i));
+            }
+            urls[i] = files.get(i).toURI().toURL();
+        }
+        return new URLClassLoader(urls, Loading.class.getClassLoader());
+    }
+
+    static Handler handlerOf(Settings settings, ClassLoader loader) throws Exception {
+        Thread.currentThread().setContextClassLoader(loader);
+        Class<?> type = classOf(settings, loader);
+        if (settings.handler() != null) {
+            return handlerOf(type, settings.handler(), settings.configuration());
+        }
+        if (Handler.class.isAssignableFrom(type)) {
+            return (Handler) newInstance(type, settings.configuration());
+        }
+        if (methodsOf(type, DEFAULT_METHOD).isEmpty()) {
+            throw new CallException("the class " + type.getName() + " implements no nffi.Handler and"
+                    + " has no public static method create() that gives one");
+        }
+        return handlerOf(type, DEFAULT_METHOD, settings.configuration());
+    }
+
+    private static Class<?> classOf(Settings settings, ClassLoader loader) throws Exception {
+        try {
+            return Class.forName(settings.module(), true, loader);
+        } catch (ClassNotFoundException missing) {
+            if (!settings.module().equals(missing.getMessage())) throw missing;
+            String searched = settings.classpath().stream().map(File::getPath)
+                    .collect(Collectors.joining(", "));
+            throw new CallException("there is no class " + settings.module() + " in the classpath: "
+                    + (searched.isEmpty() ? System.getProperty("java.class.path") : searched));
+        }
+    }
+
+    private static Object newInstance(Class<?> type, Configuration configuration)
+            throws Exception {
+        for (Constructor<?> constructor : type.getConstructors()) {
+            if (Arrays.equals(constructor.getParameterTypes(), new Class<?>[] {Configuration.class})) {
+                return constructor.newInstance(configuration);
+            }
+        }
+        try {
+            return type.getConstructor().newInstance();
+        } catch (NoSuchMethodException missing) {
+            throw new CallException("the class " + type.getName() + " has no public constructor that"
+                    + " takes nothing or an nffi.Configuration (the class must be public, too)");
+        }
+    }
+
+    private static List<Method> methodsOf(Class<?> type, String name) {
+        return Arrays.stream(type.getMethods())
+                .filter(method -> method.getName().equals(name))
+                .filter(method -> Modifier.isStatic(method.getModifiers()))
+                .collect(Collectors.toList());
+    }
+
+    /** A static method that gives a handler, or is one itself. */
+    private static Handler handlerOf(Class<?> type, String name, Configuration configuration)
+            throws Exception {
+        List<Method> found = methodsOf(type, name);
+        for (Method method : found) {
+            Class<?>[] takes = method.getParameterTypes();
+            if (Handler.class.isAssignableFrom(method.getReturnType())) {
+                if (takes.length == 0) return given(method, method.invoke(null));
+                if (takes.length == 1 && takes[0] == Configuration.class) {
+                    return given(method, method.invoke(null, configuration));
+                }
+            }
+            Handler function = functionOf(method);
+            if (function != null) return function;
+        }
+        throw new CallException("the class " + type.getName() + " has no public static method "
+                + name + (found.isEmpty() ? "" : " of a form that is known") + ": Handler " + name
+                + "(), Handler " + name + "(Configuration), byte[] " + name + "(byte[]), byte[] "
+                + name + "(Context, byte[]), String " + name + "(String) or void " + name
+                + "(Call)");
+    }
+
+    private static Handler given(Method method, Object handler) {
+        if (handler == null) throw new CallException(method + " gave null");
+        return (Handler) handler;
+    }
+
+    private static Handler functionOf(Method method) {
+        List<Class<?>> takes = List.of(method.getParameterTypes());
+        Class<?> gives = method.getReturnType();
+        if (gives == void.class && takes.equals(List.of(Call.class))) {
+            return call -> invoke(method, call);
+        }
+        if (gives == byte[].class && takes.equals(List.of(byte[].class))) {
+            return call -> call.answer((byte[]) invoke(method, call.bytes()));
+        }
+        if (gives == byte[].class && takes.equals(List.of(Context.class, byte[].class))) {
+            return call -> call.answer((byte[]) invoke(method, call, call.bytes()));
+        }
+        if (gives == String.class && takes.equals(List.of(String.class))) {
+            return call -> call.answer((String) invoke(method, call.text()));
+        }
+        return null;
+    }
+
+    private static Object invoke(Method method, Object... arguments) throws Exception {
+        try {
+            return method.invoke(null, arguments);
+        } catch (java.lang.reflect.InvocationTargetException thrown) {
+            if (thrown.getCause() instanceof Error) throw (Error) thrown.getCause();
+            throw (Exception) thrown.getCause();
+        }
+    }
+}

@@ -1,0 +1,100 @@
+package nffi;
+
+import java.io.File;
+import java.net.URISyntaxException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+
+/**
+ * The crossings to libnffi, in PREFIX/nffi/lib/libnffi_java.so (c-src/bridges/java/natives.c).
+ * Negative results are the codes of nffi.h.
+ */
+final class Native {
+    static final int OK = 0;
+    static final int STALE = -3;
+    static final int CLOSED = -5;
+    static final int NOT_A_PROCESS = -9;
+    static final int WOULD_BLOCK = -10;
+    static final int CANCELLED = -11;
+
+    static {
+        System.load(library().toString());
+    }
+
+    private Native() {}
+
+    /** Beside the jar, PREFIX/nffi/java/nffi.jar or below it, unless it is named. */
+    private static Path library() {
+        String named = System.getProperty("nffi.library");
+        if (named != null) return Paths.get(named).toAbsolutePath();
+        Path place;
+        try {
+            place = Paths.get(Native.class.getProtectionDomain().getCodeSource().getLocation()
+                    .toURI());
+        } catch (URISyntaxException | RuntimeException strange) {
+            throw new UnsatisfiedLinkError("where is libnffi_java.so? name it: -Dnffi.library=");
+        }
+        for (Path above = place; above != null; above = above.getParent()) {
+            Path library = above.resolve("lib").resolve("libnffi_java.so");
+            if (new File(library.toString()).isFile()) return library;
+        }
+        throw new UnsatisfiedLinkError(
+                "libnffi_java.so does not lie above " + place
+                        + ": name it, -Dnffi.library=PREFIX/nffi/lib/libnffi_java.so");
+    }
+
+    /** What polls one queue, until {@link #close}; 0: no memory. One thread at a time polls. */
+    static native long open(long queue);
+
+    static native void close(long poller);
+
+    /** The layout of a {@link Batch}. Waits; the number of tasks in it, or CLOSED. */
+    static native int poll(long poller, ByteBuffer batch, int timeoutMs);
+
+    /** Ends a wait, now or the next one. Any thread. */
+    static native void wake(long poller);
+
+    /** The bytes of a task that is open; null: it is not, or there is no memory. */
+    static native byte[] requestBytes(long task);
+
+    /** The same memory, which is gone when the task is answered. */
+    static native ByteBuffer requestView(long task);
+
+    /** The answers of an {@link Answers} batch; how many were taken. */
+    static native int respond(ByteBuffer batch, int count);
+
+    static native int respondBytes(long task, int rc, byte[] data);
+
+    static native int respondDirect(long task, int rc, ByteBuffer data, int from, int size);
+
+    static native int respondError(long task, byte[] message, byte[] detail);
+
+    static native boolean isCancelled(long task);
+
+    static native int streamWrite(long task, byte[] chunk, int from, int size);
+
+    static native int streamWriteDirect(long task, ByteBuffer chunk, int from, int size);
+
+    static native int streamEnd(long task);
+
+    static native int log(long task, int level, byte[] text);
+
+    /** The same for what belongs to no task. */
+    static native int queueLog(long queue, int level, byte[] text);
+
+    /** CLOCK_MONOTONIC in ns, which deadlines are told in. */
+    static native long now();
+
+    static native String errorText(int code);
+
+    /** In a process: its queue, or a negative code. */
+    static native long attach();
+
+    static native int attachReady(long queue);
+
+    static native int attachFailed(long queue, byte[] message);
+
+    /** In a worker whose JVM ends: from now on a thread of C fails the calls of the queue. */
+    static native void refuse(long queue, byte[] message);
+}

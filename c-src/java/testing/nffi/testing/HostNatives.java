@@ -1,0 +1,58 @@
+package nffi.testing;
+
+import java.io.File;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+
+/** The crossings to libnffi_testhost: c-src/java/testing/testhost.c. */
+final class HostNatives {
+    static {
+        System.load(library().toString());
+    }
+
+    private HostNatives() {}
+
+    private static Path library() {
+        String named = System.getProperty("nffi.testing.library");
+        if (named != null) return Paths.get(named).toAbsolutePath();
+        Path place;
+        try {
+            place = Paths.get(HostNatives.class.getProtectionDomain().getCodeSource()
+                    .getLocation().toURI());
+        } catch (java.net.URISyntaxException strange) {
+            throw new IllegalStateException(strange);
+        }
+        for (Path above = place; above != null; above = above.getParent()) {
+            Path library = above.resolve("lib").resolve("libnffi_java_testhost.so");
+            if (new File(library.toString()).isFile()) return library;
+        }
+        throw new UnsatisfiedLinkError(
+                "libnffi_java_testhost.so does not lie above " + place
+                        + ": name PREFIX/nffi/lib/libnffi_java_testhost.so by"
+                        + " -Dnffi.testing.library=, and libnffi_java.so by -Dnffi.library=");
+    }
+
+    /** A host, or a negative code of nffi.h. */
+    static native long create(int maxQueue);
+
+    static native long queue(long host);
+
+    static native void close(long host);
+
+    static native int unanswered(long host);
+
+    /** A call, or a negative code; window 0: it is not read in chunks. */
+    static native long begin(long host, byte[] method, byte[] data, int timeoutMs, int window);
+
+    /** The next chunk; null: the end. Waits. */
+    static native byte[] read(long call);
+
+    /** Waits; how it ended and its rc, then what it brought. */
+    static native byte[] await(long call, int[] end, byte[][] detail);
+
+    static native void cancel(long call);
+
+    static native void free(long call);
+
+    static native String errorText(int code);
+}
