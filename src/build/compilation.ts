@@ -5,6 +5,7 @@
 import { lstat, mkdir, readlink, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../host/environment.js";
+import { isJdk, type Jdk, type NoJdk } from "../host/jdk.js";
 import { nodeApiInclude, type ShippedFiles } from "../host/package.js";
 import { compilerOf } from "../host/toolchain.js";
 import { findProgram } from "../host/tools.js";
@@ -18,6 +19,8 @@ export interface Compilation {
   readonly ldFlags: string;
   /** The variables of the addon in c-src/Makefile. */
   readonly addon: Readonly<Record<string, string>>;
+  /** What the Java part is built with; why there is none. */
+  readonly jdk: Jdk | NoJdk;
   /** For every program that compiles: where ccache stands in for the compiler, what a flavour needs. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -33,6 +36,7 @@ export function compilationOf(
   files: ShippedFiles,
   site: SitePaths,
   env: Environment,
+  jdk: Jdk | NoJdk,
   ccacheDir?: string,
 ): Compilation {
   const flavor = flavorOf(request.flavor);
@@ -51,9 +55,16 @@ export function compilationOf(
     addon: flavor.plainAddon
       ? { ADDON_CFLAGS: plain, ADDON_LDFLAGS: env.LDFLAGS ?? "", ADDON_STATIC: "yes" }
       : {},
+    jdk: jdkFor(request, jdk),
     // A link with the compiler's name, first in PATH: ccache's own way into every Makefile.
     env: { ...flavor.env, ...(ccacheDir ? { PATH: `${ccacheDir}:${env.PATH ?? ""}` } : {}) },
   };
+}
+
+/** AddressSanitizer takes the signals that a Java virtual machine lives by. */
+function jdkFor(request: Pick<BuildRequest, "flavor">, jdk: Jdk | NoJdk): Jdk | NoJdk {
+  if (!isJdk(jdk) || !flavorOf(request.flavor).plainAddon) return jdk;
+  return { reason: `the flavour ${request.flavor} has none` };
 }
 
 /**

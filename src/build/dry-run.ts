@@ -1,5 +1,6 @@
 /** What a build would do, told without fetching or writing anything. */
 import type { Environment } from "../host/environment.js";
+import { findJdk, type Jdk, type NoJdk } from "../host/jdk.js";
 import { requireShipped, type ShippedFiles } from "../host/package.js";
 import { withoutSecrets } from "../io/http.js";
 import type { Source } from "../sources/source.js";
@@ -46,7 +47,7 @@ export async function planBuild(
     source: describe(source),
     downloads: downloadsOf(source),
     patches: patches.map(({ name, component, sha256 }) => ({ name, component, sha256 })),
-    commands: commandsOf(source, request, paths, shipped, env),
+    commands: commandsOf(source, request, paths, shipped, env, await findJdk(env)),
     prefix: paths.prefix,
     workDir: paths.workDir,
   };
@@ -80,10 +81,11 @@ function commandsOf(
   paths: SitePaths,
   files: ShippedFiles,
   env: Environment,
+  jdk: Jdk | NoJdk,
 ): PlannedCommand[] {
   const jobs = `-j${request.jobs}`;
   const ofSource = source.kind === "debian" ? source.resolved.suite.configureArgs : [];
-  const compilation = compilationOf(request, files, paths, env);
+  const compilation = compilationOf(request, files, paths, env, jdk);
   const glueEnv = glueEnvOf(files, paths);
   const inTree = (step: string, argv: string[]) => ({
     step,

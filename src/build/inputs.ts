@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { errnoOf, NffiError } from "../errors.js";
 import { type Environment, sourceDate } from "../host/environment.js";
+import { describeJdk, findJdk } from "../host/jdk.js";
 import {
   nodeApiVersion,
   requireShipped,
@@ -54,6 +55,7 @@ export async function inputsOf(
     compiler: `${await compilerIdentity(env)}, ${platform.os} ${platform.arch}`,
     "compiler's environment": compilerEnvironment(env),
     "Node that runs it": process.execPath,
+    Java: describeJdk(await findJdk(env)),
   });
 }
 

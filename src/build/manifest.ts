@@ -4,6 +4,7 @@
  */
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join, relative } from "node:path";
+import type { Jdk, NoJdk } from "../host/jdk.js";
 import { version as nffiVersion } from "../host/package.js";
 import { exists, sha256OfFile } from "../io/files.js";
 import type { SourceIdentity } from "../sources/source.js";
@@ -30,6 +31,8 @@ export interface Manifest {
   readonly node: string;
   /** The Node that ran the build: what a runtime is started with first. */
   readonly nodeProgram: string;
+  /** What the Java part was built with, or why there is none; products of nffi 0.1 lack it. */
+  readonly java?: Jdk | NoJdk;
   readonly cflags: string;
   readonly libs: string;
   /** SHA-256 of each file, by path below the prefix. */
@@ -82,6 +85,7 @@ export async function makeManifest(
   tree: MadeTree,
   inputs: BuildInputs,
   flavor: FlavorName,
+  jdk: Jdk | NoJdk,
   site: Site,
 ): Promise<Manifest> {
   const inPrefix = (path: string) => join(site.prefix, path);
@@ -101,6 +105,7 @@ export async function makeManifest(
     lib,
     node: inPrefix("nffi/node"),
     nodeProgram: process.execPath,
+    java: jdk,
     cflags: `-I${inPrefix("nffi/include")}`,
     libs: `-L${lib} -Wl,-rpath,${lib} -lnffi`,
     ...(await contentOf(site.stagedPrefix)),

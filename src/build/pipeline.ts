@@ -3,6 +3,7 @@
  * the one before it has made, so none can be left out or change places.
  */
 
+import { findJdk } from "../host/jdk.js";
 import type { Source } from "../sources/source.js";
 import { compilationOf, standInForCompiler } from "./compilation.js";
 import { type BuildInputs, identityOfSuite, inputsOf, withSource } from "./inputs.js";
@@ -73,7 +74,7 @@ async function buildAnew(
     const library = await step("library", async (s) => {
       const ccache = await standInForCompiler(site, env);
       if (ccache) s.note("compiling with ccache");
-      const compilation = compilationOf(request, shipped, site, env, ccache);
+      const compilation = compilationOf(request, shipped, site, env, await findJdk(env), ccache);
       return buildLibrary(request, compilation, shipped, site, s);
     });
     const configured = await step("configure", (s) =>
@@ -81,7 +82,7 @@ async function buildAnew(
     );
     const made = await step("make", (s) => makeTree(configured, request, s));
     const staged = await step("make install", (s) =>
-      stageProduct(made, inputs, request, shipped, site, s),
+      stageProduct(made, library.compilation, inputs, request, shipped, site, s),
     );
     const proven = await step("prove", (s) => proveProduct(staged, site, s));
     const product = await step("install", (s) => installProduct(proven, site, s));

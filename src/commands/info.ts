@@ -4,6 +4,7 @@ import { Command } from "commander";
 import type { Manifest } from "../build/manifest.js";
 import { findProduct } from "../build/product.js";
 import { SBOM_FILE } from "../build/sbom.js";
+import { describeJdk, isJdk } from "../host/jdk.js";
 import type { CommandContext } from "./context.js";
 
 interface InfoOptions {
@@ -49,8 +50,14 @@ function answer(manifest: Manifest, options: InfoOptions): string[] {
     `cflags      ${manifest.cflags}`,
     `libs        ${manifest.libs}`,
     ...(manifest.files[SBOM_FILE] ? [`sbom        ${join(manifest.prefix, SBOM_FILE)}`] : []),
+    ...javaOf(manifest),
     `configure   ${manifest.configure.join(" ")}`,
     `components  ${components.map(([name, version]) => `${name} ${version}`).join(", ")}`,
     `nffi        ${manifest.nffi}`,
   ];
+}
+
+function javaOf({ java }: Manifest): string[] {
+  if (java === undefined) return [];
+  return [`java        ${isJdk(java) ? "" : "none: "}${describeJdk(java)}`];
 }

@@ -2,6 +2,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../../host/environment.js";
+import { isJdk } from "../../host/jdk.js";
 import { nodeApiInclude, type ShippedFiles } from "../../host/package.js";
 import { compilerIdentity, compilerOf } from "../../host/toolchain.js";
 import type { Command } from "../../io/exec.js";
@@ -26,6 +27,7 @@ export async function buildLibrary(
 ): Promise<StagedLibrary> {
   await rm(site.stageDir, { recursive: true, force: true });
   await requireSameRules(compilation, files, site, step.env);
+  if (!isJdk(compilation.jdk)) step.note(`without Java: ${compilation.jdk.reason}`);
   for (const command of libraryCommands(request, compilation, files, site, step.env)) {
     await step.mustRun(command, "compile-failed", "the shared-queue library cannot be built");
   }
@@ -34,15 +36,16 @@ export async function buildLibrary(
 
 /** make sees what has changed in sources only, so objects of other flags or rules are removed. */
 async function requireSameRules(
-  { cFlags, ldFlags, addon }: Compilation,
+  { cFlags, ldFlags, addon, jdk }: Compilation,
   files: ShippedFiles,
   site: Site,
   env: Environment,
 ): Promise<void> {
   const recordFile = join(site.libraryDir, ".nffi-rules.json");
-  const rules = await sha256OfFile(join(files.cSource, "Makefile"));
+  const makefiles = ["Makefile", "java/java.mk"].map((name) => join(files.cSource, name));
+  const rules = await Promise.all(makefiles.map(sha256OfFile));
   const compiler = await compilerIdentity(env);
-  const record = JSON.stringify({ rules, cFlags, ldFlags, addon, compiler });
+  const record = JSON.stringify({ rules, cFlags, ldFlags, addon, jdk, compiler });
   if ((await readFile(recordFile, "utf8").catch(() => undefined)) === record) return;
   await rm(site.libraryDir, { recursive: true, force: true });
   await writeFileWhole(recordFile, record);
@@ -65,6 +68,7 @@ export function libraryCommands(
     CFLAGS: compilation.cFlags,
     LDFLAGS: compilation.ldFlags,
     ...compilation.addon,
+    JAVA_HOME: isJdk(compilation.jdk) ? compilation.jdk.home : "",
   };
   const args = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
   return ["all", "install"].map((target) => ({

@@ -6,6 +6,7 @@ import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { type ShippedFiles, typeStripper, version } from "../../host/package.js";
 import { kindOf, writeFileWhole } from "../../io/files.js";
+import type { Compilation } from "../compilation.js";
 import type { BuildInputs } from "../inputs.js";
 import { countOfOwn, type Manifest, makeManifest, manifestFile } from "../manifest.js";
 import type { BuildRequest } from "../request.js";
@@ -21,6 +22,7 @@ export interface StagedProduct {
 
 export async function stageProduct(
   tree: MadeTree,
+  { jdk }: Pick<Compilation, "jdk">,
   inputs: BuildInputs,
   request: BuildRequest,
   files: ShippedFiles,
@@ -42,7 +44,7 @@ export async function stageProduct(
   await stageNodeRuntime(files, site);
   await stageOpenrestyLink(site);
   await stageSbom(tree, request.added, site, step.env);
-  const manifest = await makeManifest(tree, inputs, request.flavor, site);
+  const manifest = await makeManifest(tree, inputs, request.flavor, jdk, site);
   await writeFileWhole(manifestFile(site.stagedPrefix), `${JSON.stringify(manifest, null, 2)}\n`);
   step.note(`${countOfOwn(manifest)} files`);
   return { stagedPrefix: site.stagedPrefix, manifest };

@@ -1,5 +1,6 @@
 /** The part of a checkup about the languages that runtimes are written in; a build needs none. */
 import type { Environment } from "../environment.js";
+import { describeJdk, findJdk, isJdk } from "../jdk.js";
 import { findProgram } from "../tools.js";
 import { type Finding, finding } from "./finding.js";
 import { firstLineOf } from "./toolchain.js";
@@ -13,14 +14,13 @@ interface Language {
 
 const LANGUAGES: readonly Language[] = [
   { name: "CPython", program: "python3", versionArgs: ["--version"], debian: "python3" },
-  { name: "JDK", program: "javac", versionArgs: ["-version"], debian: "default-jdk-headless" },
   { name: "Go", program: "go", versionArgs: ["version"], debian: "golang-go" },
   { name: "Rust", program: "cargo", versionArgs: ["--version"], debian: "cargo" },
 ];
 
 export async function checkLanguages(env: Environment): Promise<Finding[]> {
   const found = await Promise.all(LANGUAGES.map((language) => checkLanguage(language, env)));
-  return [await checkNode(env), ...found];
+  return [await checkNode(env), await checkJdk(env), ...found];
 }
 
 async function checkLanguage(language: Language, env: Environment): Promise<Finding> {
@@ -46,6 +46,14 @@ const FIND_LIBRARY = [
   "folders.append(os.path.join(folders[0] or '', s.get_config_var('MULTIARCH') or ''))",
   "print(any(f and os.path.exists(os.path.join(f, name)) for f in folders))",
 ].join("\n");
+
+/** Java is a part of the product where there is a JDK when it is built. */
+async function checkJdk(env: Environment): Promise<Finding> {
+  const jdk = await findJdk(env);
+  if (isJdk(jdk)) return finding("ok", "JDK", describeJdk(jdk));
+  const found = `${jdk.reason}; a product is then built without Java`;
+  return finding("absent", "JDK", found, "default-jdk-headless");
+}
 
 /** The places a worker may run Node from: homes are often closed to the worker's user. */
 async function checkNode(env: Environment): Promise<Finding> {
