@@ -5,6 +5,7 @@
 
 local base = require "resty.core.nonblocking_ffi"
 local bridge = require "resty.nffi.bridge"
+local java = require "resty.nffi.java"
 local node = require "resty.nffi.node"
 local process = require "resty.nffi.process"
 local python = require "resty.nffi.python"
@@ -39,9 +40,8 @@ local _M = { _VERSION = "0.1.0" }
 
 
 -- Any other first argument of load() is a native library.
-local languages = { node = node, process = process, python = python }
-
-local planned = { java = true }
+local languages = { node = node, process = process, python = python,
+                    java = java }
 
 
 local Runtime = {}
@@ -334,8 +334,8 @@ local function config_bytes(config, level)
 end
 
 
--- Loads a runtime: a language ("node", "python") or a native library ("demo"
--- for libdemo.so, or a path). The same arguments give the same runtime.
+-- Loads a runtime: a language ("node", "python", "java") or a native library
+-- ("demo" for libdemo.so, or a path). The same arguments give the same runtime.
 function _M.load(name, options)
     if type(name) ~= "string" or name == "" then
         error("load() wants the name of a language or a library", 2)
@@ -346,13 +346,6 @@ function _M.load(name, options)
     end
 
     options = options or {}
-
-    if planned[name] then
-        return nil, "the language " .. name .. " is not in this version of "
-                    .. "nffi; it has: node, python, process, and "
-                    .. "native libraries",
-               "no_language"
-    end
 
     local language = languages[name]
 

@@ -62,7 +62,14 @@ const PROVOKED: Record<string, string> = {
     string.gsub("x", "x", function() a, b, c = native:call("x") end)
     return a, b, c`,
   wrong_process: `return nil, in_init[1], in_init[2]`,
-  no_language: `return nffi.load("java")`,
+  // Java looks at the manifest when it is wanted first
+  no_language: `
+    local bridge = require "resty.nffi.bridge"
+    local root = bridge.ROOT
+    bridge.ROOT = ngx.config.prefix() .. "without-java"
+    local a, b, c = nffi.load("java", { module = "com.example.App" })
+    bridge.ROOT = root
+    return a, b, c`,
   no_library: `return nffi.load("/no/such.so")`,
   no_entry: `return nffi.load("libz.so.1")`,
   abi_mismatch: `return nffi.load(OTHER_ABI)`,
@@ -103,7 +110,7 @@ const EXPECTED: Record<string, RegExp> = {
   wrong_request: /^nil\|.*\|wrong_request$/,
   wrong_phase: /^nil\|attempt to yield across C-call boundary.*\|wrong_phase$/,
   wrong_process: /^nil\|a runtime cannot be loaded in init_by_lua\*.*\|wrong_process$/,
-  no_language: /^nil\|the language java is not in this version.*\|no_language$/,
+  no_language: /^nil\|this product was built without Java: no JDK\|no_language$/,
   no_library: /^nil\|\/no\/such\.so: cannot open .*\|no_library$/,
   no_entry: /^nil\|libz\.so\.1 is no runtime: it has none of the symbols .*\|no_entry$/,
   abi_mismatch: /^nil\|.*libother_abi\.so is built for ABI 99, this nginx has ABI 1\|abi_mismatch$/,
@@ -155,7 +162,10 @@ describe("the error codes of docs/lua.md", () => {
     const names = `local ECHO, OTHER_ABI, ATTACH = "${echo}", "${otherAbi}", "${attach}"`;
     nginx = await startNginx({
       prefix,
-      files: { "m.mjs": MODULE },
+      files: {
+        "m.mjs": MODULE,
+        "without-java/nffi.json": '{ "java": { "reason": "no JDK" } }',
+      },
       http: `init_by_lua_block {
         in_init = { select(2, require("resty.nffi").load("${echo}")) }
       }`,

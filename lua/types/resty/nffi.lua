@@ -23,7 +23,7 @@
 ---| "wrong_phase" # no waiting here
 ---| "wrong_process" # loading in the master or a helper process
 ---| "wrong_event_method" # nginx runs with `use poll` or `use select`
----| "no_language" # a language that this version does not have
+---| "no_language" # the product was built without Java; the message says why
 ---| "no_library" # the library cannot be opened
 ---| "no_entry" # the library has no entry that nffi knows
 ---| "no_program" # there is no Node that the worker's user may execute
@@ -216,6 +216,14 @@ function runtime:state() end
 ---@field path? string|string[]
 ---@field threads? integer
 
+---@class nffi.JavaOptions: nffi.BridgeOptions
+---Jars and folders of classes: a list, or one string with colons between.
+---@field classpath? string|string[]
+---Options for the virtual machine. A worker has one: those of its first runtime.
+---@field jvm_args? string[]
+---Threads that run handlers.
+---@field threads? integer|"virtual"
+
 ---@class nffi.ProcessOptions: nffi.HostingOptions
 ---@field config? string|table
 ---The program, absolute or seen from nginx's prefix.
@@ -266,10 +274,11 @@ local nffi = {
 }
 
 ---Loads a runtime, or finds the one of the same arguments: `"node"` (a module
----in TypeScript or JavaScript), `"python"`, `"process"` (a program), or a native
+---in TypeScript or JavaScript), `"python"`, `"java"`, `"process"` (a program), or a native
 ---library, by name or path.
 ---@overload fun(name: "node", options: nffi.NodeOptions): nffi.Runtime?, string?, nffi.ErrorCode?
 ---@overload fun(name: "python", options: nffi.PythonOptions): nffi.Runtime?, string?, nffi.ErrorCode?
+---@overload fun(name: "java", options: nffi.JavaOptions): nffi.Runtime?, string?, nffi.ErrorCode?
 ---@overload fun(name: "process", options: nffi.ProcessOptions): nffi.Runtime?, string?, nffi.ErrorCode?
 ---@param name string
 ---@param options? nffi.LibraryOptions

@@ -1,0 +1,226 @@
+-- A runtime in Java: a virtual machine runs PREFIX/nffi/java with the user's
+-- class, as a process or hosted in the worker, where all runtimes share one.
+
+
+local bridge = require "resty.nffi.bridge"
+local child = require "resty.nffi.child"
+local codecs = require "resty.nffi.codecs"
+
+
+local concat = table.concat
+local error = error
+local find = string.find
+local gmatch = string.gmatch
+local insert = table.insert
+local io_open = io.open
+local ipairs = ipairs
+local tonumber = tonumber
+local tostring = tostring
+local type = type
+
+
+local JAR = bridge.ROOT .. "/java/nffi.jar"
+
+local MOST_THREADS = 10000
+
+-- The first that warns of a library unless it is told that it may be loaded.
+local FIRST_WITH_WARNING = 22
+
+
+local function read_file(path)
+    local file = io_open(path)
+
+    if not file then
+        return nil
+    end
+
+    local text = file:read("*a")
+
+    file:close()
+
+    return text
+end
+
+
+-- What the manifest says of Java: { home, version }, or { reason }.
+local function built_with()
+    local text = read_file(bridge.ROOT .. "/nffi.json")
+    local manifest = text and codecs.json.decode(text)
+
+    return type(manifest) == "table" and type(manifest.java) == "table"
+           and manifest.java or {}
+end
+
+
+-- A list, or one string with colons between, seen from nginx's prefix.
+local function class_path_of(path, level)
+    if path == nil then
+        return nil
+    end
+
+    local entries = {}
+
+    if type(path) == "string" then
+        for entry in gmatch(path, "[^:]+") do
+            entries[#entries + 1] = entry
+        end
+
+    elseif type(path) == "table" then
+        entries = path
+
+    else
+        error("classpath must be a string or a list, got " .. tostring(path),
+              level + 1)
+    end
+
+    local absolute = {}
+
+    for i, entry in ipairs(entries) do
+        if type(entry) ~= "string" or entry == "" or find(entry, "[%z:]") then
+            error("classpath: bad entry " .. tostring(entry), level + 1)
+        end
+
+        absolute[i] = child.absolute(entry)
+    end
+
+    return absolute
+end
+
+
+local function threads_of(threads, level)
+    if threads == nil or threads == "virtual" then
+        return threads
+    end
+
+    local n = tonumber(threads)
+
+    if not n or n < 1 or n > MOST_THREADS or n % 1 ~= 0 then
+        error("threads must be a whole number from 1 to " .. MOST_THREADS
+              .. " or \"virtual\", got " .. tostring(threads), level + 1)
+    end
+
+    return n
+end
+
+
+local function arguments_of(arguments)
+    if arguments == nil or #arguments == 0 then
+        return nil
+    end
+
+    local strings = {}
+
+    for i, argument in ipairs(arguments) do
+        strings[i] = tostring(argument)
+    end
+
+    return strings
+end
+
+
+-- Of a program HOME/bin/java; nil where it lies elsewhere.
+local function home_of(program)
+    return program:match("^(.*)/bin/java$")
+end
+
+
+local function warns_of_libraries(program)
+    local home = home_of(program)
+    local release = home and read_file(home .. "/release")
+    local major = release and release:match("JAVA_VERSION=\"(%d+)")
+
+    return major and tonumber(major) >= FIRST_WITH_WARNING
+end
+
+
+-- before them comes that of the build
+local programs = { "/usr/local/bin/java", "/usr/bin/java" }
+
+
+local language = bridge.new({
+    name = "java",
+    title = "Java",
+    module_example = "\"com.example.App\"",
+    program_example = "/path/of/jdk/bin/java",
+    programs = programs,
+    options = { classpath = true, threads = true, jvm_args = true },
+    process_options = {},
+    lists = { "jvm_args" },
+
+    settings = function(options, settings, level)
+        settings.threads = threads_of(options.threads, level + 1)
+        settings.codec = nil
+        settings.program = nil
+
+        -- checked for both hosts; the process has it on its command line
+        local class_path = class_path_of(options.classpath, level + 1)
+
+        if options.host ~= "worker" then
+            -- Java has no use for it, but another one is another runtime
+            settings.command = {
+                class_path = class_path,
+                jvm_args = arguments_of(options.jvm_args),
+            }
+            return
+        end
+
+        settings.classpath = class_path
+        settings.jvm_args = arguments_of(options.jvm_args)
+
+        if options.program ~= nil then
+            settings.java_home = home_of(child.absolute(options.program))
+
+            if not settings.java_home then
+                error("program must be HOME/bin/java for host = \"worker\", "
+                      .. "got " .. options.program, level)
+            end
+        end
+    end,
+
+    argv = function(program, options)
+        local argv = { program, "-Xrs" }
+
+        if warns_of_libraries(program) then
+            argv[#argv + 1] = "--enable-native-access=ALL-UNNAMED"
+        end
+
+        for _, argument in ipairs(arguments_of(options.jvm_args) or {}) do
+            argv[#argv + 1] = argument
+        end
+
+        local class_path = class_path_of(options.classpath, 1) or {}
+
+        insert(class_path, 1, JAR)
+        argv[#argv + 1] = "-cp"
+        argv[#argv + 1] = concat(class_path, ":")
+        argv[#argv + 1] = "nffi.Main"
+
+        return argv
+    end,
+})
+
+
+local start = language.start
+local built
+
+
+-- Starts the runtime, or finds it. Returns its pointer or nil, message, code.
+function language.start(options, codec)
+    if not built then
+        built = built_with()
+
+        if built.home then
+            insert(programs, 1, built.home .. "/bin/java")
+        end
+    end
+
+    if built.reason then
+        return nil, "this product was built without Java: " .. built.reason,
+               "no_language"
+    end
+
+    return start(options, codec)
+end
+
+
+return language
