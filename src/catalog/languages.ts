@@ -64,6 +64,14 @@ export const LANGUAGES: readonly [Language, ...Language[]] = [
     start: ["make", "make start"],
     stop: "make stop",
   },
+  {
+    name: "java",
+    title: "Java",
+    template: "java",
+    sdk: { folder: "java", file: "nffi.jar" },
+    start: ["make", "make start"],
+    stop: "make stop",
+  },
 ];
 
 export function findLanguage(name: string): Language | undefined {
