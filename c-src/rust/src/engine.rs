@@ -121,13 +121,18 @@ async fn poll(dispatcher: Dispatcher, mut queue: Queue) -> (Dispatcher, Queue) {
         }
         let closed = waited.closed;
         dispatcher.shared.answers.hold();
-        if hand_on(&dispatcher, waited) {
+        let others = hand_on(&dispatcher, waited);
+        if others {
             // let those that are quick answer, so that one call of libnffi answers all
             tokio::task::yield_now().await;
         }
         dispatcher.shared.answers.release();
         if closed {
             return (dispatcher, queue);
+        }
+        if !others {
+            // inline calls without an end must not keep the only worker for themselves
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -235,3 +235,34 @@ fn values_are_taken_and_given() {
     let chunks: Vec<_> = runtime.stream("count", b"2").unwrap().map(Result::unwrap).collect();
     assert_eq!(chunks, [b"1\n", b"2\n"]);
 }
+
+#[test]
+fn inline_calls_without_an_end_leave_room_for_async_ones() {
+    let runtime = serve(|| {
+        let echo = bytes(|_: &Context, data: &[u8]| Ok::<_, BoxError>(data.to_vec()));
+        let yields = asynchronous(|_, _| async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, BoxError>("done")
+        });
+        Service::new().method("inline", nffi::inline(echo)).method("yields", yields)
+    });
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !ended.load(Ordering::SeqCst) {
+                    let calls: Vec<_> =
+                        (0..64).map(|_| runtime.begin("inline", b"x", None).unwrap()).collect();
+                    for call in calls {
+                        assert_eq!(call.wait().unwrap(), b"x");
+                    }
+                }
+            });
+        }
+        let yields = runtime.begin("yields", b"", Some(LONG)).unwrap().wait();
+        ended.store(true, Ordering::SeqCst);
+        assert_eq!(yields.unwrap(), b"done");
+    });
+}
