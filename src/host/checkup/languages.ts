@@ -29,7 +29,14 @@ async function checkLanguage(language: Language, env: Environment): Promise<Find
   if (!path) return finding("absent", name, `no ${program}; only runtimes in it need it`, debian);
   const version = await firstLineOf(path, versionArgs, env);
   const shared = name === "CPython" ? await sharedLibraryOf(path, env) : "";
-  return finding("ok", name, `${path}, ${version}${shared}`);
+  const age = name === "Rust" ? remarkOnCargo(version) : "";
+  return finding("ok", name, `${path}, ${version}${shared}${age}`);
+}
+
+/** `version`: "cargo 1.65.0". Our crate takes Rust 1.63, the newest serde and tokio do not. */
+export function remarkOnCargo(version: string): string {
+  const minor = Number(/^cargo 1\.(\d+)/.exec(version)?.[1] ?? Number.POSITIVE_INFINITY);
+  return minor < 85 ? ", which is too old for projects of `nffi new-runtime` (1.85)" : "";
 }
 
 /** A process runs any Python; the worker loads its shared library. */
