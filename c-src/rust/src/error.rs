@@ -1,6 +1,7 @@
 //! Errors of handlers, and what the caller is told of them.
 
 use crate::ffi::{Answer, Task};
+use crate::panics::catch;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -48,17 +49,29 @@ impl StdError for Error {}
 
 /// Why calls fail while a runtime does not start.
 pub(crate) fn start_error(error: &(dyn StdError + 'static)) -> BoxError {
-    let detail = detail_of(error).map_or_else(String::new, |known| known.detail.clone());
-    Error::new(format!("the runtime did not start: {}", error)).detail(detail).into()
+    let Error { message, detail, .. } = told(error);
+    Error::new(format!("the runtime did not start: {}", message)).detail(detail).into()
 }
 
 /// What the caller is told.
 pub(crate) fn failure(task: Task, error: &(dyn StdError + 'static)) -> Answer {
+    match told(error) {
+        Error { message, detail, code: 0 } => Answer::Error { task, message, detail },
+        Error { message, code, .. } => Answer::Code { task, code, message },
+    }
+}
+
+/// An error as its text, with its causes as detail. Texts are made by code of a user: a panic of one
+/// is told in its stead.
+pub(crate) fn told(error: &(dyn StdError + 'static)) -> Error {
+    catch(|| described(error)).unwrap_or_else(|panic| described(&*panic))
+}
+
+fn described(error: &(dyn StdError + 'static)) -> Error {
     let message = error.to_string();
     match detail_of(error) {
-        Some(known) if known.code != 0 => Answer::Code { task, code: known.code, message },
-        Some(known) => Answer::Error { task, message, detail: known.detail.clone() },
-        None => Answer::Error { task, message, detail: causes(error) },
+        Some(known) => Error { message, detail: known.detail.clone(), code: known.code },
+        None => Error { message, detail: causes(error), code: 0 },
     }
 }
 

@@ -2,6 +2,7 @@
 //! and end when there was nothing to do for a while.
 
 use crate::notes::lock;
+use crate::panics::catch;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -59,7 +60,7 @@ impl Pool {
         let job = if state.threads == 0 { state.jobs.pop_back() } else { None };
         drop(state);
         if let Some(job) = job {
-            job();
+            let _ = catch(job);
         }
     }
 }
@@ -77,7 +78,8 @@ impl Inner {
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
-                job();
+                // one that panics must not take the thread with it, which is counted
+                let _ = catch(job);
                 state = lock(&self.state);
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use crate::config::Configuration;
 use crate::engine::{Engine, Started};
-use crate::error::BoxError;
+use crate::error::{told, BoxError};
 use crate::ffi::{attach, error_text, keep_signals_away, load, NOT_A_PROCESS};
 use crate::runtime::prepare;
 use crate::service::Service;
@@ -51,7 +51,7 @@ where
     let config = env::var_os("NFFI_CONFIG").unwrap_or_default().into_vec();
     let make = prepare(start, config)?;
     let engine = Engine::new().map_err(|error| error.to_string())?;
-    engine.start(&make).map_err(|error| error.to_string())
+    engine.start(&make).map_err(|error| told(&*error).to_string())
 }
 
 fn refuse(reason: &str) -> ! {

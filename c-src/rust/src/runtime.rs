@@ -4,7 +4,7 @@ use crate::answers::Answers;
 use crate::call::Call;
 use crate::config::Configuration;
 use crate::engine::Engine;
-use crate::error::{failure, start_error, BoxError};
+use crate::error::{failure, start_error, told, BoxError};
 use crate::ffi::{Queue, Task};
 use crate::handler::Kind;
 use crate::notes::Notes;
@@ -42,9 +42,9 @@ where
     C: Configuration,
     E: Into<BoxError>,
 {
-    match catch(|| C::read(&config)) {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) | Err(error) => return Err(error.to_string()),
+    match catch(|| C::read(&config).map(drop)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) | Err(error) => return Err(told(&*error).to_string()),
     }
     Ok(Box::new(move || start(C::read(&config)?).map_err(Into::into)))
 }
@@ -131,7 +131,8 @@ impl Dispatcher {
         let call = Call::new(task, &self.shared);
         match kind {
             Kind::Inline(handler) => {
-                call.run(&*handler);
+                // what the call leaves is dropped here, too: the task is, and so answered
+                let _ = catch(move || call.run(&*handler));
                 return false;
             }
             Kind::Sync(handler) => self.pool.run(move || call.run(&*handler)),

@@ -153,6 +153,62 @@ fn a_panic_fails_its_call_only() {
     }
 }
 
+/// Its text is a panic.
+#[derive(Debug)]
+struct Untold;
+
+impl std::fmt::Display for Untold {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl std::error::Error for Untold {}
+
+/// What it holds panics when it is dropped, after the handler.
+struct Burden;
+
+impl Drop for Burden {
+    fn drop(&mut self) {
+        panic!("dropped")
+    }
+}
+
+#[test]
+fn what_panics_after_a_handler_fails_its_call_only() {
+    let runtime = serve(|| {
+        let untold = || bytes(|_: &Context, _: &[u8]| Err::<(), _>(Untold));
+        let burden = || {
+            bytes(|context: &Context, _: &[u8]| {
+                let burden = Burden;
+                std::mem::forget(context.on_cancel(move || drop(burden)));
+                Ok::<_, BoxError>(())
+            })
+        };
+        Service::new()
+            .threads(1)
+            .method("untold", untold())
+            .method("untold inline", inline(untold()))
+            .method("burden", burden())
+            .method("burden inline", inline(burden()))
+            .method("", echo())
+            .method("inline", inline(echo()))
+    });
+    for method in ["untold", "untold inline"] {
+        let failure = runtime.call(method, b"").unwrap_err();
+        assert_eq!(failure.message, "panic: no words", "{}", method);
+        assert!(failure.detail.starts_with("at tests/calls.rs"), "{}", failure.detail);
+    }
+    for method in ["burden", "burden inline"] {
+        let failure = runtime.call(method, b"").unwrap_err();
+        assert_eq!(failure.message, "the handler has ended without an answer", "{}", method);
+    }
+    for method in ["", "inline"] {
+        let call = runtime.begin(method, b"on", Some(Duration::from_secs(10))).unwrap();
+        assert_eq!(call.wait().unwrap(), b"on", "{}", method);
+    }
+}
+
 #[test]
 fn many_calls_at_once_get_their_own_answers() {
     let runtime = serve(|| {

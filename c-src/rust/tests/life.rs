@@ -170,6 +170,18 @@ fn close_lets_calls_end() {
     }
 }
 
+/// Its text is a panic.
+#[derive(Debug)]
+struct Untold;
+
+impl std::fmt::Display for Untold {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl std::error::Error for Untold {}
+
 #[test]
 fn a_runtime_that_does_not_start_is_tried_again() {
     let tries = Arc::new(AtomicUsize::new(0));
@@ -178,13 +190,14 @@ fn a_runtime_that_does_not_start_is_tried_again() {
         move |name: String| match tries.fetch_add(1, Ordering::SeqCst) {
             0 => Err(BoxError::from("no server")),
             1 => panic!("no luck"),
+            2 => Err(Untold.into()),
             _ => Ok(Service::new()
                 .method("", bytes(move |_: &Context, _: &[u8]| Ok::<_, BoxError>(name.clone())))),
         },
         "named",
     )
     .unwrap();
-    for (count, reason) in [(1, "no server"), (2, "panic: no luck")] {
+    for (count, reason) in [(1, "no server"), (2, "panic: no luck"), (3, "panic: no words")] {
         let until = Instant::now() + LONG;
         while tried.load(Ordering::SeqCst) < count {
             assert!(Instant::now() < until);
@@ -196,7 +209,7 @@ fn a_runtime_that_does_not_start_is_tried_again() {
         }
     }
     let until = Instant::now() + LONG;
-    while tried.load(Ordering::SeqCst) < 3 {
+    while tried.load(Ordering::SeqCst) < 4 {
         assert!(Instant::now() < until);
         thread::sleep(Duration::from_millis(1));
     }
@@ -210,6 +223,7 @@ fn a_configuration_that_is_refused_is_an_error_of_the_load() {
         fn read(bytes: &[u8]) -> Result<Self, BoxError> {
             match bytes {
                 b"panic" => panic!("no luck"),
+                b"untold" => Err(Untold.into()),
                 _ if bytes.len() % 2 == 0 => Ok(Even),
                 _ => Err("that is odd".into()),
             }
@@ -218,6 +232,7 @@ fn a_configuration_that_is_refused_is_an_error_of_the_load() {
     let load = |config: &str| Runtime::start(|_: Even| Ok::<_, BoxError>(Service::new()), config);
     assert_eq!(load("x").err().unwrap(), "that is odd");
     assert_eq!(load("panic").err().unwrap(), "panic: no luck");
+    assert_eq!(load("untold").err().unwrap(), "panic: no words");
     assert!(load("xy").is_ok());
     let none = Runtime::start(|(): ()| Ok::<_, BoxError>(Service::new()), "x");
     assert_eq!(none.err().unwrap(), "this runtime takes no configuration");

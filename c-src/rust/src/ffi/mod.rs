@@ -16,6 +16,7 @@ pub(crate) use queue::{attach, Queue, Waited};
 pub(crate) use task::{give, Answer, Buffer, Task, TaskId};
 pub(crate) use testhost::{Ended, Host, HostCall};
 
+use crate::panics::catch;
 use std::os::raw::{c_char, c_int};
 
 /// What `nffi_runtime_start` of [`crate::serve!`] is: it hands over the queue, and writes why not.
@@ -36,11 +37,15 @@ pub unsafe fn start(
         // SAFETY: nffi.h: `config` has `config_size` bytes during this call
         unsafe { std::slice::from_raw_parts(config.cast::<u8>(), config_size) }.to_vec()
     };
-    // SAFETY: nffi.h: the queue is this runtime's, for the life of the process
-    let started = load().and_then(|()| begin(unsafe { Queue::new(queue) }, config));
+    // a panic must not reach nginx: what a start is made of may be dropped here
+    let started = catch(|| {
+        // SAFETY: nffi.h: the queue is this runtime's, for the life of the process
+        load().and_then(|()| begin(unsafe { Queue::new(queue) }, config))
+    });
     let reason = match started {
-        Ok(()) => return 0,
-        Err(reason) => reason,
+        Ok(Ok(())) => return 0,
+        Ok(Err(reason)) => reason,
+        Err(panic) => panic.to_string(),
     };
     if error_size > 0 {
         let size = reason.len().min(error_size - 1);
