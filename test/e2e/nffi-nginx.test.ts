@@ -4,6 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { until } from "../support/nginx.js";
@@ -144,6 +145,15 @@ test("another port: of a copy, whose includes are found, and which goes with ngi
   expect(await get(other)).toBe("hello");
   await refused(port);
   expect(readFileSync(join(dir, ".nginx-run.conf"), "utf8")).toContain("# listen 1;");
+  const conf = join(dir, "nginx.conf");
+  writeFileSync(conf, readFileSync(conf, "utf8").replace('print("waited")', 'print("changed")'));
+  expect(nffiNginx(dir, "reload").stderr).toBe("");
+  await until(
+    async () => (await get(other, "/wait")) === "changed",
+    10_000,
+    () => "it was reloaded with the nginx.conf of its start",
+  );
+  await refused(port);
   nffiNginx(dir, "stop");
   expect(existsSync(join(dir, ".nginx-run.conf"))).toBe(false);
 });
@@ -219,6 +229,8 @@ describe("what it refuses", () => {
     ["an unknown option", ["start", "--prot", "1"], /^unknown argument "--prot"\nusage: /],
     ["an option without its value", ["start", "--port"], /^--port wants a value\n/],
     ["a port that is none", ["start", "--port", "70000"], /from 1 to 65535, not "70000"/],
+    ["a port for reload", ["reload", "--port", "1"], /^reload takes no --port\nusage: /],
+    ["a port for stop", ["stop", "--port", "1"], /^stop takes no --port\nusage: /],
     ["a port that is no number", ["start", "--port", "1x"], /from 1 to 65535, not "1x"/],
     ["a path as --run", ["start", "--run", "../x"], /^--run takes the name of a folder/],
     ["a command for start", ["start", "--", "make"], /^start takes no command\n/],
@@ -350,6 +362,28 @@ describe("dev", () => {
     expect(await dev.ended).toBe(0);
     expect(dev.output).toMatch(/nginx has ended\n$/);
     await refused(port);
+  });
+
+  test("the last line of .gitignore counts, even if nothing ends it", async () => {
+    const { dir } = await project();
+    writeFileSync(join(dir, ".gitignore"), "run-test/\nbuild");
+    const dev = background(dir, tool, "dev", "--", "sh", "-c", "date +%N > build/at && echo built");
+    await until(
+      () => dev.output.includes("watching for changes"),
+      20_000,
+      () => dev.output,
+    );
+    writeFileSync(join(dir, "new.src"), "x");
+    await until(
+      () => dev.output.includes("built, and loaded by nginx"),
+      20_000,
+      () => dev.output,
+    );
+    // long enough for a few looks
+    await setTimeout(1500);
+    expect(dev.output.split("built\n")).toHaveLength(3);
+    signalGroup(dev.child, "SIGINT");
+    expect(await dev.ended).toBe(0);
   });
 
   test("a first build that fails starts nothing", async () => {
