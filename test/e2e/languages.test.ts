@@ -55,6 +55,12 @@ location = /crash { ${content(`
   local rt = require("languages")(ngx.var.arg_language)
   local reply, message, code = rt.methods:crash(0)
   ngx.print(tostring(reply), " ", code)`)} }
+location = /tgkill { ${content(`
+  local ffi = require "ffi"
+  pcall(ffi.cdef, "long syscall(long number, ...);")
+  local function int(name) return ffi.new("int", tonumber(ngx.var["arg_" .. name])) end
+  ngx.print(tonumber(ffi.C.syscall(ffi.new("long", tonumber(ngx.var.arg_number)),
+      ffi.new("int", ngx.worker.pid()), int("tid"), int("signal"))))`)} }
 location = /children { ${content(`
   local seen = {}
   local function see(...)
@@ -94,7 +100,11 @@ async function loadAll(nginx: Nginx): Promise<void> {
 
 /** What nginx handles itself: HUP, INT, QUIT, USR1, USR2, PIPE, ALRM, TERM, WINCH, IO, SYS. */
 const NGINX_SIGNALS = [1, 2, 3, 10, 12, 13, 14, 15, 28, 29, 31];
+const USR2 = 12;
 const SIGCHLD = 17;
+
+/** The number of the system call that sends a signal to a thread. */
+const TGKILL = process.arch === "arm64" ? 131 : 234;
 
 function signalsOf(status: string, field: "SigBlk" | "SigCgt" | "SigIgn"): number[] {
   const bits = BigInt(`0x${new RegExp(`^${field}:\t(\\w+)`, "m").exec(status)?.[1]}`);
@@ -128,17 +138,31 @@ describe("with the runtimes of all languages in one worker", () => {
     expect(nginx.workers()).toEqual([worker]);
   });
 
-  test("no thread of theirs takes a signal of nginx", () => {
+  test("no thread of theirs takes a signal of nginx, or it is handed on", async () => {
     const threads = readdirSync(`/proc/${worker}/task`).map(Number);
     expect(threads.length).toBeGreaterThan(all.inWorker.length);
+    const taken: number[][] = [];
     for (const tid of threads.filter((thread) => thread !== worker)) {
       const status = statusOf(worker, tid);
-      const name = /^Name:\t(.*)/m.exec(status)?.[1];
-      // Go lets nobody block SIGCHLD: it is handed on, see go-signals.test.ts
-      expect(signalsOf(status, "SigBlk"), `${tid} ${name}`).toEqual(
-        expect.arrayContaining(NGINX_SIGNALS),
-      );
+      const name = /^Name:\t(.*)/m.exec(status)?.[1] ?? "";
+      const blocked = signalsOf(status, "SigBlk");
+      // Go lets nobody block SIGCHLD, and Java unblocks USR2, by which it samples its threads
+      const open = [...NGINX_SIGNALS, SIGCHLD].filter((signal) => !blocked.includes(signal));
+      expect([SIGCHLD, USR2], `${tid} ${name}: ${open}`).toEqual(expect.arrayContaining(open));
+      taken.push(...open.map((signal) => [tid, signal]));
     }
+    expect(taken.length).toBeGreaterThan(0);
+    for (const [tid, signal] of taken) {
+      const sent = await nginx.get(`/tgkill?number=${TGKILL}&tid=${tid}&signal=${signal}`);
+      expect(sent).toBe("0");
+    }
+    // the thread's number stands behind the #
+    await nginx.waitForLog(
+      `${worker}#${worker}: signal ${USR2} (SIGUSR2) received from ${worker}, ignoring`,
+    );
+    const handlers = [...nginx.errorLog().matchAll(/(\d+)#(\d+): signal \d+/g)];
+    expect(handlers.filter(([, pid, tid]) => pid !== tid)).toEqual([]);
+    expect(nginx.workers()).toEqual([worker]);
   });
 
   test("nginx's own thread handles and ignores the signals it did before", async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { repository } from "./cli.js";
 import { buildGoRuntime } from "./go-runtime.js";
+import { JavaClasses } from "./java-runtime.js";
 import { systemPython } from "./python.js";
 import { buildRustRuntime } from "./rust-runtime.js";
 
@@ -25,6 +26,8 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
   const folder = mkdtempSync(join(tmpdir(), "nffi-languages-"));
   chmodSync(folder, 0o755);
   cpSync(join(repository, "test/fixtures/languages"), folder, { recursive: true });
+  const java = new JavaClasses("test/fixtures/languages/java", prefix);
+  const javaOptions = `module = "languages.App", classpath = "${java.classes}", jvm_args = { "-Xmx64m", "-XX:+UseSerialGC", "-XX:ErrorFile=/dev/null" }`;
   const rust = buildRustRuntime("test/fixtures/languages/rust", prefix);
   const go = buildGoRuntime("test/fixtures/languages/go", prefix);
   const loads = {
@@ -33,6 +36,8 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
     "go-process": `nffi.load("process", { program = "${go.program}", codec = "json" })`,
     rust: `nffi.load("${rust.library}", { codec = "json" })`,
     "rust-process": `nffi.load("process", { program = "${rust.program}", codec = "json" })`,
+    java: `nffi.load("java", { ${javaOptions}, host = "worker" })`,
+    "java-process": `nffi.load("java", { ${javaOptions} })`,
     python: `nffi.load("python", { module = "${folder}/python/runtime.py", host = "worker", program = "${systemPython}" })`,
     "python-process": `nffi.load("python", { module = "${folder}/python/runtime.py", program = "${systemPython}" })`,
     "typescript-process": `nffi.load("node", { module = "${folder}/node/runtime.mjs" })`,
@@ -47,7 +52,7 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
     names: [...inWorker, "typescript-process"],
     inWorker,
     processes: all.filter(isProcess),
-    speaksTls: new Set(["go", "python", "typescript-process"]),
+    speaksTls: new Set(["go", "java", "python", "typescript-process"]),
     lua: `local nffi = require "resty.nffi"
 local loads = {
   ${rows.join("\n  ")}
@@ -56,6 +61,7 @@ return function(name) return assert(loads[name]()) end
 `,
     remove: () => {
       go.remove();
+      java.remove();
       rust.remove();
       rmSync(folder, { recursive: true, force: true });
     },
