@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 def inline(function):
     """Marks a plain function that never waits: beside ``async def`` functions it is called on the
-    event loop itself, which saves handing it to a thread."""
+    event loop itself, which saves handing it to a thread. A generator waits for its reader: it has
+    a thread all the same."""
     function.__nffi_inline__ = True
     return function

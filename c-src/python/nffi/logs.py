@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import sys
+import threading
 import time
 
 from . import codes, scope
@@ -70,13 +71,18 @@ class WorkerLog:
             write_log(queue, 0, level, text)
 
 
+# Characters of a line that has no end: a progress bar, which goes back by "\r", never has one.
+_MOST_REST = 8192
+
+
 class _Lines(io.TextIOBase):
-    """A stream that gives whole lines away; what has no end yet waits for it."""
+    """A stream that gives whole lines away; what has no end yet waits for it, for each thread apart,
+    since print() writes a line in pieces and a line is logged for the call that its thread makes."""
 
     def __init__(self, level, write, name, descriptor):
         self._level = level
         self._write_line = write
-        self._rest = ""
+        self._own = threading.local()
         self._descriptor = descriptor
         self.name = name
 
@@ -93,10 +99,19 @@ class _Lines(io.TextIOBase):
         return self._descriptor
 
     def write(self, text):
-        whole, newline, rest = (self._rest + text).rpartition("\n")
-        self._rest = rest
+        whole, newline, rest = text.rpartition("\n")
+        pieces, size = getattr(self._own, "rest", None) or ([], 0)
         if newline:
-            self._write_line(self._level, whole)
+            pieces.append(whole)
+            self._write_line(self._level, "".join(pieces))
+            pieces, size = [], 0
+        if rest:
+            pieces.append(rest)
+            size += len(rest)
+        if size > _MOST_REST:
+            self._write_line(self._level, "".join(pieces))
+            pieces, size = [], 0
+        self._own.rest = (pieces, size)
         return len(text)
 
     def flush(self):

@@ -127,6 +127,9 @@ class Loop:
 
     def _call(self, task, entry, argument):
         try:
+            if _nffi.cancelled(task):
+                # while it waited for a thread; what nobody waits for must not hold up the others
+                raise asyncio.CancelledError
             self._runtime.finish(task, entry, self._runtime.call(task, entry, argument))
         except BaseException as error:
             self._runtime.fail(task, error)

@@ -113,7 +113,9 @@ def entry_of(function, flags):
 
 def _off_the_loop(entry):
     function, flags = entry
-    return entry if flags & INLINE else (function, flags | BEGIN)
+    # a generator waits for its reader, whatever it is marked
+    inline = flags & INLINE and not flags & GENERATOR
+    return entry if inline else (function, flags | BEGIN)
 
 
 def _constructing(function, construct):
