@@ -185,6 +185,10 @@ test("bad options say what is wrong and what to do", async () => {
     content("/directory", say('{ module = "app.py", host = "worker", directory = "/" }')),
     content("/threads-option", say('{ module = "app.py", threads = 0 }')),
     content("/unknown", say('{ module = "app.py", thread = 1 }')),
+    content(
+      "/round",
+      `local config = {} config.own = config ${say('{ module = "app.py", config = config }')}`,
+    ),
     content("/program", say('{ module = "app.py", host = "worker", program = "/nowhere/python" }')),
     content(
       "/alone",
@@ -202,11 +206,39 @@ test("bad options say what is wrong and what to do", async () => {
     await says("/directory", 'directory is an option of host = "process"');
     await says("/threads-option", "threads must be a whole number from 1 to 1024, got 0");
     await says("/unknown", "there is no option thread");
+    await says("/round", "cannot encode config: ");
     await says("/program", "load_failed ");
     await says("/program", "no Python that this user may run: /nowhere/python");
     await says("/alone", "has no shared library of Python: no libpython3.99.so.1.0 in");
     await says("/alone", 'host = "process"');
     expect((await call(nginx, "worker", "where"))[0].executable).toBe(systemPython);
     await says("/other", `this worker runs the Python of ${systemPython} already`);
+  });
+});
+
+test("options that differ make another runtime, those that are equal the same one", async () => {
+  const files = {
+    "args.py": "import os, sys\ndef seen():\n    return [sys.flags.optimize, os.getpid()]\n",
+  };
+  const code = `local function seen(options)
+        options.module, options.program = "args.py", "${systemPython}"
+        return unpack(assert(assert(require("resty.nffi").load("python", options)).methods:seen()))
+    end
+    local function routes(n)
+        -- tables that are walked in another order
+        local route = {}
+        for i = 1, n do route["x" .. i] = i end
+        route.path, route.name, route.method, route.user = "/a", "b", "GET", "c"
+        for i = 1, n do route["x" .. i] = nil end
+        return { config = { routes = { route } } }
+    end
+    local plain, pid = seen({})
+    local optimized, other = seen({ python_args = { "-O" } })
+    local _, first = seen(routes(0))
+    local _, second = seen(routes(100))
+    ngx.print(plain, " ", optimized, " ", tostring(pid ~= other), " ", tostring(first == second))`;
+  const options = pythonNginx(prefix, content("/", code));
+  await withNginx({ ...options, files: { ...options.files, ...files } }, async (nginx) => {
+    expect(await nginx.get("/")).toBe("0 1 true true");
   });
 });

@@ -45,12 +45,54 @@ local function all_strings(keys)
 end
 
 
+-- Whether its keys are 1 to #list; one with holes is left to the encoder.
+local function is_list(value)
+    local count = 0
+
+    for key in pairs(value) do
+        if type(key) ~= "number" then
+            return false
+        end
+
+        count = count + 1
+    end
+
+    return count == #value
+end
+
+
+local encode
+
+
+local function encode_list(list)
+    local parts = {}
+
+    for i, value in ipairs(list) do
+        local item, err = encode(value)
+
+        if not item then
+            return nil, err
+        end
+
+        parts[i] = item
+    end
+
+    return "[" .. concat(parts, ",") .. "]"
+end
+
+
 -- JSON with sorted keys, since it is the key by which the same runtime is found
 -- again, and two tables that are equal may be walked in two orders.
-local function encode(value)
-    if type(value) ~= "table" or next(value) == nil or getmetatable(value)
-       or not all_strings(value)
-    then
+function encode(value)
+    if type(value) ~= "table" or next(value) == nil or getmetatable(value) then
+        return codecs.json.encode(value)
+    end
+
+    if is_list(value) then
+        return encode_list(value)
+    end
+
+    if not all_strings(value) then
         return codecs.json.encode(value)
     end
 
@@ -144,14 +186,16 @@ end
 
 
 local function start_process(spec, options, settings, program, limits)
-    local key = child.key(spec.name, settings, options, limits)
+    local argv = spec.argv(program, options)
+    local key = child.key(spec.name, { settings = settings, argv = argv },
+                          options, limits)
     local pointer = base.find(key)
 
     if pointer then
         return pointer
     end
 
-    return child.start(key, options.module, spec.argv(program, options),
+    return child.start(key, options.module, argv,
                        { NFFI_RUNTIME = settings }, options, limits)
 end
 
@@ -205,7 +249,12 @@ function _M.new(spec)
 
         spec.settings(options, settings, 4)
 
-        local json, json_err = encode(settings)
+        -- first the encoder, which knows tables that hold themselves
+        local json, json_err = codecs.json.encode(settings)
+
+        if json then
+            json, json_err = encode(settings)
+        end
 
         if not json then
             error("cannot encode config: " .. json_err, 3)
