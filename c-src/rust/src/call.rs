@@ -27,6 +27,14 @@ impl Call {
         self.task.as_ref().expect("a call is answered once")
     }
 
+    /// Of a call that may have waited for a thread: nobody may want it any more.
+    pub fn run_if_awaited(self, handler: &Sync) {
+        if self.context.is_cancelled() {
+            return self.answer(Err("cancelled before it was started".into()));
+        }
+        self.run(handler);
+    }
+
     pub fn run(self, handler: &Sync) {
         let result = catch(|| handler(&self.context, self.task()));
         self.answer(result.and_then(|result| result));

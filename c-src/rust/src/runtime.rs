@@ -135,7 +135,7 @@ impl Dispatcher {
                 let _ = catch(move || call.run(&*handler));
                 return false;
             }
-            Kind::Sync(handler) => self.pool.run(move || call.run(&*handler)),
+            Kind::Sync(handler) => self.pool.run(move || call.run_if_awaited(&*handler)),
             #[cfg(feature = "tokio")]
             Kind::Async(handler) => crate::asynchronous::spawn(call, &*handler),
         }

@@ -29,8 +29,9 @@ impl Service {
         self
     }
 
-    /// How many handlers that are not async may run at once, each in a thread; further calls wait.
-    /// 64 unless it is set. Threads are made when they are needed.
+    /// How many handlers that are not async may run at once, each in a thread; further calls wait, and
+    /// one that was cancelled meanwhile is not started. 64 unless it is set. Threads are made when they
+    /// are needed.
     #[must_use]
     pub fn threads(mut self, most: usize) -> Self {
         self.threads = most.max(1);

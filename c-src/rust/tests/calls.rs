@@ -280,3 +280,41 @@ fn calls_beyond_the_threads_wait_for_one() {
         call.wait().unwrap();
     }
 }
+
+#[test]
+fn a_call_that_was_cancelled_before_it_had_a_thread_is_not_started() {
+    let (entered, entries) = mpsc::channel::<Vec<u8>>();
+    let (release, released) = mpsc::channel::<()>();
+    let channels = Arc::new((Mutex::new(entered), Mutex::new(released)));
+    let runtime = Runtime::start(
+        move |(): ()| {
+            let channels = channels.clone();
+            let wait = bytes(move |_: &Context, data: &[u8]| {
+                channels.0.lock().unwrap().send(data.to_vec()).unwrap();
+                channels.1.lock().unwrap().recv().unwrap();
+                Ok::<_, BoxError>(())
+            });
+            Ok::<_, BoxError>(
+                Service::new().threads(1).method("", wait).method("inline", inline(echo())),
+            )
+        },
+        "",
+    )
+    .unwrap();
+    let at_work = runtime.begin("", b"first", None).unwrap();
+    let long = Duration::from_secs(10);
+    assert_eq!(entries.recv_timeout(long).unwrap(), b"first");
+    let gone = runtime.begin("", b"gone", None).unwrap();
+    let late = runtime.begin("", b"late", Some(Duration::from_millis(10))).unwrap();
+    let last = runtime.begin("", b"last", None).unwrap();
+    // once this is answered, those before it were taken from the queue
+    assert_eq!(runtime.call("inline", b"taken").unwrap(), b"taken");
+    gone.cancel();
+    assert_eq!(late.wait().unwrap_err().code, "timeout");
+    release.send(()).unwrap();
+    at_work.wait().unwrap();
+    assert_eq!(entries.recv_timeout(long).unwrap(), b"last");
+    release.send(()).unwrap();
+    last.wait().unwrap();
+    assert_eq!(runtime.unanswered(), 0);
+}
