@@ -34,7 +34,7 @@ interface Member {
   since: number;
   /** Until the next start. */
   pauseMs: number;
-  /** Why its thread ends. */
+  /** Why its last thread ended. */
   reason: string | undefined;
 }
 
@@ -166,14 +166,14 @@ export class Pool implements Server {
     const data: ThreadData = { number: member.number, module, codec, config, profileFolder };
     const worker = new Worker(new URL("./thread.js", import.meta.url), { workerData: data });
     member.worker = worker;
-    member.reason = undefined;
+    let reason: string | undefined;
     let detail = "";
 
     worker.on("message", (message: FromThread) => {
       if (message.kind === "progress") this.#progress(member, message.started, message.ended);
-      if (message.kind === "dying") member.reason = message.reason;
+      if (message.kind === "dying") reason = message.reason;
       if (message.kind === "failed") {
-        member.reason = message.message;
+        reason = message.message;
         detail = message.detail;
       }
       if (message.kind !== "ready") return;
@@ -184,13 +184,13 @@ export class Pool implements Server {
     });
     // Of what the module does, the thread itself tells; this is the heap that is full.
     worker.on("error", (error) => {
-      member.reason ??= inOneLine(error.message);
-      logNow("error", `${module}: thread ${member.number}: ${member.reason}`);
+      reason ??= inOneLine(error.message);
+      logNow("error", `${module}: thread ${member.number}: ${reason}`);
     });
     worker.on("exit", (code) => {
-      member.reason ??= `exit code ${code}`;
-      if (!member.isReady) failed(withStack(member.reason, detail));
-      this.#died(member);
+      reason ??= `exit code ${code}`;
+      if (!member.isReady) failed(withStack(reason, detail));
+      this.#died(member, reason);
     });
   }
 
@@ -202,17 +202,19 @@ export class Pool implements Server {
     this.#ended(count);
   }
 
-  #died(member: Member): void {
+  #died(member: Member, reason: string): void {
     const lost = [...member.calls.values()];
     const steady = member.isReady && Date.now() - member.since >= STEADY_MS;
-    const message = `${this.#nameOf(member)} ended: ${member.reason}`;
+    const message = `${this.#nameOf(member)} ended: ${reason}`;
+    member.reason = reason;
     member.calls.clear();
     member.worker = undefined;
     member.isReady = false;
     member.isTaken = false;
     for (const task of lost) this.#answers.fail(...task, { message, detail: "" });
 
-    if (!this.#isClosed) {
+    // Closed, it is replaced only for those that wait.
+    if (!this.#isClosed || this.#waiting.length > 0) {
       const pauseMs = steady ? 0 : member.pauseMs;
       member.pauseMs = Math.min(Math.max(pauseMs * 2, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS);
       setTimeout(() => this.#replace(member), member.pauseMs);

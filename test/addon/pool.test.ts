@@ -156,8 +156,17 @@ describe("a thread that ends", () => {
     await expect(host.json("exits")).rejects.toThrow(/process\.exit/);
     await untilTrue(() => host.stderr.includes("cannot be started again"));
     await expect(host.json("one")).rejects.toThrow(/all threads have ended: .*broken now/);
-    writeFileSync(module, "export const one = () => 2;\n");
-    await untilTrue(async () => (await host.json("one").catch(() => 0)) === 2);
+    // the reason is also told while the next one is loaded
+    writeFileSync(
+      module,
+      "await new Promise((done) => setTimeout(done, 500));\nexport const one = () => 2;\n",
+    );
+    const answers = new Set<unknown>();
+    await untilTrue(async () => {
+      answers.add(await host.json("one").catch((error: Error) => error.message));
+      return answers.delete(2);
+    });
+    for (const answer of answers) expect(answer).toMatch(/broken now/);
   });
 });
 
@@ -180,6 +189,18 @@ describe("when the queue is closed", () => {
     expect((await Promise.all(calls)).length).toBe(8);
     await host.gone;
     expect(host.stderr).toBe("");
+  });
+
+  test("a thread that ends is replaced while calls wait for one", async () => {
+    const host = await start({ threads: 1 });
+    const computes = host.json("computes", 500);
+    const exits = host.json("exits", 1).catch((error: Error) => error.message);
+    const next = host.json("echo", "next");
+    host.close();
+    expect(await computes).toBe(1);
+    expect(await exits).toMatch(/process\.exit\(1\)/);
+    expect(await next).toBe("next");
+    await host.gone;
   });
 
   test("a call that can never be answered keeps nobody", async () => {
