@@ -5,6 +5,7 @@ use crate::error::BoxError;
 use crate::ffi::{Queue, Waited};
 use crate::panics::catch;
 use crate::runtime::{Dispatcher, Make};
+use crate::service::Service;
 use std::io;
 
 /// What services run in, from their start on.
@@ -15,12 +16,21 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub fn start(self, make: &Make) -> Result<Started, BoxError> {
+        match self.make(make) {
+            Ok(service) => Ok(Started { dispatcher: Dispatcher::new(service), engine: self }),
+            Err(error) => {
+                // dropped, it would wait for what the start has left in its blocking threads
+                #[cfg(feature = "tokio")]
+                self.tokio.shutdown_background();
+                Err(error)
+            }
+        }
+    }
+
+    fn make(&self, make: &Make) -> Result<Service, BoxError> {
         #[cfg(feature = "tokio")]
         let _entered = self.tokio.enter();
-        let service = catch(make)??;
-        #[cfg(feature = "tokio")]
-        drop(_entered);
-        Ok(Started { dispatcher: Dispatcher::new(service), engine: self })
+        catch(make)?
     }
 }
 

@@ -266,3 +266,21 @@ fn inline_calls_without_an_end_leave_room_for_async_ones() {
         assert_eq!(yields.unwrap(), b"done");
     });
 }
+
+#[test]
+fn a_start_that_fails_waits_for_nothing_that_it_has_begun() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let runtime = Runtime::start(
+        move |(): ()| -> Result<Service, BoxError> {
+            let released = released.clone();
+            tokio::task::spawn_blocking(move || released.lock().unwrap().recv());
+            Err("no server".into())
+        },
+        "",
+    )
+    .unwrap();
+    let call = runtime.begin("", b"", Some(Duration::from_secs(5))).unwrap();
+    assert_eq!(call.wait().unwrap_err().message, "the runtime did not start: no server");
+    drop(release);
+}
