@@ -242,3 +242,17 @@ test("options that differ make another runtime, those that are equal the same on
     expect(await nginx.get("/")).toBe("0 1 true true");
   });
 });
+
+test("a PYTHONHOME without a Python is told, and does not end the worker", async () => {
+  const code = `local rt, message, code = require("resty.nffi").load("python",
+        { module = "app.py", host = "worker", program = "${systemPython}" })
+    if rt then message, code = select(2, rt.methods:hello({ name = "x" })) end
+    ngx.print(tostring(code), " ", tostring(message))`;
+  const options = pythonNginx(prefix, content("/", code));
+  const main = `${options.main ?? ""} env PYTHONHOME=/nowhere;`;
+  await withNginx({ ...options, main }, async (nginx) => {
+    const workers = nginx.workers();
+    expect(await nginx.get("/")).toMatch(/^load_failed .*PYTHONHOME is \/nowhere, which has no/);
+    expect(nginx.workers()).toEqual(workers);
+  });
+});

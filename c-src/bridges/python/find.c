@@ -228,21 +228,63 @@ minor_of(const char *text)
 }
 
 
+static int
+has_standard_library(const char *prefix, int minor)
+{
+    int i;
+    char landmark[NFFI_PYTHON_PATH];
+
+    for (i = 0; folders[i] != NULL; i++) {
+        if (put(landmark, sizeof(landmark),
+                "%s/%s/python3.%d/encodings/__init__.py", prefix, folders[i],
+                minor)
+            && access(landmark, R_OK) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* PYTHONHOME is where Python would look for its standard library instead. */
+static int
+fits_home(int minor, char *error, size_t error_size)
+{
+    char prefix[NFFI_PYTHON_PATH];
+    const char *home = getenv("PYTHONHOME");
+
+    if (home == NULL || *home == '\0') {
+        return 1;
+    }
+
+    /* "prefix:exec_prefix" */
+    if (put(prefix, sizeof(prefix), "%.*s", (int) strcspn(home, ":"), home)
+        && has_standard_library(prefix, minor))
+    {
+        return 1;
+    }
+
+    snprintf(error, error_size, "PYTHONHOME is %.200s, which has no standard "
+             "library of Python 3.%d: take it from the environment of nginx",
+             home, minor);
+
+    return 0;
+}
+
+
 /* Whether this version is in `prefix`, with its standard library. */
 static int
 try_version(const char *prefix, int minor, char *library, size_t size)
 {
-    int i, whole = 0;
-    char landmark[NFFI_PYTHON_PATH];
+    int i;
 
-    for (i = 0; folders[i] != NULL && !whole; i++) {
-        whole = put(landmark, sizeof(landmark),
-                    "%s/%s/python3.%d/encodings/__init__.py", prefix,
-                    folders[i], minor)
-                && access(landmark, R_OK) == 0;
+    if (!has_standard_library(prefix, minor)) {
+        return 0;
     }
 
-    for (i = 0; folders[i] != NULL && whole; i++) {
+    for (i = 0; folders[i] != NULL; i++) {
         if (put(library, size, "%s/%s/libpython3.%d.so.1.0", prefix,
                 folders[i], minor)
             && access(library, R_OK) == 0)
@@ -334,7 +376,7 @@ nffi_python_find(const char *program, nffi_python_place_t *place, char *error,
         if (try_version(prefix, minor, place->library,
                         sizeof(place->library)))
         {
-            return 0;
+            return fits_home(minor, error, error_size) ? 0 : -1;
         }
     }
 
