@@ -177,7 +177,8 @@ describe("the project", () => {
   });
 
   test("npm run dev answers with the new code after a change, and ends all of it", async () => {
-    const dev = spawn(process.execPath, ["scripts/dev.mjs"], { cwd: project });
+    const options = ["--port", String(await freePort())];
+    const dev = spawn(process.execPath, ["scripts/dev.mjs", ...options], { cwd: project });
     onTestFinished(() => void dev.kill());
     const ended = new Promise((done) => dev.once("exit", done));
     let output = "";
@@ -202,6 +203,13 @@ describe("the project", () => {
       readFileSync(lua, "utf8").replace("reply.greeting)", 'reply.greeting, "!")'),
     );
     await until(async () => (await greeting()) === "welcome dev!\n", 30_000, shown);
+
+    // nginx runs with a copy of it
+    const conf = join(project, "nginx.conf");
+    const text = readFileSync(conf, "utf8");
+    onTestFinished(() => writeFileSync(conf, text));
+    writeFileSync(conf, text.replace("server {", "server {\nlocation = /new { return 204; }"));
+    await until(async () => (await fetch(`${address}/new`)).status === 204, 30_000, shown);
     dev.kill("SIGINT");
     await ended;
     await expect(fetch(`${address}/hello`)).rejects.toThrow();

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { watch } from "node:fs";
 import { join } from "node:path";
-import { optionsOf, pidOf, report, root, start, stop } from "./nginx.mjs";
+import { optionsOf, reload, report, root, start, stop } from "./nginx.mjs";
 
 const tsc = [join(root, "node_modules/typescript/bin/tsc"), "--noEmitOnError"];
 
@@ -20,7 +20,7 @@ async function dev() {
     helper(process.execPath, [...tsc, "--watch", "--preserveWatchOutput"]),
     helper("tail", ["-n", "0", "-F", join(root, run, "logs/error.log")]),
   ];
-  const stopWatching = reloadOnChange(run);
+  const stopWatching = reloadOnChange({ run, port });
   // SIGHUP: the terminal was closed.
   await Promise.race(["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => once(process, signal)));
   stopWatching();
@@ -40,13 +40,19 @@ const WATCHED = /** @type {const} */ ([
   [".", /^nginx\.conf$/],
 ]);
 
-/** nginx starts new workers with the new code; the old ones finish what they serve. @param {string} run */
-function reloadOnChange(run) {
+/**
+ * nginx starts new workers with the new code; the old ones finish what they serve.
+ * @param {{ run: string, port?: number | undefined }} options
+ */
+function reloadOnChange(options) {
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
-  const reload = () => {
-    const pid = pidOf(run);
-    if (pid !== undefined) process.kill(pid, "SIGHUP");
+  const load = () => {
+    try {
+      reload(options);
+    } catch (error) {
+      console.error(error instanceof Error ? error.message : error);
+    }
     writeTypes();
   };
   const watchers = WATCHED.map(([folder, names]) =>
@@ -54,7 +60,7 @@ function reloadOnChange(run) {
       if (!name || !names.test(name)) return;
       clearTimeout(timer);
       // One compilation writes several files.
-      timer = setTimeout(reload, 200);
+      timer = setTimeout(load, 200);
     }),
   );
   return () => {

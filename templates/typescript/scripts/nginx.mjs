@@ -28,6 +28,18 @@ npm takes for itself what stands before the \`--\``;
 class Failure extends Error {}
 
 /**
+ * Lets nginx load everything anew, nginx.conf included, which runs as a copy with another port.
+ * @param {{ run: string, port?: number | undefined }} options
+ */
+export function reload({ run, port }) {
+  const pid = pidOf(run);
+  if (pid === undefined) return;
+  const conf = configuration(run, port);
+  if (conf.copy) writeFileSync(conf.file, conf.copy);
+  process.kill(pid, "SIGHUP");
+}
+
+/**
  * Starts nginx and gives its address.
  * @param {{ run: string, port?: number | undefined }} options
  */
