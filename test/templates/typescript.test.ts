@@ -18,7 +18,7 @@ import { parse } from "yaml";
 import { freePort } from "../../src/io/port.js";
 import { repository, runCli } from "../support/cli.js";
 import { hasLanguageServer, LanguageServer } from "../support/language-server.js";
-import { until } from "../support/nginx.js";
+import { until, withNginx } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
 import { temporaryFolder, temporaryFolderOfAll } from "../support/temporary.js";
 
@@ -167,6 +167,15 @@ describe("the project", () => {
     expect(twice.stderr).toContain("nginx runs already in run/");
     expect(twice.status).not.toBe(0);
     expect(shell(["npm stop", "npm stop"], project).stdout).toContain("no nginx runs in run/");
+  });
+
+  test("a pid file with the number of another project's nginx harms nobody", async () => {
+    await withNginx({ prefix }, async (nginx) => {
+      mkdirSync(join(project, "run/logs"), { recursive: true });
+      writeFileSync(join(project, "run/logs/nginx.pid"), `${nginx.pid}\n`);
+      expect(shell(["npm stop"], project).stdout).toContain("no nginx runs in run/");
+      expect((await nginx.request("/")).status).toBeGreaterThan(0);
+    });
   });
 
   test("npm start says what is missing when the product has gone", () => {

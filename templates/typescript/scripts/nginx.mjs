@@ -72,7 +72,7 @@ export async function stop({ run }) {
   const pid = pidOf(run);
   if (pid !== undefined) {
     process.kill(pid, "SIGQUIT");
-    const gone = () => !isNginx(pid);
+    const gone = () => !isNginx(pid, run);
     await until(gone, "").catch(() => process.kill(pid, "SIGTERM"));
     await until(gone, `nginx (pid ${pid}) does not end; see ${run}/logs/error.log`);
   }
@@ -84,16 +84,20 @@ export async function stop({ run }) {
 export function pidOf(run) {
   try {
     const pid = Number(readFileSync(join(root, run, "logs/nginx.pid"), "utf8"));
-    return isNginx(pid) ? pid : undefined;
+    return isNginx(pid, run) ? pid : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** A pid file can outlive its nginx, and its number be another program's. @param {number} pid */
-function isNginx(pid) {
+/**
+ * A pid file can outlive its nginx, and its number be another program's, another project's nginx even.
+ * @param {number} pid @param {string} run
+ */
+function isNginx(pid, run) {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith("nginx: master");
+    const title = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    return title.startsWith("nginx: master") && title.includes(` -p ${join(root, run)} `);
   } catch {
     return false;
   }
