@@ -216,6 +216,20 @@ test("bad options say what is wrong and what to do", async () => {
   });
 });
 
+test("a runtime that names no program shares the interpreter of one that did", async () => {
+  const load = (options: string) =>
+    `local rt = assert(require("resty.nffi").load("python", ${options}))
+    ngx.say(assert(rt.methods:where()).executable)`;
+  const server = [
+    content("/named", load(`{ module = "app.py", host = "worker", program = "${venv}" }`)),
+    content("/unnamed", load('{ module = "app.py", host = "worker", config = { other = true } }')),
+  ].join("\n");
+  await withNginx(pythonNginx(prefix, server), async (nginx) => {
+    expect(await nginx.get("/named")).toBe(`${venv}\n`);
+    expect(await nginx.get("/unnamed")).toBe(`${venv}\n`);
+  });
+});
+
 test("options that differ make another runtime, those that are equal the same one", async () => {
   const files = {
     "args.py": "import os, sys\ndef seen():\n    return [sys.flags.optimize, os.getpid()]\n",

@@ -234,7 +234,6 @@ function _M.new(spec)
         local limits = (worker and base or child).limits(options, 3)
         local program, err, code = find_program(spec, options.program)
 
-        -- one that is hosted in the worker may do without a program
         if not program and not worker then
             return nil, err, code
         end
@@ -244,7 +243,9 @@ function _M.new(spec)
             handler = options.handler,
             codec = codec.name == "json" and "json" or "raw",
             config = options.config,
-            program = program,
+            -- in the worker, one that is not named is what the bridge finds, or
+            -- has already
+            program = (not worker or options.program) and program or nil,
         }
 
         spec.settings(options, settings, 4)
