@@ -91,6 +91,30 @@ local function canonical(value)
 end
 
 
+-- `above`: the tables that lead to this one.
+local function holds_itself(value, above)
+    if type(value) ~= "table" then
+        return false
+    end
+
+    if above[value] then
+        return true
+    end
+
+    above[value] = true
+
+    for _, item in pairs(value) do
+        if holds_itself(item, above) then
+            return true
+        end
+    end
+
+    above[value] = nil
+
+    return false
+end
+
+
 -- Seen from nginx's prefix, which `nginx -p .` makes relative to the folder
 -- that nginx was started in.
 function _M.absolute(path)
@@ -216,8 +240,12 @@ end
 
 
 -- The key of a runtime: `kind` and what decides, beside the options of every
--- process, whether it is the same.
+-- process, whether it is the same. Raises on a configuration without an end.
 function _M.key(kind, own, options, limits)
+    if holds_itself(options.config, {}) then
+        error("cannot encode config: a table holds itself", 4)
+    end
+
     return kind .. "\0" .. canonical({
         own = own,
         config = options.config,

@@ -117,6 +117,15 @@ local function check(options)
         error("inspect must be true or a port, got " .. tostring(port), 4)
     end
 
+    -- a wrong count of processes is told later, with the other options
+    if type(port) == "number" and port > 0
+       and port + ngx.worker.count() * (tonumber(options.processes) or 1)
+           > 65536
+    then
+        error("inspect = " .. port .. " leaves too few ports for each process "
+              .. "of each worker: the last one is 65535", 4)
+    end
+
     local folder = options.profile_dir
 
     if folder ~= nil and (type(folder) ~= "string" or folder == "") then
