@@ -1,7 +1,7 @@
 // What Python in a worker must not disturb, and what it must bear: venvs, extension modules, the older
 // configuration, signals, programs that Lua starts, crashes.
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -213,6 +213,51 @@ test("bad options say what is wrong and what to do", async () => {
     await says("/alone", 'host = "process"');
     expect((await call(nginx, "worker", "where"))[0].executable).toBe(systemPython);
     await says("/other", `this worker runs the Python of ${systemPython} already`);
+  });
+});
+
+test("an event loop is closed with its runtime, and what runs on it beside the calls is cancelled", async () => {
+  const files = {
+    "background.py": `import asyncio
+async def forever():
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        print("background task has ended")
+async def begin():
+    background.append(asyncio.create_task(forever()))
+    await asyncio.sleep(0)
+background = []
+`,
+  };
+  const server = content(
+    "/turn",
+    `local rt = assert(require("resty.nffi").load("python", { module = "background.py", host = "worker",
+        program = "${systemPython}", config = { turn = ngx.var.arg_n } }))
+    assert(select("#", rt.methods:begin()) == 1)
+    rt:close()`,
+  );
+  const options = pythonNginx(prefix, server);
+  await withNginx({ ...options, files: { ...options.files, ...files } }, async (nginx) => {
+    const [worker = 0] = nginx.workers();
+    const loops = () =>
+      readdirSync(`/proc/${worker}/fd`).filter((fd) => {
+        try {
+          return readlinkSync(`/proc/${worker}/fd/${fd}`) === "anon_inode:[eventpoll]";
+        } catch {
+          return false;
+        }
+      }).length;
+    const before = loops();
+    for (let n = 1; n <= 5; n++) {
+      await nginx.get(`/turn?n=${n}`);
+      const ended = () => nginx.errorLog().split("background task has ended").length - 1;
+      await until(
+        () => ended() === n && loops() === before,
+        10_000,
+        () => `${loops()} descriptors of epoll, ${before} before\n${nginx.errorLog()}`,
+      );
+    }
   });
 });
 

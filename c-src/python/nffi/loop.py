@@ -16,6 +16,8 @@ from .plan import ASYNC
 _CLOSED_TICK = 0.02
 # The same for a thread that waits for a reader of its stream.
 _CREDIT_TICK = 1.0
+# Seconds that tasks of the module's own may take in the end to be cancelled.
+_TIDY_SECONDS = 1
 
 
 class Loop:
@@ -43,6 +45,23 @@ class Loop:
                 # of a task, which tells it as its result, too
                 pass
         self._threads.shutdown(wait=False)
+        self._tidy_up()
+
+    def _tidy_up(self):
+        """What the module has begun beside its calls is ended as asyncio.run() does it, in bounded time."""
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        try:
+            if left:
+                self._loop.run_until_complete(asyncio.wait(left, timeout=_TIDY_SECONDS))
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        except (SystemExit, KeyboardInterrupt):
+            # of one of them: this is the end already
+            pass
+        finally:
+            asyncio.set_event_loop(None)
+            self._loop.close()
 
     def _on_ready(self):
         queue = self._runtime.queue
