@@ -214,12 +214,13 @@ end
 -- needs the file of its new version, { library = path }. Yields. Returns true,
 -- or nil, message, code, detail.
 function Runtime:reload(options)
+    local pointer = pointer_of(self, "reload")
+
     if self._is_bridged and options == nil then
-        return bridge.reload(pointer_of(self, "reload"))
+        return bridge.reload(pointer)
     end
 
-    local done, message, code = reload.run(pointer_of(self, "reload"), options,
-                                           2)
+    local done, message, code = reload.run(pointer, options, 2)
 
     if done then
         return true
