@@ -1,4 +1,5 @@
-// Compiled objects are shared by all builds of the tests: most differ in their folders only.
+// Compiled objects are shared by builds of the tests that differ in their folders only. Not by those
+// whose bytes are compared: ccache makes paths relative, which debug information tells.
 import { join } from "node:path";
 import { repository } from "./cli.js";
 

@@ -7,7 +7,6 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join, relative } from "node:path";
 import { acquireLock } from "../../src/io/lock.js";
 import { repository, runCli } from "./cli.js";
-import { compileCache } from "./compile-cache.js";
 
 export type Suite = "trixie" | "bookworm";
 
@@ -41,7 +40,7 @@ export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
       `building OpenResty from Debian ${suite}, ${flavor} (minutes; logs: ${folder}/work/logs)`,
     );
     writeFileSync(keyFile, "");
-    const built = await runCli(buildArgs(suite), { env: compileCache(folder) });
+    const built = await runCli(buildArgs(suite));
     if (built.exitCode !== 0) throw new Error(`nffi build failed:\n${built.stdout}${built.stderr}`);
     writeFileSync(keyFile, key);
     return prefix;
