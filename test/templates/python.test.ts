@@ -118,7 +118,7 @@ test("make dev answers with the new code after a change, and ends all of it", as
 
   change("src/handlers.py", "def hello(", "def hello((");
   await until(() => /SyntaxError/.test(output), 60_000, shown);
-  expect(await greeting()).toBe("hello dev\n");
+  expect(await greeting(), output).toBe("hello dev\n");
   const file = join(project, "src/handlers.py");
   const text = readFileSync(file, "utf8");
   writeFileSync(
