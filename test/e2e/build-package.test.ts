@@ -40,7 +40,8 @@ describe("the tarball", () => {
     const expected = [
       ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
       ...sources.filter(
-        (path) => !/^c-src\/(test\/|go\/.*_test\.go$|rust\/(Cargo\.lock|tests\/))/.test(path),
+        (path) =>
+          !/^c-src\/((java\/)?test\/|go\/.*_test\.go$|rust\/(Cargo\.lock|tests\/))/.test(path),
       ),
       ...sourcesIn("src").flatMap((path) => [".js", ".d.ts"].map((end) => compiled(path, end))),
     ];
