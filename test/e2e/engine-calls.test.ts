@@ -80,7 +80,7 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
           `ngx.say(show(nffi.load("/no/such.so")))
            ngx.say(show(nffi.load("libz.so.1")))
            ngx.say(show(nffi.load("${echo}", { config = "none" })))
-           ngx.say(show(pcall(nffi.load, "java", { host = "worker" })))
+           ngx.say(show(pcall(nffi.load, "python", { host = "worker" })))
            ngx.say(show(pcall(nffi.load, 1)))
            ngx.say(show(pcall(rt.call, rt, {})))
            ngx.say(show(pcall(nffi.load, "${echo}", { max_queue = 0 })))`,
@@ -233,7 +233,7 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
       /^nil\|libz\.so\.1 is no runtime: it has none of the symbols .*\|no_entry$/,
     );
     expect(lines[2]).toMatch(/did not start: the configuration is the number of threads/);
-    expect(lines[3]).toMatch(/^false\|.*load\("java"\) wants \{ module = "com\.example\.App" \}/);
+    expect(lines[3]).toMatch(/^false\|.*load\("python"\) wants \{ module = "app\.py" \}/);
     expect(lines[4]).toMatch(/^false\|.*load\(\) wants the name/);
     expect(lines[5]).toMatch(/^false\|.*payload must be a string, got table/);
     expect(lines[6]).toMatch(/^false\|.*max_queue must be a whole number/);
