@@ -1,13 +1,13 @@
 // `nffi new-runtime --lang c` as a user meets it: the project it makes does what the printed lines
 // say, its own tests pass, also under sanitizers, and its CI file does.
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { runCli } from "../support/cli.js";
-import { until } from "../support/nginx.js";
+import { expectMakeDev } from "../support/make-dev.js";
 import { builtOpenresty } from "../support/openresty.js";
 import { runWorkflow } from "../support/workflow.js";
 
@@ -118,40 +118,11 @@ test("a missing package and a product that has moved are told", () => {
   expect([missing.status, moved.status]).not.toContain(0);
 });
 
-test("make dev answers with the new code after a change, and ends all of it", async () => {
-  const port = await freePort();
-  // its own group: Ctrl-C goes to make and to what it runs
-  const dev = spawn("make", ["dev", `PORT=${port}`], { cwd: project, detached: true });
-  const pid = dev.pid ?? 0;
-  onTestFinished(() => {
-    try {
-      process.kill(-pid, "SIGKILL");
-    } catch {
-      // it has ended, as it should
-    }
-  });
-  const ended = new Promise((done) => dev.once("close", done));
-  let output = "";
-  for (const stream of [dev.stdout, dev.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-    });
-  }
-  const shown = () => output;
-  await until(() => /listens on .*watching for changes/s.test(output), 60_000, shown);
-  const address = `http://127.0.0.1:${port}`;
-  const greeting = async () => (await fetch(`${address}/hello?name=dev`)).text();
-  expect(await greeting()).toBe("hello dev\n");
-
-  const source = join(project, "src/methods.c");
-  const text = readFileSync(source, "utf8");
-  change("src/methods.c", "static json_t *\nhello(", "static json_t\nhello(");
-  await until(() => output.includes("error:"), 60_000, shown);
-  expect(await greeting()).toBe("hello dev\n");
-  writeFileSync(source, text.replace('"%s %.*s", config', '"%s, dear %.*s", config'));
-  await until(async () => (await greeting()) === "hello, dear dev\n", 60_000, shown);
-  process.kill(-pid, "SIGINT");
-  await ended;
-  expect(output).toContain("nginx has ended");
-  await expect(fetch(`${address}/hello`)).rejects.toThrow();
-});
+test("make dev answers with the new code after a change, and ends all of it", () =>
+  expectMakeDev({
+    project,
+    source: "src/methods.c",
+    broken: ["static json_t *\nhello(", "static json_t\nhello("],
+    complaint: /error:/,
+    changed: ['"%s %.*s", config', '"%s, dear %.*s", config'],
+  }));

@@ -1,6 +1,6 @@
 // `nffi new-runtime --lang go` as a user meets it: the project it makes does what the printed lines
 // say, its own tests pass, and nothing is downloaded for it.
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { runCli } from "../support/cli.js";
-import { until } from "../support/nginx.js";
+import { expectMakeDev } from "../support/make-dev.js";
 import { builtOpenresty } from "../support/openresty.js";
 import { temporaryFolder } from "../support/temporary.js";
 import { runWorkflow } from "../support/workflow.js";
@@ -93,44 +93,14 @@ test("make start says that it runs already, and names a port that another progra
   expect(shell(["make stop"]).stdout).toContain("no nginx runs in run/");
 });
 
-test("make dev answers with the new code after a change, and ends all of it", async () => {
-  const port = await freePort();
-  // its own group: Ctrl-C goes to make and to what it runs
-  const dev = spawn("make", ["dev", `PORT=${port}`], { cwd: project, detached: true });
-  const pid = dev.pid ?? 0;
-  onTestFinished(() => {
-    try {
-      process.kill(-pid, "SIGKILL");
-    } catch {
-      // it has ended, as it should
-    }
-  });
-  const ended = new Promise((done) => dev.once("close", done));
-  let output = "";
-  for (const stream of [dev.stdout, dev.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-    });
-  }
-  const shown = () => output;
-  await until(() => /listens on .*watching for changes/s.test(output), 60_000, shown);
-  const address = `http://127.0.0.1:${port}`;
-  const greeting = async () => (await fetch(`${address}/hello?name=dev`)).text();
-  expect(await greeting()).toBe("hello dev\n");
-
-  const source = join(project, "handlers/handlers.go");
-  const text = readFileSync(source, "utf8");
-  onTestFinished(() => writeFileSync(source, text));
-  writeFileSync(source, text.replace("return helloReply{", "return helloReply"));
-  await until(() => /syntax error|expected|missing/.test(output), 60_000, shown);
-  expect(await greeting()).toBe("hello dev\n");
-  writeFileSync(source, text.replace('Greeting + " "', 'Greeting + ", dear "'));
-  await until(async () => (await greeting()) === "hello, dear dev\n", 60_000, shown);
-  process.kill(-pid, "SIGINT");
-  await ended;
-  expect(output).toContain("nginx has ended");
-  await expect(fetch(`${address}/hello`)).rejects.toThrow();
-});
+test("make dev answers with the new code after a change, and ends all of it", () =>
+  expectMakeDev({
+    project,
+    source: "handlers/handlers.go",
+    broken: ["return helloReply{", "return helloReply"],
+    complaint: /syntax error|expected|missing/,
+    changed: ['Greeting + " "', 'Greeting + ", dear "'],
+  }));
 
 test("on a terminal the language is asked for; --yes takes the first", async () => {
   const cwd = temporaryFolder();

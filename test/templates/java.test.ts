@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { repository, runCli } from "../support/cli.js";
+import { expectMakeDev } from "../support/make-dev.js";
 import { builtOpenresty } from "../support/openresty.js";
 import { runWorkflow } from "../support/workflow.js";
 
@@ -81,3 +82,13 @@ test("serves from the worker with the same answers", () => {
   const ran = shell(["make e2e"]);
   expect(ran.status, ran.stdout).toBe(0);
 });
+
+test("make dev answers with the new code after a change, and ends all of it", () =>
+  expectMakeDev({
+    project,
+    env: { MAKEFLAGS: "", MAVEN_ARGS, MAVEN_OPTS: MAVEN_ARGS },
+    source: "src/main/java/com/example/App.java",
+    broken: ['" " + hello.name);', '" " + hello.name)'],
+    complaint: /\[ERROR\] .*App\.java/,
+    changed: ['" " + hello.name', '", dear " + hello.name'],
+  }));

@@ -1,13 +1,13 @@
 // `nffi new-runtime --lang python` as a user meets it: the project it makes does what the printed
 // lines say, its own tests pass, also in a virtual environment and in the worker.
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { runCli } from "../support/cli.js";
-import { until } from "../support/nginx.js";
+import { expectMakeDev } from "../support/make-dev.js";
 import { builtOpenresty } from "../support/openresty.js";
 import { makeVenv, systemPython } from "../support/python.js";
 import { runWorkflow } from "../support/workflow.js";
@@ -87,49 +87,12 @@ test("the same answers in the worker, and by the Python of .venv", () => {
   expect(log).toMatch(/\[notice\] .*greeter.*\.venv/);
 });
 
-test("make dev answers with the new code after a change, and ends all of it", async () => {
-  const port = await freePort();
-  // its own group: Ctrl-C goes to make and to what it runs
-  const dev = spawn("make", ["dev", `PORT=${port}`], {
-    cwd: project,
-    detached: true,
-    env: { ...process.env, PYTHON: systemPython, NFFI_PREFIX: undefined },
-  });
-  const pid = dev.pid ?? 0;
-  onTestFinished(() => {
-    try {
-      process.kill(-pid, "SIGKILL");
-    } catch {
-      // it has ended, as it should
-    }
-  });
-  const ended = new Promise((done) => dev.once("close", done));
-  let output = "";
-  for (const stream of [dev.stdout, dev.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-    });
-  }
-  const shown = () => output;
-  await until(() => /listens on .*watching for changes/s.test(output), 60_000, shown);
-  const address = `http://127.0.0.1:${port}`;
-  const greeting = async () => (await fetch(`${address}/hello?name=dev`)).text();
-  expect(await greeting()).toBe("hello dev\n");
-
-  change("src/handlers.py", "def hello(", "def hello((");
-  await until(() => /SyntaxError/.test(output), 60_000, shown);
-  expect(await greeting(), output).toBe("hello dev\n");
-  const file = join(project, "src/handlers.py");
-  const text = readFileSync(file, "utf8");
-  writeFileSync(
-    file,
-    text
-      .replace("def hello((", "def hello(")
-      .replace("['greeting']} {name}", "['greeting']}, dear {name}"),
-  );
-  await until(async () => (await greeting()) === "hello, dear dev\n", 60_000, shown);
-  process.kill(-pid, "SIGINT");
-  await ended;
-  expect(output).toContain("nginx has ended");
-  await expect(fetch(`${address}/hello`)).rejects.toThrow();
-});
+test("make dev answers with the new code after a change, and ends all of it", () =>
+  expectMakeDev({
+    project,
+    env: { PYTHON: systemPython, NFFI_PREFIX: undefined },
+    source: "src/handlers.py",
+    broken: ["def hello(", "def hello(("],
+    complaint: /SyntaxError/,
+    changed: ["['greeting']} {name}", "['greeting']}, dear {name}"],
+  }));
