@@ -3,55 +3,21 @@
 import { readdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { buildGoRuntime } from "../support/go-runtime.js";
+import {
+  NATIVE_LANGUAGES,
+  type NativeBuild,
+  type NativeLanguage,
+  SIGCHLD,
+} from "../support/native-languages.js";
 import { type Nginx, startNginx, until, withNginx } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
-import { buildRustRuntime } from "../support/rust-runtime.js";
-
-interface Library {
-  readonly library: string;
-  remove(): void;
-}
-
-interface Language {
-  readonly language: string;
-  readonly build: (prefix: string) => Library;
-  /** What its method `spin` takes, of the fixture. */
-  readonly spin: string;
-  /** How its own library tells an exit status. */
-  readonly exited: string;
-  readonly greeting: string;
-  /** NGINX_SIGNALS that it lets nobody block. */
-  readonly unblocked: readonly number[];
-}
-
-const SIGCHLD = 17;
 
 /** HUP, INT, QUIT, USR1, USR2, PIPE, ALRM, TERM, CHLD, WINCH, IO, SYS. */
 const NGINX_SIGNALS = [1, 2, 3, 10, 12, 13, 14, 15, SIGCHLD, 28, 29, 31];
 
-const LANGUAGES: readonly Language[] = [
-  {
-    language: "Go",
-    build: (prefix) => buildGoRuntime("test/fixtures/go", prefix),
-    spin: "{ Threads = 20, MS = 60000 }",
-    exited: "exit status",
-    greeting: "",
-    unblocked: [SIGCHLD],
-  },
-  {
-    language: "Rust",
-    build: (prefix) => buildRustRuntime("test/fixtures/rust", prefix),
-    spin: "{ threads = 20, ms = 60000 }",
-    exited: "exit status:",
-    greeting: "hello",
-    unblocked: [],
-  },
-];
-
 const content = (code: string) => `content_by_lua_block { ${code} }`;
 
-const server = ({ spin, exited }: Language, { library }: Library) => `
+const server = ({ spin, exited }: NativeLanguage, { library }: NativeBuild) => `
 location = /hello { ${content(`
     local rt = assert(require("resty.nffi").load("${library}", { codec = "json" }))
     ngx.print(rt.methods:hello({ name = ngx.var.arg_name or "x" }).greeting)`)} }
@@ -111,9 +77,9 @@ function takenBy(pid: number, tid: number): number[] {
   return NGINX_SIGNALS.filter((signal) => !((blocked >> BigInt(signal - 1)) & 1n));
 }
 
-describe.each(LANGUAGES)("with a library in $language and many of its threads", (of) => {
+describe.each(NATIVE_LANGUAGES)("with a library in $language and many of its threads", (of) => {
   let prefix: string;
-  let built: Library;
+  let built: NativeBuild;
   let nginx: Nginx;
   let worker: number;
   const options = () => ({ prefix, server: server(of, built) });
