@@ -8,10 +8,13 @@ import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { repository } from "../support/cli.js";
 import { Kafka } from "../support/kafka.js";
+import { content } from "../support/lua.js";
 import { type Nginx, startNginx, until } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
+import { slowClient } from "../support/slow-client.js";
 
 const EXAMPLE = "examples/java-kafka";
+const LARGE = "v".repeat(500_000);
 
 let folder: string;
 let kafka: Kafka;
@@ -93,7 +96,11 @@ describe.each(["process", "worker"])("in the %s", (host) => {
           .replace("127.0.0.1:9092", `127.0.0.1:${kafka.port}`)
           .replace("jvm_args", `host = "${host}", jvm_args`),
     );
-    nginx = await startNginx({ prefix, http, server });
+    const numbered = content(
+      "/numbered",
+      `ngx.print((select(2, kafka().methods:send({ topic = "t", key = 7, value = "v" }))))`,
+    );
+    nginx = await startNginx({ prefix, http, server: `${server} ${numbered}` });
   });
 
   afterAll(() => nginx?.stop());
@@ -196,6 +203,46 @@ describe.each(["process", "worker"])("in the %s", (host) => {
       502,
       "java.lang.IllegalArgumentException: topic must be a string, got null",
     ]);
+    expect(await nginx.get("/numbered")).toBe(
+      "java.lang.IllegalArgumentException: key must be a string, got 7",
+    );
+  });
+
+  test("a large value is whole", async () => {
+    const topic = `large-${host}`;
+    await send(topic, "k", LARGE);
+    const reader = new Reader(nginx, topic, topic);
+    await waitFor(reader, 1);
+    expect(reader.values[0]?.length).toBe(LARGE.length);
+    await reader.leave();
+  });
+
+  test("what a slow client was not given stays for the next of its group", async () => {
+    const topic = `slow-${host}`;
+    const last = new Map<number, number>();
+    for (let i = 0; i < 60; i++) {
+      const { partition, offset } = await send(topic, `k${i}`, LARGE);
+      last.set(partition, offset);
+    }
+    const port = Number(new URL(nginx.url).port);
+    const slow = slowClient(port, `/records?topic=${topic}&group=${topic}`);
+    await new Promise((done) => slow.once("data", done).resume());
+    slow.pause();
+    // time for a reader that does not wait for its client to run ahead
+    await new Promise((done) => setTimeout(done, 2000));
+    slow.destroy();
+
+    const next = new Reader(nginx, topic, topic);
+    const has = ([partition, offset]: [number, number]) =>
+      next.records.some((record) => record.partition === partition && record.offset === offset);
+    await until(
+      () => [...last].every(has),
+      30_000,
+      () => `${next.records.length} records\n${nginx.errorLog()}`,
+    );
+    expect(next.records.length).toBeGreaterThan(30);
+    expect(next.records.length).toBeLessThan(60);
+    await next.leave();
   });
 
   // its clients are the same in both, and Kafka takes its time

@@ -89,7 +89,8 @@ final class GroupReader implements Flow.Subscription, Runnable, ConsumerRebalanc
                 commit();
             }
             commit();
-        } catch (RuntimeException failed) {
+        } catch (Throwable failed) {
+            // also an error of the virtual machine: whoever reads must not wait for ever
             subscriber.onError(failed);
         }
     }

@@ -40,7 +40,7 @@ public final class KafkaRuntime {
     /** Done when the broker has the record; no thread waits until then. */
     private CompletableFuture<Map<String, Object>> send(Map<?, ?> request) {
         ProducerRecord<String, String> record = new ProducerRecord<>(
-                text(request, "topic"), (String) request.get("key"), text(request, "value"));
+                text(request, "topic"), key(request), text(request, "value"));
         CompletableFuture<Map<String, Object>> sent = new CompletableFuture<>();
         producer.send(record, (metadata, failed) -> {
             if (failed != null) {
@@ -54,6 +54,11 @@ public final class KafkaRuntime {
 
     private GroupReader.Publisher records(Map<?, ?> request) {
         return new GroupReader.Publisher(servers, text(request, "group"), text(request, "topic"));
+    }
+
+    /** Records without one go to any partition. */
+    private static String key(Map<?, ?> request) {
+        return request == null || request.get("key") == null ? null : text(request, "key");
     }
 
     private static String text(Map<?, ?> request, String name) {
