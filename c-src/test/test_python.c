@@ -3,6 +3,8 @@
  * that take turns, and which libpython belongs to an interpreter.
  */
 
+/* as the sources below have it, not as the command line */
+#undef _GNU_SOURCE
 #define _GNU_SOURCE
 
 #include "check.h"
