@@ -1,12 +1,13 @@
 /*
  * respond.h - how queue.c, respond.c and stream.c share tasks that run, and
- * the memory of what they answer. All of it wants the queue's mutex, but for
- * nffi__task_queue.
+ * tell the host. All of it wants the queue's mutex, but for nffi__task_queue
+ * and nffi__signal_host.
  */
 
 #ifndef NFFI_RESPOND_H
 #define NFFI_RESPOND_H
 
+#include "place.h"
 #include "queue.h"
 
 static inline uint32_t
@@ -20,30 +21,6 @@ nffi_queue_t *nffi__task_queue(nffi_task_t task);
 
 /* NULL when the task is not open. */
 nffi__running_t *nffi__task_running(nffi_queue_t *queue, nffi_task_t task);
-
-/* Where the bytes of an answer, or of a chunk, lie. */
-typedef struct nffi__location {
-    uint64_t offset;
-    uint64_t size;
-    uint64_t release;
-    enum nffi__place kind;
-} nffi__location_t;
-
-/* A block of the response arena; false: there is none. */
-bool nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset);
-
-/* Makes room for `size` bytes, in `large` when the arena has none; NULL when
-   there is none at all, or `large` is in use. */
-void *nffi__alloc_place(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
-    nffi__location_t *place);
-
-/* Gives `large` away with the answer, or the chunk, of a task (generation and
-   slot). */
-int nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large,
-    uint64_t task, nffi__location_t *place);
-
-/* Frees a response buffer that is not in the arena, if there is one. */
-void nffi__discard_large(nffi__memfd_t *large);
 
 /* Frees what a task has written and nobody has got. */
 void nffi__discard_stream(nffi__running_t *running);
@@ -64,6 +41,9 @@ void nffi__announce(nffi_queue_t *queue, nffi__running_t *running,
    is filled in already, but for the outcome. */
 void nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     enum nffi__outcome outcome);
+
+/* Wakes the host, which has parked. */
+void nffi__signal_host(nffi_queue_t *queue);
 
 /* Unlocks, then wakes the host if responses were published and it sleeps. */
 void nffi__unlock_and_wake(nffi_queue_t *queue);
