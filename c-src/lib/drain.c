@@ -328,10 +328,6 @@ nffi_host_release(nffi_host_t *host, nffi_host_response_t *response)
         entry->state = NFFI__ENTRY_FREE;
         host->free_slots[host->returned++] = response->slot;
         host->free_count++;
-
-        if (host->closed) {
-            nffi__host_give_back_pages(host);
-        }
     }
 
     response->data = NULL;

@@ -189,27 +189,6 @@ nffi_host_close(nffi_host_t *host)
     atomic_store_explicit(&host->region.header->closed, 1,
                           memory_order_seq_cst);
     nffi__host_wake_runtime(host);
-    nffi__host_give_back_pages(host);
-}
-
-
-/* The book-keeping of both arenas lies elsewhere, so that pages without
-   content do no harm to a runtime that breaks the rules. */
-void
-nffi__host_give_back_pages(nffi_host_t *host)
-{
-    nffi__region_t *region = &host->region;
-
-    if (!host->closed || host->process
-        || host->free_count != region->max_tasks)
-    {
-        return;
-    }
-
-    (void) madvise(region->request_arena, region->request_arena_size,
-                   MADV_DONTNEED);
-    (void) madvise(region->response_arena, region->response_arena_size,
-                   MADV_DONTNEED);
 }
 
 

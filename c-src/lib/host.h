@@ -131,10 +131,6 @@ nffi__host_take_slot(nffi_host_t *host)
 /* Writes the eventfd that the runtime sleeps on. */
 void nffi__host_wake_runtime(nffi_host_t *host);
 
-/* Once a queue of this process is closed and nothing of it is left, its arenas
-   need no memory any more; the queue itself stays for its threads. */
-void nffi__host_give_back_pages(nffi_host_t *host);
-
 /* Tells the runtime that something has changed about a task that runs. */
 void nffi__host_note(nffi_host_t *host, uint32_t slot);
 

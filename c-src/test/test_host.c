@@ -4,8 +4,6 @@
 
 #include "pair.h"
 
-#include <sys/mman.h>
-
 static int owners[64];        /* each an owner by its address */
 static int released;
 
@@ -430,58 +428,6 @@ destroys_pending(void)
 }
 
 
-/* Pages of an arena that are in memory. */
-static unsigned
-resident(const void *arena, size_t size)
-{
-    size_t i;
-    unsigned n = 0;
-    static unsigned char pages[1024];
-
-    CHECK(size / 4096 <= sizeof(pages));
-    CHECK_IS(mincore((void *) (uintptr_t) arena, size, pages), 0);
-
-    for (i = 0; i < size / 4096; i++) {
-        n += pages[i] & 1;
-    }
-
-    return n;
-}
-
-
-static void
-gives_back_pages(void)
-{
-    pair_t pair;
-    nffi__region_t *region;
-    nffi_request_t request;
-    nffi_host_response_t response;
-    static const char bytes[100000];
-
-    pair_open(&pair, &(nffi_host_options_t) { 0 });
-    region = &pair.host->region;
-    pair_submit(&pair, bytes, sizeof(bytes), owners);
-    request = pair_take(&pair);
-    nffi_host_close(pair.host);
-
-    /* a task is still at work */
-    CHECK(resident(region->request_arena, region->request_arena_size) > 20);
-    CHECK_IS(memcmp(request.data, bytes, sizeof(bytes)), 0);
-    CHECK_IS(nffi_respond(request.task, 0, bytes, sizeof(bytes)), NFFI_OK);
-    CHECK_IS(pair_drain(&pair, &response, 1), 1);
-    CHECK(resident(region->response_arena, region->response_arena_size) > 20);
-
-    nffi_host_release(pair.host, &response);
-    CHECK_IS(resident(region->request_arena, region->request_arena_size), 0);
-    CHECK_IS(resident(region->response_arena, region->response_arena_size), 0);
-
-    /* a runtime that does not hear of it harms nobody */
-    CHECK_IS(nffi_respond(request.task, 0, bytes, sizeof(bytes)),
-             NFFI_STALE);
-    pair_close(&pair);
-}
-
-
 int
 main(int argc, char **argv)
 {
@@ -498,8 +444,6 @@ main(int argc, char **argv)
         { "a host that sleeps is woken once", wakes_once },
         { "generations wrap without harm", wraps_generations },
         { "destroying a host frees what was pending", destroys_pending },
-        { "a closed queue gives the pages of its arenas back",
-          gives_back_pages },
     };
 
     return CHECK_MAIN(argc, argv, cases);
