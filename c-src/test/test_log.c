@@ -153,6 +153,23 @@ is_bounded(void)
 }
 
 
+/* What a queue was told before it closed is whole after that, and so is what
+   its threads tell last. */
+static void
+outlives_close(void)
+{
+    pair_t pair;
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    CHECK_IS(nffi_queue_log(pair.queue, NFFI_LOG_INFO, "before", 6), NFFI_OK);
+    nffi_host_close(pair.host);
+    CHECK_IS(nffi_queue_log(pair.queue, NFFI_LOG_INFO, "after", 5), NFFI_OK);
+    message(&pair, NULL, NFFI_LOG_INFO, "before");
+    message(&pair, NULL, NFFI_LOG_INFO, "after");
+    pair_close(&pair);
+}
+
+
 typedef struct logger {
     pair_t *pair;
     nffi_task_t task;
@@ -240,6 +257,7 @@ main(int argc, char **argv)
         { "messages have their owner, over shared memory", tells_shared },
         { "a flood is dropped and counted", is_bounded },
         { "messages of threads keep their order", keeps_order },
+        { "a message outlives the close of its queue", outlives_close },
     };
 
     return CHECK_MAIN(argc, argv, cases);

@@ -281,7 +281,8 @@ describe("what a process gets", () => {
     for (const kind of ["SigBlk", "SigIgn"]) {
       expect(lines.find((line) => line.startsWith(kind))).toMatch(/\b0{16}$/);
     }
-    const links = lines.filter((line) => line.includes(" -> "));
+    // V8 that ends for want of memory, in a test before, writes arrows too: "(582.1) -> 579.5 MB"
+    const links = lines.filter((line) => /\d -> /.test(line));
     // 0 to 6, and the folder that ls reads; of sockets the control socket only
     expect(links.map((line) => /(\d+) -> /.exec(line)?.[1])).toEqual([
       ...["0", "1", "2", "3", "4", "5", "6", "7"],
