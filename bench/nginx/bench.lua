@@ -1,19 +1,43 @@
--- One call after another from one request: a runtime of nffi, or a cosocket that is kept open.
+-- Calls from one request: of a runtime of nffi, or over a cosocket that is kept open. Gives calls a
+-- second.
+--
+-- size      bytes of a request and of its answer
+-- count     calls
+-- together  light threads that call at once; without it one call after another
+-- socket    the path of a unix socket, or
+-- load      what nffi.load is given, and
+-- options   its options as JSON
+-- method    of the runtime
 local nffi = require "resty.nffi"
+local cjson = require "cjson"
 
 local _M = {}
 
 
-local function per_second(count, call)
-    for _ = 1, 50 do
+local function repeated(count, call)
+    for _ = 1, count do
         assert(call())
     end
+end
 
+
+local function per_second(count, together, call)
+    repeated(50, call)
     ngx.update_time()
     local start = ngx.now()
 
-    for _ = 1, count do
-        assert(call())
+    if together == 1 then
+        repeated(count, call)
+    else
+        local threads = {}
+
+        for i = 1, together do
+            threads[i] = ngx.thread.spawn(repeated, count / together, call)
+        end
+
+        for i = 1, together do
+            assert(ngx.thread.wait(threads[i]))
+        end
     end
 
     ngx.update_time()
@@ -25,24 +49,23 @@ end
 function _M.run(args)
     local bytes = ("x"):rep(tonumber(args.size))
     local count = tonumber(args.count)
+    local together = tonumber(args.together or 1)
 
     if args.socket then
         local socket = ngx.socket.tcp()
         assert(socket:connect("unix:" .. args.socket))
 
-        return per_second(count, function()
+        return per_second(count, 1, function()
             assert(socket:send(bytes))
             return socket:receive(#bytes)
         end)
     end
 
-    local options = args.module and { module = args.module, affinity = args.affinity } or nil
-    local runtime = assert(nffi.load(args.module and "node" or args.library, options))
+    local runtime = assert(nffi.load(args.load, args.options and cjson.decode(args.options)))
+    local options = { method = args.method, timeout = 20000 }
 
-    local call = args.method and { method = args.method }
-
-    return per_second(count, function()
-        return runtime:call(bytes, call)
+    return per_second(count, together, function()
+        return runtime:call(bytes, options)
     end)
 end
 
