@@ -250,6 +250,10 @@ typedef struct {
 
 #define NGX_HTTP_LUA_NFFI_DRAIN_LIMIT  30000    /* ms */
 
+/* a worker that leaves waits so long for those that work on what nobody waits
+   for, so that they hear of it */
+#define NGX_HTTP_LUA_NFFI_FAREWELL     100      /* ms */
+
 
 /* what is put back when a library has started */
 
@@ -337,6 +341,8 @@ ngx_uint_t ngx_http_lua_nffi_process_is_ready(
     ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_process_await_end(ngx_http_lua_nffi_instance_t *inst,
+    ngx_msec_t begin, ngx_msec_t limit);
 
 void ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_rate_tell(ngx_http_lua_nffi_rate_t *rate);

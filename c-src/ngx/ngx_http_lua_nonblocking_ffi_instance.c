@@ -16,7 +16,6 @@
 
 
 #define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms */
-#define NGX_HTTP_LUA_NFFI_FAREWELL     100      /* ms */
 
 /* more than any queue holds */
 #define NGX_HTTP_LUA_NFFI_NOT_READY    0x40000000

@@ -19,6 +19,7 @@
 
 static ngx_queue_t                ngx_http_lua_nffi_runtimes;
 static ngx_pid_t                  ngx_http_lua_nffi_owner;
+static ngx_msec_t                 ngx_http_lua_nffi_leave_limit;
 
 
 ngx_int_t
@@ -40,18 +41,57 @@ ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err, const char *code,
 
 
 static void
+ngx_http_lua_nffi_close_hosts(ngx_queue_t *list)
+{
+    ngx_queue_t                   *q;
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    for (q = ngx_queue_head(list);
+         q != ngx_queue_sentinel(list);
+         q = ngx_queue_next(q))
+    {
+        inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+
+        if (inst->host) {
+            nffi_host_close(inst->host);
+        }
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_await_ends(ngx_queue_t *list, ngx_msec_t begin)
+{
+    ngx_queue_t                   *q;
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    for (q = ngx_queue_head(list);
+         q != ngx_queue_sentinel(list);
+         q = ngx_queue_next(q))
+    {
+        inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+
+        if (inst->process && inst->host) {
+            ngx_http_lua_nffi_process_await_end(inst, begin,
+                                                ngx_http_lua_nffi_leave_limit);
+        }
+    }
+}
+
+
+/* at the end there is no configuration any more, so the limit is kept */
+
+static void
 ngx_http_lua_nffi_cleanup(void *data)
 {
-    ngx_queue_t                   *q, *i;
+    ngx_msec_t                     begin;
+    ngx_uint_t                     leaves;
+    ngx_queue_t                   *q;
     ngx_http_lua_nffi_runtime_t   *rt;
-    ngx_http_lua_nffi_instance_t  *inst;
 
     if (ngx_http_lua_nffi_owner != ngx_pid) {
         return;
     }
-
-    /* at the end there is no configuration any more, so no drain limit: a
-       process sees the mark, or that our end of its socket is gone */
 
     for (q = ngx_queue_head(&ngx_http_lua_nffi_runtimes);
          q != ngx_queue_sentinel(&ngx_http_lua_nffi_runtimes);
@@ -59,17 +99,23 @@ ngx_http_lua_nffi_cleanup(void *data)
     {
         rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, queue);
         rt->closed = 1;
+        ngx_http_lua_nffi_close_hosts(&rt->serving);
+    }
 
-        for (i = ngx_queue_head(&rt->serving);
-             i != ngx_queue_sentinel(&rt->serving);
-             i = ngx_queue_next(i))
-        {
-            inst = ngx_queue_data(i, ngx_http_lua_nffi_instance_t, queue);
+    /* not where a single process goes on with another configuration */
 
-            if (inst->host) {
-                nffi_host_close(inst->host);
-            }
-        }
+    leaves = ngx_exiting || ngx_quit || ngx_terminate;
+
+    ngx_time_update();
+    begin = ngx_current_msec;
+
+    for (q = ngx_queue_head(&ngx_http_lua_nffi_runtimes);
+         leaves && q != ngx_queue_sentinel(&ngx_http_lua_nffi_runtimes);
+         q = ngx_queue_next(q))
+    {
+        rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, queue);
+        ngx_http_lua_nffi_await_ends(&rt->serving, begin);
+        ngx_http_lua_nffi_await_ends(&rt->leaving, begin);
     }
 }
 
@@ -113,6 +159,7 @@ ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err)
     }
 
     cln->handler = ngx_http_lua_nffi_cleanup;
+    ngx_http_lua_nffi_leave_limit = ngx_http_lua_nffi_drain_limit();
     ngx_queue_init(&ngx_http_lua_nffi_runtimes);
     ngx_http_lua_nffi_owner = ngx_pid;
 

@@ -1,0 +1,155 @@
+// What a process may still do when its worker leaves: its own functions at exit run, its last words
+// are logged, and one that does not end holds up nobody.
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { JavaClasses } from "../support/java-runtime.js";
+import { content } from "../support/lua.js";
+import {
+  type Nginx,
+  type NginxOptions,
+  startNginxForTest,
+  until,
+  withNginx,
+} from "../support/nginx.js";
+import { builtOpenresty } from "../support/openresty.js";
+import { systemPython } from "../support/python.js";
+
+const FILES = {
+  "leave.ts": `
+import { writeFileSync } from "node:fs";
+process.on("exit", () => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  writeFileSync("end", "x");
+  console.log("has tidied up");
+});
+export default (bytes: Uint8Array) => bytes;
+`,
+  "leave.py": `
+import atexit, time
+def end():
+    time.sleep(0.2)
+    open("end", "w").close()
+    print("has tidied up")
+atexit.register(end)
+def handle(data):
+    return data
+`,
+  "stays.ts": `
+process.on("exit", () => { for (;;); });
+export default (bytes: Uint8Array) => bytes;
+export const busy = () => { for (;;); };
+`,
+};
+
+let prefix: string;
+let java: JavaClasses;
+
+beforeAll(async () => {
+  prefix = await builtOpenresty();
+  java = new JavaClasses("test/fixtures/java-leave", prefix);
+});
+
+afterAll(() => java?.remove());
+
+/** GET /: loads the runtime and calls it. */
+function options(language: string, fields: string, more: Partial<NginxOptions> = {}): NginxOptions {
+  const load = `assert(nffi.load("${language}", { ${fields}, directory = ngx.config.prefix() }))`;
+  const server = [
+    content("= /", `ngx.print(assert(${load}:call("here", { timeout = 10000 })))`),
+    content("= /busy", `ngx.say(show(${load}:call("", { method = "busy", timeout = 200 })))`),
+  ];
+  // the user of a worker that root has started may not write into nginx's folder
+  const user = process.getuid?.() === 0 ? "user root;" : "";
+  const main = `${user} ${more.main ?? ""}`;
+  return { prefix, server: server.join("\n"), files: FILES, ...more, main };
+}
+
+const languages: [string, () => NginxOptions][] = [
+  ["node", () => options("node", 'module = "leave.ts"')],
+  [
+    "python",
+    () => options("python", `module = "leave.py", codec = "raw", program = "${systemPython}"`),
+  ],
+  ["java", () => options("java", `module = "Leave", classpath = "${java.classes}"`)],
+];
+
+async function ends(nginx: Nginx, signal: NodeJS.Signals): Promise<void> {
+  nginx.signal(signal);
+  await until(
+    () => nginx.process.exitCode !== null,
+    20_000,
+    () => `nginx does not end:\n${nginx.errorLog()}`,
+  );
+}
+
+describe.each(languages)("a process of %s has the time to tidy up", (_, of) => {
+  test.each(["SIGQUIT", "SIGTERM"] as const)("at %s", async (signal) => {
+    const nginx = await startNginxForTest(of());
+    expect(await nginx.get("/")).toBe("here");
+    await ends(nginx, signal);
+    expect(existsSync(join(nginx.dir, "end")), nginx.errorLog()).toBe(true);
+    expect(nginx.errorLog()).toMatch(/\[notice\].*has tidied up/);
+  });
+
+  test("at a reload, in the old worker", async () => {
+    await withNginx(of(), async (nginx) => {
+      const end = join(nginx.dir, "end");
+      for (let n = 1; n <= 3; n++) {
+        expect(await nginx.get("/")).toBe("here");
+        const [worker = 0] = nginx.workers();
+        nginx.signal("SIGHUP");
+        await until(
+          () => !nginx.workers().includes(worker),
+          10_000,
+          () => `the old worker stays:\n${nginx.errorLog()}`,
+        );
+        expect(existsSync(end), nginx.errorLog()).toBe(true);
+        expect(nginx.errorLog().split("has tidied up").length - 1).toBe(n);
+        rmSync(end);
+      }
+    });
+  });
+});
+
+describe("a process that does not end", () => {
+  const stays = (main = "") => options("node", 'module = "stays.ts"', { main });
+
+  async function timeOf(nginx: Nginx, signal: NodeJS.Signals): Promise<number> {
+    const begin = Date.now();
+    await ends(nginx, signal);
+    const time = Date.now() - begin;
+    await nginx.stop();
+    return time;
+  }
+
+  test("keeps a worker that quits for 5 s, and is killed", async () => {
+    const nginx = await startNginxForTest(stays());
+    expect(await nginx.get("/")).toBe("here");
+    const time = await timeOf(nginx, "SIGQUIT");
+    expect(time).toBeGreaterThan(4500);
+    expect(time).toBeLessThan(15_000);
+  });
+
+  test("or for worker_shutdown_timeout", async () => {
+    const nginx = await startNginxForTest(stays("worker_shutdown_timeout 1s;"));
+    expect(await nginx.get("/")).toBe("here");
+    const time = await timeOf(nginx, "SIGQUIT");
+    expect(time).toBeGreaterThan(800);
+    expect(time).toBeLessThan(4500);
+  });
+
+  test("has half a second when nginx is stopped", async () => {
+    const nginx = await startNginxForTest(stays());
+    expect(await nginx.get("/")).toBe("here");
+    const time = await timeOf(nginx, "SIGTERM");
+    expect(time).toBeGreaterThan(400);
+    expect(time).toBeLessThan(4500);
+  });
+
+  test("keeps nobody while it works on what nobody waits for", async () => {
+    const nginx = await startNginxForTest(stays());
+    expect(await nginx.get("/busy")).toMatch(/timeout/);
+    expect(await timeOf(nginx, "SIGQUIT")).toBeLessThan(4500);
+  });
+});
