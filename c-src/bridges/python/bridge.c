@@ -130,7 +130,9 @@ sdk_folder(char *folder, size_t size)
 
 
 /* Newer versions take their settings by name, and return where older ones end
-   the process: find.c has looked for the reasons that are likely. */
+   the process: find.c has looked for the reasons that are likely, and no
+   version reads its variables of the environment, since one with a bad value is
+   a reason, too. PYTHONPATH is nffi/worker.py's. */
 static int
 initialize(const char *program)
 {
@@ -217,7 +219,7 @@ prepare(void)
 static void *
 run_interpreter(void *unused)
 {
-    int *utf8_mode;
+    int *utf8_mode, *ignore_environment;
     void *handle;
     const char *missing;
 
@@ -244,6 +246,12 @@ run_interpreter(void *unused)
 
     if (utf8_mode != NULL) {
         *utf8_mode = 1;
+    }
+
+    ignore_environment = dlsym(handle, "Py_IgnoreEnvironmentFlag");
+
+    if (ignore_environment != NULL) {
+        *ignore_environment = 1;
     }
 
     if (py.PyImport_AppendInittab("_nffi", PyInit__nffi) != 0
@@ -416,8 +424,16 @@ nffi_runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
     start_t *start;
 
     named = config_size > 0 && config[0] == '{'
-            && nffi_python_setting(config, config_size, "program", program,
-                                   sizeof(program));
+            ? nffi_python_setting(config, config_size, "program", program,
+                                  sizeof(program))
+            : 0;
+
+    if (named < 0) {
+        snprintf(error, error_size, "the \"program\" of the configuration is "
+                 "no path: it is empty, has a NUL or is longer than %d bytes",
+                 NFFI_PYTHON_PATH - 1);
+        return -1;
+    }
 
     pthread_mutex_lock(&interpreter.mutex);
     rc = want_interpreter(named ? program : NULL, error, error_size);

@@ -68,32 +68,125 @@ skip_string(const char *at, const char *end)
 }
 
 
-/* A string without its quotes; escapes of one character only, which is all
-   that a path needs. */
+/* The number of four hexadecimal digits, or -1. */
+static long
+hex4(const char *at, const char *end)
+{
+    int i;
+    long number = 0;
+    const char *digit;
+    static const char digits[] = "0123456789abcdefABCDEF";
+
+    for (i = 0; i < 4; i++) {
+        digit = at + i < end && at[i] != '\0' ? strchr(digits, at[i]) : NULL;
+
+        if (digit == NULL) {
+            return -1;
+        }
+
+        number = number * 16 + (digit - digits < 16 ? digit - digits
+                                                    : digit - digits - 6);
+    }
+
+    return number;
+}
+
+
+/* The character whose \u escape has its digits at `*at`, which is moved to the
+   last one of them, and of the second half of a pair; -1: it is none. */
+static long
+escaped(const char **at, const char *end)
+{
+    long low, code = hex4(*at, end);
+
+    *at += 3;
+
+    if (code < 0xd800 || code > 0xdfff) {
+        return code;
+    }
+
+    if (code > 0xdbff || end - *at < 7 || (*at)[1] != '\\'
+        || (*at)[2] != 'u')
+    {
+        return -1;
+    }
+
+    low = hex4(*at + 3, end);
+    *at += 6;
+
+    return low < 0xdc00 || low > 0xdfff ? -1
+           : 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+}
+
+
+/* Bytes of the character as UTF-8. */
+static size_t
+put_utf8(long code, char *bytes)
+{
+    size_t i, n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const unsigned char first[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+
+    for (i = n - 1; i > 0; i--) {
+        bytes[i] = (char) (0x80 | (code & 0x3f));
+        code >>= 6;
+    }
+
+    bytes[0] = (char) (first[n] | code);
+
+    return n;
+}
+
+
+/* A string without its quotes: 1, or -1 when it does not fit, or is none. */
 static int
 copy_string(const char *at, const char *end, char *value, size_t size)
 {
-    size_t n = 0;
+    char bytes[4];
+    long code;
+    size_t length, n = 0;
+    const char *letter;
+    static const char letters[] = "/\\\"bfnrt", meant[] = "/\\\"\b\f\n\r\t";
 
-    for (at++; at < end - 1; at++) {
-        if (*at == '\\') {
+    /* its last quote is missing */
+    if (end - at < 2 || end[-1] != '"') {
+        return -1;
+    }
+
+    for (at++, end--; at < end; at++) {
+        bytes[0] = *at;
+        length = 1;
+
+        if (*at == '\\' && ++at < end && *at == 'u') {
             at++;
+            code = escaped(&at, end);
 
-            if (*at != '/' && *at != '\\' && *at != '"') {
-                return 0;
+            if (code <= 0) {
+                return -1;
             }
+
+            length = put_utf8(code, bytes);
+
+        } else if (bytes[0] == '\\') {
+            letter = at < end && *at != '\0' ? strchr(letters, *at) : NULL;
+
+            if (letter == NULL) {
+                return -1;
+            }
+
+            bytes[0] = meant[letter - letters];
         }
 
-        if (n + 1 >= size) {
-            return 0;
+        if (bytes[0] == '\0' || n + length >= size) {
+            return -1;
         }
 
-        value[n++] = *at;
+        memcpy(value + n, bytes, length);
+        n += length;
     }
 
     value[n] = '\0';
 
-    return n > 0;
+    return n > 0 ? 1 : -1;
 }
 
 
@@ -248,32 +341,6 @@ has_standard_library(const char *prefix, int minor)
 }
 
 
-/* PYTHONHOME is where Python would look for its standard library instead. */
-static int
-fits_home(int minor, char *error, size_t error_size)
-{
-    char prefix[NFFI_PYTHON_PATH];
-    const char *home = getenv("PYTHONHOME");
-
-    if (home == NULL || *home == '\0') {
-        return 1;
-    }
-
-    /* "prefix:exec_prefix" */
-    if (put(prefix, sizeof(prefix), "%.*s", (int) strcspn(home, ":"), home)
-        && has_standard_library(prefix, minor))
-    {
-        return 1;
-    }
-
-    snprintf(error, error_size, "PYTHONHOME is %.200s, which has no standard "
-             "library of Python 3.%d: take it from the environment of nginx",
-             home, minor);
-
-    return 0;
-}
-
-
 /* Whether this version is in `prefix`, with its standard library. */
 static int
 try_version(const char *prefix, int minor, char *library, size_t size)
@@ -339,7 +406,7 @@ nffi_python_find(const char *program, nffi_python_place_t *place, char *error,
     if (!choose_program(program, place->program, sizeof(place->program))
         || realpath(place->program, real) == NULL)
     {
-        snprintf(error, error_size, "no Python that this user may run: %s; "
+        snprintf(error, error_size, "no Python that this user may run: %.400s; "
                  "name one with { program = \"/path/of/venv/bin/python\" }",
                  place->program);
         return -1;
@@ -376,7 +443,7 @@ nffi_python_find(const char *program, nffi_python_place_t *place, char *error,
         if (try_version(prefix, minor, place->library,
                         sizeof(place->library)))
         {
-            return fits_home(minor, error, error_size) ? 0 : -1;
+            return 0;
         }
     }
 

@@ -7,7 +7,8 @@
 
 #include <stddef.h>
 
-#define NFFI_PYTHON_PATH 1024
+/* PATH_MAX: no longer name is that of a file. */
+#define NFFI_PYTHON_PATH 4096
 
 typedef struct nffi_python_place {
     char program[NFFI_PYTHON_PATH];   /* as named: a venv is told by it */
@@ -16,7 +17,8 @@ typedef struct nffi_python_place {
 
 /*
  * Reads the string `name` of the JSON object `config`; 1, or 0 when it is not
- * there, or is no string, or does not fit.
+ * there, or is no string; -1 when it is an empty one, has a NUL, or does not
+ * fit.
  */
 int nffi_python_setting(const char *config, size_t config_size,
     const char *name, char *value, size_t size);

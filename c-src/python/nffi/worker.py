@@ -2,6 +2,7 @@
 of its own. Importing this prepares the interpreter."""
 
 import inspect
+import os
 import sys
 import threading
 
@@ -16,6 +17,17 @@ logs.install(_log, replace_streams=True)
 
 # As in the interpreter itself: what a program finds there is no list of nginx's.
 sys.argv = ["nffi"]
+
+
+def _search_python_path():
+    """The interpreter has not read its variables: a bad value of some would have ended the worker."""
+    variable = os.environ.get("PYTHONPATH")
+    folders = [os.path.abspath(folder) for folder in variable.split(os.pathsep)] if variable else []
+    # behind the folder of this package
+    sys.path[1:1] = [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
+
+
+_search_python_path()
 
 
 def run(queue, config):
