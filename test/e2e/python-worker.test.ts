@@ -1,7 +1,15 @@
 // What Python in a worker must not disturb, and what it must bear: venvs, extension modules, the older
 // configuration, signals, programs that Lua starts, crashes.
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -190,6 +198,12 @@ test("bad options say what is wrong and what to do", async () => {
       `local config = {} config.own = config ${say('{ module = "app.py", config = config }')}`,
     ),
     content("/program", say('{ module = "app.py", host = "worker", program = "/nowhere/python" }')),
+    content("/long", say('{ module = "app.py", host = "worker", program = ("/x"):rep(2500) }')),
+    content(
+      "/escaped",
+      String.raw`ngx.say(select(2, ngx.load_ffi("nffi_python",
+          [[{ "module": "app.py", "program": "\u002fnowhere/\u00e9" }]])))`,
+    ),
     content(
       "/alone",
       say(`{ module = "app.py", host = "worker", program = "${alone}/python3.99" }`),
@@ -209,6 +223,9 @@ test("bad options say what is wrong and what to do", async () => {
     await says("/round", "cannot encode config: ");
     await says("/program", "load_failed ");
     await says("/program", "no Python that this user may run: /nowhere/python");
+    await says("/long", "load_failed ");
+    await says("/long", "is no path: it is empty, has a NUL or is longer than 4095 bytes");
+    await says("/escaped", "no Python that this user may run: /nowhere/é;");
     await says("/alone", "has no shared library of Python: no libpython3.99.so.1.0 in");
     await says("/alone", 'host = "process"');
     expect((await call(nginx, "worker", "where"))[0].executable).toBe(systemPython);
@@ -302,16 +319,94 @@ test("options that differ make another runtime, those that are equal the same on
   });
 });
 
-test("a PYTHONHOME without a Python is told, and does not end the worker", async () => {
-  const code = `local rt, message, code = require("resty.nffi").load("python",
-        { module = "app.py", host = "worker", program = "${systemPython}" })
-    if rt then message, code = select(2, rt.methods:hello({ name = "x" })) end
-    ngx.print(tostring(code), " ", tostring(message))`;
-  const options = pythonNginx(prefix, content("/", code));
-  const main = `${options.main ?? ""} env PYTHONHOME=/nowhere;`;
-  await withNginx({ ...options, main }, async (nginx) => {
-    const workers = nginx.workers();
-    expect(await nginx.get("/")).toMatch(/^load_failed .*PYTHONHOME is \/nowhere, which has no/);
-    expect(nginx.workers()).toEqual(workers);
+test("PYTHONPATH is searched in the worker; no other variable for Python is read", async () => {
+  const variables = [
+    "PYTHONHOME=/nowhere",
+    "PYTHONHASHSEED=abc",
+    "PYTHONMALLOC=foo",
+    "PYTHONUTF8=7",
+    "PYTHONTRACEMALLOC=x",
+    "PYTHONINTMAXSTRDIGITS=1",
+    "PYTHONWARNINGS=nonsense",
+    "PYTHONIOENCODING=nonsense",
+  ];
+  const there = join(folder, "there");
+  mkdirSync(there, { recursive: true });
+  writeFileSync(join(there, "from_path.py"), "def word():\n    return 'found'\n");
+  // one each, since the first that it reads would end the worker
+  for (const variable of variables) {
+    const options = pythonNginx(prefix);
+    const main = `${options.main ?? ""} env ${variable}; env PYTHONPATH=/nowhere::${there};`;
+    await withNginx({ ...options, main }, async (nginx) => {
+      const workers = nginx.workers();
+      const answer = await call(nginx, "worker", "word", "&module=from_path").catch(String);
+      expect({ variable, answer }).toEqual({ variable, answer: ["found"] });
+      expect(nginx.workers()).toEqual(workers);
+    });
+  }
+});
+
+describe.each(["process", "worker"])("threads that cannot be started, in the %s", (host) => {
+  // no system has room for a stack of that size
+  const files = {
+    "one.py": `import threading
+threading.stack_size(1 << 47)
+def hello():
+    return threading.current_thread().name
+`,
+    "mixed.py": `import threading, time
+threading.stack_size(1 << 47)
+def thread(seconds):
+    time.sleep(seconds or 0)
+    return "a thread"
+async def may(start):
+    threading.stack_size(0 if start else 1 << 47)
+async def loop():
+    return "the loop"
+`,
+  };
+  const options = () => {
+    const own = pythonNginx(prefix);
+    return { ...own, files: { ...own.files, ...files } };
+  };
+
+  test("are done without: the thread that there is serves", async () => {
+    await withNginx(options(), async (nginx) => {
+      const query = `&module=one.py${optionsOf({ threads: 3 })}`;
+      for (let n = 0; n < 3; n++) {
+        expect((await call(nginx, host, "hello", query))[1]).toBeUndefined();
+      }
+      await nginx.waitForLog("it is served by fewer threads than 3");
+      const [, message] = JSON.parse(await nginx.get(`/reload?host=${host}&module=one.py`));
+      if (host === "worker") expect(message).toContain("can't start new thread");
+      expect((await call(nginx, host, "hello", query))[1]).toBeUndefined();
+    });
+  });
+
+  test("fail the calls beside an event loop that want one, until there is one", async () => {
+    await withNginx(options(), async (nginx) => {
+      const query = "&module=mixed.py&timeout=5000";
+      const [, message, code] = await call(nginx, host, "thread", query);
+      expect([message, code]).toEqual([
+        expect.stringContaining("can't start new thread"),
+        "runtime_error",
+      ]);
+      expect(await call(nginx, host, "loop", query)).toEqual(["the loop"]);
+      expect(await call(nginx, host, "may", query, true)).toEqual([null]);
+      expect(await call(nginx, host, "thread", query)).toEqual(["a thread"]);
+    });
+  });
+
+  test("leave the calls to the threads beside an event loop that there are", async () => {
+    await withNginx(options(), async (nginx) => {
+      const query = "&module=mixed.py&timeout=5000";
+      expect(await call(nginx, host, "may", query, true)).toEqual([null]);
+      expect(await call(nginx, host, "thread", query)).toEqual(["a thread"]);
+      expect(await call(nginx, host, "may", query, false)).toEqual([null]);
+      const calls = [1, 2, 3, 4].map(() => call(nginx, host, "thread", query, 0.1));
+      expect(await Promise.all(calls)).toEqual(Array(4).fill(["a thread"]));
+      await nginx.waitForLog("it is served by fewer threads than");
+      expect(await call(nginx, host, "loop", query)).toEqual(["the loop"]);
+    });
   });
 });

@@ -29,6 +29,9 @@ class Loop:
         self._waiting = {}
         self._running = 0
         self._ended = False
+        # whether the pool has a thread, and whether one could not be started
+        self._has_thread = False
+        self._has_less = False
         self._threads = ThreadPoolExecutor(
             runtime.settings.threads, thread_name_prefix=f"nffi-{runtime.settings.module}"
         )
@@ -95,7 +98,7 @@ class Loop:
             # with the variables of this context, which no other call shares
             context = contextvars.copy_context()
             context.run(scope.task.set, task)
-            self._threads.submit(context.run, self._call, task, entry, argument)
+            self._submit(context, task, entry, argument)
             return
         token = scope.task.set(task)
         try:
@@ -109,6 +112,22 @@ class Loop:
             self._fail(task, error)
         finally:
             scope.task.reset(token)
+
+    def _submit(self, context, task, entry, argument):
+        dropped = threading.Event()
+        try:
+            self._threads.submit(context.run, self._call, dropped, task, entry, argument)
+        except RuntimeError as error:
+            # no thread could be started for it, but it is in the pool's list
+            if not self._has_less:
+                self._has_less = True
+                self._runtime.miss_threads(error)
+            if not self._has_thread:
+                # where no thread would find it
+                dropped.set()
+                self._fail(task, error)
+        else:
+            self._has_thread = True
 
     def _start(self, task, entry, coroutine):
         running = self._loop.create_task(coroutine)
@@ -144,7 +163,9 @@ class Loop:
 
     # thread: one of the pool
 
-    def _call(self, task, entry, argument):
+    def _call(self, dropped, task, entry, argument):
+        if dropped.is_set():
+            return
         try:
             if _nffi.cancelled(task):
                 # while it waited for a thread; what nobody waits for must not hold up the others

@@ -8,6 +8,7 @@ loop (loop.py), and plain functions run in threads beside it.
 import asyncio
 import contextvars
 import inspect
+import logging
 import threading
 import time
 
@@ -107,7 +108,10 @@ class Runtime:
             else:
                 _nffi.respond(task, b"")
 
-        threading.Thread(target=run, name="nffi-reload", daemon=True).start()
+        try:
+            threading.Thread(target=run, name="nffi-reload", daemon=True).start()
+        except RuntimeError as error:
+            _nffi.respond_error(task, *describe(error))
 
     # Serving
 
@@ -131,11 +135,26 @@ class Runtime:
             )
             for number in range(1, self.settings.threads)
         ]
+        started = []
         for thread in threads:
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self.miss_threads(error)
+                break
+            started.append(thread)
         _nffi.serve(self.queue, self._cell, crew)
-        for thread in threads:
+        for thread in started:
             thread.join()
+
+    def miss_threads(self, error):
+        """The system gives no more: those that there are serve."""
+        logging.getLogger("nffi").warning(
+            "%s: %s: it is served by fewer threads than %d",
+            self.settings.module,
+            error,
+            self.settings.threads,
+        )
 
     # What the extension calls: each answers the call, or sees to it
 
