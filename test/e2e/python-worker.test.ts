@@ -1,13 +1,15 @@
 // What Python in a worker must not disturb, and what it must bear: venvs, extension modules, the older
 // configuration, signals, programs that Lua starts, crashes.
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readlinkSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -408,5 +410,31 @@ async def loop():
       await nginx.waitForLog("it is served by fewer threads than");
       expect(await call(nginx, host, "loop", query)).toEqual(["the loop"]);
     });
+  });
+});
+
+test("a standard library that lacks a part is told, and does not end the worker", async () => {
+  const home = join(folder, "broken");
+  const ask = (what: string) =>
+    execFileSync(systemPython, ["-c", `import os, sys, sysconfig; print(${what})`], {
+      encoding: "utf8",
+    }).trim();
+  const version = ask("'%d.%d' % sys.version_info[:2]");
+  const library = `libpython${version}.so.1.0`;
+  const standard = join(home, "lib", `python${version}`);
+  mkdirSync(join(standard, "encodings"), { recursive: true });
+  mkdirSync(join(home, "bin"));
+  copyFileSync(ask("os.__file__"), join(standard, "os.py"));
+  writeFileSync(join(standard, "encodings/__init__.py"), "import lost\n");
+  copyFileSync(ask("os.path.realpath(sys.executable)"), join(home, `bin/python${version}`));
+  symlinkSync(join(ask("sysconfig.get_config_var('LIBDIR')"), library), join(home, "lib", library));
+  const code = `local rt, message, code = require("resty.nffi").load("python",
+        { module = "app.py", host = "worker", program = "${home}/bin/python${version}" })
+    if rt then message, code = select(2, rt.methods:hello({ name = "x" })) end
+    ngx.print(tostring(code), " ", tostring(message))`;
+  await withNginx(pythonNginx(prefix, content("/", code)), async (nginx) => {
+    const workers = nginx.workers();
+    expect(await nginx.get("/")).toMatch(/^runtime_error Python cannot start: .*Fatal Python error/);
+    expect(nginx.workers()).toEqual(workers);
   });
 });

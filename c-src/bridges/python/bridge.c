@@ -11,6 +11,7 @@
 
 #define _GNU_SOURCE
 
+#include "../trial.h"
 #include "find.h"
 #include "module.h"
 
@@ -129,8 +130,24 @@ sdk_folder(char *folder, size_t size)
 }
 
 
+/* Python that cannot start ends the process that it is in, so the program is
+   run once, to do nothing. */
+static int
+try_program(const char *program)
+{
+    char reason[512];
+    const char *argv[] = { program, "-E", "-c", "", NULL };
+
+    if (nffi_bridge_try(argv, environ, reason, sizeof(reason)) == 0) {
+        return 0;
+    }
+
+    return failed("Python cannot start: %s", reason);
+}
+
+
 /* Newer versions take their settings by name, and return where older ones end
-   the process: find.c has looked for the reasons that are likely, and no
+   the process: find.c and the trial have looked for the reasons, and no
    version reads its variables of the environment, since one with a bad value is
    a reason, too. PYTHONPATH is nffi/worker.py's. */
 static int
@@ -154,7 +171,6 @@ initialize(const char *program)
         rc = py.PyInitConfig_SetInt(config, "utf8_mode", 1)
              || py.PyInitConfig_SetInt(config, "configure_locale", 0)
              || py.PyInitConfig_SetInt(config, "install_signal_handlers", 0)
-             || py.PyInitConfig_SetInt(config, "use_environment", 0)
              || py.PyInitConfig_SetInt(config, "site_import", 1)
              || py.PyInitConfig_SetStr(config, "program_name", program)
              || py.PyInitConfig_SetStr(config, "executable", program)
@@ -255,6 +271,7 @@ run_interpreter(void *unused)
     }
 
     if (py.PyImport_AppendInittab("_nffi", PyInit__nffi) != 0
+        || try_program(interpreter.place.program) != 0
         || initialize(interpreter.place.program) != 0 || prepare() != 0)
     {
         goto failed;

@@ -1,0 +1,69 @@
+/*
+ * options.c - tries the options of a virtual machine in a process: one that
+ * cannot be made, for want of memory or for an option that is wrong, calls
+ * exit(), which in the worker would end nginx's worker.
+ */
+
+#include "jvm.h"
+
+#include "../trial.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static char *no_environment[] = { NULL };
+
+
+/* HOME/lib/server/libjvm.so -> HOME/bin/java; 0: there is none */
+static int
+find_program(const char *jvm_file, char *program, size_t size)
+{
+    int written;
+    size_t length = strlen(jvm_file);
+    static const char tail[] = "/lib/server/libjvm.so";
+
+    if (length < sizeof(tail)
+        || strcmp(jvm_file + length - (sizeof(tail) - 1), tail) != 0)
+    {
+        return 0;
+    }
+
+    written = snprintf(program, size, "%.*s/bin/java",
+                       (int) (length - (sizeof(tail) - 1)), jvm_file);
+
+    return written > 0 && (size_t) written < size
+           && access(program, X_OK) == 0;
+}
+
+
+int
+nffi_java_try_options(const char *jvm_file,
+    const nffi_java_settings_t *settings, char *error, size_t error_size)
+{
+    size_t i, n = 0;
+    char program[4096], text[NFFI_JAVA_REASON];
+    const char *argv[NFFI_JAVA_MOST_OPTIONS + 4];
+
+    /* a run time without its launcher: then there is no trial */
+    if (!find_program(jvm_file, program, sizeof(program))) {
+        return 0;
+    }
+
+    argv[n++] = program;
+    argv[n++] = "-Xrs";
+
+    for (i = 0; i < settings->options_count; i++) {
+        argv[n++] = settings->options[i];
+    }
+
+    argv[n++] = "-version";
+    argv[n] = NULL;
+
+    if (nffi_bridge_try(argv, no_environment, text, sizeof(text)) != 0) {
+        (void) snprintf(error, error_size, "%s", text);
+        return -1;
+    }
+
+    return 0;
+}

@@ -1,0 +1,22 @@
+/*
+ * trial.h - runs a program to see whether a virtual machine or an interpreter
+ * can be made as it would be in the worker: one that cannot often ends the
+ * process that it is in.
+ */
+
+#ifndef NFFI_BRIDGES_TRIAL_H
+#define NFFI_BRIDGES_TRIAL_H
+
+#include <stddef.h>
+
+/*
+ * Runs argv[0], an absolute path, and waits for its end. 0 when that was exit
+ * code 0; else -1, and what it has said, or why it did not run, as one line in
+ * `reason`. thread: of a bridge, never the event loop; blocks: until the
+ * program ends, a minute at most
+ */
+__attribute__((visibility("hidden")))
+int nffi_bridge_try(const char *const *argv, char *const *environment,
+    char *reason, size_t size);
+
+#endif /* NFFI_BRIDGES_TRIAL_H */
