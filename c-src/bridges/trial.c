@@ -2,8 +2,6 @@
  * trial.c - runs a program and tells how it ended.
  */
 
-#define _GNU_SOURCE
-
 #include "trial.h"
 
 #include <errno.h>
