@@ -135,14 +135,17 @@ sdk_folder(char *folder, size_t size)
 static int
 try_program(const char *program)
 {
-    char reason[512];
-    const char *argv[] = { program, "-E", "-c", "", NULL };
+    char reason[8192];
+    const char *error, *argv[] = { program, "-E", "-c", "", NULL };
 
     if (nffi_bridge_try(argv, environ, reason, sizeof(reason)) == 0) {
         return 0;
     }
 
-    return failed("Python cannot start: %s", reason);
+    /* it may tell where it has looked before */
+    error = strstr(reason, "Fatal Python error");
+
+    return failed("Python cannot start: %.500s", error ? error : reason);
 }
 
 
