@@ -434,7 +434,9 @@ test("a standard library that lacks a part is told, and does not end the worker"
     ngx.print(tostring(code), " ", tostring(message))`;
   await withNginx(pythonNginx(prefix, content("/", code)), async (nginx) => {
     const workers = nginx.workers();
-    expect(await nginx.get("/")).toMatch(/^runtime_error Python cannot start: .*Fatal Python error/);
+    expect(await nginx.get("/")).toMatch(
+      /^runtime_error Python cannot start: .*Fatal Python error/,
+    );
     expect(nginx.workers()).toEqual(workers);
   });
 });
