@@ -56,7 +56,17 @@ async function loadBundled(path: string, reason: Error): Promise<Loaded> {
 
 /** Whether a bundler may find what Node did not, or understand it. */
 function isForBundler(error: unknown): error is Error {
-  return error instanceof SyntaxError || BUNDLER_MAY_HELP.has(codeOf(error));
+  return isOfLoader(error) || BUNDLER_MAY_HELP.has(codeOf(error));
+}
+
+/**
+ * Whether a syntax error is of the module's text: one that its code has thrown (JSON.parse, `new
+ * RegExp`) has run already, and must not again. Of the loader all frames of the stack are Node's.
+ */
+function isOfLoader(error: unknown): error is SyntaxError {
+  if (!(error instanceof SyntaxError)) return false;
+  const frame = /^ +at (.*)$/m.exec(error.stack ?? "")?.[1];
+  return frame === undefined || /\bnode:internal\//.test(frame);
 }
 
 const BUNDLER_MAY_HELP = new Set([
@@ -88,8 +98,8 @@ function withHint(reason: Error): Error {
 
 /** A syntax error names its place: Node keeps it from whoever catches one of an ES module. */
 function withPlace(error: unknown, path: string): Error {
-  // What the type stripper throws names it already.
-  if (!(error instanceof SyntaxError) || error.message.startsWith("/")) return error as Error;
+  // What the type stripper throws names it already, what code throws has its stack.
+  if (!isOfLoader(error) || error.message.startsWith("/")) return error as Error;
   return new SyntaxError(`${placeOf(error, path)}: ${error.message}`, { cause: error });
 }
 

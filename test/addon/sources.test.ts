@@ -1,6 +1,6 @@
 // What a module may be written in, on every Node: JavaScript of both kinds, TypeScript that is
 // stripped or bundled, packages with native code; and that stacks name the lines of the sources.
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import ts from "typescript";
 import { afterEach, describe, expect, test } from "vitest";
@@ -107,6 +107,41 @@ describe.each(NODE_VERSIONS)("Node %i", (version) => {
       "main.ts:22",
     ]);
     expect(host.stderr).toBe("");
+  });
+
+  test("a syntax error that the code throws is its own, and it ran once", async () => {
+    const folder = project(
+      {
+        "package.json": MODULE_PACKAGE,
+        "main.ts": `import { appendFileSync } from "node:fs";
+appendFileSync(import.meta.dirname + "/ran", "x");
+JSON.parse("{");
+export const never = () => 1;
+`,
+        "old.cts": `require("node:fs").appendFileSync(__dirname + "/ran", "x");
+new RegExp("(");
+`,
+        "outer.ts": 'import "./inner.ts";\n',
+        "inner.ts": `import { appendFileSync } from "node:fs";
+appendFileSync(import.meta.dirname + "/ran", "x");
+throw new SyntaxError("of its own");
+`,
+      },
+      { withEsbuild: true },
+    );
+    const ran = join(folder, "ran");
+    for (const [module, message, line] of [
+      ["main.ts", /^(?!.*that it imports).*JSON/, "main.ts:3"],
+      ["old.cts", /Invalid regular expression/, "old.cts:2"],
+      ["outer.ts", /of its own/, "inner.ts:3"],
+    ] as const) {
+      rmSync(ran, { force: true });
+      const host = new Host(join(folder, module), { program: installedNode(version) });
+      expect(await host.started).toMatch(message);
+      await host.gone;
+      expect(host.stderr).toContain(line);
+      expect(readFileSync(ran, "utf8")).toBe("x");
+    }
   });
 
   test("CommonJS in TypeScript of the old kind is bundled, too", async () => {
