@@ -48,6 +48,8 @@ export class Profiler {
   readonly #module: string;
   readonly #where: string;
   #session: Session | undefined;
+  /** When the process or the thread ends by itself: the profile is as long as it was. */
+  readonly #atExit = () => this.#session && this.#finish(this.#session);
   #end: NodeJS.Timeout | undefined;
   #count = 0;
 
@@ -70,6 +72,7 @@ export class Profiler {
     session.post("Profiler.enable");
     session.post("Profiler.start");
     this.#session = session;
+    process.once("exit", this.#atExit);
     this.#end = setTimeout(() => this.#finish(session), LONGEST_CPU_MS).unref();
     const seconds = LONGEST_CPU_MS / 1000;
     this.#tell(`a CPU profile was begun, of ${seconds} s or until SIGUSR2 comes again`);
@@ -77,6 +80,7 @@ export class Profiler {
 
   #finish(session: Session): void {
     clearTimeout(this.#end);
+    process.off("exit", this.#atExit);
     this.#session = undefined;
     session.post("Profiler.stop", (error, stopped) => {
       if (error === null) {

@@ -57,6 +57,21 @@ describe.each(NODE_VERSIONS)("Node %i", (version) => {
     expect(readdirSync(folder)).toHaveLength(2);
   });
 
+  test("a CPU profile under way is written when the process ends", async () => {
+    const folder = temporaryFolder();
+    const host = await start({ program, profileFolder: folder });
+    process.kill(await host.pid, "SIGUSR2");
+    await untilTrue(() => host.stderr.includes("a CPU profile was begun"));
+    await host.json("primes", 100);
+    host.close();
+    await host.gone;
+    const [name = "", ...others] = readdirSync(folder);
+    expect(others).toEqual([]);
+    expect(name).toMatch(/\.cpuprofile$/);
+    const { nodes } = JSON.parse(readFileSync(join(folder, name), "utf8")) as CpuProfile;
+    expect(nodes.length).toBeGreaterThan(1);
+  });
+
   test("the inspector takes a port of its own", async () => {
     const first = await freePort();
     const options = {
