@@ -376,6 +376,16 @@ pool_begin(pool_t *pool, nffi_task_t task, json_t *request)
         return;
     }
 
+    /* {} is Lua's empty table */
+    if (query->params != NULL && !json_is_array(query->params)
+        && !json_is_null(query->params)
+        && !(json_is_object(query->params)
+             && json_object_size(query->params) == 0))
+    {
+        fail(query, "params must be a list", NULL);
+        return;
+    }
+
     if (pool->length == pool->most) {
         fail(query, "too many queries wait for a connection", TOO_MANY);
         return;
@@ -428,7 +438,7 @@ cancel_in_server(worker_t *worker)
     cancellation->wake = dup(worker->pool->wake);
     atomic_store(&worker->cancelled, 0);
 
-    if (cancellation->cancel != NULL
+    if (cancellation->cancel != NULL && cancellation->wake != -1
         && pthread_create(&thread, NULL, cancel, cancellation) == 0)
     {
         pthread_detach(thread);
@@ -437,7 +447,11 @@ cancel_in_server(worker_t *worker)
     }
 
     PQfreeCancel(cancellation->cancel);
-    close(cancellation->wake);
+
+    if (cancellation->wake != -1) {
+        close(cancellation->wake);
+    }
+
     free(cancellation);
 }
 

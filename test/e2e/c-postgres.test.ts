@@ -152,9 +152,21 @@ describe.each(["library", "process"])("as a %s", (how) => {
     expect((await query("select 1 as one")).rows).toEqual([{ one: 1 }]);
   });
 
-  test("a wrong request is told", async () => {
-    const told = await nginx.request("/query", { body: '{"sqll":"select 1"}' });
-    expect(JSON.parse(told.body)).toEqual(["Object item not found: sql", "runtime_error", false]);
+  test.each([
+    ['{"sqll":"select 1"}', "Object item not found: sql"],
+    ['{"sql":1}', "Expected string, got integer"],
+    ['{"sql":"select 1","params":{"a":1}}', "params must be a list"],
+    ['{"sql":"select 1","params":1}', "params must be a list"],
+  ])("a wrong request is told: %s", async (body, reason) => {
+    const told = await nginx.request("/query", { body });
+    expect(JSON.parse(told.body)).toEqual([reason, "runtime_error", false]);
+  });
+
+  test.each(["{}", "[]", "null"])("no parameters may be written as %s", async (params) => {
+    const told = await nginx.request("/query", {
+      body: `{"sql":"select 1 as one","params":${params}}`,
+    });
+    expect(JSON.parse(told.body).rows).toEqual([{ one: 1 }]);
   });
 
   test("200 queries at once get their own answers over two connections", async () => {
