@@ -280,6 +280,29 @@ describe("run", () => {
     );
   });
 
+  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
+    "ends with %s while nginx starts",
+    async (signal) => {
+      const { dir } = await project();
+      const text = readFileSync(join(dir, "nginx.conf"), "utf8");
+      const slow = 'init_by_lua_block { os.execute("touch starting; sleep 1") }';
+      writeFileSync(
+        join(dir, "nginx.conf"),
+        text.replace("access_log off;", `access_log off; ${slow}`),
+      );
+      const run = background(dir, tool, "run");
+      await until(
+        () => existsSync(join(dir, "starting")),
+        10_000,
+        () => `nginx does not start:\n${run.output}`,
+      );
+      run.child.kill(signal);
+      const ended = await Promise.race([run.ended, setTimeout(10_000, "still there")]);
+      expect(ended).toBe(0);
+      expect(nffiNginx(dir, "stop", "--run", "run-test").stdout).toContain("no nginx runs");
+    },
+  );
+
   test("ends what an earlier one has left, and begins with an empty log", async () => {
     const { dir } = await project();
     const killed = background(dir, tool, "run");
