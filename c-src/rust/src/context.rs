@@ -59,8 +59,7 @@ impl Context {
     #[must_use = "the function is forgotten with what this gives"]
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
         let signal = self.signal();
-        let key =
-            if self.0.over.load(Ordering::Acquire) { 0 } else { signal.call(Box::new(callback)) };
+        let key = signal.call(Box::new(callback));
         OnCancel { signal, key }
     }
 
@@ -80,7 +79,7 @@ impl Context {
         let known = signal.get_or_insert_with(|| {
             let signal = Arc::new(Signal::default());
             if self.0.over.load(Ordering::Acquire) {
-                signal.raise();
+                signal.end();
             } else {
                 self.0.notes.watch(self.0.task, &signal);
             }

@@ -17,7 +17,7 @@ impl Notes {
         for task in &waited.writable {
             let waker = lock(&self.credit).remove(task);
             if let Some(waker) = waker {
-                waker.wake();
+                wake(waker);
             }
         }
         for task in &waited.cancelled {
@@ -56,6 +56,7 @@ pub(crate) struct Signal(Mutex<State>);
 #[derive(Default)]
 struct State {
     raised: bool,
+    ended: bool,
     last: u64,
     callbacks: HashMap<u64, Box<dyn FnOnce() + Send>>,
     wakers: HashMap<u64, Waker>,
@@ -68,9 +69,7 @@ impl Signal {
             state.raised = true;
             (std::mem::take(&mut state.callbacks), std::mem::take(&mut state.wakers))
         };
-        for waker in wakers.into_values() {
-            waker.wake();
-        }
+        wakers.into_values().for_each(wake);
         for callback in callbacks.into_values() {
             // one that panics must not end the thread that polls
             let _ = crate::panics::catch(callback);
@@ -79,17 +78,24 @@ impl Signal {
 
     /// The call has ended: callbacks are of no use any more, futures are not left waiting.
     pub fn end(&self) {
-        let dropped = std::mem::take(&mut lock(&self.0).callbacks);
+        let dropped = {
+            let mut state = lock(&self.0);
+            state.ended = true;
+            std::mem::take(&mut state.callbacks)
+        };
         drop(dropped);
         self.raise();
     }
 
-    /// Called at once if it was raised. Gives a key to forget it by.
+    /// Called at once if it was raised, dropped if the call has ended. Gives a key to forget it by.
     pub fn call(&self, callback: Box<dyn FnOnce() + Send>) -> u64 {
         let mut state = lock(&self.0);
         state.last += 1;
         let key = state.last;
-        if state.raised {
+        if state.ended {
+            drop(state);
+            drop(callback);
+        } else if state.raised {
             drop(state);
             callback();
         } else {
@@ -124,6 +130,11 @@ impl Signal {
         };
         drop((callback, waker));
     }
+}
+
+/// One of a strange executor may panic, and must not end the thread that polls.
+fn wake(waker: Waker) {
+    let _ = crate::panics::catch(|| waker.wake());
 }
 
 /// No code of a user runs while one of our locks is held, so what a panic elsewhere left is sound.

@@ -2,8 +2,10 @@
 
 use nffi::testing::Runtime;
 use nffi::{bytes, BoxError, Configuration, Context, Level, Service};
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{mpsc, Arc, Mutex};
+use std::task::{Context as TaskContext, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -111,6 +113,51 @@ fn a_context_that_is_kept_is_over_and_tells_those_who_wait_for_it() {
     let context = kept.lock().unwrap().take().unwrap();
     assert!(context.is_cancelled());
     drop(context.on_cancel(|| panic!("the call was answered")));
+}
+
+/// Of an executor that has gone wrong.
+struct Broken;
+
+impl Wake for Broken {
+    fn wake(self: Arc<Self>) {
+        panic!("woken");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_ends_nothing() {
+    let (enter, entered) = mpsc::channel();
+    let enter = Mutex::new(enter);
+    let runtime = Runtime::start(
+        move |(): ()| {
+            let enter = enter.lock().unwrap().clone();
+            let enter = Mutex::new(enter);
+            Ok::<_, BoxError>(Service::new().method(
+                "",
+                bytes(move |context: &Context, data: &[u8]| {
+                    let mut cancelled = Box::pin(context.cancelled());
+                    let waker = Waker::from(Arc::new(Broken));
+                    let pending = cancelled.as_mut().poll(&mut TaskContext::from_waker(&waker));
+                    assert!(pending.is_pending());
+                    enter.lock().unwrap().send(()).unwrap();
+                    while data == b"wait" && !context.is_cancelled() {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    Ok::<_, BoxError>("answered")
+                }),
+            ))
+        },
+        "",
+    )
+    .unwrap();
+    for _ in 0..3 {
+        let gone = runtime.begin("", b"wait", None).unwrap();
+        entered.recv_timeout(LONG).unwrap();
+        gone.cancel();
+        assert_eq!(gone.wait().unwrap_err().code, "cancelled");
+        let call = runtime.begin("", b"", Some(LONG)).unwrap();
+        assert_eq!(call.wait().unwrap(), b"answered");
+    }
 }
 
 #[test]
