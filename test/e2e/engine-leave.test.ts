@@ -19,7 +19,7 @@ const FILES = {
   "leave.ts": `
 import { writeFileSync } from "node:fs";
 process.on("exit", () => {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
   writeFileSync("end", "x");
   console.log("has tidied up");
 });
@@ -28,7 +28,7 @@ export default (bytes: Uint8Array) => bytes;
   "leave.py": `
 import atexit, time
 def end():
-    time.sleep(0.2)
+    time.sleep(0.05)
     open("end", "w").close()
     print("has tidied up")
 atexit.register(end)
