@@ -55,7 +55,9 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     isTerminal: isTerminal(process.stdout),
   };
   const root = new Command("nffi")
-    .description("Builds an OpenResty whose Lua calls TypeScript, Go and C without blocking.")
+    .description(
+      "Builds an OpenResty whose Lua calls TypeScript, Go, Rust, Python, Java and C without blocking.",
+    )
     .version(version)
     .addHelpText("after", `\n${exitCodeHelp()}`);
   const commands = [

@@ -23,7 +23,9 @@ import { addSettingsHelp, applySettings } from "./settings.js";
 /** `configureArgs` is what stands after `--` on the command line. */
 export function buildCommand(context: CommandContext, configureArgs: readonly string[]): Command {
   const command = new Command("build")
-    .description("build an OpenResty that calls TypeScript, Go and C without blocking")
+    .description(
+      "build an OpenResty that calls TypeScript, Go, Rust, Python, Java and C without blocking",
+    )
     .usage("[options] [-- options for configure]");
   addSettingsHelp(command, { configures: true });
   return addTellingOptions(addBuildOptions(command)).action(async () => {
