@@ -142,10 +142,12 @@ try_program(const char *program)
         return 0;
     }
 
-    /* it may tell where it has looked before */
+    /* it may tell where it has looked before. A trial that failed for another
+       reason (no process to be had, a site that leaves a helper behind) tells
+       nothing of Python, which is started then */
     error = strstr(reason, "Fatal Python error");
 
-    return failed("Python cannot start: %.500s", error ? error : reason);
+    return error == NULL ? 0 : failed("Python cannot start: %.500s", error);
 }
 
 
