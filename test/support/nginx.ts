@@ -99,7 +99,7 @@ export async function withNginx<T>(
 }
 
 export class Nginx {
-  readonly #agent = new Agent({ connections: 2048, pipelining: 1 });
+  #agent = newAgent();
   readonly #family = new Map<string, ProcessId>();
 
   private constructor(
@@ -150,6 +150,12 @@ export class Nginx {
       dispatcher: this.#agent,
       headersTimeout: 60_000,
       bodyTimeout: 60_000,
+    }).catch((thrown) => {
+      // a worker that ended, perhaps: its master says how
+      if (thrown.code === "UND_ERR_SOCKET") {
+        thrown.message += `\n${path} --- error.log:\n${this.errorLog().slice(-10_000)}`;
+      }
+      throw thrown;
     });
     return {
       status: reply.statusCode,
@@ -206,15 +212,24 @@ export class Nginx {
     process.kill(pid, name);
   }
 
-  /** SIGHUP, then waits until the new workers are there (old ones may still be leaving). */
+  /**
+   * SIGHUP, then waits until new workers are there and the old ones are leaving or gone: the master
+   * lets 0.1 s or more pass between the two. What is requested from here on goes to a new worker.
+   */
   async reload(timeoutMs = 10_000): Promise<void> {
     const before = this.workers();
     this.signal("SIGHUP");
     await until(
-      () => this.workers().some((pid) => !before.includes(pid)),
+      () => {
+        const now = this.workers();
+        return now.some((pid) => !before.includes(pid)) && !before.some(isAtWork);
+      },
       timeoutMs,
       () => `no new worker after SIGHUP:\n${this.errorLog()}`,
     );
+    // a leaving worker closes its idle connections, perhaps under a request that comes just then
+    void this.#agent.close();
+    this.#agent = newAgent();
   }
 
   /**
@@ -263,6 +278,16 @@ export class Nginx {
     );
     this.family();
   }
+}
+
+function newAgent(): Agent {
+  return new Agent({ connections: 2048, pipelining: 1 });
+}
+
+/** Is this worker there and not told to leave? Under valgrind that is not seen from outside. */
+function isAtWork(pid: number): boolean {
+  const title = commandLineOf(pid);
+  return title.includes("nginx: worker") && !title.includes("is shutting down");
 }
 
 /** What comes before the program: nothing, or valgrind, which each worker then has a log of. */
