@@ -267,6 +267,11 @@ typedef struct {
 
 /* shared by the glue's files */
 
+typedef void (*ngx_http_lua_nffi_instance_handler_pt)(
+    ngx_http_lua_nffi_instance_t *inst, void *data);
+
+void ngx_http_lua_nffi_each_instance(
+    ngx_http_lua_nffi_instance_handler_pt handler, void *data);
 ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_register(ngx_str_t *key,
     ngx_str_t *name);
 ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_lookup(const u_char *key,
@@ -341,8 +346,8 @@ ngx_uint_t ngx_http_lua_nffi_process_is_ready(
     ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst);
-void ngx_http_lua_nffi_process_await_end(ngx_http_lua_nffi_instance_t *inst,
-    ngx_msec_t begin, ngx_msec_t limit);
+
+void ngx_http_lua_nffi_leave(ngx_msec_t limit);
 
 void ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_rate_tell(ngx_http_lua_nffi_rate_t *rate);

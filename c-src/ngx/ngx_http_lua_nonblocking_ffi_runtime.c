@@ -41,40 +41,38 @@ ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err, const char *code,
 
 
 static void
-ngx_http_lua_nffi_close_hosts(ngx_queue_t *list)
+ngx_http_lua_nffi_each_of(ngx_queue_t *list,
+    ngx_http_lua_nffi_instance_handler_pt handler, void *data)
 {
-    ngx_queue_t                   *q;
-    ngx_http_lua_nffi_instance_t  *inst;
+    ngx_queue_t  *q;
 
     for (q = ngx_queue_head(list);
          q != ngx_queue_sentinel(list);
          q = ngx_queue_next(q))
     {
-        inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
-
-        if (inst->host) {
-            nffi_host_close(inst->host);
-        }
+        handler(ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue), data);
     }
 }
 
 
-static void
-ngx_http_lua_nffi_await_ends(ngx_queue_t *list, ngx_msec_t begin)
-{
-    ngx_queue_t                   *q;
-    ngx_http_lua_nffi_instance_t  *inst;
+/* of all runtimes; the handler moves none. Those that have ended are left out */
 
-    for (q = ngx_queue_head(list);
-         q != ngx_queue_sentinel(list);
+void
+ngx_http_lua_nffi_each_instance(ngx_http_lua_nffi_instance_handler_pt handler,
+    void *data)
+{
+    ngx_queue_t                  *q;
+    ngx_http_lua_nffi_runtime_t  *rt;
+
+    for (q = ngx_queue_head(&ngx_http_lua_nffi_runtimes);
+         q != ngx_queue_sentinel(&ngx_http_lua_nffi_runtimes);
          q = ngx_queue_next(q))
     {
-        inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+        rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, queue);
 
-        if (inst->process && inst->host) {
-            ngx_http_lua_nffi_process_await_end(inst, begin,
-                                                ngx_http_lua_nffi_leave_limit);
-        }
+        ngx_http_lua_nffi_each_of(&rt->serving, handler, data);
+        ngx_http_lua_nffi_each_of(&rt->starting, handler, data);
+        ngx_http_lua_nffi_each_of(&rt->leaving, handler, data);
     }
 }
 
@@ -84,7 +82,6 @@ ngx_http_lua_nffi_await_ends(ngx_queue_t *list, ngx_msec_t begin)
 static void
 ngx_http_lua_nffi_cleanup(void *data)
 {
-    ngx_msec_t                     begin;
     ngx_uint_t                     leaves;
     ngx_queue_t                   *q;
     ngx_http_lua_nffi_runtime_t   *rt;
@@ -99,24 +96,13 @@ ngx_http_lua_nffi_cleanup(void *data)
     {
         rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, queue);
         rt->closed = 1;
-        ngx_http_lua_nffi_close_hosts(&rt->serving);
     }
 
-    /* not where a single process goes on with another configuration */
+    /* nobody waits where a single process goes on with another configuration */
 
     leaves = ngx_exiting || ngx_quit || ngx_terminate;
 
-    ngx_time_update();
-    begin = ngx_current_msec;
-
-    for (q = ngx_queue_head(&ngx_http_lua_nffi_runtimes);
-         leaves && q != ngx_queue_sentinel(&ngx_http_lua_nffi_runtimes);
-         q = ngx_queue_next(q))
-    {
-        rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, queue);
-        ngx_http_lua_nffi_await_ends(&rt->serving, begin);
-        ngx_http_lua_nffi_await_ends(&rt->leaving, begin);
-    }
+    ngx_http_lua_nffi_leave(leaves ? ngx_http_lua_nffi_leave_limit : 0);
 }
 
 

@@ -14,18 +14,12 @@
 
 #include "ngx_http_lua_nonblocking_ffi_process.h"
 
-#include <poll.h>
-
 
 #define NGX_HTTP_LUA_NFFI_FIRST_DELAY   100      /* ms before a restart */
 #define NGX_HTTP_LUA_NFFI_LAST_DELAY    30000
 #define NGX_HTTP_LUA_NFFI_STEADY        60000    /* up so long: first delay */
 #define NGX_HTTP_LUA_NFFI_START_LIMIT   30000    /* ms until it is ready */
 #define NGX_HTTP_LUA_NFFI_QUICK_DEATHS  5        /* then a line a minute */
-#define NGX_HTTP_LUA_NFFI_LEAVE_LIMIT   5000     /* ms to end, of a worker that
-                                                    quits */
-#define NGX_HTTP_LUA_NFFI_STOP_LIMIT    500      /* ms, of one that is stopped:
-                                                    nginx kills it soon after */
 
 
 static void ngx_http_lua_nffi_restart_handler(ngx_event_t *ev);
@@ -344,101 +338,5 @@ ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst)
     if (inst->host) {
         nffi_host_close(inst->host);
         ngx_add_timer(&p->kill, ngx_http_lua_nffi_drain_limit());
-    }
-}
-
-
-/* how long a worker that leaves waits for the end of a process */
-
-static ngx_msec_t
-ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_instance_t *inst,
-    ngx_msec_t limit)
-{
-    ngx_msec_t            most;
-    nffi_host_state_t     state;
-    nffi_host_response_t  response;
-
-    if (inst->awaited == 0) {
-        /* answers that nobody waits for are counted, and freed at once */
-        (void) nffi_host_drain(inst->host, &response, 1);
-    }
-
-    nffi_host_state(inst->host, &state);
-
-    if (state.unanswered) {
-        return ngx_terminate ? 0 : NGX_HTTP_LUA_NFFI_FAREWELL;
-    }
-
-    most = ngx_terminate ? NGX_HTTP_LUA_NFFI_STOP_LIMIT
-                         : NGX_HTTP_LUA_NFFI_LEAVE_LIMIT;
-
-    return ngx_min(limit, most);
-}
-
-
-/*
- * The worker leaves, and the kernel kills its processes with it. One that was
- * told to end has until then for what it does at its end, and its last words
- * are logged. The worker has nothing else to do, so it may sleep here.
- */
-
-void
-ngx_http_lua_nffi_process_await_end(ngx_http_lua_nffi_instance_t *inst,
-    ngx_msec_t begin, ngx_msec_t limit)
-{
-    ngx_uint_t                    i;
-    struct pollfd                 fds[3];
-    ngx_msec_int_t                left;
-    ngx_http_lua_nffi_process_t  *p = inst->process;
-    ngx_http_lua_nffi_pipe_t     *pipes[] = { &p->out, &p->err };
-
-    if (p->state != NGX_HTTP_LUA_NFFI_READY) {
-        return;
-    }
-
-    for (i = 0; i < 2; i++) {
-        fds[i].fd = pipes[i]->channel.connection.fd;
-        fds[i].events = POLLIN;
-    }
-
-    /* without a pidfd the end of its socket is a hang-up */
-    fds[2].fd = p->child.pidfd != -1 ? p->child.pidfd : p->child.control_fd;
-    fds[2].events = p->child.pidfd != -1 ? POLLIN : 0;
-
-    do {
-        ngx_time_update();
-        left = ngx_http_lua_nffi_leave_time(inst, limit)
-               - (ngx_current_msec - begin);
-
-        if (left <= 0) {
-            break;
-        }
-
-        fds[2].revents = 0;
-
-        if (poll(fds, 3, (int) left) == -1) {
-            if (ngx_errno != NGX_EINTR) {
-                break;
-            }
-
-            continue;
-        }
-
-        for (i = 0; i < 2; i++) {
-            if (fds[i].revents
-                && ngx_http_lua_nffi_read_output(&pipes[i]->output, fds[i].fd,
-                                                 NGX_HTTP_LUA_NFFI_READS)
-                   == NGX_DONE)
-            {
-                fds[i].fd = -1;
-            }
-        }
-
-    } while (fds[2].revents == 0);
-
-    ngx_http_lua_nffi_read_last_output(p);
-
-    if (inst->awaited == 0) {
-        ngx_http_lua_nffi_write_messages(inst);
     }
 }

@@ -38,6 +38,14 @@ __attribute__((constructor)) static void refuse(void)
 }
 `;
 
+const MODULE = `
+process.on("exit", () => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  console.log("has tidied up");
+});
+export const pid = () => process.pid;
+`;
+
 /** Runs `use` with an nginx in which one system call is refused. */
 async function refusing(
   call: string,
@@ -60,7 +68,7 @@ async function refusing(
        ngx.say(rt and show(rt.methods:pid()) or show(err, code))`,
     ),
   ].join("\n");
-  const files = { "module.mjs": "export const pid = () => process.pid;" };
+  const files = { "module.mjs": MODULE };
   // a single process, which need not fork to start
   const main = "master_process off;";
   const env = { PATH: process.env.PATH ?? "", LD_PRELOAD: library };
@@ -91,7 +99,7 @@ test.each([
 });
 
 test.each(["close_range", "pidfd_open", "pidfd_send_signal", "prctl", "sched_setaffinity"])(
-  "%s refused is made up for: it starts, dies and is started again",
+  "%s refused is made up for: it starts, dies, is started again and awaited at the end",
   async (call) => {
     await refusing(call, "EPERM", async (nginx) => {
       const pid = Number(await nginx.get("/pid"));
@@ -107,6 +115,13 @@ test.each(["close_range", "pidfd_open", "pidfd_send_signal", "prctl", "sched_set
         10_000,
         () => "it does not come back",
       );
+      nginx.signal("SIGQUIT");
+      await until(
+        () => nginx.process.exitCode !== null,
+        4_000, // less than it waits for one that does not end
+        () => `nginx does not end:\n${nginx.errorLog()}`,
+      );
+      expect(nginx.errorLog()).toContain("has tidied up");
     });
   },
 );

@@ -1,6 +1,6 @@
 // What a process may still do when its worker leaves: its own functions at exit run, its last words
 // are logged, and one that does not end holds up nobody.
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { JavaClasses } from "../support/java-runtime.js";
@@ -39,6 +39,27 @@ def handle(data):
 process.on("exit", () => { for (;;); });
 export default (bytes: Uint8Array) => bytes;
 export const busy = () => { for (;;); };
+`,
+  "talks.ts": `
+import { writeFileSync } from "node:fs";
+process.on("exit", () => {
+  for (let line = 0; line < 3000; line++) console.log("x".repeat(100));
+  writeFileSync("end", "x");
+});
+export default (bytes: Uint8Array) => bytes;
+`,
+  // of the processes that a reload starts, one does not get ready
+  "reloads.ts": `
+import { existsSync, openSync, writeFileSync } from "node:fs";
+if (existsSync("reload")) {
+  try {
+    openSync("one", "wx");
+  } catch {
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
+  }
+  process.on("exit", () => writeFileSync("end", "x"));
+}
+export default (bytes: Uint8Array) => bytes;
 `,
 };
 
@@ -151,9 +172,46 @@ describe("a process that does not end", () => {
     expect(time).toBeLessThan(4500);
   });
 
+  test("takes no time from another, whose pipe is full", async () => {
+    const call = (module: string) =>
+      `ngx.print(assert(nffi.load("node", {
+         module = "${module}", directory = ngx.config.prefix(),
+       })):call("x", { timeout = 10000 }))`;
+    const server = content("= /", `${call("stays.ts")} ${call("talks.ts")}`);
+    const nginx = await startNginxForTest({ ...stays(), server });
+    expect(await nginx.get("/")).toBe("xx");
+    await ends(nginx, "SIGTERM");
+    const log = nginx.errorLog();
+    expect(existsSync(join(nginx.dir, "end")), log).toBe(true);
+    expect(log.match(/ x{100}/g)?.length).toBeGreaterThanOrEqual(1000);
+    expect(log).toMatch(/ \d+ lines were dropped/);
+  });
+
   test("keeps nobody while it works on what nobody waits for", async () => {
     const nginx = await startNginxForTest(stays());
     expect(await nginx.get("/busy")).toMatch(/timeout/);
     expect(await timeOf(nginx, "SIGQUIT")).toBeLessThan(4500);
   });
+});
+
+test("a process of a reload that was not yet served has the time as well", async () => {
+  const reload = `assert(nffi.load("node", {
+    module = "reloads.ts", directory = ngx.config.prefix(), processes = 2,
+  })):reload()`;
+  const given = options("node", 'module = "reloads.ts", processes = 2');
+  const server = given.server + content("= /reload", reload);
+  const nginx = await startNginxForTest({ ...given, server });
+  expect(await nginx.get("/")).toBe("here");
+
+  writeFileSync(join(nginx.dir, "reload"), "");
+  nginx.get("/reload").catch(() => {});
+  await until(
+    () => existsSync(join(nginx.dir, "one")),
+    10_000,
+    () => `no process is started:\n${nginx.errorLog()}`,
+  );
+  // and has told its worker of it, which nobody outside sees
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await ends(nginx, "SIGTERM");
+  expect(existsSync(join(nginx.dir, "end")), nginx.errorLog()).toBe(true);
 });
