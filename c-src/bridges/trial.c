@@ -1,98 +1,191 @@
 /*
- * trial.c - runs a program and tells how it ended.
+ * trial.c - runs a program and tells whether it has come as far as it should.
  */
 
 #include "trial.h"
+
+#include "../lib/child.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LONGEST_MS 60000
+#define END_MS     1000      /* after it has said the word */
+#define LOOK_MS    20        /* at whether it has ended */
+#define READS      64        /* in one turn */
+
+typedef struct output {
+    int fd;                  /* non-blocking; -1: its end was read */
+    char *text;
+    size_t size;
+    size_t used;
+} output_t;
 
 
-static int
-spawn(const char *const *argv, char *const *environment, int out, pid_t *pid)
+static int64_t
+now_ms(void)
 {
-    int rc;
-    sigset_t none, all;
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_t actions;
+    struct timespec now;
 
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes,
-                             POSIX_SPAWN_SETSIGMASK|POSIX_SPAWN_SETSIGDEF);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, out, 1);
-    posix_spawn_file_actions_adddup2(&actions, out, 2);
+    (void) clock_gettime(CLOCK_MONOTONIC, &now);
 
-    rc = posix_spawn(pid, argv[0], &actions, &attributes, (char **) argv,
-                     environment);
-
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-
-    return rc;
+    return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 
-/* what it says, as far as there is room; -1: not in time */
-static int
-read_all(int fd, char *text, size_t size)
+/* Runs in the child, between fork and exec: async-signal-safe calls only. */
+static void
+run(const char *const *argv, char *const *environment, int out, pid_t parent)
 {
     ssize_t n;
-    size_t used = 0;
-    char rest[256];
-    struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+    int null;
+    static const char failed[] = " cannot be executed";
 
-    for ( ;; ) {
-        if (poll(&pollfd, 1, LONGEST_MS) == 0) {
-            return -1;
+    if (!nffi__die_with(parent)) {
+        _exit(127);
+    }
+
+    null = open("/dev/null", O_RDONLY);
+
+    if (null == -1 || dup2(null, 0) == -1 || dup2(out, 1) == -1
+        || dup2(out, 2) == -1)
+    {
+        _exit(127);
+    }
+
+    nffi__close_from(3);
+    nffi__reset_signals();
+    (void) execve(argv[0], (char *const *) argv, environment);
+
+    n = write(2, argv[0], strlen(argv[0]));
+    n = write(2, failed, sizeof(failed) - 1);
+    (void) n;
+    _exit(127);
+}
+
+
+/* No handler of nginx runs in the child. */
+static pid_t
+start(const char *const *argv, char *const *environment, int out)
+{
+    int error;
+    pid_t pid, parent = getpid();
+    sigset_t all, before;
+
+    sigfillset(&all);
+    (void) pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = fork();
+    error = errno;
+
+    if (pid == 0) {
+        run(argv, environment, out, parent);
+    }
+
+    (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+
+    return pid;
+}
+
+
+/* What there is, the newest of it where there is too little room. */
+static void
+read_output(output_t *output)
+{
+    int reads;
+    ssize_t n;
+
+    for (reads = 0; output->fd != -1 && reads < READS; reads++) {
+        if (output->used == output->size - 1) {
+            output->used /= 2;
+            memmove(output->text, output->text + output->size - 1 - output->used,
+                    output->used);
         }
 
-        n = used + 1 < size ? read(fd, text + used, size - used - 1)
-                            : read(fd, rest, sizeof(rest));
+        n = read(output->fd, output->text + output->used,
+                 output->size - 1 - output->used);
+
+        if (n > 0) {
+            output->used += (size_t) n;
+            continue;
+        }
+
         if (n == -1 && errno == EINTR) {
             continue;
         }
 
-        if (n <= 0) {
+        if (n == -1 && errno == EAGAIN) {
             break;
         }
 
-        used += used + 1 < size ? (size_t) n : 0;
+        close(output->fd);
+        output->fd = -1;
     }
 
-    text[used] = '\0';
-
-    return 0;
+    output->text[output->used] = '\0';
 }
 
 
-/* The status; where nginx's handler of SIGCHLD has taken it, by the text. */
-static int
-wait_for(pid_t pid, const char *text)
+/* Perhaps nginx's handler of SIGCHLD was there before. */
+static bool
+has_ended(pid_t pid)
 {
-    int status;
+    return waitpid(pid, NULL, WNOHANG | __WALL) != 0;
+}
 
-    while (waitpid(pid, &status, __WALL) == -1) {
-        if (errno != EINTR) {
-            return strstr(text, "rror") ? -1 : 0;
+
+/* Whether it has said the word, when it has ended or its time is over. */
+static bool
+watch(pid_t pid, output_t *output, const char *word)
+{
+    bool ended, said = false;
+    int64_t left, deadline = now_ms() + LONGEST_MS;
+    struct pollfd pollfd = { .events = POLLIN };
+
+    for ( ;; ) {
+        left = deadline - now_ms();
+        pollfd.fd = output->fd;
+        (void) poll(&pollfd, 1, output->fd == -1 || left <= 0 ? 1 : LOOK_MS);
+
+        ended = has_ended(pid);
+        read_output(output);
+
+        if (!said
+            && memmem(output->text, output->used, word, strlen(word)) != NULL)
+        {
+            said = true;
+            deadline = now_ms() + END_MS;
+        }
+
+        if (ended) {
+            return said;
+        }
+
+        if (left <= 0) {
+            break;
         }
     }
 
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+    (void) kill(pid, SIGKILL);
+
+    while (waitpid(pid, NULL, __WALL) == -1 && errno == EINTR) {
+        /* void */
+    }
+
+    if (!said) {
+        (void) snprintf(output->text, output->size, "it does not end");
+    }
+
+    return said;
 }
 
 
@@ -114,37 +207,37 @@ make_one_line(char *text)
 
 
 int
-nffi_bridge_try(const char *const *argv, char *const *environment, char *reason,
-    size_t size)
+nffi_bridge_try(const char *const *argv, char *const *environment,
+    const char *word, char *reason, size_t size)
 {
-    int rc, fds[2];
+    int fds[2];
+    bool said;
     pid_t pid;
+    output_t output;
 
     if (pipe2(fds, O_CLOEXEC) == -1) {
         (void) snprintf(reason, size, "pipe2: %s", strerror(errno));
         return -1;
     }
 
-    rc = spawn(argv, environment, fds[1], &pid);
+    pid = start(argv, environment, fds[1]);
     close(fds[1]);
 
-    if (rc != 0) {
+    if (pid == -1) {
         close(fds[0]);
-        (void) snprintf(reason, size, "%s: %s", argv[0], strerror(rc));
+        (void) snprintf(reason, size, "fork: %s", strerror(errno));
         return -1;
     }
 
-    rc = read_all(fds[0], reason, size);
-    close(fds[0]);
+    (void) fcntl(fds[0], F_SETFL, O_NONBLOCK);
+    output = (output_t) { .fd = fds[0], .text = reason, .size = size };
+    said = watch(pid, &output, word);
 
-    if (rc != 0) {
-        (void) kill(pid, SIGKILL);
-        (void) wait_for(pid, "");
-        (void) snprintf(reason, size, "%s does not end", argv[0]);
-        return -1;
+    if (output.fd != -1) {
+        close(output.fd);
     }
 
-    if (wait_for(pid, reason) == 0) {
+    if (said) {
         return 0;
     }
 

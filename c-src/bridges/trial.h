@@ -10,13 +10,15 @@
 #include <stddef.h>
 
 /*
- * Runs argv[0], an absolute path, and waits for its end. 0 when that was exit
- * code 0; else -1, and what it has said, or why it did not run, as one line in
- * `reason`. thread: of a bridge, never the event loop; blocks: until the
- * program ends, a minute at most
+ * Runs argv[0], an absolute path, until its end. 0 when it has said `word` on
+ * stdout or stderr; else -1, and what it has said, or why it did not run, as
+ * one line in `reason`. Its exit code does not count, since nginx takes the
+ * status of the worker's children. It has none of nginx's descriptors, and is
+ * killed when the calling thread ends. thread: of a bridge, never the event
+ * loop; blocks: until the program ends, a minute at most
  */
 __attribute__((visibility("hidden")))
 int nffi_bridge_try(const char *const *argv, char *const *environment,
-    char *reason, size_t size);
+    const char *word, char *reason, size_t size);
 
 #endif /* NFFI_BRIDGES_TRIAL_H */

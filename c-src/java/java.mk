@@ -8,7 +8,8 @@ JAR_EPOCH := $(or $(SOURCE_DATE_EPOCH),946684800)
 JAVA_SOURCES := $(sort $(wildcard $(SRC)java/nffi/*.java))
 JAVA_TESTING_SOURCES := $(sort $(wildcard $(SRC)java/testing/nffi/*.java \
                           $(SRC)java/testing/nffi/testing/*.java))
-JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)bridges/java/*.c)) $(SRC)bridges/trial.c
+JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)bridges/java/*.c)) $(SRC)bridges/trial.c \
+                        $(SRC)lib/child.c
 JAVAC = $(JAVA_HOME)/bin/javac --release 11 -encoding UTF-8 -g -Xlint:all -Werror
 # names of natives are Java's, not of a header
 JAVA_CFLAGS = -D_GNU_SOURCE -Wno-missing-prototypes -I$(JAVA_HOME)/include -I$(JAVA_HOME)/include/linux \
@@ -37,7 +38,7 @@ $(BUILD_DIR)/nffi-testing.jar: $(JAVA_TESTING_SOURCES) $(BUILD_DIR)/nffi.jar
 
 $(BUILD_DIR)/libnffi_java.so: $(JAVA_BRIDGE_SOURCES) \
                               $(wildcard $(SRC)bridges/java/*.h) \
-                              $(SRC)bridges/trial.h \
+                              $(SRC)bridges/trial.h $(SRC)lib/child.h \
                               $(BUILD_DIR)/libnffi.so.1
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(JAVA_CFLAGS) -pthread -shared $(LDFLAGS) \
 	    -o $@ $(JAVA_BRIDGE_SOURCES) -L$(BUILD_DIR) -lnffi \

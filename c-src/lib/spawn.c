@@ -15,6 +15,7 @@
 
 #define _GNU_SOURCE
 
+#include "child.h"
 #include "host.h"
 
 #include <errno.h>
@@ -24,7 +25,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -54,48 +54,6 @@ typedef struct exec_error {
 } exec_error_t;
 
 
-static void
-close_range_from(unsigned first)
-{
-    long limit;
-    unsigned fd;
-
-#ifdef SYS_close_range
-    if (syscall(SYS_close_range, first, ~0U, 0) == 0) {
-        return;
-    }
-#endif
-
-    limit = sysconf(_SC_OPEN_MAX);
-    if (limit < 0 || limit > 65536) {
-        limit = 65536;
-    }
-
-    for (fd = first; fd < (unsigned) limit; fd++) {
-        close((int) fd);
-    }
-}
-
-
-static void
-reset_signals(void)
-{
-    int signal_number;
-    sigset_t none;
-    struct sigaction action;
-
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = SIG_DFL;
-
-    for (signal_number = 1; signal_number < NSIG; signal_number++) {
-        (void) sigaction(signal_number, &action, NULL);
-    }
-
-    sigemptyset(&none);
-    (void) sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-
 static int
 place_descriptors(descriptors_t *descriptors)
 {
@@ -116,19 +74,9 @@ place_descriptors(descriptors_t *descriptors)
         }
     }
 
-    close_range_from(NFFI__FD_EXEC_ERROR + 1);
+    nffi__close_from(NFFI__FD_EXEC_ERROR + 1);
 
     return fcntl(NFFI__FD_EXEC_ERROR, F_SETFD, FD_CLOEXEC);
-}
-
-
-/* The kernel forgets it when the user changes. False: the worker has gone. */
-static bool
-die_with(pid_t parent)
-{
-    (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-
-    return getppid() == parent;
 }
 
 
@@ -186,7 +134,7 @@ run_child(const nffi_spawn_options_t *options, descriptors_t *descriptors,
     }
 
     error.stage = STAGE_ORPHAN;
-    if (!die_with(parent)) {
+    if (!nffi__die_with(parent)) {
         goto failed;
     }
 
@@ -216,7 +164,7 @@ run_child(const nffi_spawn_options_t *options, descriptors_t *descriptors,
 
     error.stage = STAGE_USER;
     if (options->user != NULL
-        && (become(options->user) == -1 || !die_with(parent)))
+        && (become(options->user) == -1 || !nffi__die_with(parent)))
     {
         goto failed;
     }
@@ -227,7 +175,7 @@ run_child(const nffi_spawn_options_t *options, descriptors_t *descriptors,
     }
 
     error.stage = STAGE_EXEC;
-    reset_signals();
+    nffi__reset_signals();
     execve(options->program, options->argv, options->envp);
 
 failed:

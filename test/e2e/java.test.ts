@@ -1,9 +1,13 @@
 // Runtimes in Java through a real nginx, as a process and in the worker: values, errors with their
 // stack, deadlines, clients that go, streams, memory and stack that run out, logs, class paths.
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { JavaClasses } from "../support/java-runtime.js";
-import { type Nginx, startNginx, until } from "../support/nginx.js";
+import { type Nginx, startNginx, startNginxForTest, until, withNginx } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
+import { statOf } from "../support/processes.js";
+import { temporaryFolder } from "../support/temporary.js";
 
 let prefix: string;
 let built: JavaClasses;
@@ -299,6 +303,43 @@ describe("in the worker", () => {
     } finally {
       await nginx.stop();
     }
+  });
+
+  test.each(["_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS"])("nor do those of %s", async (name) => {
+    const load = "/load?host=worker&options={}";
+    await withNginx({ ...options(), main: `env "${name}=-Xmx1g -Xms9g";` }, async (nginx) => {
+      const body = await nginx.get(load);
+      expect(body).toContain("the Java virtual machine did not start: ");
+      expect(body).toMatch(/heap size/);
+      expect(nginx.errorLog()).not.toContain("exited");
+    });
+    await withNginx({ ...options(), main: `env ${name}=-Xss1m;` }, async (nginx) => {
+      expect(await nginx.get(load)).toBe('{"greeting":"hello Ada"}');
+    });
+  });
+
+  test("a Java that hangs has nothing of nginx's, and ends with the worker", async () => {
+    const home = temporaryFolder();
+    chmodSync(home, 0o777); // the worker may be another user
+    for (const name of ["bin", "lib/server"]) mkdirSync(join(home, name), { recursive: true });
+    writeFileSync(join(home, "lib/server/libjvm.so"), "");
+    writeFileSync(
+      join(home, "bin/java"),
+      `#!/bin/sh\nreadlink /proc/$$/fd/* > ${home}/open\necho $$ > ${home}/pid\nexec sleep 600\n`,
+      { mode: 0o755 },
+    );
+    const nginx = await startNginxForTest(options());
+    const program = escaped({ program: join(home, "bin/java") });
+    nginx.get(`/load?host=worker&options=${program}`).catch(() => {});
+    await until(
+      () => existsSync(join(home, "pid")),
+      10_000,
+      () => `it is not tried:\n${nginx.errorLog()}`,
+    );
+    expect(readFileSync(join(home, "open"), "utf8")).not.toMatch(/socket|event|\.log/);
+    const pid = Number(readFileSync(join(home, "pid"), "utf8"));
+    await nginx.stop();
+    expect(statOf(pid)?.state ?? "gone").toMatch(/gone|Z/);
   });
 
   test("is found by the older API, by JSON and by class,function,configuration", async () => {

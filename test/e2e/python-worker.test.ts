@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmSync,
   symlinkSync,
@@ -440,3 +441,33 @@ test("a standard library that lacks a part is told, and does not end the worker"
     expect(nginx.workers()).toEqual(workers);
   });
 });
+
+test("a site that leaves a program behind holds up nobody", async () => {
+  const program = makeVenv(join(folder, "helped"), "--without-pip");
+  const site = join(folder, "helped/lib", `python${versionOf(program)}`, "site-packages");
+  const pid = join(folder, "helper.pid");
+  writeFileSync(pid, "");
+  chmodSync(pid, 0o666); // the worker may be another user
+  // in the trial alone, not in the worker
+  writeFileSync(join(site, "helped.pth"), "import helped\n");
+  writeFileSync(
+    join(site, "helped.py"),
+    `import os, subprocess
+if os.stat("${pid}").st_size == 0:
+    with open("${pid}", "w") as file:
+        file.write(str(subprocess.Popen(["sleep", "300"]).pid))
+`,
+  );
+  await withNginx(pythonNginx(prefix), async (nginx) => {
+    const query = `&module=app.py${optionsOf({ program })}`;
+    try {
+      // the trial gives up after a minute
+      const answer = await call(nginx, "worker", "hello", query, { name: "x" });
+      expect(answer).toEqual([expect.objectContaining({ greeting: "hello x" })]);
+    } finally {
+      const helper = Number(readFileSync(pid, "utf8"));
+      expect(helper).toBeGreaterThan(0);
+      process.kill(helper);
+    }
+  });
+}, 30_000);

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static char *no_environment[] = { NULL };
-
 
 /* HOME/lib/server/libjvm.so -> HOME/bin/java; 0: there is none */
 static int
@@ -37,11 +35,33 @@ find_program(const char *jvm_file, char *program, size_t size)
 }
 
 
+/* The variables that a machine made by JNI reads; JDK_JAVA_OPTIONS is the
+   launcher's own. They stay the worker's. */
+static void
+find_variables(char **found, size_t most)
+{
+    char **entry;
+    size_t i, n = 0;
+    static const char *names[] = { "JAVA_TOOL_OPTIONS=", "_JAVA_OPTIONS=" };
+
+    for (entry = environ; entry != NULL && *entry != NULL; entry++) {
+        for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            if (n < most && strncmp(*entry, names[i], strlen(names[i])) == 0) {
+                found[n++] = *entry;
+            }
+        }
+    }
+
+    found[n] = NULL;
+}
+
+
 int
 nffi_java_try_options(const char *jvm_file,
     const nffi_java_settings_t *settings, char *error, size_t error_size)
 {
     size_t i, n = 0;
+    char *environment[3];
     char program[4096], text[NFFI_JAVA_REASON];
     const char *argv[NFFI_JAVA_MOST_OPTIONS + 4];
 
@@ -60,7 +80,11 @@ nffi_java_try_options(const char *jvm_file,
     argv[n++] = "-version";
     argv[n] = NULL;
 
-    if (nffi_bridge_try(argv, no_environment, text, sizeof(text)) != 0) {
+    find_variables(environment, 2);
+
+    if (nffi_bridge_try(argv, environment, " version \"", text, sizeof(text))
+        != 0)
+    {
         (void) snprintf(error, error_size, "%s", text);
         return -1;
     }

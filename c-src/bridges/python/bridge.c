@@ -136,9 +136,13 @@ static int
 try_program(const char *program)
 {
     char reason[8192];
-    const char *error, *argv[] = { program, "-E", "-c", "", NULL };
+    const char *error, *argv[] = {
+        program, "-E", "-c", "print('nffi: it runs')", NULL
+    };
 
-    if (nffi_bridge_try(argv, environ, reason, sizeof(reason)) == 0) {
+    if (nffi_bridge_try(argv, environ, "nffi: it runs", reason, sizeof(reason))
+        == 0)
+    {
         return 0;
     }
 
