@@ -29,20 +29,52 @@ export async function loadModule(path: string): Promise<Loaded> {
   process.setSourceMapsEnabled(true);
   if (isJsx(path)) return await loadBundled(path, new Error(`${path}: JSX is ${GENERATED}`));
   if (isTypeScript(path) && !nodeStripsTypes()) await registerStripping();
+  const progress = await newProgress();
   try {
-    return await importFrom(pathToFileURL(path).href);
+    return await importFrom(pathToFileURL(path).href, [progress.linkedUrl]);
   } catch (error) {
     const reason = withPlace(error, path);
-    if (isTypeScript(path) && isForBundler(error)) return await loadBundled(path, reason);
+    // What has run must not run again, in a bundle.
+    const mayBundle = isTypeScript(path) && !progress.state.linked && isForBundler(error);
+    if (mayBundle) return await loadBundled(path, reason);
     throw reason;
   }
 }
 
-/** Through a module of our own: `await import()` would call an export named `then`. */
-async function importFrom(url: string): Promise<Loaded> {
-  const code = `import * as all from ${JSON.stringify(url)}; export const namespace = () => all;`;
-  const wrapper = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+/**
+ * Through a module of our own: `await import()` would call an export named `then`. The modules
+ * `before` are evaluated before that of `url`.
+ */
+async function importFrom(url: string, before: readonly string[] = []): Promise<Loaded> {
+  const first = before.map((each) => `import ${JSON.stringify(each)};`).join("");
+  const wrapper = await import(
+    moduleUrl(
+      `${first} import * as all from ${JSON.stringify(url)}; export const namespace = () => all;`,
+    )
+  );
   return { namespace: wrapper.namespace() };
+}
+
+interface Progress {
+  /** All modules of the graph were found and understood, so that the first of them runs. */
+  readonly state: { linked: boolean };
+  /** Says so when it is imported before them: nothing is evaluated before all are linked. */
+  readonly linkedUrl: string;
+}
+
+let loads = 0;
+
+async function newProgress(): Promise<Progress> {
+  const stateUrl = moduleUrl(`export const state = { linked: false }; // ${loads++}`);
+  const { state } = await import(stateUrl);
+  const linkedUrl = moduleUrl(
+    `import { state } from ${JSON.stringify(stateUrl)}; state.linked = true;`,
+  );
+  return { state, linkedUrl };
+}
+
+function moduleUrl(code: string): string {
+  return `data:text/javascript,${encodeURIComponent(code)}`;
 }
 
 /** `reason`: why it must be; thrown where there is no bundler. */
@@ -55,14 +87,11 @@ async function loadBundled(path: string, reason: Error): Promise<Loaded> {
 }
 
 /** Whether a bundler may find what Node did not, or understand it. */
-function isForBundler(error: unknown): error is Error {
-  return isOfLoader(error) || BUNDLER_MAY_HELP.has(codeOf(error));
+function isForBundler(error: unknown): boolean {
+  return error instanceof SyntaxError || BUNDLER_MAY_HELP.has(codeOf(error));
 }
 
-/**
- * Whether a syntax error is of the module's text: one that its code has thrown (JSON.parse, `new
- * RegExp`) has run already, and must not again. Of the loader all frames of the stack are Node's.
- */
+/** Whether a syntax error is of a module's text, not thrown by code (JSON.parse, `new RegExp`). */
 function isOfLoader(error: unknown): error is SyntaxError {
   if (!(error instanceof SyntaxError)) return false;
   const frame = /^ +at (.*)$/m.exec(error.stack ?? "")?.[1];
@@ -76,6 +105,7 @@ const BUNDLER_MAY_HELP = new Set([
   // of a file that it imports: .tsx
   "ERR_UNKNOWN_FILE_EXTENSION",
   "ERR_PACKAGE_IMPORT_NOT_DEFINED",
+  "ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING",
 ]);
 
 function codeOf(error: unknown): string {

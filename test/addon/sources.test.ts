@@ -126,6 +126,22 @@ new RegExp("(");
 appendFileSync(import.meta.dirname + "/ran", "x");
 throw new SyntaxError("of its own");
 `,
+        "later.ts": `import { appendFileSync } from "node:fs";
+appendFileSync(import.meta.dirname + "/ran", "x");
+await import("./broken.mjs");
+`,
+        "broken.mjs": "const = 1;\n",
+        "nowhere.ts": `import { appendFileSync } from "node:fs";
+appendFileSync(import.meta.dirname + "/ran", "x");
+await import("./inner");
+`,
+        "required.cts": `require("node:fs").appendFileSync(__dirname + "/ran", "x");
+require("./broken.cjs");
+`,
+        "broken.cjs": "const = 1;\n",
+        "compiled.cts": `require("node:fs").appendFileSync(__dirname + "/ran", "x");
+require("node:vm").compileFunction("const = 1;");
+`,
       },
       { withEsbuild: true },
     );
@@ -134,6 +150,10 @@ throw new SyntaxError("of its own");
       ["main.ts", /^(?!.*that it imports).*JSON/, "main.ts:3"],
       ["old.cts", /Invalid regular expression/, "old.cts:2"],
       ["outer.ts", /of its own/, "inner.ts:3"],
+      ["later.ts", /later\.ts, or a module that it imports: Unexpected/, "later.ts"],
+      ["nowhere.ts", /Cannot find module/, "/inner'"],
+      ["required.cts", /Unexpected token/, "broken.cjs:1"],
+      ["compiled.cts", /Unexpected token/, "compiled.cts:2"],
     ] as const) {
       rmSync(ran, { force: true });
       const host = new Host(join(folder, module), { program: installedNode(version) });
@@ -142,6 +162,17 @@ throw new SyntaxError("of its own");
       expect(host.stderr).toContain(line);
       expect(readFileSync(ran, "utf8")).toBe("x");
     }
+  });
+
+  test("TypeScript in node_modules is bundled, too", async () => {
+    const folder = project(
+      {
+        "node_modules/handler/main.ts": "export const hello = (name: string) => 'hello ' + name;\n",
+      },
+      { withEsbuild: true },
+    );
+    const host = await start(join(folder, "node_modules/handler/main.ts"));
+    expect(await host.json("hello", "Lua")).toBe("hello Lua");
   });
 
   test("CommonJS in TypeScript of the old kind is bundled, too", async () => {
