@@ -2,7 +2,7 @@
 //! watches cost nothing here.
 
 use crate::ffi::{TaskId, Waited};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
@@ -49,6 +49,8 @@ impl Notes {
     }
 }
 
+type Callback = Box<dyn FnOnce() + Send>;
+
 /// That a call was cancelled, told once.
 #[derive(Default)]
 pub(crate) struct Signal(Mutex<State>);
@@ -58,22 +60,30 @@ struct State {
     raised: bool,
     ended: bool,
     last: u64,
-    callbacks: HashMap<u64, Box<dyn FnOnce() + Send>>,
+    /// In the order in which they were given.
+    callbacks: BTreeMap<u64, Callback>,
     wakers: HashMap<u64, Waker>,
 }
 
 impl Signal {
     pub fn raise(&self) {
-        let (callbacks, wakers) = {
+        let wakers = {
             let mut state = lock(&self.0);
             state.raised = true;
-            (std::mem::take(&mut state.callbacks), std::mem::take(&mut state.wakers))
+            std::mem::take(&mut state.wakers)
         };
         wakers.into_values().for_each(wake);
-        for callback in callbacks.into_values() {
+        while let Some(callback) = self.next() {
             // one that panics must not end the thread that polls
             let _ = crate::panics::catch(callback);
         }
+    }
+
+    /// One at a time: while it runs, others are forgotten, or the call ends.
+    fn next(&self) -> Option<Callback> {
+        let callbacks = &mut lock(&self.0).callbacks;
+        let key = *callbacks.keys().next()?;
+        callbacks.remove(&key)
     }
 
     /// The call has ended: callbacks are of no use any more, futures are not left waiting.
@@ -88,7 +98,7 @@ impl Signal {
     }
 
     /// Called at once if it was raised, dropped if the call has ended. Gives a key to forget it by.
-    pub fn call(&self, callback: Box<dyn FnOnce() + Send>) -> u64 {
+    pub fn call(&self, callback: Callback) -> u64 {
         let mut state = lock(&self.0);
         state.last += 1;
         let key = state.last;
@@ -140,4 +150,34 @@ fn wake(waker: Waker) {
 /// No code of a user runs while one of our locks is held, so what a panic elsewhere left is sound.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|broken| broken.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Signal;
+    use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn no_callback_starts_once_the_call_has_ended_or_it_was_forgotten() {
+        let signal = Arc::new(Signal::default());
+        let ran = Arc::new(Mutex::new(Vec::new()));
+        let note = |name: &'static str| {
+            let ran = ran.clone();
+            move || ran.lock().unwrap().push(name)
+        };
+        let (first, of_signal) = (note("first"), signal.clone());
+        signal.call(Box::new(move || {
+            first();
+            of_signal.forget(2);
+        }));
+        signal.call(Box::new(note("forgotten")));
+        let (third, of_signal) = (note("third"), signal.clone());
+        signal.call(Box::new(move || {
+            third();
+            of_signal.end();
+        }));
+        signal.call(Box::new(note("after the end")));
+        signal.raise();
+        assert_eq!(*ran.lock().unwrap(), ["first", "third"]);
+    }
 }
