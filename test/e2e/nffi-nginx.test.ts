@@ -1,6 +1,7 @@
 // PREFIX/nffi/bin/nffi-nginx, by which the projects of all languages start, watch and end their
 // nginx: run as a user or a test of such a project runs it, by each shell that Debian has.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -318,6 +319,44 @@ describe("run", () => {
     serving.child.stdin.end();
     expect(await serving.ended).toBe(0);
   });
+
+  test.skipIf(!existsSync("/proc/net/if_inet6"))(
+    "takes no port that IPv4 would not have",
+    async () => {
+      const { dir } = await project();
+      const taken = ["127.0.0.1", "0.0.0.0", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "::"];
+      const ports: number[] = [];
+      while (ports.length < taken.length) {
+        const port = 20_000 + Math.floor(Math.random() * 12_000);
+        const server = createServer();
+        onTestFinished(() => void server.close());
+        await once(server.listen(port, taken[ports.length]), "listening").then(
+          () => ports.push(port),
+          () => {}, // not free
+        );
+      }
+      // what it takes for random numbers: these ports one after another, then others
+      const od = join(dir, "bin/od");
+      mkdirSync(join(dir, "bin"));
+      writeFileSync(join(dir, "tries"), ports.map((port) => `${port - 20_000}\n`).join(""));
+      writeFileSync(
+        od,
+        `#!/bin/sh
+try=$(head -n 1 ${dir}/tries)
+[ -n "$try" ] || { rm -f ${od}; exec od "$@"; }
+sed -i 1d ${dir}/tries
+echo "$try"
+`,
+        { mode: 0o755 },
+      );
+      const path = `PATH=${dir}/bin:${process.env.PATH}`;
+      const serving = background(dir, "env", path, tool, "run");
+      expect(ports).not.toContain(await address(serving));
+      expect(readFileSync(join(dir, "tries"), "utf8")).toBe("");
+      serving.child.stdin.end();
+      expect(await serving.ended).toBe(0);
+    },
+  );
 
   test("says why nginx does not start", async () => {
     const { dir } = await project();
