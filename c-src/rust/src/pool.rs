@@ -1,10 +1,11 @@
 //! The threads in which handlers run that are not async. They are made when all others are at work,
-//! and end when there was nothing to do for a while.
+//! and end when there was nothing to do for a while. Whoever takes a job wakes the next thread for
+//! those behind it, so that a batch of quick ones costs few wake-ups.
 
 use crate::notes::lock;
 use crate::panics::catch;
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -12,14 +13,12 @@ const IDLE: Duration = Duration::from_secs(10);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-pub(crate) struct Pool {
-    inner: Arc<Inner>,
-    most: usize,
-}
+pub(crate) struct Pool(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
     come: Condvar,
+    most: usize,
 }
 
 #[derive(Default)]
@@ -27,57 +26,73 @@ struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
+    /// A thread was woken or made for what waits and has not looked yet: it will wake the next one.
+    /// Quick jobs that come together are so done by one or two threads, without a wake-up for each.
+    waking: bool,
     closed: bool,
 }
 
 impl Pool {
     pub fn new(most: usize) -> Self {
-        let inner = Inner { state: Mutex::default(), come: Condvar::new() };
-        Self { inner: Arc::new(inner), most }
+        Self(Arc::new(Inner { state: Mutex::default(), come: Condvar::new(), most }))
     }
 
     pub fn run(&self, job: impl FnOnce() + Send + 'static) {
-        let mut state = lock(&self.inner.state);
+        let mut state = lock(&self.0.state);
         state.jobs.push_back(Box::new(job));
-        if state.idle >= state.jobs.len() {
-            drop(state);
-            self.inner.come.notify_one();
-            return;
-        }
-        if state.threads >= self.most {
-            return;
-        }
-        state.threads += 1;
-        drop(state);
-        let inner = self.inner.clone();
-        let made = thread::Builder::new().name("nffi-pool".into()).spawn(move || inner.work());
-        if made.is_ok() {
-            return;
-        }
-        // the system gives no more threads: those that there are do it, or else this one
-        let mut state = lock(&self.inner.state);
-        state.threads -= 1;
-        let job = if state.threads == 0 { state.jobs.pop_back() } else { None };
-        drop(state);
-        if let Some(job) = job {
-            let _ = catch(job);
-        }
+        self.0.wake(state);
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        lock(&self.inner.state).closed = true;
-        self.inner.come.notify_all();
+        lock(&self.0.state).closed = true;
+        self.0.come.notify_all();
     }
 }
 
 impl Inner {
-    fn work(&self) {
+    /// Sees to it that one more thread looks at the jobs that wait, if one may.
+    fn wake(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if state.jobs.is_empty() || state.waking {
+            return;
+        }
+        if state.idle > 0 {
+            state.waking = true;
+            drop(state);
+            self.come.notify_one();
+        } else if state.threads < self.most {
+            state.waking = true;
+            state.threads += 1;
+            drop(state);
+            self.make_thread();
+        }
+    }
+
+    fn make_thread(self: &Arc<Self>) {
+        let inner = self.clone();
+        let made = thread::Builder::new().name("nffi-pool".into()).spawn(move || inner.work());
+        if made.is_ok() {
+            return;
+        }
+        // the system gives no more threads: those that there are do it, or else this one
         let mut state = lock(&self.state);
+        state.waking = false;
+        state.threads -= 1;
+        let jobs =
+            if state.threads == 0 { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
+        drop(state);
+        for job in jobs {
+            let _ = catch(job);
+        }
+    }
+
+    fn work(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        state.waking = false;
         loop {
             if let Some(job) = state.jobs.pop_front() {
-                drop(state);
+                self.wake(state);
                 // one that panics must not take the thread with it, which is counted
                 let _ = catch(job);
                 state = lock(&self.state);
@@ -91,10 +106,66 @@ impl Inner {
                 self.come.wait_timeout(state, IDLE).unwrap_or_else(|broken| broken.into_inner());
             state = guard;
             state.idle -= 1;
+            state.waking = false;
             if waited.timed_out() && state.jobs.is_empty() {
                 break;
             }
         }
         state.threads -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pool;
+    use std::sync::mpsc::{channel, RecvTimeoutError};
+    use std::sync::{Arc, Barrier};
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn as_many_jobs_wait_at_once_as_there_may_be_threads() {
+        let pool = Pool::new(8);
+        // threads that are made, threads that are woken, and again
+        for _ in 0..100 {
+            let (send, done) = channel();
+            let all = Arc::new(Barrier::new(8));
+            for _ in 0..8 {
+                let (send, all) = (send.clone(), all.clone());
+                pool.run(move || {
+                    all.wait();
+                    send.send(()).unwrap();
+                });
+            }
+            for _ in 0..8 {
+                done.recv_timeout(LONG).expect("a job found no thread");
+            }
+        }
+    }
+
+    #[test]
+    fn jobs_that_are_too_many_wait_for_their_turn_and_none_is_lost() {
+        let pool = Pool::new(2);
+        let (send, done) = channel();
+        let both = Arc::new(Barrier::new(3));
+        for n in 0..1000 {
+            let (send, both) = (send.clone(), both.clone());
+            pool.run(move || {
+                if n < 2 {
+                    both.wait();
+                }
+                send.send(n).unwrap();
+            });
+        }
+        let early = done.recv_timeout(Duration::from_millis(50));
+        assert_eq!(early, Err(RecvTimeoutError::Timeout));
+        both.wait();
+        // those that still wait are run though the pool goes
+        drop(pool);
+        drop(send);
+        let mut ran: Vec<i32> = done.iter().collect();
+        ran.sort_unstable();
+        assert_eq!(ran, (0..1000).collect::<Vec<_>>());
     }
 }
