@@ -11,6 +11,7 @@
 
 #include "../bridges/python/crew.c"
 #include "../bridges/python/find.c"
+#include "../bridges/python/settings.c"
 
 #include <sys/stat.h>
 

@@ -14,6 +14,7 @@
 #include "../trial.h"
 #include "find.h"
 #include "module.h"
+#include "settings.h"
 
 #include <dlfcn.h>
 #include <pthread.h>

@@ -16,14 +16,6 @@ typedef struct nffi_python_place {
 } nffi_python_place_t;
 
 /*
- * Reads the string `name` of the JSON object `config`; 1, or 0 when it is not
- * there, or is no string; -1 when it is an empty one, has a NUL, or does not
- * fit.
- */
-int nffi_python_setting(const char *config, size_t config_size,
-    const char *name, char *value, size_t size);
-
-/*
  * Fills in the place. `program`: absolute, or NULL for that of VIRTUAL_ENV, or
  * the system's. 0; -1 with the reason in `error`. thread: any; blocks: a few
  * looks at the file system
