@@ -3,8 +3,6 @@
  * only.
  */
 
-#define _GNU_SOURCE
-
 #include "child.h"
 
 #include <signal.h>
