@@ -589,13 +589,22 @@ ngx_http_lua_nffi_resume_failed(ngx_http_lua_nffi_call_t *call,
 }
 
 
+/* of a call that has no task any more, or whose task is cancelled */
+
+void
+ngx_http_lua_nffi_time_is_over(ngx_http_lua_nffi_call_t *call)
+{
+    static ngx_str_t  message = ngx_string("timeout");
+
+    ngx_http_lua_nffi_resume_failed(call, &message, "timeout");
+}
+
+
 static void
 ngx_http_lua_nffi_timed_out(ngx_event_t *ev)
 {
     ngx_http_lua_nffi_call_t  *call = ev->data;
 
-    static ngx_str_t  message = ngx_string("timeout");
-
     nffi_host_cancel(call->host, call->task);
-    ngx_http_lua_nffi_resume_failed(call, &message, "timeout");
+    ngx_http_lua_nffi_time_is_over(call);
 }

@@ -324,6 +324,7 @@ int ngx_http_lua_nffi_push_failure(lua_State *L, const u_char *message,
 void ngx_http_lua_nffi_resume(ngx_http_lua_nffi_call_t *call, int nrets);
 void ngx_http_lua_nffi_resume_failed(ngx_http_lua_nffi_call_t *call,
     ngx_str_t *message, const char *code);
+void ngx_http_lua_nffi_time_is_over(ngx_http_lua_nffi_call_t *call);
 void ngx_http_lua_nffi_resume_coroutine(ngx_http_request_t *r,
     ngx_http_lua_co_ctx_t *coctx, int nrets);
 
@@ -335,6 +336,7 @@ void ngx_http_lua_nffi_stream_abort(ngx_http_lua_nffi_stream_t *s);
 
 void ngx_http_lua_nffi_count_rejected(ngx_http_lua_nffi_runtime_t *rt,
     const char *code);
+ngx_uint_t ngx_http_lua_nffi_is_error(const nffi_host_response_t *response);
 void ngx_http_lua_nffi_count_answer(ngx_http_lua_nffi_runtime_t *rt,
     const nffi_host_response_t *response);
 void ngx_http_lua_nffi_count_failed(ngx_http_lua_nffi_runtime_t *rt,

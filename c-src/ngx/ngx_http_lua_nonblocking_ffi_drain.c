@@ -71,6 +71,22 @@ ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
 
 
 /*
+ * A runtime hears of the deadline, too. What its handler fails with then may
+ * come before our timer, which is late when this turn of the event loop began
+ * late: Lua gets the same, whoever is faster.
+ */
+
+static ngx_uint_t
+ngx_http_lua_nffi_is_late(ngx_http_lua_nffi_call_t *call,
+    const nffi_host_response_t *response)
+{
+    return ngx_http_lua_nffi_is_error(response) && call->timeout.timer_set
+           && (ngx_msec_int_t) (call->timeout.timer.key - ngx_current_msec)
+              <= 0;
+}
+
+
+/*
  * Resumes the coroutines whose responses have come. One at a time, since a
  * resumed coroutine may kill another's thread, or close the runtime.
  */
@@ -108,6 +124,12 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 
         if (call->stream) {
             ngx_http_lua_nffi_stream_take(call->stream, &response);
+            continue;
+        }
+
+        if (ngx_http_lua_nffi_is_late(call, &response)) {
+            nffi_host_release(host, &response);
+            ngx_http_lua_nffi_time_is_over(call);
             continue;
         }
 

@@ -46,13 +46,20 @@ ngx_http_lua_nffi_count_rejected(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
+ngx_uint_t
+ngx_http_lua_nffi_is_error(const nffi_host_response_t *response)
+{
+    return response->rc != 0 || (response->flags & NFFI_HOST_ERROR);
+}
+
+
 /* the runtime has answered; of a stream, its last answer */
 
 void
 ngx_http_lua_nffi_count_answer(ngx_http_lua_nffi_runtime_t *rt,
     const nffi_host_response_t *response)
 {
-    if (response->rc != 0 || (response->flags & NFFI_HOST_ERROR)) {
+    if (ngx_http_lua_nffi_is_error(response)) {
         ngx_http_lua_nffi_count(rt->counts.errors, "runtime_error");
 
     } else {

@@ -20,6 +20,10 @@ export const block = (ms) => { const end = Date.now() + Number(ms); while (Date.
 export const mark = (name) => { started.push(name); return name; };
 export const deadline = (_, context) =>
   context.deadline === undefined ? "none" : String(Math.floor(context.deadline - Date.now()));
+export const overrun = async (_, { deadline }) => {
+  await new Promise((done) => setTimeout(done, deadline - Date.now() + 1));
+  throw new Error("deadline exceeded");
+};
 export const report = () =>
   "started: " + started.join(" ") + "; told: " + told.join(" ") +
   "; asked: " + held.map(({ name, signal }) => name + "=" + Number(signal.aborted)).join(" ") + "; refused: 0";
@@ -66,6 +70,15 @@ const SERVER = [
   location(
     "/deadline",
     `ngx.print(rt.methods:deadline("", { timeout = tonumber(ngx.var.arg_ms) }))`,
+  ),
+  location(
+    "/overrun",
+    `rt.methods:mark("is there")
+     local thread = ngx.thread.spawn(function() return rt.methods:overrun("", { timeout = 100 }) end)
+     -- a turn of the event loop that is long makes nginx's timers late
+     local begin = os.clock()
+     repeat until os.clock() - begin > 0.05
+     ngx.print(show(ngx.thread.wait(thread)))`,
   ),
   location(
     "/default",
@@ -179,6 +192,13 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       expect(await get("/state")).toMatch(/^0 [1-9]/);
       await letGo();
     };
+
+    test("a runtime that fails when the time is over is no faster than the timeout", async () => {
+      for (let n = 0; n < 5; n++) {
+        expect(await get("/overrun")).toBe("true|nil|timeout|timeout|nil");
+      }
+      expect(await get("/state")).toBe("0 0 0");
+    });
 
     test("the runtime sees the deadline of the call, or that there is none", async () => {
       const left = Number(await nginx.get(`/deadline?kind=${kind}&ms=9000`));
