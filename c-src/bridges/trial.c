@@ -21,13 +21,15 @@
 #define LONGEST_MS 60000
 #define END_MS     1000      /* after it has said the word */
 #define LOOK_MS    20        /* at whether it has ended */
-#define READS      64        /* in one turn */
+#define READS      1024      /* in one turn: more than a pipe holds */
 
 typedef struct output {
     int fd;                  /* non-blocking; -1: its end was read */
     char *text;
     size_t size;
     size_t used;
+    const char *word;
+    bool said;               /* the word; it may be overwritten since */
 } output_t;
 
 
@@ -116,6 +118,9 @@ read_output(output_t *output)
 
         if (n > 0) {
             output->used += (size_t) n;
+            output->said = output->said
+                           || memmem(output->text, output->used, output->word,
+                                     strlen(output->word)) != NULL;
             continue;
         }
 
@@ -145,9 +150,9 @@ has_ended(pid_t pid)
 
 /* Whether it has said the word, when it has ended or its time is over. */
 static bool
-watch(pid_t pid, output_t *output, const char *word)
+watch(pid_t pid, output_t *output)
 {
-    bool ended, said = false;
+    bool ended, known = false;
     int64_t left, deadline = now_ms() + LONGEST_MS;
     struct pollfd pollfd = { .events = POLLIN };
 
@@ -159,15 +164,13 @@ watch(pid_t pid, output_t *output, const char *word)
         ended = has_ended(pid);
         read_output(output);
 
-        if (!said
-            && memmem(output->text, output->used, word, strlen(word)) != NULL)
-        {
-            said = true;
+        if (output->said && !known) {
+            known = true;
             deadline = now_ms() + END_MS;
         }
 
         if (ended) {
-            return said;
+            return output->said;
         }
 
         if (left <= 0) {
@@ -181,11 +184,11 @@ watch(pid_t pid, output_t *output, const char *word)
         /* void */
     }
 
-    if (!said) {
+    if (!output->said) {
         (void) snprintf(output->text, output->size, "it does not end");
     }
 
-    return said;
+    return output->said;
 }
 
 
@@ -230,8 +233,9 @@ nffi_bridge_try(const char *const *argv, char *const *environment,
     }
 
     (void) fcntl(fds[0], F_SETFL, O_NONBLOCK);
-    output = (output_t) { .fd = fds[0], .text = reason, .size = size };
-    said = watch(pid, &output, word);
+    output = (output_t) { .fd = fds[0], .text = reason, .size = size,
+                            .word = word };
+    said = watch(pid, &output);
 
     if (output.fd != -1) {
         close(output.fd);
