@@ -152,7 +152,7 @@ has_ended(pid_t pid)
 static bool
 watch(pid_t pid, output_t *output)
 {
-    bool ended, known = false;
+    bool ended, known = false, killed = false;
     int64_t left, deadline = now_ms() + LONGEST_MS;
     struct pollfd pollfd = { .events = POLLIN };
 
@@ -169,22 +169,19 @@ watch(pid_t pid, output_t *output)
             deadline = now_ms() + END_MS;
         }
 
-        if (ended) {
-            return output->said;
+        if (ended || (left <= 0 && killed)) {
+            break;
         }
 
         if (left <= 0) {
-            break;
+            /* one that sleeps in the kernel does not end by that either */
+            (void) kill(pid, SIGKILL);
+            killed = true;
+            deadline = now_ms() + END_MS;
         }
     }
 
-    (void) kill(pid, SIGKILL);
-
-    while (waitpid(pid, NULL, __WALL) == -1 && errno == EINTR) {
-        /* void */
-    }
-
-    if (!output->said) {
+    if (killed && !output->said) {
         (void) snprintf(output->text, output->size, "it does not end");
     }
 

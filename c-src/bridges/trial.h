@@ -12,10 +12,10 @@
 /*
  * Runs argv[0], an absolute path, until its end. 0 when it has said `word` on
  * stdout or stderr; else -1, and what it has said, or why it did not run, as
- * one line in `reason`. Its exit code does not count, since nginx takes the
- * status of the worker's children. It has none of nginx's descriptors, and is
- * killed when the calling thread ends. thread: of a bridge, never the event
- * loop; blocks: until the program ends, a minute at most
+ * one line in `reason`. Its exit code does not count: nginx's handler of
+ * SIGCHLD may take it before. It has none of nginx's descriptors, and is killed
+ * when the calling thread ends. thread: of a bridge, never the event loop;
+ * blocks: until the program ends, 62 s at most
  */
 __attribute__((visibility("hidden")))
 int nffi_bridge_try(const char *const *argv, char *const *environment,
