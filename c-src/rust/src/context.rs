@@ -55,8 +55,8 @@ impl Context {
     }
 
     /// Calls the function when the call is cancelled, from another thread, or at once if it is already;
-    /// it does not start once the call was answered. It must not wait for anything. The guard forgets
-    /// it.
+    /// not once the call was answered, unless it was just about to start. It must not wait for anything.
+    /// The guard forgets it.
     #[must_use = "the function is forgotten with what this gives"]
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
         let signal = self.signal();

@@ -79,8 +79,14 @@ impl Inner {
         let mut state = lock(&self.state);
         state.waking = false;
         state.threads -= 1;
-        let jobs =
-            if state.threads == 0 { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
+        if state.threads > 0 {
+            // who has become idle meanwhile was not woken
+            if state.idle > 0 {
+                self.wake(state);
+            }
+            return;
+        }
+        let jobs = std::mem::take(&mut state.jobs);
         drop(state);
         for job in jobs {
             let _ = catch(job);
