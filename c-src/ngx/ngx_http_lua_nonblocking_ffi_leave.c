@@ -41,10 +41,7 @@ typedef enum {
 
 typedef struct {
     ngx_http_lua_nffi_process_t        *process;
-    pid_t                               pid;     /* where there is no pidfd */
-    unsigned                            orphan:1;  /* has let go of its socket:
-                                                      no queue, no pipes */
-    unsigned                            over:1;
+    ngx_uint_t                          over;    /* no more of it is awaited */
 } ngx_http_lua_nffi_awaited_t;
 
 
@@ -59,9 +56,8 @@ typedef struct {
 
 static void
 ngx_http_lua_nffi_leave_add(ngx_http_lua_nffi_leave_t *leave,
-    ngx_http_lua_nffi_process_t *p, ngx_uint_t orphan)
+    ngx_http_lua_nffi_process_t *p)
 {
-    int                           end;
     struct pollfd                *fds;
     ngx_http_lua_nffi_awaited_t  *awaited;
 
@@ -78,20 +74,16 @@ ngx_http_lua_nffi_leave_add(ngx_http_lua_nffi_leave_t *leave,
         return;
     }
 
-    end = orphan ? p->leaving.pidfd : p->child.pidfd;
-
     ngx_memzero(fds, NGX_HTTP_LUA_NFFI_FDS * sizeof(struct pollfd));
-    fds[NGX_HTTP_LUA_NFFI_OUT].fd = orphan ? -1 : p->out.channel.connection.fd;
+    fds[NGX_HTTP_LUA_NFFI_OUT].fd = p->out.channel.connection.fd;
     fds[NGX_HTTP_LUA_NFFI_OUT].events = POLLIN;
-    fds[NGX_HTTP_LUA_NFFI_ERR].fd = orphan ? -1 : p->err.channel.connection.fd;
+    fds[NGX_HTTP_LUA_NFFI_ERR].fd = p->err.channel.connection.fd;
     fds[NGX_HTTP_LUA_NFFI_ERR].events = POLLIN;
-    fds[NGX_HTTP_LUA_NFFI_END].fd = end;
+    fds[NGX_HTTP_LUA_NFFI_END].fd = p->child.pidfd;    /* -1: there is none */
     fds[NGX_HTTP_LUA_NFFI_END].events = POLLIN;
 
-    ngx_memzero(awaited, sizeof(ngx_http_lua_nffi_awaited_t));
     awaited->process = p;
-    awaited->pid = end == -1 ? p->child.pid : -1;
-    awaited->orphan = orphan;
+    awaited->over = 0;
 }
 
 
@@ -107,16 +99,8 @@ ngx_http_lua_nffi_leave_instance(ngx_http_lua_nffi_instance_t *inst, void *data)
         nffi_host_close(inst->host);
     }
 
-    if (p == NULL || leave->pool == NULL) {
-        return;
-    }
-
-    if (inst->host && p->state == NGX_HTTP_LUA_NFFI_READY) {
-        ngx_http_lua_nffi_leave_add(leave, p, 0);
-    }
-
-    if (p->leaving.pidfd != -1) {
-        ngx_http_lua_nffi_leave_add(leave, p, 1);
+    if (p && leave->pool && p->state == NGX_HTTP_LUA_NFFI_READY) {
+        ngx_http_lua_nffi_leave_add(leave, p);
     }
 }
 
@@ -132,18 +116,15 @@ ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
     nffi_host_response_t           response;
     ngx_http_lua_nffi_instance_t  *inst = awaited->process->instance;
 
-    if (!awaited->orphan) {
+    if (inst->awaited == 0) {
+        /* answers that nobody waits for are counted, and freed at once */
+        (void) nffi_host_drain(inst->host, &response, 1);
+    }
 
-        if (inst->awaited == 0) {
-            /* answers that nobody waits for are counted, and freed at once */
-            (void) nffi_host_drain(inst->host, &response, 1);
-        }
+    nffi_host_state(inst->host, &state);
 
-        nffi_host_state(inst->host, &state);
-
-        if (state.unanswered) {
-            return ngx_terminate ? 0 : NGX_HTTP_LUA_NFFI_FAREWELL;
-        }
+    if (state.unanswered) {
+        return ngx_terminate ? 0 : NGX_HTTP_LUA_NFFI_FAREWELL;
     }
 
     most = ngx_terminate ? NGX_HTTP_LUA_NFFI_STOP_LIMIT
@@ -153,41 +134,49 @@ ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
 }
 
 
-/* no more of it is awaited, and what it has said is logged */
+/* what it has said is logged; the pipes do not block */
+
+static void
+ngx_http_lua_nffi_leave_read(ngx_http_lua_nffi_awaited_t *awaited,
+    struct pollfd *fds)
+{
+    ngx_uint_t                    i;
+    ngx_http_lua_nffi_process_t  *p = awaited->process;
+    ngx_http_lua_nffi_pipe_t     *pipes[] = { &p->out, &p->err };
+
+    for (i = 0; i < NGX_HTTP_LUA_NFFI_END; i++) {
+        if (fds[i].fd != -1
+            && ngx_http_lua_nffi_read_output(&pipes[i]->output, fds[i].fd,
+                                             NGX_HTTP_LUA_NFFI_READS)
+               == NGX_DONE)
+        {
+            fds[i].fd = -1;
+        }
+    }
+
+    if (p->instance->awaited == 0) {
+        ngx_http_lua_nffi_write_messages(p->instance);
+    }
+}
+
 
 static void
 ngx_http_lua_nffi_leave_over(ngx_http_lua_nffi_awaited_t *awaited,
     struct pollfd *fds)
 {
-    ngx_uint_t                     i;
-    ngx_http_lua_nffi_process_t   *p = awaited->process;
-    ngx_http_lua_nffi_instance_t  *inst = p->instance;
-    ngx_http_lua_nffi_pipe_t      *pipes[] = { &p->out, &p->err };
+    ngx_uint_t                    i;
+    ngx_http_lua_nffi_process_t  *p = awaited->process;
 
+    ngx_http_lua_nffi_leave_read(awaited, fds);
     awaited->over = 1;
 
-    for (i = 0; i < NGX_HTTP_LUA_NFFI_END; i++) {
-        if (fds[i].fd != -1) {
-            (void) ngx_http_lua_nffi_read_output(&pipes[i]->output, fds[i].fd,
-                                                 NGX_HTTP_LUA_NFFI_READS);
-        }
-
+    for (i = 0; i < NGX_HTTP_LUA_NFFI_FDS; i++) {
         fds[i].fd = -1;
-    }
-
-    fds[NGX_HTTP_LUA_NFFI_END].fd = -1;
-
-    if (awaited->orphan) {
-        return;
-    }
-
-    if (inst->awaited == 0) {
-        ngx_http_lua_nffi_write_messages(inst);
     }
 
     ngx_http_lua_nffi_rate_tell(&p->out.output.rate);
     ngx_http_lua_nffi_rate_tell(&p->err.output.rate);
-    ngx_http_lua_nffi_rate_tell(&inst->rate);
+    ngx_http_lua_nffi_rate_tell(&p->instance->rate);
 }
 
 
@@ -197,33 +186,19 @@ static void
 ngx_http_lua_nffi_leave_look(ngx_http_lua_nffi_awaited_t *awaited,
     struct pollfd *fds)
 {
-    ngx_uint_t                     i;
-    ngx_http_lua_nffi_process_t   *p = awaited->process;
-    ngx_http_lua_nffi_instance_t  *inst = p->instance;
-    ngx_http_lua_nffi_pipe_t      *pipes[] = { &p->out, &p->err };
+    nffi_child_t  *child = &awaited->process->child;
 
-    for (i = 0; i < NGX_HTTP_LUA_NFFI_END; i++) {
-        if (fds[i].revents
-            && ngx_http_lua_nffi_read_output(&pipes[i]->output, fds[i].fd,
-                                             NGX_HTTP_LUA_NFFI_READS)
-               == NGX_DONE)
-        {
-            fds[i].fd = -1;
-        }
-    }
-
-    /* nginx takes the status of its children as they end: the number is gone */
+    /* without a pidfd: nginx takes the status of its children as they end, and
+       the number is gone */
 
     if (fds[NGX_HTTP_LUA_NFFI_END].revents
-        || (awaited->pid != -1 && kill(awaited->pid, 0) == -1))
+        || (child->pidfd == -1 && kill(child->pid, 0) == -1))
     {
         ngx_http_lua_nffi_leave_over(awaited, fds);
         return;
     }
 
-    if (!awaited->orphan && inst->awaited == 0) {
-        ngx_http_lua_nffi_write_messages(inst);
-    }
+    ngx_http_lua_nffi_leave_read(awaited, fds);
 }
 
 
