@@ -180,7 +180,7 @@ describe("a process that does not end", () => {
     const server = content("= /", `${call("stays.ts")} ${call("talks.ts")}`);
     const nginx = await startNginxForTest({ ...stays(), server });
     expect(await nginx.get("/")).toBe("xx");
-    await ends(nginx, "SIGTERM");
+    await ends(nginx, "SIGQUIT");
     const log = nginx.errorLog();
     expect(existsSync(join(nginx.dir, "end")), log).toBe(true);
     expect(log.match(/ x{100}/g)?.length).toBeGreaterThanOrEqual(1000);

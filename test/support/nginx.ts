@@ -225,7 +225,7 @@ export class Nginx {
         return now.some((pid) => !before.includes(pid)) && !before.some(isAtWork);
       },
       timeoutMs,
-      () => `no new worker after SIGHUP:\n${this.errorLog()}`,
+      () => `no new worker after SIGHUP, or an old one stays at work:\n${this.errorLog()}`,
     );
     // a leaving worker closes its idle connections, perhaps under a request that comes just then
     void this.#agent.close();
