@@ -14,7 +14,8 @@
 #include "ngx_http_lua_nonblocking_ffi.h"
 
 
-#define NGX_HTTP_LUA_NFFI_READS         16       /* of a pipe in one turn */
+#define NGX_HTTP_LUA_NFFI_READS         24       /* of a pipe in one turn: some
+                                                    more than it holds */
 #define NGX_HTTP_LUA_NFFI_GROUPS        64       /* of a user */
 
 
