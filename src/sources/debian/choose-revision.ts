@@ -167,6 +167,6 @@ function olderNote(
 function seriesNote({ component }: DebianComponent, taken: SourceRevision): DebianNote {
   const text =
     `${taken.source} ${taken.version}: the archive lacks Debian's patches of it; ` +
-    "the upstream source is taken as it is";
+    "the upstream source is taken as it is, without the security fixes among them";
   return { kind: "series-missing", component, text };
 }
