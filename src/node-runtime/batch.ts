@@ -32,11 +32,14 @@ export class Batch {
     return this.#memory.requestBytes.toString("utf8", start, start + size);
   }
 
-  /** In the time of Date.now(). */
+  /**
+   * In the time of Date.now(), rounded up: who waits until then is not early, and what it fails with
+   * is a timeout for Lua.
+   */
   deadline(index: number): number | undefined {
     const at = index * REQUEST_DEADLINE.doubles + REQUEST_DEADLINE.deadline;
     const deadline = this.#memory.deadlines[at] as number;
-    return deadline === 0 ? undefined : Math.round(deadline);
+    return deadline === 0 ? undefined : Math.ceil(deadline);
   }
 
   bytes(index: number): Buffer {

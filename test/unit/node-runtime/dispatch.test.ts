@@ -97,7 +97,7 @@ test("a handler gets config, deadline and a signal", async () => {
   });
   addon.cancelled.add(1);
   dispatcher.start(addon.put({ method: "look", bytes: "", deadline: 1234.4 }));
-  expect(seen).toEqual({ config: { a: 1 }, deadline: 1234, aborted: true });
+  expect(seen).toEqual({ config: { a: 1 }, deadline: 1235, aborted: true });
 });
 
 test("a call that is cancelled while others of its batch hold Node up is not started", async () => {
