@@ -1,5 +1,5 @@
 // `npm test`: installs what the tests need, compiles, and runs all of them. The last line counts
-// them, from vitest's own report: "N passed, N failed", and ", N skipped" if any were.
+// them, from vitest's own report: "N passed, N failed"; the line before it "N skipped" if any were.
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { $ } from "zx";
 import { ensurePackages, FOR_BUILD, isOffered } from "./os-packages.mjs";
@@ -65,6 +65,7 @@ function countsOf(exitCode) {
 }
 
 function end({ passed, failed, skipped }) {
-  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  if (skipped > 0) console.log(`${skipped} skipped`);
+  console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed > 0 ? 1 : 0);
 }
