@@ -73,8 +73,8 @@ local function stream(rt, in_process)
         i = i + 1
     end
     if most < chunks then
-        -- the collector may have it, or the end of the request, or this
-        if random(2) == 1 then s:close() end
+        if random(2) == 1 then return "left" end
+        s:close()
     else
         local more, _, code = s:read()
         if more or (code and code ~= "runtime_down" and code ~= "exiting") then alert("stream goes on") end
@@ -123,7 +123,9 @@ local function call(runtimes)
     elseif what == 46 and random(4) == 1 then
         runtimes[2].methods:die()
     elseif what <= 60 then
-        stream(runtimes[1], false)
+        -- It holds a thread of the runtime until it is collected or its request ends, which may wait for
+        -- another stream: some of them would hold up all others.
+        if stream(runtimes[1], false) == "left" then collectgarbage() end
     elseif what <= 64 then
         closing(value)
     else
