@@ -8,6 +8,7 @@
 
 #include "notes.h"
 #include "respond.h"
+#include "wait.h"
 
 #define END 1
 
@@ -65,7 +66,7 @@ take_credit(nffi_queue_t *queue, nffi__stream_t *stream, uint32_t slot)
                                 memory_order_seq_cst);
 
     if (read - stream->read > stream->written - stream->read) {
-        queue->broken = true;
+        nffi__break(queue);
         return;
     }
 
@@ -95,7 +96,8 @@ nffi__has_credit(nffi_queue_t *queue, nffi__stream_t *stream, uint32_t slot,
             || (stream->written - stream->read < NFFI__CHUNKS
                 && stream->unread_bytes < window))
         {
-            if (asked) {
+            /* another thread that waits has asked, too */
+            if (asked && stream->waiters == 0) {
                 atomic_store_explicit(blocked, 0, memory_order_relaxed);
             }
 
@@ -138,11 +140,12 @@ take_note(nffi_queue_t *queue, uint32_t slot)
         queue->news = true;
     }
 
-    if (running->stream != NULL && running->stream->blocked
+    if (running->stream != NULL
+        && (running->stream->blocked || running->stream->waiters > 0)
         && may_go_on(queue, running, slot))
     {
         if (running->stream->waiters > 0) {
-            pthread_cond_broadcast(&queue->credit);
+            nffi__wake_writers(queue, slot);
 
         } else {
             list_add(&queue->writable, slot);
@@ -166,7 +169,7 @@ nffi__take_notes(nffi_queue_t *queue)
     }
 
     if (waiting > capacity) {
-        queue->broken = true;
+        nffi__break(queue);
         return;
     }
 

@@ -11,6 +11,7 @@
 
 #include "place.h"
 #include "respond.h"
+#include "wait.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ take_freed_blocks(nffi_queue_t *queue)
     }
 
     if (waiting > capacity) {
-        queue->broken = true;
+        nffi__break(queue);
         return;
     }
 

@@ -67,7 +67,6 @@ nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
 {
     int rc;
     nffi_queue_t *queue;
-    pthread_condattr_t attr;
 
     queue = calloc(1, sizeof(nffi_queue_t));
     if (queue == NULL) {
@@ -92,14 +91,11 @@ nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
         return NFFI_NO_MEMORY;
     }
 
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_condattr_init(&queue->monotonic);
+    pthread_condattr_setclock(&queue->monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&queue->mutex, NULL);
-    pthread_cond_init(&queue->follow, &attr);
-    pthread_cond_init(&queue->credit, &attr);
     pthread_mutex_init(&queue->payloads_mutex, NULL);
-    pthread_cond_init(&queue->payload_came, &attr);
-    pthread_condattr_destroy(&attr);
+    pthread_cond_init(&queue->payload_came, &queue->monotonic);
 
     queue->region = *region;
     queue->tasks_fd = tasks_fd;
@@ -107,6 +103,7 @@ nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
     queue->control_fd = -1;
     queue->payload_ms = PAYLOAD_MS;
     nffi_spin_init(&queue->spinner, queue->region.header->spin_us);
+    queue->arm_spinner = queue->spinner;
 
     rc = enter_table(queue);
     if (rc != NFFI_OK) {
@@ -136,10 +133,9 @@ nffi__queue_destroy(nffi_queue_t *queue)
     }
 
     pthread_mutex_destroy(&queue->mutex);
-    pthread_cond_destroy(&queue->follow);
-    pthread_cond_destroy(&queue->credit);
     pthread_mutex_destroy(&queue->payloads_mutex);
     pthread_cond_destroy(&queue->payload_came);
+    pthread_condattr_destroy(&queue->monotonic);
     nffi__arena_free_all(&queue->arena);
     free(queue->running);
     free(queue->cancelled.next);
@@ -382,7 +378,7 @@ take(nffi_queue_t *queue, nffi_request_t *requests, size_t max)
     waiting = nffi__ring_waiting(ring);
 
     if (waiting > capacity) {
-        queue->broken = true;
+        nffi__break(queue);
         return 0;
     }
 
@@ -396,7 +392,7 @@ take(nffi_queue_t *queue, nffi_request_t *requests, size_t max)
             requests[taken++] = queue->running[number].request;
 
         } else if (rc != 0) {
-            queue->broken = true;
+            nffi__break(queue);
             break;
         }
     }
@@ -454,6 +450,7 @@ nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
         if (queue->wake_due) {
             nffi__unlock_and_wake(queue);
             pthread_mutex_lock(&queue->mutex);
+            continue;
         }
 
         nffi__wait_for_tasks(queue, left);
@@ -468,7 +465,7 @@ nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
     }
 
     queue->end_told |= end;
-    nffi__pass_lead(queue, end);
+    nffi__pass_lead(queue);
     nffi__unlock_and_wake(queue);
 
     return end ? NFFI_CLOSED : (int) taken;
@@ -479,6 +476,23 @@ int
 nffi_queue_fd(nffi_queue_t *queue)
 {
     return queue == NULL ? NFFI_INVALID : queue->tasks_fd;
+}
+
+
+/*
+ * From the first time on the thread that arms leads: two threads that wait on
+ * one eventfd would take each other's signals. False: another thread still
+ * leads; it was made to leave.
+ */
+static bool
+take_descriptor(nffi_queue_t *queue)
+{
+    if (!queue->arms) {
+        queue->arms = true;
+        nffi__look_again(queue);
+    }
+
+    return queue->leader == NFFI__NOBODY;
 }
 
 
@@ -493,8 +507,14 @@ nffi_queue_arm(nffi_queue_t *queue)
     }
 
     header = queue->region.header;
-    (void) nffi__spin(queue, true);
+    nffi__spin_to_arm(queue);
     pthread_mutex_lock(&queue->mutex);
+
+    if (!take_descriptor(queue)) {
+        pthread_mutex_unlock(&queue->mutex);
+        return 1;
+    }
+
     nffi__clear_eventfd(queue->tasks_fd);
     nffi__announce_parked(&header->runtime_parked);
     nffi__take_notes(queue);

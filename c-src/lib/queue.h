@@ -55,24 +55,47 @@ typedef struct nffi__payload {
     int fd;
 } nffi__payload_t;
 
+/* A thread that follows the leader; it is on the thread's stack. */
+typedef struct nffi__waiter {
+    struct nffi__waiter *next;
+    pthread_cond_t condition;
+    uint32_t slot;            /* writers: whose stream has no credit */
+    bool woken;
+} nffi__waiter_t;
+
+typedef struct nffi__waiters {
+    nffi__waiter_t *first;    /* the last that came */
+    _Atomic uint32_t count;   /* a leader that spins reads it without mutex */
+    uint32_t woken;           /* taken off the list, but not yet running */
+} nffi__waiters_t;
+
+/* The thread that sleeps, or spins, for all. */
+enum nffi__leader {
+    NFFI__NOBODY = 0,
+    NFFI__POLLER,             /* in nffi_queue_poll */
+    NFFI__WRITER              /* in nffi_stream_wait: it takes no tasks */
+};
+
 struct nffi_queue {
     pthread_mutex_t mutex;    /* guards all below, but for `payloads` */
-    pthread_cond_t follow;    /* pollers wait while one thread waits on the
-                                 eventfd for all */
-    pthread_cond_t credit;    /* writers of streams wait likewise */
+    pthread_condattr_t monotonic;
+    nffi__waiters_t followers;     /* in nffi_queue_poll */
+    nffi__waiters_t writers;  /* in nffi_stream_wait */
     nffi__region_t region;
     nffi__arena_t arena;      /* of responses */
     nffi__running_t *running;
     uint32_t index;           /* in the table of this process, from 1 */
-    uint32_t followers;
-    uint32_t writers;         /* that wait for credit */
     nffi__slot_list_t cancelled;   /* not yet told */
     nffi__slot_list_t writable;    /* streams, likewise */
     bool news;                /* on the lists, since arm last looked */
     bool writable_news;       /* since poll last returned for them */
     bool end_told;            /* poll has returned the end */
-    bool led;                 /* one thread waits on the eventfd */
-    nffi_spinner_t spinner;   /* of the one that does, or that arms */
+    enum nffi__leader leader;
+    bool nudged;              /* the leader must look again */
+    bool arms;                /* a loop waits on the eventfd: no other thread
+                                 may */
+    nffi_spinner_t spinner;   /* the leader's */
+    nffi_spinner_t arm_spinner;    /* of the thread that arms */
     bool broken;              /* the host broke the rules */
     bool wake_due;            /* responses published, host not yet woken */
     uint64_t answer_ns;       /* the time of the answers under way, 0: the

@@ -7,6 +7,7 @@
 
 #include "respond.h"
 #include "times.h"
+#include "wait.h"
 
 #include <errno.h>
 #include <string.h>
@@ -62,10 +63,14 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     running->open = false;
     nffi__discard_large(&running->large);
 
-    /* whoever waits for its credit finds it closed */
+    /* a thread that waits for credit of it returns NFFI_STALE */
     if (running->stream != NULL) {
         if (running->stream->waiters > 0) {
-            pthread_cond_broadcast(&queue->credit);
+            nffi__wake_writers(queue, slot);
+
+            if (queue->leader == NFFI__WRITER) {
+                nffi__nudge_leader(queue);
+            }
         }
 
         nffi__discard_stream(running);

@@ -255,7 +255,7 @@ nffi_stream_wait(nffi_task_t task, int timeout_ms)
         }
 
         running->stream->waiters++;
-        nffi__wait_for_credit(queue, left);
+        nffi__wait_for_credit(queue, slot, left);
         running = nffi__task_running(queue, task);
 
         if (running != NULL) {
@@ -267,7 +267,7 @@ nffi_stream_wait(nffi_task_t task, int timeout_ms)
         }
     }
 
-    nffi__pass_lead(queue, false);
+    nffi__pass_lead(queue);
     nffi__unlock_and_wake(queue);
 
     return rc;

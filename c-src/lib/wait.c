@@ -10,6 +10,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#define LOOK_MS 10            /* of threads beside an armed descriptor */
+
 
 struct timespec
 nffi__time_after(int timeout_ms)
@@ -55,7 +57,24 @@ nffi__clear_eventfd(int fd)
 }
 
 
-/* What the leader, and who follows, would find by looking once more. */
+/*
+ * The protocol. A thread that waits either leads or follows. The leader sleeps
+ * on the eventfd for all; a follower sleeps until another thread wakes it. At
+ * any time while a thread follows, one of these holds:
+ *
+ * - a leader spins: it looks for whatever its followers wait for, or
+ * - a leader sleeps: it has announced that, then looked for all of it, or
+ * - a thread was woken, or is in a call, and is about to lead or to pass the
+ *   lead on.
+ *
+ * A thread in nffi_stream_wait takes no tasks. So it may sleep as the leader
+ * only while no thread follows in nffi_queue_poll; otherwise it hands over.
+ * A poller that begins to follow a sleeping writer has looked for tasks after
+ * the announcement, so every later task wakes the writer, which hands over.
+ */
+
+
+/* What pollers wait for. */
 static bool
 has_tasks(nffi_queue_t *queue)
 {
@@ -73,17 +92,30 @@ has_notes(nffi_queue_t *queue)
 }
 
 
-bool
-nffi__spin(nffi_queue_t *queue, bool for_tasks)
+/*
+ * Whether this leader, or a thread that follows it, has something to do. The
+ * number of followers may change while the leader spins without the mutex.
+ */
+static bool
+has_work(nffi_queue_t *queue, enum nffi__leader leader)
 {
-    nffi_spinner_t *spinner = &queue->spinner;
-
-    if (!nffi_spin_begin(spinner)) {
-        return false;
+    if (has_notes(queue)) {
+        return true;
     }
 
+    return (leader == NFFI__POLLER
+            || atomic_load_explicit(&queue->followers.count,
+                                    memory_order_relaxed) > 0)
+           && has_tasks(queue);
+}
+
+
+/* Looks for work until the spinner gives up. */
+static bool
+spin(nffi_queue_t *queue, nffi_spinner_t *spinner, enum nffi__leader leader)
+{
     do {
-        if (has_notes(queue) || (for_tasks && has_tasks(queue))) {
+        if (has_work(queue, leader)) {
             nffi_spin_found(spinner);
             return true;
         }
@@ -93,45 +125,52 @@ nffi__spin(nffi_queue_t *queue, bool for_tasks)
 }
 
 
+void
+nffi__spin_to_arm(nffi_queue_t *queue)
+{
+    if (nffi_spin_begin(&queue->arm_spinner)) {
+        (void) spin(queue, &queue->arm_spinner, NFFI__POLLER);
+    }
+}
+
+
 /*
  * Spins without the mutex. True: the caller must look once more at what it
- * waits for. Another thread may have taken notes meanwhile that are about it;
- * the host, which has seen nobody park, signals none of them.
+ * waits for. Another thread may have taken notes that are about it, and the
+ * host, which has seen no thread park, signals none.
  */
 static bool
-spin_unlocked(nffi_queue_t *queue, bool for_tasks)
+spin_unlocked(nffi_queue_t *queue, enum nffi__leader leader)
 {
     bool found;
     uint32_t taken;
     nffi__ring_t *notes = &queue->region.header->notes_ring;
 
+    if (!nffi_spin_begin(&queue->spinner)) {
+        return false;
+    }
+
     taken = atomic_load_explicit(&notes->head, memory_order_relaxed);
 
     pthread_mutex_unlock(&queue->mutex);
-    found = nffi__spin(queue, for_tasks);
+    found = spin(queue, &queue->spinner, leader);
     pthread_mutex_lock(&queue->mutex);
 
-    return found || taken != atomic_load_explicit(&notes->head,
-                                                  memory_order_relaxed);
+    return found || queue->nudged
+           || taken != atomic_load_explicit(&notes->head,
+                                            memory_order_relaxed);
 }
 
 
 static void
-lead(nffi_queue_t *queue, int timeout_ms, bool for_tasks)
+sleep_for_all(nffi_queue_t *queue, int timeout_ms, enum nffi__leader leader)
 {
     struct pollfd pollfd;
     nffi__header_t *header = queue->region.header;
 
-    queue->led = true;
-
-    if (timeout_ms != 0 && spin_unlocked(queue, for_tasks)) {
-        queue->led = false;
-        return;
-    }
-
     nffi__announce_parked(&header->runtime_parked);
 
-    if (!has_notes(queue) && !(for_tasks && has_tasks(queue))) {
+    if (!has_work(queue, leader)) {
         pthread_mutex_unlock(&queue->mutex);
 
         pollfd.fd = queue->tasks_fd;
@@ -144,74 +183,222 @@ lead(nffi_queue_t *queue, int timeout_ms, bool for_tasks)
     }
 
     nffi__revoke_parked(&header->runtime_parked);
-    queue->led = false;
+}
+
+
+static bool
+has_followers(nffi_queue_t *queue)
+{
+    return atomic_load_explicit(&queue->followers.count,
+                                memory_order_relaxed) > 0;
 }
 
 
 static void
-follow(nffi_queue_t *queue, pthread_cond_t *condition, uint32_t *count,
-    int timeout_ms)
+lead(nffi_queue_t *queue, int timeout_ms, enum nffi__leader leader)
 {
-    struct timespec until;
+    queue->leader = leader;
+    queue->nudged = false;
 
-    (*count)++;
-
-    if (timeout_ms < 0) {
-        pthread_cond_wait(condition, &queue->mutex);
-
-    } else {
-        until = nffi__time_after(timeout_ms);
-        pthread_cond_timedwait(condition, &queue->mutex, &until);
+    if (!spin_unlocked(queue, leader)
+        && (leader == NFFI__POLLER || !has_followers(queue)))
+    {
+        sleep_for_all(queue, timeout_ms, leader);
     }
 
-    (*count)--;
+    queue->leader = NFFI__NOBODY;
+}
+
+
+static void
+set_count(nffi__waiters_t *waiters, int change)
+{
+    uint32_t count = atomic_load_explicit(&waiters->count,
+                                          memory_order_relaxed);
+
+    atomic_store_explicit(&waiters->count, count + (uint32_t) change,
+                          memory_order_relaxed);
+}
+
+
+/* Takes a waiter off its list and wakes it. */
+static void
+wake_at(nffi__waiters_t *waiters, nffi__waiter_t **link)
+{
+    nffi__waiter_t *waiter = *link;
+
+    *link = waiter->next;
+    set_count(waiters, -1);
+    waiters->woken++;
+    waiter->woken = true;
+    pthread_cond_signal(&waiter->condition);
+}
+
+
+static void
+wake_all(nffi__waiters_t *waiters)
+{
+    while (waiters->first != NULL) {
+        wake_at(waiters, &waiters->first);
+    }
+}
+
+
+/* The time is over, and no thread has woken this one. */
+static void
+remove_waiter(nffi__waiters_t *waiters, nffi__waiter_t *waiter)
+{
+    nffi__waiter_t **link = &waiters->first;
+
+    while (*link != waiter) {
+        link = &(*link)->next;
+    }
+
+    *link = waiter->next;
+    set_count(waiters, -1);
+}
+
+
+/*
+ * Sleeps until another thread wakes this one. Each waiter has a condition
+ * variable and a mark of its own: a wake-up reaches the thread that it is
+ * meant for, also when that thread times out at the same moment.
+ */
+static void
+follow(nffi_queue_t *queue, nffi__waiters_t *waiters, uint32_t slot,
+    int timeout_ms)
+{
+    int rc = 0;
+    struct timespec until;
+    nffi__waiter_t self = { .next = waiters->first, .slot = slot };
+
+    /* the thread of the descriptor leads, but it may be in a handler */
+    if (queue->arms && (timeout_ms < 0 || timeout_ms > LOOK_MS)) {
+        timeout_ms = LOOK_MS;
+    }
+
+    if (timeout_ms >= 0) {
+        until = nffi__time_after(timeout_ms);
+    }
+
+    pthread_cond_init(&self.condition, &queue->monotonic);
+    waiters->first = &self;
+    set_count(waiters, 1);
+
+    while (!self.woken && rc != ETIMEDOUT) {
+        rc = timeout_ms < 0
+             ? pthread_cond_wait(&self.condition, &queue->mutex)
+             : pthread_cond_timedwait(&self.condition, &queue->mutex, &until);
+    }
+
+    if (self.woken) {
+        waiters->woken--;
+
+    } else {
+        remove_waiter(waiters, &self);
+    }
+
+    pthread_cond_destroy(&self.condition);
 }
 
 
 void
 nffi__wait_for_tasks(nffi_queue_t *queue, int timeout_ms)
 {
-    if (queue->led) {
-        follow(queue, &queue->follow, &queue->followers, timeout_ms);
+    if (queue->leader != NFFI__NOBODY || queue->arms) {
+        follow(queue, &queue->followers, 0, timeout_ms);
 
     } else {
-        lead(queue, timeout_ms, true);
+        lead(queue, timeout_ms, NFFI__POLLER);
     }
 }
 
 
 void
-nffi__wait_for_credit(nffi_queue_t *queue, int timeout_ms)
+nffi__wait_for_credit(nffi_queue_t *queue, uint32_t slot, int timeout_ms)
 {
-    if (queue->led) {
-        follow(queue, &queue->credit, &queue->writers, timeout_ms);
+    if (queue->leader != NFFI__NOBODY || queue->arms
+        || queue->followers.woken > 0)
+    {
+        follow(queue, &queue->writers, slot, timeout_ms);
         return;
     }
 
-    lead(queue, timeout_ms, false);
+    lead(queue, timeout_ms, NFFI__WRITER);
 
-    /* it was woken in place of those who take tasks */
-    if (has_tasks(queue)) {
-        pthread_cond_broadcast(&queue->follow);
+    /* it was woken in place of a poller, or a poller has begun to follow */
+    if (has_followers(queue) && queue->followers.woken == 0) {
+        wake_at(&queue->followers, &queue->followers.first);
     }
 }
 
 
 void
-nffi__pass_lead(nffi_queue_t *queue, bool end)
+nffi__pass_lead(nffi_queue_t *queue)
 {
-    if (end) {
-        pthread_cond_broadcast(&queue->follow);
-    }
-
-    if (queue->led) {
+    if (queue->leader != NFFI__NOBODY || queue->followers.woken > 0) {
         return;
     }
 
-    if (!end && queue->followers > 0) {
-        pthread_cond_signal(&queue->follow);
+    if (has_followers(queue)) {
+        if (!queue->arms || has_tasks(queue)) {
+            wake_at(&queue->followers, &queue->followers.first);
+        }
 
-    } else if (queue->writers > 0) {
-        pthread_cond_signal(&queue->credit);
+    } else if (queue->writers.first != NULL && queue->writers.woken == 0
+               && !queue->arms)
+    {
+        wake_at(&queue->writers, &queue->writers.first);
     }
+}
+
+
+void
+nffi__wake_writers(nffi_queue_t *queue, uint32_t slot)
+{
+    nffi__waiter_t **link = &queue->writers.first;
+
+    while (*link != NULL) {
+        if ((*link)->slot == slot) {
+            wake_at(&queue->writers, link);
+
+        } else {
+            link = &(*link)->next;
+        }
+    }
+}
+
+
+void
+nffi__nudge_leader(nffi_queue_t *queue)
+{
+    ssize_t n;
+    uint64_t one = 1;
+
+    if (queue->leader == NFFI__NOBODY) {
+        return;
+    }
+
+    queue->nudged = true;
+
+    do {
+        n = write(queue->tasks_fd, &one, sizeof(one));
+    } while (n == -1 && errno == EINTR);
+}
+
+
+void
+nffi__break(nffi_queue_t *queue)
+{
+    queue->broken = true;
+    nffi__look_again(queue);
+}
+
+
+void
+nffi__look_again(nffi_queue_t *queue)
+{
+    wake_all(&queue->followers);
+    wake_all(&queue->writers);
+    nffi__nudge_leader(queue);
 }
