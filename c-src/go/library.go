@@ -23,7 +23,11 @@ func nffiGoStart(pointer unsafe.Pointer, config unsafe.Pointer, size C.size_t,
 	if served == nil {
 		return refuse(errNotServe, reason, room)
 	}
-	make, err := served(C.GoBytes(config, C.int(size)))
+	var bytes []byte
+	if config != nil {
+		bytes = C.GoBytes(config, C.int(size))
+	}
+	make, err := served(bytes)
 	if err != nil {
 		return refuse(err, reason, room)
 	}

@@ -8,8 +8,11 @@
  *
  * Every function here may be called from any thread of the runtime, and never
  * from the event loop of nginx. None of them writes to a log.
- * `size_t` counts bytes; no payload is NUL-terminated. Between two processes
- * a payload has at most 1 GiB.
+ * `size_t` counts bytes. Between two processes a payload has at most 1 GiB.
+ *
+ * A request and a configuration may contain NUL bytes. One more NUL is behind
+ * the last byte; no size counts it. NULL means that Lua passed nil; an empty
+ * string is a pointer with size 0. This also holds for responses.
  */
 
 #ifndef NFFI_H
@@ -73,8 +76,8 @@ typedef uint64_t nffi_task_t;
  */
 typedef struct nffi_request {
     nffi_task_t task;
-    const void *data;
-    size_t size;
+    const void *data;         /* NUL-terminated; NULL: Lua passed nil */
+    size_t size;              /* bytes, without the NUL */
     const char *method;       /* not NUL-terminated */
     size_t method_size;       /* bytes, at most 255 */
     uint64_t deadline_ns;     /* CLOCK_MONOTONIC, 0: none */
@@ -95,8 +98,8 @@ typedef struct nffi_request {
  *
  * nffi_runtime_start is called once for each runtime, in the event loop: start
  * threads, return 0 at once. On failure return another value and write a
- * NUL-terminated reason to `error`. `config` is the caller's and is valid
- * during the call only.
+ * NUL-terminated reason to `error`. `config` is NUL-terminated, or NULL when
+ * there is none. It is the caller's and is valid during the call only.
  */
 #define NFFI_RUNTIME_ABI \
     NFFI_API const uint32_t nffi_runtime_abi = NFFI_ABI_VERSION
@@ -156,7 +159,8 @@ NFFI_API int nffi_task_request(nffi_task_t task, nffi_request_t *request);
  * not fit the shared memory of a process (they travel over its socket).
  */
 
-/* Copies `size` bytes. */
+/* Copies `size` bytes. `data` NULL: no response, which is nil with the
+   functions on ngx; runtime:call() returns "" for it. */
 NFFI_API int nffi_respond(nffi_task_t task, int rc, const void *data,
     size_t size);
 

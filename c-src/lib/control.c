@@ -179,7 +179,8 @@ nffi__memfd_create(nffi__memfd_t *memfd, size_t size)
     memfd->fd = -1;
     memfd->data = NULL;
 
-    if (size > NFFI__MAX_PAYLOAD) {
+    /* a request has a NUL behind it */
+    if (size > NFFI__MAX_PAYLOAD + 1u) {
         return NFFI_NO_MEMORY;
     }
 

@@ -25,6 +25,9 @@
 #define TABLE_SIZE 4096       /* 12 bits of a task handle */
 #define PAYLOAD_MS 10000      /* the machine may be slow, or have slept */
 
+/* the data of a request that has no bytes, but is not NULL */
+static const unsigned char empty[1];
+
 static _Atomic(nffi_queue_t *) table[TABLE_SIZE];
 static _Atomic uint32_t table_next;
 
@@ -234,8 +237,9 @@ locate_request(nffi_queue_t *queue, nffi__running_t *running,
         return size == 0;
 
     case NFFI__IN_ARENA:
-        if (size > region->request_arena_size
-            || offset > region->request_arena_size - size)
+        /* one byte more, for the NUL */
+        if (size >= region->request_arena_size
+            || offset >= region->request_arena_size - size)
         {
             return false;
         }
@@ -253,7 +257,7 @@ locate_request(nffi_queue_t *queue, nffi__running_t *running,
         }
 
         fd = take_payload(queue, (uint64_t) running->generation << 32 | number);
-        if (fd == -1 || nffi__memfd_map(fd, size, &mapping) != NFFI_OK) {
+        if (fd == -1 || nffi__memfd_map(fd, size + 1, &mapping) != NFFI_OK) {
             return false;
         }
 
@@ -350,8 +354,8 @@ open_task(nffi_queue_t *queue, uint32_t number, uint64_t *now_ns)
         request->size -= method_size;
     }
 
-    if (request->size > 0) {
-        request->data = bytes + method_size;
+    if (request->size > 0 || slot->has_data) {
+        request->data = bytes != NULL ? bytes + method_size : empty;
     }
 
     return 1;

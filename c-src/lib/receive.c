@@ -78,6 +78,10 @@ nffi__host_locate(nffi_host_t *host, uint32_t slot,
     case NFFI__NOWHERE:
         return where->size == 0 ? NFFI_OK : NFFI_PROTOCOL;
 
+    case NFFI__EMPTY:
+        response->data = "";
+        return where->size == 0 ? NFFI_OK : NFFI_PROTOCOL;
+
     case NFFI__IN_ARENA:
         if (where->size > host->region.response_arena_size
             || where->offset > host->region.response_arena_size - where->size)

@@ -36,12 +36,14 @@
 #define NFFI__LOGS 256                       /* messages on their way */
 #define NFFI__LOG_SIZE 2048                  /* bytes of one */
 
-/* Where a payload lies. */
+/* Where a payload is. A request in one of the three kinds of memory has a NUL
+   behind its last byte, which is not counted. */
 enum nffi__place {
     NFFI__NOWHERE = 0,        /* no bytes */
     NFFI__IN_ARENA,           /* offset into the writer's arena */
     NFFI__IN_HEAP,            /* one process only: offset is a pointer */
-    NFFI__IN_MEMFD            /* two processes: sent over the control socket */
+    NFFI__IN_MEMFD,           /* two processes: sent over the control socket */
+    NFFI__EMPTY               /* a response: no bytes, but not NULL */
 };
 
 /* How a task ended. */
@@ -80,6 +82,7 @@ typedef struct nffi__slot {
     _Atomic uint32_t chunks_read;      /* credit: counts for ever */
     _Atomic uint32_t noted;   /* host sets, runtime clears */
     uint32_t timed;
+    uint32_t has_data;        /* 0: the payload is NULL, not empty */
 
     _Alignas(NFFI__CACHE_LINE)
     uint64_t response_offset;

@@ -78,7 +78,7 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
     if (running->mapping != NULL) {
         munmap(running->mapping,
-               running->request.size + running->request.method_size);
+               running->request.size + running->request.method_size + 1);
         running->mapping = NULL;
     }
 
@@ -160,6 +160,7 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     bool failed = (response->flags & NFFI_RESPONSE_ERROR) != 0;
 
     memset(&place, 0, sizeof(place));
+    place.kind = response->data != NULL ? NFFI__EMPTY : NFFI__NOWHERE;
     detail = failed ? response->detail_size : 0;
     total = response->size + detail;
 
@@ -219,6 +220,7 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     nffi__location_t place;
 
     memset(&place, 0, sizeof(place));
+    place.kind = NFFI__EMPTY;
     place.size = response->size;
     start = (uintptr_t) queue->region.response_arena;
     data = (uintptr_t) response->data;

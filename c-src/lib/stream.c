@@ -284,6 +284,7 @@ answer_collected(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
     nffi__stream_t *stream = running->stream;
 
     memset(&where, 0, sizeof(where));
+    where.kind = stream != NULL ? NFFI__EMPTY : NFFI__NOWHERE;
 
     if (stream != NULL && stream->collected_size > 0) {
 

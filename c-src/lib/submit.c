@@ -47,13 +47,13 @@ count_payload(nffi_host_t *host)
 }
 
 
-/* A payload that the arena cannot hold. */
+/* A payload that the arena cannot hold; `room` counts its NUL. */
 static int
-place_large_request(nffi_host_t *host, nffi__entry_t *entry, size_t size,
+place_large_request(nffi_host_t *host, nffi__entry_t *entry, size_t room,
     unsigned char **bytes, nffi__memfd_t *memfd)
 {
     if (!host->process) {
-        entry->request = malloc(size);
+        entry->request = malloc(room);
         entry->request_place = NFFI__IN_HEAP;
         *bytes = entry->request;
         return *bytes == NULL ? NFFI_NO_MEMORY : NFFI_OK;
@@ -63,7 +63,7 @@ place_large_request(nffi_host_t *host, nffi__entry_t *entry, size_t size,
         return NFFI_QUEUE_FULL;
     }
 
-    if (nffi__memfd_create(memfd, size) != NFFI_OK) {
+    if (nffi__memfd_create(memfd, room) != NFFI_OK) {
         return NFFI_NO_MEMORY;
     }
 
@@ -98,6 +98,11 @@ send_large_request(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
 }
 
 
+/*
+ * Copies method and payload, and puts a NUL behind them: libraries of the
+ * public ABIs read a request as a C string, and the memory was used before, so
+ * that they would read on into another request. It counts for no limit.
+ */
 static int
 place_request(nffi_host_t *host, const nffi_host_request_t *request,
     nffi__entry_t *entry, uint32_t number)
@@ -116,13 +121,13 @@ place_request(nffi_host_t *host, const nffi_host_request_t *request,
         return NFFI_OK;
     }
 
-    if (nffi__arena_alloc(&host->arena, size, &offset)) {
+    if (nffi__arena_alloc(&host->arena, size + 1, &offset)) {
         entry->request_place = NFFI__IN_ARENA;
         entry->request_offset = offset;
         bytes = host->region.request_arena + offset;
 
     } else {
-        rc = place_large_request(host, entry, size, &bytes, &memfd);
+        rc = place_large_request(host, entry, size + 1, &bytes, &memfd);
         if (rc != NFFI_OK) {
             return rc;
         }
@@ -135,6 +140,8 @@ place_request(nffi_host_t *host, const nffi_host_request_t *request,
     if (request->size > 0) {
         memcpy(bytes + request->method_size, request->data, request->size);
     }
+
+    bytes[size] = '\0';
 
     if (entry->request_place == NFFI__IN_MEMFD) {
         return send_large_request(host, entry, number, &memfd);
@@ -225,6 +232,7 @@ queue_entry(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
     slot->request_place = (uint16_t) entry->request_place;
     slot->window = request->window;
     slot->timed = entry->submitted_ns != 0;
+    slot->has_data = request->data != NULL;
     atomic_store_explicit(&slot->cancelled, entry->ping, memory_order_relaxed);
 
     if (request->window > 0) {

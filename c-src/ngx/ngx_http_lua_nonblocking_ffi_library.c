@@ -139,18 +139,22 @@ ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_queue_t *queue,
         return NGX_DECLINED;
     }
 
-    /* one more byte: the later generation reads it as a C string */
-    copy = malloc(config_size + 1);
-    if (copy == NULL) {
-        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
-        return NGX_DECLINED;
+    copy = NULL;
+
+    if (config) {
+        copy = malloc(config_size + 1);
+        if (copy == NULL) {
+            (void) ngx_http_lua_nffi_fail(err, "no_memory",
+                                          "not enough memory");
+            return NGX_DECLINED;
+        }
+
+        /* with the NUL behind it */
+        ngx_memcpy(copy, config, config_size + 1);
     }
 
-    ngx_memcpy(copy, config, config_size);
-    copy[config_size] = '\0';
-
     if (init_later) {
-        rc = init_later(config_size ? copy : NULL, queue);
+        rc = init_later(copy, queue);
         free(copy);
 
     } else {
@@ -334,6 +338,48 @@ ngx_http_lua_nffi_try(ngx_str_t *key, ngx_str_t *name, const char *file,
 }
 
 
+/*
+ * The key of a runtime is the library's name and, behind a NUL, the
+ * configuration with a NUL of its own; without a configuration it is the name
+ * alone. So it tells "" from nil, and the configuration in it is a C string.
+ */
+
+static ngx_int_t
+ngx_http_lua_nffi_library_key(ngx_str_t *key, const u_char *library,
+    size_t library_size, const u_char *config, size_t config_size)
+{
+    u_char  *p;
+
+    key->len = library_size + (config ? config_size + 2 : 0);
+    key->data = ngx_alloc(key->len, ngx_cycle->log);
+    if (key->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(key->data, library, library_size);
+
+    if (config) {
+        *p++ = '\0';
+        p = ngx_cpymem(p, config, config_size);
+        *p = '\0';
+    }
+
+    return NGX_OK;
+}
+
+
+static const u_char *
+ngx_http_lua_nffi_library_config(const ngx_str_t *key, size_t *size)
+{
+    u_char  *p, *end = key->data + key->len;
+
+    p = ngx_strlchr(key->data, end, '\0');
+    *size = p ? (size_t) (end - p) - 2 : 0;
+
+    return p ? p + 1 : NULL;
+}
+
+
 /* opens another version of a runtime's library, with the configuration that
    is in its key */
 
@@ -343,8 +389,9 @@ ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
     ngx_http_lua_nffi_error_t *err)
 {
     char                           file[NGX_HTTP_LUA_NFFI_FILE];
-    u_char                        *config;
+    size_t                         config_size;
     ngx_int_t                      rc;
+    const u_char                  *config;
     ngx_http_lua_nffi_instance_t  *inst;
 
     if (ngx_http_lua_nffi_library_file(library, size, file) != NGX_OK) {
@@ -357,10 +404,9 @@ ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
         return ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
     }
 
-    config = ngx_strlchr(rt->key.data, rt->key.data + rt->key.len, '\0') + 1;
-    rc = ngx_http_lua_nffi_open(inst, file, config,
-                                rt->key.data + rt->key.len - config,
-                                &rt->limits, err);
+    config = ngx_http_lua_nffi_library_config(&rt->key, &config_size);
+    rc = ngx_http_lua_nffi_open(inst, file, config, config_size, &rt->limits,
+                                err);
 
     if (rc != NGX_OK) {
         ngx_http_lua_nffi_instance_end(inst);
@@ -377,7 +423,6 @@ ngx_http_lua_nonblocking_ffi_load(const u_char *library, size_t library_size,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
 {
     char                          file[NGX_HTTP_LUA_NFFI_FILE];
-    u_char                       *p;
     ngx_str_t                     key, name;
     ngx_http_lua_nffi_runtime_t  *rt;
 
@@ -390,16 +435,13 @@ ngx_http_lua_nonblocking_ffi_load(const u_char *library, size_t library_size,
         return NULL;
     }
 
-    key.len = library_size + 1 + config_size;
-    key.data = ngx_alloc(key.len, ngx_cycle->log);
-    if (key.data == NULL) {
+    if (ngx_http_lua_nffi_library_key(&key, library, library_size, config,
+                                      config_size)
+        != NGX_OK)
+    {
         ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
         return NULL;
     }
-
-    p = ngx_cpymem(key.data, library, library_size);
-    *p++ = '\0';
-    ngx_memcpy(p, config, config_size);
 
     rt = ngx_http_lua_nonblocking_ffi_find(key.data, key.len);
 

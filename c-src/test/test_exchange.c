@@ -78,6 +78,7 @@ check_request(const nffi_request_t *request, label_t *label)
     CHECK_BYTES((const char *) request->data + sizeof(*label),
                 request->size - sizeof(*label), bytes_of(label->call, 0),
                 label->size);
+    CHECK_IS(((const char *) request->data)[request->size], '\0');
     CHECK_BYTES(request->method, request->method_size,
                 bytes_of(label->call, 0), label->call % 256);
     CHECK_IS(request->deadline_ns, label->call);

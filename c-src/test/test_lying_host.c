@@ -109,6 +109,33 @@ lie_request_memfd(pair_t *pair)
     slot_of(pair)->request_place = NFFI__IN_MEMFD;
 }
 
+/* All of the arena, so that the NUL would be behind it. */
+static void
+lie_request_to_the_end(pair_t *pair)
+{
+    slot_of(pair)->request_offset = 0;
+    slot_of(pair)->request_size = 64 << 10;
+}
+
+/* A file that has the bytes and no NUL. */
+static void
+lie_memfd_without_nul(pair_t *pair)
+{
+    nffi__memfd_t memfd;
+    nffi__message_t message = {
+        .type = NFFI__MESSAGE_PAYLOAD, .abi = NFFI_ABI_VERSION,
+        .task = (uint64_t) slot_of(pair)->generation << 32
+    };
+
+    slot_of(pair)->request_place = NFFI__IN_MEMFD;
+    slot_of(pair)->request_size = 4096;
+    CHECK_IS(nffi__memfd_create(&memfd, 4096), NFFI_OK);
+    CHECK_IS(nffi__memfd_seal(&memfd), NFFI_OK);
+    CHECK_IS(nffi__control_send(pair->host->control_fd, &message, memfd.fd, 0),
+             NFFI_OK);
+    close(memfd.fd);
+}
+
 static void
 lie_notes(pair_t *pair)
 {
@@ -174,7 +201,8 @@ runtime_finds_lies(void)
         lie_tasks_tail, lie_number, lie_huge_number, lie_number_twice,
         lie_request_offset, lie_request_size, lie_huge_request, lie_method,
         lie_request_nowhere, lie_request_in_heap, lie_request_place,
-        lie_request_memfd, lie_notes, lie_credit
+        lie_request_memfd, lie_request_to_the_end, lie_memfd_without_nul,
+        lie_notes, lie_credit
     };
 
     for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {

@@ -56,7 +56,7 @@ fields(void)
     CHECK_IS(got.size, 0);
     CHECK_BYTES(got.method, got.method_size, "only", 4);
 
-    pair_submit(&pair, "", 0, owners);
+    pair_submit(&pair, NULL, 0, owners);
     got = pair_take(&pair);
     CHECK(got.data == NULL && got.method == NULL);
     CHECK_IS(got.size, 0);

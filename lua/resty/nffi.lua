@@ -310,13 +310,10 @@ local function methods_of(runtime, field, call)
 end
 
 
--- What a library or program is given: a string as it is, a table as JSON.
+-- What a library or program is given: a string as it is, a table as JSON; nil
+-- for none.
 local function config_bytes(config, level)
-    if config == nil then
-        return ""
-    end
-
-    if type(config) == "string" then
+    if config == nil or type(config) == "string" then
         return config
     end
 
@@ -359,7 +356,8 @@ function _M.load(name, options)
 
     if language == process then
         pointer, err, code = process.start(options, codec,
-                                           config_bytes(options.config, 2))
+                                           config_bytes(options.config, 2)
+                                           or "")
 
     elseif language then
         pointer, err, code = language.start(options, codec)

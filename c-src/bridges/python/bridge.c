@@ -479,7 +479,11 @@ nffi_runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
 
     start->queue = queue;
     start->config_size = config_size;
-    memcpy(start->config, config, config_size);
+
+    if (config_size > 0) {
+        memcpy(start->config, config, config_size);
+    }
+
 
     if (start_thread(run_runtime, start) != 0) {
         free(start);

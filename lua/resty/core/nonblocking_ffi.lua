@@ -209,7 +209,7 @@ function _M.limits(options, level)
 end
 
 
--- The runtime of a native library and its configuration, both strings; the
+-- The runtime of a native library and its configuration, a string or nil; the
 -- same for the same two. Returns a pointer that stays valid for the life of
 -- the worker, or nil, message, code.
 function _M.load(library, config, limits)
@@ -221,7 +221,8 @@ function _M.load(library, config, limits)
     end
 
     local pointer = C.ngx_http_lua_nonblocking_ffi_load(library, #library,
-                                                        config, #config,
+                                                        config,
+                                                        config and #config or 0,
                                                         limits, failure)
     if pointer == nil then
         return nil, read_failure()
@@ -541,7 +542,7 @@ local function load_library(library, config, options)
     -- `unpin` asks that the library may be closed after unload: accepted, and
     -- kept mapped all the same, since its threads may still run in it
 
-    local pointer, err, code = _M.load(library, config or "", limits)
+    local pointer, err, code = _M.load(library, config, limits)
 
     if not pointer then
         return nil, err, code
