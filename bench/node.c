@@ -78,28 +78,29 @@ static void
 start(const char *program, size_t size, int cpu)
 {
     int n;
-    char path[] = "PATH=/usr/local/bin:/usr/bin:/bin", *environment[4];
-    char runtime[4096], *argv[3];
+    char path[] = "PATH=/usr/local/bin:/usr/bin:/bin", *environment[3];
+    char config[4096], *argv[3];
     const char *stage = "";
     cpu_set_t own, theirs;
     nffi_host_options_t options;
     nffi_spawn_options_t spawn;
 
-    memset(&options, 0, sizeof(options));
-    options.process = 1;
-    host = bench_host_open(options, size);
-
-    n = snprintf(runtime, sizeof(runtime),
-                 "NFFI_RUNTIME={\"module\":\"%s\",\"codec\":\"raw\"}",
+    n = snprintf(config, sizeof(config),
+                 "{\"module\":\"%s\",\"codec\":\"raw\"}",
                  setting("BENCH_NODE_MODULE"));
-    if (n < 0 || (size_t) n >= sizeof(runtime)) {
+    if (n < 0 || (size_t) n >= sizeof(config)) {
         bench_die("the path of the module");
     }
 
+    memset(&options, 0, sizeof(options));
+    options.process = 1;
+    options.config = config;
+    options.config_size = (size_t) n;
+    host = bench_host_open(options, size);
+
     environment[0] = path;
-    environment[1] = runtime;
-    environment[2] = "NFFI_ATTACH=1";
-    environment[3] = NULL;
+    environment[1] = "NFFI_ATTACH=1";
+    environment[2] = NULL;
     argv[0] = (char *) setting("BENCH_NODE_PROGRAM");
     argv[1] = (char *) setting(program);
     argv[2] = NULL;

@@ -183,6 +183,34 @@ attach(napi_env env, napi_callback_info info)
 }
 
 
+/* config(): what the worker gave this runtime, as a string; undefined: nothing. */
+static napi_value
+config(napi_env env, napi_callback_info info)
+{
+    size_t size;
+    const char *bytes;
+    napi_value text;
+    addon_t *addon = attached(env, info, NULL, 0);
+
+    if (addon == NULL) {
+        return NULL;
+    }
+
+    bytes = nffi_queue_config(addon->queue, &size);
+
+    if (bytes == NULL) {
+        return NULL;
+    }
+
+    if (napi_create_string_utf8(env, bytes, size, &text) != napi_ok) {
+        addon_throw_code(env, NFFI_NO_MEMORY, "a string for the configuration");
+        return NULL;
+    }
+
+    return text;
+}
+
+
 /* join(): {memory, ...offsets}, in a thread beside the one that attaches. */
 static napi_value
 join(napi_env env, napi_callback_info info)
@@ -412,6 +440,7 @@ define(napi_env env, napi_value exports, addon_t *addon)
 
     const napi_property_descriptor methods[] = {
         METHOD("attach", attach),
+        METHOD("config", config),
         METHOD("join", join),
         METHOD("take", take),
         METHOD("serve", serve),

@@ -31,7 +31,7 @@ func Main() {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
 
 	runtime := newRuntime(newQueue(unsafe.Pointer(pointer)))
-	handler, err := startProcess(runtime.ctx)
+	handler, err := startProcess(runtime.ctx, configOf(pointer))
 	if err != nil {
 		text := []byte(err.Error())
 		C.nffi_attach_failed(pointer, pointerTo(text), C.size_t(len(text)))
@@ -45,12 +45,22 @@ func Main() {
 	os.Exit(0)
 }
 
+// configOf is what Lua gave the runtime; nil if it gave none.
+func configOf(queue *C.nffi_queue_t) []byte {
+	var size C.size_t
+	bytes := C.nffi_queue_config(queue, &size)
+	if bytes == nil {
+		return nil
+	}
+	return C.GoBytes(bytes, C.int(size))
+}
+
 // startProcess has no second try: the worker starts the process again.
-func startProcess(ctx context.Context) (Handler, error) {
+func startProcess(ctx context.Context, config []byte) (Handler, error) {
 	if served == nil {
 		return nil, errNotServe
 	}
-	make, err := served([]byte(os.Getenv("NFFI_CONFIG")))
+	make, err := served(config)
 	if err != nil {
 		return nil, err
 	}

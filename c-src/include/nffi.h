@@ -106,6 +106,17 @@ typedef struct nffi_request {
 
 
 /*
+ * The configuration that Lua gave this runtime: bytes and their number, a NUL
+ * behind the last one that is not counted; NULL when Lua gave none, which is
+ * not the same as an empty one. They are valid as long as the queue. A process
+ * reads its configuration here: it is neither in its environment nor on its
+ * command line. In a library these are the bytes that nffi_runtime_start()
+ * gets, valid after it has returned. `size` may be NULL.
+ * thread: any; blocks: no
+ */
+NFFI_API const void *nffi_queue_config(nffi_queue_t *queue, size_t *size);
+
+/*
  * Takes up to `max` tasks. Waits up to `timeout_ms` (-1: for ever, 0: not at
  * all) for the first one. A task that was cancelled while it was queued is
  * never returned.

@@ -32,7 +32,7 @@ send_text(int fd, enum nffi__message_type type, const void *text, size_t size)
 
     memset(&message, 0, NFFI__MESSAGE_HEAD);
     message.type = type;
-    message.abi = NFFI_ABI_VERSION;
+    message.abi = NFFI__REGION_ABI;
     message.text_size = (uint32_t) size;
 
     if (size > 0) {

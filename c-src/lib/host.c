@@ -84,12 +84,35 @@ make_entries(nffi_host_t *host)
 }
 
 
+static uint32_t
+arena_size(uint32_t size)
+{
+    return power_of_two(size ? size : DEFAULT_ARENA, NFFI__LEAST_ARENA,
+                        NFFI__MOST_ARENA);
+}
+
+
+static nffi__region_options_t
+region_options(const nffi_host_options_t *options)
+{
+    return (nffi__region_options_t) {
+        .max_tasks = power_of_two(options->max_tasks ? options->max_tasks
+                                                     : DEFAULT_TASKS,
+                                  1, NFFI__MAX_TASKS),
+        .request_arena = arena_size(options->request_arena),
+        .response_arena = arena_size(options->response_arena),
+        .config = options->config,
+        .config_size = options->config != NULL ? options->config_size : 0
+    };
+}
+
+
 int
 nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options)
 {
     int rc;
-    uint32_t tasks, requests, responses;
     nffi_host_t *host;
+    nffi__region_options_t region;
 
     host = calloc(1, sizeof(nffi_host_t));
     if (host == NULL) {
@@ -107,25 +130,16 @@ nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options)
     host->max_queue = options->max_queue ? options->max_queue : DEFAULT_TASKS;
     host->max_bytes = options->max_bytes ? options->max_bytes : DEFAULT_BYTES;
 
-    tasks = power_of_two(options->max_tasks ? options->max_tasks
-                                            : DEFAULT_TASKS,
-                         1, NFFI__MAX_TASKS);
-    requests = power_of_two(options->request_arena ? options->request_arena
-                                                   : DEFAULT_ARENA,
-                            NFFI__LEAST_ARENA, NFFI__MOST_ARENA);
-    responses = power_of_two(options->response_arena ? options->response_arena
-                                                     : DEFAULT_ARENA,
-                             NFFI__LEAST_ARENA, NFFI__MOST_ARENA);
+    region = region_options(options);
 
     rc = make_descriptors(host, host->process);
     if (rc == NFFI_OK) {
-        rc = nffi__region_create(&host->region, host->memory_fd, tasks,
-                                 requests, responses);
+        rc = nffi__region_create(&host->region, host->memory_fd, &region);
     }
 
     if (rc == NFFI_OK) {
         host->region.header->spin_us = options->spin_us;
-        rc = nffi__arena_init(&host->arena, requests);
+        rc = nffi__arena_init(&host->arena, region.request_arena);
     }
 
     if (rc == NFFI_OK) {

@@ -49,6 +49,8 @@ typedef struct nffi_host_options {
     uint32_t request_arena;   /* bytes, 0: 4 MiB; rounded up to a power of two,
                                  64 KiB to 1 GiB */
     uint32_t response_arena;
+    const void *config;       /* of the runtime, copied; NULL: none */
+    size_t config_size;
     int process;              /* 1: memory that can be handed to a process */
     void (*wake)(void *data); /* called by a runtime thread when the host has
                                  parked; unused with `process` */
@@ -240,7 +242,8 @@ enum nffi_child_event {
 };
 
 typedef struct nffi_child_message {
-    uint32_t abi;
+    uint32_t abi;             /* of the shared memory: the child's */
+    uint32_t host_abi;        /* ours */
     size_t size;
     char text[2048];          /* NUL-terminated */
 } nffi_child_message_t;

@@ -476,6 +476,17 @@ nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
 }
 
 
+const void *
+nffi_queue_config(nffi_queue_t *queue, size_t *size)
+{
+    if (size != NULL) {
+        *size = queue == NULL ? 0 : queue->region.config_size;
+    }
+
+    return queue == NULL ? NULL : queue->region.config;
+}
+
+
 int
 nffi_queue_fd(nffi_queue_t *queue)
 {

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -24,18 +25,18 @@ align_up(size_t size, size_t alignment)
 
 /* Fills in the offsets; the same computation on both sides. */
 static void
-lay_out(nffi__header_t *header, uint32_t max_tasks, uint32_t request_arena,
-    uint32_t response_arena)
+lay_out(nffi__header_t *header, const nffi__region_options_t *options)
 {
+    uint32_t max_tasks = options->max_tasks;
     size_t offset = align_up(sizeof(nffi__header_t), 4096);
 
     header->magic = NFFI__MAGIC;
-    header->abi = NFFI_ABI_VERSION;
+    header->abi = NFFI__REGION_ABI;
     header->max_tasks = max_tasks;
     header->frees_size = max_tasks > NFFI__LEAST_FREES ? max_tasks
                                                        : NFFI__LEAST_FREES;
-    header->request_arena_size = request_arena;
-    header->response_arena_size = response_arena;
+    header->request_arena_size = options->request_arena;
+    header->response_arena_size = options->response_arena;
 
     header->slots = offset;
     offset += (size_t) max_tasks * sizeof(nffi__slot_t);
@@ -53,9 +54,17 @@ lay_out(nffi__header_t *header, uint32_t max_tasks, uint32_t request_arena,
     offset += (size_t) header->frees_size * sizeof(uint32_t);
 
     header->request_arena = align_up(offset, 4096);
-    header->response_arena = align_up(header->request_arena + request_arena,
-                                      4096);
-    header->size = align_up(header->response_arena + response_arena, 4096);
+    header->response_arena = align_up(header->request_arena
+                                      + options->request_arena, 4096);
+    offset = align_up(header->response_arena + options->response_arena, 4096);
+
+    if (options->config != NULL) {
+        header->config = offset;
+        header->config_size = options->config_size;
+        offset += options->config_size + 1;
+    }
+
+    header->size = align_up(offset, 4096);
 }
 
 
@@ -79,6 +88,8 @@ set_addresses(nffi__region_t *region, void *base, const nffi__header_t *header)
     region->frees = (volatile uint32_t *) (start + header->frees);
     region->request_arena = start + header->request_arena;
     region->response_arena = start + header->response_arena;
+    region->config = header->config != 0 ? start + header->config : NULL;
+    region->config_size = header->config_size;
 }
 
 
@@ -108,15 +119,21 @@ reserve(int memfd, size_t size)
 
 
 int
-nffi__region_create(nffi__region_t *region, int memfd, uint32_t max_tasks,
-    uint32_t request_arena, uint32_t response_arena)
+nffi__region_create(nffi__region_t *region, int memfd,
+    const nffi__region_options_t *options)
 {
     int flags;
     void *base;
     nffi__header_t header;
 
     memset(&header, 0, sizeof(header));
-    lay_out(&header, max_tasks, request_arena, response_arena);
+
+    /* twice what no machine has, so that no sum of sizes wraps */
+    if (options->config_size > SIZE_MAX / 4) {
+        return NFFI_NO_MEMORY;
+    }
+
+    lay_out(&header, options);
 
     if (memfd == -1) {
         flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -140,6 +157,12 @@ nffi__region_create(nffi__region_t *region, int memfd, uint32_t max_tasks,
     memcpy(base, &header, sizeof(header));
     set_addresses(region, base, &header);
 
+    if (options->config_size > 0) {
+        /* the byte behind it is 0, as all new memory */
+        memcpy((unsigned char *) base + header.config, options->config,
+               options->config_size);
+    }
+
     return NFFI_OK;
 }
 
@@ -148,6 +171,36 @@ static bool
 is_size(uint32_t size, uint32_t least, uint32_t most)
 {
     return size >= least && size <= most && (size & (size - 1)) == 0;
+}
+
+
+/* What a host that keeps the rules would have written for the sizes that are
+   in `header`; all 0 where it could not have such sizes. */
+static void
+expect(nffi__header_t *expected, const nffi__header_t *header, size_t size)
+{
+    nffi__region_options_t options;
+
+    memset(expected, 0, sizeof(*expected));
+
+    if (!is_size(header->max_tasks, 1, NFFI__MAX_TASKS)
+        || !is_size(header->request_arena_size, NFFI__LEAST_ARENA,
+                    NFFI__MOST_ARENA)
+        || !is_size(header->response_arena_size, NFFI__LEAST_ARENA,
+                    NFFI__MOST_ARENA)
+        || header->config_size > size)
+    {
+        return;
+    }
+
+    options.max_tasks = header->max_tasks;
+    options.request_arena = header->request_arena_size;
+    options.response_arena = header->response_arena_size;
+    options.config = header->config != 0 ? header : NULL;
+    options.config_size = header->config_size;
+
+    lay_out(expected, &options);
+    expected->spin_us = header->spin_us;
 }
 
 
@@ -178,26 +231,18 @@ nffi__region_attach(nffi__region_t *region, int memfd)
 
     memcpy(&header, base, sizeof(header));
 
-    if (header.magic == NFFI__MAGIC && header.abi != NFFI_ABI_VERSION) {
+    if (header.magic == NFFI__MAGIC && header.abi != NFFI__REGION_ABI) {
         munmap(base, (size_t) st.st_size);
         return NFFI_ABI_MISMATCH;
     }
 
-    memset(&expected, 0, sizeof(expected));
-
-    if (is_size(header.max_tasks, 1, NFFI__MAX_TASKS)
-        && is_size(header.request_arena_size, NFFI__LEAST_ARENA,
-                   NFFI__MOST_ARENA)
-        && is_size(header.response_arena_size, NFFI__LEAST_ARENA,
-                   NFFI__MOST_ARENA))
-    {
-        lay_out(&expected, header.max_tasks, header.request_arena_size,
-                header.response_arena_size);
-        expected.spin_us = header.spin_us;
-    }
+    expect(&expected, &header, (size_t) st.st_size);
 
     if (memcmp(&header, &expected, offsetof(nffi__header_t, tasks_ring)) != 0
-        || expected.size != (uint64_t) st.st_size)
+        || expected.size != (uint64_t) st.st_size
+        || (expected.config != 0
+            && ((unsigned char *) base)[expected.config + expected.config_size]
+               != '\0'))
     {
         munmap(base, (size_t) st.st_size);
         return NFFI_PROTOCOL;

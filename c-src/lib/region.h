@@ -27,6 +27,12 @@
 #include "nffi.h"
 
 #define NFFI__MAGIC 0x6966666eu              /* "nffi" */
+
+/* The version of this layout, which a process and its worker must share. It
+   grows with every change of the structures below; NFFI_ABI_VERSION is that of
+   the functions, and stays. */
+#define NFFI__REGION_ABI 2
+
 #define NFFI__CACHE_LINE 64
 #define NFFI__MAX_TASKS (1u << 20)
 #define NFFI__LEAST_ARENA (64u << 10)        /* powers of two from here */
@@ -144,6 +150,9 @@ typedef struct nffi__header {
     uint64_t logs;
     uint64_t request_arena;
     uint64_t response_arena;
+    uint64_t config;          /* 0: the runtime has no configuration; else it
+                                 is followed by a NUL that is not counted */
+    uint64_t config_size;
 
     nffi__ring_t tasks_ring;  /* host -> runtime: slot numbers */
     nffi__ring_t notes_ring;  /* host -> runtime: slots that were cancelled
@@ -179,15 +188,26 @@ typedef struct nffi__region {
     volatile nffi__log_t *logs;
     unsigned char *request_arena;
     unsigned char *response_arena;
+    const unsigned char *config;       /* NULL: none */
+    size_t config_size;
 } nffi__region_t;
+
+/* The sizes of a region, and the configuration that is copied into it. */
+typedef struct nffi__region_options {
+    uint32_t max_tasks;
+    uint32_t request_arena;
+    uint32_t response_arena;
+    const void *config;       /* NULL: none */
+    size_t config_size;
+} nffi__region_options_t;
 
 /*
  * Makes the region; `memfd` -1: anonymous memory of this process, otherwise
  * the file is sized, its pages are allocated and it is sealed against change
  * of size. 0, NFFI_NO_MEMORY or NFFI_SYSTEM.
  */
-int nffi__region_create(nffi__region_t *region, int memfd, uint32_t max_tasks,
-    uint32_t request_arena, uint32_t response_arena);
+int nffi__region_create(nffi__region_t *region, int memfd,
+    const nffi__region_options_t *options);
 
 /* Maps what another process made. NFFI_PROTOCOL, NFFI_ABI_MISMATCH, ... */
 int nffi__region_attach(nffi__region_t *region, int memfd);

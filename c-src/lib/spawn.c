@@ -398,6 +398,7 @@ static int
 read_message(const nffi__message_t *received, nffi_child_message_t *message)
 {
     message->abi = received->abi;
+    message->host_abi = NFFI__REGION_ABI;
     message->size = received->text_size < sizeof(message->text) - 1
                     ? received->text_size
                     : sizeof(message->text) - 1;

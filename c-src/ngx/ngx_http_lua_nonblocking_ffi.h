@@ -209,6 +209,8 @@ typedef struct {
     const char                    *program;    /* absolute */
     const char                   **argv;
     const char                   **envp;
+    const char                    *config;     /* NULL: none */
+    size_t                         config_size;
     const char                    *directory;  /* NULL: nginx's own */
     const char                    *user;       /* NULL: the worker's */
     uint32_t                       flags;      /* NFFI_RESET_CPUS */

@@ -174,6 +174,7 @@ ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_queue_t *queue,
 
 static ngx_int_t
 ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_instance_t *inst,
+    const u_char *config, size_t config_size,
     const ngx_http_lua_nffi_limits_t *limits)
 {
     int                  rc;
@@ -185,6 +186,8 @@ ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_instance_t *inst,
     options.request_arena = limits->arena;
     options.response_arena = limits->arena;
     options.spin_us = limits->spin_us;
+    options.config = config;
+    options.config_size = config_size;
     options.wake = ngx_http_lua_nffi_wake;
     options.wake_data = inst;
     options.times = &inst->runtime->counts.times;
@@ -240,7 +243,9 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
     ngx_http_lua_nffi_shield_t   shield;
 
     fresh = inst->host == NULL;
-    rc = fresh ? ngx_http_lua_nffi_make_queue(inst, limits) : NFFI_OK;
+    rc = fresh ? ngx_http_lua_nffi_make_queue(inst, config, config_size,
+                                              limits)
+               : NFFI_OK;
 
     if (rc == NFFI_OK) {
         rc = nffi_host_queue(inst->host, &queue);

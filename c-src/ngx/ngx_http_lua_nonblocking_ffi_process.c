@@ -86,6 +86,8 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
 
     ngx_memzero(&options, sizeof(options));
     options.process = 1;
+    options.config = program->config;
+    options.config_size = program->config_size;
     options.max_queue = program->limits.max_queue;
     options.max_tasks = program->limits.max_tasks;
     options.request_arena = program->limits.arena;

@@ -27,6 +27,8 @@ struct ngx_http_lua_nffi_program_s {
     nffi_spawn_user_t                   user;
     gid_t                               groups[NGX_HTTP_LUA_NFFI_GROUPS];
     char                               *user_name;   /* NULL: the worker's */
+    char                               *config;      /* NULL: none */
+    size_t                              config_size;
     ngx_uint_t                          processes;
     ngx_msec_t                          health_interval;  /* 0: never asked */
     ngx_msec_t                          health_timeout;

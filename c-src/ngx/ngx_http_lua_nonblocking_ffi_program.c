@@ -129,6 +129,8 @@ ngx_http_lua_nffi_program_create(
     ngx_uint_t                     i, nargs, nenv;
     ngx_http_lua_nffi_program_t   *program;
 
+    /* the configuration is last, and copied once: it may be large */
+
     size = sizeof(ngx_http_lua_nffi_program_t)
            + ngx_http_lua_nffi_strings_size(options->argv, &nargs)
            + ngx_http_lua_nffi_strings_size(options->envp, &nenv)
@@ -136,11 +138,13 @@ ngx_http_lua_nffi_program_create(
            + (options->user ? ngx_strlen(options->user) + 1 : 0)
            + (options->directory ? ngx_strlen(options->directory) + 1 : 0);
 
-    program = ngx_calloc(size, ngx_cycle->log);
+    program = ngx_alloc(size + options->config_size, ngx_cycle->log);
     if (program == NULL) {
         ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
         return NULL;
     }
+
+    ngx_memzero(program, size);
 
     argv = (char **) (program + 1);
     envp = argv + nargs + 1;
@@ -169,6 +173,12 @@ ngx_http_lua_nffi_program_create(
 
     if (options->user) {
         program->user_name = ngx_http_lua_nffi_copy_string(&at, options->user);
+    }
+
+    if (options->config) {
+        program->config = (char *) program + size;
+        program->config_size = options->config_size;
+        ngx_memcpy(program->config, options->config, options->config_size);
     }
 
     ngx_http_lua_nffi_program_limit(program, RLIMIT_DATA, options->memory);

@@ -428,10 +428,11 @@ tells_mismatch(void)
     nffi_child_message_t message;
 
     child_open(&child, &(nffi_host_options_t) { 0 });
-    child.host->region.header->abi = NFFI_ABI_VERSION + 1;
+    child.host->region.header->abi = NFFI__REGION_ABI + 1;
     child_spawn(&child, "mismatch");
     CHECK_IS(child_event(&child, &message), NFFI_CHILD_ABI_MISMATCH);
-    CHECK_IS(message.abi, NFFI_ABI_VERSION);
+    CHECK_IS(message.abi, NFFI__REGION_ABI);
+    CHECK_IS(message.host_abi, NFFI__REGION_ABI);
     child_end(&child);
 }
 

@@ -10,6 +10,7 @@
 
 #define TASKS 16
 #define ARENA (64u << 10)
+#define CONFIG "a configuration"
 
 
 static int
@@ -23,13 +24,38 @@ make_memfd(void)
 }
 
 
+static int
+create(nffi__region_t *region, int fd, uint32_t tasks, uint32_t requests,
+    uint32_t responses)
+{
+    nffi__region_options_t options = {
+        .max_tasks = tasks, .request_arena = requests,
+        .response_arena = responses
+    };
+
+    return nffi__region_create(region, fd, &options);
+}
+
+
+static int
+create_with(nffi__region_t *region, int fd, const void *config, size_t size)
+{
+    nffi__region_options_t options = {
+        .max_tasks = TASKS, .request_arena = ARENA, .response_arena = ARENA,
+        .config = config, .config_size = size
+    };
+
+    return nffi__region_create(region, fd, &options);
+}
+
+
 static void
 same_on_both_sides(void)
 {
     int fd = make_memfd();
     nffi__region_t ours, theirs;
 
-    CHECK_IS(nffi__region_create(&ours, fd, TASKS, ARENA, 2 * ARENA), NFFI_OK);
+    CHECK_IS(create(&ours, fd, TASKS, ARENA, 2 * ARENA), NFFI_OK);
     CHECK_IS(nffi__region_attach(&theirs, fd), NFFI_OK);
     CHECK(theirs.header != ours.header);
     CHECK_IS(theirs.size, ours.size);
@@ -57,10 +83,50 @@ same_on_both_sides(void)
     CHECK_IS(theirs.chunks[TASKS * NFFI__CHUNKS - 1].place, 8);
     CHECK_IS(theirs.logs[NFFI__LOGS - 1].level, 9);
     CHECK_IS(theirs.response_arena[2 * ARENA - 1], 7);
+    CHECK(theirs.config == NULL);
+    CHECK_IS(theirs.config_size, 0);
 
     nffi__region_unmap(&ours);
     nffi__region_unmap(&theirs);
     nffi__region_unmap(&theirs);
+    close(fd);
+}
+
+
+/* Of every size around a page, and with every byte behind it set before. */
+static void
+holds_config(void)
+{
+    size_t i;
+    int fd;
+    char *config;
+    nffi__region_t ours, theirs;
+    static const size_t sizes[] = {
+        0, 1, 4094, 4095, 4096, 4097, 200000, 5000000
+    };
+
+    for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        fd = make_memfd();
+        config = malloc(sizes[i] + 1);
+        CHECK(config != NULL);
+        memset(config, 'c', sizes[i] + 1);
+
+        CHECK_IS(create_with(&ours, fd, config, sizes[i]), NFFI_OK);
+        CHECK_IS(nffi__region_attach(&theirs, fd), NFFI_OK);
+        CHECK(theirs.config != NULL);
+        CHECK_BYTES(theirs.config, theirs.config_size, config, sizes[i]);
+        CHECK_IS(theirs.config[sizes[i]], '\0');
+        CHECK(theirs.config >= theirs.response_arena + ARENA);
+
+        free(config);
+        nffi__region_unmap(&ours);
+        nffi__region_unmap(&theirs);
+        close(fd);
+    }
+
+    fd = make_memfd();
+    CHECK_IS(create_with(&ours, fd, CONFIG, SIZE_MAX), NFFI_NO_MEMORY);
+    CHECK_IS(create_with(&ours, fd, CONFIG, SIZE_MAX / 4 + 1), NFFI_NO_MEMORY);
     close(fd);
 }
 
@@ -71,7 +137,7 @@ keeps_size(void)
     int fd = make_memfd();
     nffi__region_t region;
 
-    CHECK_IS(nffi__region_create(&region, fd, TASKS, ARENA, ARENA), NFFI_OK);
+    CHECK_IS(create(&region, fd, TASKS, ARENA, ARENA), NFFI_OK);
     CHECK_IS(ftruncate(fd, 0), -1);
     CHECK_IS(ftruncate(fd, (off_t) region.size * 2), -1);
     CHECK_IS(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
@@ -82,18 +148,25 @@ keeps_size(void)
 
 /* A queue whose header is as `spoil` leaves it. */
 static int
-attach_spoilt(void (*spoil)(nffi__header_t *header))
+attach_spoilt_with(const char *config, void (*spoil)(nffi__header_t *header))
 {
     int rc, fd = make_memfd();
     nffi__region_t ours, theirs;
 
-    CHECK_IS(nffi__region_create(&ours, fd, TASKS, ARENA, ARENA), NFFI_OK);
+    CHECK_IS(create_with(&ours, fd, config, config != NULL ? strlen(config)
+                                                           : 0), NFFI_OK);
     spoil(ours.header);
     rc = nffi__region_attach(&theirs, fd);
     nffi__region_unmap(&ours);
     close(fd);
 
     return rc;
+}
+
+static int
+attach_spoilt(void (*spoil)(nffi__header_t *header))
+{
+    return attach_spoilt_with(CONFIG, spoil);
 }
 
 static void no_magic(nffi__header_t *h) { h->magic = 0; }
@@ -105,6 +178,24 @@ static void all_tasks(nffi__header_t *h) { h->max_tasks = UINT32_MAX; }
 static void other_frees(nffi__header_t *h) { h->frees_size *= 2; }
 static void other_arena(nffi__header_t *h) { h->response_arena_size *= 2; }
 static void other_ring(nffi__header_t *h) { h->done += 64; }
+static void config_elsewhere(nffi__header_t *h) { h->config -= 1; }
+static void config_in_slots(nffi__header_t *h) { h->config = h->slots; }
+static void config_is_none(nffi__header_t *h) { h->config = 0; }
+static void config_behind(nffi__header_t *h) { h->config = h->size; }
+static void config_longer(nffi__header_t *h) { h->config_size += 4096; }
+static void config_wraps(nffi__header_t *h) { h->config_size -= 4096; }
+static void config_huge(nffi__header_t *h) { h->config_size = UINT64_MAX; }
+
+/* All offsets and the size of the file are right, but for a sum that wraps. */
+static void config_wraps_to_none(nffi__header_t *h)
+{
+    h->config = h->size;
+    h->config_size = UINT64_MAX;
+}
+
+/* Within its page, so that only the NUL behind it tells. */
+static void config_shorter(nffi__header_t *h) { h->config_size--; }
+
 static void swapped(nffi__header_t *h) { h->slots = h->request_arena; }
 
 
@@ -121,6 +212,15 @@ refuses_headers(void)
     CHECK_IS(attach_spoilt(other_arena), NFFI_PROTOCOL);
     CHECK_IS(attach_spoilt(other_ring), NFFI_PROTOCOL);
     CHECK_IS(attach_spoilt(swapped), NFFI_PROTOCOL);
+    CHECK_IS(attach_spoilt(config_elsewhere), NFFI_PROTOCOL);
+    CHECK_IS(attach_spoilt(config_in_slots), NFFI_PROTOCOL);
+    CHECK_IS(attach_spoilt(config_is_none), NFFI_PROTOCOL);
+    CHECK_IS(attach_spoilt(config_behind), NFFI_PROTOCOL);
+    CHECK_IS(attach_spoilt(config_longer), NFFI_PROTOCOL);
+    CHECK_IS(attach_spoilt(config_wraps), NFFI_PROTOCOL);
+    CHECK_IS(attach_spoilt(config_huge), NFFI_PROTOCOL);
+    CHECK_IS(attach_spoilt(config_shorter), NFFI_PROTOCOL);
+    CHECK_IS(attach_spoilt_with(NULL, config_wraps_to_none), NFFI_PROTOCOL);
 }
 
 
@@ -131,8 +231,7 @@ attach_sizes(uint32_t tasks, uint32_t requests, uint32_t responses)
     int rc, fd = make_memfd();
     nffi__region_t ours, theirs;
 
-    CHECK_IS(nffi__region_create(&ours, fd, tasks, requests, responses),
-             NFFI_OK);
+    CHECK_IS(create(&ours, fd, tasks, requests, responses), NFFI_OK);
     rc = nffi__region_attach(&theirs, fd);
     nffi__region_unmap(&ours);
 
@@ -221,6 +320,7 @@ main(int argc, char **argv)
 {
     static const check_case_t cases[] = {
         { "both sides see the same layout", same_on_both_sides },
+        { "a configuration of any size is whole", holds_config },
         { "nobody can change the size of the memory", keeps_size },
         { "headers that are not ours are refused", refuses_headers },
         { "sizes that cannot work are refused", refuses_sizes },

@@ -71,6 +71,14 @@ wake(void *data)
 int
 nffi_testhost_create(nffi_testhost_t **result, uint32_t max_queue)
 {
+    return nffi_testhost_create_with_config(result, max_queue, NULL, 0);
+}
+
+
+int
+nffi_testhost_create_with_config(nffi_testhost_t **result, uint32_t max_queue,
+    const void *config, size_t config_size)
+{
     int rc;
     nffi_testhost_t *testhost;
     pthread_condattr_t attr;
@@ -88,6 +96,8 @@ nffi_testhost_create(nffi_testhost_t **result, uint32_t max_queue)
     pthread_condattr_destroy(&attr);
 
     options.max_queue = max_queue;
+    options.config = config;
+    options.config_size = config_size;
     options.wake = wake;
     options.wake_data = testhost;
 

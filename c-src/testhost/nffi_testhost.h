@@ -42,6 +42,11 @@ typedef struct nffi_testhost_answer {
    the runtime may hold on to its queue. */
 NFFI_API int nffi_testhost_create(nffi_testhost_t **host, uint32_t max_queue);
 
+/* The same with a configuration, which nffi_queue_config() returns. It is
+   copied; NULL: none. */
+NFFI_API int nffi_testhost_create_with_config(nffi_testhost_t **host,
+    uint32_t max_queue, const void *config, size_t config_size);
+
 /* What nffi_runtime_start() is given. */
 NFFI_API nffi_queue_t *nffi_testhost_queue(nffi_testhost_t *host);
 

@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 NFFI_RUNTIME_ABI;
@@ -53,7 +52,8 @@ main(void)
 {
     int rc;
     char error[512];
-    const char *config = getenv("NFFI_CONFIG");
+    size_t config_size;
+    const char *config;
     nffi_queue_t *queue;
     runtime_t *runtime;
 
@@ -67,12 +67,8 @@ main(void)
     signal(SIGTERM, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
 
-    if (config == NULL) {
-        config = "";
-    }
-
-    runtime = runtime_start(queue, config, strlen(config), error,
-                            sizeof(error));
+    config = nffi_queue_config(queue, &config_size);
+    runtime = runtime_start(queue, config, config_size, error, sizeof(error));
     if (runtime == NULL) {
         nffi_attach_failed(queue, error, strlen(error));
         return 1;

@@ -200,7 +200,7 @@ read_config(runtime_t *runtime, const char *text, size_t size,
 
     *connections = 4;
     *waiting = 1000;
-    runtime->config = json_loadb(text, size, 0, &what);
+    runtime->config = json_loadb(text != NULL ? text : "", size, 0, &what);
 
     if (runtime->config == NULL
         || json_unpack_ex(runtime->config, &what, JSON_STRICT, "{s:s s?i s?i}",

@@ -310,8 +310,8 @@ local function methods_of(runtime, field, call)
 end
 
 
--- What a library or program is given: a string as it is, a table as JSON; nil
--- for none.
+-- What a library or program gets: a string as it is, a table as JSON, nil for
+-- none.
 local function config_bytes(config, level)
     if config == nil or type(config) == "string" then
         return config
@@ -356,8 +356,7 @@ function _M.load(name, options)
 
     if language == process then
         pointer, err, code = process.start(options, codec,
-                                           config_bytes(options.config, 2)
-                                           or "")
+                                           config_bytes(options.config, 2))
 
     elseif language then
         pointer, err, code = language.start(options, codec)

@@ -25,6 +25,8 @@ export const CANCELLED = -11;
 /** A task handle has 64 bits: it is passed as two halves, `low` and `high`. */
 export interface Addon {
   attach(events: QueueEvents): Offsets;
+  /** What the worker gave this process as JSON; undefined: nothing. */
+  config(): string | undefined;
   /** In a worker thread, instead of attaching: it is told which tasks are its own. */
   join(): Offsets;
   /** Puts the request of such a task into the memory, as a batch of one; 0 or a code. */

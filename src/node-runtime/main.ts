@@ -15,13 +15,12 @@ import { loadModule } from "./load-module.js";
 import { Methods } from "./methods.js";
 import { Pool } from "./pool.js";
 import { checkProfileFolder, onProfileSignals, Profiler } from "./profile.js";
-import { parseSettings, type Settings, takeSettings } from "./settings.js";
+import { parseSettings, type Settings } from "./settings.js";
 
 /** How often calls that still run after the end of the queue learn that nobody waits for them. */
 const CANCELLATION_PERIOD_MS = 50;
 
 async function main(): Promise<void> {
-  const text = takeSettings(process.env);
   const addon = loadAddon();
   const memory = viewMemory(
     addon.attach({
@@ -64,7 +63,7 @@ async function main(): Promise<void> {
   };
 
   try {
-    const settings = parseSettings(text);
+    const settings = parseSettings(addon.config());
     ending.module = settings.module;
     await prepare(settings, () => server);
     server = await (settings.threads > 0 ? serveInThreads(settings) : serveHere(settings));

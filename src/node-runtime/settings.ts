@@ -1,7 +1,7 @@
 /**
- * What the worker tells this process: which module to serve, and how. It comes as JSON in the
- * environment and is removed from there, since a configuration may hold secrets and the module's
- * own child processes inherit the environment.
+ * The settings that the worker passes to this process: which module to serve, and how. They are JSON
+ * in the memory of the queue and not in the environment: a configuration may hold secrets, and the
+ * environment can be read in /proc and is inherited by the module's own child processes.
  */
 
 import { isAbsolute } from "node:path";
@@ -21,24 +21,16 @@ export interface Settings {
   readonly profileFolder: string | undefined;
 }
 
-const VARIABLE = "NFFI_RUNTIME";
-
-export function takeSettings(environment: NodeJS.ProcessEnv): string {
-  const text = environment[VARIABLE];
-  delete environment[VARIABLE];
-  if (text !== undefined) return text;
-  throw new Error(`${VARIABLE} is not set: this program is started by an nginx worker`);
-}
-
-export function parseSettings(text: string): Settings {
+export function parseSettings(text: string | undefined): Settings {
   let given: unknown;
   try {
-    given = JSON.parse(text);
-  } catch (cause) {
-    throw new Error(`${VARIABLE} is not JSON: ${(cause as Error).message}`, { cause });
+    given = JSON.parse(text ?? "null");
+  } catch {
+    // The message of JSON.parse quotes the text, which may hold secrets.
+    throw new Error("invalid settings of the runtime: not JSON");
   }
   if (typeof given !== "object" || given === null) {
-    throw new Error(`${VARIABLE} is not a JSON object`);
+    throw new Error("invalid settings of the runtime: expected a JSON object");
   }
   const settings = given as Record<string, unknown>;
   const { module, codec = "json", config = null, threads = 0 } = settings;

@@ -21,7 +21,10 @@ test("after the end of the queue nothing keeps Node alive", async () => {
 });
 
 test("an environment of Node may end while it serves", async () => {
-  const host = await Host.start("/threads", { main: fixture("bare.mjs") });
+  const host = await Host.start("/none", {
+    main: fixture("bare.mjs"),
+    nodeArgs: ["--conditions=threads"],
+  });
   await host.gone;
   await untilTrue(() => host.stdout === "terminated\n");
   expect(host.stderr).toBe("");

@@ -17,7 +17,7 @@
  * BYTES of an answer: hex, or #N when it is long (`#N!` when it is not the
  * pattern of N bytes).
  *
- *   host PROGRAM ARGUMENT...             the environment is handed on
+ *   host CONFIG PROGRAM ARGUMENT...      the environment is passed on
  */
 
 #define _GNU_SOURCE
@@ -403,16 +403,19 @@ main(int argc, char **argv)
     nffi_host_options_t options = { .process = 1 };
     nffi_spawn_options_t spawn = { 0 };
 
-    if (argc < 2) {
+    if (argc < 3) {
         return 2;
     }
+
+    options.config = argv[1];
+    options.config_size = strlen(argv[1]);
 
     if (nffi_host_create(&host, &options) != NFFI_OK) {
         return 3;
     }
 
-    spawn.program = argv[1];
-    spawn.argv = argv + 1;
+    spawn.program = argv[2];
+    spawn.argv = argv + 2;
     spawn.envp = environ;
     code = nffi_host_spawn(host, &spawn, &child, &stage);
 

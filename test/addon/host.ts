@@ -94,17 +94,14 @@ export class Host {
   constructor(module: string, options: HostOptions = {}) {
     const { host, main, addon } = installedRuntime();
     const { codec, config, threads, inspect, program = process.execPath } = options;
+    const settings = JSON.stringify({
+      ...{ module, codec, config, threads, inspect, name: "test" },
+      profile_dir: options.profileFolder,
+    });
     const command = [program, ...(options.nodeArgs ?? []), options.main ?? main, addon];
-    this.#child = spawn(host, command, {
+    this.#child = spawn(host, [settings, ...command], {
       stdio: ["pipe", "pipe", "inherit"],
-      env: {
-        PATH: "/usr/local/bin:/usr/bin:/bin",
-        NFFI_ATTACH: "1",
-        NFFI_RUNTIME: JSON.stringify({
-          ...{ module, codec, config, threads, inspect, name: "test" },
-          profile_dir: options.profileFolder,
-        }),
-      },
+      env: { PATH: "/usr/local/bin:/usr/bin:/bin", NFFI_ATTACH: "1" },
     });
     running.add(this);
     const heard = this.#listen();

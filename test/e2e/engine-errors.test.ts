@@ -115,7 +115,7 @@ const EXPECTED: Record<string, RegExp> = {
   no_entry: /^nil\|libz\.so\.1 is no runtime: it has none of the symbols .*\|no_entry$/,
   abi_mismatch: /^nil\|.*libother_abi\.so is built for ABI 99, this nginx has ABI 1\|abi_mismatch$/,
   "abi_mismatch of a process":
-    /^nil\|the runtime "m\.mjs" is down: its addon has ABI 99, this nginx has ABI 1\|abi_mismatch\|nil$/,
+    /^nil\|the runtime "m\.mjs" is down: its libnffi has queue ABI 99, this nginx has 2\|abi_mismatch\|nil$/,
   load_failed: /^nil\|.* did not start: the configuration is the number of threads.*\|load_failed$/,
   "load_failed of a program":
     /^nil\|.*exec\("\/no\/node"\) as user ".*" failed \(2: No such file or directory\)\|load_failed$/,
@@ -128,15 +128,15 @@ function remember(text: string): void {
   seen.add(text.trim().split("|")[2] ?? "");
 }
 
-/** A program whose libnffi speaks ABI 99. */
+/** A program whose libnffi has version 99 of the shared memory. */
 function programOfAnotherAbi(folder: string): string {
   const copy = join(folder, "c-src");
   cpSync(join(repository, "c-src/include"), join(copy, "include"), { recursive: true });
   cpSync(join(repository, "c-src/lib"), join(copy, "lib"), { recursive: true });
-  const header = join(copy, "include/nffi.h");
+  const header = join(copy, "lib/region.h");
   writeFileSync(
     header,
-    readFileSync(header, "utf8").replace(/(#define NFFI_ABI_VERSION) \d+/, "$1 99"),
+    readFileSync(header, "utf8").replace(/(#define NFFI__REGION_ABI) \d+/, "$1 99"),
   );
   const program = join(folder, "attach");
   const sources = readdirSync(join(copy, "lib")).filter((name) => name.endsWith(".c"));

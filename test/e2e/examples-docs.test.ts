@@ -110,7 +110,7 @@ test("docs/c-abi.md: the C runtime compiles without a warning and answers", asyn
   } }`;
   await withNginx({ prefix, server }, async (nginx) => {
     expect(await nginx.get("/shout")).toBe(
-      `HELLO\n${library} did not start: unknown configuration: loud (-1)\n`,
+      `HELLO\n${library} did not start: unexpected configuration (-1)\n`,
     );
   });
 });

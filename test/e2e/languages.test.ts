@@ -8,9 +8,12 @@ import { freePort } from "../../src/io/port.js";
 import { type AllLanguages, buildAllLanguages } from "../support/all-languages.js";
 import { type Nginx, startNginx, startNginxForTest, until, withNginx } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
+import { familyOf } from "../support/processes.js";
 
 // self-signed for localhost, valid for a hundred years, used by tests only
 const CERTIFICATE = readFileSync(new URL("../fixtures/localhost.pem", import.meta.url), "utf8");
+
+const SECRET = "s3cret-of-tenant";
 
 let prefix: string;
 let all: AllLanguages;
@@ -23,6 +26,13 @@ beforeAll(async () => {
 });
 
 afterAll(() => all?.remove());
+
+/** What a program that a handler starts has: its environment, descriptors and memory. */
+const LOOK = `env; xargs -0 echo < /proc/$$/environ; cat /proc/$$/maps;
+for fd in /proc/$$/fd/*; do if [ -e $fd ]; then echo fd $(basename $fd); fi; done`.replaceAll(
+  "\n",
+  " ",
+);
 
 const content = (code: string) => `content_by_lua_block { ${code} }`;
 
@@ -41,6 +51,22 @@ const options = (port = tlsPort) => ({
   server: `
 location = /echo { ${content(`
   local reply, message, code = require("languages")(ngx.var.arg_language).methods:echo(ngx.var.arg_text)
+  ngx.print(reply or code .. ": " .. message)`)} }
+location = /config { ${content(`
+  -- a secret first, so that a search finds it wherever it is
+  local bytes = tonumber(ngx.var.arg_bytes)
+  local config = ("${SECRET} "):rep(math.ceil(bytes / ${SECRET.length + 1})):sub(1, bytes)
+  local rt = require("languages")(ngx.var.arg_language, config)
+  local reply, message, code = true
+  if ngx.var.arg_reload then reply, message, code = rt:reload() end
+  if reply and ngx.var.arg_crash then rt.methods:crash(0) end
+  if reply and ngx.var.arg_run then
+    ngx.req.read_body()
+    reply, message, code = rt.methods:run(ngx.req.get_body_data(), { timeout = 20000 })
+  elseif reply then
+    reply, message, code = rt.methods:config(nil, { timeout = 60000 })
+    if reply then reply = reply == config and "whole" or "not whole: " .. #reply end
+  end
   ngx.print(reply or code .. ": " .. message)`)} }
 location = /fetch { ${content(`
   local rt = require("languages")(ngx.var.arg_language)
@@ -297,6 +323,67 @@ describe("a crash in native code, an exit that cannot be caught", () => {
       await answers(language);
     }
     expect(nginx.workers()).toEqual(workers);
+  });
+});
+
+describe("a configuration that is a secret, or large", () => {
+  let nginx: Nginx;
+
+  beforeAll(async () => {
+    nginx = await startNginx(options(await freePort()));
+  });
+
+  afterAll(() => nginx?.stop());
+
+  const config = (language: string, bytes: number, more = "", body = "") =>
+    nginx
+      .request(`/config?language=${language}&bytes=${bytes}${more}`, { body })
+      .then((r) => r.body);
+
+  // as many times as a test has loaded it, since each configuration is a runtime
+  const LANGUAGES = ["c", "go", "java", "python", "rust", "typescript"].map((n) => `${n}-process`);
+
+  test.each(LANGUAGES)(
+    "%s: 200 KB arrive whole, and no /proc and no child has them",
+    async (name) => {
+      expect(all.processes).toContain(name);
+      expect(await config(name, 200_000), nginx.errorLog()).toBe("whole");
+      const [worker = 0] = nginx.workers();
+      const processes = familyOf(worker).filter(({ pid }) => pid !== worker);
+      expect(processes.length).toBeGreaterThan(0);
+      for (const { pid } of processes) {
+        const environment = readFileSync(`/proc/${pid}/environ`, "latin1");
+        expect(environment).toContain("PATH=");
+        expect(environment, `${pid}`).not.toContain(SECRET);
+        const line = readFileSync(`/proc/${pid}/cmdline`, "latin1");
+        expect(line, `${pid}`).not.toContain(SECRET);
+      }
+      const inherited = await config(name, 200_000, "&run=1", LOOK);
+      expect(inherited).toContain("PATH=");
+      expect(inherited).not.toContain(SECRET);
+      expect(inherited.match(/fd \S+/g)).toEqual(["fd 0", "fd 1", "fd 2"]);
+      expect(inherited).toContain("[stack]");
+      expect(inherited).not.toContain("memfd:");
+    },
+  );
+
+  test.each(LANGUAGES)("%s: it is the same after a reload and after a restart", async (name) => {
+    expect(await config(name, 200_000, "&reload=1"), nginx.errorLog()).toBe("whole");
+    await config(name, 200_000, "&crash=1");
+    await until(
+      async () => (await config(name, 200_000)) === "whole",
+      20_000,
+      () => nginx.errorLog(),
+    );
+  });
+
+  test("5 MB arrive whole in every language, in the worker as in a process", async () => {
+    // the echo runtime wants a number of threads
+    const names = [...all.inWorker, ...all.processes].filter((name) => name !== "c");
+    expect(names.length).toBeGreaterThan(LANGUAGES.length);
+    for (const name of names) {
+      expect(await config(name, 5_000_000), `${name}: ${nginx.errorLog()}`).toBe("whole");
+    }
   });
 });
 

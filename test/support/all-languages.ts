@@ -1,5 +1,6 @@
-// One runtime in each language, with the same methods: echo, sleep and crash, and fetch of an https
-// address where the language's own library has it. Those that can be in the worker are; NAME-process
+// One runtime in each language, with the same methods: echo, sleep and crash, config and run, which
+// returns what a command prints, and fetch of an https address where the language's own library has
+// it. Those that can be in the worker are; NAME-process
 // is the same one in a process.
 import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,6 +8,7 @@ import { join } from "node:path";
 import { repository } from "./cli.js";
 import { buildGoRuntime } from "./go-runtime.js";
 import { JavaClasses } from "./java-runtime.js";
+import { nativeProgram } from "./native-runtime.js";
 import { systemPython } from "./python.js";
 import { buildRustRuntime } from "./rust-runtime.js";
 
@@ -17,7 +19,7 @@ export interface AllLanguages {
   readonly inWorker: readonly string[];
   readonly processes: readonly string[];
   readonly speaksTls: ReadonlySet<string>;
-  /** A Lua module: a function that loads the runtime of a language. */
+  /** A Lua module: a function that loads the runtime of a language, perhaps with a configuration. */
   readonly lua: string;
   remove(): void;
 }
@@ -30,20 +32,22 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
   const javaOptions = `module = "languages.App", classpath = "${java.classes}", jvm_args = { "-Xmx64m", "-XX:+UseSerialGC", "-XX:ErrorFile=/dev/null" }`;
   const rust = buildRustRuntime("test/fixtures/languages/rust", prefix);
   const go = buildGoRuntime("test/fixtures/languages/go", prefix);
+  const c = nativeProgram(prefix, "test/fixtures/languages/c/runtime.c");
   const loads = {
     c: `nffi.load("${prefix}/nffi/lib/libnffi_echo.so", { codec = "json", config = "4" })`,
-    go: `nffi.load("${go.library}", { codec = "json" })`,
-    "go-process": `nffi.load("process", { program = "${go.program}", codec = "json" })`,
-    rust: `nffi.load("${rust.library}", { codec = "json" })`,
-    "rust-process": `nffi.load("process", { program = "${rust.program}", codec = "json" })`,
-    java: `nffi.load("java", { ${javaOptions}, host = "worker" })`,
-    "java-process": `nffi.load("java", { ${javaOptions} })`,
-    python: `nffi.load("python", { module = "${folder}/python/runtime.py", host = "worker", program = "${systemPython}" })`,
-    "python-process": `nffi.load("python", { module = "${folder}/python/runtime.py", program = "${systemPython}" })`,
-    "typescript-process": `nffi.load("node", { module = "${folder}/node/runtime.mjs" })`,
+    "c-process": `nffi.load("process", { program = "${c}", codec = "json", config = config })`,
+    go: `nffi.load("${go.library}", { codec = "json", config = config })`,
+    "go-process": `nffi.load("process", { program = "${go.program}", codec = "json", config = config })`,
+    rust: `nffi.load("${rust.library}", { codec = "json", config = config })`,
+    "rust-process": `nffi.load("process", { program = "${rust.program}", codec = "json", config = config })`,
+    java: `nffi.load("java", { ${javaOptions}, host = "worker", config = config })`,
+    "java-process": `nffi.load("java", { ${javaOptions}, config = config })`,
+    python: `nffi.load("python", { module = "${folder}/python/runtime.py", host = "worker", program = "${systemPython}", config = config })`,
+    "python-process": `nffi.load("python", { module = "${folder}/python/runtime.py", program = "${systemPython}", config = config })`,
+    "typescript-process": `nffi.load("node", { module = "${folder}/node/runtime.mjs", config = config })`,
   };
   const rows = Object.entries(loads).map(
-    ([name, load]) => `["${name}"] = function() return ${load} end,`,
+    ([name, load]) => `["${name}"] = function(config) return ${load} end,`,
   );
   const isProcess = (name: string) => name.endsWith("-process");
   const all = Object.keys(loads);
@@ -57,7 +61,7 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
 local loads = {
   ${rows.join("\n  ")}
 }
-return function(name) return assert(loads[name]()) end
+return function(name, config) return assert(loads[name](config)) end
 `,
     remove: () => {
       go.remove();

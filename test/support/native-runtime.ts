@@ -2,26 +2,35 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { repository } from "./cli.js";
 
 /** The library made of `<name>.c`. */
 export function nativeRuntime(prefix: string, name: string): string {
+  const source = fileURLToPath(new URL(`../fixtures/runtimes/${name}.c`, import.meta.url));
+  return compile(prefix, source, `lib${name}.so`, ["-fPIC", "-shared"]);
+}
+
+/** The program made of a source below the repository. */
+export function nativeProgram(prefix: string, source: string): string {
+  return compile(prefix, join(repository, source), basename(source, ".c"), []);
+}
+
+function compile(prefix: string, source: string, name: string, options: string[]): string {
   const key = createHash("sha256").update(prefix).digest("hex").slice(0, 12);
   const folder = join(repository, ".nffi/test/runtimes", key);
-  const source = fileURLToPath(new URL(`../fixtures/runtimes/${name}.c`, import.meta.url));
-  const library = join(folder, `lib${name}.so`);
+  const result = join(folder, name);
   const product = join(prefix, "nffi");
   mkdirSync(folder, { recursive: true });
   execFileSync(
     process.env.CC ?? "cc",
     [
-      ...["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-fPIC", "-shared", "-pthread"],
-      ...["-o", library, source, `-I${product}/include`, `-L${product}/lib`, "-lnffi"],
+      ...["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-pthread", ...options],
+      ...["-o", result, source, `-I${product}/include`, `-L${product}/lib`, "-lnffi"],
       `-Wl,-rpath,${product}/lib`,
     ],
     { stdio: "inherit" },
   );
-  return library;
+  return result;
 }

@@ -344,6 +344,30 @@ Java_nffi_Native_attach(JNIEnv *env, jclass type)
 }
 
 
+JNIEXPORT jbyteArray JNICALL
+Java_nffi_Native_config(JNIEnv *env, jclass type, jlong queue)
+{
+    size_t size;
+    jbyteArray array;
+    const void *bytes = nffi_queue_config((nffi_queue_t *) (uintptr_t) queue,
+                                          &size);
+
+    (void) type;
+
+    if (bytes == NULL || size > INT32_MAX) {
+        return NULL;
+    }
+
+    array = (*env)->NewByteArray(env, (jsize) size);
+
+    if (array != NULL) {
+        (*env)->SetByteArrayRegion(env, array, 0, (jsize) size, bytes);
+    }
+
+    return array;
+}
+
+
 JNIEXPORT jint JNICALL
 Java_nffi_Native_attachReady(JNIEnv *env, jclass type, jlong queue)
 {

@@ -529,6 +529,27 @@ attach(PyObject *self, PyObject *args)
 }
 
 
+/* config(queue): what Lua gave the runtime, as bytes; None: nothing. */
+static PyObject *
+config(PyObject *self, PyObject *args)
+{
+    size_t size;
+    const char *bytes;
+    nffi_queue_t *queue = queue_of(args);
+
+    (void) self;
+
+    if (queue == NULL) {
+        return NULL;
+    }
+
+    bytes = nffi_queue_config(queue, &size);
+
+    return bytes == NULL ? none()
+           : py.PyBytes_FromStringAndSize(bytes, (Py_ssize_t) size);
+}
+
+
 static PyObject *
 attach_ready(PyObject *self, PyObject *args)
 {
@@ -592,6 +613,7 @@ static py_method_t methods[] = {
     METHOD("take_writable", take_writable),
     METHOD("log", write_log),
     METHOD("attach", attach),
+    METHOD("config", config),
     METHOD("attach_ready", attach_ready),
     METHOD("attach_failed", attach_failed),
     METHOD("error_text", error_text),

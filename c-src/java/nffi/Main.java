@@ -20,7 +20,7 @@ public final class Main {
         Instances.watchExit(false);
         Instance instance;
         try {
-            Settings settings = Settings.read(System.getenv("NFFI_RUNTIME"));
+            Settings settings = Settings.read(new String(Native.config(queue), StandardCharsets.UTF_8));
             instance = new Instance(settings, queue);
             instance.start();
         } catch (Throwable thrown) {

@@ -91,6 +91,9 @@ final class Native {
     /** In a process: its queue, or a negative code. */
     static native long attach();
 
+    /** What Lua gave the runtime; null: nothing. */
+    static native byte[] config(long queue);
+
     static native int attachReady(long queue);
 
     static native int attachFailed(long queue, byte[] message);

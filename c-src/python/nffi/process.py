@@ -18,11 +18,9 @@ _EXIT_LOAD_FAILED = 1
 
 
 def main():
-    # removed: it may hold secrets, and programs that the module starts inherit the environment
-    text = os.environ.pop("NFFI_RUNTIME", None)
     queue = _nffi.attach()
-    if queue < 0 or text is None:
-        reason = _nffi.error_text(queue) if queue < 0 else "NFFI_RUNTIME is not set"
+    if queue < 0:
+        reason = _nffi.error_text(queue)
         print(f"{reason}: this program is started by nginx, nffi.load(\"python\")", file=sys.stderr)
         sys.exit(2)
     # the worker ends us, not the terminal or the service manager it runs under
@@ -31,7 +29,7 @@ def main():
     logs.install(logs.log_to_process, replace_streams=False)
     ending = _Ending(queue)
     try:
-        settings = parse(text.encode())
+        settings = parse(_nffi.config(queue) or b"")
         ending.module = settings.module
         runtime = Runtime(queue, settings, ending.exit_requested)
         runtime.load()

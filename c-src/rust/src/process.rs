@@ -7,7 +7,6 @@ use crate::ffi::{attach, error_text, keep_signals_away, load, NOT_A_PROCESS};
 use crate::runtime::prepare;
 use crate::service::Service;
 use std::env;
-use std::os::unix::ffi::OsStringExt;
 use std::process::exit;
 
 /// The main function of a runtime that is a process: it serves until the worker ends it, and does not
@@ -30,7 +29,7 @@ where
         Err(code) => refuse(&error_text(code)),
     };
     keep_signals_away();
-    match begin(start) {
+    match begin(start, attached.config()) {
         Ok(started) => {
             if attached.ready() {
                 started.serve(queue);
@@ -43,12 +42,14 @@ where
 }
 
 /// There is no second try: the worker starts the process again.
-fn begin<C, E>(start: impl Fn(C) -> Result<Service, E> + Send + 'static) -> Result<Started, String>
+fn begin<C, E>(
+    start: impl Fn(C) -> Result<Service, E> + Send + 'static,
+    config: Vec<u8>,
+) -> Result<Started, String>
 where
     C: Configuration,
     E: Into<BoxError>,
 {
-    let config = env::var_os("NFFI_CONFIG").unwrap_or_default().into_vec();
     let make = prepare(start, config)?;
     let engine = Engine::new().map_err(|error| error.to_string())?;
     engine.start(&make).map_err(|error| told(&*error).to_string())

@@ -51,6 +51,8 @@ typedef struct {
     const char      *program;
     const char     **argv;
     const char     **envp;
+    const char      *config;
+    size_t           config_size;
     const char      *directory;
     const char      *user;
     uint32_t         flags;
@@ -264,6 +266,8 @@ function _M.start(key, spec, limits)
     wanted.program = spec.program
     wanted.argv = argv
     wanted.envp = envp
+    wanted.config = spec.config
+    wanted.config_size = spec.config and #spec.config or 0
     wanted.directory = spec.directory
     wanted.user = spec.user
     wanted.flags = spec.flags

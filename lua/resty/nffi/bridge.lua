@@ -195,8 +195,7 @@ local function start_process(spec, options, settings, program, limits)
         return pointer
     end
 
-    return child.start(key, options.module, argv,
-                       { NFFI_RUNTIME = settings }, options, limits)
+    return child.start(key, options.module, argv, settings, options, limits)
 end
 
 

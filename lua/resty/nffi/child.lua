@@ -138,8 +138,7 @@ function _M.absolute(path)
 end
 
 
--- `variables`: those by which we tell the process what it is.
-local function environment(options, variables)
+local function environment(options)
     local envp = {}
     local path = DEFAULT_PATH
 
@@ -154,10 +153,6 @@ local function environment(options, variables)
 
     envp[#envp + 1] = "PATH=" .. path
     envp[#envp + 1] = "NFFI_ATTACH=1"
-
-    for name, value in pairs(variables) do
-        envp[#envp + 1] = name .. "=" .. value
-    end
 
     return envp
 end
@@ -267,14 +262,18 @@ function _M.key(kind, own, options, limits)
 end
 
 
--- Starts the processes. Returns its pointer or nil, message, code.
-function _M.start(key, name, argv, variables, options, limits)
+-- Starts the processes. `config`: bytes, or nil for none; each process reads
+-- them with nffi_queue_config(), from memory that it shares with the worker: an
+-- environment or a command line can be read by others and is inherited.
+-- Returns its pointer or nil, message, code.
+function _M.start(key, name, argv, config, options, limits)
     local spec = hosting.check(options, 1)
 
     spec.name = name
     spec.program = argv[1]
     spec.argv = argv
-    spec.envp = environment(options, variables)
+    spec.envp = environment(options)
+    spec.config = config
     spec.directory = options.directory and _M.absolute(options.directory)
     spec.flags = options.affinity == "inherit" and 0 or RESET_CPUS
 

@@ -211,8 +211,8 @@ function _M.start(options, codec)
 
     argv[#argv + 1] = HOST_PROGRAM
 
-    return child.start(key, options.module, argv,
-                       { NFFI_RUNTIME = runtime_json }, options, limits)
+    return child.start(key, options.module, argv, runtime_json, options,
+                       limits)
 end
 
 

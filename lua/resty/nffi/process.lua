@@ -1,6 +1,6 @@
 -- A runtime that is any program which attaches to its queue by nffi_attach():
--- a process of its own, started by the worker. Its configuration is in the
--- environment, NFFI_CONFIG, with the bytes that a library would be given.
+-- a process of its own, started by the worker. It reads its configuration with
+-- nffi_queue_config(): the bytes that a library gets.
 
 
 local base = require "resty.core.nonblocking_ffi"
@@ -30,14 +30,10 @@ local function check(options)
 end
 
 
--- Starts the process, or finds it. `config`: bytes. Returns its pointer or
--- nil, message, code.
+-- Starts the process, or finds it. `config`: bytes, or nil for none. Returns
+-- its pointer or nil, message, code.
 function _M.start(options, _, config)
     check(options)
-
-    if config:find("%z") then
-        error("config must not hold NUL bytes", 3)
-    end
 
     local limits = child.limits(options, 3)
     local program = child.absolute(options.program)
@@ -57,8 +53,7 @@ function _M.start(options, _, config)
         argv[#argv + 1] = tostring(argument)
     end
 
-    return child.start(key, options.program, argv, { NFFI_CONFIG = config },
-                       options, limits)
+    return child.start(key, options.program, argv, config, options, limits)
 end
 
 

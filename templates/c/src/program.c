@@ -7,7 +7,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 int
@@ -15,7 +14,8 @@ main(int argc, char **argv)
 {
     int rc;
     char error[256];
-    const char *config = getenv("NFFI_CONFIG");
+    size_t config_size;
+    const char *config;
     nffi_queue_t *queue;
     runtime_t *runtime;
 
@@ -32,12 +32,8 @@ main(int argc, char **argv)
     signal(SIGQUIT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
 
-    if (config == NULL) {
-        config = "";
-    }
-
-    runtime = runtime_start(queue, config, strlen(config), error,
-                            sizeof(error));
+    config = nffi_queue_config(queue, &config_size);
+    runtime = runtime_start(queue, config, config_size, error, sizeof(error));
     if (runtime == NULL) {
         nffi_attach_failed(queue, error, strlen(error));
         return 1;

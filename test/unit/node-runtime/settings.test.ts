@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseSettings, takeSettings } from "../../../src/node-runtime/settings.js";
+import { parseSettings } from "../../../src/node-runtime/settings.js";
 
 test("the codec is json unless told otherwise, and there may be no configuration", () => {
   expect(parseSettings('{"module":"/m.ts"}')).toEqual({
@@ -11,16 +11,17 @@ test("the codec is json unless told otherwise, and there may be no configuration
   });
 });
 
-test("settings leave the environment when they are taken", () => {
-  const environment = { NFFI_RUNTIME: "{}" };
-  expect(takeSettings(environment)).toBe("{}");
-  expect(environment).toEqual({});
-  expect(() => takeSettings(environment)).toThrow(/started by an nginx worker/);
+test("an error does not quote the settings, which may hold secrets", () => {
+  const secret = "s3cret";
+  for (const text of [secret, `{"config":"${secret}"`, `{"config":"x"} ${secret}`, `"${secret}"`]) {
+    expect(() => parseSettings(text)).toThrow(/^invalid settings of the runtime: [^3]+$/);
+  }
 });
 
 test.each([
+  [undefined, /expected a JSON object/],
   ["{", /not JSON/],
-  ["null", /not a JSON object/],
+  ["null", /expected a JSON object/],
   ["{}", /module must be an absolute path, but is undefined/],
   ['{"module":"m.ts"}', /but is "m.ts"/],
   ['{"module":"/m.ts","threads":0.5}', /threads must be a whole number, but is 0.5/],

@@ -136,6 +136,18 @@ pub(crate) fn attach() -> Result<(Attached, Queue), c_int> {
 }
 
 impl Attached {
+    /// What Lua gave the runtime; nothing if it gave none.
+    pub fn config(&self) -> Vec<u8> {
+        let mut size = 0;
+        // SAFETY: the queue is there
+        let bytes = unsafe { (functions().nffi_queue_config)(self.0, &mut size) };
+        if bytes.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: nffi.h: they are as many, and are valid as long as the queue
+        unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), size) }.to_vec()
+    }
+
     pub fn ready(&self) -> bool {
         // SAFETY: the queue is there
         unsafe { (functions().nffi_attach_ready)(self.0) == OK }
