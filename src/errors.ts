@@ -24,6 +24,7 @@ export const EXIT_CODES = {
   "port-occupied": 17,
   "types-failed": 18,
   "types-stale": 19,
+  "foreign-files": 20,
   interrupted: 130,
   terminated: 143,
 } as const;

@@ -54,12 +54,23 @@ export function isUsers(path: string): boolean {
   return USER_FOLDERS.some((folder) => path.startsWith(`${folder}/`));
 }
 
-/** What a manifest says lies in the prefix and belongs to nffi: files, then links. */
+/** What a manifest says is in the prefix and belongs to nffi: files, then links. */
 export function ownPaths(manifest: Manifest): string[] {
-  const paths = [...Object.keys(manifest.files), ...Object.keys(manifest.links ?? {})];
-  // A manifest that was tampered with must not lead outside.
-  const isOutside = (path: string) => path.startsWith("/") || path.split("/").includes("..");
-  return paths.filter((path) => !isUsers(path) && !isOutside(path));
+  return listedPaths(manifest).filter((path) => !isUsers(path) && !isOutside(path));
+}
+
+/** Paths that lead out of the prefix: only a manifest that was tampered with has some. */
+export function pathsOutside(manifest: Manifest): string[] {
+  return listedPaths(manifest).filter(isOutside);
+}
+
+function listedPaths(manifest: Manifest): string[] {
+  return [...Object.keys(manifest.files), ...Object.keys(manifest.links ?? {})];
+}
+
+/** Absolute, or with a part that is empty, "." or "..": a path of ours is plain. */
+function isOutside(path: string): boolean {
+  return path.includes("\0") || path.split("/").some((part) => ["", ".", ".."].includes(part));
 }
 
 /** How many files and links that is, with the manifest itself: build, verify and uninstall say so. */
@@ -75,7 +86,8 @@ export function manifestFile(prefix: string): string {
 export async function readManifest(prefix: string): Promise<Manifest | undefined> {
   try {
     const manifest = JSON.parse(await readFile(manifestFile(prefix), "utf8"));
-    return manifest.format === 1 ? manifest : undefined;
+    const isOne = manifest.format === 1 && typeof (manifest.files ?? undefined) === "object";
+    return isOne ? manifest : undefined;
   } catch {
     return undefined;
   }

@@ -8,6 +8,7 @@ import type { Source } from "../sources/source.js";
 import { compilationOf, standInForCompiler } from "./compilation.js";
 import { type BuildInputs, identityOfSuite, inputsOf, withSource } from "./inputs.js";
 import { readSeries } from "./patch-series.js";
+import { requireOwnPrefix } from "./prefix.js";
 import type { Product } from "./product.js";
 import type { BuildRequest, Session } from "./request.js";
 import { openSite } from "./site.js";
@@ -50,6 +51,7 @@ async function buildAnew(
   wanted: BuildInputs,
   reason: string | undefined,
 ): Promise<BuildOutcome> {
+  await requireOwnPrefix(request.prefix, request);
   const site = await openSite(request);
   const { shipped, env } = session;
   const step = stepRunner({ ...session, logDir: site.logDir });
@@ -85,7 +87,7 @@ async function buildAnew(
       stageProduct(made, library.compilation, inputs, request, shipped, site, s),
     );
     const proven = await step("prove", (s) => proveProduct(staged, site, s));
-    const product = await step("install", (s) => installProduct(proven, site, s));
+    const product = await step("install", (s) => installProduct(proven, site, s, request));
     succeeded = true;
     return { ...product, unchanged: false };
   } finally {

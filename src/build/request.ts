@@ -41,6 +41,8 @@ export interface FetchPolicy {
 
 export interface BuildRequest extends SourceRequest {
   readonly prefix: string;
+  /** Files in the prefix that nffi did not install, such as another OpenResty, may be replaced. */
+  readonly overwriteForeign: boolean;
   readonly workDir: string;
   readonly keep: KeepPolicy;
   /** Builds from the beginning, although nothing may have changed. */

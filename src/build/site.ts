@@ -3,13 +3,13 @@
  * a failed build has made is removed here, except for the logs.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, realpath, rm, rmdir, writeFile } from "node:fs/promises";
+import { readdir, realpath, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type ErrorCode, errnoOf, messageOf, NffiError } from "../errors.js";
 import { makeFolders } from "../io/files.js";
 import { acquireLock, type Lock } from "../io/lock.js";
 import type { BuildRequest } from "./request.js";
-import { recordPrefix } from "./work-folders.js";
+import { beginWork, removeAllButLogs, requireOwnWorkFolder } from "./work-mark.js";
 
 /** Where everything of a build lies. */
 export interface SitePaths {
@@ -62,6 +62,7 @@ export async function openSite(request: BuildRequest): Promise<Site> {
     code: "install-failed",
     what: "the prefix",
     hint: "choose another one with --prefix, or make it writable for this user",
+    mode: 0o755, // nginx's workers may run as another user
   });
   const work = await openFolder(request.workDir, {
     code: "usage",
@@ -71,22 +72,28 @@ export async function openSite(request: BuildRequest): Promise<Site> {
     await prefix.close();
     throw thrown;
   });
+  try {
+    // Under the lock, so that no other build is about to fill it.
+    await requireOwnWorkFolder(work.path, prefix.path);
+  } catch (thrown) {
+    await work.close();
+    await prefix.close();
+    throw thrown;
+  }
 
   const site: Site = {
     ...sitePaths(prefix.path, work.path),
     close: async ({ succeeded }) => {
       const isKept = request.keep === "always" || (request.keep !== "never" && succeeded);
-      if (!isKept) await removeAllButLogs(site);
+      if (!isKept) await removeAllButLogs(site.workDir);
       // Laid out anew by each build; kept only for a look at it.
       if (request.keep !== "always") await rm(site.stageDir, { recursive: true, force: true });
       await work.close();
       await (succeeded ? prefix.lock.release() : prefix.close());
     },
   };
-  await rm(site.logDir, { recursive: true, force: true });
-  if (request.force) await removeAllButLogs(site);
-  await mkdir(site.logDir, { recursive: true });
-  await recordPrefix(site.workDir, site.prefix);
+  await beginWork(site.workDir, site.prefix);
+  if (request.force) await removeAllButLogs(site.workDir);
   return site;
 }
 
@@ -101,12 +108,14 @@ interface FolderFailure {
   readonly code: ErrorCode;
   readonly what: string;
   readonly hint: string;
+  /** Of folders that are made; undefined leaves it to the umask. */
+  readonly mode?: number;
 }
 
 async function openFolder(wanted: string, failure: FolderFailure): Promise<OpenedFolder> {
   let made: string | undefined;
   try {
-    made = await makeFolders(wanted);
+    [made] = await makeFolders(wanted, failure.mode);
     await requireWritable(wanted);
   } catch (thrown) {
     await removeEmpty(wanted, made);
@@ -135,12 +144,6 @@ async function requireWritable(folder: string): Promise<void> {
   const probe = join(folder, `.nffi-probe-${randomBytes(6).toString("hex")}`);
   await writeFile(probe, "");
   await rm(probe);
-}
-
-async function removeAllButLogs(site: Site): Promise<void> {
-  const { downloadDir, treeDir, libraryDir, stageDir, proofDir, compilerDir } = site;
-  const folders = [downloadDir, treeDir, libraryDir, stageDir, proofDir, compilerDir];
-  for (const folder of folders) await rm(folder, { recursive: true, force: true });
 }
 
 /** Removes `folder` and its parents up to `made`, the first one that was made, while empty. */

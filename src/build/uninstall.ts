@@ -1,20 +1,26 @@
 /**
- * Removes a product: exactly what its manifest lists, then the folders that are empty by that. What
- * belongs to the user (nginx/conf, nginx/html, logs, every file nffi did not install) stays.
+ * Removes a product: what its manifest lists and is still as it was installed, then the folders
+ * that are empty by that. What belongs to the user (nginx/conf, nginx/html, logs, every file that
+ * nffi did not install or that was changed since) stays, and nothing outside is touched.
  */
 import { readdir, realpath, rm, rmdir } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { messageOf, NffiError } from "../errors.js";
 import { kindOf } from "../io/files.js";
 import { acquireLock } from "../io/lock.js";
-import { type Manifest, manifestFile, ownPaths } from "./manifest.js";
+import { type Manifest, manifestFile, ownPaths, pathsOutside } from "./manifest.js";
+import { linkAbove, stateOf } from "./own-files.js";
 import type { Product } from "./product.js";
 
 export interface Uninstalled {
   /** Paths below the prefix that were removed, or with `dryRun` would be. */
   readonly removed: readonly string[];
-  /** Files below the prefix that stay. */
+  /** Files below the prefix that stay, without those of `changed`. */
   readonly kept: readonly string[];
+  /** Files of the product that stay because they were changed after the installation. */
+  readonly changed: readonly string[];
+  /** Paths of the manifest that lead out of the prefix; nothing there is touched. */
+  readonly outside: readonly string[];
 }
 
 export async function uninstallProduct(
@@ -26,27 +32,37 @@ export async function uninstallProduct(
     busyMessage: `the prefix ${prefix} is in use by another nffi`,
   });
   try {
-    const removed = await pathsThere(prefix, product.manifest);
-    const leaving = new Set(removed);
-    const kept = (await filesBelow(prefix)).filter((path) => !leaving.has(path));
-    if (!options.dryRun) await removeAll(prefix, removed);
-    return { removed, kept };
+    const { removable, changed, outside } = await surveyOf(prefix, product.manifest);
+    const told = new Set([...removable, ...changed]);
+    const kept = (await filesBelow(prefix)).filter((path) => !told.has(path));
+    if (!options.dryRun) await removeAll(prefix, removable);
+    return { removed: removable, kept, changed, outside };
   } finally {
     await lock.release();
   }
 }
 
+interface Survey {
+  readonly removable: string[];
+  readonly changed: string[];
+  readonly outside: string[];
+}
+
 /** The manifest comes last: until then a second run can finish what a first one has not. */
-async function pathsThere(prefix: string, manifest: Manifest): Promise<string[]> {
-  const own = new Set(ownPaths(manifest));
+async function surveyOf(prefix: string, manifest: Manifest): Promise<Survey> {
+  const survey: Survey = { removable: [], changed: [], outside: pathsOutside(manifest) };
   const manifestPath = relative(prefix, manifestFile(prefix));
+  const own = new Set(ownPaths(manifest));
   own.delete(manifestPath);
-  const there: string[] = [];
-  for (const path of [...own, manifestPath]) {
-    const kind = await kindOf(join(prefix, path));
-    if (kind === "file" || kind === "other") there.push(path);
+  for (const path of own) {
+    const state = await stateOf(prefix, manifest, path);
+    if (state === "as installed") survey.removable.push(path);
+    if (state === "changed") survey.changed.push(path);
+    if (state === "behind a link") survey.outside.push(path);
   }
-  return there;
+  if ((await linkAbove(prefix, manifestPath)) === undefined) survey.removable.push(manifestPath);
+  else survey.outside.push(manifestPath);
+  return survey;
 }
 
 async function filesBelow(prefix: string): Promise<string[]> {
@@ -58,28 +74,34 @@ async function filesBelow(prefix: string): Promise<string[]> {
 
 async function removeAll(prefix: string, paths: readonly string[]): Promise<void> {
   try {
-    for (const path of paths) await rm(join(prefix, path), { force: true });
+    for (const path of paths) {
+      // Asked again, as the survey has taken a while.
+      if ((await linkAbove(prefix, path)) !== undefined) continue;
+      await rm(join(prefix, path), { force: true });
+    }
   } catch (thrown) {
     throw new NffiError("install-failed", `cannot remove: ${messageOf(thrown)}`, {
       hint: "run this as the user who has built it; what is left can be removed by a second run",
       cause: thrown,
     });
   }
-  for (const path of paths) await removeEmptyAbove(prefix, join(prefix, path));
+  for (const path of paths) await removeEmptyAbove(prefix, path);
   // nginx/logs and the folders of nginx's temporary files are made by nginx, not by a file of ours.
-  for (const folder of ["nginx/logs", "nginx", "."]) await removeIfEmpty(join(prefix, folder));
+  for (const folder of ["nginx/logs", "nginx"]) await removeIfEmpty(prefix, folder);
+  await rmdir(prefix).catch(() => undefined); // refuses a folder that holds anything
 }
 
-async function removeEmptyAbove(prefix: string, place: string): Promise<void> {
-  let folder = dirname(place);
-  while (folder.startsWith(`${prefix}/`) && (await removeIfEmpty(folder))) folder = dirname(folder);
+async function removeEmptyAbove(prefix: string, path: string): Promise<void> {
+  let folder = dirname(path);
+  while (folder !== "." && (await removeIfEmpty(prefix, folder))) folder = dirname(folder);
 }
 
-async function removeIfEmpty(folder: string): Promise<boolean> {
+async function removeIfEmpty(prefix: string, folder: string): Promise<boolean> {
+  if ((await linkAbove(prefix, folder)) !== undefined) return false;
   try {
-    await rmdir(folder); // refuses a folder that holds anything
+    await rmdir(join(prefix, folder));
     return true;
   } catch {
-    return (await kindOf(folder)) === "absent";
+    return (await kindOf(join(prefix, folder))) === "absent";
   }
 }

@@ -1,41 +1,30 @@
 /** Tells whether a product is still what was built, and whether it still works. */
-import { mkdtemp, readlink, realpath, rm } from "node:fs/promises";
+import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
-import { kindOf, sha256OfFile } from "../io/files.js";
 import { flavorOf } from "./flavors.js";
-import { ownPaths } from "./manifest.js";
+import { ownPaths, pathsOutside } from "./manifest.js";
+import { stateOf } from "./own-files.js";
 import type { Product } from "./product.js";
 import { type ProofContext, runProof } from "./proof.js";
 
 export interface Difference {
   readonly path: string;
-  readonly what: "missing" | "changed";
+  /** "outside": the path, or a link on its way, leads out of the prefix. */
+  readonly what: "missing" | "changed" | "outside";
 }
 
 /** Each file and link of the manifest that is not as it was installed; what users may edit is left out. */
 export async function differencesOf({ prefix, manifest }: Product): Promise<Difference[]> {
   const differences: Difference[] = [];
+  for (const path of pathsOutside(manifest)) differences.push({ path, what: "outside" });
   for (const path of ownPaths(manifest)) {
-    const place = join(prefix, path);
-    const kind = await kindOf(place);
-    if (kind === "absent") differences.push({ path, what: "missing" });
-    else if (!(await isAsInstalled(place, kind, manifest.files[path], manifest.links?.[path]))) {
-      differences.push({ path, what: "changed" });
-    }
+    const state = await stateOf(prefix, manifest, path);
+    if (state === "as installed") continue;
+    differences.push({ path, what: state === "behind a link" ? "outside" : state });
   }
   return differences;
-}
-
-async function isAsInstalled(
-  place: string,
-  kind: string,
-  sha256: string | undefined,
-  target: string | undefined,
-): Promise<boolean> {
-  if (sha256 !== undefined) return kind === "file" && (await sha256OfFile(place)) === sha256;
-  return kind === "other" && (await readlink(place).catch(() => undefined)) === target;
 }
 
 /** Runs the proof of the build again; only on a product whose files are unchanged. */

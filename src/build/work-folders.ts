@@ -1,10 +1,10 @@
 /** The work folders below the cache, one for each prefix: what they are for, and their removal. */
 import { createHash } from "node:crypto";
-import { lstat, readdir, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { lstat, readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { NffiError } from "../errors.js";
-import { writeFileWhole } from "../io/files.js";
 import { acquireLock } from "../io/lock.js";
+import { isOwnWorkFolder, recordedPrefix, removeWork } from "./work-mark.js";
 
 export interface WorkFolder {
   readonly path: string;
@@ -14,35 +14,35 @@ export interface WorkFolder {
 }
 
 const FOLDER = "work";
-/** Beside the logs, which stay whatever becomes of the build. */
-const RECORD = join("logs", "prefix");
 
 /** Builds of two prefixes do not meet. */
 export function workFolderOf(prefix: string, cacheDir: string): string {
-  return join(cacheDir, FOLDER, createHash("sha256").update(prefix).digest("hex").slice(0, 12));
+  return join(cacheDir, FOLDER, nameFor(prefix));
 }
 
-export async function recordPrefix(workDir: string, prefix: string): Promise<void> {
-  await writeFileWhole(join(workDir, RECORD), `${prefix}\n`);
+function nameFor(prefix: string): string {
+  return createHash("sha256").update(prefix).digest("hex").slice(0, 12);
 }
 
+/** Those that nffi made; whatever else is there is left out. */
 export async function listWorkFolders(cacheDir: string): Promise<WorkFolder[]> {
-  const names = await readdir(join(cacheDir, FOLDER)).catch(() => []);
-  const folders = names.sort().map(async (name) => {
-    const path = join(cacheDir, FOLDER, name);
-    const prefix = await readFile(join(path, RECORD), "utf8").catch(() => undefined);
-    return { path, prefix: prefix?.trim(), bytes: await bytesBelow(path) };
-  });
-  return Promise.all(folders);
+  const entries = await readdir(join(cacheDir, FOLDER), { withFileTypes: true }).catch(() => []);
+  const folders: WorkFolder[] = [];
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = join(cacheDir, FOLDER, entry.name);
+    if (!entry.isDirectory() || !(await isOurs(path))) continue;
+    folders.push({ path, prefix: await recordedPrefix(path), bytes: await bytesBelow(path) });
+  }
+  return folders;
 }
 
-/** Removes the folders that no build uses now; gives those that one uses. */
+/** Removes the folders that no build uses now; returns those that one uses. */
 export async function removeWorkFolders(cacheDir: string): Promise<WorkFolder[]> {
   const inUse: WorkFolder[] = [];
   for (const folder of await listWorkFolders(cacheDir)) {
     try {
       const lock = await acquireLock(folder.path);
-      await rm(folder.path, { recursive: true, force: true });
+      await removeWork(folder.path);
       await lock.release();
     } catch (thrown) {
       if (!(thrown instanceof NffiError) || thrown.code !== "locked") throw thrown;
@@ -50,6 +50,13 @@ export async function removeWorkFolders(cacheDir: string): Promise<WorkFolder[]>
     }
   }
   return inUse;
+}
+
+/** A folder of nffi 0.1 has no mark, but the name that its prefix gives it. */
+async function isOurs(path: string): Promise<boolean> {
+  const prefix = await recordedPrefix(path);
+  const isNamedFor = prefix !== undefined && basename(path) === nameFor(prefix);
+  return isOwnWorkFolder(path, isNamedFor ? prefix : undefined);
 }
 
 async function bytesBelow(dir: string): Promise<number> {

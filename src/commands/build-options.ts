@@ -22,6 +22,7 @@ import {
 
 export interface BuildOptions extends SourceOptions {
   prefix?: string;
+  overwriteForeign?: boolean;
   jobs?: number;
   workDir?: string;
   keep?: boolean;
@@ -46,6 +47,7 @@ export function addBuildOptions(command: Command): Command {
   return addSourceOptions(command, "auto, official, debian, debian:SUITE, a file, folder or URL")
     .option("--insecure-skip-verification", "verify nothing; the manifest records it")
     .option("--prefix <dir>", "install here (env: NFFI_PREFIX; default: ./.nffi/openresty)")
+    .option("--overwrite-foreign", "replace files in the prefix that nffi did not install")
     .option("--jobs <n>", "compile with n processes (default: one a CPU)", wholeNumber(1, 1024))
     .option("--work-dir <dir>", "build here (default: in ~/.cache/nffi)")
     .option("--force", "build from the beginning, although nothing may have changed")
@@ -85,6 +87,7 @@ export async function buildRequestOf(
   return {
     ...(await sourceRequestOf(options, context)),
     prefix,
+    overwriteForeign: options.overwriteForeign ?? false,
     workDir: options.workDir ? resolve(cwd, options.workDir) : workFolderOf(prefix, cacheDir(env)),
     keep: keepPolicyOf(options),
     force: options.force ?? false,

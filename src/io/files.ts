@@ -39,20 +39,26 @@ export async function replaceWhenWritten<T>(
 }
 
 /**
- * Makes a folder and those above it; the first one that was made, undefined when all were there.
+ * Makes a folder and those above it; returns those that were made, the uppermost first. With `mode`
+ * they have it whatever the umask, and keep the group that a setgid folder hands down.
  * Not by Node's recursive mkdir, which tries for ever where nothing can be made (/proc).
  */
-export async function makeFolders(folder: string): Promise<string | undefined> {
+export async function makeFolders(folder: string, mode?: number): Promise<string[]> {
   const missing: string[] = [];
   for (let at = resolve(folder); (await kindOf(at)) === "absent"; at = dirname(at)) {
     missing.unshift(at);
   }
+  const made: string[] = [];
   for (const path of missing) {
-    await mkdir(path).catch((thrown: NodeJS.ErrnoException) => {
-      if (thrown.code !== "EEXIST") throw thrown; // another process was faster
-    });
+    try {
+      await mkdir(path);
+      made.push(path);
+      if (mode !== undefined) await chmod(path, ((await statOf(path)).mode & 0o2000) | mode);
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw thrown; // another was faster
+    }
   }
-  return missing[0];
+  return made;
 }
 
 export async function writeFileWhole(file: string, text: string, mode = 0o644): Promise<void> {

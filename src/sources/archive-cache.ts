@@ -4,6 +4,7 @@
  * or not what its folder says never lies there; `partial/` holds interrupted downloads. Whoever
  * takes or brings an archive holds its lock in `locks/`, which the kernel takes back from the dead.
  */
+import { randomBytes } from "node:crypto";
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
@@ -28,8 +29,8 @@ export async function openCache(dir: string): Promise<ArchiveCache> {
   for (const part of ["archives", "partial", "locks"]) {
     await mkdir(join(dir, part), { recursive: true });
   }
-  const probe = join(dir, `.probe-${process.pid}`);
-  await writeFile(probe, "");
+  const probe = join(dir, `.nffi-probe-${randomBytes(6).toString("hex")}`);
+  await writeFile(probe, "", { flag: "wx" });
   await rm(probe, { force: true });
   return new ArchiveCache(dir);
 }
@@ -80,7 +81,7 @@ export class ArchiveCache {
   }
 
   async list(): Promise<CachedArchive[]> {
-    const keys = await readdir(join(this.dir, "archives"));
+    const keys = await this.#ownNames("archives");
     const found = await Promise.all(keys.map((key) => this.find(key)));
     return found
       .filter((one) => one !== undefined)
@@ -106,8 +107,8 @@ export class ArchiveCache {
 
   /** Removes every archive and interrupted download, each when nobody uses it. */
   async clean(wish: LockWish): Promise<number> {
-    const partials = await readdir(join(this.dir, "partial"));
-    const archives = await readdir(join(this.dir, "archives"));
+    const partials = await this.#ownNames("partial");
+    const archives = await this.#ownNames("archives");
     const keys = new Set([...archives, ...partials.map((name) => name.replace(/\..*$/, ""))]);
     let bytes = 0;
     for (const key of keys) {
@@ -121,6 +122,12 @@ export class ArchiveCache {
       });
     }
     return bytes;
+  }
+
+  /** What else is there is not ours. */
+  async #ownNames(folder: string): Promise<string[]> {
+    const names = await readdir(join(this.dir, folder));
+    return names.filter((name) => /^[0-9a-f]{64}(\.|$)/.test(name));
   }
 
   async #removePartial(name: string): Promise<number> {

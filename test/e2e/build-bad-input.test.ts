@@ -51,14 +51,15 @@ function place(): Place {
   };
 }
 
-/** One message, no stack trace, no prefix, and in the work folder nothing but logs. */
+/** One message, no stack trace, no prefix, and in the work folder nothing but its mark and logs. */
 function expectRefusal(at: Place, result: CliResult, exitCode: number, ...says: string[]): void {
   expect(result.stderr).toMatch(/^nffi: /);
   for (const words of says) expect(result.stderr).toContain(words);
   expect(result.stderr).not.toMatch(/^\s+at .*:\d+:\d+\)?$/m);
   expect(result.exitCode).toBe(exitCode);
   expect(existsSync(join(at.folder, "made"))).toBe(false);
-  if (existsSync(at.workDir)) expect(readdirSync(at.workDir)).toEqual(["logs"]);
+  if (!existsSync(at.workDir)) return;
+  expect(readdirSync(at.workDir).sort()).toEqual([".nffi-work", "logs"]);
 }
 
 /** A release archive of a fake tree. */
@@ -87,6 +88,49 @@ describe("the command line", () => {
   test("refuses a work folder that holds the prefix", async () => {
     const at = place();
     expectRefusal(at, await at.build(["--work-dir", join(at.folder, "made")]), 2, "overlap");
+  });
+
+  test("refuses a work folder with files of the user and leaves them", async () => {
+    const at = place();
+    for (const name of ["logs", "library", "download", "tree", "stage"]) {
+      mkdirSync(join(at.workDir, name), { recursive: true });
+      writeFileSync(join(at.workDir, name, "mine.txt"), name);
+    }
+    // without options, and where all that failed builds leave is to be removed
+    for (const args of [[], ["--force", "--clean"]]) {
+      const result = await at.build(["--source", "/etc/passwd", ...args]);
+      expect(result.stderr).toMatch(
+        /^nffi: the work folder \S+ holds files that nffi did not make/,
+      );
+      expect(result.stderr).toContain("--work-dir");
+      expect(result.exitCode).toBe(20);
+    }
+    const files = readdirSync(at.workDir, { recursive: true }).filter((path) =>
+      String(path).endsWith("mine.txt"),
+    );
+    expect(files).toHaveLength(5);
+  });
+
+  test("refuses a prefix with another OpenResty, unless --overwrite-foreign", async () => {
+    const at = place();
+    const nginx = join(at.prefix, "nginx/sbin/nginx");
+    mkdirSync(join(nginx, ".."), { recursive: true });
+    writeFileSync(nginx, "another one");
+    const result = await at.build(["--source", "/etc/passwd"]);
+    expect(result.stderr).toContain(`${at.prefix} holds an OpenResty that is not of nffi`);
+    expect(result.stderr).toContain("--overwrite-foreign");
+    expect(result.exitCode).toBe(20);
+    writeFileSync(join(at.folder, "nffi.config.json"), '{ "overwriteForeign": true }');
+    const allowed: [string[], CliOptions][] = [
+      [["--overwrite-foreign"], {}],
+      [[], { env: { NFFI_OVERWRITE_FOREIGN: "1" } }],
+      [[], { cwd: at.folder }],
+    ];
+    for (const [more, options] of allowed) {
+      const { exitCode } = await at.build(["--source", "/etc/passwd", ...more], options);
+      expect(exitCode).toBe(8); // it gets as far as the source
+    }
+    expect(readFileSync(nginx, "utf8")).toBe("another one");
   });
 
   test("refuses an old Node before it imports anything", async () => {

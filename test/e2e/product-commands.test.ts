@@ -6,6 +6,7 @@ import {
   existsSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -72,6 +73,24 @@ describe("of a product", () => {
     expect(readdirSync(prefix).sort()).toEqual(["mine.txt", "nginx"]);
     expect(existsSync(join(prefix, "nginx/conf/nginx.conf"))).toBe(true);
     expect((await runCli(["uninstall", prefix])).exitCode).toBe(15);
+  });
+
+  test("uninstall keeps and names changed files, and removes nothing behind a link", async () => {
+    const prefix = copyOfProduct();
+    const elsewhere = join(prefix, "../lualib-elsewhere");
+    renameSync(join(prefix, "lualib"), elsewhere);
+    symlinkSync(elsewhere, join(prefix, "lualib"));
+    const before = readdirSync(elsewhere, { recursive: true }).sort();
+    appendFileSync(join(prefix, "nffi/include/nffi.h"), "// mine\n");
+    const result = await runCli(["uninstall", prefix]);
+    expect(result.stdout).toContain(
+      "were changed after the installation:\n  nffi/include/nffi.h\n",
+    );
+    expect(result.stderr).toContain("lualib/resty/nffi.lua\n");
+    expect(result.exitCode).toBe(20);
+    expect(readdirSync(elsewhere, { recursive: true }).sort()).toEqual(before);
+    expect(existsSync(join(prefix, "nffi/include/nffi.h"))).toBe(true);
+    expect(existsSync(join(prefix, "nginx/sbin/nginx"))).toBe(false);
   });
 
   test("verify and uninstall count what the build has installed", async () => {

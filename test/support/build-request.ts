@@ -21,6 +21,7 @@ export function requestOf(
     },
     trust: { keyring: undefined, signer: "", skip: false },
     prefix: "/nowhere",
+    overwriteForeign: false,
     workDir: "/nowhere",
     keep: "never",
     force: false,

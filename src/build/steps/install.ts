@@ -1,25 +1,17 @@
 /**
- * Moves the proven product into the prefix. Every file is first copied beside its place; only when
- * all bytes are there does one rename after the other put them in place. The prefix' nginx/conf,
+ * Moves the proven product into the prefix, all of it or nothing. The prefix' nginx/conf,
  * nginx/html and logs belong to the user from the first install on and are never touched again.
  * With SOURCE_DATE_EPOCH every file has that time, so that archives of two builds are equal, too.
  */
-import {
-  chmod,
-  copyFile,
-  lutimes,
-  mkdir,
-  readdir,
-  readlink,
-  rename,
-  rm,
-  symlink,
-} from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { readdir } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { errnoOf, messageOf, NffiError } from "../../errors.js";
 import { sourceDate } from "../../host/environment.js";
-import { flush, kindOf, modeOf } from "../../io/files.js";
+import { makeFolders } from "../../io/files.js";
+import { type Change, type ReplacementFailure, replaceTogether } from "../../io/replacement.js";
 import { countOfOwn, type Manifest, ownPaths, readManifest, usersFoldersIn } from "../manifest.js";
+import { stateOf } from "../own-files.js";
+import { requireReplaceable } from "../prefix.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 import type { ProvenProduct } from "./prove.js";
@@ -31,36 +23,29 @@ export interface InstalledProduct {
 
 export async function installProduct(
   product: ProvenProduct,
-  site: Site,
+  site: Pick<Site, "prefix">,
   step: StepContext,
+  options: { readonly overwriteForeign: boolean } = { overwriteForeign: false },
 ): Promise<InstalledProduct> {
-  const previous = await readManifest(site.prefix);
-  const paths = await pathsToInstall(product.stagedPrefix, site.prefix);
+  const { prefix } = site;
+  const { stagedPrefix, manifest } = product;
+  const previous = await readManifest(prefix);
+  const paths = await pathsToInstall(stagedPrefix, prefix);
+  await requireReplaceable(prefix, paths, { stagedPrefix, previous, ...options });
+  const changes: Change[] = [
+    ...(await stalePaths(previous, manifest, prefix, step)).map((path) => ({
+      place: join(prefix, path),
+    })),
+    ...paths.map((path) => ({ place: join(prefix, path), source: join(stagedPrefix, path) })),
+  ];
   const date = sourceDate(step.env);
-  const madeFolders: string[] = [];
-  const waiting: { temp: string; place: string }[] = [];
-  try {
-    for (const path of paths) {
-      step.signal.throwIfAborted();
-      const place = join(site.prefix, path);
-      const made = await mkdir(dirname(place), { recursive: true });
-      if (made) madeFolders.push(made);
-      const temp = join(dirname(place), `.${path.split("/").at(-1)}.nffi-new`);
-      waiting.push({ temp, place });
-      await copyBeside(join(product.stagedPrefix, path), temp);
-      if (date !== undefined) await lutimes(temp, date, date);
-    }
-  } catch (thrown) {
-    for (const { temp } of waiting) await rm(temp, { force: true });
-    for (const folder of madeFolders) await rm(folder, { recursive: true, force: true });
-    step.signal.throwIfAborted();
-    throw cannotInstall(site.prefix, thrown);
+  const failure = await replaceTogether(changes, { signal: step.signal, date });
+  if (failure) throw cannotInstall(prefix, failure);
+  if (!(await usersFoldersIn(prefix)).includes("nginx/logs")) {
+    await makeFolders(join(prefix, "nginx/logs"), 0o755);
   }
-  for (const { temp, place } of waiting) await rename(temp, place);
-  await removeStale(previous, product.manifest, site.prefix);
-  await mkdir(join(site.prefix, "nginx/logs"), { recursive: true });
-  step.note(`${countOfOwn(product.manifest)} files in ${site.prefix}`);
-  return { prefix: site.prefix, manifest: product.manifest };
+  step.note(`${countOfOwn(manifest)} files in ${prefix}`);
+  return { prefix, manifest };
 }
 
 /** Files and links; the manifest comes last, so that it never speaks of what is not there. */
@@ -76,32 +61,40 @@ async function pathsToInstall(stagedPrefix: string, prefix: string): Promise<str
   return paths.sort((a, b) => isManifest(a) - isManifest(b) || (a < b ? -1 : 1));
 }
 
-async function copyBeside(source: string, temp: string): Promise<void> {
-  await rm(temp, { force: true });
-  if ((await kindOf(source)) !== "file") return symlink(await readlink(source), temp);
-  await copyFile(source, temp);
-  await chmod(temp, await modeOf(source));
-  await flush(temp);
-}
-
-/** Removes what the last build had installed and this one has not. */
-async function removeStale(
+/** What the last build had installed and this one has not; what was changed since is kept. */
+async function stalePaths(
   previous: Manifest | undefined,
   current: Manifest,
   prefix: string,
-): Promise<void> {
+  step: StepContext,
+): Promise<string[]> {
   const wanted = new Set(ownPaths(current));
+  const stale: string[] = [];
+  const kept: string[] = [];
   for (const path of previous ? ownPaths(previous) : []) {
-    if (!wanted.has(path)) await rm(join(prefix, path), { force: true });
+    if (!previous || wanted.has(path)) continue;
+    const state = await stateOf(prefix, previous, path);
+    if (state === "as installed") stale.push(path);
+    if (state === "changed" || state === "behind a link") kept.push(path);
   }
+  if (kept.length > 0) {
+    const many = kept.length === 1 ? "1 file" : `${kept.length} files`;
+    step.warn(
+      `${many} of the last build were changed since and stay: ${kept.slice(0, 3).join(", ")}`,
+      kept,
+    );
+  }
+  return stale;
 }
 
-function cannotInstall(prefix: string, thrown: unknown): NffiError {
-  const full = errnoOf(thrown) === "ENOSPC";
-  return new NffiError("install-failed", `cannot install into ${prefix}: ${messageOf(thrown)}`, {
-    hint: full
-      ? "the disk is full; what was in the prefix before is unchanged"
-      : "what was in the prefix before is unchanged",
-    cause: thrown,
+function cannotInstall(prefix: string, { cause, lost }: ReplacementFailure): NffiError {
+  const full = errnoOf(cause) === "ENOSPC" ? "the disk is full; " : "";
+  const hint =
+    lost.length === 0
+      ? `${full}what was in the prefix before is unchanged`
+      : `${full}these could not be brought back, run \`nffi build\` again:\n${lost.join("\n")}`;
+  return new NffiError("install-failed", `cannot install into ${prefix}: ${messageOf(cause)}`, {
+    hint,
+    cause,
   });
 }
