@@ -47,6 +47,11 @@ nffi_go_wait(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
 
     for ( ;; ) {
         n = nffi_queue_poll(queue, requests, max, 0);
+
+        if (n == NFFI_CLOSED) {
+            (void) nffi_queue_release_fd(queue);
+        }
+
         nffi_go_notes(queue, cancelled, writable, max_notes, told);
 
         if (n != 0 || told->cancelled > 0 || told->writable > 0

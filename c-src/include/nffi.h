@@ -141,10 +141,14 @@ NFFI_API int nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests,
  * thread of a queue may use this style, and no other may then block in poll.
  * While tasks come in quick succession, arm looks for the next one for some
  * microseconds (the option `spin` of a runtime, 20 by default).
- * The descriptor belongs to the queue: do not read or close it.
+ * The descriptor belongs to the queue: do not read or close it. It stays open
+ * until nffi_queue_release_fd(): call that when poll has returned NFFI_CLOSED
+ * and nothing waits on the descriptor any more. A queue whose descriptor is not
+ * released is not freed when its runtime is closed.
  */
 NFFI_API int nffi_queue_fd(nffi_queue_t *queue);
 NFFI_API int nffi_queue_arm(nffi_queue_t *queue);
+NFFI_API int nffi_queue_release_fd(nffi_queue_t *queue);
 
 /*
  * Takes up to `max` handles of running tasks that were cancelled (client gone,

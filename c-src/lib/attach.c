@@ -144,6 +144,7 @@ nffi_attach(nffi_queue_t **result)
     const char *value;
     nffi__region_t region;
     nffi_queue_t *queue;
+    static const nffi__callbacks_t none;
 
     value = getenv(NFFI__ATTACH_ENV);
     if (result == NULL || value == NULL || strcmp(value, "1") != 0) {
@@ -170,7 +171,7 @@ nffi_attach(nffi_queue_t **result)
 
     close(NFFI__FD_MEMORY);
 
-    rc = nffi__queue_create(&queue, &region, NFFI__FD_TASKS);
+    rc = nffi__queue_create(&queue, &region, NFFI__FD_TASKS, &none);
     if (rc != NFFI_OK) {
         nffi__region_unmap(&region);
         return rc;
@@ -182,36 +183,53 @@ nffi_attach(nffi_queue_t **result)
     rc = pthread_atfork(NULL, NULL, leave_worker) == 0 ? start_watching(queue)
                                                        : NFFI_NO_MEMORY;
     if (rc != NFFI_OK) {
-        nffi__queue_destroy(queue);
+        nffi__queue_destroy(queue, 0);
         nffi__region_unmap(&region);
         return rc;
     }
 
-    *result = queue;
+    *result = nffi__queue_handle(queue);
 
     return NFFI_OK;
+}
+
+
+/* -1: the queue is none of a process. */
+static int
+control_fd_of(const nffi_queue_t *handle)
+{
+    int fd;
+    nffi_queue_t *queue = nffi__queue_lock(handle);
+
+    if (queue == NULL) {
+        return -1;
+    }
+
+    fd = queue->control_fd;
+    pthread_mutex_unlock(&queue->mutex);
+
+    return fd;
 }
 
 
 int
 nffi_attach_ready(nffi_queue_t *queue)
 {
-    if (queue == NULL || queue->control_fd == -1) {
-        return NFFI_INVALID;
-    }
+    int fd = control_fd_of(queue);
 
-    return send_text(queue->control_fd, NFFI__MESSAGE_READY, NULL, 0);
+    return fd == -1 ? NFFI_INVALID
+                    : send_text(fd, NFFI__MESSAGE_READY, NULL, 0);
 }
 
 
 int
 nffi_attach_failed(nffi_queue_t *queue, const void *message, size_t size)
 {
-    if (queue == NULL || queue->control_fd == -1
-        || (message == NULL && size > 0))
-    {
+    int fd = control_fd_of(queue);
+
+    if (fd == -1 || (message == NULL && size > 0)) {
         return NFFI_INVALID;
     }
 
-    return send_text(queue->control_fd, NFFI__MESSAGE_FAILED, message, size);
+    return send_text(fd, NFFI__MESSAGE_FAILED, message, size);
 }

@@ -124,9 +124,12 @@ nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options)
     host->memory_fd = -1;
     host->control_fd = -1;
     host->process = options->process != 0;
-    host->wake = options->wake;
-    host->wake_data = options->wake_data;
+    host->callbacks.wake = options->wake;
+    host->callbacks.wake_data = options->wake_data;
+    host->callbacks.unused = options->unused;
+    host->callbacks.unused_data = options->unused_data;
     host->times = options->times;
+    host->first_generation = 1;
     host->max_queue = options->max_queue ? options->max_queue : DEFAULT_TASKS;
     host->max_bytes = options->max_bytes ? options->max_bytes : DEFAULT_BYTES;
 
@@ -169,16 +172,17 @@ nffi_host_queue(nffi_host_t *host, nffi_queue_t **queue)
     }
 
     if (host->queue == NULL) {
-        rc = nffi__queue_create(&host->queue, &host->region, host->tasks_fd);
+        rc = nffi__queue_create(&host->queue, &host->region, host->tasks_fd,
+                                &host->callbacks);
         if (rc != NFFI_OK) {
             return rc;
         }
 
-        host->queue->wake = host->wake;
-        host->queue->wake_data = host->wake_data;
+        host->first_generation = host->queue->first_generation;
+        host->last_generation = host->first_generation - 1;
     }
 
-    *queue = host->queue;
+    *queue = nffi__queue_handle(host->queue);
 
     return NFFI_OK;
 }
@@ -270,6 +274,35 @@ forget_tasks(nffi_host_t *host)
 }
 
 
+int
+nffi_host_end(nffi_host_t *host)
+{
+    int rc;
+    nffi_queue_t *queue = host->queue;
+
+    if (!host->closed) {
+        return NFFI_INVALID;
+    }
+
+    if (queue != NULL) {
+        rc = nffi__queue_try_end(queue);
+        if (rc != 1) {
+            return rc;
+        }
+
+        host->queue = NULL;
+    }
+
+    if (queue != NULL) {
+        nffi__queue_free(queue, host->last_generation);
+    }
+
+    nffi_host_destroy(host);
+
+    return 1;
+}
+
+
 void
 nffi_host_destroy(nffi_host_t *host)
 {
@@ -285,7 +318,7 @@ nffi_host_destroy(nffi_host_t *host)
     }
 
     if (host->queue != NULL) {
-        nffi__queue_destroy(host->queue);
+        nffi__queue_destroy(host->queue, host->last_generation);
     }
 
     nffi__region_unmap(&host->region);

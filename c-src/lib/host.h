@@ -83,11 +83,12 @@ struct nffi_host {
     uint32_t unanswered;
     uint32_t awaited;
     uint32_t max_queue;
+    uint32_t first_generation;   /* of the tasks */
+    uint32_t last_generation;    /* the highest one so far */
     uint64_t max_bytes;
     uint64_t bytes;
     nffi_queue_t *queue;      /* in this process, NULL: none yet */
-    void (*wake)(void *data);
-    void *wake_data;
+    nffi__callbacks_t callbacks;
     nffi_host_times_t *times; /* the glue's, NULL: not measured */
     uint64_t now_ns;          /* the last that was seen of the clock */
     nffi__received_t *received;
@@ -126,6 +127,19 @@ nffi__host_take_slot(nffi_host_t *host)
     }
 
     host->free_count--;
+}
+
+/* A generation for the next task in this slot; 0 is never one. */
+static inline void
+nffi__host_next_generation(nffi_host_t *host, nffi__entry_t *entry)
+{
+    entry->generation = entry->generation == 0 ? host->first_generation
+                                               : entry->generation + 1;
+    entry->generation += entry->generation == 0;
+
+    if ((int32_t) (entry->generation - host->last_generation) > 0) {
+        host->last_generation = entry->generation;
+    }
 }
 
 /* Writes the eventfd that the runtime sleeps on. */

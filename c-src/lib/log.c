@@ -9,8 +9,16 @@
 #include <string.h>
 
 
-/* `of`: generation << 32 | slot of the task that the message belongs to */
+static bool
+may_log(int level, const void *text, size_t size)
+{
+    return level >= NFFI_LOG_ERROR && level <= NFFI_LOG_DEBUG
+           && (size == 0 || text != NULL);
+}
 
+
+/* With the mutex, which it frees. `of`: generation << 32 | slot of the task
+   that the message belongs to. */
 static int
 put_message(nffi_queue_t *queue, uint64_t of, int level, const void *text,
     size_t size)
@@ -20,19 +28,12 @@ put_message(nffi_queue_t *queue, uint64_t of, int level, const void *text,
     nffi__ring_t *ring;
     volatile nffi__log_t *entry;
 
-    if (level < NFFI_LOG_ERROR || level > NFFI_LOG_DEBUG
-        || (size > 0 && text == NULL))
-    {
-        return NFFI_INVALID;
-    }
-
     if (size > NFFI__LOG_SIZE) {
         size = NFFI__LOG_SIZE;
     }
 
     rc = NFFI_OK;
     ring = &queue->region.header->logs_ring;
-    pthread_mutex_lock(&queue->mutex);
 
     if (size == 0) {
         goto done;
@@ -71,9 +72,22 @@ nffi_log(nffi_task_t task, int level, const void *text, size_t size)
 {
     nffi_queue_t *queue = nffi__task_queue(task);
 
+    if (!may_log(level, text, size)) {
+        return NFFI_INVALID;
+    }
+
     if (queue == NULL) {
-        return level < NFFI_LOG_ERROR || level > NFFI_LOG_DEBUG
-               ? NFFI_INVALID : NFFI_STALE;
+        return NFFI_STALE;
+    }
+
+    pthread_mutex_lock(&queue->mutex);
+
+    /* of an earlier queue, whose log this one is not */
+    if (queue->handle == 0
+        || (int32_t) ((uint32_t) task - queue->first_generation) < 0)
+    {
+        pthread_mutex_unlock(&queue->mutex);
+        return NFFI_STALE;
     }
 
     return put_message(queue,
@@ -83,10 +97,17 @@ nffi_log(nffi_task_t task, int level, const void *text, size_t size)
 
 
 int
-nffi_queue_log(nffi_queue_t *queue, int level, const void *text, size_t size)
+nffi_queue_log(nffi_queue_t *handle, int level, const void *text, size_t size)
 {
-    /* no task has the generation 0, so that the message is nobody's */
+    nffi_queue_t *queue;
 
-    return queue == NULL ? NFFI_INVALID
+    if (handle == NULL || !may_log(level, text, size)) {
+        return NFFI_INVALID;
+    }
+
+    queue = nffi__queue_lock(handle);
+
+    /* no task has the generation 0: the message belongs to none */
+    return queue == NULL ? NFFI_CLOSED
                          : put_message(queue, 0, level, text, size);
 }

@@ -55,6 +55,10 @@ typedef struct nffi_host_options {
     void (*wake)(void *data); /* called by a runtime thread when the host has
                                  parked; unused with `process` */
     void *wake_data;
+    void (*unused)(void *data);   /* called once by a runtime thread, after
+                                 nffi_host_end() has returned 0: the last
+                                 thread has left the queue */
+    void *unused_data;
     nffi_host_times_t *times; /* NULL: the clock is not read; else the
                                  caller's, filled in while tasks are drained */
 } nffi_host_options_t;
@@ -65,8 +69,9 @@ int nffi_host_create(nffi_host_t **host, const nffi_host_options_t *options);
    (a runtime that is a process, or none). Releases pending tasks silently. */
 void nffi_host_destroy(nffi_host_t *host);
 
-/* The runtime's side for threads of this process; made once. It is kept for
-   the life of the process, since a library's threads may hold on to it. */
+/* The runtime's side for threads of this process; made once. What the runtime
+   gets is a handle, which it may use after the queue has ended: the calls are
+   refused then. */
 int nffi_host_queue(nffi_host_t *host, nffi_queue_t **queue);
 
 
@@ -156,6 +161,15 @@ int nffi_host_park(nffi_host_t *host);
 
 /* No more tasks; what waits is still answered, then poll returns the end. */
 void nffi_host_close(nffi_host_t *host);
+
+/*
+ * After nffi_host_close(): destroys the host if no thread of this process uses
+ * the queue. The caller has drained it. Returns 1 when the host is gone; 0 when
+ * a thread is in a call, has an unanswered task or the descriptor of
+ * nffi_queue_fd(): `unused` is called when that is over, then call again;
+ * NFFI_WOULD_BLOCK when a thread is in the middle of a call: call again soon.
+ */
+int nffi_host_end(nffi_host_t *host);
 
 /* Takes the owner of one task that was not answered, NULL when there is none;
    its answer will be freed. */

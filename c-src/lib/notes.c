@@ -188,18 +188,24 @@ nffi__take_notes(nffi_queue_t *queue)
 
 
 int
-nffi_queue_cancelled(nffi_queue_t *queue, nffi_task_t *tasks, size_t max)
+nffi_queue_cancelled(nffi_queue_t *handle, nffi_task_t *tasks, size_t max)
 {
     size_t told;
     uint32_t slot;
+    nffi_queue_t *queue;
     nffi__running_t *running;
 
-    if (queue == NULL || tasks == NULL) {
+    if (handle == NULL || tasks == NULL) {
         return NFFI_INVALID;
     }
 
+    /* one that has ended has no tasks */
+    queue = nffi__queue_lock(handle);
+    if (queue == NULL) {
+        return 0;
+    }
+
     told = 0;
-    pthread_mutex_lock(&queue->mutex);
     nffi__take_notes(queue);
 
     while (told < max && list_take(&queue->cancelled, &slot)) {
@@ -213,25 +219,30 @@ nffi_queue_cancelled(nffi_queue_t *queue, nffi_task_t *tasks, size_t max)
         }
     }
 
-    pthread_mutex_unlock(&queue->mutex);
+    nffi__unlock_and_wake(queue);
 
     return (int) told;
 }
 
 
 int
-nffi_stream_writable(nffi_queue_t *queue, nffi_task_t *tasks, size_t max)
+nffi_stream_writable(nffi_queue_t *handle, nffi_task_t *tasks, size_t max)
 {
     size_t told;
     uint32_t slot;
+    nffi_queue_t *queue;
     nffi__running_t *running;
 
-    if (queue == NULL || tasks == NULL) {
+    if (handle == NULL || tasks == NULL) {
         return NFFI_INVALID;
     }
 
+    queue = nffi__queue_lock(handle);
+    if (queue == NULL) {
+        return 0;
+    }
+
     told = 0;
-    pthread_mutex_lock(&queue->mutex);
     nffi__take_notes(queue);
 
     while (told < max && list_take(&queue->writable, &slot)) {
@@ -246,7 +257,7 @@ nffi_stream_writable(nffi_queue_t *queue, nffi_task_t *tasks, size_t max)
     }
 
     queue->writable_news = queue->writable.first != END;
-    pthread_mutex_unlock(&queue->mutex);
+    nffi__unlock_and_wake(queue);
 
     return (int) told;
 }

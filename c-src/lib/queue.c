@@ -22,135 +22,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TABLE_SIZE 4096       /* 12 bits of a task handle */
-#define PAYLOAD_MS 10000      /* the machine may be slow, or have slept */
-
 /* the data of a request that has no bytes, but is not NULL */
 static const unsigned char empty[1];
-
-static _Atomic(nffi_queue_t *) table[TABLE_SIZE];
-static _Atomic uint32_t table_next;
 
 
 static nffi_task_t
 task_handle(const nffi_queue_t *queue, uint32_t slot, uint32_t generation)
 {
     return (uint64_t) queue->index << 52 | (uint64_t) slot << 32 | generation;
-}
-
-
-/* Goes round, so that an index is used again as late as possible: a stale
-   handle should name nothing. 0 is never one. */
-static int
-enter_table(nffi_queue_t *queue)
-{
-    uint32_t i;
-    nffi_queue_t *nothing;
-
-    for (i = 0; i < TABLE_SIZE - 1; i++) {
-        queue->index = atomic_fetch_add(&table_next, 1) % (TABLE_SIZE - 1) + 1;
-        nothing = NULL;
-
-        if (atomic_compare_exchange_strong(&table[queue->index], &nothing,
-                                           queue))
-        {
-            return NFFI_OK;
-        }
-    }
-
-    queue->index = 0;
-
-    return NFFI_QUEUE_FULL;
-}
-
-
-int
-nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
-    int tasks_fd)
-{
-    int rc;
-    nffi_queue_t *queue;
-
-    queue = calloc(1, sizeof(nffi_queue_t));
-    if (queue == NULL) {
-        return NFFI_NO_MEMORY;
-    }
-
-    queue->running = calloc(region->max_tasks, sizeof(nffi__running_t));
-    queue->cancelled.next = calloc(region->max_tasks, sizeof(uint32_t));
-    queue->writable.next = calloc(region->max_tasks, sizeof(uint32_t));
-    queue->cancelled.first = 1;
-    queue->writable.first = 1;
-
-    if (queue->running == NULL || queue->cancelled.next == NULL
-        || queue->writable.next == NULL
-        || nffi__arena_init(&queue->arena, region->response_arena_size)
-           != NFFI_OK)
-    {
-        free(queue->running);
-        free(queue->cancelled.next);
-        free(queue->writable.next);
-        free(queue);
-        return NFFI_NO_MEMORY;
-    }
-
-    pthread_condattr_init(&queue->monotonic);
-    pthread_condattr_setclock(&queue->monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&queue->mutex, NULL);
-    pthread_mutex_init(&queue->payloads_mutex, NULL);
-    pthread_cond_init(&queue->payload_came, &queue->monotonic);
-
-    queue->region = *region;
-    queue->tasks_fd = tasks_fd;
-    queue->done_fd = -1;
-    queue->control_fd = -1;
-    queue->payload_ms = PAYLOAD_MS;
-    nffi_spin_init(&queue->spinner, queue->region.header->spin_us);
-    queue->arm_spinner = queue->spinner;
-
-    rc = enter_table(queue);
-    if (rc != NFFI_OK) {
-        nffi__queue_destroy(queue);
-        return rc;
-    }
-
-    *result = queue;
-
-    return NFFI_OK;
-}
-
-
-void
-nffi__queue_destroy(nffi_queue_t *queue)
-{
-    uint32_t slot;
-
-    for (slot = 0; slot < queue->region.max_tasks; slot++) {
-        nffi__discard_large(&queue->running[slot].large);
-        nffi__discard_stream(&queue->running[slot]);
-    }
-
-    if (queue->index != 0) {
-        atomic_store_explicit(&table[queue->index], NULL,
-                              memory_order_release);
-    }
-
-    pthread_mutex_destroy(&queue->mutex);
-    pthread_mutex_destroy(&queue->payloads_mutex);
-    pthread_cond_destroy(&queue->payload_came);
-    pthread_condattr_destroy(&queue->monotonic);
-    nffi__arena_free_all(&queue->arena);
-    free(queue->running);
-    free(queue->cancelled.next);
-    free(queue->writable.next);
-    free(queue);
-}
-
-
-nffi_queue_t *
-nffi__task_queue(nffi_task_t task)
-{
-    return atomic_load_explicit(&table[task >> 52], memory_order_acquire);
 }
 
 
@@ -327,6 +206,7 @@ open_task(nffi_queue_t *queue, uint32_t number, uint64_t *now_ns)
     running->generation = slot->generation;
     running->window = slot->window;
     running->open = true;
+    queue->open++;
 
     if (nffi__is_cancelled(queue, number)) {
         drop_payload(queue, running, slot, number);
@@ -345,6 +225,7 @@ open_task(nffi_queue_t *queue, uint32_t number, uint64_t *now_ns)
         || !locate_request(queue, running, slot, number, &bytes))
     {
         running->open = false;
+        queue->open--;
         return NFFI_PROTOCOL;
     }
 
@@ -423,15 +304,16 @@ at_end(nffi_queue_t *queue)
 
 
 int
-nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
+nffi_queue_poll(nffi_queue_t *handle, nffi_request_t *requests, size_t max,
     int timeout_ms)
 {
     int left;
     size_t taken;
     bool end;
+    nffi_queue_t *queue;
     struct timespec until;
 
-    if (queue == NULL || requests == NULL || max == 0) {
+    if (handle == NULL || requests == NULL || max == 0) {
         return NFFI_INVALID;
     }
 
@@ -440,7 +322,12 @@ nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
         until = nffi__time_after(timeout_ms);
     }
 
-    pthread_mutex_lock(&queue->mutex);
+    queue = nffi__queue_lock(handle);
+    if (queue == NULL) {
+        return NFFI_CLOSED;
+    }
+
+    queue->inside++;
 
     for ( ;; ) {
         nffi__take_notes(queue);
@@ -469,6 +356,7 @@ nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
     }
 
     queue->end_told |= end;
+    queue->inside--;
     nffi__pass_lead(queue);
     nffi__unlock_and_wake(queue);
 
@@ -477,20 +365,66 @@ nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
 
 
 const void *
-nffi_queue_config(nffi_queue_t *queue, size_t *size)
+nffi_queue_config(nffi_queue_t *handle, size_t *size)
 {
-    if (size != NULL) {
-        *size = queue == NULL ? 0 : queue->region.config_size;
+    const void *config = NULL;
+    size_t config_size = 0;
+    nffi_queue_t *queue = handle == NULL ? NULL : nffi__queue_lock(handle);
+
+    if (queue != NULL) {
+        config = queue->region.config;
+        config_size = queue->region.config_size;
+        pthread_mutex_unlock(&queue->mutex);
     }
 
-    return queue == NULL ? NULL : queue->region.config;
+    if (size != NULL) {
+        *size = config_size;
+    }
+
+    return config;
 }
 
 
 int
-nffi_queue_fd(nffi_queue_t *queue)
+nffi_queue_fd(nffi_queue_t *handle)
 {
-    return queue == NULL ? NFFI_INVALID : queue->tasks_fd;
+    int fd;
+    nffi_queue_t *queue;
+
+    if (handle == NULL) {
+        return NFFI_INVALID;
+    }
+
+    queue = nffi__queue_lock(handle);
+    if (queue == NULL) {
+        return NFFI_CLOSED;
+    }
+
+    queue->fd_taken = true;
+    fd = queue->tasks_fd;
+    nffi__unlock_and_wake(queue);
+
+    return fd;
+}
+
+
+int
+nffi_queue_release_fd(nffi_queue_t *handle)
+{
+    nffi_queue_t *queue;
+
+    if (handle == NULL) {
+        return NFFI_INVALID;
+    }
+
+    queue = nffi__queue_lock(handle);
+
+    if (queue != NULL) {
+        queue->fd_taken = false;
+        nffi__unlock_and_wake(queue);
+    }
+
+    return NFFI_OK;
 }
 
 
@@ -512,21 +446,31 @@ take_descriptor(nffi_queue_t *queue)
 
 
 int
-nffi_queue_arm(nffi_queue_t *queue)
+nffi_queue_arm(nffi_queue_t *handle)
 {
     bool sleep;
+    nffi_queue_t *queue;
     nffi__header_t *header;
 
-    if (queue == NULL) {
+    if (handle == NULL) {
         return NFFI_INVALID;
     }
 
+    /* a runtime that asks again is told the end by its next poll */
+    queue = nffi__queue_lock(handle);
+    if (queue == NULL) {
+        return 1;
+    }
+
     header = queue->region.header;
+    queue->inside++;
+    pthread_mutex_unlock(&queue->mutex);
     nffi__spin_to_arm(queue);
     pthread_mutex_lock(&queue->mutex);
+    queue->inside--;
 
     if (!take_descriptor(queue)) {
-        pthread_mutex_unlock(&queue->mutex);
+        nffi__unlock_and_wake(queue);
         return 1;
     }
 
@@ -549,7 +493,7 @@ nffi_queue_arm(nffi_queue_t *queue)
         nffi__revoke_parked(&header->runtime_parked);
     }
 
-    pthread_mutex_unlock(&queue->mutex);
+    nffi__unlock_and_wake(queue);
 
     return sleep ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 /*
  * queue.h - the runtime's side of a queue: its private state, and what
- * host.c and attach.c need to make one.
+ * host.c and attach.c need to make one. handles.c makes and finds queues.
  */
 
 #ifndef NFFI_QUEUE_H
@@ -76,6 +76,20 @@ enum nffi__leader {
     NFFI__WRITER              /* in nffi_stream_wait: it takes no tasks */
 };
 
+/* How threads of the worker notify the event loop; all NULL in a process. */
+typedef struct nffi__callbacks {
+    void (*wake)(void *data); /* responses wait, and it has parked */
+    void *wake_data;
+    void (*unused)(void *data);   /* see nffi_host_options_t */
+    void *unused_data;
+} nffi__callbacks_t;
+
+/*
+ * The structure of a queue is never freed: a thread may call libnffi with a
+ * handle of a queue that has ended, and the mutex must be there to find out.
+ * All that it points to is freed, and the structure is used again by the next
+ * queue, whose handles differ. docs/decisions/0008 explains it.
+ */
 struct nffi_queue {
     pthread_mutex_t mutex;    /* guards all below, but for `payloads` */
     pthread_condattr_t monotonic;
@@ -85,6 +99,17 @@ struct nffi_queue {
     nffi__arena_t arena;      /* of responses */
     nffi__running_t *running;
     uint32_t index;           /* in the table of this process, from 1 */
+    uint64_t handle;          /* what a runtime gets as nffi_queue_t *; 0: this
+                                 structure serves no queue now */
+    uint64_t times_used;      /* by queues, this one included */
+    uint32_t first_generation;   /* of its tasks; those of earlier queues with
+                                 this index are below it */
+    struct nffi_queue *next_free;
+    uint32_t inside;          /* threads in a call that frees the mutex */
+    uint32_t open;            /* tasks that are taken and not answered */
+    bool fd_taken;            /* the runtime may wait on tasks_fd by itself */
+    bool host_closed;         /* the host takes it back once it is unused */
+    bool unused_told;         /* ... and knows that it is */
     nffi__slot_list_t cancelled;   /* not yet told */
     nffi__slot_list_t writable;    /* streams, likewise */
     bool news;                /* on the lists, since arm last looked */
@@ -105,8 +130,7 @@ struct nffi_queue {
     int tasks_fd;
     int done_fd;              /* process only */
     int control_fd;           /* process only, else -1 */
-    void (*wake)(void *data); /* in the worker only */
-    void *wake_data;
+    nffi__callbacks_t callbacks;
 
     pthread_mutex_t payloads_mutex;
     pthread_cond_t payload_came;
@@ -117,9 +141,29 @@ struct nffi_queue {
 /* Makes the runtime's side over a mapped region and enters it in the table of
    this process. 0, NFFI_NO_MEMORY or NFFI_QUEUE_FULL (the table is). */
 int nffi__queue_create(nffi_queue_t **queue, const nffi__region_t *region,
-    int tasks_fd);
+    int tasks_fd, const nffi__callbacks_t *callbacks);
 
-/* Only when no thread can use it any more, as in a failed start. */
-void nffi__queue_destroy(nffi_queue_t *queue);
+/* Frees what the queue holds. The structure stays: calls with its handles are
+   refused. `last_generation`: the highest one that a task of it had. */
+void nffi__queue_destroy(nffi_queue_t *queue, uint32_t last_generation);
+
+/*
+ * The same in two steps, for the event loop, which never waits for the mutex.
+ * Returns 1 when no thread uses the queue: its handles are refused from now on
+ * and nffi__queue_free() must follow. 0: a thread uses it, and `unused` will be
+ * called when the last one has left. NFFI_WOULD_BLOCK: a thread has the mutex.
+ */
+int nffi__queue_try_end(nffi_queue_t *queue);
+void nffi__queue_free(nffi_queue_t *queue, uint32_t last_generation);
+
+/* What a runtime gets for the queue. It is not an address. */
+static inline nffi_queue_t *
+nffi__queue_handle(const nffi_queue_t *queue)
+{
+    return (nffi_queue_t *) (uintptr_t) queue->handle;
+}
+
+/* The queue of a handle, with its mutex; NULL: it has ended. */
+nffi_queue_t *nffi__queue_lock(const nffi_queue_t *handle);
 
 #endif /* NFFI_QUEUE_H */

@@ -61,6 +61,7 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     }
 
     running->open = false;
+    queue->open--;
     nffi__discard_large(&running->large);
 
     /* a thread that waits for credit of it returns NFFI_STALE */
@@ -98,8 +99,8 @@ nffi__signal_host(nffi_queue_t *queue)
     ssize_t n;
     uint64_t one = 1;
 
-    if (queue->wake != NULL) {
-        queue->wake(queue->wake_data);
+    if (queue->callbacks.wake != NULL) {
+        queue->callbacks.wake(queue->callbacks.wake_data);
         return;
     }
 
@@ -113,16 +114,34 @@ nffi__signal_host(nffi_queue_t *queue)
 void
 nffi__unlock_and_wake(nffi_queue_t *queue)
 {
-    bool wake;
+    bool wake, unused;
+    nffi__callbacks_t callbacks = queue->callbacks;
 
     wake = queue->wake_due
            && nffi__must_wake(&queue->region.header->host_parked);
     queue->wake_due = false;
     queue->answer_ns = 0;
+
+    if (wake && callbacks.wake != NULL) {
+        /* the host must not free what is woken before the call returns */
+        queue->inside++;
+        pthread_mutex_unlock(&queue->mutex);
+        nffi__signal_host(queue);
+        pthread_mutex_lock(&queue->mutex);
+        queue->inside--;
+        wake = false;
+    }
+
+    unused = nffi__queue_is_unused(queue) && !queue->unused_told;
+    queue->unused_told |= unused;
     pthread_mutex_unlock(&queue->mutex);
 
     if (wake) {
         nffi__signal_host(queue);
+    }
+
+    if (unused && callbacks.unused != NULL) {
+        callbacks.unused(callbacks.unused_data);
     }
 }
 
@@ -399,7 +418,10 @@ nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
         return NFFI_STALE;
     }
 
+    pthread_mutex_lock(&queue->mutex);
+
     if (queue->control_fd != -1) {
+        pthread_mutex_unlock(&queue->mutex);
         result = nffi_respond(task, rc, data, size);
         if (result == NFFI_OK) {
             release(data);
@@ -408,7 +430,6 @@ nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
         return result;
     }
 
-    pthread_mutex_lock(&queue->mutex);
     running = nffi__task_running(queue, task);
 
     if (running == NULL) {

@@ -16,8 +16,12 @@ nffi__task_slot(nffi_task_t task)
     return (uint32_t) (task >> 32) & (NFFI__MAX_TASKS - 1);
 }
 
-/* NULL when the handle names no queue of this process. */
+/* NULL when the handle names no queue of this process. The queue may have ended
+   since: only nffi__task_running(), with its mutex, tells. */
 nffi_queue_t *nffi__task_queue(nffi_task_t task);
+
+/* The host has closed it, and no thread of the runtime uses it. */
+bool nffi__queue_is_unused(nffi_queue_t *queue);
 
 /* NULL when the task is not open. */
 nffi__running_t *nffi__task_running(nffi_queue_t *queue, nffi_task_t task);
@@ -45,7 +49,8 @@ void nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 /* Wakes the host, which has parked. */
 void nffi__signal_host(nffi_queue_t *queue);
 
-/* Unlocks, then wakes the host if responses were published and it sleeps. */
+/* Unlocks, then wakes the host if responses were published and it sleeps, and
+   notifies it when the last user of a closed queue has left. */
 void nffi__unlock_and_wake(nffi_queue_t *queue);
 
 #endif /* NFFI_RESPOND_H */

@@ -237,6 +237,14 @@ nffi_stream_wait(nffi_task_t task, int timeout_ms)
 
     pthread_mutex_lock(&queue->mutex);
 
+    /* stale: the queue may have ended, too */
+    if (nffi__task_running(queue, task) == NULL) {
+        pthread_mutex_unlock(&queue->mutex);
+        return NFFI_STALE;
+    }
+
+    queue->inside++;
+
     for ( ;; ) {
         nffi__take_notes(queue);
 
@@ -267,6 +275,7 @@ nffi_stream_wait(nffi_task_t task, int timeout_ms)
         }
     }
 
+    queue->inside--;
     nffi__pass_lead(queue);
     nffi__unlock_and_wake(queue);
 

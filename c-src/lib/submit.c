@@ -272,7 +272,7 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
 
     number = nffi__host_next_slot(host);
     entry = &host->entries[number];
-    entry->generation++;
+    nffi__host_next_generation(host, entry);
 
     rc = place_request(host, request, entry, number);
     if (rc != NFFI_OK) {
@@ -321,7 +321,7 @@ nffi_host_ping(nffi_host_t *host)
 
     number = nffi__host_next_slot(host);
     entry = &host->entries[number];
-    entry->generation++;
+    nffi__host_next_generation(host, entry);
     entry->request_place = NFFI__NOWHERE;
     entry->size = 0;
     entry->submitted_ns = 0;

@@ -92,6 +92,19 @@ pair_open_shared(pair_t *pair, const nffi_host_options_t *options)
 }
 
 
+/* What the handle of the queue stands for. */
+static inline nffi_queue_t *
+pair_inner(nffi_queue_t *handle)
+{
+    nffi_queue_t *queue = nffi__queue_lock(handle);
+
+    CHECK(queue != NULL);
+    pthread_mutex_unlock(&queue->mutex);
+
+    return queue;
+}
+
+
 /* Only when no thread uses the queue any more. */
 static inline void
 pair_close(pair_t *pair)

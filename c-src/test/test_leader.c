@@ -358,12 +358,13 @@ static uint32_t
 waiting_threads(void)
 {
     uint32_t count;
+    nffi_queue_t *queue = pair_inner(pair.queue);
 
-    pthread_mutex_lock(&pair.queue->mutex);
-    count = pair.queue->followers.count + pair.queue->writers.count
-            + (pair.queue->leader != NFFI__NOBODY
-               && pair.queue->region.header->runtime_parked);
-    pthread_mutex_unlock(&pair.queue->mutex);
+    pthread_mutex_lock(&queue->mutex);
+    count = queue->followers.count + queue->writers.count
+            + (queue->leader != NFFI__NOBODY
+               && queue->region.header->runtime_parked);
+    pthread_mutex_unlock(&queue->mutex);
 
     return count;
 }
@@ -536,8 +537,8 @@ cut_off(void)
     task = full_stream(&readers[0]);
     start(&writer, wait_for_credit, task, -1);
     start(&poller, wait_for_tasks, 0, -1);
-    notes = &pair.queue->region.header->notes_ring;
-    notes->tail += pair.queue->region.max_tasks + 1;
+    notes = &pair_inner(pair.queue)->region.header->notes_ring;
+    notes->tail += pair.host->region.max_tasks + 1;
     CHECK_IS(nffi_queue_cancelled(pair.queue, &told, 1), 0);
     check_returns(&writer, NFFI_CLOSED);
     check_returns(&poller, NFFI_CLOSED);

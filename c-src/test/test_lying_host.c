@@ -105,7 +105,7 @@ lie_request_place(pair_t *pair)
 static void
 lie_request_memfd(pair_t *pair)
 {
-    pair->queue->payload_ms = 50;
+    pair_inner(pair->queue)->payload_ms = 50;
     slot_of(pair)->request_place = NFFI__IN_MEMFD;
 }
 
@@ -248,7 +248,7 @@ runtime_bears_lies(void)
     nffi__ring_publish(&region->header->notes_ring, 16);
 
     CHECK(nffi_response_alloc(request.task, 100) != buffer);
-    CHECK_IS(pair.queue->arena.outstanding, 2);
+    CHECK_IS(pair_inner(pair.queue)->arena.outstanding, 2);
     CHECK_IS(nffi_queue_cancelled(pair.queue, told, 16), 0);
     CHECK_IS(nffi_respond_buffer(request.task, 0, buffer, 100), NFFI_OK);
 
@@ -273,7 +273,7 @@ play_victim(void)
 
     CHECK_IS(nffi_attach(&queue), NFFI_OK);
     CHECK_IS(nffi_attach_ready(queue), NFFI_OK);
-    queue->payload_ms = 1;
+    pair_inner(queue)->payload_ms = 1;
 
     while (now_ms() < end) {
         n = nffi_queue_poll(queue, requests, 4, 1);
@@ -298,7 +298,7 @@ play_victim(void)
         (void) nffi_queue_arm(queue);
 
         /* goes on where a real one is cut off */
-        queue->broken = false;
+        pair_inner(queue)->broken = false;
     }
 }
 

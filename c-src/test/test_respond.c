@@ -72,7 +72,7 @@ check_done(pair_t *pair)
     task = running(pair);
     CHECK_IS(nffi_respond(task, 0, "x", 1), NFFI_OK);
     delivered(pair, 0, "x", 1);
-    CHECK_IS(pair->queue->arena.outstanding, 1);
+    CHECK_IS(pair_inner(pair->queue)->arena.outstanding, 1);
     pair_check_idle(pair);
     pair_close(pair);
 }
@@ -419,7 +419,7 @@ discards(void)
         nffi_response_discard(task, buffer);
         nffi_response_discard(task, buffer);
         nffi_response_discard(task, NULL);
-        CHECK_IS(pair.queue->arena.outstanding, 0);
+        CHECK_IS(pair_inner(pair.queue)->arena.outstanding, 0);
     }
 
     CHECK_IS(nffi_respond(task, 0, "x", 1), NFFI_OK);

@@ -69,7 +69,7 @@ check_done(pair_t *pair)
     task = pair_take(pair).task;
     CHECK_IS(nffi_respond(task, 0, "x", 1), NFFI_OK);
     end(pair, 0, "x", 1);
-    CHECK_IS(pair->queue->arena.outstanding, 1);
+    CHECK_IS(pair_inner(pair->queue)->arena.outstanding, 1);
     pair_check_idle(pair);
     pair_close(pair);
 }

@@ -239,6 +239,9 @@ runtime_free(runtime_t *runtime)
     listen_free(&runtime->listen);
     close(runtime->wake);
     close(runtime->epoll);
+
+    /* nothing waits on the descriptor any more: nginx may free the queue */
+    nffi_queue_release_fd(runtime->queue);
     json_decref(runtime->config);
     free(runtime);
 }

@@ -182,6 +182,11 @@ Java_nffi_Native_poll(JNIEnv *env, jclass type, jlong pointer, jobject memory,
 
     for ( ;; ) {
         n = nffi_queue_poll(poller->queue, requests, NFFI_JAVA_TASKS, 0);
+
+        if (n == NFFI_CLOSED) {
+            (void) nffi_queue_release_fd(poller->queue);
+        }
+
         take_notes(poller->queue, batch);
 
         if (n != 0 || batch->cancelled_count > 0 || batch->writable_count > 0

@@ -271,6 +271,19 @@ fd(PyObject *self, PyObject *args)
 }
 
 
+/* release_fd(queue): the event loop waits on the descriptor no more. */
+static PyObject *
+release_fd(PyObject *self, PyObject *args)
+{
+    nffi_queue_t *queue = queue_of(args);
+
+    (void) self;
+
+    return queue != NULL ? py.PyLong_FromLong(nffi_queue_release_fd(queue))
+                         : NULL;
+}
+
+
 static PyObject *
 current(PyObject *self, PyObject *args)
 {
@@ -600,6 +613,7 @@ static py_method_t methods[] = {
     METHOD("take", take),
     METHOD("crew", make_crew),
     METHOD("fd", fd),
+    METHOD("release_fd", release_fd),
     METHOD("current", current),
     METHOD("cancelled", cancelled),
     METHOD("deadline", deadline),

@@ -25,6 +25,7 @@ class Loop:
         self._runtime = runtime
         self._cell = cell
         self._loop = asyncio.new_event_loop()
+        self._fd = -1
         self._tasks = {}
         self._waiting = {}
         self._running = 0
@@ -39,7 +40,8 @@ class Loop:
     def run(self):
         """thread: that of the loop, until the queue has ended and every call was answered."""
         asyncio.set_event_loop(self._loop)
-        self._loop.add_reader(_nffi.fd(self._runtime.queue), self._on_ready)
+        self._fd = _nffi.fd(self._runtime.queue)
+        self._loop.add_reader(self._fd, self._on_ready)
         self._loop.call_soon(self._on_ready)
         while not self._ended or self._running:
             try:
@@ -85,7 +87,8 @@ class Loop:
         more = _nffi.drain(queue, self._cell)
         if more is None:
             self._ended = True
-            self._loop.remove_reader(_nffi.fd(queue))
+            self._loop.remove_reader(self._fd)
+            _nffi.release_fd(queue)
             self._loop.call_soon(self._on_ready)
         elif more:
             self._loop.call_soon(self._on_ready)

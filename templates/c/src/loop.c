@@ -149,6 +149,7 @@ runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
 
     close(runtime->timer);
     close(runtime->epoll);
+    nffi_queue_release_fd(queue);
     free(runtime);
 
     return NULL;
@@ -161,5 +162,8 @@ runtime_join(runtime_t *runtime)
     pthread_join(runtime->thread, NULL);
     close(runtime->timer);
     close(runtime->epoll);
+
+    /* nothing waits on the descriptor any more: nginx may free the queue */
+    nffi_queue_release_fd(runtime->queue);
     free(runtime);
 }

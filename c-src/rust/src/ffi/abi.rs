@@ -111,6 +111,7 @@ functions! {
         fn nffi_queue_poll(*mut RawQueue, *mut RawRequest, usize, c_int) -> c_int;
         fn nffi_queue_config(*mut RawQueue, *mut usize) -> *const c_void;
         fn nffi_queue_fd(*mut RawQueue) -> c_int;
+        fn nffi_queue_release_fd(*mut RawQueue) -> c_int;
         fn nffi_queue_arm(*mut RawQueue) -> c_int;
         fn nffi_queue_cancelled(*mut RawQueue, *mut u64, usize) -> c_int;
         fn nffi_task_cancelled(u64) -> c_int;

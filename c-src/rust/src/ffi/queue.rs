@@ -119,6 +119,14 @@ impl Queue {
     }
 }
 
+impl Drop for Queue {
+    /// Nothing waits on the descriptor any more, so the worker may free the queue.
+    fn drop(&mut self) {
+        // SAFETY: a handle of a queue that has ended is refused
+        unsafe { (functions().nffi_queue_release_fd)(self.pointer) };
+    }
+}
+
 /// The worker's queue in a process, which is told whether the start has worked.
 pub(crate) struct Attached(*mut RawQueue);
 
