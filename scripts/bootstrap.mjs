@@ -23,7 +23,7 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {
   // npm tells the scripts that it runs where it lies; without it, the one in PATH is taken.
   const npm = process.env.npm_execpath;
   const [program, ...first] = npm?.endsWith(".js") ? [process.execPath, npm] : ["npm"];
-  const args = [...first, "ci", "--no-audit", "--no-fund"];
+  const args = [...first, "ci", "--ignore-scripts", "--no-audit", "--no-fund"];
   const { status } = spawnSync(program, args, {
     cwd: root,
     stdio: ["ignore", "inherit", "inherit"],

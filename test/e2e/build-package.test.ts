@@ -35,7 +35,8 @@ describe("the tarball", () => {
 
   test("holds what is needed and nothing else", () => {
     const listed = execFileSync("tar", ["-tzf", tarball], { encoding: "utf8" });
-    const files = listed.trim().split("\n");
+    const all = listed.trim().split("\n");
+    const files = all.filter((path) => !path.startsWith("package/node_modules/"));
     const sources = ["bin", "c-src", "lua", "patches", "templates"].flatMap(sourcesIn);
     const expected = [
       ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
@@ -49,6 +50,13 @@ describe("the tarball", () => {
     expect(expected).toContain("dist/node-runtime/handler.d.ts");
   });
 
+  test("holds the dependencies that package-lock.json pins, in exactly those versions", () => {
+    const unpacked = join(folder, "unpacked");
+    mkdirSync(unpacked);
+    execFileSync("tar", ["-xzf", tarball, "-C", unpacked]);
+    expect(versionsIn(join(unpacked, "package"))).toEqual(pinned());
+  });
+
   test("is what publint wants it to be", async () => {
     const { buffer } = Uint8Array.from(readFileSync(tarball));
     const { messages } = await publint({ pack: { tarball: buffer }, strict: true });
@@ -60,8 +68,15 @@ describe("the tarball", () => {
     mkdirSync(cwd);
     writeFileSync(join(cwd, "package.json"), '{ "private": true }');
     const options = { cwd, env: { ...quiet, XDG_CACHE_HOME: join(folder, "cache") } };
-    const install = ["install", "--no-audit", "--no-fund", "--prefer-offline", tarball];
-    expect(await runProgram("npm", install, options)).toMatchObject({ exitCode: 0, stderr: "" });
+    // no registry is asked and no script is run
+    const install = ["install", "--no-audit", "--no-fund", "--offline", tarball];
+    const cache = { npm_config_cache: join(folder, "npm"), npm_config_loglevel: "warn" };
+    const installed = await runProgram("npm", install, { cwd, env: { ...options.env, ...cache } });
+    expect(installed).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(readdirSync(join(cwd, "node_modules")).filter((name) => !name.startsWith("."))).toEqual([
+      "nffi",
+    ]);
+    expect(versionsIn(join(cwd, "node_modules/nffi"))).toEqual(pinned());
     const help = await runProgram("npx", ["--no-install", "nffi", "--help"], options);
     expect(help.stderr).toBe("");
     expect(help.stdout).toContain("Usage: nffi");
@@ -102,6 +117,26 @@ describe("the tarball", () => {
     });
   }
 });
+
+/** The versions of the installed packages, by path. */
+function versionsIn(dir: string): Record<string, string> {
+  const entries = readdirSync(dir, { recursive: true }).map(String);
+  const packages = entries.filter((path) =>
+    /(^|\/)node_modules\/(@[^/]+\/)?[^/]+\/package\.json$/.test(path),
+  );
+  const versions = packages.map((path) => {
+    const { version } = JSON.parse(readFileSync(join(dir, path), "utf8"));
+    return [path.replace(/\/package\.json$/, ""), version];
+  });
+  return Object.fromEntries(versions.sort(([a = ""], [b = ""]) => (a < b ? -1 : 1)));
+}
+
+/** What package-lock.json names besides tools for development. */
+function pinned(): Record<string, string> {
+  const { packages } = JSON.parse(readFileSync(join(repository, "package-lock.json"), "utf8"));
+  const paths = Object.keys(packages).filter((path) => path !== "" && !packages[path].dev);
+  return Object.fromEntries(paths.sort().map((path) => [path, packages[path].version]));
+}
 
 /** The files of the repository below a folder, committed or not. */
 function sourcesIn(folder: string): string[] {
