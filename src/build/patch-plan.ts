@@ -7,9 +7,11 @@ import { join } from "node:path";
 import { nearestRelease } from "../catalog/releases.js";
 import { NffiError, toNffiError } from "../errors.js";
 import { kindOf } from "../io/files.js";
+import { compareDebianVersions } from "../sources/debian/package-version.js";
+import type { SourcePart } from "../sources/source.js";
 import { type Component, requireComponent } from "./components.js";
 import { findPlace, type PatchPlace } from "./patch-place.js";
-import type { Series, SeriesPatch } from "./patch-series.js";
+import { cvesOf, type Series, type SeriesPatch } from "./patch-series.js";
 import { type FilePatch, type PatchOutcome, tryPatch } from "./patches.js";
 
 /** SHA-256 by name of the patches that a tree got before. */
@@ -25,6 +27,8 @@ export interface PlannedFile {
 }
 
 export interface PatchPlan {
+  /** The patches of the series that this tree needs. */
+  readonly patches: readonly SeriesPatch[];
   readonly files: readonly PlannedFile[];
   /** The new text by path; undefined for a file to remove. */
   readonly writes: ReadonlyMap<string, string | undefined>;
@@ -33,6 +37,7 @@ export interface PatchPlan {
 interface Tree {
   readonly dir: string;
   readonly components: readonly Component[];
+  readonly identity?: { readonly parts?: readonly SourcePart[] };
 }
 
 export async function planPatches(
@@ -42,12 +47,23 @@ export async function planPatches(
 ): Promise<PatchPlan> {
   const writes = new Map<string, string | undefined>();
   const files: PlannedFile[] = [];
-  for (const patch of series.patches) {
+  const patches = series.patches.filter((patch) => isNeeded(patch, tree));
+  for (const patch of patches) {
     for (const filePatch of patch.files) {
       files.push(await planFile(patch, filePatch, tree, writes, record));
     }
   }
-  return { files, writes };
+  return { patches, files, writes };
+}
+
+/** A fix is needed by the old versions of its component, unless the distribution fixed the same. */
+function isNeeded(patch: SeriesPatch, { components, identity }: Tree): boolean {
+  const { below } = patch;
+  if (below === undefined) return true;
+  const found = components.filter(({ name }) => name === patch.component);
+  if (!found.some(({ version }) => compareDebianVersions(version, below) < 0)) return false;
+  const part = identity?.parts?.find(({ component }) => component === patch.component);
+  return !cvesOf(patch).some((cve) => part?.patches.some((name) => name.includes(cve)));
 }
 
 async function planFile(

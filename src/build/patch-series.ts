@@ -9,6 +9,8 @@ export interface SeriesPatch {
   readonly name: string;
   /** undefined for a patch of the user: the paths in it tell. */
   readonly component: string | undefined;
+  /** The first version of the component that no longer needs the patch; undefined for none. */
+  readonly below?: string | undefined;
   readonly sha256: string;
   /** The diff. */
   readonly text: string;
@@ -21,7 +23,7 @@ export interface Series {
   readonly key: string;
 }
 
-/** Reads patches/series, `COMPONENT FILE` a line and `#` for comments, and the user's files. */
+/** Reads patches/series, `COMPONENT FILE [BELOW]` a line and `#` for comments, and the user's files. */
 export async function readSeries(
   patchesDir: string,
   userPatches: readonly string[] = [],
@@ -29,19 +31,20 @@ export async function readSeries(
   const text = await readFile(join(patchesDir, "series"), "utf8");
   const patches: SeriesPatch[] = [];
   for (const line of text.split("\n")) {
-    const [component, name] = line.replace(/#.*/, "").trim().split(/\s+/);
+    const [component, name, below] = line.replace(/#.*/, "").trim().split(/\s+/);
     if (!component || !name) continue;
     const diff = await readFile(join(patchesDir, name), "utf8");
     patches.push({
       name,
       component,
+      below,
       sha256: sha256(diff),
       text: diff,
       files: readPatch(name, diff),
     });
   }
   for (const file of userPatches) patches.push(await readUserPatch(file, patches));
-  const key = sha256(patches.map((patch) => `${patch.component ?? ""} ${patch.sha256}`).join("\n"));
+  const key = sha256(patches.map(keyOf).join("\n"));
   return { patches, key };
 }
 
@@ -60,6 +63,16 @@ async function readUserPatch(file: string, others: readonly SeriesPatch[]): Prom
     });
   }
   return { name, component: undefined, sha256: sha256(diff), text: diff, files };
+}
+
+function keyOf({ component = "", below = "", sha256 }: SeriesPatch): string {
+  return `${component} ${sha256} ${below}`;
+}
+
+/** The CVEs that a patch says it fixes. */
+export function cvesOf({ text }: Pick<SeriesPatch, "text">): string[] {
+  const header = text.split(/^--- /m, 1)[0] ?? "";
+  return [...new Set(header.match(/\bCVE-\d{4}-\d{4,}\b/g) ?? [])];
 }
 
 function sha256(text: string): string {

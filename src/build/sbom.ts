@@ -10,6 +10,7 @@ import { findBundled, LIBRARY_LICENCES } from "../catalog/bundled.js";
 import type { NpmPackage } from "../host/package.js";
 import type { SourceIdentity, SourcePart } from "../sources/source.js";
 import type { AddedSources } from "./added-sources.js";
+import { cvesOf } from "./patch-series.js";
 import { debianPurl, genericPurl, githubPurl, npmPurl } from "./purl.js";
 
 /** Below the prefix. */
@@ -194,13 +195,18 @@ function pedigreeOf(patches: readonly SbomPatch[], debian: SourcePart["patches"]
     ...(debian.length > 0 ? [`Debian's patches: ${debian.join(", ")}`] : []),
   ];
   if (notes.length === 0) return {};
-  const diffs = patches.map(({ text }) => ({
+  const diffs = patches.map((patch) => ({
     type: "unofficial",
-    diff: { text: { contentType: "text/x-diff", content: text } },
+    diff: { text: { contentType: "text/x-diff", content: patch.text } },
+    ...resolvesOf(cvesOf(patch)),
   }));
   return {
     pedigree: { ...(diffs.length > 0 && { patches: diffs }), notes: notes.join("\n") },
   };
+}
+
+function resolvesOf(cves: readonly string[]): Json {
+  return cves.length > 0 ? { resolves: cves.map((id) => ({ type: "security", id })) } : {};
 }
 
 function archiveReference(url: string, sha256: string): Json {

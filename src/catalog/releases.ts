@@ -20,7 +20,7 @@ export interface Support {
 
 const sameAnchors: Support = {
   level: "expected",
-  why: "the lines that the three patches hold on to are unmoved in its nginx, ngx_lua and resty.core",
+  why: "the lines that the patches hold on to are unmoved in its nginx, ngx_lua and resty.core",
 };
 
 const newerNginx: Support = {

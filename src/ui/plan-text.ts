@@ -6,8 +6,8 @@ export function linesOfPlan(plan: BuildPlan): string[] {
     `${index === 0 ? "download" : "or      "}  ${url}`,
     ...(sha256 ? [`  sha256  ${sha256}`] : []),
   ]);
-  const patches = plan.patches.flatMap(({ name, component, sha256 }) => [
-    `patch     ${component ?? "(by its paths)"}: ${name}`,
+  const patches = plan.patches.flatMap(({ name, component, below, sha256 }) => [
+    `patch     ${component ?? "(by its paths)"}: ${name}${below ? ` (before ${below})` : ""}`,
     `  sha256  ${sha256}`,
   ]);
   const commands = plan.commands.flatMap(({ step, folder, env, argv }) => {

@@ -16,6 +16,7 @@ export type PatchedTree = SourceTree & {
   readonly [patched]: true;
   /** SHA-256 by name of the patch. */
   readonly patches: Readonly<Record<string, string>>;
+  /** With the patches that were applied. */
   readonly series: Series;
 };
 
@@ -31,12 +32,12 @@ export async function patchTree(
     if (text === undefined) await rm(file);
     else await writeFileWhole(file, text, (await exists(file)) ? await modeOf(file) : 0o644);
   }
-  const patches = Object.fromEntries(series.patches.map((patch) => [patch.name, patch.sha256]));
+  const patches = Object.fromEntries(plan.patches.map((patch) => [patch.name, patch.sha256]));
   await writeFileWhole(recordFile(tree), JSON.stringify(patches, null, 2));
-  const count = series.patches.length;
+  const count = plan.patches.length;
   const already = plan.files.filter(({ outcome }) => outcome === "already applied").length;
   step.note(already === 0 ? `${count} patches` : `${count} patches, ${already} already applied`);
-  return { ...tree, patches, series } as PatchedTree;
+  return { ...tree, patches, series: { ...series, patches: plan.patches } } as PatchedTree;
 }
 
 const recordFile = (tree: SourceTree) => join(tree.dir, ".nffi-patches.json");

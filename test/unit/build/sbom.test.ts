@@ -145,6 +145,23 @@ describe("a component", () => {
     });
     expect(JSON.parse(text).metadata.component.pedigree.notes).toContain("mine.patch");
   });
+
+  test("tells which vulnerabilities a patch resolves, by the header of the patch", async () => {
+    const fix = { name: "2.patch", component: "ngx_lua", sha256: sum("f") };
+    const header = "Bounds (CVE-2022-24834), CVE-2022-24834 and CVE-2024-0001\n";
+    const text = sbomText(
+      subject({ patches: [{ ...fix, text: `${header}--- a\n+++ b\n+CVE-2000-0001\n` }] }),
+    );
+    expect(partOf(text, "ngx_lua")?.pedigree?.patches).toMatchObject([
+      {
+        resolves: [
+          { type: "security", id: "CVE-2022-24834" },
+          { type: "security", id: "CVE-2024-0001" },
+        ],
+      },
+    ]);
+    expect(await validator.validate(text)).toBeNull();
+  });
 });
 
 test("modules and libraries of the user are named, without their paths", () => {

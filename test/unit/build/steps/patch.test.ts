@@ -1,10 +1,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { listComponents } from "../../../../src/build/components.js";
 import { readSeries } from "../../../../src/build/patch-series.js";
 import type { SourceTree } from "../../../../src/build/steps/extract.js";
 import { patchTree } from "../../../../src/build/steps/patch.js";
+import type { SourcePart } from "../../../../src/sources/source.js";
 import { repository } from "../../../support/cli.js";
 import { stepContext } from "../../../support/step-context.js";
 import { temporaryFolder } from "../../../support/temporary.js";
@@ -22,11 +23,11 @@ async function treeOf(files: Record<string, string>): Promise<SourceTree> {
   return { dir, components, identity: {} as SourceTree["identity"] };
 }
 
-function seriesOf(patches: Record<string, [component: string, diff: string]>) {
+function seriesOf(patches: Record<string, [component: string, diff: string]>, below = "") {
   const folder = temporaryFolder();
   const lines = Object.entries(patches).map(([name, [component, diff]]) => {
     writeFileSync(join(folder, name), diff);
-    return `${component} ${name}`;
+    return `${component} ${name}${below}`;
   });
   writeFileSync(join(folder, "series"), `# a comment\n\n${lines.join("\n")}\n`);
   return readSeries(folder);
@@ -97,7 +98,47 @@ test("names the component that a tree lacks", async () => {
   await expect(patchTree(tree, series, stepContext())).rejects.toThrow("no folder bundle/ngx_lua-");
 });
 
-test("the shipped series can be read and names three patches", async () => {
+test("the shipped series can be read and names four patches", async () => {
   const { patches } = await readSeries(join(repository, "patches"));
-  expect(patches.map(({ component }) => component)).toEqual(["ngx_lua", "lua-resty-core", "nginx"]);
+  const named = patches.map(({ component, below }) => [component, below]);
+  expect(named).toEqual([
+    ["ngx_lua", undefined],
+    ["lua-resty-core", undefined],
+    ["nginx", undefined],
+    ["lua-cjson", "2.1.0.13"],
+  ]);
+});
+
+describe("a fix for old versions", () => {
+  const fix = `Fixes it (CVE-2022-24834)\n${diffOf("strbuf.c", "old", "new")}`;
+  const patched = async (path: string, parts: SourcePart[] = []) => {
+    const tree = await treeOf({ [path]: "top\nold\nend\n" });
+    const series = await seriesOf({ "1.patch": ["lua-cjson", fix] }, " 2.1.0.13");
+    const identity = { ...tree.identity, parts };
+    const { patches } = await patchTree({ ...tree, identity }, series, stepContext());
+    return { patches: Object.keys(patches), text: read(tree, path) };
+  };
+
+  test.each(["2.1.0", "2.1.0.10", "2.1.0.12"])("patches %s", async (version) => {
+    const { patches, text } = await patched(`lua-cjson-${version}/strbuf.c`);
+    expect(text).toBe("top\nnew\nend\n");
+    expect(patches).toEqual(["1.patch"]);
+  });
+
+  test.each([
+    ["a version that has it", "lua-cjson-2.1.0.13/strbuf.c"],
+    ["a newer version", "lua-cjson-2.1.0.14/strbuf.c"],
+    ["a source without the component", "nginx-1.2.3/strbuf.c"],
+  ])("leaves %s alone", async (_name, path) => {
+    expect(await patched(path)).toEqual({ patches: [], text: "top\nold\nend\n" });
+  });
+
+  test("leaves alone what the distribution has fixed", async () => {
+    const part = { component: "lua-cjson", version: "2.1.0-3", archives: [] };
+    const path = "lua-cjson-2.1.0/strbuf.c";
+    const fixed = await patched(path, [{ ...part, patches: ["CVE-2022-24834.patch"] }]);
+    expect(fixed).toEqual({ patches: [], text: "top\nold\nend\n" });
+    const other = await patched(path, [{ ...part, patches: ["CVE-2000-0001.patch"] }]);
+    expect(other.patches).toEqual(["1.patch"]);
+  });
 });
