@@ -25,6 +25,7 @@ export const EXIT_CODES = {
   "types-failed": 18,
   "types-stale": 19,
   "foreign-files": 20,
+  "patches-missing": 21,
   interrupted: 130,
   terminated: 143,
 } as const;

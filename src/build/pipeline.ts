@@ -36,7 +36,7 @@ export async function build(request: BuildRequest, session: Session): Promise<Bu
   try {
     const inputs = await inputsOf(await chooseSource(request, session.env), request, session);
     const standing = await standingOf(request.prefix, inputs);
-    if (standing.kind === "unchanged" && !request.force) {
+    if (standing.kind === "unchanged" && !request.force && suffices(standing.product, request)) {
       return { ...standing.product, unchanged: true };
     }
     return await buildAnew(request, session, inputs, reasonOf(standing));
@@ -68,7 +68,9 @@ async function buildAnew(
     const inputs = inputsOfTaken(wanted, source, verified);
     if (inputs !== wanted && !request.force) {
       const standing = await standingOf(site.prefix, inputs);
-      if (standing.kind === "unchanged") return { ...standing.product, unchanged: true };
+      if (standing.kind === "unchanged" && suffices(standing.product, request)) {
+        return { ...standing.product, unchanged: true };
+      }
     }
     const tree = await step("extract", (s) => extractSource(verified, series.key, site, s));
     const patched = await step("patch", (s) => patchTree(tree, series, s));
@@ -93,6 +95,11 @@ async function buildAnew(
   } finally {
     await site.close({ succeeded });
   }
+}
+
+/** What was built in spite of missing patches is not what a build that requires them would make. */
+function suffices({ manifest }: Product, { trust }: BuildRequest): boolean {
+  return !trust.requireSecurityPatches || (manifest.source.securityGaps ?? []).length === 0;
 }
 
 /** Debian's sources are taken where the official download fails and nobody is misled by it. */

@@ -27,6 +27,8 @@ export interface TrustPolicy {
   readonly signer: string;
   /** Nothing is verified, and the manifest says so. */
   readonly skip: boolean;
+  /** Debian's sources are refused where its security patches are missing. */
+  readonly requireSecurityPatches: boolean;
 }
 
 export interface FetchPolicy {

@@ -46,6 +46,7 @@ export interface BuildOptions extends SourceOptions {
 export function addBuildOptions(command: Command): Command {
   return addSourceOptions(command, "auto, official, debian, debian:SUITE, a file, folder or URL")
     .option("--insecure-skip-verification", "verify nothing; the manifest records it")
+    .option("--require-security-patches", "refuse sources that lack Debian's security patches")
     .option("--prefix <dir>", "install here (env: NFFI_PREFIX; default: ./.nffi/openresty)")
     .option("--overwrite-foreign", "replace files in the prefix that nffi did not install")
     .option("--jobs <n>", "compile with n processes (default: one a CPU)", wholeNumber(1, 1024))

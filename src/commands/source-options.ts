@@ -15,6 +15,7 @@ export interface SourceOptions {
   mirror?: string[];
   keyring?: string;
   insecureSkipVerification?: boolean;
+  requireSecurityPatches?: boolean;
   offline?: boolean;
   cafile?: string;
   retries: number;
@@ -69,6 +70,7 @@ export async function sourceRequestOf(
       keyring: options.keyring && resolve(cwd, options.keyring),
       signer: OFFICIAL_SIGNER,
       skip: options.insecureSkipVerification ?? false,
+      requireSecurityPatches: options.requireSecurityPatches ?? false,
     },
   };
 }

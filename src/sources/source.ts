@@ -1,6 +1,7 @@
 /** Where OpenResty comes from: what a build was told, before anything was fetched. */
 import type { Release } from "../catalog/releases.js";
 import type { ResolvedDebianSuite } from "./debian/debian-source.js";
+import type { SecurityGap } from "./debian/notes.js";
 
 export type Source = OfficialSource | FileSource | DirectorySource | UrlSource | DebianSource;
 
@@ -48,6 +49,8 @@ export interface SourceIdentity {
   readonly packages: Readonly<Record<string, string>>;
   /** For a tree made of several packages: what each component was made of. */
   readonly parts?: readonly SourcePart[];
+  /** Where security fixes of the distribution are missing; products of nffi 0.1 lack it. */
+  readonly securityGaps?: readonly SecurityGap[];
   /** What configure must be told for this source. */
   readonly configureArgs: readonly string[];
 }

@@ -19,7 +19,7 @@ export function requestOf(
       cacheDir: "/nowhere",
       ...policy,
     },
-    trust: { keyring: undefined, signer: "", skip: false },
+    trust: { keyring: undefined, signer: "", skip: false, requireSecurityPatches: false },
     prefix: "/nowhere",
     overwriteForeign: false,
     workDir: "/nowhere",

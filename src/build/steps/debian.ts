@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { NffiError } from "../../errors.js";
 import { shipped } from "../../host/package.js";
 import { sha256OfFile } from "../../io/files.js";
 import {
@@ -11,8 +12,9 @@ import {
   fetchDebianSources,
   type ResolvedDebianSuite,
 } from "../../sources/debian/debian-source.js";
-import { warningsOf } from "../../sources/debian/notes.js";
+import { type DebianNote, securityGapsOf, warningsOf } from "../../sources/debian/notes.js";
 import type { SourceIdentity, SourcePart } from "../../sources/source.js";
+import type { TrustPolicy } from "../request.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 
@@ -23,12 +25,14 @@ export interface DebianPackages {
 
 export async function fetchDebian(
   resolved: ResolvedDebianSuite,
+  trust: TrustPolicy,
   site: Pick<Site, "downloadDir">,
   step: StepContext,
 ): Promise<DebianPackages> {
   step.note(`source packages of ${resolved.suite.name}`);
   const options = { signal: step.signal, log: step.log, cacheDir: site.downloadDir };
   const sources = await fetchDebianSources(resolved, options);
+  if (trust.requireSecurityPatches) requireSecurityPatches(sources.notes);
   for (const { text, details } of warningsOf(sources.notes, resolved.suite.name)) {
     step.warn(text, details);
   }
@@ -36,12 +40,27 @@ export async function fetchDebian(
   return { kind: "debian", sources };
 }
 
+export function requireSecurityPatches(notes: readonly DebianNote[]): void {
+  const gaps = securityGapsOf(notes);
+  if (gaps.length === 0) return;
+  const named = gaps.flatMap(({ component }) => component ?? []);
+  const what = named.length > 0 ? named.join(", ") : "every component";
+  throw new NffiError("patches-missing", `security patches of Debian are missing: ${what}`, {
+    hint: [
+      ...gaps.map(({ text }) => text),
+      "build when the archive is complete again, or take an official release: --source official;",
+      "without --require-security-patches this is a warning",
+    ].join("\n"),
+  });
+}
+
 /** Changes with the packages and with what turns them into a tree. */
 export async function keyOfDebian(packages: DebianPackages): Promise<string> {
   const template = join(shipped.templates, "debian-openresty");
-  // "parts": trees of before their identity told what each component was made of are made anew
-  const hash = createHash("sha256").update("parts");
+  // the identity of an older tree says less: such a tree is made again
+  const hash = createHash("sha256").update("parts, gaps");
   hash.update(JSON.stringify(packages.sources.components));
+  hash.update(JSON.stringify(securityGapsOf(packages.sources.notes)));
   for (const entry of await readdir(template, { recursive: true, withFileTypes: true })) {
     if (entry.isFile()) hash.update(await sha256OfFile(join(entry.parentPath, entry.name)));
   }
@@ -67,6 +86,7 @@ export async function assembleDebian(
       verifiedBy,
       packages: Object.fromEntries(tree.origins.map(({ file, sha256 }) => [file, sha256])),
       parts: partsOf(tree),
+      securityGaps: securityGapsOf(tree.notes),
       configureArgs: tree.suite.configureArgs,
     };
   } finally {

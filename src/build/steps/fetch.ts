@@ -7,7 +7,7 @@ import { kindOf, sha256OfFile } from "../../io/files.js";
 import { resolveDebianSuite } from "../../sources/debian/debian-source.js";
 import type { FileSource, OfficialSource, Source } from "../../sources/source.js";
 import { bringArchive, bringUncached, type WantedArchive } from "../archive-download.js";
-import type { FetchPolicy, SourceRequest } from "../request.js";
+import type { FetchPolicy, SourceRequest, TrustPolicy } from "../request.js";
 import type { Site } from "../site.js";
 import type { StepContext } from "../step.js";
 import { type DebianPackages, fetchDebian } from "./debian.js";
@@ -47,7 +47,8 @@ export async function fetchSource(
   site: FetchSite,
   step: StepContext,
 ): Promise<FetchedSource> {
-  const to: Target = { site, policy: request.fetch, signed: request.trust.keyring !== undefined };
+  const { fetch: policy, trust } = request;
+  const to: Target = { site, policy, trust, signed: trust.keyring !== undefined };
   switch (source.kind) {
     case "official":
       return fetchOfficial(source, to, step);
@@ -60,7 +61,7 @@ export async function fetchSource(
     case "directory":
       return { kind: "directory", path: source.path };
     case "debian":
-      return fetchDebian(source.resolved, site, step);
+      return fetchDebian(source.resolved, request.trust, site, step);
   }
 }
 
@@ -68,6 +69,7 @@ export async function fetchSource(
 interface Target {
   readonly site: FetchSite;
   readonly policy: FetchPolicy;
+  readonly trust: TrustPolicy;
   readonly signed: boolean;
 }
 
@@ -108,13 +110,13 @@ async function fetchOfficial(
   } catch (thrown) {
     if (!(thrown instanceof NffiError) || thrown.code !== "fetch-failed") throw thrown;
     if (!source.mayFallBack) throw withDebianHint(thrown);
-    return fetchInstead(thrown, to.site, step);
+    return fetchInstead(thrown, to, step);
   }
 }
 
 async function fetchInstead(
   failure: NffiError,
-  site: FetchSite,
+  { site, trust }: Target,
   step: StepContext,
 ): Promise<FetchedSource> {
   step.warn(
@@ -124,7 +126,7 @@ async function fetchInstead(
   );
   const resolved = await resolveDebianSuite();
   await requirePackages(resolved.suite.requiredPackages, [], step.env);
-  return fetchDebian(resolved, site, step);
+  return fetchDebian(resolved, trust, site, step);
 }
 
 function withDebianHint(failure: NffiError): NffiError {

@@ -1,5 +1,4 @@
 /** What the user should know about an assembled tree: where the archive fell short of the best. */
-
 export interface DebianNote {
   readonly kind:
     | "index-stale"
@@ -15,10 +14,28 @@ export interface DebianNote {
 
 const IN_SHORT: Partial<Record<DebianNote["kind"], string>> = {
   "older-revision": "an older revision",
-  "series-missing": "without Debian's patches",
+  "series-missing": "without Debian's security patches",
   "lua-package": "from the binary package",
   "extra-missing": "left out",
 };
+
+export interface SecurityGap {
+  /** The name in bundle/; undefined where every component is concerned. */
+  readonly component: string | undefined;
+  readonly text: string;
+}
+
+/** What may lack a security fix that Debian has published. */
+const GAPS: ReadonlySet<DebianNote["kind"]> = new Set([
+  "older-revision",
+  "series-missing",
+  "no-security-suite",
+]);
+
+export function securityGapsOf(notes: readonly DebianNote[]): SecurityGap[] {
+  const gaps = notes.filter(({ kind }) => GAPS.has(kind));
+  return gaps.map(({ component, text }) => ({ component, text }));
+}
 
 export interface DebianWarning {
   readonly text: string;

@@ -42,7 +42,7 @@ async function fetch({ mirror, trust, source = "official", offline = false, ...w
     sha256: wish.sha256,
     mirrors: [mirror],
     fetch: { network: DIRECT, offline, retries: 0, stallMs: 5000, cacheDir },
-    trust: { keyring: undefined, signer: "", skip: false, ...trust },
+    trust: { keyring: undefined, signer: "", skip: false, requireSecurityPatches: false, ...trust },
   };
   const lines: string[] = [];
   const session = {

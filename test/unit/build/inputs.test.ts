@@ -57,7 +57,11 @@ test.each<[string, string[], (folder: string) => World]>([
   [
     "no verification",
     ["trust in the source"],
-    () => ({ request: { trust: { keyring: undefined, signer: "", skip: true } } }),
+    () => ({
+      request: {
+        trust: { keyring: undefined, signer: "", skip: true, requireSecurityPatches: false },
+      },
+    }),
   ],
   [
     "a patch",

@@ -1,6 +1,10 @@
 // However much the archive lacks, it is one warning; what it sums up is not lost.
 import { expect, test } from "vitest";
-import { type DebianNote, warningsOf } from "../../../../src/sources/debian/notes.js";
+import {
+  type DebianNote,
+  securityGapsOf,
+  warningsOf,
+} from "../../../../src/sources/debian/notes.js";
 
 const series = (component: string): DebianNote => ({
   kind: "series-missing",
@@ -15,7 +19,9 @@ test("sums up what the archive lacks, by kind", () => {
   const [index, archive, ...others] = warningsOf(notes, "trixie");
   expect(index).toEqual({ text: "the index is old", details: [] });
   expect(archive?.text).toContain("the archive of trixie does not have all of 3 packages");
-  expect(archive?.text).toContain("without Debian's patches: nginx, LuaJIT; left out: echo");
+  expect(archive?.text).toContain(
+    "without Debian's security patches: nginx, LuaJIT; left out: echo",
+  );
   expect(archive?.details).toEqual(["nginx: no patches", "echo: left out", "LuaJIT: no patches"]);
   expect(others).toEqual([]);
 });
@@ -23,4 +29,15 @@ test("sums up what the archive lacks, by kind", () => {
 test("a single one is told as it is", () => {
   expect(warningsOf([left], "trixie")).toEqual([{ text: "echo: left out", details: [] }]);
   expect(warningsOf([], "trixie")).toEqual([]);
+});
+
+test("security fixes may be missing where Debian's patches or its security suite are", () => {
+  const older: DebianNote = { kind: "older-revision", component: "LuaJIT", text: "an older one" };
+  const noSuite: DebianNote = { kind: "no-security-suite", text: "no security archive" };
+  expect(securityGapsOf([stale, series("nginx"), left, older, noSuite])).toEqual([
+    { component: "nginx", text: "nginx: no patches" },
+    { component: "LuaJIT", text: "an older one" },
+    { component: undefined, text: "no security archive" },
+  ]);
+  expect(securityGapsOf([stale, left])).toEqual([]);
 });
