@@ -7,16 +7,19 @@ import { join } from "node:path";
 import type { Environment } from "../host/environment.js";
 import { isJdk, type Jdk, type NoJdk } from "../host/jdk.js";
 import { nodeApiInclude, type ShippedFiles } from "../host/package.js";
+import { currentPlatform } from "../host/platform.js";
 import { compilerOf } from "../host/toolchain.js";
 import { findProgram } from "../host/tools.js";
 import { run } from "../io/exec.js";
 import { flavorOf } from "./flavors.js";
+import { type Hardening, hardeningOf } from "./hardening.js";
 import type { BuildRequest } from "./request.js";
 import type { SitePaths } from "./site.js";
 
 export interface Compilation {
   readonly cFlags: string;
   readonly ldFlags: string;
+  readonly hardening: Hardening;
   /** The variables of the addon in c-src/Makefile. */
   readonly addon: Readonly<Record<string, string>>;
   /** What the Java part is built with; why there is none. */
@@ -48,10 +51,12 @@ export function compilationOf(
   ];
   const mapFlags = names.map(([folder, name]) => `-ffile-prefix-map=${folder}=${name}`);
   const own = env.CFLAGS ?? OPTIMISED;
+  const hardening = hardeningOf(request, env, currentPlatform().arch);
   const plain = [own, ...mapFlags].join(" ");
   return {
-    cFlags: [own, ...flavor.cFlags, ...mapFlags].join(" "),
-    ldFlags: [env.LDFLAGS ?? "", ...flavor.ldFlags].join(" ").trim(),
+    cFlags: [...hardening.cFlags, own, ...flavor.cFlags, ...mapFlags].join(" "),
+    ldFlags: [...hardening.ldFlags, env.LDFLAGS ?? "", ...flavor.ldFlags].join(" ").trim(),
+    hardening,
     addon: flavor.plainAddon
       ? { ADDON_CFLAGS: plain, ADDON_LDFLAGS: env.LDFLAGS ?? "", ADDON_STATIC: "yes" }
       : {},

@@ -9,7 +9,7 @@ import { compilationOf } from "./compilation.js";
 import { readSeries } from "./patch-series.js";
 import type { BuildRequest } from "./request.js";
 import { requireUsablePlaces, type SitePaths, sitePaths } from "./site.js";
-import { configureArgsOf, configureEnvOf } from "./steps/configure.js";
+import { configureArgsOf, configureEnvOf, makeEnvOf } from "./steps/configure.js";
 import { glueEnvOf, libraryCommands } from "./steps/library.js";
 import { chooseSource, describe } from "./steps/resolve.js";
 
@@ -19,6 +19,8 @@ export interface BuildPlan {
   readonly patches: readonly {
     readonly name: string;
     readonly component: string | undefined;
+    /** The patch is left out where the component has this version or a newer one. */
+    readonly below: string | undefined;
     readonly sha256: string;
   }[];
   readonly commands: readonly PlannedCommand[];
@@ -46,7 +48,9 @@ export async function planBuild(
   return {
     source: describe(source),
     downloads: downloadsOf(source),
-    patches: patches.map(({ name, component, sha256 }) => ({ name, component, sha256 })),
+    patches: patches.map(({ name, component, below, sha256 }) => ({
+      ...{ name, component, below, sha256 },
+    })),
     commands: commandsOf(source, request, paths, shipped, env, await findJdk(env)),
     prefix: paths.prefix,
     workDir: paths.workDir,
@@ -93,7 +97,7 @@ function commandsOf(
     env:
       step === "configure"
         ? configureEnvOf(compilation, glueEnv)
-        : { ...glueEnv, ...compilation.env },
+        : makeEnvOf(request, compilation, glueEnv, env),
     argv,
   });
   return [
@@ -103,7 +107,11 @@ function commandsOf(
       env: compilation.env,
       argv: [program, ...args],
     })),
-    inTree("configure", ["./configure", jobs, ...configureArgsOf(ofSource, request, paths, env)]),
+    inTree("configure", [
+      "./configure",
+      jobs,
+      ...configureArgsOf(ofSource, request, compilation, paths, env),
+    ]),
     inTree("make", ["make", jobs]),
     inTree("make install", ["make", "install", `DESTDIR=${paths.stageDir}`]),
   ];

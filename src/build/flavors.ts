@@ -9,6 +9,8 @@ export interface Flavor {
   readonly configureArgs: readonly string[];
   /** The addon is opened by a Node without a sanitizer, so it takes a plain libnffi into itself. */
   readonly plainAddon: boolean;
+  /** With the flags of hardening.ts. */
+  readonly isHardened: boolean;
   /** What the programs of the product need in their environment, also while they are built. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -21,6 +23,7 @@ export const FLAVORS = {
     cFlags: [],
     ldFlags: [],
     configureArgs: [],
+    isHardened: true,
     plainAddon: false,
     env: {},
   },
@@ -30,6 +33,7 @@ export const FLAVORS = {
     ldFlags: [],
     // the last level counts, and OpenResty's configure gives one of its own
     configureArgs: ["--with-debug", "--with-cc-opt=-O0"],
+    isHardened: false,
     plainAddon: false,
     env: {},
   },
@@ -43,6 +47,7 @@ export const FLAVORS = {
       "--with-debug",
       "--with-luajit-xcflags=-DLUAJIT_USE_SYSMALLOC -DLUAJIT_USE_VALGRIND",
     ],
+    isHardened: false,
     plainAddon: true,
     env: { ASAN_OPTIONS: "detect_leaks=0" },
   },

@@ -9,6 +9,7 @@ import { version as nffiVersion } from "../host/package.js";
 import { exists, sha256OfFile } from "../io/files.js";
 import type { SourceIdentity } from "../sources/source.js";
 import type { FlavorName } from "./flavors.js";
+import { type HardeningRecord, hardeningOfFiles } from "./hardening.js";
 import type { BuildInputs } from "./inputs.js";
 import type { Site } from "./site.js";
 import type { MadeTree } from "./steps/make.js";
@@ -33,6 +34,8 @@ export interface Manifest {
   readonly nodeProgram: string;
   /** What the Java part was built with, or why there is none; products of nffi 0.1 lack it. */
   readonly java?: Jdk | NoJdk;
+  /** How each executable and shared library is protected; products of nffi 0.1 lack it. */
+  readonly hardening?: HardeningRecord;
   readonly cflags: string;
   readonly libs: string;
   /** SHA-256 of each file, by path below the prefix. */
@@ -101,6 +104,7 @@ export async function makeManifest(
   site: Site,
 ): Promise<Manifest> {
   const inPrefix = (path: string) => join(site.prefix, path);
+  const content = await contentOf(site.stagedPrefix);
   const lib = inPrefix("nffi/lib");
   return {
     format: 1,
@@ -120,7 +124,8 @@ export async function makeManifest(
     java: jdk,
     cflags: `-I${inPrefix("nffi/include")}`,
     libs: `-L${lib} -Wl,-rpath,${lib} -lnffi`,
-    ...(await contentOf(site.stagedPrefix)),
+    hardening: await hardeningOfFiles(site.stagedPrefix, content.files),
+    ...content,
   };
 }
 

@@ -1,6 +1,7 @@
 /** `nffi info`: what was built and how to compile against it, in the manner of pg_config. */
 import { join } from "node:path";
 import { Command } from "commander";
+import { weaknessesOf } from "../build/hardening.js";
 import type { Manifest } from "../build/manifest.js";
 import { findProduct } from "../build/product.js";
 import { SBOM_FILE } from "../build/sbom.js";
@@ -46,15 +47,31 @@ function answer(manifest: Manifest, options: InfoOptions): string[] {
     `prefix      ${manifest.prefix}`,
     `source      ${manifest.source.name}`,
     `verified by ${manifest.source.verifiedBy}`,
+    ...gapLines(manifest),
     `nginx       ${manifest.nginx}`,
     `cflags      ${manifest.cflags}`,
     `libs        ${manifest.libs}`,
     ...(manifest.files[SBOM_FILE] ? [`sbom        ${join(manifest.prefix, SBOM_FILE)}`] : []),
     ...javaOf(manifest),
+    ...hardeningLines(manifest),
     `configure   ${manifest.configure.join(" ")}`,
     `components  ${components.map(([name, version]) => `${name} ${version}`).join(", ")}`,
     `nffi        ${manifest.nffi}`,
   ];
+}
+
+/** What the distribution has fixed and this product may lack. */
+function gapLines({ source }: Manifest): string[] {
+  return (source.securityGaps ?? []).map(({ text }) => `unpatched   ${text}`);
+}
+
+function hardeningLines({ hardening }: Manifest): string[] {
+  if (hardening === undefined) return [];
+  const weaknesses = weaknessesOf(hardening);
+  const count = Object.keys(hardening).length;
+  if (weaknesses.length === 0)
+    return [`hardening   pie, relro, bind-now, noexecstack: ${count} files`];
+  return weaknesses.map((weakness) => `hardening   ${weakness}`);
 }
 
 function javaOf({ java }: Manifest): string[] {

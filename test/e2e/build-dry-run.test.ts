@@ -24,8 +24,10 @@ test("names URL, hash, patches and commands, hides secrets, and leaves nothing",
   expect(result.stdout).not.toContain("s3cret");
   const known = RELEASES.find(({ version }) => version === "1.27.1.2");
   expect(result.stdout).toContain(`sha256  ${known?.sha256}`);
-  expect(result.stdout).toContain("nginx: 0003-nginx-thread-pool-post-done.patch");
-  const told = `--prefix=${prefix} --with-threads --with-debug --with-mine`;
+  expect(result.stdout).toContain("nginx: 0003-nginx-thread-pool-post-done.patch\n");
+  expect(result.stdout).toContain("0004-lua-cjson-bound-lengths.patch (before 2.1.0.13)\n");
+  const linked = "'--with-ld-opt=-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack'";
+  const told = `--prefix=${prefix} --with-threads ${linked} --with-debug --with-mine`;
   expect(result.stdout).toContain(`./configure -j3 ${told}\n`);
   for (const path of [prefix, work]) expect(existsSync(path)).toBe(false);
 });

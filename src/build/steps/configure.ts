@@ -35,7 +35,7 @@ export async function configureTree(
 ): Promise<ConfiguredTree> {
   await requireLibraries(tree, request, step);
   const { compilation, glueEnv } = library;
-  const args = configureArgsOf(tree.identity.configureArgs, request, site, step.env);
+  const args = configureArgsOf(tree.identity.configureArgs, request, compilation, site, step.env);
   const env = configureEnvOf(compilation, glueEnv);
 
   const recordFile = join(tree.dir, RECORD);
@@ -57,7 +57,7 @@ export async function configureTree(
   return {
     ...tree,
     configureArgs: args,
-    env: { ...glueEnv, ...compilation.env },
+    env: makeEnvOf(request, compilation, glueEnv, step.env),
   } as unknown as ConfiguredTree;
 }
 
@@ -70,19 +70,42 @@ export function configureEnvOf(
   compilation: Compilation,
   glueEnv: StagedLibrary["glueEnv"],
 ): Readonly<Record<string, string>> {
-  const { cFlags: CFLAGS, ldFlags: LDFLAGS, env } = compilation;
-  return { ...glueEnv, ...env, CFLAGS, ...(LDFLAGS ? { LDFLAGS } : {}) };
+  const { cFlags: CFLAGS, ldFlags: LDFLAGS, env, hardening } = compilation;
+  const TARGET_CFLAGS = hardening.luajitCFlags.join(" ");
+  return {
+    ...{ ...glueEnv, ...env, CFLAGS },
+    ...(LDFLAGS ? { LDFLAGS } : {}),
+    ...(TARGET_CFLAGS ? { TARGET_CFLAGS } : {}),
+  };
+}
+
+/**
+ * The C libraries for Lua take their flags from these variables. The build of a static library
+ * would take them for all of its own, so beside one they are not given.
+ */
+export function makeEnvOf(
+  request: Pick<BuildRequest, "added" | "configureArgs">,
+  { cFlags, ldFlags: LDFLAGS, env, hardening }: Compilation,
+  glueEnv: StagedLibrary["glueEnv"],
+  own: Environment,
+): Readonly<Record<string, string>> {
+  const given = [...addedArgs(request.added), ...request.configureArgs];
+  const isStatic = given.some((arg) => /^--with-(openssl|pcre|zlib)=/.test(arg));
+  const CPPFLAGS = [cFlags, own.CPPFLAGS ?? ""].join(" ").trim();
+  const isHardened = hardening.cFlags.length > 0;
+  return { ...glueEnv, ...env, ...(isHardened && !isStatic ? { CPPFLAGS, LDFLAGS } : {}) };
 }
 
 /** `ofSource` is what the source itself needs. */
 export function configureArgsOf(
   ofSource: readonly string[],
   request: BuildRequest,
+  { hardening }: Pick<Compilation, "hardening">,
   site: SitePaths,
   env: Environment,
 ): string[] {
   const flavor = flavorOf(request.flavor);
-  const linkFlags = flavor.ldFlags.join(" ");
+  const linkFlags = [...hardening.ldFlags, ...flavor.ldFlags].join(" ");
   return [
     `--prefix=${site.prefix}`,
     "--with-threads",

@@ -7,6 +7,8 @@ import { join, relative } from "node:path";
 import { type ShippedFiles, typeStripper, version } from "../../host/package.js";
 import { kindOf, writeFileWhole } from "../../io/files.js";
 import type { Compilation } from "../compilation.js";
+import { flavorOf } from "../flavors.js";
+import { weaknessesOf } from "../hardening.js";
 import type { BuildInputs } from "../inputs.js";
 import { countOfOwn, type Manifest, makeManifest, manifestFile } from "../manifest.js";
 import type { BuildRequest } from "../request.js";
@@ -46,8 +48,16 @@ export async function stageProduct(
   await stageSbom(tree, request.added, site, step.env);
   const manifest = await makeManifest(tree, inputs, request.flavor, jdk, site);
   await writeFileWhole(manifestFile(site.stagedPrefix), `${JSON.stringify(manifest, null, 2)}\n`);
+  if (flavorOf(request.flavor).isHardened) warnOfWeaknesses(manifest, step);
   step.note(`${countOfOwn(manifest)} files`);
   return { stagedPrefix: site.stagedPrefix, manifest };
+}
+
+/** A compiler that makes no position-independent programs by default, or flags of the user. */
+function warnOfWeaknesses({ hardening = {} }: Manifest, step: StepContext): void {
+  const weaknesses = weaknessesOf(hardening);
+  if (weaknesses.length === 0) return;
+  step.warn(`${weaknesses.length} files of the product are not hardened by the linker`, weaknesses);
 }
 
 /** lua/resty/core/ is not copied here: it was installed by lua-resty-core's own Makefile. */
