@@ -132,7 +132,6 @@ reset(nffi_queue_t *queue)
     queue->writable_news = false;
     queue->end_told = false;
     queue->leader = NFFI__NOBODY;
-    queue->nudged = false;
     queue->arms = false;
     queue->broken = false;
     queue->wake_due = false;

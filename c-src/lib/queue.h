@@ -116,7 +116,6 @@ struct nffi_queue {
     bool writable_news;       /* since poll last returned for them */
     bool end_told;            /* poll has returned the end */
     enum nffi__leader leader;
-    bool nudged;              /* the leader must look again */
     bool arms;                /* a loop waits on the eventfd: no other thread
                                  may */
     nffi_spinner_t spinner;   /* the leader's */

@@ -156,9 +156,8 @@ spin_unlocked(nffi_queue_t *queue, enum nffi__leader leader)
     found = spin(queue, &queue->spinner, leader);
     pthread_mutex_lock(&queue->mutex);
 
-    return found || queue->nudged
-           || taken != atomic_load_explicit(&notes->head,
-                                            memory_order_relaxed);
+    return found || taken != atomic_load_explicit(&notes->head,
+                                                  memory_order_relaxed);
 }
 
 
@@ -198,7 +197,6 @@ static void
 lead(nffi_queue_t *queue, int timeout_ms, enum nffi__leader leader)
 {
     queue->leader = leader;
-    queue->nudged = false;
 
     if (!spin_unlocked(queue, leader)
         && (leader == NFFI__POLLER || !has_followers(queue)))
@@ -379,8 +377,7 @@ nffi__nudge_leader(nffi_queue_t *queue)
         return;
     }
 
-    queue->nudged = true;
-
+    /* one that spins finds the descriptor readable and does not sleep */
     do {
         n = write(queue->tasks_fd, &one, sizeof(one));
     } while (n == -1 && errno == EINTR);

@@ -19,7 +19,6 @@ export const STEPS = [
   "finish: seq_cst",
   "close: wake",
   "leave: next leader",
-  "leave: broadcast",
   "poll: wake before waiting",
   "wake: once",
   "woken: clear first",
@@ -507,7 +506,7 @@ export function wakeModel(setting: Setting): Model {
         lock("lead: pthread_mutex_lock", R.revoke);
         break;
       case R.lockAgain:
-        lock("nffi_queue_poll: pthread_mutex_lock", R.wait);
+        lock("nffi_queue_poll: pthread_mutex_lock", R.notes);
         break;
       case R.revoke:
         move("lead: nffi__revoke_parked", (to) => {
@@ -623,25 +622,21 @@ export function wakeModel(setting: Setting): Model {
     const me = base + index * THREAD;
     const end = s[me + 1] === NONE;
     const followers: number[] = [];
+    let woken = false;
     for (let i = 0; i < threads; i++) {
       if (s[base + i * THREAD] === R.follow) followers.push(base + i * THREAD);
+      if (s[base + i * THREAD] === R.followed) woken = true;
     }
-    if (end) {
-      move("nffi__pass_lead: pthread_cond_broadcast", (to) => {
-        if (has("leave: broadcast")) for (const follower of followers) to[follower] = R.followed;
-        go(to, W.ended.look);
-      });
+    const then = end ? W.ended.look : W.answered.look;
+    const due = get(s, "led") === 0 && !woken && has("leave: next leader");
+    if (!due || followers.length === 0) {
+      move("nffi__pass_lead: nobody", (to) => go(to, then));
       return;
     }
-    const wanted = get(s, "led") === 0 && has("leave: next leader") ? followers : [];
-    if (wanted.length === 0) {
-      move("nffi__pass_lead: nobody", (to) => go(to, W.answered.look));
-      return;
-    }
-    for (const follower of wanted) {
-      move("nffi__pass_lead: pthread_cond_signal", (to) => {
+    for (const follower of followers) {
+      move("nffi__pass_lead: wake_at", (to) => {
         to[follower] = R.followed;
-        go(to, W.answered.look);
+        go(to, then);
       });
     }
   }

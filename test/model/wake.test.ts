@@ -50,8 +50,8 @@ const NEEDED: Record<Step, [what: string, setting: Setting, fault: string]> = {
     "a task waits for ever",
   ],
   "lead: look at notes": [
-    "lead() looks at the ring of notes after it has announced",
-    { tasks: 1, pollers: 1, cancels: 1 },
+    "has_notes() looks at the ring of notes after it has announced",
+    { tasks: 1, pollers: 2, cancels: 1, stuck: true },
     "a cancellation waits for ever",
   ],
   "lead: seq_cst": [
@@ -78,11 +78,6 @@ const NEEDED: Record<Step, [what: string, setting: Setting, fault: string]> = {
     "a poller that leaves makes a follower lead",
     { tasks: 2, pollers: 2, stuck: true },
     "a task waits for ever",
-  ],
-  "leave: broadcast": [
-    "a poller that sees the end tells the followers",
-    { tasks: 0, pollers: 2, close: true },
-    "a thread of a closed runtime sleeps for ever",
   ],
   "poll: wake before waiting": [
     "nffi_queue_poll tells of skipped tasks before it waits",
