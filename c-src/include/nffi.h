@@ -117,12 +117,14 @@ typedef struct nffi_request {
 NFFI_API const void *nffi_queue_config(nffi_queue_t *queue, size_t *size);
 
 /*
- * Takes up to `max` tasks. Waits up to `timeout_ms` (-1: for ever, 0: not at
+ * Takes up to `max` tasks. Waits up to `timeout_ms` (-1: no limit, 0: not at
  * all) for the first one. A task that was cancelled while it was queued is
  * never returned.
  * Returns the number of requests filled in, 0 when the time is over or
- * nffi_stream_writable() has something to tell, NFFI_CLOSED when the queue was closed and every task of it was taken.
- * thread: any, several at once; blocks: as told
+ * nffi_stream_writable() has a task to name, NFFI_CLOSED when the queue was
+ * closed and every task of it was taken.
+ * thread: any, several at once, also beside threads in nffi_stream_wait();
+ * blocks: for up to timeout_ms
  */
 NFFI_API int nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests,
     size_t max, int timeout_ms);
@@ -136,9 +138,13 @@ NFFI_API int nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests,
  *         if (nffi_queue_arm(queue) == 0) { wait for the descriptor }
  *     }
  *
- * nffi_queue_arm returns 1 when tasks, cancellations, credit for a stream or
- * the end, if poll has not yet returned it, wait already (do not sleep) and 0 when the descriptor will become readable. Only one
- * thread of a queue may use this style, and no other may then block in poll.
+ * nffi_queue_arm returns 0 when the descriptor will become readable. It returns
+ * 1 (do not sleep) when tasks, cancellations, credit for a stream or the end are
+ * there, or while another thread of the queue still owns the descriptor. The end
+ * counts until poll has returned it.
+ * thread: one of a queue. From its first call on that thread owns the
+ * descriptor: threads in nffi_queue_poll() or nffi_stream_wait() wait until it
+ * polls or arms again, and look themselves every 10 ms while it does not.
  * While tasks come in quick succession, arm looks for the next one for some
  * microseconds (the option `spin` of a runtime, 20 by default).
  * The descriptor belongs to the queue: do not read or close it. It stays open
@@ -257,9 +263,11 @@ NFFI_API int nffi_stream_write(nffi_task_t task, const void *data,
     size_t size);
 
 /*
- * Waits up to `timeout_ms` (-1: for ever) until a write may succeed. 0,
- * NFFI_WOULD_BLOCK when the time is over, or what a write would return. With
- * nffi_queue_fd() only to ask, with a timeout of 0. thread: any; blocks: as told
+ * Waits up to `timeout_ms` (-1: no limit) until a write may succeed. Returns 0,
+ * NFFI_WOULD_BLOCK when the time is over, NFFI_STALE when another thread has
+ * ended the task, or another code that a write would return. In the thread that
+ * arms use it with a timeout of 0 only, to ask.
+ * thread: any, several at once; blocks: for up to timeout_ms
  */
 NFFI_API int nffi_stream_wait(nffi_task_t task, int timeout_ms);
 
