@@ -67,10 +67,10 @@ nffi__clear_eventfd(int fd)
  * - a thread was woken, or is in a call, and is about to lead or to pass the
  *   lead on.
  *
- * A thread in nffi_stream_wait takes no tasks. So it may sleep as the leader
- * only while no thread follows in nffi_queue_poll; otherwise it hands over.
- * A poller that begins to follow a sleeping writer has looked for tasks after
- * the announcement, so every later task wakes the writer, which hands over.
+ * A thread in nffi_stream_wait takes no tasks. While a poller follows it, it
+ * looks for tasks, too, and afterwards it makes the poller lead. A poller that
+ * begins to follow while it sleeps has looked for tasks after the announcement,
+ * so every later task wakes it, and it hands over.
  */
 
 
@@ -92,10 +92,16 @@ has_notes(nffi_queue_t *queue)
 }
 
 
-/*
- * Whether this leader, or a thread that follows it, has something to do. The
- * number of followers may change while the leader spins without the mutex.
- */
+/* Their number may change while the leader spins without the mutex. */
+static bool
+has_followers(nffi_queue_t *queue)
+{
+    return atomic_load_explicit(&queue->followers.count,
+                                memory_order_relaxed) > 0;
+}
+
+
+/* Whether this leader, or a thread that follows it, has something to do. */
 static bool
 has_work(nffi_queue_t *queue, enum nffi__leader leader)
 {
@@ -103,9 +109,7 @@ has_work(nffi_queue_t *queue, enum nffi__leader leader)
         return true;
     }
 
-    return (leader == NFFI__POLLER
-            || atomic_load_explicit(&queue->followers.count,
-                                    memory_order_relaxed) > 0)
+    return (leader == NFFI__POLLER || has_followers(queue))
            && has_tasks(queue);
 }
 
@@ -185,22 +189,12 @@ sleep_for_all(nffi_queue_t *queue, int timeout_ms, enum nffi__leader leader)
 }
 
 
-static bool
-has_followers(nffi_queue_t *queue)
-{
-    return atomic_load_explicit(&queue->followers.count,
-                                memory_order_relaxed) > 0;
-}
-
-
 static void
 lead(nffi_queue_t *queue, int timeout_ms, enum nffi__leader leader)
 {
     queue->leader = leader;
 
-    if (!spin_unlocked(queue, leader)
-        && (leader == NFFI__POLLER || !has_followers(queue)))
-    {
+    if (!spin_unlocked(queue, leader)) {
         sleep_for_all(queue, timeout_ms, leader);
     }
 

@@ -10,7 +10,7 @@ import { type Add, threadMoves } from "./leader-threads.js";
 
 export const LEADER_STEPS = [
   "writer: hand over",
-  "writer: does not sleep before a follower",
+  "writer: looks for tasks of a follower",
   "writer: follows a woken poller",
   "lead: look at tasks",
   "lead: look at notes",

@@ -159,9 +159,7 @@ export function threadMoves(s: State, index: number, context: Context, add: Add)
       add("spin_unlocked: pthread_mutex_lock", (to) => {
         to[at.mutex] = index + 1;
         const taken = get(s, "notesHead") !== s[me + 2];
-        const again =
-          (taken && has("spin: notes that another thread took")) ||
-          (writer && followers.length > 0 && has("writer: does not sleep before a follower"));
+        const again = taken && has("spin: notes that another thread took");
         go(to, again ? T.led : T.announce);
       });
       break;
@@ -175,11 +173,11 @@ export function threadMoves(s: State, index: number, context: Context, add: Add)
       add("has_notes", (to) => go(to, notes ? T.revoke : T.lookTasks));
       break;
     case T.lookTasks: {
-      const looks = (!writer || followers.length > 0) && has("lead: look at tasks");
-      // a writer that looks for its followers here makes one step less necessary: leave it out, too
-      const follows = writer && !has("writer: does not sleep before a follower");
+      const looks = writer
+        ? followers.length > 0 && has("writer: looks for tasks of a follower")
+        : has("lead: look at tasks");
       add("has_tasks: nffi__ring_waiting", (to) =>
-        go(to, looks && !follows && tasks ? T.revoke : T.lookClosed),
+        go(to, looks && tasks ? T.revoke : T.lookClosed),
       );
       break;
     }
@@ -291,10 +289,9 @@ export function threadMoves(s: State, index: number, context: Context, add: Add)
       to[at.leader] = writer ? LEADER.writer : LEADER.poller;
       to[me + 2] = get(s, "notesHead");
     };
-    const before = writer && followers.length > 0;
     add("lead", (to) => {
       lead(to);
-      go(to, before && has("writer: does not sleep before a follower") ? T.led : T.announce);
+      go(to, T.announce);
     });
     if (!setting.spins) return;
     add("spin_unlocked: pthread_mutex_unlock", (to) => {

@@ -58,8 +58,8 @@ const NEEDED: Record<LeaderStep, [what: string, setting: LeaderSetting, fault: s
     stalled,
     "goes in circles",
   ],
-  "writer: does not sleep before a follower": [
-    "lead() of a writer returns when a poller has begun to follow while it spun",
+  "writer: looks for tasks of a follower": [
+    "has_work() of a writer looks at the task ring while a poller follows",
     stalled,
     TASK,
   ],
@@ -98,8 +98,8 @@ const NEEDED: Record<LeaderStep, [what: string, setting: LeaderSetting, fault: s
   ],
   "follow: woken while it timed out": [
     "follow() counts a wake-up that came when its time was over",
-    { ...stalled, timed: 1 },
-    TASK,
+    { tasks: 1, pollers: 2, writers: 1, timed: 1, credits: 1, stuck: true },
+    WRITER,
   ],
   "note: wake the threads of the stream": [
     "take_note() wakes the threads that wait for this stream",
