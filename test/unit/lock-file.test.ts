@@ -54,3 +54,15 @@ test("package.json names the exact versions that it has", () => {
     expect([name, version]).toEqual([name, packages[`node_modules/${name}`]?.version]);
   }
 });
+
+test("a new TypeScript project gets the versions that it was tested with", () => {
+  const template = readFileSync(join(repository, "templates/typescript/package.json"), "utf8");
+  const { devDependencies }: { devDependencies: Record<string, string> } = JSON.parse(template);
+  const { "@nffi/runtime": runtime, ...named } = devDependencies;
+  expect(runtime).toMatch(/^file:/);
+  const tested = Object.keys(named).map((name) => [
+    name,
+    packages[`node_modules/${name}`]?.version,
+  ]);
+  expect(named).toEqual(Object.fromEntries(tested));
+});
