@@ -124,6 +124,7 @@ static void
 reset(nffi_queue_t *queue)
 {
     queue->inside = 0;
+    queue->endless = false;
     queue->open = 0;
     queue->fd_taken = false;
     queue->host_closed = false;

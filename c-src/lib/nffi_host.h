@@ -74,6 +74,13 @@ void nffi_host_destroy(nffi_host_t *host);
    refused then. */
 int nffi_host_queue(nffi_host_t *host, nffi_queue_t **queue);
 
+/*
+ * The same queue for a library of the public ABIs, after nffi_host_queue(): an
+ * opaque value whose low 32 bits are `length`. With `endless` its poll never
+ * returns NULL.
+ */
+void *nffi_host_public_queue(nffi_host_t *host, uint32_t length, int endless);
+
 
 typedef struct nffi_host_request {
     const void *data;

@@ -106,6 +106,8 @@ struct nffi_queue {
                                  this index are below it */
     struct nffi_queue *next_free;
     uint32_t inside;          /* threads in a call that frees the mutex */
+    bool endless;             /* polled by a library of 2022-09, whose thread
+                                 counts as inside for ever */
     uint32_t open;            /* tasks that are taken and not answered */
     bool fd_taken;            /* the runtime may wait on tasks_fd by itself */
     bool host_closed;         /* the host takes it back once it is unused */

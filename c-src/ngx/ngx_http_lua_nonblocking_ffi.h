@@ -49,6 +49,7 @@ typedef struct {
     u_char                         message[1024];
     size_t                         size;
     const char                    *code;     /* static, NUL-terminated */
+    int                            rc;       /* of a public library's entry */
 } ngx_http_lua_nffi_error_t;
 
 

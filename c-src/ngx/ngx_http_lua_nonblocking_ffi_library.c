@@ -26,8 +26,12 @@ extern void ngx_thread_pool_post_done(ngx_thread_task_t *task);
 typedef int (*ngx_http_lua_nffi_start_pt)(nffi_queue_t *queue,
     const char *config, size_t config_size, char *error, size_t error_size);
 
-/* the entries of the two public generations */
-typedef int (*ngx_http_lua_nffi_init_2022_pt)(char *cfg, int cfg_len,
+/*
+ * The entries of the public generations. libffi_init is the later one;
+ * lib_nonblocking_ffi_init is (cfg, cfg_len, tq) in 2022-09 and (cfg, tq) in
+ * 2022-10, and its second argument serves as both: see compat.c.
+ */
+typedef int (*ngx_http_lua_nffi_init_2022_pt)(char *cfg, void *tq_and_length,
     void *tq);
 typedef int (*ngx_http_lua_nffi_init_later_pt)(char *cfg, void *tq);
 
@@ -80,21 +84,87 @@ ngx_http_lua_nffi_library_file(const u_char *library, size_t size, char *file)
 }
 
 
+/* calls the entry of a public generation */
+
+static ngx_int_t
+ngx_http_lua_nffi_enter_public(void *handle, const char *file,
+    nffi_host_t *host, const u_char *config, size_t config_size,
+    ngx_http_lua_nffi_error_t *err)
+{
+    int                               rc;
+    char                             *copy;
+    ngx_http_lua_nffi_init_2022_pt    init_2022;
+    ngx_http_lua_nffi_init_later_pt   init_later;
+
+    init_later = (ngx_http_lua_nffi_init_later_pt)
+                     dlsym(handle, "libffi_init");
+    init_2022 = (ngx_http_lua_nffi_init_2022_pt)
+                    dlsym(handle, "lib_nonblocking_ffi_init");
+
+    if (init_later == NULL && init_2022 == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "no_entry",
+                   "%s is no runtime: it has none of the symbols "
+                   "nffi_runtime_start, libffi_init and "
+                   "lib_nonblocking_ffi_init", file);
+        return NGX_DECLINED;
+    }
+
+    if (config_size > NGX_MAX_INT32_VALUE) {
+        (void) ngx_http_lua_nffi_fail(err, "load_failed",
+                                      "the configuration is too large");
+        return NGX_DECLINED;
+    }
+
+    copy = NULL;
+
+    if (config) {
+        copy = malloc(config_size + 1);
+        if (copy == NULL) {
+            (void) ngx_http_lua_nffi_fail(err, "no_memory",
+                                          "not enough memory");
+            return NGX_DECLINED;
+        }
+
+        /* with the NUL behind it */
+        ngx_memcpy(copy, config, config_size + 1);
+    }
+
+    if (init_later) {
+        rc = init_later(copy, nffi_host_public_queue(host, config_size, 0));
+        free(copy);
+
+    } else {
+        /* never freed here: the library of 2022-09 owns it, and nothing tells
+           it from the one of 2022-10 */
+        rc = init_2022(copy, nffi_host_public_queue(host, config_size, 0),
+                       nffi_host_public_queue(host, config_size, 1));
+    }
+
+    if (rc != 0) {
+        (void) ngx_http_lua_nffi_fail(err, "load_failed",
+                   "%s did not start: its entry returned %d", file, rc);
+        err->rc = rc;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 /*
  * Calls the entry that the library has. NGX_ERROR: it failed; NGX_DECLINED: it
  * was not called, so that the library does not know the queue.
  */
 
 static ngx_int_t
-ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_queue_t *queue,
-    const u_char *config, size_t config_size, ngx_http_lua_nffi_error_t *err)
+ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_host_t *host,
+    nffi_queue_t *queue, const u_char *config, size_t config_size,
+    ngx_http_lua_nffi_error_t *err)
 {
-    int                               rc;
-    char                             *copy, reason[512];
-    const uint32_t                   *abi;
-    ngx_http_lua_nffi_start_pt        start;
-    ngx_http_lua_nffi_init_2022_pt    init_2022;
-    ngx_http_lua_nffi_init_later_pt   init_later;
+    int                          rc;
+    char                         reason[512];
+    const uint32_t              *abi;
+    ngx_http_lua_nffi_start_pt   start;
 
     start = (ngx_http_lua_nffi_start_pt) dlsym(handle, "nffi_runtime_start");
 
@@ -120,55 +190,8 @@ ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_queue_t *queue,
                              reason[0] ? reason : "no reason given", rc);
     }
 
-    init_later = (ngx_http_lua_nffi_init_later_pt)
-                     dlsym(handle, "libffi_init");
-    init_2022 = (ngx_http_lua_nffi_init_2022_pt)
-                    dlsym(handle, "lib_nonblocking_ffi_init");
-
-    if (init_later == NULL && init_2022 == NULL) {
-        (void) ngx_http_lua_nffi_fail(err, "no_entry",
-                   "%s is no runtime: it has none of the symbols "
-                   "nffi_runtime_start, libffi_init and "
-                   "lib_nonblocking_ffi_init", file);
-        return NGX_DECLINED;
-    }
-
-    if (init_2022 && config_size > NGX_MAX_INT32_VALUE) {
-        (void) ngx_http_lua_nffi_fail(err, "load_failed",
-                                      "the configuration is too large");
-        return NGX_DECLINED;
-    }
-
-    copy = NULL;
-
-    if (config) {
-        copy = malloc(config_size + 1);
-        if (copy == NULL) {
-            (void) ngx_http_lua_nffi_fail(err, "no_memory",
-                                          "not enough memory");
-            return NGX_DECLINED;
-        }
-
-        /* with the NUL behind it */
-        ngx_memcpy(copy, config, config_size + 1);
-    }
-
-    if (init_later) {
-        rc = init_later(copy, queue);
-        free(copy);
-
-    } else {
-        /* the 2022-09 generation keeps it */
-        rc = init_2022(copy, (int) config_size, queue);
-    }
-
-    if (rc != 0) {
-        return ngx_http_lua_nffi_fail(err, "load_failed",
-                                      "%s did not start: its entry returned %d",
-                                      file, rc);
-    }
-
-    return NGX_OK;
+    return ngx_http_lua_nffi_enter_public(handle, file, host, config,
+                                          config_size, err);
 }
 
 
@@ -274,8 +297,8 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
 
     } else if (handle) {
         inst->library = handle;
-        result = ngx_http_lua_nffi_enter(handle, file, queue, config,
-                                         config_size, err);
+        result = ngx_http_lua_nffi_enter(handle, file, inst->host, queue,
+                                         config, config_size, err);
 
     } else {
         (void) ngx_http_lua_nffi_fail(err, "no_library", "%s", dlerror());

@@ -35,6 +35,7 @@ ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err, const char *code,
     va_end(args);
 
     err->code = code;
+    err->rc = 0;
 
     return NGX_ERROR;
 }

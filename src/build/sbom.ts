@@ -153,7 +153,7 @@ function addedParts({ modules, dynamicModules, libraries }: AddedSources): Json[
   });
 }
 
-const OWN = /^(nffi\/|lualib\/resty\/(nffi\.lua|nffi\/|core\/nonblocking_ffi\.lua))/;
+const OWN = /^(nffi\/|lualib\/resty(_ffi\.lua|\/(nffi\.lua|nffi\/|core\/nonblocking_ffi\.lua)))/;
 
 /** libnffi, the addon, the Node runtime and the Lua files, each with its hash. */
 function ownPart({ nffi, files }: SbomSubject): Json {

@@ -80,6 +80,7 @@ export async function requireShipped(files: ShippedFiles): Promise<void> {
     join(files.cSource, "Makefile"),
     join(files.cSource, "include", "nffi.h"),
     join(files.lua, "resty", "nffi.lua"),
+    join(files.lua, "resty_ffi.lua"),
     join(files.lua, "resty", "core", "nonblocking_ffi.lua"),
     join(files.nodeRuntime, "main.js"),
   ];

@@ -92,6 +92,7 @@ describe.each(allSuites.map((suite) => ({ suite, run: suites.includes(suite) }))
         "lualib/resty/core/nonblocking_ffi.lua",
         "lualib/resty/lrucache.lua",
         "lualib/resty/nffi.lua",
+        "lualib/resty_ffi.lua",
         "nffi/include/nffi.h",
         "nffi/lib/libnffi.a",
         "nffi/lib/libnffi.so",

@@ -1,5 +1,6 @@
-// Libraries that know only the two public generations of the ABI, written from its table in three
-// languages, load and work unchanged. C and Go of the first generation are in examples.test.ts.
+// Libraries that know only the three public generations of the ABI load and work unchanged. Most are
+// written as their users wrote them: requests are C strings, and no length is looked at. C and Go of
+// the first generation are in examples.test.ts, Python is in python-worker.test.ts.
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -20,6 +21,12 @@ describe("libraries of the public ABI", () => {
     const run = (program: string, args: string[], cwd = sources) =>
       execFileSync(program, args, { cwd, stdio: ["ignore", "ignore", "inherit"] });
     run("cc", ["-shared", "-fPIC", "-Wall", "-o", library("later"), "later.c", "-pthread"]);
+    for (const n of [1, 2, 3]) {
+      run("cc", [
+        ...["-shared", "-fPIC", "-Wall", `-DGENERATION=${n}`],
+        ...["-o", library(`users${n}`), "users.c", "-pthread"],
+      ]);
+    }
     const go = ["build", "-buildmode=c-shared", "-buildvcs=false", "-o", library("go_later"), "."];
     run("go", go, join(sources, "go_later"));
     for (const name of ["first", "later"]) {
@@ -52,7 +59,7 @@ describe("libraries of the public ABI", () => {
       end
       ngx.say(select(2, runtime:any_name()))
       ngx.say(select(2, ngx.load_ffi(lib("later")):any_name("config")))
-      ngx.say(tostring(ngx.load_ffi(lib("later"), "refuse")))
+      ngx.say(tostring(runtime("echo called")), " ", select(2, runtime("config")))
     `);
     expect(answers).toEqual([
       "true",
@@ -64,8 +71,109 @@ describe("libraries of the public ABI", () => {
       "true nil nil",
       "nothing",
       "(none)",
-      "nil",
+      "true my config",
     ]);
+  });
+
+  const users = [1, 2, 3] as const;
+
+  test.each(users)("generation %i: a request is a C string of any size", async (n) => {
+    const answers = await lua(`
+      require "resty_ffi"
+      local runtime = assert(ngx.load_ffi(lib("users${n}")))
+      for _, size in ipairs({ 1, 2, 126, 127, 128, 129, 255, 256, 4095, 4096, 4097, 65536,
+                              524287, 524288, 1048576 }) do
+        -- what the next request would find behind its end
+        for _ = 1, 3 do assert(runtime:echo(("z"):rep(size + 40))) end
+        local request = ("a"):rep(size)
+        local _, answer = runtime:echo(request)
+        if answer ~= request then ngx.say(size, " ", #answer) end
+      end
+      ngx.say("done")
+    `);
+    expect(answers).toEqual(["done"]);
+  });
+
+  test.each(users)('generation %i: "" is a string and nil is NULL', async (n) => {
+    const answers = await lua(`
+      local function say(...)
+        for i = 1, 3 do
+          local value = select(i, ...)
+          ngx.print(type(value) == "string" and "'" .. value .. "'" or tostring(value), " ")
+        end
+        ngx.say()
+      end
+      local load = ngx.load_nonblocking_ffi
+      local runtime = assert(load(lib("users${n}"), "a config"))
+      say(runtime:echo(""))
+      say(runtime:echo())
+      say(runtime:echo("empty"))
+      say(runtime:echo("null"))
+      say(runtime:echo("fail"))
+      say(runtime("called"))
+      say(runtime:echo("config"))
+      say(assert(load(lib("users${n}"), "")):echo("config"))
+      say(assert(load(lib("users${n}"))):echo("config"))
+      ngx.say(load(lib("users${n}"), "") ~= load(lib("users${n}")))
+      ngx.say(load(lib("users${n}")) == ngx.load_ffi(lib("users${n}")))
+      local nffi = require "resty.nffi"
+      say(nffi.load(lib("users${n}")):call("config"))
+      say(nffi.load(lib("users${n}"), { config = "" }):call("config"))
+      say(nffi.load(lib("users${n}")):call("null"))
+      local none, rc, message = load(lib("users${n}"), "refuse")
+      ngx.say(tostring(none), " ", rc, " ", message:match("its entry returned 3"))
+    `);
+    expect(answers.map((line) => line.trimEnd())).toEqual([
+      "true '' nil",
+      "true 'no request' nil",
+      "true '' nil",
+      "true nil nil",
+      "false 9 ''",
+      "true 'called' nil",
+      "true 'a config' nil",
+      "true '' nil",
+      "true 'none' nil",
+      "true",
+      "true",
+      "'none' nil nil",
+      "'' nil nil",
+      "'' nil nil",
+      "nil 3 its entry returned 3",
+    ]);
+  });
+
+  test.each(users)("generation %i: what its poll returns at the end", async (n) => {
+    const server = `location = /unload { content_by_lua_block {
+        local one = assert(ngx.load_ffi("${library(`users${n}`)}", "one"))
+        local two = assert(ngx.load_ffi("${library(`users${n}`)}", "two"))
+        one:echo("x")
+        one:__unload()
+        one:__unload()
+        local ok, code, message = one:echo("x")
+        ngx.sleep(0.2)
+        ngx.say(tostring(ok), " ", code, " ", message, " ", select(2, two("config")))
+        local again = assert(ngx.load_ffi("${library(`users${n}`)}", "one"))
+        ngx.say(again ~= one, " ", select(2, again:echo("config")))
+      } }`;
+    await withNginx({ prefix, server }, async (nginx: Nginx) => {
+      expect(await nginx.get("/unload")).toBe(
+        "nil closed the runtime was unloaded two\ntrue one\n",
+      );
+      const ended = () => nginx.errorLog().split(`generation ${n} ended`).length - 1;
+      expect(ended()).toBe(n === 1 ? 0 : 1);
+      await nginx.reload();
+      expect(await nginx.get("/unload")).toContain("true one");
+      expect(nginx.errorLog()).not.toMatch(/exited on signal|\[alert\]/);
+    });
+  });
+
+  test("the module of lua-resty-ffi has both functions", async () => {
+    const answers = await lua(`
+      local resty_ffi = require "resty_ffi"
+      ngx.say(resty_ffi.load_ffi == ngx.load_ffi)
+      ngx.say(resty_ffi.load_nonblocking_ffi == ngx.load_nonblocking_ffi)
+    `);
+    expect(answers).toEqual(["true", "true"]);
   });
 
   test.each([
@@ -91,7 +199,7 @@ describe("libraries of the public ABI", () => {
       end
       ngx.say(good)
       one:__unload()
-      ngx.say(tostring(one:hello("after its end")))
+      ngx.say(tostring((one:hello("after its end"))))
       ngx.say(select(2, two:hello("still there")))
     `);
     expect(answers).toEqual(["500", "nil", "two:still there"]);

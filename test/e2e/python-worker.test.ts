@@ -167,7 +167,9 @@ test("the functions of the public ABI load it by name, with both configurations"
         ngx.say(tostring(ok), " ", tostring(reply), " ", tostring(err))
     end
     say(ngx.load_nonblocking_ffi("nffi_python", prefix .. "helper.py,shout,"))
-    say(ngx.load_ffi("nffi_python", prefix .. "old.py,init,some, text"))
+    local old = assert(ngx.load_ffi("nffi_python", prefix .. "old.py,init,some, text"))
+    assert(old:call('{"text": "' .. ("long"):rep(20) .. '"}'))
+    ngx.say(select(2, old:call('{"text": "abc"}')))
     local cjson = require "cjson.safe"
     local runtime = assert(ngx.load_ffi("nffi_python", cjson.encode({ module = prefix .. "app.py",
         handler = "prefix", config = { prefix = "good day" } })))
@@ -177,7 +179,7 @@ test("the functions of the public ABI load it by name, with both configurations"
   );
   await withNginx(pythonNginx(prefix, server), async (nginx) => {
     const lines = (await nginx.get("/old?request=abc")).split("\n");
-    expect(lines.slice(0, 2)).toEqual(["true ABC nil", "true some, text:abc nil"]);
+    expect(lines.slice(0, 2)).toEqual(["true ABC nil", "some, text:abc"]);
     expect(JSON.parse(lines[2] ?? "")).toMatchObject({ greeting: "good day Ada" });
     expect(lines[3]).toContain("\"module,function,configuration\", but is 'nothing'");
     expect(lines[4]).toContain("has no function 'missing'");

@@ -27,6 +27,7 @@ typedef struct {
     unsigned char    message[1024];
     size_t           size;
     const char      *code;
+    int              rc;
 } ngx_http_lua_nffi_error_t;
 
 typedef struct {
@@ -213,7 +214,8 @@ end
 
 -- The runtime of a native library and its configuration, a string or nil; the
 -- same for the same two. Returns a pointer that stays valid for the life of
--- the worker, or nil, message, code.
+-- the worker, or nil, message, code, and the rc with which the entry of a
+-- library of the public ABIs has refused.
 function _M.load(library, config, limits)
     if ngx.get_phase() == "init" then
         return nil, "a runtime cannot be loaded in init_by_lua*: threads and "
@@ -227,7 +229,10 @@ function _M.load(library, config, limits)
                                                         config and #config or 0,
                                                         limits, failure)
     if pointer == nil then
-        return nil, read_failure()
+        local message, code = read_failure()
+        local rc = failure.rc
+
+        return nil, message, code, rc ~= 0 and rc or nil
     end
 
     return pointer
@@ -465,6 +470,7 @@ end
 -- The public ABI: any name is a method, so the object has no field of its own
 -- that could hide one. All but native libraries ignore the name.
 
+-- by object; false: it was unloaded
 local pointers = setmetatable({}, { __mode = "k" })
 
 
@@ -482,10 +488,14 @@ local function results(kind, a, b)
 end
 
 
+-- by address, so that the same library and configuration give the same object
+local runtimes = {}
+
+
 local function pointer_of(runtime, name)
     local pointer = pointers[runtime]
 
-    if not pointer then
+    if not pointer and pointer ~= false then
         error("call it as runtime:" .. name .. "()", 3)
     end
 
@@ -493,21 +503,40 @@ local function pointer_of(runtime, name)
 end
 
 
+local function unload(runtime)
+    local pointer = pointer_of(runtime, "__unload")
+
+    if pointer then
+        pointers[runtime] = false
+        runtimes[tostring(pointer)] = nil
+        C.ngx_http_lua_nonblocking_ffi_close(pointer)
+    end
+
+    return true
+end
+
+
+-- `pointer`: as pointer_of() returns it; `name` nil: no method.
+local function call_pointer(pointer, name, payload)
+    -- called by a tail call: the frame above is the user's
+    local bytes = _M.bytes(payload, 2)
+
+    if not pointer then
+        return nil, "closed", "the runtime was unloaded"
+    end
+
+    return results(_M.call(pointer, name, bytes, 0))
+end
+
+
 local kept = 0
 
-local methods = setmetatable({
-    __unload = function(runtime)
-        C.ngx_http_lua_nonblocking_ffi_close(pointer_of(runtime, "__unload"))
-        return true
-    end,
-}, {
+local methods = setmetatable({ __unload = unload }, {
     __index = function(cache, name)
         name = tostring(name)
 
         local function method(runtime, payload)
-            local pointer = pointer_of(runtime, name)
-
-            return results(_M.call(pointer, name, _M.bytes(payload, 2), 0))
+            return call_pointer(pointer_of(runtime, name), name, payload)
         end
 
         if kept < MOST_METHODS then
@@ -520,10 +549,13 @@ local methods = setmetatable({
 })
 
 
-local runtime_mt = { __index = methods }
+local runtime_mt = {
+    __index = methods,
 
--- by address, so that the same library and configuration give the same object
-local runtimes = {}
+    __call = function(runtime, payload)
+        return call_pointer(pointers[runtime], nil, payload)
+    end,
+}
 
 
 local function load_library(library, config, options)
@@ -546,9 +578,13 @@ local function load_library(library, config, options)
     -- `unpin` asks that the library may be closed after unload: accepted, and
     -- kept mapped all the same, since its threads may still run in it
 
-    local pointer, err, code = _M.load(library, config, limits)
+    local pointer, err, code, rc = _M.load(library, config, limits)
 
     if not pointer then
+        if rc then
+            return nil, rc, err
+        end
+
         return nil, err, code
     end
 

@@ -64,6 +64,7 @@ function warnOfWeaknesses({ hardening = {} }: Manifest, step: StepContext): void
 async function stageLua(files: ShippedFiles, site: Site): Promise<void> {
   const from = join(files.lua, "resty");
   const into = join(site.stagedPrefix, "lualib/resty");
+  await cp(join(files.lua, "resty_ffi.lua"), join(site.stagedPrefix, "lualib/resty_ffi.lua"));
   await cp(from, into, {
     recursive: true,
     filter: (source) => {

@@ -68,6 +68,7 @@ function subject(given: Partial<SbomSubject> = {}): SbomSubject {
       "nffi/lib/libnffi.so": sum("2"),
       "nffi/node/node_modules/x/x.js": sum("3"),
       "lualib/resty/nffi.lua": sum("4"),
+      "lualib/resty_ffi.lua": sum("6"),
       "lualib/resty/core.lua": sum("5"),
     },
     date: undefined,
@@ -174,7 +175,7 @@ test("modules and libraries of the user are named, without their paths", () => {
 
 test("our own files have their hashes, those of others are not among them", () => {
   const own = partOf(sbomText(subject()), "nffi")?.components?.map(({ name }) => name);
-  expect(own).toEqual(["lualib/resty/nffi.lua", "nffi/lib/libnffi.so"]);
+  expect(own).toEqual(["lualib/resty/nffi.lua", "lualib/resty_ffi.lua", "nffi/lib/libnffi.so"]);
 });
 
 test("the same product has the same bill, another one another serial number", () => {
