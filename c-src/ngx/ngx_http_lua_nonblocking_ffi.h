@@ -154,6 +154,7 @@ typedef enum {
 struct ngx_http_lua_nffi_runtime_s {
     ngx_queue_t                    queue;    /* in the registry */
     ngx_str_t                      key;
+    uint32_t                       id;       /* a checksum of the key */
     ngx_str_t                      name;     /* for messages */
 
     ngx_queue_t                    serving;  /* instances for new calls */

@@ -112,7 +112,7 @@ ngx_http_lua_nonblocking_ffi_identity(void *runtime,
 
     identity->name = rt->name.data;
     identity->name_size = rt->name.len;
-    identity->id = ngx_crc32_long(rt->key.data, rt->key.len);
+    identity->id = rt->id;
     identity->process = rt->program != NULL;
 }
 

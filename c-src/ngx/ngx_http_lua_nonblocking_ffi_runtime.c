@@ -168,6 +168,7 @@ ngx_http_lua_nffi_register(ngx_str_t *key, ngx_str_t *name)
     rt->key.data = (u_char *) rt + sizeof(ngx_http_lua_nffi_runtime_t);
     rt->key.len = key->len;
     ngx_memcpy(rt->key.data, key->data, key->len);
+    rt->id = ngx_crc32_long(key->data, key->len);
     rt->name.data = rt->key.data + key->len;
     rt->name.len = name->len;
     ngx_memcpy(rt->name.data, name->data, name->len);

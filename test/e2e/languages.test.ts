@@ -68,6 +68,9 @@ location = /config { ${content(`
     if reply then reply = reply == config and "whole" or "not whole: " .. #reply end
   end
   ngx.print(reply or code .. ": " .. message)`)} }
+location = /size { ${content(`
+  local config = loadstring("return " .. ngx.unescape_uri(ngx.var.arg_config))()
+  ngx.print(require("languages")(ngx.var.arg_language, config).methods:size_of_config())`)} }
 location = /fetch { ${content(`
   local rt = require("languages")(ngx.var.arg_language)
   local url = "https://127.0.0.1:${port}/"
@@ -304,8 +307,7 @@ describe("a crash in native code, an exit that cannot be caught", () => {
     );
 
   test("in the worker ends the worker, and nginx starts another", async () => {
-    // the echo runtime has none
-    for (const language of all.inWorker.filter((name) => name !== "c")) {
+    for (const language of all.inWorker) {
       await answers(language);
       const [worker] = nginx.workers();
       await expect(nginx.get(`/crash?language=${language}`), language).rejects.toThrow();
@@ -377,11 +379,19 @@ describe("a configuration that is a secret, or large", () => {
     );
   });
 
+  test.each(["c", "c-process"])(
+    "%s: none is not an empty one, and any byte may be in it",
+    async (name) => {
+      const sizes = { nil: "none", '""': "0", '"a\\0b\\0"': "4", "{}": "2", "{ a = 1 }": "7" };
+      for (const [lua, size] of Object.entries(sizes)) {
+        const path = `/size?language=${name}&config=${encodeURIComponent(lua)}`;
+        expect(await nginx.get(path), lua).toBe(size);
+      }
+    },
+  );
+
   test("5 MB arrive whole in every language, in the worker as in a process", async () => {
-    // the echo runtime wants a number of threads
-    const names = [...all.inWorker, ...all.processes].filter((name) => name !== "c");
-    expect(names.length).toBeGreaterThan(LANGUAGES.length);
-    for (const name of names) {
+    for (const name of [...all.inWorker, ...all.processes]) {
       expect(await config(name, 5_000_000), `${name}: ${nginx.errorLog()}`).toBe("whole");
     }
   });

@@ -34,8 +34,8 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
   const go = buildGoRuntime("test/fixtures/languages/go", prefix);
   const c = nativeProgram(prefix, "test/fixtures/languages/c/runtime.c");
   const loads = {
-    c: `nffi.load("${prefix}/nffi/lib/libnffi_echo.so", { codec = "json", config = "4" })`,
-    "c-process": `nffi.load("process", { program = "${c}", codec = "json", config = config })`,
+    c: `nffi.load("${c.library}", { codec = "json", config = config })`,
+    "c-process": `nffi.load("process", { program = "${c.program}", codec = "json", config = config })`,
     go: `nffi.load("${go.library}", { codec = "json", config = config })`,
     "go-process": `nffi.load("process", { program = "${go.program}", codec = "json", config = config })`,
     rust: `nffi.load("${rust.library}", { codec = "json", config = config })`,

@@ -12,9 +12,17 @@ export function nativeRuntime(prefix: string, name: string): string {
   return compile(prefix, source, `lib${name}.so`, ["-fPIC", "-shared"]);
 }
 
-/** The program made of a source below the repository. */
-export function nativeProgram(prefix: string, source: string): string {
-  return compile(prefix, join(repository, source), basename(source, ".c"), []);
+/** The program and the library made of one source below the repository. */
+export function nativeProgram(
+  prefix: string,
+  source: string,
+): { program: string; library: string } {
+  const path = join(repository, source);
+  const name = basename(source, ".c");
+  return {
+    program: compile(prefix, path, name, []),
+    library: compile(prefix, path, `lib${name}.so`, ["-fPIC", "-shared"]),
+  };
 }
 
 function compile(prefix: string, source: string, name: string, options: string[]): string {

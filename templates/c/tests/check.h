@@ -32,11 +32,16 @@ static inline fixture_t
 start(const char *config)
 {
     char error[256] = "";
+    size_t size;
     fixture_t fixture;
+    nffi_queue_t *queue;
 
-    CHECK(nffi_testhost_create(&fixture.host, 0) == NFFI_OK);
-    fixture.runtime = runtime_start(nffi_testhost_queue(fixture.host), config,
-                                    strlen(config), error, sizeof(error));
+    CHECK(nffi_testhost_create_with_config(&fixture.host, 0, config,
+                                           strlen(config))
+          == NFFI_OK);
+    queue = nffi_testhost_queue(fixture.host);
+    config = nffi_queue_config(queue, &size);
+    fixture.runtime = runtime_start(queue, config, size, error, sizeof(error));
     if (fixture.runtime == NULL) {
         printf("# %s\n", error);
     }
