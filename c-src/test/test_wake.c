@@ -262,6 +262,16 @@ spinning(void)
 
 
 static void
+spinning_alone(void)
+{
+    pair_t pair;
+
+    pair_open(&pair, SPINNING);
+    exchange(&pair, 1, BLOCKING, 4, CHECK_SCALE(150000));
+}
+
+
+static void
 spinning_armed(void)
 {
     pair_t pair;
@@ -282,6 +292,8 @@ main(int argc, char **argv)
         { "no wake-up is lost over shared memory", shared },
         { "no wake-up is lost over shared memory, armed", shared_armed },
         { "no wake-up is lost by looking again first", spinning },
+        { "no wake-up is lost by one thread that looks again first",
+          spinning_alone },
         { "no wake-up is lost by looking again before arming", spinning_armed },
     };
 
