@@ -350,7 +350,8 @@ nffi_host_park(nffi_host_t *host)
     nffi__announce_parked(&header->host_parked);
 
     if (!nffi_host_waiting(host)
-        && nffi__ring_waiting(&header->logs_ring) == 0)
+        && nffi__ring_waiting(&header->logs_ring) == 0
+        && !nffi__host_has_misuse(host))
     {
         return 0;
     }

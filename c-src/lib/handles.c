@@ -26,6 +26,8 @@
 /* An entry is set once. Index 0 is never used. */
 static _Atomic(nffi_queue_t *) table[TABLE_SIZE];
 
+_Thread_local const nffi_queue_t *nffi__polled;
+
 /* The structures that serve no queue now. */
 static pthread_mutex_t free_mutex = PTHREAD_MUTEX_INITIALIZER;
 static nffi_queue_t *free_queues;
@@ -137,7 +139,6 @@ reset(nffi_queue_t *queue)
     queue->broken = false;
     queue->wake_due = false;
     queue->answer_ns = 0;
-    atomic_store_explicit(&queue->refused, 0, memory_order_relaxed);
     queue->payloads = NULL;
     queue->payload_ms = PAYLOAD_MS;
     queue->done_fd = -1;
@@ -279,6 +280,39 @@ nffi__queue_lock(const nffi_queue_t *handle)
     }
 
     return queue;
+}
+
+
+nffi_queue_t *
+nffi__queue_lock_own(void)
+{
+    uint32_t i;
+    uint64_t only = 0;
+    nffi_queue_t *queue;
+
+    queue = nffi__queue_lock(nffi__polled);
+    if (queue != NULL) {
+        return queue;
+    }
+
+    for (i = 1; i < TABLE_SIZE; i++) {
+        queue = atomic_load_explicit(&table[i], memory_order_acquire);
+        if (queue == NULL) {
+            break;
+        }
+
+        pthread_mutex_lock(&queue->mutex);
+
+        if (queue->handle != 0 && only != 0) {
+            pthread_mutex_unlock(&queue->mutex);
+            return NULL;
+        }
+
+        only = queue->handle != 0 ? queue->handle : only;
+        pthread_mutex_unlock(&queue->mutex);
+    }
+
+    return nffi__queue_lock((nffi_queue_t *) (uintptr_t) only);
 }
 
 

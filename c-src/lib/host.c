@@ -232,17 +232,62 @@ nffi_host_take_pending(nffi_host_t *host)
 }
 
 
+_Static_assert(NFFI_HOST_TWICE == NFFI__TWICE
+               && NFFI_HOST_UNKNOWN == NFFI__UNKNOWN
+               && NFFI_HOST_MISUSES == NFFI__MISUSES, "one list of kinds");
+
+
+static uint32_t
+misused(nffi_host_t *host, int kind)
+{
+    return atomic_load_explicit(&host->region.header->misused[kind],
+                                memory_order_seq_cst);
+}
+
+
 void
 nffi_host_state(nffi_host_t *host, nffi_host_state_t *state)
 {
+    int i;
+
     state->queued = nffi__ring_waiting(&host->region.header->tasks_ring);
     state->unanswered = host->unanswered;
     state->awaited = host->awaited;
     state->bytes = host->bytes;
-    state->refused = host->queue != NULL
-                     ? atomic_load_explicit(&host->queue->refused,
-                                            memory_order_relaxed)
-                     : 0;
+    state->refused = 0;
+
+    for (i = 0; i < NFFI__MISUSES; i++) {
+        state->refused += misused(host, i);
+    }
+}
+
+
+int
+nffi_host_misuse(nffi_host_t *host, int kind, uint64_t *count)
+{
+    uint32_t now = misused(host, kind);
+    uint32_t more = now - host->misused[kind];
+    bool first = host->misused[kind] == 0 && more > 0;
+
+    host->misused[kind] = now;
+    *count += more;
+
+    return first;
+}
+
+
+bool
+nffi__host_has_misuse(nffi_host_t *host)
+{
+    int i;
+
+    for (i = 0; i < NFFI__MISUSES; i++) {
+        if (host->misused[i] == 0 && misused(host, i) != 0) {
+            return true;
+        }
+    }
+
+    return false;
 }
 
 

@@ -97,6 +97,7 @@ struct nffi_host {
                                  on the ring of tasks, oldest first */
     uint32_t payloads_first;
     uint32_t payloads_count;
+    uint32_t misused[NFFI__MISUSES];   /* what nffi_host_misuse has told */
     int tasks_fd;
     int done_fd;              /* process only */
     int memory_fd;            /* process only, until it was handed over */
@@ -106,6 +107,9 @@ struct nffi_host {
     bool broken;
     bool pinging;             /* a ping is not yet back */
 };
+
+/* Whether a kind of misuse was counted of which nobody has been told. */
+bool nffi__host_has_misuse(nffi_host_t *host);
 
 /* The slot that is taken next, where one is free: used ones first, so that a
    light load stays in few pages, also of this list. */

@@ -204,6 +204,15 @@ typedef struct nffi_host_state {
 
 void nffi_host_state(nffi_host_t *host, nffi_host_state_t *state);
 
+/* Kinds of misuse of a task's handle by the runtime; each is refused. */
+#define NFFI_HOST_TWICE 0     /* the task was answered already */
+#define NFFI_HOST_UNKNOWN 1   /* there is no such task */
+#define NFFI_HOST_MISUSES 2
+
+/* Adds to `count` how often it happened since the last time. Returns 1 the
+   first time that it did. */
+int nffi_host_misuse(nffi_host_t *host, int kind, uint64_t *count);
+
 
 /* A runtime as a child process: see spawn.c for what is handed over. */
 

@@ -327,6 +327,7 @@ nffi_queue_poll(nffi_queue_t *handle, nffi_request_t *requests, size_t max,
         return NFFI_CLOSED;
     }
 
+    nffi__polled = handle;
     queue->inside++;
 
     for ( ;; ) {

@@ -126,7 +126,6 @@ struct nffi_queue {
     bool wake_due;            /* responses published, host not yet woken */
     uint64_t answer_ns;       /* the time of the answers under way, 0: the
                                  clock was not read since the mutex was */
-    _Atomic uint64_t refused; /* answers */
 
     int tasks_fd;
     int done_fd;              /* process only */
@@ -163,6 +162,16 @@ nffi__queue_handle(const nffi_queue_t *queue)
 {
     return (nffi_queue_t *) (uintptr_t) queue->handle;
 }
+
+/* The handle of the queue from which this thread has taken tasks, or NULL. */
+extern _Thread_local const nffi_queue_t *nffi__polled;
+
+/*
+ * The queue, with its mutex, of the runtime that has used a handle which names
+ * no queue: that from which this thread has taken tasks, else the only one of
+ * this process. NULL: the runtime is not known.
+ */
+nffi_queue_t *nffi__queue_lock_own(void);
 
 /* The queue of a handle, with its mutex; NULL: it has ended. */
 nffi_queue_t *nffi__queue_lock(const nffi_queue_t *handle);

@@ -60,6 +60,13 @@ enum nffi__outcome {
     NFFI__ENDED               /* a stream, after its last chunk */
 };
 
+/* How a runtime misused the handle of a task. */
+enum nffi__misuse {
+    NFFI__TWICE = 0,          /* it was answered already */
+    NFFI__UNKNOWN,            /* it names no task */
+    NFFI__MISUSES
+};
+
 /* What a stream on the done ring has for the host. */
 enum nffi__news {
     NFFI__MORE_CHUNKS = 1,
@@ -169,6 +176,8 @@ typedef struct nffi__header {
     _Atomic uint32_t closed;           /* host sets */
     _Alignas(NFFI__CACHE_LINE)
     _Atomic uint32_t logs_dropped;     /* runtime adds, host sets to 0 */
+    _Alignas(NFFI__CACHE_LINE)
+    _Atomic uint32_t misused[NFFI__MISUSES];   /* runtime adds */
 } nffi__header_t;
 
 /* One side's view: addresses in this process, sizes checked once. */

@@ -277,12 +277,48 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 }
 
 
-/* Atomic, since the event loop reads the count and must never wait for the
-   mutex. */
+/*
+ * A slot goes through its generations one after the other: what is not newer
+ * than the last was a task. Late answers to a queue that has ended are not
+ * counted: its runtime was closed, and the next one may have its place.
+ */
 void
-nffi__refuse(nffi_queue_t *queue)
+nffi__refuse(nffi_queue_t *queue, nffi_task_t task)
 {
-    atomic_fetch_add_explicit(&queue->refused, 1, memory_order_relaxed);
+    uint32_t slot = nffi__task_slot(task);
+    uint32_t generation = (uint32_t) task;
+    bool is_own = queue->index == task >> 52;
+    enum nffi__misuse kind = NFFI__UNKNOWN;
+
+    if (queue->handle == 0
+        || (is_own && generation - 1 < queue->first_generation - 1))
+    {
+        return;
+    }
+
+    if (is_own && slot < queue->region.max_tasks && generation != 0
+        && (int32_t) (queue->running[slot].generation - generation) >= 0)
+    {
+        kind = NFFI__TWICE;
+    }
+
+    if (atomic_fetch_add_explicit(&queue->region.header->misused[kind], 1,
+                                  memory_order_seq_cst) == 0)
+    {
+        queue->wake_due = true;
+    }
+}
+
+
+void
+nffi__refuse_foreign(nffi_task_t task)
+{
+    nffi_queue_t *queue = nffi__queue_lock_own();
+
+    if (queue != NULL) {
+        nffi__refuse(queue, task);
+        nffi__unlock_and_wake(queue);
+    }
 }
 
 
@@ -294,7 +330,7 @@ answer(nffi_queue_t *queue, const nffi_response_t *response)
 
     running = nffi__task_running(queue, response->task);
     if (running == NULL) {
-        nffi__refuse(queue);
+        nffi__refuse(queue, response->task);
         return NFFI_STALE;
     }
 
@@ -329,6 +365,12 @@ nffi_respond_batch(nffi_response_t *responses, size_t count)
         queue = nffi__task_queue(responses[i].task);
 
         if (queue == NULL) {
+            if (locked != NULL) {
+                nffi__unlock_and_wake(locked);
+                locked = NULL;
+            }
+
+            nffi__refuse_foreign(responses[i].task);
             responses[i].result = NFFI_STALE;
             continue;
         }
@@ -415,6 +457,7 @@ nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
 
     queue = nffi__task_queue(task);
     if (queue == NULL) {
+        nffi__refuse_foreign(task);
         return NFFI_STALE;
     }
 
@@ -433,8 +476,8 @@ nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
     running = nffi__task_running(queue, task);
 
     if (running == NULL) {
-        nffi__refuse(queue);
-        pthread_mutex_unlock(&queue->mutex);
+        nffi__refuse(queue, task);
+        nffi__unlock_and_wake(queue);
         return NFFI_STALE;
     }
 

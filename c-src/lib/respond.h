@@ -29,8 +29,11 @@ nffi__running_t *nffi__task_running(nffi_queue_t *queue, nffi_task_t task);
 /* Frees what a task has written and nobody has got. */
 void nffi__discard_stream(nffi__running_t *running);
 
-/* Counts a handle that names no task. */
-void nffi__refuse(nffi_queue_t *queue);
+/* Counts a handle that names no task. The first of a kind wakes the host, which
+   logs it. nffi__refuse_foreign: of a handle that names no queue; without a
+   mutex. */
+void nffi__refuse(nffi_queue_t *queue, nffi_task_t task);
+void nffi__refuse_foreign(nffi_task_t task);
 
 /* Fills in the response part of the slot, then finishes. */
 void nffi__publish(nffi_queue_t *queue, nffi__running_t *running,

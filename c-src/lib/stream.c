@@ -170,6 +170,7 @@ lock_running(nffi_task_t task, nffi_queue_t **queue)
 
     *queue = nffi__task_queue(task);
     if (*queue == NULL) {
+        nffi__refuse_foreign(task);
         return NULL;
     }
 
@@ -177,7 +178,7 @@ lock_running(nffi_task_t task, nffi_queue_t **queue)
     running = nffi__task_running(*queue, task);
 
     if (running == NULL) {
-        nffi__refuse(*queue);
+        nffi__refuse(*queue, task);
         nffi__unlock_and_wake(*queue);
     }
 

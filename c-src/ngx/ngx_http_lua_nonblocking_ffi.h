@@ -120,6 +120,7 @@ typedef struct {
     uint64_t                       restarts; /* of processes */
     uint64_t                       errors[NGX_HTTP_LUA_NFFI_CODES];
     uint64_t                       rejected[NGX_HTTP_LUA_NFFI_CODES];
+    uint64_t                       refused[NFFI_HOST_MISUSES];
     nffi_host_times_t              times;
 } ngx_http_lua_nffi_counts_t;
 
@@ -171,6 +172,7 @@ struct ngx_http_lua_nffi_runtime_s {
 
     unsigned                       closed:1;
     unsigned                       failed:1;    /* to start: nobody has it */
+    unsigned                       misused:2;   /* kinds that were logged */
 };
 
 
@@ -343,6 +345,7 @@ void ngx_http_lua_nffi_count_rejected(ngx_http_lua_nffi_runtime_t *rt,
 ngx_uint_t ngx_http_lua_nffi_is_error(const nffi_host_response_t *response);
 void ngx_http_lua_nffi_count_answer(ngx_http_lua_nffi_runtime_t *rt,
     const nffi_host_response_t *response);
+void ngx_http_lua_nffi_count_misuse(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_count_failed(ngx_http_lua_nffi_runtime_t *rt,
     const char *code);
 

@@ -140,6 +140,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
     }
 
     inst->draining = 0;
+    ngx_http_lua_nffi_count_misuse(inst);
 
     if (left && n < 0) {
         ngx_http_lua_nffi_broken(inst);

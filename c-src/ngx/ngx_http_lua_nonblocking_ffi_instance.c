@@ -243,8 +243,12 @@ ngx_http_lua_nonblocking_ffi_state(void *runtime, nffi_host_state_t *sum)
             sum->unanswered += state.unanswered;
             sum->awaited += state.awaited;
             sum->bytes += state.bytes;
-            sum->refused += state.refused;
+            ngx_http_lua_nffi_count_misuse(inst);
         }
+    }
+
+    for (i = 0; i < NFFI_HOST_MISUSES; i++) {
+        sum->refused += rt->counts.refused[i];
     }
 
     return rt->closed ? NGX_DECLINED : NGX_OK;

@@ -68,6 +68,34 @@ ngx_http_lua_nffi_count_answer(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
+/* each kind is logged once for each runtime, and counted from then on */
+
+void
+ngx_http_lua_nffi_count_misuse(ngx_http_lua_nffi_instance_t *inst)
+{
+    ngx_uint_t                    kind;
+    ngx_http_lua_nffi_runtime_t  *rt = inst->runtime;
+
+    static const char  *kinds[NFFI_HOST_MISUSES] = {
+        "answered a task a second time", "answered a task that does not exist"
+    };
+
+    for (kind = 0; kind < NFFI_HOST_MISUSES; kind++) {
+
+        if (nffi_host_misuse(inst->host, kind, &rt->counts.refused[kind])
+            && !(rt->misused & (1u << kind)))
+        {
+            rt->misused |= 1u << kind;
+
+            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                          "nffi: runtime \"%V\" %s; this was refused, and "
+                          "the next ones are only counted", &rt->name,
+                          kinds[kind]);
+        }
+    }
+}
+
+
 /* the wait is over, and there is no answer */
 
 void

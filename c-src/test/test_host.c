@@ -325,6 +325,7 @@ wakes_once(void)
 {
     int i;
     pair_t pair;
+    uint64_t refused = 0;
     nffi_request_t requests[8];
     nffi_host_response_t responses[8];
     nffi_response_t batch[4];
@@ -362,10 +363,16 @@ wakes_once(void)
     CHECK_IS(pair.wakes, 2);
     CHECK_IS(nffi_host_drain(pair.host, responses, 8), 4);
 
-    /* refused answers wake nobody */
+    /* the first answer that is refused wakes the host, which logs it */
     CHECK_IS(nffi_host_park(pair.host), 0);
     CHECK_IS(nffi_respond_batch(batch, 4), 0);
-    CHECK_IS(pair.wakes, 2);
+    CHECK_IS(pair.wakes, 3);
+    CHECK_IS(nffi_host_park(pair.host), 1);
+    CHECK_IS(nffi_host_misuse(pair.host, NFFI_HOST_TWICE, &refused), 1);
+    CHECK_IS(refused, 4);
+    CHECK_IS(nffi_host_park(pair.host), 0);
+    CHECK_IS(nffi_respond_batch(batch, 4), 0);
+    CHECK_IS(pair.wakes, 3);
     pair_close(&pair);
 }
 

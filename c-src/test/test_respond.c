@@ -300,6 +300,7 @@ refuses_handles(void)
     int i;
     char *late;
     pair_t pair;
+    uint64_t count;
     nffi_task_t task, invented[6];
 
     pair_open(&pair, &small_arenas);
@@ -322,15 +323,25 @@ refuses_handles(void)
         nffi_response_discard(invented[i], late);
     }
 
-    /* 0 and UINT64_MAX name no queue that could count them */
-    CHECK_IS(pair_state(&pair).refused, 4 * 4);
+    /* also those that name no queue: this thread has taken its tasks of one */
+    CHECK_IS(pair_state(&pair).refused, 4 * 6);
 
     CHECK_IS(nffi_respond(task, 0, "first", 5), NFFI_OK);
     CHECK_IS(nffi_respond(task, 0, "second", 6), NFFI_STALE);
     CHECK_IS(nffi_respond_owned(task, 0, late, 4, count_release), NFFI_STALE);
     delivered(&pair, 0, "first", 5);
     CHECK_IS(nffi_respond(task, 0, "third", 5), NFFI_STALE);
-    CHECK_IS(pair_state(&pair).refused, 4 * 4 + 3);
+    CHECK_IS(pair_state(&pair).refused, 4 * 6 + 3);
+    count = 0;
+    CHECK_IS(nffi_host_misuse(pair.host, NFFI_HOST_TWICE, &count), 1);
+    CHECK_IS(count, 3);
+    CHECK_IS(nffi_host_misuse(pair.host, NFFI_HOST_TWICE, &count), 0);
+    CHECK_IS(count, 3);
+    CHECK_IS(nffi_host_misuse(pair.host, NFFI_HOST_UNKNOWN, &count), 1);
+    CHECK_IS(count, 4 * 6 + 3);
+    CHECK_IS(nffi_respond(0, 0, "x", 1), NFFI_STALE);
+    CHECK_IS(nffi_host_misuse(pair.host, NFFI_HOST_UNKNOWN, &count), 0);
+    CHECK_IS(count, 4 * 6 + 4);
     CHECK_IS(released, 0);
     free(late);
     check_done(&pair);

@@ -504,7 +504,7 @@ refuses(void)
     CHECK_IS(nffi_stream_end(running), NFFI_STALE);
     CHECK_IS(nffi_respond(running, 0, "x", 1), NFFI_STALE);
     nffi_host_state(pair.host, &state);
-    CHECK_IS(state.refused, 5);
+    CHECK_IS(state.refused, 7);
     end(&pair, NFFI_HOST_END, NULL, 0);
 
     /* another task in the same slot is not the one that was blocked */

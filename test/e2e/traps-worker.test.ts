@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { content } from "../support/lua.js";
-import { nativeRuntime } from "../support/native-runtime.js";
+import { nativeProgram, nativeRuntime } from "../support/native-runtime.js";
 import { type NginxOptions, startNginxForTest, withNginx } from "../support/nginx.js";
 import { builtOpenresty, suites } from "../support/openresty.js";
 
@@ -366,7 +366,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
     });
   });
 
-  test("answering twice, or with a pointer that is no task, is survived and counted", async () => {
+  test("answering twice, or with a pointer that is no task, is survived, counted and logged once", async () => {
     const rude = nativeRuntime(prefix, "rude");
     const server = [
       content(
@@ -375,14 +375,41 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
         ngx.print((select(2, rt:echo(ngx.var.arg_v))))`,
       ),
       content("= /refused", `ngx.print(assert(nffi.load("${rude}")):state().refused)`),
+      content(
+        "= /process",
+        `local rt = assert(nffi.load("process", { program = "${nativeProgram(prefix, "test/fixtures/runtimes/rude_process.c")}" }))
+         for i = 1, 20 do ngx.print(rt:call(i), " ") end
+         ngx.print(rt:state().refused)`,
+      ),
+      content(
+        "= /kinds",
+        `for _, runtime in ipairs(nffi.metrics().runtimes) do
+           ngx.say(runtime.kind, " ", runtime.refused.answered_twice, " ", runtime.refused.unknown_task)
+         end`,
+      ),
+      content("= /prometheus", `ngx.print(nffi.metrics("prometheus"))`),
     ];
     await withNginx(options(server), async (nginx) => {
       const names = Array.from({ length: 200 }, (_, i) => `rude-${i}`);
       expect(await Promise.all(names.map((name) => nginx.get(`/?v=${name}`)))).toEqual(names);
+      await expect.poll(() => nginx.get("/refused").then(Number), { timeout: 5_000 }).toBe(1000);
+      const answers = Array.from({ length: 20 }, (_, i) => `${i + 1} `).join("");
+      expect(await nginx.get("/process")).toContain(answers);
       await expect
-        .poll(() => nginx.get("/refused").then(Number), { timeout: 5_000 })
-        .toBeGreaterThanOrEqual(400);
-      expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+        .poll(() => nginx.get("/kinds"), { timeout: 5_000 })
+        .toBe("library 400 600\nprocess 40 20\n");
+      expect(await nginx.get("/prometheus")).toMatch(
+        /nffi_refused_total\{.*runtime=".*rude_process".*kind="answered_twice"\} 40\n/,
+      );
+      // each kind once for each runtime, by its name
+      const log = nginx.errorLog();
+      for (const name of [rude, "rude_process"]) {
+        const lines = log.split("\n").filter((line) => line.includes(`${name}" answered a task`));
+        expect(lines.join("\n")).toMatch(/answered a task a second time/);
+        expect(lines.join("\n")).toMatch(/answered a task that does not exist/);
+        expect(lines.length).toBe(2);
+      }
+      expect(log).not.toMatch(/exited on signal/);
     });
   });
 

@@ -120,7 +120,7 @@ const TRAPS: readonly (readonly [trap: string, file: string, title: string])[] =
   [
     "answers come twice, or with a pointer that is no task",
     WORKER,
-    "answering twice, or with a pointer that is no task, is survived and counted",
+    "answering twice, or with a pointer that is no task, is survived, counted and logged once",
   ],
   [
     "a wake-up that is posted twice makes the done queue a ring",

@@ -30,6 +30,7 @@ typedef struct {
     uint64_t               restarts;
     uint64_t               errors[7];
     uint64_t               rejected[7];
+    uint64_t               refused[2];
     nffi_host_histogram_t  wait;
     nffi_host_histogram_t  run;
 } ngx_http_lua_nffi_counts_t;
@@ -61,6 +62,7 @@ int ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,
 
 
 local CODES = 7
+local MISUSES = { "answered_twice", "unknown_task" }
 local FIRST_BUCKET_NS = 1024
 local BUCKETS = 28
 local INFINITE = 1 / 0
@@ -82,6 +84,17 @@ local function by_code(counts)
     end
 
     return codes
+end
+
+
+local function by_kind(counts)
+    local kinds = {}
+
+    for i, kind in ipairs(MISUSES) do
+        kinds[kind] = tonumber(counts[i - 1])
+    end
+
+    return kinds
 end
 
 
@@ -147,6 +160,7 @@ local function measure(pointer)
         restarts = tonumber(counts.restarts),
         errors = by_code(counts.errors),
         rejected = by_code(counts.rejected),
+        refused = by_kind(counts.refused),
         wait = histogram(counts.wait),
         run = histogram(counts.run),
         processes = processes_of(pointer),
@@ -208,6 +222,13 @@ local function add_by_code(lines, name, labels, codes)
 end
 
 
+local function add_by_kind(lines, name, labels, kinds)
+    for _, kind in ipairs(MISUSES) do
+        add(lines, name, labels .. "," .. label("kind", kind), kinds[kind])
+    end
+end
+
+
 local function add_histogram(lines, name, labels, measured)
     for _, bucket in ipairs(measured.buckets) do
         add(lines, name .. "_bucket",
@@ -247,6 +268,8 @@ local FAMILIES = {
       "Calls that failed after they were queued, by code.", add_by_code },
     { "rejected", "nffi_rejected_total", "counter",
       "Calls that were refused at once, by code.", add_by_code },
+    { "refused", "nffi_refused_total", "counter",
+      "Answers of the runtime that were refused, by kind.", add_by_kind },
     { "timeouts", "nffi_timeouts_total", "counter",
       "Calls whose time was over before the answer." },
     { "cancelled", "nffi_cancelled_total", "counter",
