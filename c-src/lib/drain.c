@@ -342,6 +342,27 @@ nffi_host_waiting(nffi_host_t *host)
 }
 
 
+uint32_t
+nffi_host_mark(nffi_host_t *host)
+{
+    return atomic_load_explicit(&host->region.header->done_ring.tail,
+                                memory_order_acquire);
+}
+
+
+int
+nffi_host_is_past(nffi_host_t *host, uint32_t mark)
+{
+    uint32_t head = atomic_load_explicit(&host->region.header->done_ring.head,
+                                         memory_order_relaxed);
+
+    /* a tail that is too far ahead is a lie: nothing is drained any more */
+
+    return host->broken
+           || ((int32_t) (head - mark) >= 0 && !host->current.active);
+}
+
+
 int
 nffi_host_park(nffi_host_t *host)
 {

@@ -162,6 +162,11 @@ uint32_t nffi_host_logs_dropped(nffi_host_t *host);
 /* Whether there is something to drain. */
 int nffi_host_waiting(nffi_host_t *host);
 
+/* Returns a mark behind the responses that wait now, and whether all before a
+   mark have been drained; 1 also for a host that drains nothing any more. */
+uint32_t nffi_host_mark(nffi_host_t *host);
+int nffi_host_is_past(nffi_host_t *host, uint32_t mark);
+
 /* Announces that the host sleeps. Returns 1 when something waits already (the
    host has not parked), 0 when the next one will wake it. */
 int nffi_host_park(nffi_host_t *host);

@@ -74,11 +74,78 @@ ngx_http_lua_nffi_not_awaited(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
+static uint64_t
+ngx_http_lua_nffi_now(void)
+{
+    struct timespec  now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+
+    return (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+
+/* 0: there is none */
+
+uint64_t
+ngx_http_lua_nffi_deadline(uint32_t timeout_ms)
+{
+    return timeout_ms ? ngx_http_lua_nffi_now() + (uint64_t) timeout_ms * 1000000
+                      : 0;
+}
+
+
+/* to the millisecond that nginx's timers have; by the clock of now, since that
+   of nginx stands still during a turn of the event loop */
+
+ngx_uint_t
+ngx_http_lua_nffi_is_over(ngx_http_lua_nffi_call_t *call)
+{
+    return call->deadline_ns
+           && ngx_http_lua_nffi_now() + 1000000 >= call->deadline_ns;
+}
+
+
+/*
+ * The timer has fired. Returns 1, and sets it again, if that was too early: it
+ * was set late in a long turn of the event loop, or the turn was so long that
+ * responses which came in time are not yet looked at.
+ */
+
+ngx_uint_t
+ngx_http_lua_nffi_is_early(ngx_http_lua_nffi_call_t *call)
+{
+    uint64_t  now;
+
+    now = ngx_http_lua_nffi_now();
+
+    if (now + 1000000 < call->deadline_ns) {
+        ngx_add_timer(&call->timeout,
+                      (call->deadline_ns - now + 999999) / 1000000);
+        return 1;
+    }
+
+    if (!call->marked) {
+        call->marked = 1;
+        call->mark = nffi_host_mark(call->host);
+    }
+
+    if (nffi_host_is_past(call->host, call->mark)) {
+        return 0;
+    }
+
+    ngx_add_timer(&call->timeout, 1);
+    ngx_http_lua_nffi_drain_soon(call->instance);
+
+    return 1;
+}
+
+
 /* the coroutine is about to yield, until it is resumed or goes */
 
 void
 ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
-    ngx_http_lua_co_ctx_t *coctx, uint32_t timeout_ms)
+    ngx_http_lua_co_ctx_t *coctx, uint32_t timeout_ms, uint64_t deadline_ns)
 {
     ngx_http_lua_co_ctx_t  *thread;
 
@@ -95,6 +162,9 @@ ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
     coctx->data = call;
     thread->cleanup = ngx_http_lua_nffi_abort;
     thread->data = call;
+
+    call->deadline_ns = deadline_ns;
+    call->marked = 0;
 
     if (timeout_ms > 0) {
         ngx_add_timer(&call->timeout, timeout_ms);
@@ -282,7 +352,6 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     uint32_t timeout_ms, ngx_http_lua_nffi_error_t *err)
 {
     int                            rc;
-    struct timespec                now;
     nffi_host_request_t            request;
     ngx_http_lua_co_ctx_t         *coctx;
     ngx_http_lua_nffi_call_t      *call;
@@ -311,14 +380,8 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     request.size = size;
     request.method = (const char *) method;
     request.method_size = method_size;
-    request.deadline_ns = 0;
+    request.deadline_ns = ngx_http_lua_nffi_deadline(timeout_ms);
     request.window = 0;
-
-    if (timeout_ms > 0) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        request.deadline_ns = (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec
-                              + (uint64_t) timeout_ms * 1000000;
-    }
 
     rc = nffi_host_submit(inst->host, &request, call, &call->task);
 
@@ -334,7 +397,7 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     call->instance = inst;
     call->host = inst->host;
     ngx_http_lua_nffi_awaited(inst);
-    ngx_http_lua_nffi_wait(call, coctx, timeout_ms);
+    ngx_http_lua_nffi_wait(call, coctx, timeout_ms, request.deadline_ns);
 
     return NGX_AGAIN;
 
@@ -604,6 +667,10 @@ static void
 ngx_http_lua_nffi_timed_out(ngx_event_t *ev)
 {
     ngx_http_lua_nffi_call_t  *call = ev->data;
+
+    if (ngx_http_lua_nffi_is_early(call)) {
+        return;
+    }
 
     nffi_host_cancel(call->host, call->task);
     ngx_http_lua_nffi_time_is_over(call);

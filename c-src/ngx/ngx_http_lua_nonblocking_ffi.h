@@ -38,6 +38,9 @@ struct ngx_http_lua_nffi_call_s {
     nffi_host_t                   *host;
     nffi_task_t                    task;
     ngx_event_t                    timeout;
+    uint64_t                       deadline_ns;  /* CLOCK_MONOTONIC; 0: none */
+    uint32_t                       mark;     /* of responses to look at first */
+    unsigned                       marked:1;
     ngx_http_lua_nffi_stream_t    *stream;   /* that it is part of, or NULL */
     ngx_http_lua_nffi_call_t      *next;     /* in the free list */
 };
@@ -309,6 +312,7 @@ ngx_msec_t ngx_http_lua_nffi_drain_limit(void);
 
 void ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst,
     ngx_uint_t turn);
+void ngx_http_lua_nffi_drain_soon(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_drain_handler(ngx_event_t *ev);
 void ngx_http_lua_nffi_woken_handler(ngx_event_t *ev);
 void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
@@ -320,8 +324,11 @@ ngx_int_t ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
     ngx_http_lua_nffi_instance_t *inst, int rc);
 void ngx_http_lua_nffi_awaited(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_not_awaited(ngx_http_lua_nffi_instance_t *inst);
+uint64_t ngx_http_lua_nffi_deadline(uint32_t timeout_ms);
 void ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
-    ngx_http_lua_co_ctx_t *coctx, uint32_t timeout_ms);
+    ngx_http_lua_co_ctx_t *coctx, uint32_t timeout_ms, uint64_t deadline_ns);
+ngx_uint_t ngx_http_lua_nffi_is_over(ngx_http_lua_nffi_call_t *call);
+ngx_uint_t ngx_http_lua_nffi_is_early(ngx_http_lua_nffi_call_t *call);
 void ngx_http_lua_nffi_stop_waiting(ngx_http_lua_nffi_call_t *call);
 int ngx_http_lua_nffi_push_response(ngx_http_lua_nffi_call_t *call,
     const nffi_host_response_t *response);

@@ -72,17 +72,16 @@ ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
 
 /*
  * A runtime hears of the deadline, too. What its handler fails with then may
- * come before our timer, which is late when this turn of the event loop began
- * late: Lua gets the same, whoever is faster.
+ * come before our timer, which waits for the end of this turn of the event
+ * loop: Lua gets the same, whoever is faster.
  */
 
 static ngx_uint_t
 ngx_http_lua_nffi_is_late(ngx_http_lua_nffi_call_t *call,
     const nffi_host_response_t *response)
 {
-    return ngx_http_lua_nffi_is_error(response) && call->timeout.timer_set
-           && (ngx_msec_int_t) (call->timeout.timer.key - ngx_current_msec)
-              <= 0;
+    return ngx_http_lua_nffi_is_error(response)
+           && ngx_http_lua_nffi_is_over(call);
 }
 
 
@@ -155,6 +154,19 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
             ngx_post_event(&inst->drain, &ngx_posted_next_events);
         }
     }
+}
+
+
+/* in this turn of the event loop, after its timers */
+
+void
+ngx_http_lua_nffi_drain_soon(ngx_http_lua_nffi_instance_t *inst)
+{
+    if (inst->drain.posted) {
+        ngx_delete_posted_event(&inst->drain);
+    }
+
+    ngx_post_event(&inst->drain, &ngx_posted_events);
 }
 
 

@@ -291,7 +291,7 @@ ngx_http_lua_nffi_stream_timed_out(ngx_event_t *ev)
     if (s->closed) {
         ngx_http_lua_nffi_stream_fail(s, &closed, "closed");
 
-    } else {
+    } else if (!ngx_http_lua_nffi_is_early(call)) {
         ngx_http_lua_nffi_stream_fail(s, &timeout, "timeout");
     }
 }
@@ -457,7 +457,8 @@ ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
         return NGX_ERROR;
     }
 
-    ngx_http_lua_nffi_wait(&s->call, coctx, timeout_ms);
+    ngx_http_lua_nffi_wait(&s->call, coctx, timeout_ms,
+                           ngx_http_lua_nffi_deadline(timeout_ms));
     s->waiting = 1;
 
     return NGX_AGAIN;

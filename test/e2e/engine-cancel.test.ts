@@ -41,6 +41,12 @@ function _M.load(timeout)
     return assert(nffi.load("node", { module = "witness.mjs", timeout = timeout }))
 end
 
+-- keeps the event loop for as many seconds
+function _M.busy(seconds)
+    local begin = os.clock()
+    repeat until os.clock() - begin > seconds
+end
+
 function _M.show(...)
     local t = { ... }
     for i = 1, select("#", ...) do t[i] = tostring(t[i]) end
@@ -54,7 +60,7 @@ function location(path: string, code: string, directives = ""): string {
   return `location = ${path} { ${directives}
     content_by_lua_block {
       local lib = require "lib"
-      local show, rt, name = lib.show, lib.load(), ngx.var.arg_name
+      local show, busy, rt, name = lib.show, lib.busy, lib.load(), ngx.var.arg_name
       ${code}
     } }`;
 }
@@ -79,6 +85,34 @@ const SERVER = [
      local begin = os.clock()
      repeat until os.clock() - begin > 0.05
      ngx.print(show(ngx.thread.wait(thread)))`,
+  ),
+  // in the turn of the event loop in which the first answer keeps the worker busy
+  location(
+    "/late",
+    `rt.methods:mark("is there")
+     ngx.thread.spawn(function() rt.methods:mark("first") busy(0.4) end)
+     local late = ngx.thread.spawn(function() return rt.methods:overrun("", { timeout = 100 }) end)
+     ngx.print(show(ngx.thread.wait(late)))`,
+  ),
+  location(
+    "/early",
+    `rt.methods:mark("is there")
+     busy(0.8)
+     ngx.print(show(rt.methods:block("20", { timeout = 700 })))`,
+  ),
+  location(
+    "/in_time",
+    `rt.methods:mark("is there")
+     local threads, first, good = {}, true, 0
+     for i = 1, 700 do
+         threads[i] = ngx.thread.spawn(function()
+             local result, message, code = rt.methods:deadline("", { timeout = 500 })
+             if first then first = false busy(1) end
+             good = good + (result and 1 or 0)
+         end)
+     end
+     for i = 1, #threads do ngx.thread.wait(threads[i]) end
+     ngx.print(good)`,
   ),
   location(
     "/default",
@@ -198,6 +232,18 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
         expect(await get("/overrun")).toBe("true|nil|timeout|timeout|nil");
       }
       expect(await get("/state")).toBe("0 0 0");
+    });
+
+    test("nor is it in a worker that was busy when the time was over", async () => {
+      expect(await get("/late")).toBe("true|nil|timeout|timeout|nil");
+    });
+
+    test("the time of a call begins with it, however busy the worker was before", async () => {
+      expect(await get("/early")).toBe("20");
+    });
+
+    test("an answer that came in time is delivered, however busy the worker is", async () => {
+      expect(await get("/in_time")).toBe("700");
     });
 
     test("the runtime sees the deadline of the call, or that there is none", async () => {
