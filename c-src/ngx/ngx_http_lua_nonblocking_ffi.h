@@ -106,6 +106,8 @@ struct ngx_http_lua_nffi_instance_s {
     unsigned                       draining:1;
     unsigned                       closed:1;    /* takes no new calls */
     unsigned                       starting:1;  /* of a reload */
+    unsigned                       exiting:1;   /* drain_until is of the
+                                                   worker's end */
 };
 
 

@@ -15,7 +15,8 @@
 #include "ngx_http_lua_nonblocking_ffi.h"
 
 
-#define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms */
+#define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms between two looks */
+#define NGX_HTTP_LUA_NFFI_ALIVE_FIRST  10       /* the least */
 
 /* more than any queue holds */
 #define NGX_HTTP_LUA_NFFI_NOT_READY    0x40000000
@@ -40,6 +41,7 @@ ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
         inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
         inst->closed = 0;
         inst->drain_until = 0;
+        inst->exiting = 0;
         goto done;
     }
 
@@ -271,6 +273,59 @@ ngx_http_lua_nffi_drain_limit(void)
 }
 
 
+static ngx_msec_t
+ngx_http_lua_nffi_shutdown_timeout(void)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    return ccf->shutdown_timeout;
+}
+
+
+/* nothing tells us that the worker begins to leave: how often to look */
+
+static ngx_msec_t
+ngx_http_lua_nffi_alive_period(void)
+{
+    ngx_msec_t  timeout = ngx_http_lua_nffi_shutdown_timeout() / 20;
+
+    if (timeout == 0) {
+        return NGX_HTTP_LUA_NFFI_ALIVE;
+    }
+
+    timeout = ngx_max(timeout, NGX_HTTP_LUA_NFFI_ALIVE_FIRST);
+
+    return ngx_min(timeout, NGX_HTTP_LUA_NFFI_ALIVE);
+}
+
+
+/*
+ * The limit of calls when the worker leaves. At worker_shutdown_timeout nginx
+ * closes the connections, so ours ends before: by a tenth, in which handlers
+ * answer their clients, and by what we may have noticed too late.
+ */
+
+static ngx_msec_t
+ngx_http_lua_nffi_exit_limit(void)
+{
+    ngx_msec_t  limit, margin;
+
+    limit = ngx_http_lua_nffi_shutdown_timeout();
+
+    if (limit == 0) {
+        return NGX_HTTP_LUA_NFFI_DRAIN_LIMIT;
+    }
+
+    margin = ngx_min(limit / 10, 1000) + ngx_http_lua_nffi_alive_period();
+    limit = limit > margin ? limit - margin : 0;
+
+    return ngx_min(limit, NGX_HTTP_LUA_NFFI_DRAIN_LIMIT);
+}
+
+
 /*
  * A timer that nginx does not cancel keeps a leaving worker while calls wait;
  * it is marked cancelable when none does. A silent runtime keeps the worker no
@@ -283,7 +338,7 @@ ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst)
     inst->alive.cancelable = 0;
 
     if (!inst->alive.timer_set) {
-        ngx_add_timer(&inst->alive, NGX_HTTP_LUA_NFFI_ALIVE);
+        ngx_add_timer(&inst->alive, ngx_http_lua_nffi_alive_period());
     }
 }
 
@@ -321,6 +376,8 @@ ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst)
 static void
 ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
 {
+    ngx_msec_t                     period;
+    ngx_msec_int_t                 left;
     ngx_http_lua_nffi_instance_t  *inst = ev->data;
 
     static ngx_str_t  exiting = ngx_string("the worker exits and the runtime "
@@ -333,18 +390,33 @@ ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
         return;
     }
 
+    period = ngx_http_lua_nffi_alive_period();
+
     if (ngx_exiting || inst->closed) {
-        if (inst->drain_until == 0) {
-            inst->drain_until = ngx_current_msec
-                                + ngx_http_lua_nffi_drain_limit();
+        left = ngx_exiting ? ngx_http_lua_nffi_exit_limit()
+                           : ngx_http_lua_nffi_drain_limit();
+
+        /* one that was closed before the worker leaves has the sooner limit */
+
+        if (inst->drain_until == 0
+            || (ngx_exiting && !inst->exiting
+                && left < (ngx_msec_int_t)
+                          (inst->drain_until - ngx_current_msec)))
+        {
+            inst->drain_until = ngx_current_msec + left;
         }
 
-        if ((ngx_msec_int_t) (inst->drain_until - ngx_current_msec) <= 0) {
+        inst->exiting = ngx_exiting != 0;
+        left = inst->drain_until - ngx_current_msec;
+
+        if (left <= 0) {
             ngx_http_lua_nffi_fail_calls(inst, ngx_exiting ? &exiting : &closed,
                                          ngx_exiting ? "exiting" : "closed");
             return;
         }
+
+        period = ngx_min(period, (ngx_msec_t) left);
     }
 
-    ngx_add_timer(ev, NGX_HTTP_LUA_NFFI_ALIVE);
+    ngx_add_timer(ev, period);
 }
