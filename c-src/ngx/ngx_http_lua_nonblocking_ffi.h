@@ -148,11 +148,21 @@ typedef struct {
 
 
 typedef enum {
-    NGX_HTTP_LUA_NFFI_NOT_RELOADED = 0,
-    NGX_HTTP_LUA_NFFI_RELOADING,
+    NGX_HTTP_LUA_NFFI_RELOADING = 0,
     NGX_HTTP_LUA_NFFI_RELOADED,
     NGX_HTTP_LUA_NFFI_RELOAD_FAILED
 } ngx_http_lua_nffi_reload_e;
+
+
+/* one reload; Lua asks how it goes, and frees it. One that is under way is its
+   runtime's, too. */
+
+typedef struct {
+    ngx_http_lua_nffi_runtime_t   *runtime;
+    ngx_http_lua_nffi_reload_e     state;
+    ngx_http_lua_nffi_error_t      reason;   /* of a failure */
+    unsigned                       freed:1;  /* by Lua, while under way */
+} ngx_http_lua_nffi_reload_t;
 
 
 /* library + configuration; never freed, since Lua points to it */
@@ -172,8 +182,7 @@ struct ngx_http_lua_nffi_runtime_s {
     ngx_http_lua_nffi_counts_t     counts;
     ngx_http_lua_nffi_limits_t     limits;
 
-    ngx_http_lua_nffi_reload_e     reload;   /* the last one */
-    ngx_http_lua_nffi_error_t     *reload_error;
+    ngx_http_lua_nffi_reload_t    *reload;   /* under way, or NULL */
 
     unsigned                       closed:1;
     unsigned                       failed:1;    /* to start: nobody has it */
@@ -367,6 +376,8 @@ void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst);
 
 void ngx_http_lua_nffi_leave(ngx_msec_t limit);
 
+void ngx_http_lua_nffi_reload_close(ngx_http_lua_nffi_runtime_t *rt);
+
 void ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_rate_tell(ngx_http_lua_nffi_rate_t *rate);
 ngx_int_t ngx_http_lua_nffi_rate_take(ngx_http_lua_nffi_rate_t *rate);
@@ -413,11 +424,13 @@ int ngx_http_lua_nonblocking_ffi_state(void *runtime,
     nffi_host_state_t *state);
 
 
-int ngx_http_lua_nonblocking_ffi_reload(void *runtime,
+void *ngx_http_lua_nonblocking_ffi_reload(void *runtime,
     const u_char *library, size_t size, ngx_http_lua_nffi_error_t *err);
 
-int ngx_http_lua_nonblocking_ffi_reloaded(void *runtime,
+int ngx_http_lua_nonblocking_ffi_reloaded(void *reload,
     ngx_http_lua_nffi_error_t *err);
+
+void ngx_http_lua_nonblocking_ffi_reload_free(void *reload);
 
 void *ngx_http_lua_nonblocking_ffi_next(void *runtime);
 

@@ -204,6 +204,7 @@ ngx_http_lua_nonblocking_ffi_close(void *runtime)
     ngx_queue_t                  *lists[] = { &rt->serving, &rt->starting };
 
     rt->closed = 1;
+    ngx_http_lua_nffi_reload_close(rt);
 
     for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         while (!ngx_queue_empty(lists[i])) {

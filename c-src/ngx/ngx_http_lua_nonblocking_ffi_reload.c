@@ -16,13 +16,37 @@
 #include "ngx_http_lua_nonblocking_ffi_process.h"
 
 
+/* it is not under way any more; `reason`: why it failed, or NULL */
+
+static void
+ngx_http_lua_nffi_reload_end(ngx_http_lua_nffi_runtime_t *rt,
+    const ngx_http_lua_nffi_error_t *reason)
+{
+    ngx_http_lua_nffi_reload_t  *reload = rt->reload;
+
+    rt->reload = NULL;
+
+    if (reload->freed) {
+        ngx_free(reload);
+        return;
+    }
+
+    reload->state = reason ? NGX_HTTP_LUA_NFFI_RELOAD_FAILED
+                           : NGX_HTTP_LUA_NFFI_RELOADED;
+
+    if (reason) {
+        reload->reason = *reason;
+    }
+}
+
+
 static void
 ngx_http_lua_nffi_reload_finish(ngx_http_lua_nffi_runtime_t *rt)
 {
     ngx_queue_t                   *q, old;
     ngx_http_lua_nffi_instance_t  *inst;
 
-    rt->reload = NGX_HTTP_LUA_NFFI_RELOADED;
+    ngx_http_lua_nffi_reload_end(rt, NULL);
 
     ngx_queue_init(&old);
 
@@ -60,8 +84,7 @@ ngx_http_lua_nffi_reload_fail(ngx_http_lua_nffi_runtime_t *rt,
     ngx_queue_t                   *q;
     ngx_http_lua_nffi_instance_t  *inst;
 
-    rt->reload = NGX_HTTP_LUA_NFFI_RELOAD_FAILED;
-    *rt->reload_error = *reason;
+    ngx_http_lua_nffi_reload_end(rt, reason);
 
     while (!ngx_queue_empty(&rt->starting)) {
         q = ngx_queue_head(&rt->starting);
@@ -72,6 +95,21 @@ ngx_http_lua_nffi_reload_fail(ngx_http_lua_nffi_runtime_t *rt,
         }
 
         ngx_http_lua_nffi_instance_end(inst);
+    }
+}
+
+
+/* the runtime is closed while it is reloaded */
+
+void
+ngx_http_lua_nffi_reload_close(ngx_http_lua_nffi_runtime_t *rt)
+{
+    ngx_http_lua_nffi_error_t  reason;
+
+    if (rt->reload) {
+        (void) ngx_http_lua_nffi_fail(&reason, "closed", "the runtime \"%V\" "
+                                      "is closed", &rt->name);
+        ngx_http_lua_nffi_reload_end(rt, &reason);
     }
 }
 
@@ -109,9 +147,11 @@ ngx_http_lua_nffi_reload_died(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
+/* NGX_ERROR: `reason` says why; what was started is for reload_fail() to end */
+
 static ngx_int_t
 ngx_http_lua_nffi_reload_processes(ngx_http_lua_nffi_runtime_t *rt,
-    ngx_http_lua_nffi_error_t *err)
+    ngx_http_lua_nffi_error_t *reason)
 {
     ngx_uint_t                     i;
     ngx_queue_t                   *q;
@@ -119,8 +159,9 @@ ngx_http_lua_nffi_reload_processes(ngx_http_lua_nffi_runtime_t *rt,
 
     for (i = 0; i < rt->program->processes; i++) {
 
-        if (ngx_http_lua_nffi_process_add(rt, &rt->starting, err) != NGX_OK) {
-            ngx_http_lua_nffi_reload_fail(rt, err);
+        if (ngx_http_lua_nffi_process_add(rt, &rt->starting, reason)
+            != NGX_OK)
+        {
             return NGX_ERROR;
         }
 
@@ -133,51 +174,33 @@ ngx_http_lua_nffi_reload_processes(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
-/*
- * Starts to load the runtime's code anew; a native library from `library`,
- * which NULL means to leave out. ..._reloaded() tells how it goes.
- */
+/* NGX_ERROR: a reload cannot begin */
 
-int
-ngx_http_lua_nonblocking_ffi_reload(void *runtime, const u_char *library,
-    size_t size, ngx_http_lua_nffi_error_t *err)
+static ngx_int_t
+ngx_http_lua_nffi_may_reload(ngx_http_lua_nffi_runtime_t *rt,
+    const u_char *library, ngx_http_lua_nffi_error_t *err)
 {
-    ngx_http_lua_nffi_runtime_t  *rt = runtime;
-
-    if (rt->closed || ngx_exiting) {
-        return ngx_http_lua_nffi_fail(err, rt->closed ? "closed" : "exiting",
-                                      "the runtime \"%V\" is closed",
-                                      &rt->name);
+    if (rt->closed) {
+        return ngx_http_lua_nffi_fail(err, "closed", "the runtime \"%V\" is "
+                                      "closed", &rt->name);
     }
 
-    if (rt->reload == NGX_HTTP_LUA_NFFI_RELOADING) {
+    if (ngx_exiting) {
+        return ngx_http_lua_nffi_fail(err, "exiting", "the worker exits");
+    }
+
+    if (rt->reload) {
         return ngx_http_lua_nffi_fail(err, "reloading", "the runtime \"%V\" "
                                       "is being reloaded already", &rt->name);
     }
 
-    if (rt->reload_error == NULL) {
-        rt->reload_error = ngx_calloc(sizeof(ngx_http_lua_nffi_error_t),
-                                      ngx_cycle->log);
-
-        if (rt->reload_error == NULL) {
-            return ngx_http_lua_nffi_fail(err, "no_memory",
-                                          "not enough memory");
-        }
+    if (rt->program && library) {
+        return ngx_http_lua_nffi_fail(err, "invalid", "the runtime \"%V\" is "
+                                      "no library, reload() takes no other "
+                                      "file", &rt->name);
     }
 
-    if (rt->program) {
-        if (library) {
-            return ngx_http_lua_nffi_fail(err, "invalid", "the runtime \"%V\" "
-                                          "is no library, reload() takes no "
-                                          "other file", &rt->name);
-        }
-
-        rt->reload = NGX_HTTP_LUA_NFFI_RELOADING;
-
-        return ngx_http_lua_nffi_reload_processes(rt, err);
-    }
-
-    if (library == NULL) {
+    if (rt->program == NULL && library == NULL) {
         return ngx_http_lua_nffi_fail(err, "not_reloadable", "the library "
                    "\"%V\" stays open for the life of the worker, so that it "
                    "cannot be loaded anew from its own path: give its new "
@@ -185,41 +208,95 @@ ngx_http_lua_nonblocking_ffi_reload(void *runtime, const u_char *library,
                    "reload nginx", &rt->name);
     }
 
-    if (ngx_http_lua_nffi_library_add(rt, &rt->starting, library, size, err)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+    return NGX_OK;
+}
+
+
+/*
+ * Starts to load the runtime's code anew; a native library from `library`,
+ * which is NULL for a process. ..._reloaded() tells how it goes. NULL: `err`
+ * says why not, and nothing has changed.
+ */
+
+void *
+ngx_http_lua_nonblocking_ffi_reload(void *runtime, const u_char *library,
+    size_t size, ngx_http_lua_nffi_error_t *err)
+{
+    ngx_int_t                     rc;
+    ngx_http_lua_nffi_error_t     reason;
+    ngx_http_lua_nffi_reload_t   *reload;
+    ngx_http_lua_nffi_runtime_t  *rt = runtime;
+
+    if (ngx_http_lua_nffi_may_reload(rt, library, err) != NGX_OK) {
+        return NULL;
     }
 
-    ngx_http_lua_nffi_reload_finish(rt);
+    reload = ngx_calloc(sizeof(ngx_http_lua_nffi_reload_t), ngx_cycle->log);
+    if (reload == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        return NULL;
+    }
 
-    return NGX_OK;
+    reload->runtime = rt;
+    rt->reload = reload;
+
+    rc = library ? ngx_http_lua_nffi_library_add(rt, &rt->starting, library,
+                                                 size, &reason)
+                 : ngx_http_lua_nffi_reload_processes(rt, &reason);
+
+    if (rc != NGX_OK) {
+        ngx_http_lua_nffi_reload_fail(rt, &reason);
+
+    } else if (library) {
+        ngx_http_lua_nffi_reload_finish(rt);
+    }
+
+    return reload;
 }
 
 
 /* NGX_AGAIN: not yet; NGX_OK: the new ones serve; NGX_ERROR: the old ones do */
 
 int
-ngx_http_lua_nonblocking_ffi_reloaded(void *runtime,
+ngx_http_lua_nonblocking_ffi_reloaded(void *data,
     ngx_http_lua_nffi_error_t *err)
 {
-    ngx_http_lua_nffi_runtime_t  *rt = runtime;
+    ngx_http_lua_nffi_reload_t   *reload = data;
+    ngx_http_lua_nffi_runtime_t  *rt = reload->runtime;
 
-    if (rt->reload == NGX_HTTP_LUA_NFFI_RELOADED) {
+    if (reload->state == NGX_HTTP_LUA_NFFI_RELOADED) {
         return NGX_OK;
     }
 
-    if (rt->reload == NGX_HTTP_LUA_NFFI_RELOADING && !rt->closed) {
+    if (reload->state == NGX_HTTP_LUA_NFFI_RELOADING) {
         return NGX_AGAIN;
     }
 
-    if (rt->reload == NGX_HTTP_LUA_NFFI_RELOAD_FAILED) {
-        return ngx_http_lua_nffi_fail(err, "load_failed",
-                   "the runtime \"%V\" cannot be reloaded, the old code stays: "
-                   "%*s", &rt->name, rt->reload_error->size,
-                   rt->reload_error->message);
+    if (ngx_strcmp(reload->reason.code, "not_reloadable") == 0
+        || ngx_strcmp(reload->reason.code, "closed") == 0)
+    {
+        *err = reload->reason;
+        return NGX_ERROR;
     }
 
-    return ngx_http_lua_nffi_fail(err, "closed", "the runtime \"%V\" is closed",
-                                  &rt->name);
+    return ngx_http_lua_nffi_fail(err, "reload_failed", "the runtime \"%V\" "
+                                  "cannot be reloaded, the old code stays: "
+                                  "%*s", &rt->name, reload->reason.size,
+                                  reload->reason.message);
+}
+
+
+/* Lua asks no more */
+
+void
+ngx_http_lua_nonblocking_ffi_reload_free(void *data)
+{
+    ngx_http_lua_nffi_reload_t  *reload = data;
+
+    if (reload->state == NGX_HTTP_LUA_NFFI_RELOADING) {
+        reload->freed = 1;
+        return;
+    }
+
+    ngx_free(reload);
 }

@@ -76,6 +76,9 @@ const PROVOKED: Record<string, string> = {
   "abi_mismatch of a process": `
     return assert(nffi.load("node", { module = "m.mjs", program = ATTACH })):call("x")`,
   not_reloadable: `return native:reload()`,
+  reload_failed: `
+    local mine = assert(nffi.load(ECHO, { config = "6" }))
+    return mine:reload({ library = "/no/such.so" })`,
   reloading: `
     local mine = assert(nffi.load("node", { module = "m.mjs", config = "reloaded" }))
     assert(mine.methods:echo(1))
@@ -92,6 +95,8 @@ const PROVOKED: Record<string, string> = {
 };
 
 const EXPECTED: Record<string, RegExp> = {
+  reload_failed:
+    /^nil\|the runtime ".*" cannot be reloaded, the old code stays: \/no\/such\.so: .*\|reload_failed$/,
   not_reloadable: /^nil\|.*stays open for the life.*\|not_reloadable$/,
   reloading: /^nil\|.*is being reloaded already\|reloading$/,
   runtime_error: /^nil\|why\|runtime_error\|nffi_echo$/,

@@ -78,7 +78,7 @@ describe("runtime:reload() of processes", () => {
       write(nginx, "throw new Error('broken build');");
       const slow = nginx.get("/call?m=slow&v=800");
       expect(await nginx.get("/reload")).toMatch(
-        /^nil\|the runtime "module\.mjs" cannot be reloaded, the old code stays: .*broken build.*\|load_failed/,
+        /^nil\|the runtime "module\.mjs" cannot be reloaded, the old code stays: .*broken build.*\|reload_failed/,
       );
       expect(await nginx.get("/call?m=version")).toBe("1\n");
       expect(await slow).toBe("1\n");
@@ -90,6 +90,46 @@ describe("runtime:reload() of processes", () => {
       write(nginx, version(3));
       expect(await nginx.get("/reload")).toBe("true\n");
       expect(await nginx.get("/call?m=version")).toBe("3\n");
+    });
+  });
+
+  test("one reload after another is not refused, and each has its own result", async () => {
+    const server = `${location()}
+      ${content(
+        "= /mixed",
+        `local base = require "resty.core.nonblocking_ffi"
+         local rt = assert(nffi.load("node", { module = "module.mjs" }))
+         local file = ngx.config.prefix() .. "module.mjs"
+         local function write(text)
+             local f = assert(io.open(file, "w")) f:write(text) f:close()
+         end
+         local before = rt.methods:pid()
+         local good = ngx.thread.spawn(rt.reload, rt)
+         -- as soon as the new process serves, before the first one looks again
+         repeat until rt.methods:pid() ~= before
+         write("throw new Error('broken build')")
+         local reload = assert(base.reload(rt._pointer))
+         ngx.say(show(ngx.thread.wait(good)))
+         local done, message, code
+         repeat ngx.sleep(0.01) done, message, code = base.reloaded(reload) until done ~= false
+         ngx.say(code)
+         write("export const pid = () => process.pid;")
+         for i = 1, 3 do ngx.say(show(rt:reload())) end
+         local thread = ngx.thread.spawn(rt.reload, rt)
+         ngx.sleep(0.01)
+         rt:close()
+         ngx.say(show(ngx.thread.wait(thread)))`,
+      )}`;
+    // the user of a worker that root has started may not write into nginx's folder
+    const main = process.getuid?.() === 0 ? "user root;" : "";
+    await withNginx(options({ server, main }), async (nginx) => {
+      expect((await nginx.get("/mixed")).split("\n")).toEqual([
+        "true|true",
+        "reload_failed",
+        ...["true", "true", "true"],
+        'true|nil|the runtime "module.mjs" is closed|closed',
+        "",
+      ]);
     });
   });
 
@@ -237,7 +277,9 @@ test("a native library is loaded anew from another path, not from its own", asyn
     await nginx.get("/call?m=mark&v=one");
     expect(await nginx.get("/reload")).toMatch(/stays open for the life.*\|not_reloadable$/m);
     expect(await nginx.get(`/reload?file=${first}`)).toMatch(/serves already.*\|not_reloadable$/m);
-    expect(await nginx.get(`/reload?file=${third}`)).toMatch(/nil\|.*libbroken.*\|no_library$/m);
+    expect(await nginx.get(`/reload?file=${third}`)).toMatch(
+      /nil\|.*old code stays: .*libbroken.*\|reload_failed$/m,
+    );
     expect(await nginx.get("/call?m=report")).toMatch(/started: one/);
     const held = nginx.get("/call?m=block&v=600");
     expect(await nginx.get(`/reload?file=${second}`)).toBe("true\n");

@@ -40,6 +40,15 @@ const SERVER = [
   ),
   location("/reload", `ngx.print(cjson.encode({ require "java"():reload() }))`),
   location(
+    "/reloads",
+    `local rt = require "java"()
+     -- one after the other, then two at once, of which a process refuses one
+     for i = 1, ngx.var.arg_host == "worker" and 20 or 2 do assert(rt:reload()) end
+     local thread = ngx.thread.spawn(rt.reload, rt)
+     local _, _, code = rt:reload()
+     ngx.print(tostring(code), " ", tostring(select(2, ngx.thread.wait(thread))))`,
+  ),
+  location(
     "/children",
     `local seen = {}
     for i = 1, 20 do
@@ -107,6 +116,9 @@ describe.each(HOSTS)("hosted by the %s", (host) => {
         expect(await nginx.get(`/reload?host=${host}`)).toBe("[true]");
         expect(await call(nginx, "version")).toBe('["two"]');
         expect(nginx.errorLog()).not.toContain("closed hello one");
+        expect(await nginx.get(`/reloads?host=${host}`)).toBe(
+          host === "process" ? "reloading true" : "nil true",
+        );
         expect(await slow).toBe('["waited"]');
         await nginx.waitForLog("closed hello one");
         built.edit(
@@ -117,7 +129,7 @@ describe.each(HOSTS)("hosted by the %s", (host) => {
         built.compile();
         const refused = await nginx.get(`/reload?host=${host}`);
         expect(refused).toContain("broken");
-        expect(refused).toContain("load_failed");
+        expect(refused).toContain('"reload_failed"');
         expect(await call(nginx, "version")).toBe('["two"]');
       } finally {
         built.edit("com/example/Version.java", '"two"', '"one"');

@@ -301,7 +301,7 @@ describe.each(["process", "worker"])("%s: its own life", (host) => {
 
       edit("app.py", "import helper", "import helper\nraise ValueError('not today')");
       const [done, message, code] = await reload();
-      expect([done, code]).toEqual([null, "load_failed"]);
+      expect([done, code]).toEqual([null, "reload_failed"]);
       expect(message).toContain("not today");
       expect(await helped()).toBe("second one");
     });

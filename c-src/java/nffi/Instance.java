@@ -4,7 +4,6 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.atomic.AtomicBoolean;
 
 /** One runtime: its queue, its classes and its handler, from the start to the last answer. */
 final class Instance {
@@ -33,7 +32,7 @@ final class Instance {
     private volatile boolean isPolling;
     private volatile Thread loop;
     private volatile Generation generation;
-    private final AtomicBoolean isReloading = new AtomicBoolean();
+    private final Object reloads = new Object();
 
     Instance(Settings settings, long queue) {
         this(settings, queue, loader -> Loading.handlerOf(settings, loader));
@@ -65,26 +64,22 @@ final class Instance {
     private void reload(Call call) {
         Thread loading = new Thread(() -> {
             try {
-                Generation old = generation;
-                generation = Generation.load(settings, maker);
-                old.release();
+                // one that is under way has perhaps read the files that were there before
+                synchronized (reloads) {
+                    Generation old = generation;
+                    generation = Generation.load(settings, maker);
+                    old.release();
+                }
                 Output.line(Level.NOTICE, "nffi: runtime \"" + settings.module() + "\": reloaded");
                 call.answer((byte[]) null);
             } catch (Throwable thrown) {
                 Failure failure = Failure.of(thrown);
                 call.fail(Failure.of("the runtime \"" + settings.module() + "\" cannot be reloaded,"
                         + " the old code stays: " + failure.line(), text(failure.detail)));
-            } finally {
-                isReloading.set(false);
             }
         }, "nffi " + settings.module() + " reload");
         loading.setDaemon(true);
-        if (isReloading.compareAndSet(false, true)) {
-            loading.start();
-        } else {
-            call.fail(new CallException("the runtime \"" + settings.module()
-                    + "\" is being reloaded already"));
-        }
+        loading.start();
     }
 
     /** Starts, again and again if it must; calls fail between the tries. Then serves. */

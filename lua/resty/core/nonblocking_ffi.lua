@@ -106,11 +106,13 @@ void ngx_http_lua_nonblocking_ffi_stream_free(void *stream);
 
 void ngx_http_lua_nonblocking_ffi_close(void *runtime);
 
-int ngx_http_lua_nonblocking_ffi_reload(void *runtime, const char *library,
+void *ngx_http_lua_nonblocking_ffi_reload(void *runtime, const char *library,
     size_t size, ngx_http_lua_nffi_error_t *err);
 
-int ngx_http_lua_nonblocking_ffi_reloaded(void *runtime,
+int ngx_http_lua_nonblocking_ffi_reloaded(void *reload,
     ngx_http_lua_nffi_error_t *err);
+
+void ngx_http_lua_nonblocking_ffi_reload_free(void *reload);
 
 int ngx_http_lua_nonblocking_ffi_state(void *runtime,
     nffi_host_state_t *state);
@@ -422,23 +424,23 @@ end
 
 
 -- Starts to load the runtime's code anew, a native library from the file
--- `library`. Returns true, or nil, message, code.
+-- `library`. Returns what reloaded() takes, or nil, message, code.
 function _M.reload(pointer, library)
-    local rc = C.ngx_http_lua_nonblocking_ffi_reload(pointer, library,
+    local reload = C.ngx_http_lua_nonblocking_ffi_reload(pointer, library,
         library and #library or 0, failure)
 
-    if rc ~= FFI_OK then
+    if reload == nil then
         return nil, read_failure()
     end
 
-    return true
+    return ffi.gc(reload, C.ngx_http_lua_nonblocking_ffi_reload_free)
 end
 
 
 -- True when the new code serves, false when it does not yet; nil, message,
 -- code when the old code has to go on.
-function _M.reloaded(pointer)
-    local rc = C.ngx_http_lua_nonblocking_ffi_reloaded(pointer, failure)
+function _M.reloaded(reload)
+    local rc = C.ngx_http_lua_nonblocking_ffi_reloaded(reload, failure)
 
     if rc == FFI_AGAIN then
         return false

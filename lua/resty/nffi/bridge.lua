@@ -284,10 +284,10 @@ function _M.reload(pointer)
 
     if kind == base.RC then
         return nil, code or "the runtime answered with rc " .. message,
-               "load_failed"
+               "reload_failed"
     end
 
-    return nil, message, code == "runtime_error" and "load_failed" or code,
+    return nil, message, code == "runtime_error" and "reload_failed" or code,
            detail
 end
 

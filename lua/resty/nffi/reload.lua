@@ -54,17 +54,21 @@ function _M.run(pointer, options, level)
         return nil, why, "wrong_phase"
     end
 
-    local done, message, code = base.reload(pointer, library)
+    local reload, message, code = base.reload(pointer, library)
 
-    if done then
-        repeat
-            done, message, code = base.reloaded(pointer)
-
-            if done == false then
-                ngx.sleep(PERIOD)
-            end
-        until done ~= false
+    if not reload then
+        return nil, message, code
     end
+
+    local done
+
+    repeat
+        done, message, code = base.reloaded(reload)
+
+        if done == false then
+            ngx.sleep(PERIOD)
+        end
+    until done ~= false
 
     return done, message, code
 end

@@ -32,6 +32,8 @@
 ---| "not_permitted" # `user` or a negative `nice` in a worker that is not root's
 ---| "not_reloadable" # a library cannot be loaded again from the same path
 ---| "reloading" # it is being reloaded already
+---| "reload_failed" # the new code cannot be loaded, the old code serves on
+---| "client_gone" # the client of the request that reads the stream is gone
 ---| "no_memory" # memory or descriptors are short
 ---| "invalid" # the payload or the method's name is too long
 
