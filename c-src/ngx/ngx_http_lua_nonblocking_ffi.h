@@ -268,6 +268,9 @@ typedef struct {
    so that a fast one does not starve timers and sockets */
 #define NGX_HTTP_LUA_NFFI_TURN         256
 
+/* and takes at most so many bytes, and one response, since each is copied */
+#define NGX_HTTP_LUA_NFFI_TURN_BYTES   1048576
+
 #define NGX_HTTP_LUA_NFFI_DRAIN_LIMIT  30000    /* ms */
 
 /* a worker that leaves waits so long for those that work on what nobody waits

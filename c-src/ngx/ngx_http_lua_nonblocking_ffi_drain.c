@@ -94,6 +94,7 @@ void
 ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 {
     int                        n, nrets;
+    size_t                     bytes;
     ngx_uint_t                 left, waiting;
     nffi_host_t               *host;
     nffi_host_response_t       response;
@@ -107,8 +108,17 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
     host = inst->host;
 
     n = 0;
+    bytes = 0;
 
     for (left = turn; left; left--) {
+
+        if (bytes >= NGX_HTTP_LUA_NFFI_TURN_BYTES
+            && turn <= NGX_HTTP_LUA_NFFI_TURN)
+        {
+            left = 0;
+            break;
+        }
+
         waiting = nffi_host_waiting(host);
 
         /* those that were given before the response: their request is there */
@@ -120,6 +130,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
         }
 
         call = response.owner;
+        bytes += response.size;
 
         if (call->stream) {
             ngx_http_lua_nffi_stream_take(call->stream, &response);

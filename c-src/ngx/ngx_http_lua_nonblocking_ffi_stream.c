@@ -8,7 +8,10 @@
  * bounded by the window of the stream.
  *
  * A stream belongs to Lua, whose collector frees it, and to its request, whose
- * end closes it. Everything runs in the event loop.
+ * end closes it. It also ends when the client of the request is gone: a loop
+ * over an endless stream that ignores the results of ngx.print() and
+ * ngx.flush() would otherwise never end, nor yield. Everything runs in the
+ * event loop.
  */
 
 #ifndef DDEBUG
@@ -18,6 +21,13 @@
 
 
 #include "ngx_http_lua_nonblocking_ffi.h"
+
+#include <poll.h>
+
+
+/* ms between two questions to the kernel whether the client is gone: it tells
+   nobody who neither reads nor writes */
+#define NGX_HTTP_LUA_NFFI_CLIENT       1000
 
 
 typedef struct ngx_http_lua_nffi_chunk_s  ngx_http_lua_nffi_chunk_t;
@@ -32,6 +42,7 @@ struct ngx_http_lua_nffi_chunk_s {
 struct ngx_http_lua_nffi_stream_s {
     ngx_http_lua_nffi_call_t       call;     /* its task, and who waits */
     ngx_http_cleanup_pt           *cleanup;  /* of its request, or NULL */
+    ngx_event_t                    client;   /* looks whether it is gone */
 
     ngx_http_lua_nffi_chunk_t     *first;    /* not yet read */
     ngx_http_lua_nffi_chunk_t    **last;
@@ -49,6 +60,7 @@ struct ngx_http_lua_nffi_stream_s {
 
 
 static void ngx_http_lua_nffi_stream_timed_out(ngx_event_t *ev);
+static void ngx_http_lua_nffi_stream_client(ngx_event_t *ev);
 static void ngx_http_lua_nffi_stream_cleanup(void *data);
 
 
@@ -92,6 +104,10 @@ ngx_http_lua_nffi_stream_end(ngx_http_lua_nffi_stream_t *s)
     if (s->open) {
         s->open = 0;
         ngx_http_lua_nffi_not_awaited(s->call.instance);
+
+        if (s->client.timer_set) {
+            ngx_del_timer(&s->client);
+        }
     }
 }
 
@@ -157,6 +173,124 @@ ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_stream_t *s,
             ngx_http_lua_nffi_push_failure(s->call.coctx->co, message->data,
                                            message->len, code));
     }
+}
+
+
+/*
+ * Returns 1 if nothing can be sent to the client any more: a write failed or
+ * timed out, or its HTTP/2 or HTTP/3 stream or its connection was reset. A
+ * client that only ended its own sending side is there. `ask`: asks the kernel
+ * too, by a system call that does not block.
+ */
+
+static ngx_uint_t
+ngx_http_lua_nffi_client_is_gone(ngx_http_request_t *r, ngx_uint_t ask)
+{
+    struct pollfd        pfd;
+    ngx_connection_t    *c = r->connection;
+    ngx_http_lua_ctx_t  *ctx;
+
+    if (c->fd == (ngx_socket_t) -1) {    /* of a timer: there is no client */
+        return 0;
+    }
+
+    /* ngx.eof(): it has got its response, and Lua goes on without it */
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
+    if (ctx == NULL || (ctx->eof && !r->header_only)) {
+        return 0;
+    }
+
+    if (c->error || c->timedout || c->read->error || c->write->error) {
+        return 1;
+    }
+
+    /* these share a socket, and nginx reads it all the time */
+
+#if (NGX_HTTP_V2)
+    if (r->stream) {
+        return 0;
+    }
+#endif
+
+#if (NGX_HTTP_V3)
+    if (c->quic) {
+        return 0;
+    }
+#endif
+
+    if (!ask) {
+        return 0;
+    }
+
+    /* POLLHUP: both directions are closed, by a reset if we did not do it */
+
+    pfd.fd = c->fd;
+    pfd.events = 0;
+    pfd.revents = 0;
+
+    if (poll(&pfd, 1, 0) != 1 || !(pfd.revents & (POLLERR|POLLHUP))) {
+        return 0;
+    }
+
+    c->error = 1;
+
+    return 1;
+}
+
+
+/* the runtime is told, what was not read is dropped, and reads fail */
+
+static void
+ngx_http_lua_nffi_stream_client_gone(ngx_http_lua_nffi_stream_t *s)
+{
+    static ngx_str_t  gone = ngx_string("the client is gone");
+
+    ngx_http_lua_nffi_stream_cancel(s);
+    ngx_http_lua_nffi_stream_drop_chunks(s);
+    ngx_http_lua_nffi_stream_set_failure(s, gone.data, gone.len, gone.len,
+                                         "client_gone", 0);
+
+    if (s->waiting) {
+        ngx_http_lua_nffi_stream_resume(s,
+            ngx_http_lua_nffi_push_failure(s->call.coctx->co, gone.data,
+                                           gone.len, "client_gone"));
+    }
+}
+
+
+/*
+ * Also of a stream that nobody reads just now: its runtime works all the same.
+ * A coroutine in ngx.flush() is woken, since nginx does not do that when an
+ * HTTP/2 stream is reset: it would wait until send_timeout.
+ */
+
+static void
+ngx_http_lua_nffi_stream_client(ngx_event_t *ev)
+{
+    ngx_connection_t            *c;
+    ngx_http_lua_ctx_t          *ctx;
+    ngx_http_lua_nffi_call_t    *call = ev->data;
+    ngx_http_lua_nffi_stream_t  *s = call->stream;
+
+    if (!s->open) {
+        return;
+    }
+
+    if (!ngx_http_lua_nffi_client_is_gone(call->request, 1)) {
+        ngx_add_timer(ev, NGX_HTTP_LUA_NFFI_CLIENT);
+        return;
+    }
+
+    c = call->request->connection;
+    ctx = ngx_http_get_module_ctx(call->request, ngx_http_lua_module);
+
+    if (c->error && ctx->flushing_coros) {
+        c->write->ready = 1;
+        ngx_post_event(c->write, &ngx_posted_events);
+    }
+
+    ngx_http_lua_nffi_stream_client_gone(s);
 }
 
 
@@ -360,8 +494,16 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
     s->call.timeout.data = &s->call;
     s->call.timeout.handler = ngx_http_lua_nffi_stream_timed_out;
     s->call.timeout.log = ngx_cycle->log;
+    s->client.data = &s->call;
+    s->client.handler = ngx_http_lua_nffi_stream_client;
+    s->client.log = ngx_cycle->log;
+    s->client.cancelable = 1;
     s->last = &s->first;
     s->open = 1;
+
+    if (r->connection->fd != (ngx_socket_t) -1) {
+        ngx_add_timer(&s->client, NGX_HTTP_LUA_NFFI_CLIENT);
+    }
 
     cln->handler = ngx_http_lua_nffi_stream_cleanup;
     cln->data = s;
@@ -411,6 +553,10 @@ ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
     if (s->lent) {
         ngx_free(s->lent);
         s->lent = NULL;
+    }
+
+    if ((s->open || s->first) && ngx_http_lua_nffi_client_is_gone(r, 0)) {
+        ngx_http_lua_nffi_stream_client_gone(s);
     }
 
     ngx_memzero(read, sizeof(*read));

@@ -2,6 +2,7 @@
 // that were seen with the table there.
 import { execFileSync } from "node:child_process";
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createConnection } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { repository } from "../support/cli.js";
@@ -197,6 +198,21 @@ describe("the error codes of docs/lua.md", () => {
     remember(text);
     expect(text.trim()).toMatch(EXPECTED[name] ?? /never/);
     expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+  });
+
+  test("client_gone", async () => {
+    const code = `local native = assert(nffi.load("${echo}"))
+      ngx.log(ngx.WARN, "read: ", show(native:stream("60000", { method = "sleep" }):read()), "|")`;
+    await withNginx({ prefix, server: content("= /", code) }, async (other) => {
+      const client = createConnection({ port: other.port, host: "127.0.0.1" });
+      client.on("error", () => {}).write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      client.resetAndDestroy();
+      const log = await other.waitForLog(/read: .*\|/);
+      const text = /read: (.*?)\|, client/.exec(log)?.[1] ?? "";
+      remember(text);
+      expect(text).toBe("nil|the client is gone|client_gone|nil");
+    });
   });
 
   test("wrong_event_method", async () => {
