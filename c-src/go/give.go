@@ -43,7 +43,9 @@ func (g *giver) give(answers []answer) {
 		}
 		g.responses[count] = C.nffi_response_t{
 			task: C.nffi_task_t(one.task), rc: C.int32_t(one.rc), size: C.size_t(len(one.data)),
-			data: unsafe.Pointer(&g.room[used%roomBytes]),
+		}
+		if one.data != nil {
+			g.responses[count].data = unsafe.Pointer(&g.room[used%roomBytes])
 		}
 		used += copy(g.room[used:], one.data)
 		if one.failed {
@@ -93,9 +95,15 @@ func giveUp(task uint64, result C.int32_t) {
 	C.nffi_respond_error(C.nffi_task_t(task), pointerTo(text), C.size_t(len(text)), nil, 0)
 }
 
+// empty is what a slice without bytes points to: NULL would be nil in Lua.
+var empty [1]byte
+
 func pointerTo(bytes []byte) unsafe.Pointer {
-	if len(bytes) == 0 {
+	if bytes == nil {
 		return nil
+	}
+	if len(bytes) == 0 {
+		return unsafe.Pointer(&empty[0])
 	}
 	return unsafe.Pointer(&bytes[0])
 }

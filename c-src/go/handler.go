@@ -12,8 +12,8 @@ import (
 type Request struct {
 	// Method is its name, and empty where Lua gave none: runtime:call(bytes).
 	Method string
-	// Data is the payload. It is gone when the handler returns: copy what is
-	// kept for longer.
+	// Data is the payload; nil where Lua passed nil, empty where it passed "".
+	// It is gone when the handler returns: copy what is kept for longer.
 	Data []byte
 
 	streamed bool // Lua reads chunks
@@ -41,7 +41,10 @@ func (f HandlerFunc) Handle(ctx context.Context, request Request) ([]byte, error
 // function's own.
 func Bytes(f func(ctx context.Context, request []byte) ([]byte, error)) Handler {
 	return HandlerFunc(func(ctx context.Context, request Request) ([]byte, error) {
-		return f(ctx, append([]byte(nil), request.Data...))
+		if request.Data == nil {
+			return f(ctx, nil)
+		}
+		return f(ctx, append([]byte{}, request.Data...))
 	})
 }
 

@@ -94,9 +94,9 @@ func isCancelled(task uint64) bool {
 
 func (r *request) handle() uint64 { return uint64(r.task) }
 
-// bytes is the task's memory, valid until it is answered.
+// bytes is the task's memory, valid until it is answered; nil where Lua passed nil.
 func (r *request) bytes() []byte {
-	if r.size == 0 {
+	if r.data == nil {
 		return nil
 	}
 	return unsafe.Slice((*byte)(r.data), int(r.size))

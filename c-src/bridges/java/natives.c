@@ -101,7 +101,8 @@ Java_nffi_Native_respond(JNIEnv *env, jclass type, jobject memory, jint count)
 
     for (i = 0; i < count; i++) {
         responses[i].task = answers[i].task;
-        responses[i].data = base + answers[i].offset;
+        responses[i].data = answers[i].flags & NFFI_JAVA_NOTHING
+                            ? NULL : base + answers[i].offset;
         responses[i].size = answers[i].size;
         responses[i].rc = answers[i].rc;
 
@@ -132,6 +133,10 @@ Java_nffi_Native_respondBytes(JNIEnv *env, jclass type, jlong task, jint rc,
     unsigned char room[ON_STACK];
 
     (void) type;
+
+    if (data == NULL) {
+        return nffi_respond((nffi_task_t) task, rc, NULL, 0);
+    }
 
     if (size <= ON_STACK) {
         (void) bytes_of(env, data, 0, size, room);

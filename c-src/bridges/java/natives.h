@@ -38,6 +38,7 @@ typedef struct nffi_java_batch {
 } nffi_java_batch_t;
 
 #define NFFI_JAVA_FAILED 1u
+#define NFFI_JAVA_NOTHING 2u          /* NULL: no response */
 
 typedef struct nffi_java_answer {
     uint64_t task;

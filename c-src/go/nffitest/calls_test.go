@@ -143,6 +143,26 @@ func TestPanicAndGoexitFailThatCallOnly(t *testing.T) {
 	}
 }
 
+func TestNoPayloadIsNilAndAnEmptyOneIsNot(t *testing.T) {
+	tell := func(_ context.Context, data []byte) ([]byte, error) {
+		return []byte(fmt.Sprint(data == nil, len(data))), nil
+	}
+	rt := nffitest.Serve(t, nffi.Methods{
+		"own": nffi.Bytes(tell),
+		"task": nffi.HandlerFunc(func(c context.Context, r nffi.Request) ([]byte, error) {
+			return tell(c, r.Data)
+		}),
+	})
+	for _, method := range []string{"own", "task"} {
+		for _, sent := range [][]byte{nil, {}, {0}} {
+			want := fmt.Sprint(sent == nil, len(sent))
+			if got, err := rt.Call(background, method, sent); string(got) != want {
+				t.Errorf("%s: %s, %v instead of %s", method, got, err, want)
+			}
+		}
+	}
+}
+
 func TestManyCallsAtOnceGetTheirOwnAnswers(t *testing.T) {
 	wait := nffi.HandlerFunc(func(_ context.Context, r nffi.Request) ([]byte, error) {
 		time.Sleep(time.Millisecond)

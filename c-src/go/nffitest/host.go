@@ -46,6 +46,8 @@ func (h host) begin(
 	var data unsafe.Pointer
 	if len(payload) > 0 {
 		data = unsafe.Pointer(&payload[0])
+	} else if payload != nil {
+		data = unsafe.Pointer(text)
 	}
 	var b begun
 	var rc C.int

@@ -7,7 +7,7 @@ final class Answer {
     final long task;
     final int rc;
     final boolean isFailure;
-    /** The bytes, or the message of a failure; null where there is a buffer. */
+    /** The bytes, or the message of a failure. With no buffer either, there is no response. */
     final byte[] data;
     /** A direct buffer. */
     final ByteBuffer buffer;
@@ -26,14 +26,14 @@ final class Answer {
     }
 
     static Answer of(long task, byte[] data) {
-        return new Answer(task, 0, false, data == null ? NONE : data, null, NONE);
+        return new Answer(task, 0, false, data, null, NONE);
     }
 
     static Answer of(long task, ByteBuffer data) {
         if (data != null && data.isDirect()) {
             return new Answer(task, 0, false, null, data, NONE);
         }
-        if (data == null) return of(task, NONE);
+        if (data == null) return of(task, (byte[]) null);
         byte[] copy = new byte[data.remaining()];
         data.duplicate().get(copy);
         return of(task, copy);
@@ -46,14 +46,20 @@ final class Answer {
         return new Answer(task, 0, true, failure.message, null, failure.detail);
     }
 
+    /** Whether there is no response, which is not an empty one. */
+    boolean isNothing() {
+        return data == null && buffer == null;
+    }
+
     int size() {
+        if (isNothing()) return 0;
         return (data == null ? buffer.remaining() : data.length) + detail.length;
     }
 
     /** Gives it by itself. */
     int give() {
         if (isFailure) return Native.respondError(task, data, detail);
-        if (data != null) return Native.respondBytes(task, rc, data);
+        if (buffer == null) return Native.respondBytes(task, rc, data);
         return Native.respondDirect(task, rc, buffer, buffer.position(), buffer.remaining());
     }
 }

@@ -19,6 +19,7 @@ final class Answers {
     /** Answers up to this size share a crossing; larger ones go by themselves. */
     private static final int SMALL = 4096;
     private static final int FAILED = 1;
+    private static final int NOTHING = 2;
     /** While the loop that takes calls runs quick handlers, answers wait; not longer than this. */
     private static final long LONGEST_HOLD_NS = 50_000;
 
@@ -132,13 +133,13 @@ final class Answers {
     private void put(Answer answer, int at) {
         int from = memory.position();
         if (answer.data != null) memory.put(answer.data);
-        else memory.put(answer.buffer.duplicate());
+        else if (answer.buffer != null) memory.put(answer.buffer.duplicate());
         memory.putLong(at, answer.task);
         memory.putInt(at + 8, from);
         memory.putInt(at + 12, memory.position() - from);
         memory.putInt(at + 16, answer.detail.length);
         memory.putInt(at + 20, answer.rc);
-        memory.putInt(at + 24, answer.isFailure ? FAILED : 0);
+        memory.putInt(at + 24, answer.isFailure ? FAILED : answer.isNothing() ? NOTHING : 0);
         memory.putInt(at + 28, 0);
         memory.put(answer.detail);
     }

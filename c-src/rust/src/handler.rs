@@ -24,7 +24,8 @@ pub(crate) type Sync =
 /// How a handler that has not failed answers.
 pub(crate) enum Outcome {
     Bytes(Vec<u8>),
-    Static(&'static [u8]),
+    /// `None`: no response, which is not an empty one.
+    Static(Option<&'static [u8]>),
     Buffer(Buffer),
     /// By chunks, which were written.
     Stream,
@@ -53,14 +54,14 @@ impl From<&[u8]> for Reply {
 
 impl From<&'static str> for Reply {
     fn from(text: &'static str) -> Self {
-        Self(Outcome::Static(text.as_bytes()))
+        Self(Outcome::Static(Some(text.as_bytes())))
     }
 }
 
-/// No bytes.
+/// No response.
 impl From<()> for Reply {
     fn from((): ()) -> Self {
-        Self(Outcome::Static(&[]))
+        Self(Outcome::Static(None))
     }
 }
 

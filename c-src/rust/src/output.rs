@@ -28,7 +28,7 @@ where
         f(context, task.data(), &mut output).map_err(Into::into)?;
         Ok(match output.buffer {
             Some(buffer) => Outcome::Buffer(buffer),
-            None => Outcome::Static(&[]),
+            None => Outcome::Static(Some(&[])),
         })
     })
 }

@@ -175,7 +175,7 @@ impl Drop for Buffer {
 
 pub(crate) enum Answer {
     Bytes { task: Task, data: Vec<u8> },
-    Static { task: Task, data: &'static [u8] },
+    Static { task: Task, data: Option<&'static [u8]> },
     Buffer { task: Task, buffer: Buffer },
     Error { task: Task, message: String, detail: String },
     Code { task: Task, code: i32, message: String },
@@ -224,7 +224,9 @@ fn respond(answer: Answer, kept: &mut Vec<(Vec<u8>, String)>) -> RawResponse {
             kept.push((data, String::new()));
         }
         Answer::Static { task, data } => {
-            bytes(data);
+            if let Some(data) = data {
+                bytes(data);
+            }
             response.task = task.answered();
         }
         Answer::Buffer { task, buffer } => {
