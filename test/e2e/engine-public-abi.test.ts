@@ -2,8 +2,10 @@
 // written as their users wrote them: requests are C strings, and no length is looked at. C and Go of
 // the first generation are in examples.test.ts, Python is in python-worker.test.ts.
 import { execFileSync } from "node:child_process";
+import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { findJdk, isJdk } from "../../src/host/jdk.js";
 import { repository } from "../support/cli.js";
 import { type Nginx, withNginx } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
@@ -21,12 +23,20 @@ describe("libraries of the public ABI", () => {
     const run = (program: string, args: string[], cwd = sources) =>
       execFileSync(program, args, { cwd, stdio: ["ignore", "ignore", "inherit"] });
     run("cc", ["-shared", "-fPIC", "-Wall", "-o", library("later"), "later.c", "-pthread"]);
-    for (const n of [1, 2, 3]) {
+    for (const n of [0, 1, 2, 3]) {
       run("cc", [
-        ...["-shared", "-fPIC", "-Wall", `-DGENERATION=${n}`],
+        ...["-shared", "-fPIC", "-Wall", `-DGENERATION=${n}`, `-I${prefix}/nffi/include`],
         ...["-o", library(`users${n}`), "users.c", "-pthread"],
       ]);
     }
+    copyFileSync(library("users0"), library("users0b"));
+    const jdk = await findJdk(process.env);
+    if (!isJdk(jdk)) throw new Error(jdk.reason);
+    const jvm = join(jdk.home, "lib/server");
+    run("cc", [
+      ...["-shared", "-fPIC", "-Wall", `-I${jdk.home}/include`, `-I${jdk.home}/include/linux`],
+      ...["-o", library("jni"), "jni.c", `-L${jvm}`, "-ljvm", `-Wl,-rpath,${jvm}`, "-pthread"],
+    ]);
     const go = ["build", "-buildmode=c-shared", "-buildvcs=false", "-o", library("go_later"), "."];
     run("go", go, join(sources, "go_later"));
     for (const name of ["first", "later"]) {
@@ -75,7 +85,8 @@ describe("libraries of the public ABI", () => {
     ]);
   });
 
-  const users = [1, 2, 3] as const;
+  // 0 is nffi.h
+  const users = [0, 1, 2, 3] as const;
 
   test.each(users)("generation %i: a request is a C string of any size", async (n) => {
     const answers = await lua(`
@@ -121,6 +132,7 @@ describe("libraries of the public ABI", () => {
       say(nffi.load(lib("users${n}"), { config = "" }):call("config"))
       say(nffi.load(lib("users${n}")):call("null"))
       local none, rc, message = load(lib("users${n}"), "refuse")
+      if ${n} == 0 then rc, message = 3, rc end
       ngx.say(tostring(none), " ", rc, " ", message:match("its entry returned 3"))
     `);
     expect(answers.map((line) => line.trimEnd())).toEqual([
@@ -165,6 +177,27 @@ describe("libraries of the public ABI", () => {
       expect(await nginx.get("/unload")).toContain("true one");
       expect(nginx.errorLog()).not.toMatch(/exited on signal|\[alert\]/);
     });
+  });
+
+  test("a configuration is a C string in a library that is reloaded, too", async () => {
+    const answers = await lua(`
+      local nffi = require "resty.nffi"
+      for _, config in ipairs({ "a config", "", false }) do
+        local runtime = assert(nffi.load(lib("users0"), { config = config or nil }))
+        assert(runtime:reload({ library = lib("users0b") }))
+        ngx.say(runtime:call("config"))
+      end
+    `);
+    expect(answers).toEqual(["a config", "", "none"]);
+  });
+
+  test("a request becomes a string of Java by JNI", async () => {
+    const answers = await lua(`
+      local runtime = assert(ngx.load_ffi(lib("jni")))
+      for _ = 1, 3 do assert(runtime:upper(("z"):rep(300))) end
+      ngx.say(select(2, runtime:upper("abc")), select(2, runtime:upper("")))
+    `);
+    expect(answers).toEqual(["ABC"]);
   });
 
   test("the module of lua-resty-ffi has both functions", async () => {
