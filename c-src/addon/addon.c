@@ -183,7 +183,7 @@ attach(napi_env env, napi_callback_info info)
 }
 
 
-/* config(): what the worker gave this runtime, as a string; undefined: nothing. */
+/* config(): what the worker gave this runtime as JSON; undefined: nothing. */
 static napi_value
 config(napi_env env, napi_callback_info info)
 {

@@ -195,7 +195,8 @@ ngx_http_lua_nffi_control_handler(ngx_event_t *ev)
         case NFFI_CHILD_ABI_MISMATCH:
             ngx_http_lua_nffi_fail(&p->reason, "abi_mismatch",
                                    "its libnffi has queue ABI %uD, this "
-                                   "nginx has %uD", message.abi, message.host_abi);
+                                   "nginx has %uD", message.abi,
+                                   message.host_abi);
             break;
 
         case NFFI_CHILD_GONE:
