@@ -116,6 +116,23 @@ const SERVER = [
      ngx.say(sum)`,
   ),
   withEcho(
+    "= /beside",
+    `local stalled = rt:stream("1000000000", { method = "count" })
+     local function call() return rt:call("x", { timeout = 3000 }) end
+     local lost = 0
+     for i = 1, 2000 do
+         local threads = {}
+         for k = 1, i % 3 + 1 do threads[k] = ngx.thread.spawn(call) end
+         for k = 1, #threads do
+             local _, answer = ngx.thread.wait(threads[k])
+             if answer ~= "x" then lost = lost + 1 end
+         end
+         if lost > 0 then break end
+     end
+     stalled:close()
+     ngx.say(lost, " lost")`,
+  ),
+  withEcho(
     "= /collected",
     `for i = 1, 100 do rt:stream("3", { method = "count" }):read() end
      collectgarbage() collectgarbage()
@@ -296,6 +313,11 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
       "",
     ]);
     expect(text.split("\n").slice(0, 6).join("\n")).not.toMatch(/resty\/nffi/);
+  });
+
+  test("no call is lost beside a stream that is not read", async () => {
+    expect(await nginx.get("/beside")).toBe("0 lost\n");
+    await allOver();
   });
 
   test("a stream ends with its request, and is of no use to another", async () => {
