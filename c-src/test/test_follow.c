@@ -289,7 +289,7 @@ writers_leave(void)
     first = full_stream(&readers[0]);
     second = full_stream(&readers[1]);
     start(&writers[0], wait_for_credit, first, -1);
-    start(&writers[1], wait_for_credit, second, 600);
+    start(&writers[1], wait_for_credit, second, -1);
     read_all(&readers[0]);
     check_returns(&writers[0], NFFI_OK);
     read_all(&readers[1]);
