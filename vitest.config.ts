@@ -47,7 +47,7 @@ export default defineConfig({
         test: {
           name: "asan",
           include: [
-            "test/e2e/engine-{calls,cancel,errors,leave,log,metrics,misuse,node-stream,phases,reload,stream,stress,tls}.test.ts",
+            "test/e2e/engine-{calls,cancel,client-gone,errors,leave,log,metrics,misuse,node-stream,phases,reload,stream,stress,tls}.test.ts",
             "test/e2e/traps-*.test.ts",
           ],
           env: {

@@ -116,6 +116,22 @@ test("docs/c-abi.md or nffi.h's comments tell of every function", () => {
   ]);
 });
 
+test("docs/reliability.md names a test for each fault, which exists under its title", () => {
+  const rows = read("docs/reliability.md")
+    .split("\n")
+    .filter((line) => line.startsWith("| ") && !line.startsWith("| fault "));
+  expect(rows.length).toBeGreaterThan(30);
+  for (const row of rows) {
+    const [, title, file] =
+      /\| \[([^\]]+)\]\(\.\.\/((?:c-src\/)?test\/[^)]+)\) \|$/.exec(row) ?? [];
+    expect(title, `no test in ${row}`).toBeDefined();
+    // the tests of engine-errors have the codes as titles, which are keys there
+    const source = read(file ?? "");
+    const isThere = source.includes(`"${title}"`) || source.includes(`\n  ${title}: `);
+    expect(isThere, `no test "${title}" in ${file}`).toBe(true);
+  }
+});
+
 test.each(DOCUMENTS)("the links of %s lead somewhere", (path) => {
   const targets = found(withoutCode(read(path)), /\]\(([^)#]+)[^)]*\)/g).filter(
     (one) => !/^https?:/.test(one),
