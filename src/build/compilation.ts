@@ -4,7 +4,7 @@
  */
 import { lstat, mkdir, readlink, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
-import type { Environment } from "../host/environment.js";
+import { buildEnvironment, type Environment } from "../host/environment.js";
 import { isJdk, type Jdk, type NoJdk } from "../host/jdk.js";
 import { nodeApiInclude, type ShippedFiles } from "../host/package.js";
 import { currentPlatform } from "../host/platform.js";
@@ -92,7 +92,7 @@ export async function standInForCompiler(
     program: join(site.compilerDir, compiler),
     args: ["-x", "c", "-c", "-o", "/dev/null", "-"],
     input: "int nothing;\n",
-    env: { PATH: `${site.compilerDir}:${env.PATH ?? ""}` },
+    env: { ...buildEnvironment(env), PATH: `${site.compilerDir}:${env.PATH ?? ""}` },
   });
   return works.exitCode === 0 ? site.compilerDir : undefined;
 }

@@ -1,12 +1,16 @@
 /** The nginx.conf of the proof: one location that calls the echo library from Lua. */
 import { join } from "node:path";
 
-export function proofConf(stagedPrefix: string, port: number): string {
+export function proofConf(
+  stagedPrefix: string,
+  port: number,
+  { workersAreRoot }: { readonly workersAreRoot: boolean },
+): string {
   const staged = (path: string) => join(stagedPrefix, path);
   const lualib = staged("lualib");
   const luajit = staged("luajit/share/luajit-2.1");
-  // As root, nginx would run its worker as nobody, who may not enter the staging folder.
-  const user = process.getuid?.() === 0 ? "user root;" : "";
+  // Without it the workers run as the user that configure was given, by default nobody.
+  const user = workersAreRoot ? "user root;" : "";
   return `
 daemon off;
 ${user}

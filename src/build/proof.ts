@@ -7,30 +7,30 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { NffiError } from "../errors.js";
+import { buildEnvironment, type Environment } from "../host/environment.js";
 import { type RunningProgram, run, start } from "../io/exec.js";
 import { getLocal } from "../io/http.js";
 import { freePort } from "../io/port.js";
 import { proofConf } from "./proof-conf.js";
+import type { ProofPlace } from "./proof-place.js";
 
-export interface Proof {
-  /** Where the files of the product lie now: its prefix, or that in a staging folder. */
-  readonly productDir: string;
+/** libnffi and LuaJIT must come from below `librariesFrom`: another product must not stand in. */
+export interface Proof extends ProofPlace {
   /** Made for nginx to run in, and removed. */
   readonly proofDir: string;
-  /** libnffi and LuaJIT must come from below here: another product must not stand in. */
-  readonly librariesFrom: string;
   /** What its nginx needs in the environment. */
   readonly env: Readonly<Record<string, string>>;
 }
 
 export interface ProofContext {
   readonly signal: AbortSignal;
+  readonly env: Environment;
   log(text: string): void;
 }
 
 export async function runProof(proof: Proof, context: ProofContext): Promise<void> {
   for (const [file, symbols] of Object.entries(REQUIRED_SYMBOLS)) {
-    await requireSymbols(join(proof.productDir, file), symbols);
+    await requireSymbols(join(proof.productDir, file), symbols, context.env);
     context.log(`${file} exports ${symbols.join(", ")}`);
   }
   await rm(proof.proofDir, { recursive: true, force: true });
@@ -51,8 +51,13 @@ const REQUIRED_SYMBOLS: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-async function requireSymbols(file: string, symbols: readonly string[]): Promise<void> {
-  const nm = await run({ program: "nm", args: ["-D", "--defined-only", file] });
+async function requireSymbols(
+  file: string,
+  symbols: readonly string[],
+  env: Environment,
+): Promise<void> {
+  const args = ["-D", "--defined-only", file];
+  const nm = await run({ program: "nm", args, env: buildEnvironment(env) });
   const exported = new Set(nm.stdout.split("\n").map((line) => line.trim().split(/[\s@]+/)[2]));
   const missing = symbols.filter((symbol) => !exported.has(symbol));
   if (missing.length === 0) return;
@@ -68,10 +73,11 @@ async function proveByCall(proof: Proof, context: ProofContext): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const port = await freePort();
     const log = join(proof.proofDir, "error.log");
-    const nginx = await startNginx(proof, port);
+    const nginx = await startNginx(proof, port, context.env);
     try {
       await requireEcho(nginx, port, context.signal);
       await requireOwnLibraries(nginx, proof);
+      context.log(`workers of nginx run as user ${await userOfWorkers(nginx)}`);
       return;
     } catch (thrown) {
       const text = await readFile(log, "utf8").catch(() => "");
@@ -85,18 +91,22 @@ async function proveByCall(proof: Proof, context: ProofContext): Promise<void> {
   }
 }
 
-async function startNginx(proof: Proof, port: number): Promise<RunningProgram> {
-  const { productDir, proofDir } = proof;
+async function startNginx(proof: Proof, port: number, env: Environment): Promise<RunningProgram> {
+  const { productDir, proofDir, workersAreRoot } = proof;
   const conf = join(proofDir, "nginx.conf");
   await mkdir(join(proofDir, "temp"), { recursive: true });
-  await writeFile(conf, proofConf(productDir, port));
+  await writeFile(conf, proofConf(productDir, port, { workersAreRoot }));
   const below = (path: string) => join(productDir, path);
   return start(
     {
       program: below("nginx/sbin/nginx"),
       args: ["-p", `${proofDir}/`, "-c", conf, "-e", join(proofDir, "error.log")],
       cwd: proofDir,
-      env: { ...proof.env, LD_LIBRARY_PATH: `${below("luajit/lib")}:${below("nffi/lib")}` },
+      env: {
+        ...buildEnvironment(env),
+        ...proof.env,
+        LD_LIBRARY_PATH: `${below("luajit/lib")}:${below("nffi/lib")}`,
+      },
     },
     join(proofDir, "error.log"),
   );
@@ -127,10 +137,17 @@ async function requireEcho(
   }
 }
 
+async function userOfWorkers({ pid }: RunningProgram): Promise<string> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  const [worker = ""] = children.trim().split(" ");
+  const status = await readFile(`/proc/${worker}/status`, "utf8").catch(() => "");
+  return /^Uid:\t\d+\t(\d+)/m.exec(status)?.[1] ?? "unknown";
+}
+
 /** An older product in the prefix must not have stood in for the one that is to be proven. */
 async function requireOwnLibraries(nginx: RunningProgram, proof: Proof): Promise<void> {
   const maps = await readFile(`/proc/${nginx.pid}/maps`, "utf8").catch(() => "");
-  const libraries = maps.match(/\/\S*\/lib(?:nffi|luajit)[^/\s]*\.so\S*/g) ?? [];
+  const libraries = maps.match(/(?<= )\/.*\/lib(?:nffi|luajit)[^/]*\.so.*$/gm) ?? [];
   const foreign = libraries.filter((library) => !library.startsWith(`${proof.librariesFrom}/`));
   if (foreign.length === 0) return;
   throw new NffiError("proof-failed", `the nginx of the proof has loaded ${foreign[0]}`, {

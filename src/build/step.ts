@@ -6,10 +6,13 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ErrorCode, NffiError, toNffiError } from "../errors.js";
-import type { Environment } from "../host/environment.js";
+import { buildEnvironment, type Environment } from "../host/environment.js";
 import { type Command, type Completed, run } from "../io/exec.js";
 import { diagnose, diagnosisOf } from "./diagnosis.js";
 import { type Reporter, STEPS, type StepName } from "./reporter.js";
+
+/** `env` is added to the environment that every program of a build has. */
+export type StepCommand = Omit<Command, "env"> & Partial<Pick<Command, "env">>;
 
 /** What a step may use besides its input. */
 export interface StepContext {
@@ -22,9 +25,9 @@ export interface StepContext {
   /** Writes a line into the step's log. */
   log(text: string): void;
   /** Runs a program; its output goes into the log and is not in the result. */
-  run(command: Command): Promise<Completed>;
+  run(command: StepCommand): Promise<Completed>;
   /** Runs a program and throws unless it exits with 0. */
-  mustRun(command: Command, code: ErrorCode, failure: string): Promise<void>;
+  mustRun(command: StepCommand, code: ErrorCode, failure: string): Promise<void>;
 }
 
 export type StepRunner = <T>(
@@ -94,15 +97,19 @@ function contextOf(
   log: WriteStream,
   onNote: (note: string) => void,
 ): StepContext {
-  const runLogged = async (command: Command): Promise<Completed> => {
+  const shared = buildEnvironment(around.env);
+  const runLogged = async (command: StepCommand): Promise<Completed> => {
     log.write(`$ ${[command.program, ...command.args].join(" ")}\n`);
-    const completed = await run(command, {
-      signal: around.signal,
-      onOutput: (text) => {
-        log.write(text);
-        around.reporter.stepOutput(name, text);
+    const completed = await run(
+      { ...command, env: { ...shared, ...command.env } },
+      {
+        signal: around.signal,
+        onOutput: (text) => {
+          log.write(text);
+          around.reporter.stepOutput(name, text);
+        },
       },
-    });
+    );
     log.write(`(${endOf(completed)})\n`);
     return completed;
   };

@@ -8,6 +8,7 @@ import { ownPaths, pathsOutside } from "./manifest.js";
 import { stateOf } from "./own-files.js";
 import type { Product } from "./product.js";
 import { type ProofContext, runProof } from "./proof.js";
+import { installedPlace } from "./proof-place.js";
 
 export interface Difference {
   readonly path: string;
@@ -36,7 +37,9 @@ export async function proveAgain(product: Product, context: ProofContext): Promi
   try {
     const proofDir = join(folder, "proof");
     const { env } = flavorOf(product.manifest.flavor);
-    await runProof({ productDir: prefix, proofDir, librariesFrom: prefix, env }, context);
+    const { configure } = product.manifest;
+    const place = await installedPlace(prefix, configure, { ...context, warn: context.log });
+    await runProof({ ...place, proofDir, env }, context);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -7,7 +7,7 @@ import { NffiError } from "../errors.js";
 import { checkMachine } from "../host/checkup/checkup.js";
 import type { Finding } from "../host/checkup/finding.js";
 import { currentFamily, installHint } from "../host/distribution.js";
-import { cacheDir } from "../host/environment.js";
+import { cacheDir, wholeEnvironment } from "../host/environment.js";
 import { currentPlatform } from "../host/platform.js";
 import { packagesForOpenresty } from "../host/toolchain.js";
 import { run } from "../io/exec.js";
@@ -91,7 +91,11 @@ async function fix(
 
   const [program = "", ...args] = [...command, ...(family === "arch" ? ["--noconfirm"] : ["-y"])];
   const { exitCode } = await run(
-    { program, args, env: { DEBIAN_FRONTEND: "noninteractive" } },
+    {
+      program,
+      args,
+      env: { ...wholeEnvironment(context.env), DEBIAN_FRONTEND: "noninteractive" },
+    },
     { signal: context.signal, onOutput: (text) => say(text.trimEnd()) },
   );
   if (exitCode === 0) return true;

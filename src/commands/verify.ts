@@ -14,7 +14,7 @@ export function verifyCommand(context: CommandContext): Command {
       const { env, cwd, signal } = context;
       const product = await findProduct({ prefix: given, env, cwd });
       const log = options.verbose ? context.print : () => {};
-      await proveAgain(product, { signal, log });
+      await proveAgain(product, { signal, env, log });
       const count = countOfOwn(product.manifest);
       context.print(`${product.prefix}: as it was installed (${count} files), and it works`);
     });

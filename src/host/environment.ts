@@ -25,6 +25,38 @@ export function sourceDate(env: Environment): number | undefined {
   });
 }
 
+/** What a build passes on; docs/build.md lists it. */
+const PASSED_ON = [
+  ...["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"],
+  ...["http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"],
+  ...["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"],
+  ...["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "SOURCE_DATE_EPOCH", "JAVA_HOME"],
+];
+const PASSED_ON_PREFIX = "CCACHE_";
+
+/** Messages that can be searched for the first error, and names that sort the same everywhere. */
+const LOCALE = { LC_ALL: "C.UTF-8" };
+
+/**
+ * The environment of every program that a build starts. Anything else of the user's could change
+ * the product or break the build unseen: CDPATH, MAKEFLAGS, GREP_OPTIONS, BASH_ENV, LD_PRELOAD.
+ */
+export function buildEnvironment(env: Environment): Record<string, string> {
+  const passed = definedOf(env).filter(
+    ([name]) => PASSED_ON.includes(name) || name.startsWith(PASSED_ON_PREFIX),
+  );
+  return { ...Object.fromEntries(passed), ...LOCALE };
+}
+
+/** All of an environment, for a program that the user runs through nffi. */
+export function wholeEnvironment(env: Environment): Record<string, string> {
+  return Object.fromEntries(definedOf(env));
+}
+
+function definedOf(env: Environment): [string, string][] {
+  return Object.entries(env).filter((one): one is [string, string] => one[1] !== undefined);
+}
+
 /** Where downloads and work folders live. */
 export function cacheDir(env: Environment): string {
   return join(xdg(env.XDG_CACHE_HOME, env, ".cache"), "nffi");

@@ -2,7 +2,7 @@
 import { NffiError } from "../errors.js";
 import { run } from "../io/exec.js";
 import { installHint } from "./distribution.js";
-import type { Environment } from "./environment.js";
+import { buildEnvironment, type Environment } from "./environment.js";
 import { findProgram } from "./tools.js";
 
 export interface RequiredPackage {
@@ -62,7 +62,7 @@ export async function compilerIdentity(env: Environment): Promise<string> {
     program: compiler,
     args: [...flags, ...splitFlags(env.CPPFLAGS), "-E", "-P", "-x", "c", "-"],
     input: IDENTITY,
-    env: { PATH: env.PATH ?? "" },
+    env: buildEnvironment(env),
   });
   const found = /^identity: (.*)$/m.exec(probe.stdout)?.[1];
   return `${compilerOf(env)} ${found ?? "unknown"}`;
@@ -123,7 +123,7 @@ export async function hasHeader(name: string, env: Environment): Promise<boolean
     args: [...args, "-E", "-x", "c", "-o", "/dev/null", "-"],
     // pcre2.h refuses to be included without a width.
     input: `#define PCRE2_CODE_UNIT_WIDTH 8\n#include <${name}>\n`,
-    env: { PATH: env.PATH ?? "" },
+    env: buildEnvironment(env),
   });
   return probe.exitCode === 0;
 }

@@ -9,9 +9,10 @@ export interface Command {
   readonly program: string;
   readonly args: readonly string[];
   readonly cwd?: string | undefined;
-  /** Added to (or, if `emptyEnv`, used instead of) the environment of nffi. */
-  readonly env?: Readonly<Record<string, string>> | undefined;
-  readonly emptyEnv?: boolean | undefined;
+  /** The whole environment of the program: nothing of nffi's own is added. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Runs it as this user, without further groups; only root may. */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined;
   readonly input?: string | undefined;
 }
 
@@ -41,8 +42,9 @@ export async function run(command: Command, options: RunOptions = {}): Promise<C
   const keepOutput = options.onOutput === undefined;
   const child = execa(command.program, command.args, {
     cwd: command.cwd ?? process.cwd(),
-    env: command.env ?? {},
-    extendEnv: !command.emptyEnv,
+    env: command.env,
+    extendEnv: false,
+    ...command.user,
     ...(command.input === undefined ? { stdin: "ignore" } : { input: command.input }),
     all: true as const,
     buffer: keepOutput,
@@ -93,8 +95,9 @@ export function start(command: Command, outputFile: string): RunningProgram {
   let end: string | undefined;
   const child = execa(command.program, command.args, {
     cwd: command.cwd ?? process.cwd(),
-    env: command.env ?? {},
-    extendEnv: !command.emptyEnv,
+    env: command.env,
+    extendEnv: false,
+    ...command.user,
     stdin: "ignore",
     stdout: { file: outputFile, append: true },
     stderr: { file: outputFile, append: true },

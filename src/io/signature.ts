@@ -61,18 +61,29 @@ async function signerIn(wish: SignatureWish): Promise<openpgp.Key> {
 
 async function keysIn(keyring: string): Promise<openpgp.Key[]> {
   try {
-    const bytes = await readFile(keyring);
-    const text = bytes.toString("latin1");
-    const keys = text.includes("-----BEGIN PGP")
-      ? await openpgp.readKeys({ armoredKeys: text })
-      : await openpgp.readKeys({ binaryKeys: new Uint8Array(bytes) });
-    return keys;
+    return await parseKeys(await readFile(keyring));
   } catch (thrown) {
     throw new NffiError("usage", `--keyring ${keyring}: ${messageOf(thrown)}`, {
       hint: "it takes a file of public keys, as `gpg --export` writes it, armored or not",
       cause: thrown,
     });
   }
+}
+
+/** The fingerprints of the primary keys in a keyring, armored or not; none if it is no keyring. */
+export async function fingerprintsIn(bytes: Buffer): Promise<string[]> {
+  try {
+    return (await parseKeys(bytes)).map((one) => one.getFingerprint().toUpperCase());
+  } catch {
+    return [];
+  }
+}
+
+async function parseKeys(bytes: Buffer): Promise<openpgp.Key[]> {
+  const text = bytes.toString("latin1");
+  return text.includes("-----BEGIN PGP")
+    ? await openpgp.readKeys({ armoredKeys: text })
+    : await openpgp.readKeys({ binaryKeys: new Uint8Array(bytes) });
 }
 
 async function requireUsable(key: openpgp.Key, wish: SignatureWish): Promise<void> {

@@ -1,9 +1,16 @@
 // Modules of nginx and static libraries that a user adds, in one real build of the debug flavour.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { runCli } from "../support/cli.js";
+import { repository, runCli, runProgram } from "../support/cli.js";
 import { debianSources } from "../support/debian-source.js";
 import { makeFakeRelease } from "../support/fake-release.js";
 import { withNginx } from "../support/nginx.js";
@@ -69,6 +76,37 @@ const LEAN_OPENSSL = [
   ..."ts whirlpool".split(" "),
 ].map((part) => `no-${part}`);
 
+/** What shells, profiles and packagers export; each of them broke a build, or changed it unseen. */
+function hostileEnvironment(folder: string): Record<string, string> {
+  const foreign = join(folder, "foreign");
+  const temp = join(folder, "temp with blank");
+  for (const dir of ["etc", "src", "build", "bundle"]) {
+    mkdirSync(join(foreign, dir), { recursive: true });
+  }
+  mkdirSync(temp);
+  chmodSync(temp, 0o755);
+  writeFileSync(join(foreign, "stdio.h"), "#error this is not the stdio.h of the system\n");
+  writeFileSync(join(foreign, "strict.pm"), "die 'this is not the strict of perl';\n");
+  writeFileSync(join(foreign, "libz.so.1"), "");
+  writeFileSync(join(foreign, "profile"), "exit 3\n");
+  return {
+    CDPATH: foreign,
+    TMPDIR: temp,
+    GREP_OPTIONS: "--color=always",
+    MAKEFLAGS: "--dry-run",
+    PERL5LIB: foreign,
+    C_INCLUDE_PATH: foreign,
+    LD_LIBRARY_PATH: foreign,
+    BASH_ENV: join(foreign, "profile"),
+    ENV: join(foreign, "profile"),
+    NGX_BUILD: "foreign",
+    NGINX: "17;",
+    LUA_PATH: "/nonexistent/?.lua",
+    LUA_INIT: "error('foreign')",
+    LANG: "de_DE.UTF-8",
+  };
+}
+
 describe.skipIf(process.env.NFFI_TEST_PREFIX)("a build with added sources", () => {
   const folder = temporaryFolderOfAll();
   const prefix = join(folder, "openresty");
@@ -77,15 +115,36 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a build with added sources", () =
   beforeAll(async () => {
     libraries = await debianSources(["pcre2", "zlib", "openssl"], folder);
     const { pcre2 = "", zlib = "", openssl = "" } = libraries;
-    const built = await runCli([
+    const args = [
       ...["build", "--source", `debian:${anySuite}`, "--flavor", "debug"],
       ...["--prefix", prefix, "--work-dir", join(folder, "work")],
       ...["--add-module", makeModule(folder, "compiled_in", "static")],
       ...["--add-dynamic-module", makeModule(folder, "loaded", "dynamic")],
       ...["--with-pcre", pcre2, "--with-zlib", zlib, "--with-openssl", openssl],
       ...["--", `--with-openssl-opt=${LEAN_OPENSSL.join(" ")}`],
-    ]);
+    ];
+    const env = hostileEnvironment(folder);
+    const program = [process.execPath, join(repository, "bin/nffi.mjs"), ...args];
+    const built = await runProgram("sh", ["-c", 'umask 077; exec "$@"', "sh", ...program], { env });
     if (built.exitCode !== 0) throw new Error(built.stderr);
+  });
+
+  test("umask and environment of the user change nothing in it", () => {
+    const find = (...args: string[]) => execFileSync("find", args, { encoding: "utf8" });
+    expect(find(prefix, "-type", "d", "!", "-perm", "755")).toBe("");
+    expect(find(prefix, "-type", "f", "!", "-perm", "644", "!", "-perm", "755")).toBe("");
+    const nginx = join(prefix, "nginx/sbin/nginx");
+    expect(execFileSync("sh", ["-c", `${nginx} -V 2>&1`], { encoding: "utf8" })).not.toContain(
+      "foreign",
+    );
+  });
+
+  test.runIf(process.getuid?.() === 0)("its proof ran as the user of nginx's workers", () => {
+    const logs = join(folder, "work/logs");
+    const log = readdirSync(logs).find((name) => name.endsWith("-prove.log")) ?? "";
+    const text = readFileSync(join(logs, log), "utf8");
+    expect(text).not.toContain("warning");
+    expect(text).toContain("workers of nginx run as user 65534");
   });
 
   test("nginx links PCRE2, zlib and OpenSSL statically", () => {

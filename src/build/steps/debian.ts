@@ -30,7 +30,8 @@ export async function fetchDebian(
   step: StepContext,
 ): Promise<DebianPackages> {
   step.note(`source packages of ${resolved.suite.name}`);
-  const options = { signal: step.signal, log: step.log, cacheDir: site.downloadDir };
+  const { signal, log, env } = step;
+  const options = { signal, log, env, cacheDir: site.downloadDir };
   const sources = await fetchDebianSources(resolved, options);
   if (trust.requireSecurityPatches) requireSecurityPatches(sources.notes);
   for (const { text, details } of warningsOf(sources.notes, resolved.suite.name)) {
@@ -75,7 +76,8 @@ export async function assembleDebian(
 ): Promise<SourceIdentity> {
   const into = `${treeDir}.assembled`;
   try {
-    const options = { signal: step.signal, log: step.log, into };
+    const { signal, log, env } = step;
+    const options = { signal, log, env, into };
     const tree = await assembleDebianTree(packages.sources, options);
     await rename(tree.root, treeDir);
     return {

@@ -5,12 +5,11 @@ import type { Environment } from "../../host/environment.js";
 import { isJdk } from "../../host/jdk.js";
 import { nodeApiInclude, type ShippedFiles } from "../../host/package.js";
 import { compilerIdentity, compilerOf } from "../../host/toolchain.js";
-import type { Command } from "../../io/exec.js";
 import { sha256OfFile, writeFileWhole } from "../../io/files.js";
 import type { Compilation } from "../compilation.js";
 import type { BuildRequest } from "../request.js";
 import type { Site, SitePaths } from "../site.js";
-import type { StepContext } from "../step.js";
+import type { StepCommand, StepContext } from "../step.js";
 
 export interface StagedLibrary {
   readonly compilation: Compilation;
@@ -58,7 +57,7 @@ export function libraryCommands(
   files: ShippedFiles,
   site: SitePaths,
   env: Environment,
-): Command[] {
+): StepCommand[] {
   const variables = {
     BUILD_DIR: site.libraryDir,
     PREFIX: site.prefix,

@@ -53,7 +53,7 @@ async function checkExecution(name: string, folder: string): Promise<Finding> {
   const probe = join(existing, `.nffi-probe-${randomBytes(6).toString("hex")}`);
   try {
     await writeFile(probe, "#!/bin/sh\nexit 0\n", { mode: 0o755 });
-    const { exitCode, startError } = await run({ program: probe, args: [] });
+    const { exitCode, startError } = await run({ program: probe, args: [], env: {} });
     if (exitCode === 0) return finding("ok", name, `${existing}, programs can run there`);
     return finding(
       "missing",

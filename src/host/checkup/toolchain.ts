@@ -1,6 +1,6 @@
 /** The part of a checkup that a build cannot do without: compiler, programs, headers. */
 import { run } from "../../io/exec.js";
-import type { Environment } from "../environment.js";
+import { buildEnvironment, type Environment } from "../environment.js";
 import { compilerOf, EVERY_BUILD, hasHeader, type RequiredPackage } from "../toolchain.js";
 import { findProgram } from "../tools.js";
 import { type Finding, finding } from "./finding.js";
@@ -52,9 +52,8 @@ export async function firstLineOf(
   args: readonly string[],
   env: Environment,
 ): Promise<string> {
-  const path = { PATH: env.PATH ?? "" };
   const { exitCode, stdout, stderr } = await run(
-    { program, args, env: path },
+    { program, args, env: buildEnvironment(env) },
     { timeoutMs: 10_000 },
   );
   const line = `${stdout}\n${stderr}`.split("\n").find((text) => text.trim() !== "");

@@ -18,9 +18,10 @@ import {
   type FetchedComponent,
 } from "./choose-revision.js";
 import { layOut } from "./lay-out.js";
-import { type MachineArchive, readMachineArchive } from "./machine-archive.js";
+import { type MachineArchive, type MachinePlaces, readMachineArchives } from "./machine-archive.js";
 import type { DebianNote } from "./notes.js";
 import { type AptOptions, preparePrivateApt, updateIndex } from "./private-apt.js";
+import { requireDebianOrigin } from "./release-origin.js";
 import { parseSourceIndex } from "./source-index.js";
 import {
   DEBIAN_SUITES,
@@ -33,6 +34,8 @@ import {
 export interface ResolvedDebianSuite {
   readonly suite: DebianSuite;
   readonly archive: MachineArchive;
+  /** What may be Debian's if `archive` is not: entries of apt that name no key. */
+  readonly otherArchives?: readonly MachineArchive[];
 }
 
 export interface FetchedDebianSources {
@@ -72,7 +75,7 @@ export interface DebianOrigin {
 /** `wanted` is a suite, its nginx version or "1.26.3-debian-trixie"; the newest suite if absent. */
 export async function resolveDebianSuite(
   wanted?: string,
-  options: { readonly etc?: string } = {},
+  options: MachinePlaces = {},
 ): Promise<ResolvedDebianSuite> {
   const suite = wanted === undefined ? DEBIAN_SUITES[0] : findSuite(wanted);
   if (!suite) {
@@ -81,7 +84,8 @@ export async function resolveDebianSuite(
       hint: `known: ${known}`,
     });
   }
-  return { suite, archive: await readMachineArchive(suite.name, options.etc) };
+  const [archive, ...otherArchives] = await readMachineArchives(suite.name, options);
+  return { suite, archive, otherArchives };
 }
 
 /** Fetches into `cacheDir`, which is kept: files that are there are verified and used again. */
@@ -125,16 +129,42 @@ export async function assembleDebianTree(
   return { root, version, suite: fetched.suite, components, notes: fetched.notes, origins };
 }
 
+/** The first archive that Debian has signed and that says that it is Debian's. */
+export async function openDebianArchive(
+  dir: string,
+  { suite, archive, otherArchives = [] }: ResolvedDebianSuite,
+  options: AptOptions,
+) {
+  let refusal: unknown;
+  for (const candidate of [archive, ...otherArchives]) {
+    const request = { dir, suite: suite.name, archive: candidate };
+    try {
+      const apt = await preparePrivateApt({ ...request, withBinaries: false }, options);
+      const isStale = (await updateIndex(apt, options)) === "stale";
+      await requireDebianOrigin(apt);
+      return { apt, request, isStale };
+    } catch (thrown) {
+      const isOther = thrown instanceof NffiError && REFUSALS.includes(thrown.code);
+      if (!isOther) throw thrown;
+      refusal ??= thrown;
+    }
+  }
+  throw refusal;
+}
+
+/** Of an archive that is not Debian's, or does not have the suite. */
+const REFUSALS: readonly string[] = ["verify-failed", "fetch-failed"];
+
 async function fetchInto(
   dir: string,
   files: string,
-  { suite, archive }: ResolvedDebianSuite,
+  resolved: ResolvedDebianSuite,
   options: AptOptions,
 ): Promise<FetchedDebianSources> {
-  const request = { dir: join(dir, "apt"), suite: suite.name, archive };
-  const notes: DebianNote[] = archive.security ? [] : [noSecurityNote(suite)];
-  const apt = await preparePrivateApt({ ...request, withBinaries: false }, options);
-  if ((await updateIndex(apt, options)) === "stale") notes.push(staleNote(suite));
+  const { suite } = resolved;
+  const { apt, request, isStale } = await openDebianArchive(join(dir, "apt"), resolved, options);
+  const notes: DebianNote[] = request.archive.security ? [] : [noSecurityNote(suite)];
+  if (isStale) notes.push(staleNote(suite));
   const downloads: Downloads = { dir: files, apt, options };
 
   const names = suite.components.map(({ source }) => source);

@@ -1,12 +1,13 @@
 /**
- * Finds the Debian archive that this machine already trusts: mirror and signing key are read from
- * its apt sources (one-line and deb822 files), so that a closed network's mirror is used and no
- * key is added. Options that switch verification off are not carried over.
+ * Finds the Debian archive that this machine uses: the mirror is read from its apt sources (one-line
+ * and deb822 files), so that a closed network's mirror is used. Only Debian's own keys are trusted,
+ * whatever the entry says, and options that switch verification off are not carried over.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../../errors.js";
 import { parseControlFile, words } from "./control-file.js";
+import { mayBeDebians, readDebianKeys } from "./debian-keys.js";
 
 /** Where packages come from. */
 export interface ArchivePlace {
@@ -29,17 +30,34 @@ export interface MachineArchive {
 const DEBIAN_SUITE =
   /^(?:(?:old|oldold)?stable|testing|unstable|sid|buster|bullseye|bookworm|trixie|forky|duke)$/;
 
-/** Reads the apt sources below `etc` and picks the archive that suits `suite` best. */
-export async function readMachineArchive(suite: string, etc = "/etc/apt"): Promise<MachineArchive> {
-  const archive = pickArchive(await readEntries(etc), suite);
-  if (!archive) {
-    throw new NffiError("platform-unsupported", `no Debian archive is named in ${etc}`, {
-      hint:
-        "the debian source needs a machine whose apt uses a Debian mirror;\n" +
-        "elsewhere use --source official, or --source with a file or URL",
-    });
+export interface MachinePlaces {
+  readonly etc?: string | undefined;
+  readonly keyrings?: string | undefined;
+}
+
+/**
+ * Reads the apt sources below `etc`; returns what may be the archive, the best first. Entries with
+ * another key than Debian's are left out. Several are left where entries name no key.
+ */
+export async function readMachineArchives(
+  suite: string,
+  { etc = "/etc/apt", keyrings = "/usr/share/keyrings" }: MachinePlaces = {},
+): Promise<readonly [MachineArchive, ...MachineArchive[]]> {
+  const named = (await readEntries(etc)).filter(namesDebian);
+  const keys = named.length > 0 ? await readDebianKeys(etc, keyrings) : undefined;
+  const entries: ArchiveEntry[] = [];
+  for (const entry of named) {
+    if (!keys || !(await mayBeDebians(entry.signedBy, keys))) continue;
+    entries.push({ ...entry, signedBy: keys.signedBy });
   }
-  return archive;
+  const [best, ...others] = pickArchives(entries, suite);
+  if (best) return [best, ...others];
+  const why = named.length > 0 ? `; ${named.length} entries have another key than Debian's` : "";
+  throw new NffiError("platform-unsupported", `no Debian archive is named in ${etc}${why}`, {
+    hint:
+      "the debian source needs a machine whose apt uses a Debian mirror;\n" +
+      "elsewhere use --source official, or --source with a file or URL",
+  });
 }
 
 async function readEntries(etc: string): Promise<ArchiveEntry[]> {
@@ -87,18 +105,36 @@ function isUsable(entry: { uris: readonly string[]; components: readonly string[
   return entry.components.includes("main") && !entry.uris.some((uri) => uri.startsWith("cdrom:"));
 }
 
-/** An entry that names the wanted suite itself is better than that of another suite. */
-export function pickArchive(
-  entries: readonly ArchiveEntry[],
-  suite: string,
-): MachineArchive | undefined {
-  const pick = (suffix: RegExp): ArchivePlace | undefined => {
-    const bases = (entry: ArchiveEntry) =>
-      entry.suites.filter((name) => suffix.test(name)).map((name) => name.replace(suffix, ""));
-    const fitting = entries.filter((entry) => bases(entry).some((base) => DEBIAN_SUITE.test(base)));
-    const best = fitting.find((entry) => bases(entry).includes(suite)) ?? fitting[0];
-    return best && { uris: best.uris, signedBy: best.signedBy };
+const SUFFIXES = { main: /$/, updates: /-updates$/, security: /(?:-security|\/updates)$/ };
+
+function basesOf({ suites }: ArchiveEntry, suffix: RegExp): string[] {
+  const fitting = suites.filter((name) => suffix.test(name));
+  return fitting.map((name) => name.replace(suffix, "")).filter((one) => DEBIAN_SUITE.test(one));
+}
+
+function namesDebian(entry: ArchiveEntry): boolean {
+  return Object.values(SUFFIXES).some((suffix) => basesOf(entry, suffix).length > 0);
+}
+
+/** Every combination that may be it; entries that name the wanted suite itself come first. */
+export function pickArchives(entries: readonly ArchiveEntry[], suite: string): MachineArchive[] {
+  const placesOf = (suffix: RegExp): (ArchivePlace | undefined)[] => {
+    const fitting = entries.filter((entry) => basesOf(entry, suffix).length > 0);
+    const isExact = (entry: ArchiveEntry) => (basesOf(entry, suffix).includes(suite) ? 0 : 1);
+    const sorted = [...fitting].sort((a, b) => isExact(a) - isExact(b));
+    const byUris = new Map(sorted.map((one) => [one.uris.join(" "), one] as const).reverse());
+    const places = [...byUris.values()].reverse();
+    return places.map(({ uris, signedBy }) => ({ uris, signedBy }));
   };
-  const main = pick(/$/);
-  return main && { main, updates: pick(/-updates$/), security: pick(/(?:-security|\/updates)$/) };
+  const orNone = (places: (ArchivePlace | undefined)[]) =>
+    places.length > 0 ? places : [undefined];
+  const archives: MachineArchive[] = [];
+  for (const main of placesOf(SUFFIXES.main)) {
+    for (const updates of orNone(placesOf(SUFFIXES.updates))) {
+      for (const security of orNone(placesOf(SUFFIXES.security))) {
+        if (main) archives.push({ main, updates, security });
+      }
+    }
+  }
+  return archives;
 }

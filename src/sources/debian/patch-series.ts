@@ -8,7 +8,7 @@ import { join, normalize } from "node:path";
 import { NffiError } from "../../errors.js";
 import { run } from "../../io/exec.js";
 import type { VerifiedFile } from "./choose-revision.js";
-import type { AptOptions } from "./private-apt.js";
+import { type AptOptions, environmentOf } from "./private-apt.js";
 import { unpackTar } from "./unpack.js";
 
 export interface SeriesEntry {
@@ -62,7 +62,10 @@ async function applyPatch(
     ...["--force", "--forward", "--fuzz=0", "--remove-empty-files", "--silent"],
     ...["--no-backup-if-mismatch", "--reject-file=-", "--version-control=never"],
   ];
-  const completed = await run({ program: "patch", args }, { signal: options.signal });
+  const completed = await run(
+    { program: "patch", args, env: environmentOf(options) },
+    { signal: options.signal },
+  );
   options.log?.(`Debian's patch ${entry.file}\n${completed.stdout}${completed.stderr}`);
   if (completed.exitCode === 0) return;
   if (completed.startError) {

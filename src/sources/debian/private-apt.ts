@@ -7,6 +7,7 @@
 import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../../errors.js";
+import { buildEnvironment, type Environment, environment } from "../../host/environment.js";
 import { type Completed, run } from "../../io/exec.js";
 import { renderParagraph } from "./control-file.js";
 import type { ArchivePlace, MachineArchive } from "./machine-archive.js";
@@ -15,6 +16,13 @@ export interface AptOptions {
   readonly signal?: AbortSignal | undefined;
   /** Gets what apt prints. */
   readonly log?: ((text: string) => void) | undefined;
+  /** Of the user; that of this process if not given. */
+  readonly env?: Environment | undefined;
+}
+
+/** What apt, tar and patch get of the user's environment. */
+export function environmentOf({ env = environment }: AptOptions): Record<string, string> {
+  return buildEnvironment(env);
 }
 
 export interface PrivateApt {
@@ -56,7 +64,9 @@ export async function preparePrivateApt(
   await writeFile(join(dir, "etc", "sources.list.d", "nffi.sources"), renderSources(request));
 
   // Asked before APT_CONFIG is ours; no apt at all is noticed here.
-  const machine = await runApt("apt-config", ["dump"], {}, options);
+  const { APT_CONFIG } = options.env ?? environment;
+  const ofUser: Record<string, string> = APT_CONFIG ? { APT_CONFIG } : {};
+  const machine = await runApt("apt-config", ["dump"], ofUser, options);
   if (machine.startError) throw noApt(machine.startError);
   await writeFile(config, renderConfig(dir, machine.stdout));
   await chmod(config, 0o600); // a proxy's password may be in it
@@ -72,7 +82,7 @@ async function runApt(
   options: AptOptions,
   cwd?: string,
 ): Promise<Completed> {
-  const command = { program, args, cwd, env: { ...env, LC_ALL: "C" } };
+  const command = { program, args, cwd, env: { ...environmentOf(options), ...env, LC_ALL: "C" } };
   const completed = await run(command, { signal: options.signal });
   if (program !== "apt-config" && program !== "apt-cache") {
     options.log?.(`$ ${program} ${args.join(" ")}\n${completed.stdout}${completed.stderr}`);

@@ -6,12 +6,15 @@ import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../../errors.js";
 import { type Completed, run } from "../../io/exec.js";
-import type { AptOptions } from "./private-apt.js";
+import { type AptOptions, environmentOf } from "./private-apt.js";
 
 /** Unpacks a tarball into a folder that exists. */
 export async function unpackTar(file: string, into: string, options: AptOptions): Promise<void> {
   const args = ["--extract", "--no-same-owner", "--file", file, "--directory", into];
-  const completed = await run({ program: "tar", args }, { signal: options.signal });
+  const completed = await run(
+    { program: "tar", args, env: environmentOf(options) },
+    { signal: options.signal },
+  );
   if (completed.exitCode !== 0) throw notUnpacked(file, completed, "tar xz-utils");
 }
 
@@ -33,7 +36,10 @@ export async function unpackSource(file: string, into: string, options: AptOptio
 /** Unpacks the files of a binary package into the folder `into`. */
 export async function unpackDeb(file: string, into: string, options: AptOptions): Promise<void> {
   const args = ["--extract", file, into];
-  const completed = await run({ program: "dpkg-deb", args }, { signal: options.signal });
+  const completed = await run(
+    { program: "dpkg-deb", args, env: environmentOf(options) },
+    { signal: options.signal },
+  );
   if (completed.exitCode !== 0) throw notUnpacked(file, completed, "dpkg");
 }
 

@@ -5,7 +5,8 @@ import { run, start } from "../../../src/io/exec.js";
 import { statOf, stillThereAfter } from "../../support/processes.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
-const shell = (script: string) => ({ program: "sh", args: ["-c", script] });
+const env = { PATH: process.env.PATH ?? "" };
+const shell = (script: string) => ({ program: "sh", args: ["-c", script], env });
 
 test("gives exit code and output of a program that fails", async () => {
   const completed = await run(shell("echo out; echo err >&2; exit 3"));
@@ -13,7 +14,7 @@ test("gives exit code and output of a program that fails", async () => {
 });
 
 test("tells when a program cannot be started", async () => {
-  const completed = await run({ program: "/nonexistent/program", args: [] });
+  const completed = await run({ program: "/nonexistent/program", args: [], env });
   expect(completed).toMatchObject({ exitCode: undefined, startError: "ENOENT" });
 });
 

@@ -1,0 +1,108 @@
+/**
+ * Where the proof of a product runs, and as whom. nginx that root starts runs its workers as
+ * another user, who can neither enter root's work folder nor read what a strict umask made; so root
+ * proves a copy with the modes that the files are installed with, in a folder that all may enter.
+ */
+import { chmod, cp, mkdtemp, readdir, realpath, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildEnvironment, type Environment } from "../host/environment.js";
+import { findUser, isRoot, mayEnter, type User } from "../host/user.js";
+import { run } from "../io/exec.js";
+import { modeOf } from "../io/files.js";
+import { publicMode } from "../io/replacement.js";
+
+export interface ProofPlace {
+  readonly productDir: string;
+  readonly librariesFrom: string;
+  /** nginx must be told so; otherwise its workers run as they do after an install. */
+  readonly workersAreRoot: boolean;
+}
+
+export interface PlaceContext {
+  readonly env: Environment;
+  /** Why the proof does not run as the workers will. */
+  warn(text: string): void;
+}
+
+/** The user of nginx's workers where nginx.conf names none. */
+export async function workerUser(
+  configureArgs: readonly string[],
+  env: Environment,
+): Promise<{ readonly name: string; readonly user: User | undefined }> {
+  const named = configureArgs.findLast((arg) => arg.startsWith("--user="));
+  const name = named?.slice("--user=".length) || "nobody";
+  return { name, user: await findUser(name, env) };
+}
+
+/** For a staged product, which is to be installed into `prefix`. */
+export async function withStagedPlace<T>(
+  staged: Pick<ProofPlace, "productDir" | "librariesFrom">,
+  { prefix, configureArgs }: { readonly prefix: string; readonly configureArgs: readonly string[] },
+  context: PlaceContext,
+  body: (place: ProofPlace) => Promise<T>,
+): Promise<T> {
+  if (!isRoot()) return body({ ...staged, workersAreRoot: false });
+  const { name, user } = await workerUser(configureArgs, context.env);
+  if (!user) {
+    context.warn(`there is no user ${name}, as whom nginx's workers run; proven as root`);
+    return body({ ...staged, workersAreRoot: true });
+  }
+  if (!(await mayEnter(prefix, user, context.env))) {
+    context.warn(
+      `nginx's workers run as ${name} when root starts nginx, and ${name} may not enter ${prefix}; ` +
+        "name another `user` in nginx.conf, or install into another --prefix",
+    );
+  }
+  for (const parent of [tmpdir(), prefix]) {
+    const folder = await mkdtemp(join(parent, "nffi-proof-"));
+    try {
+      const productDir = join(await realpath(folder), "product");
+      await chmod(folder, 0o755);
+      await copyPublic(staged.productDir, productDir);
+      // Not where programs may not run (noexec), or where a folder above is closed.
+      if (!(await startsAs(user, productDir, context.env))) continue;
+      return await body({ productDir, librariesFrom: productDir, workersAreRoot: false });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+  context.warn(`no folder was found in which ${name} can run nginx; proven as root`);
+  return body({ ...staged, workersAreRoot: true });
+}
+
+/** For a product in its prefix. */
+export async function installedPlace(
+  prefix: string,
+  configureArgs: readonly string[],
+  context: PlaceContext,
+): Promise<ProofPlace> {
+  const place = { productDir: prefix, librariesFrom: prefix };
+  if (!isRoot()) return { ...place, workersAreRoot: false };
+  const { name, user } = await workerUser(configureArgs, context.env);
+  const canRun = user !== undefined && (await startsAs(user, prefix, context.env));
+  if (!canRun) context.warn(`${name}, as whom nginx's workers run, cannot run it; proven as root`);
+  return { ...place, workersAreRoot: !canRun };
+}
+
+async function copyPublic(from: string, to: string): Promise<void> {
+  await cp(from, to, { recursive: true, verbatimSymlinks: true });
+  await chmod(to, 0o755);
+  for (const entry of await readdir(to, { recursive: true, withFileTypes: true })) {
+    const place = join(entry.parentPath, entry.name);
+    if (entry.isDirectory()) await chmod(place, 0o755);
+    if (entry.isFile()) await chmod(place, publicMode(await modeOf(place)));
+  }
+}
+
+async function startsAs(user: User, productDir: string, env: Environment): Promise<boolean> {
+  const LD_LIBRARY_PATH = `${join(productDir, "luajit/lib")}:${join(productDir, "nffi/lib")}`;
+  const { exitCode } = await run({
+    program: join(productDir, "nginx/sbin/nginx"),
+    args: ["-v"],
+    cwd: "/",
+    env: { ...buildEnvironment(env), LD_LIBRARY_PATH },
+    user,
+  });
+  return exitCode === 0;
+}

@@ -1,0 +1,62 @@
+/**
+ * The keys that sign Debian's archive, as the package debian-archive-keyring brings them. They are
+ * the only ones that a source package of Debian is trusted by: anybody can call a suite `stable`.
+ */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { NffiError } from "../../errors.js";
+import { kindOf } from "../../io/files.js";
+import { fingerprintsIn } from "../../io/signature.js";
+
+export interface DebianKeys {
+  /** For Signed-By: the paths of the keyrings. */
+  readonly signedBy: string;
+  readonly fingerprints: ReadonlySet<string>;
+}
+
+/** `keyrings` is where packages put keyrings; older systems have the keys below `etc`, too. */
+export async function readDebianKeys(etc: string, keyrings: string): Promise<DebianKeys> {
+  const files = await keyringFiles(etc, keyrings);
+  const fingerprints: string[] = [];
+  for (const file of files) fingerprints.push(...(await fingerprintsIn(await readFile(file))));
+  if (fingerprints.length > 0) {
+    return { signedBy: files.join(" "), fingerprints: new Set(fingerprints) };
+  }
+  throw new NffiError("toolchain-missing", `the keys of Debian's archive are not in ${keyrings}`, {
+    hint: "apt-get install debian-archive-keyring; or take an official release: --source official",
+  });
+}
+
+async function keyringFiles(etc: string, keyrings: string): Promise<string[]> {
+  for (const name of ["debian-archive-keyring.gpg", "debian-archive-keyring.pgp"]) {
+    const file = join(keyrings, name);
+    if ((await kindOf(file, { follow: true })) === "file") return [file];
+  }
+  const parts = join(etc, "trusted.gpg.d");
+  const names = await readdir(parts).catch(() => []);
+  const ofPackage = names.filter((name) => /^debian-archive-[\w-]+\.(asc|gpg)$/.test(name));
+  return ofPackage.sort().map((name) => join(parts, name));
+}
+
+/**
+ * True if a Signed-By (paths, fingerprints or a whole key) has a key of Debian's, or if there is
+ * none: then apt's general keyring counts, and only the signature itself tells whose it is.
+ */
+export async function mayBeDebians(
+  signedBy: string | undefined,
+  { fingerprints }: DebianKeys,
+): Promise<boolean> {
+  if (signedBy === undefined) return true;
+  const found: string[] = [];
+  if (signedBy.includes("-----BEGIN PGP")) {
+    // In a control file an empty line is a dot.
+    const armored = signedBy.replace(/^\.$/gm, "").trim();
+    found.push(...(await fingerprintsIn(Buffer.from(armored))));
+  } else {
+    for (const word of signedBy.split(/[\s,]+/)) {
+      if (!word.startsWith("/")) found.push(word.replace(/!$/, "").toUpperCase());
+      else found.push(...(await fingerprintsIn(await readFile(word).catch(() => Buffer.alloc(0)))));
+    }
+  }
+  return found.some((one) => fingerprints.has(one));
+}
