@@ -8,6 +8,8 @@
 -- load      what nffi.load is given, and
 -- options   its options as JSON
 -- method    of the runtime
+-- loads     1: loads of the same runtime instead of calls. Its options are a
+--           table literal, made for each load
 local nffi = require "resty.nffi"
 local cjson = require "cjson"
 
@@ -58,6 +60,14 @@ function _M.run(args)
         return per_second(count, 1, function()
             assert(socket:send(bytes))
             return socket:receive(#bytes)
+        end)
+    end
+
+    if args.loads then
+        local options = assert(loadstring("return " .. args.options))
+
+        return per_second(count, 1, function()
+            return nffi.load(args.load, options())
         end)
     end
 

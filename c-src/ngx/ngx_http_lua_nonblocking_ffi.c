@@ -70,6 +70,10 @@ ngx_http_lua_nffi_not_awaited(ngx_http_lua_nffi_instance_t *inst)
 
     if (inst->awaited == 0) {
         ngx_http_lua_nffi_instance_let_go(inst);
+
+        if (inst->reaping) {
+            ngx_http_lua_nffi_reap_soon();
+        }
     }
 }
 
@@ -261,6 +265,10 @@ ngx_http_lua_nffi_may_wait(ngx_http_request_t *r,
     const char             *phase;
     ngx_http_lua_ctx_t     *ctx;
     ngx_http_lua_co_ctx_t  *coctx;
+
+    if (ngx_http_lua_nffi_check_thread(err) != NGX_OK) {
+        return NULL;
+    }
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
     if (ctx == NULL) {

@@ -80,9 +80,8 @@ typedef struct {
 
 
 /*
- * One queue and who serves it: the threads of a library, or a process. Never
- * freed, since threads and events point to it; one that has ended is used
- * again by its runtime.
+ * One queue and who serves it: the threads of a library, or a process. Freed
+ * by _reap.c once it is closed and no thread, call or event uses it.
  */
 
 struct ngx_http_lua_nffi_instance_s {
@@ -103,7 +102,15 @@ struct ngx_http_lua_nffi_instance_s {
     ngx_msec_t                     drain_until; /* 0: the worker stays */
     ngx_http_lua_nffi_rate_t       rate;        /* of its messages */
 
+    ngx_queue_t                    reap;        /* of those that have ended */
+    ngx_atomic_t                   unused;      /* set by the last thread */
+    ngx_event_t                    kept;        /* it is not freed in time */
+
     unsigned                       draining:1;
+    unsigned                       broken:1;    /* a library's queue */
+    unsigned                       reaping:1;
+    unsigned                       end_asked:1; /* `unused` will be set */
+    unsigned                       kept_counted:1;
     unsigned                       closed:1;    /* takes no new calls */
     unsigned                       starting:1;  /* of a reload */
     unsigned                       exiting:1;   /* drain_until is of the
@@ -165,10 +172,14 @@ typedef struct {
 } ngx_http_lua_nffi_reload_t;
 
 
-/* library + configuration; never freed, since Lua points to it */
+/* library + configuration; freed by _reap.c once it is closed, has no instances
+   and Lua has no pointer to it */
 
 struct ngx_http_lua_nffi_runtime_s {
+    ngx_str_node_t                 node;     /* by key, until it is closed */
     ngx_queue_t                    queue;    /* in the registry */
+    ngx_queue_t                    reap;     /* of those that are closed */
+    ngx_uint_t                     handles;  /* pointers that Lua has */
     ngx_str_t                      key;
     uint32_t                       id;       /* a checksum of the key */
     ngx_str_t                      name;     /* for messages */
@@ -176,7 +187,7 @@ struct ngx_http_lua_nffi_runtime_s {
     ngx_queue_t                    serving;  /* instances for new calls */
     ngx_queue_t                    starting; /* of a reload, not yet ready */
     ngx_queue_t                    leaving;  /* closed, with calls left */
-    ngx_queue_t                    ended;    /* to be used again */
+    ngx_queue_t                    ended;    /* to be freed */
 
     ngx_http_lua_nffi_program_t   *program;  /* NULL: a native library */
     ngx_http_lua_nffi_counts_t     counts;
@@ -185,7 +196,7 @@ struct ngx_http_lua_nffi_runtime_s {
     ngx_http_lua_nffi_reload_t    *reload;   /* under way, or NULL */
 
     unsigned                       closed:1;
-    unsigned                       failed:1;    /* to start: nobody has it */
+    unsigned                       failed:1;    /* to start: Lua never had it */
     unsigned                       misused:2;   /* kinds that were logged */
 };
 
@@ -298,9 +309,12 @@ void ngx_http_lua_nffi_each_instance(
 ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_register(ngx_str_t *key,
     ngx_str_t *name);
 ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_lookup(const u_char *key,
-    size_t key_size, ngx_uint_t failed);
-void ngx_http_lua_nffi_unregister(ngx_http_lua_nffi_runtime_t *rt);
+    size_t key_size);
+void *ngx_http_lua_nffi_handle(ngx_http_lua_nffi_runtime_t *rt);
+void ngx_http_lua_nffi_close_runtime(ngx_http_lua_nffi_runtime_t *rt);
+void ngx_http_lua_nffi_free_runtime(ngx_http_lua_nffi_runtime_t *rt);
 ngx_int_t ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err);
+ngx_int_t ngx_http_lua_nffi_check_thread(ngx_http_lua_nffi_error_t *err);
 ngx_int_t ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err,
     const char *code, const char *fmt, ...);
 
@@ -314,7 +328,6 @@ ngx_int_t ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
 ngx_http_lua_nffi_instance_t *ngx_http_lua_nffi_instance_add(
     ngx_http_lua_nffi_runtime_t *rt, ngx_queue_t *list);
 void ngx_http_lua_nffi_instance_end(ngx_http_lua_nffi_instance_t *inst);
-void ngx_http_lua_nffi_instance_remove(ngx_http_lua_nffi_instance_t *inst);
 ngx_http_lua_nffi_instance_t *ngx_http_lua_nffi_instance_choose(
     ngx_http_lua_nffi_runtime_t *rt, ngx_http_lua_nffi_error_t *err);
 void ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst);
@@ -377,6 +390,12 @@ ngx_uint_t ngx_http_lua_nffi_process_is_ready(
 void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst);
 
+void ngx_http_lua_nffi_reap_init(void);
+void ngx_http_lua_nffi_reap_soon(void);
+void ngx_http_lua_nffi_reap_instance(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_reap_runtime(ngx_http_lua_nffi_runtime_t *rt);
+void ngx_http_lua_nffi_unused(void *data);
+
 void ngx_http_lua_nffi_leave(ngx_msec_t limit);
 
 void ngx_http_lua_nffi_reload_close(ngx_http_lua_nffi_runtime_t *rt);
@@ -422,6 +441,12 @@ void ngx_http_lua_nonblocking_ffi_stream_close(void *stream);
 void ngx_http_lua_nonblocking_ffi_stream_free(void *stream);
 
 void ngx_http_lua_nonblocking_ffi_close(void *runtime);
+
+void ngx_http_lua_nonblocking_ffi_release(void *runtime);
+
+int ngx_http_lua_nonblocking_ffi_is_open(void *runtime);
+
+uint32_t ngx_http_lua_nonblocking_ffi_kept(void);
 
 int ngx_http_lua_nonblocking_ffi_state(void *runtime,
     nffi_host_state_t *state);

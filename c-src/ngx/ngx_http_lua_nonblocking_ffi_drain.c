@@ -22,6 +22,10 @@ ngx_http_lua_nffi_broken(ngx_http_lua_nffi_instance_t *inst)
     static ngx_str_t  message = ngx_string("the runtime broke the rules of "
                                            "the queue");
 
+    if (inst->broken) {
+        return;
+    }
+
     if (inst->process) {
         ngx_http_lua_nffi_process_broken(inst);
         return;
@@ -31,7 +35,8 @@ ngx_http_lua_nffi_broken(ngx_http_lua_nffi_instance_t *inst)
                   "nffi: runtime \"%V\" broke the rules of the queue and is "
                   "closed", &inst->runtime->name);
 
-    inst->runtime->closed = 1;
+    inst->broken = 1;
+    ngx_http_lua_nffi_close_runtime(inst->runtime);
     ngx_http_lua_nffi_instance_close(inst);
     ngx_http_lua_nffi_fail_calls(inst, &message, "runtime_down");
 }
@@ -151,6 +156,10 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 
     inst->draining = 0;
     ngx_http_lua_nffi_count_misuse(inst);
+
+    if (inst->reaping) {
+        ngx_http_lua_nffi_reap_soon();
+    }
 
     if (left && n < 0) {
         ngx_http_lua_nffi_broken(inst);

@@ -25,25 +25,13 @@
 static void ngx_http_lua_nffi_alive_handler(ngx_event_t *ev);
 
 
-/* a new one, or one that has ended; it takes calls once it has a queue */
+/* a new one; it takes calls once it has a queue */
 
 ngx_http_lua_nffi_instance_t *
 ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
     ngx_queue_t *list)
 {
-    ngx_queue_t                   *q;
     ngx_http_lua_nffi_instance_t  *inst;
-
-    if (!ngx_queue_empty(&rt->ended)) {
-        q = ngx_queue_head(&rt->ended);
-        ngx_queue_remove(q);
-
-        inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
-        inst->closed = 0;
-        inst->drain_until = 0;
-        inst->exiting = 0;
-        goto done;
-    }
 
     inst = ngx_calloc(sizeof(ngx_http_lua_nffi_instance_t), ngx_cycle->log);
     if (inst == NULL) {
@@ -65,15 +53,13 @@ ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
     inst->alive.log = ngx_cycle->log;
     inst->alive.cancelable = 1;
 
-done:
-
     ngx_queue_insert_tail(list, &inst->queue);
 
     return inst;
 }
 
 
-/* it has no queue any more, or one that nobody was given: to be used again */
+/* it has no queue any more */
 
 void
 ngx_http_lua_nffi_instance_end(ngx_http_lua_nffi_instance_t *inst)
@@ -82,21 +68,7 @@ ngx_http_lua_nffi_instance_end(ngx_http_lua_nffi_instance_t *inst)
     inst->starting = 0;
     ngx_queue_remove(&inst->queue);
     ngx_queue_insert_tail(&inst->runtime->ended, &inst->queue);
-}
-
-
-/* for one of a runtime that did not start: no thread and no event knows it */
-
-void
-ngx_http_lua_nffi_instance_remove(ngx_http_lua_nffi_instance_t *inst)
-{
-    ngx_queue_remove(&inst->queue);
-
-    if (inst->process) {
-        ngx_free(inst->process);
-    }
-
-    ngx_free(inst);
+    ngx_http_lua_nffi_reap_instance(inst);
 }
 
 
@@ -191,6 +163,7 @@ ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst)
 
     } else {
         nffi_host_close(inst->host);
+        ngx_http_lua_nffi_reap_instance(inst);
     }
 }
 
@@ -203,7 +176,7 @@ ngx_http_lua_nonblocking_ffi_close(void *runtime)
     ngx_http_lua_nffi_runtime_t  *rt = runtime;
     ngx_queue_t                  *lists[] = { &rt->serving, &rt->starting };
 
-    rt->closed = 1;
+    ngx_http_lua_nffi_close_runtime(rt);
     ngx_http_lua_nffi_reload_close(rt);
 
     for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {

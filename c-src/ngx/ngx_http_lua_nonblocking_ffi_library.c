@@ -213,6 +213,8 @@ ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_instance_t *inst,
     options.config_size = config_size;
     options.wake = ngx_http_lua_nffi_wake;
     options.wake_data = inst;
+    options.unused = ngx_http_lua_nffi_unused;
+    options.unused_data = inst;
     options.times = &inst->runtime->counts.times;
 
     nffi_spin_init(&inst->spinner, limits->spin_us);
@@ -238,7 +240,7 @@ ngx_http_lua_nffi_serves(ngx_http_lua_nffi_runtime_t *rt, void *library)
     {
         inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
 
-        if (inst->library == library && !rt->failed) {
+        if (inst->library == library) {
             return 1;
         }
     }
@@ -249,8 +251,8 @@ ngx_http_lua_nffi_serves(ngx_http_lua_nffi_runtime_t *rt, void *library)
 
 /*
  * NGX_ERROR: the library has seen the queue and failed. It may have left
- * threads that use it, so it is kept for the next try: a new one each time
- * would run the worker out of descriptors. NGX_DECLINED: nothing is left.
+ * threads that use it, so the instance must be closed. NGX_DECLINED: it has no
+ * queue, and must be ended.
  */
 
 static ngx_int_t
@@ -261,14 +263,10 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
     int                          rc;
     void                        *handle;
     ngx_int_t                    result;
-    ngx_uint_t                   fresh;
     nffi_queue_t                *queue;
     ngx_http_lua_nffi_shield_t   shield;
 
-    fresh = inst->host == NULL;
-    rc = fresh ? ngx_http_lua_nffi_make_queue(inst, config, config_size,
-                                              limits)
-               : NFFI_OK;
+    rc = ngx_http_lua_nffi_make_queue(inst, config, config_size, limits);
 
     if (rc == NFFI_OK) {
         rc = nffi_host_queue(inst->host, &queue);
@@ -311,12 +309,12 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
 
 done:
 
-    if (result == NGX_DECLINED && fresh && inst->host) {
+    if (result == NGX_DECLINED && inst->host) {
         nffi_host_destroy(inst->host);
         inst->host = NULL;
     }
 
-    return result == NGX_DECLINED && !fresh ? NGX_ERROR : result;
+    return result;
 }
 
 
@@ -329,36 +327,29 @@ ngx_http_lua_nffi_try(ngx_str_t *key, ngx_str_t *name, const char *file,
     ngx_http_lua_nffi_runtime_t   *rt;
     ngx_http_lua_nffi_instance_t  *inst;
 
-    rt = ngx_http_lua_nffi_lookup(key->data, key->len, 1);
-
-    if (rt) {
-        inst = ngx_queue_data(ngx_queue_head(&rt->serving),
-                              ngx_http_lua_nffi_instance_t, queue);
-
-    } else {
-        rt = ngx_http_lua_nffi_register(key, name);
-        inst = rt ? ngx_http_lua_nffi_instance_add(rt, &rt->serving) : NULL;
-    }
+    rt = ngx_http_lua_nffi_register(key, name);
+    inst = rt ? ngx_http_lua_nffi_instance_add(rt, &rt->serving) : NULL;
 
     if (inst == NULL) {
-        if (rt) {
-            ngx_http_lua_nffi_unregister(rt);
-        }
-
         (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
-        return NULL;
-    }
+        rc = NGX_DECLINED;
 
-    rc = ngx_http_lua_nffi_open(inst, file, config, config_size, limits, err);
-    rt->failed = rc != NGX_OK;
-    rt->limits = *limits;
-
-    if (rc == NGX_DECLINED) {
-        ngx_http_lua_nffi_instance_remove(inst);
-        ngx_http_lua_nffi_unregister(rt);
+    } else {
+        rt->limits = *limits;
+        rc = ngx_http_lua_nffi_open(inst, file, config, config_size, limits,
+                                    err);
     }
 
     if (rc != NGX_OK) {
+        if (inst && rc == NGX_DECLINED) {
+            ngx_http_lua_nffi_instance_end(inst);
+        }
+
+        if (rt) {
+            rt->failed = 1;
+            ngx_http_lua_nonblocking_ffi_close(rt);
+        }
+
         return NULL;
     }
 
@@ -436,8 +427,14 @@ ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
     rc = ngx_http_lua_nffi_open(inst, file, config, config_size, &rt->limits,
                                 err);
 
-    if (rc != NGX_OK) {
+    if (rc == NGX_DECLINED) {
         ngx_http_lua_nffi_instance_end(inst);
+
+    } else if (rc == NGX_ERROR) {
+        ngx_http_lua_nffi_instance_close(inst);
+    }
+
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -458,11 +455,6 @@ ngx_http_lua_nonblocking_ffi_load(const u_char *library, size_t library_size,
         return NULL;
     }
 
-    if (ngx_http_lua_nffi_library_file(library, library_size, file) != NGX_OK) {
-        ngx_http_lua_nffi_fail(err, "no_library", "bad name of a library");
-        return NULL;
-    }
-
     if (ngx_http_lua_nffi_library_key(&key, library, library_size, config,
                                       config_size)
         != NGX_OK)
@@ -471,9 +463,15 @@ ngx_http_lua_nonblocking_ffi_load(const u_char *library, size_t library_size,
         return NULL;
     }
 
-    rt = ngx_http_lua_nonblocking_ffi_find(key.data, key.len);
+    rt = ngx_http_lua_nffi_lookup(key.data, key.len);
 
-    if (rt == NULL) {
+    if (rt == NULL
+        && ngx_http_lua_nffi_library_file(library, library_size, file)
+           != NGX_OK)
+    {
+        ngx_http_lua_nffi_fail(err, "no_library", "bad name of a library");
+
+    } else if (rt == NULL) {
         name.data = (u_char *) library;
         name.len = library_size;
 
@@ -483,5 +481,5 @@ ngx_http_lua_nonblocking_ffi_load(const u_char *library, size_t library_size,
 
     ngx_free(key.data);
 
-    return rt;
+    return ngx_http_lua_nffi_handle(rt);
 }

@@ -70,6 +70,7 @@ void
 ngx_http_lua_nffi_process_reap_handler(ngx_event_t *ev)
 {
     ngx_http_lua_nffi_reap(ev->data);
+    ngx_http_lua_nffi_reap_soon();
 }
 
 
@@ -202,6 +203,33 @@ ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p)
 }
 
 
+/* NGX_AGAIN: its last process has not ended; it is freed afterwards */
+
+ngx_int_t
+ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t    i;
+    ngx_event_t  *timers[] = {
+        &p->restart, &p->kill, &p->health,
+        &p->out.output.rate.told, &p->err.output.rate.told
+    };
+
+    if (p->reap.timer_set) {
+        return NGX_AGAIN;
+    }
+
+    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+        if (timers[i]->timer_set) {
+            ngx_del_timer(timers[i]);
+        }
+    }
+
+    ngx_free(p);
+
+    return NGX_OK;
+}
+
+
 /* one more process; on NGX_ERROR its instance is among those that ended */
 
 ngx_int_t
@@ -243,9 +271,9 @@ ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
         return NULL;
     }
 
-    rt = ngx_http_lua_nonblocking_ffi_find(key, key_size);
+    rt = ngx_http_lua_nffi_lookup(key, key_size);
     if (rt) {
-        return rt;
+        return ngx_http_lua_nffi_handle(rt);
     }
 
     program = ngx_http_lua_nffi_program_create(options, limits, err);
@@ -274,26 +302,21 @@ ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
         }
     }
 
-    return rt;
+    return ngx_http_lua_nffi_handle(rt);
 
 failed:
+
+    rt->failed = 1;
 
     while (!ngx_queue_empty(&rt->serving)) {
         q = ngx_queue_head(&rt->serving);
         inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
 
         ngx_http_lua_nffi_process_abandon(inst->process);
-        ngx_http_lua_nffi_instance_remove(inst);
+        ngx_http_lua_nffi_instance_end(inst);
     }
 
-    while (!ngx_queue_empty(&rt->ended)) {
-        q = ngx_queue_head(&rt->ended);
-        ngx_http_lua_nffi_instance_remove(
-            ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue));
-    }
-
-    ngx_free(program);
-    ngx_http_lua_nffi_unregister(rt);
+    ngx_http_lua_nffi_close_runtime(rt);
 
     return NULL;
 }

@@ -59,7 +59,7 @@ typedef enum {
 } ngx_http_lua_nffi_process_state_e;
 
 
-/* of one instance; never freed once it was started */
+/* of one instance, and freed with it */
 
 struct ngx_http_lua_nffi_process_s {
     ngx_http_lua_nffi_instance_t       *instance;
@@ -109,6 +109,7 @@ void ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p);
 ngx_int_t ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     ngx_http_lua_nffi_error_t *err);
 void ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p);
+ngx_int_t ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_process_reap_handler(ngx_event_t *ev);
 
 /* _channel.c */

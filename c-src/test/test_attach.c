@@ -4,6 +4,7 @@
  */
 
 #include "child.h"
+#include "pair.h"
 
 #include <sys/wait.h>
 
@@ -564,6 +565,47 @@ dies_with_queue(void)
 }
 
 
+static volatile sig_atomic_t signals_taken;
+
+
+static void
+take_signal(int signal)
+{
+    (void) signal;
+    signals_taken++;
+}
+
+
+/* The thread that watches the worker takes no signal: one that the other
+   threads block stays pending until they take it. */
+static void
+signals_are_the_runtimes(void)
+{
+    int i, signals[] = { SIGUSR1, SIGTERM, SIGHUP };
+    pair_t pair;
+    sigset_t block, before, pending;
+    struct sigaction action = { .sa_handler = take_signal };
+
+    pair_open_shared(&pair, &(nffi_host_options_t) { 0 });
+    sigfillset(&block);
+
+    for (i = 0; i < 3; i++) {
+        signals_taken = 0;
+        CHECK_CALL(sigaction(signals[i], &action, NULL));
+        CHECK_IS(pthread_sigmask(SIG_SETMASK, &block, &before), 0);
+        CHECK_CALL(kill(getpid(), signals[i]));
+        usleep(20000);
+        CHECK_IS(signals_taken, 0);
+        CHECK_CALL(sigpending(&pending));
+        CHECK(sigismember(&pending, signals[i]));
+        CHECK_IS(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+        CHECK_IS(signals_taken, 1);
+    }
+
+    pair_close(&pair);
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -595,6 +637,7 @@ main(int argc, char **argv)
         { "a process that never attaches dies with the worker",
           dies_unattached },
         { "a process dies with its queue", dies_with_queue },
+        { "the watching thread takes no signal", signals_are_the_runtimes },
     };
 
     CHILD_PLAY(argc, argv, roles);

@@ -10,6 +10,7 @@ local node = require "resty.nffi.node"
 local process = require "resty.nffi.process"
 local python = require "resty.nffi.python"
 local codecs = require "resty.nffi.codecs"
+local loaded = require "resty.nffi.loaded"
 local metrics = require "resty.nffi.metrics"
 local reload = require "resty.nffi.reload"
 local streams = require "resty.nffi.stream"
@@ -58,6 +59,8 @@ local COMMON_OPTIONS = {
     arena = true,
     spin = true,
 }
+
+local NO_OPTIONS = {}
 
 local LIBRARY_OPTIONS = { is_global = true, unpin = true }
 
@@ -205,7 +208,10 @@ end
 
 -- No new calls; those that wait are still answered.
 function Runtime:close()
-    base.close(pointer_of(self, "close"))
+    local pointer = pointer_of(self, "close")
+
+    loaded.forget(pointer)
+    base.close(pointer)
 end
 
 
@@ -343,7 +349,13 @@ function _M.load(name, options)
         error("options must be a table, got " .. type(options), 2)
     end
 
-    options = options or {}
+    options = options or NO_OPTIONS
+
+    local found = loaded.find(name, options)
+
+    if found then
+        return found
+    end
 
     local language = languages[name]
 
@@ -384,6 +396,7 @@ function _M.load(name, options)
 
     runtime.methods = methods_of(runtime, "methods", call_method)
     runtime.streams = methods_of(runtime, "streams", stream_method)
+    loaded.keep(name, options, runtime)
 
     return runtime
 end

@@ -106,6 +106,10 @@ void ngx_http_lua_nonblocking_ffi_stream_free(void *stream);
 
 void ngx_http_lua_nonblocking_ffi_close(void *runtime);
 
+void ngx_http_lua_nonblocking_ffi_release(void *runtime);
+
+int ngx_http_lua_nonblocking_ffi_is_open(void *runtime);
+
 void *ngx_http_lua_nonblocking_ffi_reload(void *runtime, const char *library,
     size_t size, ngx_http_lua_nffi_error_t *err);
 
@@ -214,12 +218,24 @@ function _M.limits(options, level)
 end
 
 
+-- A pointer of C, which is valid until Lua has collected it.
+local function keep(pointer)
+    return ffi.gc(pointer, C.ngx_http_lua_nonblocking_ffi_release)
+end
+
+
+-- In a VM of ngx.run_worker_thread() there is no phase: C refuses.
+local function is_init()
+    return ngx.get_phase and ngx.get_phase() == "init"
+end
+
+
 -- The runtime of a native library and its configuration, a string or nil; the
--- same for the same two. Returns a pointer that stays valid for the life of
--- the worker, or nil, message, code, and the rc with which the entry of a
--- library of the public ABIs has refused.
+-- same for the same two. Returns a pointer that keeps the runtime in memory, or
+-- nil, message, code, and the rc with which the entry of a library of the
+-- public ABIs has refused.
 function _M.load(library, config, limits)
-    if ngx.get_phase() == "init" then
+    if is_init() then
         return nil, "a runtime cannot be loaded in init_by_lua*: threads and "
                     .. "child processes do not survive the fork of the "
                     .. "workers; load it in init_worker_by_lua* or later",
@@ -237,7 +253,7 @@ function _M.load(library, config, limits)
         return nil, message, code, rc ~= 0 and rc or nil
     end
 
-    return pointer
+    return keep(pointer)
 end
 
 
@@ -259,7 +275,7 @@ end
 -- same key. `spec`: the fields of the C structure, argv and envp as lists; what
 -- is nil is left to the worker's own.
 function _M.start(key, spec, limits)
-    if ngx.get_phase() == "init" then
+    if is_init() then
         return nil, "a runtime cannot be started in init_by_lua*: it would "
                     .. "be a child of the master; load it in "
                     .. "init_worker_by_lua* or later", "wrong_process"
@@ -294,7 +310,7 @@ function _M.start(key, spec, limits)
         return nil, read_failure()
     end
 
-    return pointer
+    return keep(pointer)
 end
 
 
@@ -302,8 +318,20 @@ function _M.find(key)
     local pointer = C.ngx_http_lua_nonblocking_ffi_find(key, #key)
 
     if pointer ~= nil then
-        return pointer
+        return keep(pointer)
     end
+end
+
+
+-- Whether the runtime takes calls; false once it is closed.
+function _M.is_open(pointer)
+    return C.ngx_http_lua_nonblocking_ffi_is_open(pointer) ~= 0
+end
+
+
+-- A key for tables: equal for two pointers to the same runtime.
+function _M.address(pointer)
+    return tonumber(ffi.cast("uintptr_t", pointer))
 end
 
 
@@ -560,6 +588,11 @@ local runtime_mt = {
 }
 
 
+-- By address, so that the same library and configuration give the same object.
+-- It holds the pointer, so while it lives no other runtime has the address.
+local runtimes = setmetatable({}, { __mode = "v" })
+
+
 local function load_library(library, config, options)
     if type(library) ~= "string" then
         error("library must be a string, got " .. type(library), 2)
@@ -590,7 +623,7 @@ local function load_library(library, config, options)
         return nil, err, code
     end
 
-    local address = tostring(pointer)
+    local address = _M.address(pointer)
     local runtime = runtimes[address]
 
     if not runtime then

@@ -50,6 +50,7 @@ typedef struct {
     const char      *state;
 } ngx_http_lua_nffi_process_info_t;
 
+uint32_t ngx_http_lua_nonblocking_ffi_kept(void);
 void *ngx_http_lua_nonblocking_ffi_next(void *runtime);
 const char *ngx_http_lua_nonblocking_ffi_code(uint32_t index);
 const ngx_http_lua_nffi_counts_t *ngx_http_lua_nonblocking_ffi_counts(
@@ -168,8 +169,8 @@ local function measure(pointer)
 end
 
 
--- { worker = { id =, pid = }, runtimes = { ... } }; see docs/lua.md. Works in
--- every phase; in a process that cannot have runtimes the list is empty.
+-- { worker = { id =, pid = }, kept =, runtimes = { ... } }; see docs/lua.md. Works
+-- in every phase; in a process that cannot have runtimes the list is empty.
 function _M.read()
     local runtimes = {}
     local pointer = C.ngx_http_lua_nonblocking_ffi_next(nil)
@@ -180,7 +181,10 @@ function _M.read()
     end
 
     return {
-        worker = { id = ngx.worker.id(), pid = ngx.worker.pid() },
+        -- a VM of ngx.run_worker_thread() has none
+        worker = ngx.worker and { id = ngx.worker.id(),
+                                  pid = ngx.worker.pid() } or {},
+        kept = C.ngx_http_lua_nonblocking_ffi_kept(),
         runtimes = runtimes,
     }
 end
@@ -316,6 +320,11 @@ function _M.prometheus()
                       runtime[field])
         end
     end
+
+    lines[#lines + 1] = "# HELP nffi_kept_queues "
+                        .. "Queues of closed libraries that stay in memory."
+    lines[#lines + 1] = "# TYPE nffi_kept_queues gauge"
+    add(lines, "nffi_kept_queues", worker, metrics.kept)
 
     return concat(lines, "\n") .. "\n"
 end

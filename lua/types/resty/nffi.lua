@@ -268,6 +268,7 @@ function runtime:state() end
 
 ---@class nffi.Metrics
 ---@field worker { id: integer, pid: integer }
+---@field kept integer  # closed libraries whose queue stays in memory
 ---@field runtimes nffi.RuntimeMetrics[]
 
 

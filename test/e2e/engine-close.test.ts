@@ -1,0 +1,211 @@
+// What closing a runtime gives back: descriptors, maps and memory, for libraries, Python and Java in
+// the worker, and processes. NFFI_TEST_CYCLES=10000 is the long run.
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { JavaClasses } from "../support/java-runtime.js";
+import { nativeProgram, nativeRuntime } from "../support/native-runtime.js";
+import { type Nginx, startNginx, until } from "../support/nginx.js";
+import { builtOpenresty } from "../support/openresty.js";
+import { systemPython } from "../support/python.js";
+
+const CYCLES = Number(process.env.NFFI_TEST_CYCLES ?? 300);
+
+/** Loads, calls once and closes; then tells what the worker has more than after a warm-up. */
+const CYCLE_LUA = `
+local ffi = require "ffi"
+local nffi = require "resty.nffi"
+-- traces and their machine code would count
+jit.off()
+ffi.cdef [[
+struct nffi_test_mallinfo { size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks,
+    uordblks, fordblks, keepcost; };
+struct nffi_test_mallinfo mallinfo2(void);
+int fcntl(int fd, int cmd, ...);
+]]
+
+local function measure()
+    collectgarbage() collectgarbage()
+    ngx.sleep(0.01)
+    local found = { fds = 0, maps = 0 }
+    for fd = 0, 4095 do
+        if ffi.C.fcntl(fd, 1) ~= -1 then found.fds = found.fds + 1 end
+    end
+    for line in io.lines("/proc/self/maps") do found.maps = found.maps + 1 end
+    local info = ffi.C.mallinfo2()
+    found.bytes = tonumber(info.uordblks + info.hblkhd) + collectgarbage("count") * 1024
+    return found
+end
+
+local KINDS = {
+    library = function() return nffi.load("@ECHO@", { config = "2" }) end,
+    changing = function(i) return nffi.load("@ECHO@", { config = tostring(i % 3 + 1), arena = 65536 }) end,
+    descriptor = function(i) return nffi.load("@WITNESS@", { config = tostring(i) }) end,
+    public = function(i) return ngx.load_ffi("@WITNESS@", tostring(i)) end,
+    failing = function(i) return nffi.load("@ECHO@", { config = "bad" .. i }) end,
+    process = function(i)
+        return nffi.load("process", { program = "@BRIEF@", config = { number = i }, max_queue = 16,
+            arena = 65536 })
+    end,
+    python = function(i)
+        return nffi.load("python", { module = "app.py", host = "worker", program = "@PYTHON@",
+            config = { number = i } })
+    end,
+    asyncio = function(i)
+        return nffi.load("python", { module = "later.py", host = "worker", program = "@PYTHON@",
+            config = { number = i } })
+    end,
+    java = function(i)
+        return nffi.load("java", { module = "com.example.App", classpath = "@CLASSES@",
+            host = "worker", config = { number = i }, jvm_args = { "-Xmx64m", "-XX:+UseSerialGC" } })
+    end,
+}
+
+local function cycle(kind, i)
+    local rt, err = KINDS[kind](i)
+    if kind == "failing" then
+        assert(not rt)
+        return
+    end
+    assert(rt, err)
+    if kind == "public" then
+        rt:hello("x")
+        return rt:__unload()
+    end
+    local reply, why, code
+    if kind == "python" or kind == "asyncio" or kind == "java" then
+        reply, why, code = rt.methods:hello("x")
+    else
+        reply, why, code = rt:call("x")
+    end
+    -- some fixtures have no such method: they answer all the same
+    if not reply and code ~= "runtime_error" then error(why) end
+    rt:close()
+end
+
+return function(kind, cycles)
+    -- as many as between two measurements: tables of Lua grow to what waits for the collector
+    local warm_up = math.min(cycles, 300)
+    for i = 1, warm_up do cycle(kind, i) end
+    ngx.sleep(kind == "process" and 1.2 or 0.3)
+    local before = measure()
+    for i = 1, cycles do cycle(kind, warm_up + i) end
+    local after
+    for _ = 1, 200 do
+        after = measure()
+        if after.fds <= before.fds and (after.maps <= before.maps or kind == "java")
+           and after.bytes - before.bytes < 100 * cycles
+        then break end
+        ngx.sleep(0.05)
+    end
+    return { fds = after.fds - before.fds, maps = after.maps - before.maps,
+             bytes = (after.bytes - before.bytes) / cycles, runtimes = #nffi.metrics().runtimes }
+end
+`;
+
+let prefix: string;
+let nginx: Nginx;
+let classes: JavaClasses;
+
+beforeAll(async () => {
+  prefix = await builtOpenresty();
+  classes = new JavaClasses("test/fixtures/java", prefix);
+  const values: Record<string, string> = {
+    ECHO: join(prefix, "nffi/lib/libnffi_echo.so"),
+    WITNESS: nativeRuntime(prefix, "witness"),
+    BRIEF: nativeProgram(prefix, "test/fixtures/runtimes/brief.c").program,
+    PYTHON: systemPython,
+    CLASSES: classes.classes,
+  };
+  nginx = await startNginx({
+    prefix,
+    logLevel: "notice",
+    main: "thread_pool close threads=1; worker_shutdown_timeout 1s;",
+    http: `lua_package_path "@DIR@/?.lua;;";`,
+    server: `
+      location = /cycles { content_by_lua_block {
+        local result = require "cycles"(ngx.var.arg_kind, tonumber(ngx.var.arg_n))
+        ngx.print(require "cjson.safe".encode(result))
+      } }
+      location = /kept { content_by_lua_block {
+        local nffi = require "resty.nffi"
+        local rt = assert(nffi.load("${nativeRuntime(prefix, "endless")}"))
+        rt:close()
+        ngx.print(nffi.metrics().kept, " ", rt:state().closed)
+      } }
+      location = /metrics { content_by_lua_block {
+        ngx.print(require "resty.nffi".metrics("prometheus"))
+      } }
+      location = /thread { content_by_lua_block {
+        local _, loaded, code, found, metrics = ngx.run_worker_thread("close", "in_thread", "load")
+        ngx.print(tostring(loaded), "|", tostring(code), "|", tostring(found), "|", tostring(metrics))
+      } }
+      location = /again { content_by_lua_block {
+        local nffi = require "resty.nffi"
+        local options = { config = { a = 1, list = { 1, 2 } }, timeout = 1000 }
+        local first = nffi.load("${values.WITNESS}", options)
+        local same = nffi.load("${values.WITNESS}", { timeout = 1000, config = { a = 1, list = { 1, 2 } } })
+        options.config.list[2] = 3
+        local other = nffi.load("${values.WITNESS}", options)
+        options.config.list[2] = 2
+        local back = nffi.load("${values.WITNESS}", options)
+        first:close()
+        local new = nffi.load("${values.WITNESS}", options)
+        ngx.print(tostring(first == back), " ", tostring(same:state().closed), " ",
+                  tostring(other:state().closed), " ", tostring(new:state().closed))
+        new:close() other:close()
+      } }
+    `,
+    files: {
+      "cycles.lua": CYCLE_LUA.replace(/@([A-Z]+)@/g, (_, name) => values[name] ?? ""),
+      "app.py": "def hello(value):\n    return value\n",
+      "later.py": "async def hello(value):\n    return value\n",
+      "in_thread.lua": `
+        local _M = {}
+        function _M.load()
+          local nffi = require "resty.nffi"
+          local rt, err, code = nffi.load("${values.ECHO}", { config = "1" })
+          local py = nffi.load("python", { module = "app.py", host = "worker" })
+          return err, code, py == nil, #nffi.metrics().runtimes
+        end
+        return _M
+      `,
+    },
+  });
+}, 600_000);
+
+afterAll(async () => {
+  await nginx?.stop();
+  classes?.remove();
+});
+
+const KINDS = ["library", "changing", "descriptor", "public", "failing", "process"];
+
+describe("closing gives back descriptors, maps and memory", () => {
+  test.for([...KINDS, "python", "asyncio", "java"])("%s", { timeout: 3_600_000 }, async (kind) => {
+    const result = JSON.parse(await nginx.get(`/cycles?kind=${kind}&n=${CYCLES}`));
+    console.log(kind, result);
+    expect(result.runtimes).toBe(0);
+    expect(result.fds).toBeLessThanOrEqual(0);
+    // the virtual machine maps memory of its own, and unmaps it when it likes
+    if (kind !== "java") expect(result.maps).toBeLessThanOrEqual(0);
+    expect(result.bytes).toBeLessThan(100);
+  });
+});
+
+test("a load of the same arguments finds the runtime, of others another one", async () => {
+  expect(await nginx.get("/again")).toBe("true true false false");
+});
+
+test("a queue that a library does not let go of is kept, logged and counted", async () => {
+  expect(await nginx.get("/kept")).toBe("0 true");
+  const isCounted = async () =>
+    (await nginx.get("/metrics")).includes('nffi_kept_queues{worker="0"} 1\n');
+  await until(isCounted, 10_000, () => nginx.errorLog());
+  expect(nginx.errorLog()).toContain("is closed, but its queue stays in memory");
+});
+
+test("a VM of a thread can neither load nor see runtimes", async () => {
+  const reply = await nginx.get("/thread");
+  expect(reply).toContain("ngx.run_worker_thread()");
+  expect(reply.split("|").slice(1)).toEqual(["wrong_thread", "true", "0"]);
+});
