@@ -102,6 +102,58 @@ return function(kind, cycles)
 end
 `;
 
+/**
+ * Loads what is loaded already, in a child that may make no system call but read, write and exit: the
+ * kernel kills it at any other.
+ */
+const QUIET_LUA = `
+local ffi = require "ffi"
+local nffi = require "resty.nffi"
+ffi.cdef [[
+int fork(void); int pipe(int fds[2]); int close(int fd); int prctl(int option, ...);
+long syscall(long number, ...); long read(int fd, void *data, size_t size);
+long write(int fd, const void *data, size_t size);
+]]
+
+local SECCOMP, STRICT = 22, 1
+local EXIT = jit.arch == "x64" and 60 or 93
+local arguments = {
+    { "@ECHO@", { config = "quiet", timeout = 5 } },
+    { "process", { program = "@BRIEF@", config = { quiet = true }, arena = 65536 } },
+    { "python", { module = "app.py", host = "worker", program = "@PYTHON@", config = { a = { 1, "2" } } } },
+}
+
+local function load_all(runtimes)
+    for _ = 1, 100 do
+        for i, of in ipairs(arguments) do
+            if nffi.load(of[1], of[2]) ~= runtimes[i] then return false end
+        end
+    end
+    return true
+end
+
+return function()
+    arguments[1][2].config = "1"
+    local runtimes = {}
+    for i, of in ipairs(arguments) do runtimes[i] = assert(nffi.load(of[1], of[2])) end
+    local fds, byte = ffi.new("int[2]"), ffi.new("char[1]")
+    load_all(runtimes)
+    ffi.C.pipe(fds)
+    collectgarbage("stop")
+    if ffi.C.fork() == 0 then
+        ffi.C.prctl(SECCOMP, ffi.cast("long", STRICT))
+        ffi.C.write(fds[1], load_all(runtimes) and "q" or "?", 1)
+        ffi.C.syscall(EXIT, ffi.cast("long", 0))
+    end
+    collectgarbage("restart")
+    ffi.C.close(fds[1])
+    local n = ffi.C.read(fds[0], byte, 1)
+    ffi.C.close(fds[0])
+    for _, rt in ipairs(runtimes) do rt:close() end
+    return n == 1 and ffi.string(byte, 1) == "q" and "no system call" or "killed"
+end
+`;
+
 let prefix: string;
 let nginx: Nginx;
 let classes: JavaClasses;
@@ -139,6 +191,7 @@ beforeAll(async () => {
         local _, loaded, code, found, metrics = ngx.run_worker_thread("close", "in_thread", "load")
         ngx.print(tostring(loaded), "|", tostring(code), "|", tostring(found), "|", tostring(metrics))
       } }
+      location = /quiet { content_by_lua_block { ngx.print(require "quiet"()) } }
       location = /again { content_by_lua_block {
         local nffi = require "resty.nffi"
         local options = { config = { a = 1, list = { 1, 2 } }, timeout = 1000 }
@@ -158,6 +211,7 @@ beforeAll(async () => {
     files: {
       "cycles.lua": CYCLE_LUA.replace(/@([A-Z]+)@/g, (_, name) => values[name] ?? ""),
       "app.py": "def hello(value):\n    return value\n",
+      "quiet.lua": QUIET_LUA.replace(/@([A-Z]+)@/g, (_, name) => values[name] ?? ""),
       "later.py": "async def hello(value):\n    return value\n",
       "in_thread.lua": `
         local _M = {}
@@ -194,6 +248,10 @@ describe("closing gives back descriptors, maps and memory", () => {
 
 test("a load of the same arguments finds the runtime, of others another one", async () => {
   expect(await nginx.get("/again")).toBe("true true false false");
+});
+
+test("a load that finds its runtime makes no system call", async () => {
+  expect(await nginx.get("/quiet")).toBe("no system call");
 });
 
 test("a queue that a library does not let go of is kept, logged and counted", async () => {
