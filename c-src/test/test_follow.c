@@ -4,6 +4,8 @@
  */
 
 #include "readers.h"
+#include "respond.h"
+#include "wait.h"
 
 /* One thread in nffi_stream_wait, or in nffi_queue_poll. */
 typedef struct waiter {
@@ -338,6 +340,64 @@ wakes_before_it_waits(void)
 }
 
 
+/* A follower that is woken when its time is over: nothing is left of it. */
+static void
+woken_too_late(void)
+{
+    waiter_t pollers[3];
+    nffi_queue_t *queue;
+
+    pair_open(&pair, ASLEEP);
+    queue = pair_inner(pair.queue);
+    start(&pollers[0], wait_for_tasks, 0, -1);
+    start(&pollers[1], wait_for_tasks, 0, 50);
+
+    pthread_mutex_lock(&queue->mutex);
+    usleep(200000);
+    nffi__look_again(queue);
+    pthread_mutex_unlock(&queue->mutex);
+    check_returns(&pollers[1], 0);
+
+    while (waiting_threads() != 1) {
+        usleep(1000);
+    }
+
+    start(&pollers[2], wait_for_tasks, 0, -1);
+    pair_submit(&pair, NULL, 0, callers);
+    check_returns(&pollers[0], 1);
+    pair_submit(&pair, NULL, 0, callers);
+    check_returns(&pollers[2], 1);
+    CHECK_IS(drain(), 2);
+    pair_check_idle(&pair);
+    pair_close(&pair);
+}
+
+
+/* Between the note and the thread that takes it another one has written. */
+static void
+written_before_the_note(void)
+{
+    nffi_task_t task;
+    waiter_t writer, poller;
+    nffi_queue_t *queue;
+
+    pair_open(&pair, ASLEEP);
+    queue = pair_inner(pair.queue);
+    task = full_stream(&readers[0]);
+    start(&poller, wait_for_tasks, 0, 1000);
+    start(&writer, wait_for_credit, task, -1);
+
+    pthread_mutex_lock(&queue->mutex);
+    read_all(&readers[0]);
+    queue->running[nffi__task_slot(task)].stream->blocked = false;
+    pthread_mutex_unlock(&queue->mutex);
+    check_returns(&writer, NFFI_OK);
+    CHECK_IS(poller.result, RUNNING);
+    check_returns(&poller, 0);
+    close_with(task, 0);
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -350,6 +410,9 @@ main(int argc, char **argv)
         { "a poller looks again after it has woken the host",
           wakes_before_it_waits },
         { "a stream that another thread ends", ended_by_another },
+        { "a follower that is woken when its time is over", woken_too_late },
+        { "a write between a note and the thread that takes it",
+          written_before_the_note },
         { "threads of a queue that was cut off return", cut_off },
         { "threads beside a descriptor", beside_a_descriptor },
     };

@@ -8,12 +8,14 @@
 
 #include "readers.h"
 
+#include <sched.h>
+
 #define POLLERS 4
 #define MOST_IN_FLIGHT 3
 
 typedef struct load {
     uint32_t streams;         /* that stall */
-    uint32_t read_every;      /* calls between two reads of a stream, 0: never */
+    uint32_t read_every;      /* calls between two reads, 0: it is never read */
     bool timed;               /* polls and waits last 0 to 2 ms */
     uint32_t calls;
 } load_t;
@@ -321,6 +323,113 @@ notes_taken(void)
 }
 
 
+static atomic_uint asked, trying, tried;
+static atomic_bool enough, over;
+
+static void *
+wait_and_write(void *data)
+{
+    int rc;
+    nffi_task_t task = *(nffi_task_t *) data;
+
+    while ((rc = nffi_stream_write(task, "0123456789", 10)) != NFFI_CANCELLED) {
+        if (rc == NFFI_WOULD_BLOCK) {
+            rc = nffi_stream_wait(task, -1);
+        }
+
+        CHECK(rc == NFFI_OK || rc == NFFI_CANCELLED);
+    }
+
+    return NULL;
+}
+
+
+/* Tries to write one chunk each time that it is asked; it never waits. */
+static void *
+try_to_write(void *data)
+{
+    int rc;
+    nffi_task_t task = *(nffi_task_t *) data;
+
+    while (!over) {
+        if (asked != tried) {
+            trying = asked;
+
+            do {
+                rc = nffi_stream_write(task, "0123456789", 10);
+                CHECK(rc == NFFI_OK || rc == NFFI_WOULD_BLOCK);
+            } while (rc == NFFI_WOULD_BLOCK && !enough);
+
+            tried = asked;
+
+        } else {
+            sched_yield();
+        }
+    }
+
+    return NULL;
+}
+
+
+/* A write that finds credit leaves the thread that waits its note. */
+static void
+tries_beside_a_wait(void)
+{
+    nffi_task_t task;
+    pthread_t ids[2];
+    uint32_t i, rounds, state = 1;
+    nffi_queue_t *queue;
+
+    pair_open(&pair, ASLEEP);
+    queue = pair_inner(pair.queue);
+    readers[0].unread = 0;
+    readers[0].task = pair_submit_stream(&pair, NULL, 0, WINDOW, &readers[0]);
+    task = pair_take(&pair).task;
+    CHECK_IS(pthread_create(&ids[0], NULL, wait_and_write, &task), 0);
+    CHECK_IS(pthread_create(&ids[1], NULL, try_to_write, &task), 0);
+
+    for (rounds = 0; rounds < CHECK_SCALE(1000u); rounds++) {
+        while (readers[0].unread < NFFI__CHUNKS) {
+            CHECK_IS(drain(), 0);
+
+            if (readers[0].unread < NFFI__CHUNKS) {
+                sleep_or_fail(rounds);
+            }
+        }
+
+        while (!queue->region.header->runtime_parked) {
+            sched_yield();
+        }
+
+        asked++;
+
+        while (trying != asked) {
+            sched_yield();
+        }
+
+        for (i = 0; i < NFFI__CHUNKS; i++) {
+            nffi_host_credit(pair.host, readers[0].task, readers[0].sizes[i]);
+            pause_a_bit(&state);
+        }
+
+        readers[0].unread = 0;
+        enough = true;
+
+        while (tried != asked) {
+            sched_yield();
+        }
+
+        enough = false;
+    }
+
+    over = true;
+    nffi_host_cancel(pair.host, readers[0].task);
+    CHECK_IS(pthread_join(ids[0], NULL), 0);
+    CHECK_IS(pthread_join(ids[1], NULL), 0);
+    close_with(task, 0);
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -332,6 +441,8 @@ main(int argc, char **argv)
         { "calls beside streams that are read slowly", read_slowly },
         { "calls beside streams whose waits time out", timed },
         { "two threads that write one stream", two_writers },
+        { "a thread that tries to write beside one that waits",
+          tries_beside_a_wait },
         { "a note that another thread takes while the leader spins",
           notes_taken },
     };

@@ -281,10 +281,99 @@ spinning_armed(void)
 }
 
 
+/*
+ * One wake-up for each of many rings, as fast as it goes: the producer
+ * publishes and looks whether the consumer has parked; the consumer announces
+ * that and looks again. At least one must see the other. Both store before
+ * they load, which x86-64 reorders, too, where the order of an access is
+ * weaker than seq_cst.
+ */
+#define RINGS 4096
+
+typedef struct meeting {
+    nffi__ring_t ring;
+    _Alignas(NFFI__CACHE_LINE) _Atomic uint32_t parked;
+    bool signalled;           /* by the producer */
+    bool found;               /* by the consumer */
+} meeting_t;
+
+static meeting_t meetings[RINGS];
+static atomic_uint here[2];
+
+
+/* Both threads begin a round at the same moment. */
+static void
+meet(int who, uint32_t round)
+{
+    here[who] = round;
+
+    while (here[!who] < round) {
+        /* not sched_yield: it would take longer than the round */
+    }
+}
+
+
+static void *
+consume(void *data)
+{
+    uint32_t i, round;
+
+    (void) data;
+
+    for (round = 1; round <= CHECK_SCALE(160u); round++) {
+        meet(0, round * 2 - 1);
+
+        for (i = 0; i < RINGS; i++) {
+            nffi__announce_parked(&meetings[i].parked);
+            meetings[i].found = nffi__ring_waiting(&meetings[i].ring) != 0;
+        }
+
+        meet(0, round * 2);
+    }
+
+    return NULL;
+}
+
+
+static void
+sees_the_other(void)
+{
+    pthread_t id;
+    uint32_t i, round, both = 0;
+
+    CHECK_IS(pthread_create(&id, NULL, consume, NULL), 0);
+
+    for (round = 1; round <= CHECK_SCALE(160u); round++) {
+        meet(1, round * 2 - 1);
+
+        for (i = 0; i < RINGS; i++) {
+            nffi__ring_publish(&meetings[i].ring, 1);
+            meetings[i].signalled = nffi__must_wake(&meetings[i].parked);
+        }
+
+        meet(1, round * 2);
+
+        for (i = 0; i < RINGS; i++) {
+            CHECK(meetings[i].found || meetings[i].signalled);
+            both += meetings[i].found && meetings[i].signalled;
+            nffi__ring_consume(&meetings[i].ring, 1);
+            meetings[i].parked = 0;
+        }
+    }
+
+    CHECK_IS(pthread_join(id, NULL), 0);
+
+    if (getenv("NFFI_TEST_VERBOSE") != NULL) {
+        fprintf(stderr, "%u times each has seen the other\n", both);
+    }
+}
+
+
 int
 main(int argc, char **argv)
 {
     static const check_case_t cases[] = {
+        { "one of two sees the other", sees_the_other },
         { "no wake-up is lost with one thread", one_thread },
         { "no wake-up is lost with threads that follow one", three_threads },
         { "no wake-up is lost when polls time out", timed },
