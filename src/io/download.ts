@@ -20,6 +20,8 @@ export interface Download {
   readonly stallMs?: number | undefined;
   /** The first wait before trying again. */
   readonly backoffMs?: number | undefined;
+  /** More is refused: a server must not be able to fill the disk. */
+  readonly maxBytes?: number | undefined;
   readonly onProgress?: ((received: number, total: number | undefined) => void) | undefined;
   readonly onRetry?: ((reason: string) => void) | undefined;
 }
@@ -33,8 +35,8 @@ export interface Downloaded {
 export const RETRIES = 4;
 export const STALL_MS = 30_000;
 const BACKOFF_MS = 500;
-/** More than any source of OpenResty has; a server must not be able to fill the disk. */
-const LARGEST = 1e9;
+/** More than any source of OpenResty has. */
+const MAX_BYTES = 1e9;
 
 export async function download(wanted: Download): Promise<Downloaded> {
   const client = openClient(wanted.network ?? DIRECT);
@@ -94,21 +96,35 @@ async function receive(
   }
   if (start === 0) await partial.begin(reply);
   const total = range?.total ?? (start === 0 ? lengthOf(reply) : undefined);
+  const maxBytes = wanted.maxBytes ?? MAX_BYTES;
+  if (Math.max(start, total ?? 0) > maxBytes) {
+    reply.drop();
+    await partial.discard();
+    throw tooLarge(wanted.url, maxBytes);
+  }
   const hash = await partial.hash();
   let bytes = start;
+  let oversized = false;
   // Not a pipeline: after a failure no write may be under way that the next try could meet.
   const file = await open(partial.file, start === 0 ? "w" : "a");
   try {
     for await (const chunk of reply.body as AsyncIterable<Buffer>) {
       watchdog.alive();
       bytes += chunk.length;
-      if (bytes > LARGEST) throw tooLarge(wanted.url);
+      if (bytes > maxBytes) {
+        oversized = true;
+        break;
+      }
       hash.update(chunk);
       await file.writeFile(chunk);
       wanted.onProgress?.(bytes, total);
     }
   } finally {
     await file.close();
+  }
+  if (oversized) {
+    await partial.discard();
+    throw tooLarge(wanted.url, maxBytes);
   }
   if (total !== undefined && bytes !== total) {
     if (bytes > total) await partial.discard();
@@ -130,9 +146,9 @@ function lengthOf(reply: Reply): number | undefined {
   return declared !== undefined && /^\d+$/.test(declared) ? Number(declared) : undefined;
 }
 
-function tooLarge(url: string): NffiError {
+function tooLarge(url: string, maxBytes: number): NffiError {
   const host = new URL(url).host;
-  return new NffiError("fetch-failed", `${host} sends more than ${LARGEST / 1e6} MB`, {
+  return new NffiError("fetch-failed", `${host} sends more than ${maxBytes / 1e6} MB`, {
     hint: "no source of OpenResty is that large",
   });
 }

@@ -14,6 +14,8 @@ export interface SignerWish {
   readonly madeAt?: Date;
   readonly validSeconds?: number;
   readonly sha1?: boolean;
+  /** Of the kind that can sign with old hashes; bound to its name by SHA-256. */
+  readonly rsa?: boolean;
   readonly signingSubkey?: boolean;
 }
 
@@ -27,7 +29,7 @@ export async function makeSigner(wish: SignerWish = {}): Promise<Signer> {
   const { privateKey } = await openpgp.generateKey({
     userIDs,
     format: "object",
-    ...(wish.sha1 ? { type: "rsa" as const, rsaBits: 2048 } : { type: "ecc" as const }),
+    ...(wish.sha1 || wish.rsa ? { type: "rsa" as const, rsaBits: 2048 } : { type: "ecc" as const }),
     ...(wish.madeAt && { date: wish.madeAt }),
     ...(wish.validSeconds && { keyExpirationTime: wish.validSeconds }),
     ...(wish.signingSubkey && { subkeys: [{ sign: true }] }),
@@ -36,8 +38,12 @@ export async function makeSigner(wish: SignerWish = {}): Promise<Signer> {
   return { key: privateKey, fingerprint: privateKey.getFingerprint().toUpperCase() };
 }
 
-export async function revoked({ key }: Signer): Promise<openpgp.PublicKey> {
-  const { publicKey } = await openpgp.revokeKey({ key, format: "object" });
+export async function revoked(
+  { key }: Signer,
+  wish: { readonly sha1?: boolean } = {},
+): Promise<openpgp.PublicKey> {
+  const config = wish.sha1 ? ofOldTimes : {};
+  const { publicKey } = await openpgp.revokeKey({ key, format: "object", config });
   return publicKey;
 }
 
@@ -48,6 +54,31 @@ export function writeKeyring(folder: string, ...keys: openpgp.Key[]): string {
   const file = join(folder, "keyring.asc");
   writeFileSync(file, openpgp.armor(openpgp.enums.armor.publicKey, packets.write()));
   return file;
+}
+
+/** A detached signature by an RSA key, with a hash that openpgp does not choose. */
+export async function signWith(
+  hash: "md5" | "ripemd" | "sha1",
+  bytes: Buffer,
+  { key }: Signer,
+): Promise<string> {
+  const { keyPacket } = await key.getSigningKey();
+  const literal = new openpgp.LiteralDataPacket();
+  const packet = new openpgp.SignaturePacket();
+  Object.assign(packet, {
+    version: keyPacket.version,
+    signatureType: openpgp.enums.signature.binary,
+    publicKeyAlgorithm: keyPacket.algorithm,
+    hashAlgorithm: openpgp.enums.hash[hash],
+  });
+  // The types of openpgp do not have these.
+  const data = literal as unknown as { setBytes(bytes: Uint8Array, format: number): void };
+  const signer = packet as unknown as { sign(...given: unknown[]): Promise<void> };
+  data.setBytes(new Uint8Array(bytes), openpgp.enums.literal.binary);
+  await signer.sign(keyPacket, literal, new Date(), true, { ...openpgp.config, ...ofOldTimes });
+  const packets = new openpgp.PacketList<openpgp.AnyPacket>();
+  packets.push(packet);
+  return openpgp.armor(openpgp.enums.armor.signature, packets.write());
 }
 
 /** A detached signature, armored. */

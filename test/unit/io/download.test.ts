@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import type { RequestListener } from "node:http";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Download, download } from "../../../src/io/download.js";
@@ -21,6 +22,42 @@ test("hashes a download while it streams and puts the file in place", async () =
   const downloaded = await get(url, file);
   expect(downloaded.sha256).toBe(sha256Of(body));
   expect(readFileSync(file).equals(body)).toBe(true);
+});
+
+describe("a server that sends too much", () => {
+  const endless: RequestListener = (_request, response) => {
+    response.writeHead(200, { etag: '"1"' });
+    const timer = setInterval(() => response.write(Buffer.alloc(10_000)), 5);
+    response.on("close", () => clearInterval(timer));
+  };
+  const promises = (bytes: number): RequestListener => {
+    return (_request, response) => {
+      response.writeHead(200, { "content-length": bytes, etag: '"1"' });
+      response.write("x");
+    };
+  };
+
+  test.each([
+    ["promises more than 1 GB", promises(1_000_000_001), {}, /sends more than 1000 MB/],
+    ["promises more than a lower limit", promises(101), { maxBytes: 100 }, /sends more than/],
+    ["never ends, and promised nothing", endless, { maxBytes: 100_000 }, /more than 0.1 MB/],
+  ])("%s is left, and nothing stays", async (_how, answer, limit, message) => {
+    const server = await scriptedServer(answer);
+    const folder = temporaryFolder();
+    const options = { retries: 3, stallMs: 5_000, ...limit };
+    await expect(get(server.url, join(folder, "archive"), options)).rejects.toMatchObject({
+      code: "fetch-failed",
+      message: expect.stringMatching(message),
+    });
+    expect(server.seen).toHaveLength(1);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("may send exactly as much as the limit allows", async () => {
+    const url = await httpServer(answers.whole(body));
+    const file = join(temporaryFolder(), "archive");
+    expect((await get(url, file, { maxBytes: body.length })).bytes).toBe(body.length);
+  });
 });
 
 describe("a failure", () => {

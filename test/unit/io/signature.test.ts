@@ -3,7 +3,14 @@ import { join } from "node:path";
 import * as openpgp from "openpgp";
 import { expect, test } from "vitest";
 import { checkSignature } from "../../../src/io/signature.js";
-import { makeSigner, revoked, type Signer, sign, writeKeyring } from "../../support/pgp.js";
+import {
+  makeSigner,
+  revoked,
+  type Signer,
+  sign,
+  signWith,
+  writeKeyring,
+} from "../../support/pgp.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
 const body = Buffer.from("an archive\r\nof OpenResty\n");
@@ -68,6 +75,23 @@ test("refuses a revoked key", async () => {
   const signer = await makeSigner();
   const signature = await sign(body, signer);
   await expectRefused({ signer, keys: [await revoked(signer)], signature }, /revoked/);
+});
+
+test("refuses a key that was revoked by SHA-1, which is no reason to trust it", async () => {
+  const signer = await makeSigner({ rsa: true });
+  const signature = await sign(body, signer);
+  await check({ signer, signature });
+  const key = await revoked(signer, { sha1: true });
+  expect(key.revocationSignatures[0]?.hashAlgorithm).toBe(openpgp.enums.hash.sha1);
+  await expectRefused({ signer, keys: [key], signature }, /revoked/);
+});
+
+test.each(["md5", "ripemd", "sha1"] as const)("refuses a file signed by %s", async (hash) => {
+  const signer = await makeSigner({ rsa: true });
+  const signature = await signWith(hash, body, signer);
+  const [packet] = (await openpgp.readSignature({ armoredSignature: signature })).packets;
+  expect(packet?.hashAlgorithm).toBe(openpgp.enums.hash[hash]);
+  await expectRefused({ signer, signature }, /insecure.* hash algorithm/i);
 });
 
 test("refuses a key that is bound to its name by SHA-1", async () => {

@@ -1,4 +1,5 @@
-import { statSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
@@ -60,6 +61,39 @@ describe("preparePrivateApt", () => {
     const dir = temporaryFolder();
     await preparePrivateApt({ ...request, dir }, {});
     expect(statSync(join(dir, "apt.conf")).mode & 0o777).toBe(0o600);
+  });
+});
+
+describe("the configuration of the machine", () => {
+  const dumpOf = (env: NodeJS.ProcessEnv) =>
+    execFileSync("apt-config", ["dump"], { encoding: "utf8", env: { ...process.env, ...env } });
+
+  it("in parts is not read after ours, where it would win and its hooks would run", async () => {
+    // the machine: its own main file, and a part that would switch verification off
+    const machine = temporaryFolder();
+    writeFiles(machine, {
+      "parts/99mine":
+        'Acquire::AllowInsecureRepositories "true";\nDPkg::Post-Invoke { "mine"; };\n',
+      "apt.conf": `Dir::Etc::parts "${machine}/parts";\n`,
+    });
+    expect(dumpOf({ APT_CONFIG: join(machine, "apt.conf") })).toContain('"mine"');
+
+    const dir = temporaryFolder();
+    const env = { ...process.env, APT_CONFIG: join(machine, "apt.conf") };
+    const apt = await preparePrivateApt({ ...request, dir }, { env });
+    const { stdout } = await apt.run("apt-config", ["dump"], { env });
+    expect(stdout).toContain('Acquire::AllowInsecureRepositories "false";');
+    expect(stdout).not.toContain('"mine"');
+    expect(stdout).toContain(`Dir::Etc::parts "${dir}/etc/parts";`);
+    expect(stdout).toContain(`Dir::Etc::main "${dir}/etc/none.conf";`);
+    // and neither are the real ones, which every Debian has
+    for (const name of readdirSync("/etc/apt/apt.conf.d")) {
+      const text = readFileSync(join("/etc/apt/apt.conf.d", name), "utf8");
+      for (const [, hook = ""] of text.matchAll(/^ *"([^"\n]{20,})";/gm)) {
+        expect(stdout).not.toContain(hook);
+      }
+    }
+    expect(stdout).not.toContain("APT::NeverAutoRemove");
   });
 });
 
