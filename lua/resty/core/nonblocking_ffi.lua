@@ -500,7 +500,6 @@ end
 -- The public ABI: any name is a method, so the object has no field of its own
 -- that could hide one. All but native libraries ignore the name.
 
--- by object; false: it was unloaded
 local pointers = setmetatable({}, { __mode = "k" })
 
 
@@ -518,14 +517,10 @@ local function results(kind, a, b)
 end
 
 
--- by address, so that the same library and configuration give the same object
-local runtimes = {}
-
-
 local function pointer_of(runtime, name)
     local pointer = pointers[runtime]
 
-    if not pointer and pointer ~= false then
+    if not pointer then
         error("call it as runtime:" .. name .. "()", 3)
     end
 
@@ -533,40 +528,21 @@ local function pointer_of(runtime, name)
 end
 
 
-local function unload(runtime)
-    local pointer = pointer_of(runtime, "__unload")
-
-    if pointer then
-        pointers[runtime] = false
-        runtimes[tostring(pointer)] = nil
-        C.ngx_http_lua_nonblocking_ffi_close(pointer)
-    end
-
-    return true
-end
-
-
--- `pointer`: as pointer_of() returns it; `name` nil: no method.
-local function call_pointer(pointer, name, payload)
-    -- called by a tail call: the frame above is the user's
-    local bytes = _M.bytes(payload, 2)
-
-    if not pointer then
-        return nil, "closed", "the runtime was unloaded"
-    end
-
-    return results(_M.call(pointer, name, bytes, 0))
-end
-
-
 local kept = 0
 
-local methods = setmetatable({ __unload = unload }, {
+local methods = setmetatable({
+    __unload = function(runtime)
+        C.ngx_http_lua_nonblocking_ffi_close(pointer_of(runtime, "__unload"))
+        return true
+    end,
+}, {
     __index = function(cache, name)
         name = tostring(name)
 
         local function method(runtime, payload)
-            return call_pointer(pointer_of(runtime, name), name, payload)
+            local pointer = pointer_of(runtime, name)
+
+            return results(_M.call(pointer, name, _M.bytes(payload, 2), 0))
         end
 
         if kept < MOST_METHODS then
@@ -583,7 +559,8 @@ local runtime_mt = {
     __index = methods,
 
     __call = function(runtime, payload)
-        return call_pointer(pointers[runtime], nil, payload)
+        return results(_M.call(pointers[runtime], nil, _M.bytes(payload, 2),
+                               0))
     end,
 }
 
@@ -616,7 +593,9 @@ local function load_library(library, config, options)
     local pointer, err, code, rc = _M.load(library, config, limits)
 
     if not pointer then
+        -- the code that assert() shows would be all that is seen
         if rc then
+            ngx.log(ngx.ERR, err)
             return nil, rc, err
         end
 
