@@ -6,6 +6,7 @@
 
 #define _GNU_SOURCE
 
+#include "../c-src/test/start.h"
 #include "bench.h"
 #include "host.h"
 
@@ -106,7 +107,7 @@ start(const char *program, size_t size, int cpu)
     argv[2] = NULL;
 
     memset(&spawn, 0, sizeof(spawn));
-    spawn.program = argv[0];
+    spawn.programs = (char *[]) { argv[0], NULL };
     spawn.argv = argv;
     spawn.envp = environment;
 
@@ -116,7 +117,9 @@ start(const char *program, size_t size, int cpu)
     CPU_SET(cpu, &theirs);
     sched_setaffinity(0, sizeof(theirs), &theirs);
 
-    if (nffi_host_spawn(host, &spawn, &child, &stage) != NFFI_OK) {
+    if (start_process(setting("BENCH_SUPERVISOR"), host, &spawn, &child, &stage)
+        != NFFI_OK)
+    {
         bench_die(stage);
     }
 
@@ -130,7 +133,12 @@ stop(void)
 {
     nffi_host_close(host);
     nffi_child_kill(&child);
+    nffi_child_leave(&child);
     bench_host_close();
+
+    /* the next one has other CPUs, which it gets from the supervisor */
+    close(start_supervisor_fd);
+    start_supervisor_of = 0;
 }
 
 

@@ -38,6 +38,7 @@ try {
   const milliseconds = process.argv[3] ?? "500";
   run("make", ["-s", "-C", join(here, ".."), "run", `MS=${milliseconds} node`], {
     BENCH_NODE_PROGRAM: process.execPath,
+    BENCH_SUPERVISOR: join(prefix, "nffi/bin/nffi-supervisor"),
     BENCH_NODE_MODULE: join(dir, "echo.mjs"),
     BENCH_NODE_ADDON: main,
     BENCH_NODE_POLL: join(dir, "poll.mjs"),

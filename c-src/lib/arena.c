@@ -47,6 +47,7 @@ nffi__arena_init(nffi__arena_t *arena, uint32_t size)
 
     arena->top_order = (uint32_t) __builtin_ctz(arena->blocks);
     arena->max_order = arena->top_order - 3;
+    arena->held_order = arena->top_order;
     arena->states[0] = (uint8_t) (STATE_FREE | arena->top_order);
     arena->next[0] = NFFI__NO_BLOCK;
     arena->previous[0] = NFFI__NO_BLOCK;
@@ -131,6 +132,30 @@ join(nffi__arena_t *arena, uint32_t block, uint32_t order)
     }
 
     link_free(arena, block, order);
+}
+
+
+void
+nffi__arena_hold(nffi__arena_t *arena, uint32_t first)
+{
+    uint32_t order = (uint32_t) __builtin_ctz(first >> NFFI__BLOCK_SHIFT);
+
+    arena->held_order = order;
+    unlink_free(arena, 0, arena->top_order);
+    link_free(arena, 0, order);
+}
+
+
+void
+nffi__arena_let_go(nffi__arena_t *arena)
+{
+    uint32_t order;
+
+    for (order = arena->held_order; order < arena->top_order; order++) {
+        join(arena, 1u << order, order);
+    }
+
+    arena->held_order = arena->top_order;
 }
 
 

@@ -25,6 +25,8 @@ typedef struct nffi__arena {
     uint32_t blocks;          /* of the smallest size, a power of two */
     uint32_t top_order;       /* the order of the whole arena */
     uint32_t max_order;       /* the largest that is given out */
+    uint32_t held_order;      /* of its beginning, where the rest is held back;
+                                 else top_order */
     uint32_t outstanding;     /* blocks given out */
     uint8_t *states;          /* of each block: order, and whether free */
     uint32_t *next;           /* free lists, linked by block number */
@@ -37,6 +39,11 @@ typedef struct nffi__arena {
 /* `size`: bytes, a power of two from 64 KiB to 1 GiB. 0 or NFFI_NO_MEMORY. */
 int nffi__arena_init(nffi__arena_t *arena, uint32_t size);
 void nffi__arena_free_all(nffi__arena_t *arena);
+
+/* Right after nffi__arena_init: only the first bytes are given out, a power of
+   two that is no more than the whole, until the rest is let go. */
+void nffi__arena_hold(nffi__arena_t *arena, uint32_t first);
+void nffi__arena_let_go(nffi__arena_t *arena);
 
 /* The offset of a block of at least `size` bytes; false when there is none,
    also when `size` is more than an eighth of the arena. */

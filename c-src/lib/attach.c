@@ -126,11 +126,23 @@ start_watching(nffi_queue_t *queue)
 }
 
 
-/* In a process that this one forks and that may never exec: the worker learns
-   of our death by the end of the socket, so nobody else may hold it. */
+/* This process has the worker's descriptors at their numbers. */
+static bool holds_worker;
+
+
+/*
+ * In a process that this one forks and that may never exec: the worker learns
+ * of our death by the end of the socket, so nobody else may hold it. A process
+ * that is forked there finds the flag cleared, and the numbers may be its own.
+ */
 static void
 leave_worker(void)
 {
+    if (!holds_worker) {
+        return;
+    }
+
+    holds_worker = false;
     close(NFFI__FD_TASKS);
     close(NFFI__FD_DONE);
     close(NFFI__FD_CONTROL);
@@ -180,9 +192,11 @@ nffi_attach(nffi_queue_t **result)
     queue->done_fd = NFFI__FD_DONE;
     queue->control_fd = NFFI__FD_CONTROL;
 
+    holds_worker = true;
     rc = pthread_atfork(NULL, NULL, leave_worker) == 0 ? start_watching(queue)
                                                        : NFFI_NO_MEMORY;
     if (rc != NFFI_OK) {
+        holds_worker = false;
         nffi__queue_destroy(queue, 0);
         nffi__region_unmap(&region);
         return rc;

@@ -125,16 +125,14 @@ nffi__control_receive(int socket, nffi__message_t *message, int *fd)
     msg.msg_control = control.bytes;
     msg.msg_controllen = sizeof(control.bytes);
 
+    /* of a side that ended without reading all, the reset is told once, before
+       the messages that it has sent */
     do {
         n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (n == -1 && errno == EINTR);
+    } while (n == -1 && (errno == EINTR || errno == ECONNRESET));
 
     if (n == -1) {
-        if (errno == EAGAIN) {
-            return 0;
-        }
-
-        return errno == ECONNRESET ? NFFI_CLOSED : NFFI_SYSTEM;
+        return errno == EAGAIN ? 0 : NFFI_SYSTEM;
     }
 
     if (n == 0) {

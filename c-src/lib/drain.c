@@ -337,7 +337,8 @@ nffi_host_release(nffi_host_t *host, nffi_host_response_t *response)
 int
 nffi_host_waiting(nffi_host_t *host)
 {
-    return host->current.active
+    /* a broken rule too, such as one that nffi_host_log has found */
+    return host->broken || host->current.active
            || nffi__ring_waiting(&host->region.header->done_ring) != 0;
 }
 

@@ -80,7 +80,23 @@ make_entries(nffi_host_t *host)
 
     host->free_count = n;
 
+    if (host->process) {
+        host->free_count = nffi__first_tasks(n);
+        host->held_slots = n - host->free_count;
+        nffi__arena_hold(&host->arena,
+                         nffi__first_arena(host->region.request_arena_size));
+    }
+
     return NFFI_OK;
+}
+
+
+void
+nffi_host_reserved(nffi_host_t *host)
+{
+    host->free_count += host->held_slots;
+    host->held_slots = 0;
+    nffi__arena_let_go(&host->arena);
 }
 
 
@@ -300,7 +316,7 @@ forget_tasks(nffi_host_t *host)
     nffi__entry_t *entry;
     nffi_host_response_t response;
 
-    for (i = 0; i < host->region.max_tasks; i++) {
+    for (i = 0; i < host->fresh; i++) {
         entry = &host->entries[i];
         entry->owner = NULL;
 
@@ -313,7 +329,7 @@ forget_tasks(nffi_host_t *host)
     /* nobody owns one any more, so that each is released at once */
     (void) nffi_host_drain(host, &response, 1);
 
-    for (i = 0; i < host->region.max_tasks; i++) {
+    for (i = 0; i < host->fresh; i++) {
         nffi__host_free_request(host, &host->entries[i]);
     }
 }

@@ -79,6 +79,8 @@ struct nffi_host {
     uint32_t returned;        /* its height */
     uint32_t fresh;           /* the first slot that was never used */
     uint32_t free_count;      /* of both */
+    uint32_t held_slots;      /* whose pages are not yet allocated; they are
+                                 the last of the fresh ones */
     uint32_t scan;            /* of nffi_host_take_pending */
     uint32_t unanswered;
     uint32_t awaited;

@@ -159,7 +159,7 @@ int nffi_host_log(nffi_host_t *host, nffi_host_log_t *log);
 /* How many found no room since the last time. */
 uint32_t nffi_host_logs_dropped(nffi_host_t *host);
 
-/* Whether there is something to drain. */
+/* Whether there is something to drain, be it that the runtime broke the rules. */
 int nffi_host_waiting(nffi_host_t *host);
 
 /* Returns a mark behind the responses that wait now, and whether all before a
@@ -219,7 +219,8 @@ void nffi_host_state(nffi_host_t *host, nffi_host_state_t *state);
 int nffi_host_misuse(nffi_host_t *host, int kind, uint64_t *count);
 
 
-/* A runtime as a child process: see spawn.c for what is handed over. */
+/* A runtime as a process of its own: see execute.c of the supervisor for what
+   is handed over. */
 
 #define NFFI_RESET_CPUS 1u    /* all CPUs, not the worker's own set */
 
@@ -228,30 +229,25 @@ typedef struct nffi_spawn_limit {
     uint64_t value;           /* soft and hard */
 } nffi_spawn_limit_t;
 
-typedef struct nffi_spawn_user {
-    uid_t uid;
-    gid_t gid;
-    const gid_t *groups;      /* all of them */
-    size_t groups_count;
-} nffi_spawn_user_t;
-
 typedef struct nffi_spawn_options {
-    const char *program;      /* absolute */
+    char *const *programs;    /* absolute: the first that can be executed is;
+                                 of several, it becomes argv[0] */
     char *const *argv;
     char *const *envp;
     const char *directory;    /* absolute, NULL: inherit */
+    const char *user;         /* a name, NULL: inherit; requires root */
     uint32_t flags;
     int nice;                 /* -20 to 19, 0: inherit */
-    const nffi_spawn_limit_t *limits;
+    const nffi_spawn_limit_t *limits;   /* at most 8 */
     size_t limits_count;
-    const nffi_spawn_user_t *user;   /* NULL: inherit; wants root */
 } nffi_spawn_options_t;
 
-/* control_fd and done_fd are closed by nffi_host_destroy, the other three by
-   whoever started the child. */
+/* control_fd and done_fd are closed by nffi_host_destroy, keeper_fd and pidfd
+   by nffi_child_leave, the other two by the caller of nffi_host_spawn. */
 typedef struct nffi_child {
-    pid_t pid;
+    pid_t pid;                /* 0: not known yet */
     int pidfd;                /* -1 where the kernel has none */
+    int keeper_fd;            /* SOCK_SEQPACKET, ours: reports */
     int control_fd;           /* SOCK_SEQPACKET, ours: messages and death */
     int done_fd;              /* eventfd, ours: responses wait */
     int stdout_fd;            /* pipe, ours */
@@ -259,12 +255,43 @@ typedef struct nffi_child {
 } nffi_child_t;
 
 /*
- * Starts the program with the queue of `host`, which was made with `process`.
- * A host serves one child. On failure NFFI_SYSTEM with errno, and `stage`
- * names what failed ("fork", "exec", "chdir", ...).
+ * Starts the supervisor `program` and returns this process's end of its socket.
+ * Takes the time of two executions of a small program, whatever the size of
+ * this one, and leaves it no child. The supervisor and all that descend from it
+ * end when every copy of the socket is closed. -1 with errno; `stage` names
+ * what failed.
  */
-int nffi_host_spawn(nffi_host_t *host, const nffi_spawn_options_t *options,
-    nffi_child_t *child, const char **stage);
+int nffi_supervisor_start(const char *program, const char **stage);
+
+/*
+ * Asks the supervisor to start a process with the queue of `host`, which was
+ * made with `process`. A host serves one process. nffi_child_report tells the
+ * outcome; calls may be made before. On failure nothing is left behind:
+ * NFFI_CLOSED: there is no supervisor any more; NFFI_SYSTEM with errno, EAGAIN
+ * when too many starts wait; `stage` names what failed.
+ */
+int nffi_host_spawn(nffi_host_t *host, int supervisor,
+    const nffi_spawn_options_t *options, nffi_child_t *child,
+    const char **stage);
+
+typedef struct nffi_child_report {
+    const char *stage;        /* static: "exec", "chdir", "getpwnam", ... */
+    int error;                /* errno; 0 of getpwnam: there is no such user */
+    int status;               /* as of waitpid() */
+} nffi_child_report_t;
+
+/*
+ * Reads one report of the keeper; blocks: no. `host`: of the process, NULL
+ * when it was destroyed. NFFI_CHILD_NONE, _STARTED (pid and pidfd are filled
+ * in), _NOT_STARTED (stage and error), _ENDED (status) or _GONE (the keeper
+ * has ended).
+ */
+int nffi_child_report(nffi_host_t *host, nffi_child_t *child,
+    nffi_child_report_t *report);
+
+/* All memory of the queue is allocated, so that all of it may be used; called
+   by nffi_child_report. */
+void nffi_host_reserved(nffi_host_t *host);
 
 /* Reads one message of the child; blocks: no. GONE may come while responses
    still wait to be drained. */
@@ -273,7 +300,10 @@ enum nffi_child_event {
     NFFI_CHILD_READY,         /* attached and serving */
     NFFI_CHILD_FAILED,        /* `text` says why it could not start */
     NFFI_CHILD_ABI_MISMATCH,  /* `abi` is the child's version */
-    NFFI_CHILD_GONE           /* end of file */
+    NFFI_CHILD_GONE,          /* end of file */
+    NFFI_CHILD_STARTED,       /* of nffi_child_report */
+    NFFI_CHILD_NOT_STARTED,
+    NFFI_CHILD_ENDED
 };
 
 typedef struct nffi_child_message {
@@ -285,12 +315,12 @@ typedef struct nffi_child_message {
 
 int nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message);
 
-/* SIGKILL by pidfd where there is one; idempotent. */
+/* SIGKILL to the process and to all that descend from it; idempotent. */
 void nffi_child_kill(nffi_child_t *child);
 
-/* The same to every process of its session, while its number is still its own:
-   not once it was reaped. thread: the one that reaps */
-void nffi_child_kill_session(nffi_child_t *child);
+/* This process has no more to do with it: what is left of it after a grace
+   period is killed. */
+void nffi_child_leave(nffi_child_t *child);
 
 #pragma GCC visibility pop
 

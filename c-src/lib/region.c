@@ -93,24 +93,52 @@ set_addresses(nffi__region_t *region, void *base, const nffi__header_t *header)
 }
 
 
-/*
- * Pages are allocated now: where memory is short, this call fails instead of
- * a later write, which would be a SIGBUS in nginx.
- */
-static int
-reserve(int memfd, size_t size)
+int
+nffi__region_reserve(int memfd, size_t offset, size_t size)
 {
     int rc;
 
-    if (ftruncate(memfd, (off_t) size) == -1) {
-        return -1;
+    if (size == 0) {
+        return 0;
     }
 
     do {
-        rc = fallocate(memfd, 0, 0, (off_t) size);
+        rc = fallocate(memfd, 0, (off_t) offset, (off_t) size);
     } while (rc == -1 && errno == EINTR);
 
-    if (rc == -1) {
+    return rc;
+}
+
+
+/*
+ * Sizes the file, and allocates the pages that the worker writes before the
+ * others are there: where memory is short, this call fails instead of a later
+ * write, which would be a SIGBUS in nginx. They are few, whatever the sizes;
+ * the keeper of the process allocates the rest, off the event loop.
+ */
+static int
+reserve_first(int memfd, const nffi__header_t *header)
+{
+    uint32_t tasks = nffi__first_tasks(header->max_tasks);
+
+    if (ftruncate(memfd, (off_t) header->size) == -1
+        || nffi__region_reserve(memfd, 0,
+                                header->slots + tasks * sizeof(nffi__slot_t))
+           == -1
+        || nffi__region_reserve(memfd, header->tasks,
+                                tasks * sizeof(uint32_t))
+           == -1
+        || nffi__region_reserve(memfd, header->notes,
+                                tasks * sizeof(uint32_t))
+           == -1
+        || nffi__region_reserve(memfd, header->request_arena,
+                                nffi__first_arena(header->request_arena_size))
+           == -1
+        || (header->config != 0
+            && nffi__region_reserve(memfd, header->config,
+                                    header->config_size + 1)
+               == -1))
+    {
         return -1;
     }
 
@@ -141,7 +169,7 @@ nffi__region_create(nffi__region_t *region, int memfd,
     } else {
         flags = MAP_SHARED;
 
-        if (reserve(memfd, header.size) == -1) {
+        if (reserve_first(memfd, &header) == -1) {
             return NFFI_SYSTEM;
         }
     }

@@ -212,11 +212,34 @@ typedef struct nffi__region_options {
 
 /*
  * Makes the region; `memfd` -1: anonymous memory of this process, otherwise
- * the file is sized, its pages are allocated and it is sealed against change
- * of size. 0, NFFI_NO_MEMORY or NFFI_SYSTEM.
+ * the file is sized, the first of its pages are allocated and it is sealed
+ * against change of size. 0, NFFI_NO_MEMORY or NFFI_SYSTEM.
  */
 int nffi__region_create(nffi__region_t *region, int memfd,
     const nffi__region_options_t *options);
+
+/*
+ * Of a region in a file, the worker uses so many slots and so much of the
+ * arena until the rest is allocated (nffi__region_reserve, in the keeper of
+ * the process); all of it where the region is small.
+ */
+#define NFFI__FIRST_TASKS 2048u
+#define NFFI__FIRST_ARENA (512u << 10)
+
+static inline uint32_t
+nffi__first_tasks(uint32_t max_tasks)
+{
+    return max_tasks < NFFI__FIRST_TASKS ? max_tasks : NFFI__FIRST_TASKS;
+}
+
+static inline uint32_t
+nffi__first_arena(uint32_t arena)
+{
+    return arena < NFFI__FIRST_ARENA ? arena : NFFI__FIRST_ARENA;
+}
+
+/* Allocates pages of the file, which may take long; -1 with errno. */
+int nffi__region_reserve(int memfd, size_t offset, size_t size);
 
 /* Maps what another process made. NFFI_PROTOCOL, NFFI_ABI_MISMATCH, ... */
 int nffi__region_attach(nffi__region_t *region, int memfd);

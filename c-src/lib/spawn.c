@@ -1,190 +1,36 @@
 /*
- * spawn.c - a runtime as a child process of the worker: starting it, its
- * messages, its end.
+ * spawn.c - a runtime as a process that is a child of the supervisor: asking
+ * for its start, its messages, its end.
  *
- * The child finds /dev/null as 0, pipes as 1 and 2, and the descriptors of
- * control.h from 3 on; every other descriptor of nginx is closed, since not
- * all of them are CLOEXEC. It is a session of its own, so that a signal to
- * nginx's process group does not kill it before nginx has drained, and it dies
- * with the thread that made it (the event loop) even when it never gets as far
- * as watching the control socket.
- *
- * nginx reaps children by waitpid(-1) in its SIGCHLD handler: nothing here
- * waits for the child; end of file on the control socket tells of its death.
+ * Nothing here waits: the worker sends descriptors and an order, and learns the
+ * outcome from the socket of the keeper (launch.h). The descriptors of the
+ * queue work from the beginning, so that calls may be made meanwhile; end of
+ * file on the control socket tells of the death of the process.
  */
 
 #define _GNU_SOURCE
 
-#include "child.h"
 #include "host.h"
+#include "launch.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#define FIRST_FREE_FD 16      /* above every fixed number */
-
-enum stage {
-    STAGE_SESSION = 1, STAGE_DESCRIPTORS, STAGE_NICE, STAGE_LIMITS, STAGE_USER,
-    STAGE_DIRECTORY, STAGE_EXEC, STAGE_ORPHAN
+static const char *stage_names[NFFI__STAGES] = {
+    [NFFI__STAGE_VERSION] = "version", [NFFI__STAGE_MEMORY] = "fallocate",
+    [NFFI__STAGE_KEEPER] = "keeper", [NFFI__STAGE_FORK] = "fork",
+    [NFFI__STAGE_SESSION] = "setsid", [NFFI__STAGE_DESCRIPTORS] = "dup2",
+    [NFFI__STAGE_NICE] = "setpriority", [NFFI__STAGE_LIMITS] = "setrlimit",
+    [NFFI__STAGE_NO_USER] = "getpwnam", [NFFI__STAGE_USER] = "setuid",
+    [NFFI__STAGE_DIRECTORY] = "chdir", [NFFI__STAGE_EXEC] = "exec"
 };
-
-static const char *stage_names[] = {
-    "", "setsid", "dup2", "setpriority", "setrlimit", "setuid", "chdir", "exec",
-    "fork"
-};
-
-/* What the child needs, in fixed order from descriptor 0 on. */
-typedef struct descriptors {
-    int fds[NFFI__FD_EXEC_ERROR + 1];
-} descriptors_t;
-
-typedef struct exec_error {
-    int stage;
-    int number;
-} exec_error_t;
-
-
-static int
-place_descriptors(descriptors_t *descriptors)
-{
-    int i, fd;
-
-    for (i = 0; i <= NFFI__FD_EXEC_ERROR; i++) {
-        fd = fcntl(descriptors->fds[i], F_DUPFD, FIRST_FREE_FD);
-        if (fd == -1) {
-            return -1;
-        }
-
-        descriptors->fds[i] = fd;
-    }
-
-    for (i = 0; i <= NFFI__FD_EXEC_ERROR; i++) {
-        if (dup2(descriptors->fds[i], i) == -1) {
-            return -1;
-        }
-    }
-
-    nffi__close_from(NFFI__FD_EXEC_ERROR + 1);
-
-    return fcntl(NFFI__FD_EXEC_ERROR, F_SETFD, FD_CLOEXEC);
-}
-
-
-static int
-set_limits(const nffi_spawn_options_t *options)
-{
-    size_t i;
-    struct rlimit limit;
-
-    for (i = 0; i < options->limits_count; i++) {
-        limit.rlim_cur = options->limits[i].value;
-        limit.rlim_max = options->limits[i].value;
-
-        if (setrlimit((__rlimit_resource_t) options->limits[i].resource, &limit)
-            == -1)
-        {
-            return -1;
-        }
-    }
-
-    return 0;
-}
-
-
-/* The system calls themselves: libc's setuid() speaks to every thread it knows
-   of, and after a fork there is one. */
-static int
-become(const nffi_spawn_user_t *user)
-{
-    if (syscall(SYS_setgroups, user->groups_count, user->groups) == -1
-        || syscall(SYS_setresgid, user->gid, user->gid, user->gid) == -1)
-    {
-        return -1;
-    }
-
-    return (int) syscall(SYS_setresuid, user->uid, user->uid, user->uid);
-}
-
-
-/* Runs in the child, between fork and exec: async-signal-safe calls only. */
-static void
-run_child(const nffi_spawn_options_t *options, descriptors_t *descriptors,
-    pid_t parent)
-{
-    int error_fd;
-    ssize_t n;
-    cpu_set_t cpus;
-    exec_error_t error;
-
-    error_fd = descriptors->fds[NFFI__FD_EXEC_ERROR];
-    error.stage = STAGE_SESSION;
-
-    if (setsid() == -1) {
-        goto failed;
-    }
-
-    error.stage = STAGE_ORPHAN;
-    if (!nffi__die_with(parent)) {
-        goto failed;
-    }
-
-    error.stage = STAGE_DESCRIPTORS;
-    if (place_descriptors(descriptors) == -1) {
-        goto failed;
-    }
-
-    error_fd = NFFI__FD_EXEC_ERROR;
-
-    if (options->flags & NFFI_RESET_CPUS) {
-        memset(&cpus, 0xff, sizeof(cpus));
-        (void) sched_setaffinity(0, sizeof(cpus), &cpus);
-    }
-
-    error.stage = STAGE_NICE;
-    if (options->nice != 0
-        && setpriority(PRIO_PROCESS, 0, options->nice) == -1)
-    {
-        goto failed;
-    }
-
-    error.stage = STAGE_LIMITS;
-    if (set_limits(options) == -1) {
-        goto failed;
-    }
-
-    error.stage = STAGE_USER;
-    if (options->user != NULL
-        && (become(options->user) == -1 || !nffi__die_with(parent)))
-    {
-        goto failed;
-    }
-
-    error.stage = STAGE_DIRECTORY;
-    if (options->directory != NULL && chdir(options->directory) == -1) {
-        goto failed;
-    }
-
-    error.stage = STAGE_EXEC;
-    nffi__reset_signals();
-    execve(options->program, options->argv, options->envp);
-
-failed:
-
-    error.number = errno;
-    n = write(error_fd, &error, sizeof(error));
-    (void) n;
-    _exit(127);
-}
 
 
 static void
@@ -200,94 +46,169 @@ close_all(int *fds, size_t count)
 }
 
 
-/* fork() with every signal blocked, so that no handler of nginx runs in the
-   child, and so that a child that dies at once is not reaped before it has a
-   pidfd. */
-static pid_t
-fork_child(const nffi_spawn_options_t *options, descriptors_t *descriptors,
-    int *pidfd)
+/* Appends strings, each with its NUL; without room only counts their bytes. */
+static size_t
+put_strings(char *to, size_t at, char *const *strings, uint32_t *count)
 {
-    int saved;
-    pid_t pid, parent;
-    sigset_t all, before;
+    size_t size;
 
-    parent = getpid();
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid = fork();
+    for (*count = 0; strings[*count] != NULL; (*count)++) {
+        size = strlen(strings[*count]) + 1;
 
-    if (pid == 0) {
-        run_child(options, descriptors, parent);
+        if (to != NULL) {
+            memcpy(to + at, strings[*count], size);
+        }
+
+        at += size;
     }
 
-    saved = errno;
-    *pidfd = -1;
-
-#ifdef SYS_pidfd_open
-    if (pid > 0) {
-        *pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
-    }
-#endif
-
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = saved;
-
-    return pid;
+    return at;
 }
 
 
-/* Waits for exec, which takes the time of one; false: it failed. */
-static bool
-wait_for_exec(int fd, const char **stage)
+static size_t
+put_order(char *to, const nffi_spawn_options_t *options)
 {
-    ssize_t n;
-    exec_error_t error;
+    size_t i, at;
+    nffi__order_t order;
+    char *last[] = { NULL, NULL };
+    uint32_t count;
 
-    do {
-        n = read(fd, &error, sizeof(error));
-    } while (n == -1 && errno == EINTR);
+    memset(&order, 0, sizeof(order));
+    order.flags = options->flags;
+    order.nice = options->nice;
 
-    if (n != sizeof(error)) {
-        return true;
+    for (i = 0; i < options->limits_count; i++) {
+        order.limits[i].resource = options->limits[i].resource;
+        order.limits[i].value = options->limits[i].value;
     }
 
-    *stage = stage_names[error.stage];
-    errno = error.number;
+    order.limits_count = (uint32_t) i;
+    at = sizeof(order);
+    at = put_strings(to, at, options->programs, &order.programs);
+    at = put_strings(to, at, options->argv, &order.arguments);
+    at = put_strings(to, at, options->envp, &order.variables);
 
-    return false;
+    if (options->directory != NULL) {
+        order.fields |= NFFI__ORDER_DIRECTORY;
+        last[0] = (char *) options->directory;
+        at = put_strings(to, at, last, &count);
+    }
+
+    if (options->user != NULL) {
+        order.fields |= NFFI__ORDER_USER;
+        last[0] = (char *) options->user;
+        at = put_strings(to, at, last, &count);
+    }
+
+    if (to != NULL) {
+        memcpy(to, &order, sizeof(order));
+    }
+
+    return at;
+}
+
+
+/* The order in a memfd, written and not mapped: a shortage is an error. */
+static int
+make_order(const nffi_spawn_options_t *options, size_t *size)
+{
+    int fd, saved;
+    char *bytes;
+    ssize_t n;
+
+    *size = put_order(NULL, options);
+    bytes = malloc(*size);
+
+    if (bytes == NULL) {
+        errno = ENOMEM;
+        return -1;
+    }
+
+    (void) put_order(bytes, options);
+    fd = nffi__memfd_open("nffi-order");
+    n = fd == -1 ? -1 : write(fd, bytes, *size);
+    saved = n == -1 ? errno : ENOSPC;
+    free(bytes);
+
+    if (n == (ssize_t) *size) {
+        return fd;
+    }
+
+    close_all(&fd, 1);
+    errno = saved;
+
+    return -1;
+}
+
+
+static int
+send_start(int supervisor, size_t size, const int *fds)
+{
+    ssize_t n;
+    nffi__start_t start = {
+        .magic = NFFI__LAUNCH_MAGIC, .version = NFFI__LAUNCH_VERSION,
+        .worker = (uint32_t) getpid(), .size = size
+    };
+    struct iovec iov = { &start, sizeof(start) };
+    struct cmsghdr *cmsg;
+    union {
+        char bytes[CMSG_SPACE(NFFI__START_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+        .msg_controllen = sizeof(control.bytes)
+    };
+
+    memset(&control, 0, sizeof(control));
+    cmsg = CMSG_FIRSTHDR(&msg);
+    cmsg->cmsg_level = SOL_SOCKET;
+    cmsg->cmsg_type = SCM_RIGHTS;
+    cmsg->cmsg_len = CMSG_LEN(NFFI__START_FDS * sizeof(int));
+    memcpy(CMSG_DATA(cmsg), fds, NFFI__START_FDS * sizeof(int));
+
+    do {
+        n = sendmsg(supervisor, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (n == -1 && errno == EINTR);
+
+    if (n != -1) {
+        return NFFI_OK;
+    }
+
+    return errno == EPIPE || errno == ECONNRESET ? NFFI_CLOSED : NFFI_SYSTEM;
 }
 
 
 int
-nffi_host_spawn(nffi_host_t *host, const nffi_spawn_options_t *options,
-    nffi_child_t *child, const char **stage)
+nffi_host_spawn(nffi_host_t *host, int supervisor,
+    const nffi_spawn_options_t *options, nffi_child_t *child,
+    const char **stage)
 {
-    int i, saved, rc;
-    descriptors_t descriptors;
-    /* pairs: ours, the child's */
-    int sockets[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 };
-    int error[2] = { -1, -1 }, null = -1;
+    int i, saved, rc, order = -1;
+    size_t size;
+    /* pairs: ours, the other side's */
+    int sockets[2] = { -1, -1 }, keeper[2] = { -1, -1 };
+    int out[2] = { -1, -1 }, err[2] = { -1, -1 };
 
     *stage = "spawn";
-    if (!host->process || host->control_fd != -1) {
+    if (!host->process || host->control_fd != -1
+        || options->limits_count > NFFI__ORDER_LIMITS)
+    {
         return NFFI_INVALID;
     }
 
-    *stage = "socketpair";
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == -1) {
-        goto failed;
-    }
+    rc = NFFI_SYSTEM;
 
-    *stage = "pipe";
-    if (pipe2(out, O_CLOEXEC) == -1 || pipe2(err, O_CLOEXEC) == -1
-        || pipe2(error, O_CLOEXEC) == -1)
+    *stage = "socketpair";
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == -1
+        || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, keeper) == -1)
     {
         goto failed;
     }
 
-    *stage = "open /dev/null";
-    null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (null == -1) {
+    *stage = "pipe";
+    if (pipe2(out, O_CLOEXEC) == -1 || pipe2(err, O_CLOEXEC) == -1) {
         goto failed;
     }
 
@@ -298,36 +219,32 @@ nffi_host_spawn(nffi_host_t *host, const nffi_spawn_options_t *options,
         goto failed;
     }
 
-    descriptors = (descriptors_t) {
-        { null, out[1], err[1], host->memory_fd, host->tasks_fd, host->done_fd,
-          sockets[1], error[1] }
-    };
-
-    *stage = "fork";
-    child->pid = fork_child(options, &descriptors, &child->pidfd);
-    if (child->pid == -1) {
+    *stage = "memfd";
+    order = make_order(options, &size);
+    if (order == -1) {
         goto failed;
     }
 
-    close(error[1]);
-    error[1] = -1;
+    *stage = "sendmsg";
+    rc = send_start(supervisor, size, (int[NFFI__START_FDS]) {
+        order, keeper[1], out[1], err[1], host->memory_fd, host->tasks_fd,
+        host->done_fd, sockets[1]
+    });
 
-    if (!wait_for_exec(error[0], stage)) {
-        saved = errno;
-        if (child->pidfd != -1) {
-            close(child->pidfd);
-        }
-        errno = saved;
+    if (rc != NFFI_OK) {
         goto failed;
     }
 
     host->control_fd = sockets[0];
+    child->pid = 0;
+    child->pidfd = -1;
+    child->keeper_fd = keeper[0];
     child->control_fd = sockets[0];
     child->done_fd = host->done_fd;
     child->stdout_fd = out[0];
     child->stderr_fd = err[0];
 
-    close_all((int[]) { sockets[1], out[1], err[1], error[0], null }, 5);
+    close_all((int[]) { order, sockets[1], keeper[1], out[1], err[1] }, 5);
     close(host->memory_fd);
     host->memory_fd = -1;
 
@@ -335,14 +252,13 @@ nffi_host_spawn(nffi_host_t *host, const nffi_spawn_options_t *options,
 
 failed:
 
-    rc = NFFI_SYSTEM;
     saved = errno;
 
     for (i = 0; i < 2; i++) {
-        close_all((int[]) { sockets[i], out[i], err[i], error[i] }, 4);
+        close_all((int[]) { sockets[i], keeper[i], out[i], err[i] }, 4);
     }
 
-    close_all(&null, 1);
+    close_all(&order, 1);
     errno = saved;
 
     return rc;
@@ -478,45 +394,159 @@ nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message)
 }
 
 
-void
-nffi_child_kill(nffi_child_t *child)
+/* The descriptor that came with a report, or -1; room for two, see
+   control.c. */
+static int
+received_pidfd(struct msghdr *msg)
 {
-    if (child->pidfd != -1) {
-#ifdef SYS_pidfd_send_signal
-        (void) syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
-#endif
-        return;
+    int fds[2];
+    size_t count;
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
+
+    if (cmsg == NULL || cmsg->cmsg_level != SOL_SOCKET
+        || cmsg->cmsg_type != SCM_RIGHTS)
+    {
+        return -1;
     }
 
-    if (child->pid > 0) {
-        (void) kill(child->pid, SIGKILL);
+    count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(fds, CMSG_DATA(cmsg), count * sizeof(int));
+
+    if (count == 2) {
+        close(fds[1]);
+    }
+
+    return fds[0];
+}
+
+
+static int
+read_report(nffi_host_t *host, nffi_child_t *child,
+    const nffi__report_t *report, int pidfd, nffi_child_report_t *result)
+{
+    switch (report->type) {
+
+    case NFFI__REPORT_STARTED:
+        child->pid = report->pid;
+        close_all(&child->pidfd, 1);
+        child->pidfd = pidfd;
+
+        if (host != NULL) {
+            nffi_host_reserved(host);
+        }
+
+        return NFFI_CHILD_STARTED;
+
+    case NFFI__REPORT_FAILED:
+        close_all(&pidfd, 1);
+        result->stage = report->stage > 0 && report->stage < NFFI__STAGES
+                        ? stage_names[report->stage] : "start";
+        result->error = report->error;
+        return NFFI_CHILD_NOT_STARTED;
+
+    case NFFI__REPORT_ENDED:
+        close_all(&pidfd, 1);
+        result->status = report->status;
+        return NFFI_CHILD_ENDED;
+
+    default:
+        close_all(&pidfd, 1);
+        return NFFI_CHILD_NONE;
     }
 }
 
 
-void
-nffi_child_kill_session(nffi_child_t *child)
+int
+nffi_child_report(nffi_host_t *host, nffi_child_t *child,
+    nffi_child_report_t *result)
 {
-    siginfo_t info;
-    sigset_t reaping, before;
+    ssize_t n;
+    nffi__report_t report;
+    struct iovec iov = { &report, sizeof(report) };
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+        .msg_controllen = sizeof(control.bytes)
+    };
 
-    nffi_child_kill(child);
+    if (child->keeper_fd == -1) {
+        return NFFI_CHILD_NONE;
+    }
 
-    if (child->pid <= 1) {
+    /* the reset is told once, before what the other side sent and then ended
+       without reading our last command */
+    do {
+        n = recvmsg(child->keeper_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (n == -1 && (errno == EINTR || errno == ECONNRESET));
+
+    if (n == -1 && errno == EAGAIN) {
+        return NFFI_CHILD_NONE;
+    }
+
+    if (n != (ssize_t) sizeof(report) || report.magic != NFFI__LAUNCH_MAGIC) {
+        return NFFI_CHILD_GONE;
+    }
+
+    return read_report(host, child, &report, received_pidfd(&msg), result);
+}
+
+
+static bool
+send_command(nffi_child_t *child, uint32_t type)
+{
+    nffi__command_t command = { NFFI__LAUNCH_MAGIC, type };
+
+    return child->keeper_fd != -1
+           && send(child->keeper_fd, &command, sizeof(command),
+                   MSG_DONTWAIT | MSG_NOSIGNAL)
+              == (ssize_t) sizeof(command);
+}
+
+
+void
+nffi_child_leave(nffi_child_t *child)
+{
+    (void) send_command(child, NFFI__COMMAND_LEAVE);
+    close_all((int[]) { child->keeper_fd, child->pidfd }, 2);
+    child->keeper_fd = -1;
+    child->pidfd = -1;
+    child->pid = 0;
+}
+
+
+/* False: it is not there any more, or cannot be reached. */
+static bool
+signal_process(const nffi_child_t *child, int signal_number)
+{
+#ifdef SYS_pidfd_send_signal
+    return child->pidfd != -1
+           && syscall(SYS_pidfd_send_signal, child->pidfd, signal_number, NULL,
+                      0)
+              == 0;
+#else
+    (void) child;
+    (void) signal_number;
+
+    return false;
+#endif
+}
+
+
+void
+nffi_child_kill(nffi_child_t *child)
+{
+    if (send_command(child, NFFI__COMMAND_KILL)) {
+        (void) signal_process(child, SIGKILL);
         return;
     }
 
-    sigemptyset(&reaping);
-    sigaddset(&reaping, SIGCHLD);
-    pthread_sigmask(SIG_BLOCK, &reaping, &before);
-
-    /* as long as it is there, be it as a zombie, no other process and no other
+    /* without its keeper: as long as it is there, be it as a zombie, no other
        group has its number */
-    if (waitid(P_PID, (id_t) child->pid, &info, WEXITED | WNOHANG | WNOWAIT)
-        == 0)
-    {
+    if (child->pid > 1 && signal_process(child, 0)) {
         (void) kill(-child->pid, SIGKILL);
+        (void) signal_process(child, SIGKILL);
     }
-
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

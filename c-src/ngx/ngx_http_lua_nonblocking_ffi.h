@@ -235,7 +235,8 @@ typedef struct {
 
 typedef struct {
     const char                    *name;       /* of the runtime */
-    const char                    *program;    /* absolute */
+    const char                   **programs;   /* absolute; the first that can
+                                                  be executed is */
     const char                   **argv;
     const char                   **envp;
     const char                    *config;     /* NULL: none */
@@ -281,6 +282,9 @@ typedef struct {
 
 /* and takes at most so many bytes, and one response, since each is copied */
 #define NGX_HTTP_LUA_NFFI_TURN_BYTES   1048576
+
+/* and takes at most so many messages for the log: as many as the queue holds */
+#define NGX_HTTP_LUA_NFFI_MESSAGES     256
 
 #define NGX_HTTP_LUA_NFFI_DRAIN_LIMIT  30000    /* ms */
 
@@ -344,6 +348,8 @@ void ngx_http_lua_nffi_drain_handler(ngx_event_t *ev);
 void ngx_http_lua_nffi_woken_handler(ngx_event_t *ev);
 void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
     ngx_str_t *message, const char *code);
+ngx_int_t ngx_http_lua_nffi_fail_some_calls(ngx_http_lua_nffi_instance_t *inst,
+    ngx_str_t *message, const char *code, ngx_uint_t max);
 
 ngx_http_lua_co_ctx_t *ngx_http_lua_nffi_may_wait(ngx_http_request_t *r,
     ngx_http_lua_nffi_error_t *err);
@@ -400,7 +406,7 @@ void ngx_http_lua_nffi_leave(ngx_msec_t limit);
 
 void ngx_http_lua_nffi_reload_close(ngx_http_lua_nffi_runtime_t *rt);
 
-void ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst);
+ngx_uint_t ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_rate_tell(ngx_http_lua_nffi_rate_t *rate);
 ngx_int_t ngx_http_lua_nffi_rate_take(ngx_http_lua_nffi_rate_t *rate);
 size_t ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data,

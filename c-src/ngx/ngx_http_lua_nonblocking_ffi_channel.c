@@ -1,7 +1,7 @@
 /*
  * ngx_http_lua_nonblocking_ffi_channel.c - the glue: the descriptors of a
- * runtime's process in the event loop: its control socket, its done list and
- * its two pipes.
+ * runtime's process in the event loop: the socket of its keeper, its control
+ * socket, its done list and its two pipes.
  *
  * All of it runs in the event loop. The descriptors are watched by connection
  * structures of our own: ones of nginx's pool would cost slots, be closed by
@@ -17,12 +17,13 @@
 #include "ngx_http_lua_nonblocking_ffi_process.h"
 
 
+static void ngx_http_lua_nffi_keeper_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_control_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_done_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_pipe_handler(ngx_event_t *ev);
 
 
-static void
+void
 ngx_http_lua_nffi_channel_init(ngx_http_lua_nffi_process_t *p,
     ngx_http_lua_nffi_channel_t *ch, int fd, ngx_event_handler_pt handler)
 {
@@ -51,16 +52,18 @@ ngx_http_lua_nffi_channel_init(ngx_http_lua_nffi_process_t *p,
 }
 
 
-/* all four are made before the first is watched: each can be released then */
+/* all five are made before the first is watched: each can be released then */
 
 ngx_int_t
 ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p)
 {
     ngx_uint_t                    i;
     ngx_http_lua_nffi_channel_t  *channels[] = {
-        &p->control, &p->done, &p->out.channel, &p->err.channel
+        &p->keeper, &p->control, &p->done, &p->out.channel, &p->err.channel
     };
 
+    ngx_http_lua_nffi_channel_init(p, &p->keeper, p->child.keeper_fd,
+                                   ngx_http_lua_nffi_keeper_handler);
     ngx_http_lua_nffi_channel_init(p, &p->control, p->child.control_fd,
                                    ngx_http_lua_nffi_control_handler);
     ngx_http_lua_nffi_channel_init(p, &p->done, p->child.done_fd,
@@ -82,8 +85,9 @@ ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p)
 }
 
 
-static void
-ngx_http_lua_nffi_unwatch(ngx_http_lua_nffi_channel_t *ch, ngx_uint_t close_fd)
+void
+ngx_http_lua_nffi_channel_close(ngx_http_lua_nffi_channel_t *ch,
+    ngx_uint_t close_fd)
 {
     ngx_socket_t  fd = ch->connection.fd;
 
@@ -111,10 +115,11 @@ ngx_http_lua_nffi_unwatch(ngx_http_lua_nffi_channel_t *ch, ngx_uint_t close_fd)
 void
 ngx_http_lua_nffi_channels_close(ngx_http_lua_nffi_process_t *p)
 {
-    ngx_http_lua_nffi_unwatch(&p->control, 0);
-    ngx_http_lua_nffi_unwatch(&p->done, 0);
-    ngx_http_lua_nffi_unwatch(&p->out.channel, 1);
-    ngx_http_lua_nffi_unwatch(&p->err.channel, 1);
+    ngx_http_lua_nffi_channel_close(&p->keeper, 0);
+    ngx_http_lua_nffi_channel_close(&p->control, 0);
+    ngx_http_lua_nffi_channel_close(&p->done, 0);
+    ngx_http_lua_nffi_channel_close(&p->out.channel, 1);
+    ngx_http_lua_nffi_channel_close(&p->err.channel, 1);
 }
 
 
@@ -129,6 +134,17 @@ ngx_http_lua_nffi_read_last_output(ngx_http_lua_nffi_process_t *p)
     (void) ngx_http_lua_nffi_read_output(&p->err.output,
                                          p->err.channel.connection.fd,
                                          NGX_HTTP_LUA_NFFI_READS);
+}
+
+
+/* the rest is left to the next turn: other events come in between */
+
+static void
+ngx_http_lua_nffi_read_on(ngx_event_t *ev)
+{
+    if (!ev->posted) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
 }
 
 
@@ -147,10 +163,10 @@ ngx_http_lua_nffi_pipe_handler(ngx_event_t *ev)
                                        NGX_HTTP_LUA_NFFI_READS);
 
     if (rc == NGX_DONE) {
-        ngx_http_lua_nffi_unwatch(&pipe->channel, 1);
+        ngx_http_lua_nffi_channel_close(&pipe->channel, 1);
 
-    } else if (rc == NGX_AGAIN && !ev->posted) {
-        ngx_post_event(ev, &ngx_posted_next_events);
+    } else if (rc == NGX_AGAIN) {
+        ngx_http_lua_nffi_read_on(ev);
     }
 }
 
@@ -168,20 +184,97 @@ ngx_http_lua_nffi_done_handler(ngx_event_t *ev)
 }
 
 
+/* what its keeper says of the process; 0: the process is not served any more */
+
+ngx_uint_t
+ngx_http_lua_nffi_read_keeper(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t           n;
+    nffi_child_report_t  report;
+
+    for (n = 0; n < NGX_HTTP_LUA_NFFI_EVENTS; n++) {
+
+        switch (nffi_child_report(p->instance->host, &p->child, &report)) {
+
+        case NFFI_CHILD_STARTED:
+            ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                          "nffi: runtime \"%V\": process %P started", p->name,
+                          p->child.pid);
+            break;
+
+        case NFFI_CHILD_NOT_STARTED:
+            ngx_http_lua_nffi_process_not_started(p, &report);
+            return 0;
+
+        case NFFI_CHILD_ENDED:
+            p->ended = 1;
+            p->status = report.status;
+
+            if (p->gone) {
+                ngx_http_lua_nffi_process_died(p);
+                return 0;
+            }
+
+            break;
+
+        case NFFI_CHILD_GONE:
+            ngx_http_lua_nffi_channel_close(&p->keeper, 1);
+            p->child.keeper_fd = -1;
+
+            if (p->gone) {
+                ngx_http_lua_nffi_process_died(p);
+                return 0;
+            }
+
+            if (!p->ended) {
+                ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                              "nffi: runtime \"%V\": the keeper of process %P "
+                              "has ended; the process is served on", p->name,
+                              p->child.pid);
+            }
+
+            return 1;
+
+        default:
+            return 1;
+        }
+    }
+
+    ngx_http_lua_nffi_read_on(&p->keeper.read);
+
+    return 1;
+}
+
+
+static void
+ngx_http_lua_nffi_keeper_handler(ngx_event_t *ev)
+{
+    ngx_connection_t  *c = ev->data;
+
+    (void) ngx_http_lua_nffi_read_keeper(
+               ((ngx_http_lua_nffi_channel_t *) c)->process);
+}
+
+
 static void
 ngx_http_lua_nffi_control_handler(ngx_event_t *ev)
 {
-    int                           event;
+    ngx_uint_t                    n;
     ngx_connection_t             *c = ev->data;
     nffi_child_message_t          message;
     ngx_http_lua_nffi_process_t  *p;
 
     p = ((ngx_http_lua_nffi_channel_t *) c)->process;
 
-    for ( ;; ) {
-        event = nffi_host_child_event(p->instance->host, &message);
+    /* first who it is: both sockets may have become readable in this turn */
 
-        switch (event) {
+    if (!ngx_http_lua_nffi_read_keeper(p)) {
+        return;
+    }
+
+    for (n = 0; n < NGX_HTTP_LUA_NFFI_EVENTS; n++) {
+
+        switch (nffi_host_child_event(p->instance->host, &message)) {
 
         case NFFI_CHILD_READY:
             ngx_http_lua_nffi_process_ready(p);
@@ -200,11 +293,13 @@ ngx_http_lua_nffi_control_handler(ngx_event_t *ev)
             break;
 
         case NFFI_CHILD_GONE:
-            ngx_http_lua_nffi_process_died(p);
+            ngx_http_lua_nffi_process_gone(p);
             return;
 
         default:
             return;
         }
     }
+
+    ngx_http_lua_nffi_read_on(ev);
 }

@@ -100,7 +100,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 {
     int                        n, nrets;
     size_t                     bytes;
-    ngx_uint_t                 left, waiting;
+    ngx_uint_t                 left, waiting, messages;
     nffi_host_t               *host;
     nffi_host_response_t       response;
     ngx_http_lua_nffi_call_t  *call;
@@ -114,12 +114,11 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 
     n = 0;
     bytes = 0;
+    messages = 0;
 
     for (left = turn; left; left--) {
 
-        if (bytes >= NGX_HTTP_LUA_NFFI_TURN_BYTES
-            && turn <= NGX_HTTP_LUA_NFFI_TURN)
-        {
+        if (bytes >= NGX_HTTP_LUA_NFFI_TURN_BYTES) {
             left = 0;
             break;
         }
@@ -127,7 +126,13 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
         waiting = nffi_host_waiting(host);
 
         /* those that were given before the response: their request is there */
-        ngx_http_lua_nffi_write_messages(inst);
+        messages += ngx_http_lua_nffi_write_messages(inst);
+
+        if (messages >= NGX_HTTP_LUA_NFFI_MESSAGES) {
+            left = 0;
+            break;
+        }
+
         n = waiting ? nffi_host_drain(host, &response, 1) : 0;
 
         if (n != 1) {
@@ -209,26 +214,38 @@ ngx_http_lua_nffi_woken_handler(ngx_event_t *ev)
 }
 
 
-/* every call that waits gets nil, message, code */
+/* NGX_AGAIN: more calls wait, which may be failed in the next turn */
 
-void
-ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
-    ngx_str_t *message, const char *code)
+ngx_int_t
+ngx_http_lua_nffi_fail_some_calls(ngx_http_lua_nffi_instance_t *inst,
+    ngx_str_t *message, const char *code, ngx_uint_t max)
 {
     ngx_uint_t                 n;
     nffi_host_t               *host = inst->host;
     ngx_http_lua_nffi_call_t  *call;
 
-    /* not those that are made meanwhile: a coroutine that tries again and
-       again would never let the event loop go on */
-
-    for (n = inst->awaited; n > 0 && inst->host == host && host != NULL; n--) {
+    for (n = 0; n < max && inst->host == host && host != NULL; n++) {
         call = nffi_host_take_pending(host);
 
         if (call == NULL) {
-            return;
+            return NGX_OK;
         }
 
         ngx_http_lua_nffi_resume_failed(call, message, code);
     }
+
+    return inst->host == host && host != NULL ? NGX_AGAIN : NGX_OK;
+}
+
+
+/* every call that waits gets nil, message, code; not those that are made
+   meanwhile: a coroutine that tries again and again would never let the event
+   loop go on */
+
+void
+ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
+    ngx_str_t *message, const char *code)
+{
+    (void) ngx_http_lua_nffi_fail_some_calls(inst, message, code,
+                                             inst->awaited);
 }

@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nonblocking_ffi_leave.c - the glue: the worker leaves, and the
- * kernel kills its processes with it. Those that were told to end have until
+ * ngx_http_lua_nonblocking_ffi_leave.c - the glue: the worker leaves, and its
+ * processes are killed with it. Those that were told to end have until
  * then for what they do at their end, and their last words are logged.
  *
  * All of it runs in the event loop's thread, after the event loop: the worker
@@ -79,7 +79,7 @@ ngx_http_lua_nffi_leave_add(ngx_http_lua_nffi_leave_t *leave,
     fds[NGX_HTTP_LUA_NFFI_OUT].events = POLLIN;
     fds[NGX_HTTP_LUA_NFFI_ERR].fd = p->err.channel.connection.fd;
     fds[NGX_HTTP_LUA_NFFI_ERR].events = POLLIN;
-    fds[NGX_HTTP_LUA_NFFI_END].fd = p->child.pidfd;    /* -1: there is none */
+    fds[NGX_HTTP_LUA_NFFI_END].fd = p->child.keeper_fd;
     fds[NGX_HTTP_LUA_NFFI_END].events = POLLIN;
 
     awaited->process = p;
@@ -180,19 +180,41 @@ ngx_http_lua_nffi_leave_over(ngx_http_lua_nffi_awaited_t *awaited,
 }
 
 
+/* its keeper says so, or its pidfd where the keeper has ended before it */
+
+static ngx_uint_t
+ngx_http_lua_nffi_leave_ended(ngx_http_lua_nffi_process_t *p,
+    struct pollfd *fds)
+{
+    nffi_child_report_t  report;
+
+    if (p->ended || fds[NGX_HTTP_LUA_NFFI_END].fd != p->child.keeper_fd) {
+        return 1;
+    }
+
+    switch (nffi_child_report(p->instance->host, &p->child, &report)) {
+
+    case NFFI_CHILD_ENDED:
+        return 1;
+
+    case NFFI_CHILD_GONE:
+        fds[NGX_HTTP_LUA_NFFI_END].fd = p->child.pidfd;
+        return p->child.pidfd == -1;
+
+    default:
+        return 0;
+    }
+}
+
+
 /* after a turn of poll() */
 
 static void
 ngx_http_lua_nffi_leave_look(ngx_http_lua_nffi_awaited_t *awaited,
     struct pollfd *fds)
 {
-    nffi_child_t  *child = &awaited->process->child;
-
-    /* without a pidfd: nginx takes the status of its children as they end, and
-       the number is gone */
-
     if (fds[NGX_HTTP_LUA_NFFI_END].revents
-        || (child->pidfd == -1 && kill(child->pid, 0) == -1))
+        && ngx_http_lua_nffi_leave_ended(awaited->process, fds))
     {
         ngx_http_lua_nffi_leave_over(awaited, fds);
         return;

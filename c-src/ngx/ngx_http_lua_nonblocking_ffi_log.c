@@ -16,10 +16,6 @@
 #include "ngx_http_lua_nonblocking_ffi.h"
 
 
-/* messages taken at once: as many as the queue holds */
-#define NGX_HTTP_LUA_NFFI_MESSAGES     256
-
-
 /* bytes that could forge or hide a line of the log are shown as \xHH */
 
 size_t
@@ -173,9 +169,9 @@ ngx_http_lua_nffi_write_message(ngx_http_lua_nffi_rate_t *rate,
 
 
 /* what waits in the queue of an instance; a broken one is found by who drains
-   it */
+   it. Returns the number of messages */
 
-void
+ngx_uint_t
 ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst)
 {
     ngx_uint_t       n, dropped;
@@ -196,4 +192,6 @@ ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst)
     if (dropped) {
         ngx_http_lua_nffi_rate_drop(&inst->rate, dropped);
     }
+
+    return n;
 }

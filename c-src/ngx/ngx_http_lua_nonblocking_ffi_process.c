@@ -1,6 +1,6 @@
 /*
  * ngx_http_lua_nonblocking_ffi_process.c - the glue for a runtime that is a
- * child process of the worker: what is started, and starting it.
+ * process of its own: starting it, and letting go of it.
  *
  * All of it runs in the event loop.
  */
@@ -12,9 +12,6 @@
 
 
 #include "ngx_http_lua_nonblocking_ffi_process.h"
-
-
-#define NGX_HTTP_LUA_NFFI_GRACE         1000     /* ms, after it let go */
 
 
 /* gives an instance the structure of its process, which is then spawned */
@@ -36,7 +33,6 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst)
     p->instance = inst;
     p->program = inst->runtime->program;
     p->name = &inst->runtime->name;
-    p->leaving.pidfd = -1;
 
     p->out.output.rate.name = inst->runtime->name;
     p->out.output.level = NGX_LOG_NOTICE;
@@ -51,35 +47,11 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-static void
-ngx_http_lua_nffi_reap(ngx_http_lua_nffi_process_t *p)
-{
-    if (p->reap.timer_set) {
-        ngx_del_timer(&p->reap);
-    }
-
-    if (p->leaving.pidfd != -1) {
-        nffi_child_kill(&p->leaving);
-        (void) close(p->leaving.pidfd);
-        p->leaving.pidfd = -1;
-    }
-}
-
-
-void
-ngx_http_lua_nffi_process_reap_handler(ngx_event_t *ev)
-{
-    ngx_http_lua_nffi_reap(ev->data);
-    ngx_http_lua_nffi_reap_soon();
-}
-
-
 ngx_int_t
 ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     ngx_http_lua_nffi_error_t *err)
 {
     int                           rc;
-    const char                   *stage;
     ngx_err_t                     e;
     nffi_host_t                  *host;
     nffi_host_options_t           options;
@@ -113,22 +85,9 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
                    p->name, e, strerror(e));
     }
 
-    ngx_http_lua_nffi_reap(p);
-
-    rc = nffi_host_spawn(host, &program->spawn, &p->child, &stage);
-
-    if (rc != NFFI_OK) {
-        e = ngx_errno;
+    if (ngx_http_lua_nffi_launch(p, host, err) != NGX_OK) {
         nffi_host_destroy(host);
-
-        return ngx_http_lua_nffi_fail(err, "load_failed",
-                   "the runtime \"%V\" cannot be started: %s(\"%s\") as user "
-                   "\"%s\" failed (%d: %s)", p->name, stage,
-                   ngx_strcmp(stage, "chdir") == 0 ? program->spawn.directory
-                                                  : program->spawn.program,
-                   program->user_name ? program->user_name
-                                      : ngx_http_lua_nffi_user_name(),
-                   e, strerror(e));
+        return NGX_ERROR;
     }
 
     p->instance->host = host;
@@ -147,10 +106,6 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
                    "refused a descriptor, see the error log", p->name);
     }
 
-    ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                  "nffi: runtime \"%V\": process %P started", p->name,
-                  p->child.pid);
-
     return NGX_OK;
 }
 
@@ -158,7 +113,9 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
 void
 ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
 {
+    ngx_uint_t                     i;
     ngx_http_lua_nffi_instance_t  *inst = p->instance;
+    ngx_event_t                   *timers[] = { &p->kill, &p->health, &p->end };
 
     ngx_http_lua_nffi_channels_close(p);
 
@@ -166,25 +123,20 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
         ngx_delete_posted_event(&inst->drain);
     }
 
-    if (p->kill.timer_set) {
-        ngx_del_timer(&p->kill);
+    if (p->death.posted) {
+        ngx_delete_posted_event(&p->death);
     }
 
-    if (p->health.timer_set) {
-        ngx_del_timer(&p->health);
+    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+        if (timers[i]->timer_set) {
+            ngx_del_timer(timers[i]);
+        }
     }
 
-    /* whoever has let go of its end of the control socket is ending: its exit
-       code is worth more than a signal 9 in the log. One that does not end is
-       of no use any more, and the next ones would add up */
+    /* the keeper reaps it, and kills what it has left behind */
 
-    if (p->child.pidfd != -1) {
-        p->leaving.pidfd = p->child.pidfd;
-        p->child.pidfd = -1;
-        ngx_add_timer(&p->reap, NGX_HTTP_LUA_NFFI_GRACE);
-    }
-
-    p->child.pid = 0;
+    nffi_child_leave(&p->child);
+    p->dying = 0;
 
     nffi_host_destroy(inst->host);
     inst->host = NULL;
@@ -198,25 +150,20 @@ ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p)
 {
     nffi_child_kill(&p->child);
     ngx_http_lua_nffi_process_release(p);
-    ngx_http_lua_nffi_reap(p);
     p->state = NGX_HTTP_LUA_NFFI_DOWN;
 }
 
 
-/* NGX_AGAIN: its last process has not ended; it is freed afterwards */
+/* of one that has no process; the keeper of its last one needs nothing of it */
 
-ngx_int_t
+void
 ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p)
 {
     ngx_uint_t    i;
     ngx_event_t  *timers[] = {
-        &p->restart, &p->kill, &p->health,
+        &p->restart, &p->kill, &p->health, &p->end,
         &p->out.output.rate.told, &p->err.output.rate.told
     };
-
-    if (p->reap.timer_set) {
-        return NGX_AGAIN;
-    }
 
     for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
         if (timers[i]->timer_set) {
@@ -225,8 +172,6 @@ ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p)
     }
 
     ngx_free(p);
-
-    return NGX_OK;
 }
 
 

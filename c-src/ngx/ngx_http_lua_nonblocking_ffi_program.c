@@ -13,9 +13,6 @@
 
 #include "ngx_http_lua_nonblocking_ffi_process.h"
 
-#include <grp.h>
-#include <pwd.h>
-
 
 static size_t
 ngx_http_lua_nffi_strings_size(const char **strings, ngx_uint_t *count)
@@ -45,27 +42,43 @@ ngx_http_lua_nffi_copy_string(char **to, const char *s)
 }
 
 
+/* of this worker; no look-up, which may take long */
+
 const char *
 ngx_http_lua_nffi_user_name(void)
 {
-    struct passwd  *pw;
+    uid_t             uid;
+    ngx_core_conf_t  *ccf;
 
-    pw = getpwuid(geteuid());
+    static u_char     number[sizeof("uid ") + NGX_INT64_LEN];
 
-    return pw ? pw->pw_name : "?";
+    uid = geteuid();
+
+    if (uid == 0) {
+        return "root";
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    if (ccf->username && (uid_t) ccf->user == uid) {
+        return ccf->username;
+    }
+
+    *ngx_snprintf(number, sizeof(number) - 1, "uid %ui", (ngx_uint_t) uid)
+        = '\0';
+
+    return (char *) number;
 }
 
 
-/* user, its groups, and a nice value that only root may have */
+/* a user, and a nice value that only root may have */
 
 static ngx_int_t
-ngx_http_lua_nffi_program_privileges(ngx_http_lua_nffi_program_t *program,
+ngx_http_lua_nffi_program_privileges(
     const ngx_http_lua_nffi_process_options_t *options,
     ngx_http_lua_nffi_error_t *err)
 {
-    int             n;
-    struct passwd  *pw;
-
     if ((options->user || options->nice < 0) && geteuid() != 0) {
         return ngx_http_lua_nffi_fail(err, "not_permitted",
                    "%s of a runtime wants a worker that runs as root, this "
@@ -73,33 +86,6 @@ ngx_http_lua_nffi_program_privileges(ngx_http_lua_nffi_program_t *program,
                                                        : "a negative nice",
                    ngx_http_lua_nffi_user_name());
     }
-
-    if (options->user == NULL) {
-        return NGX_OK;
-    }
-
-    pw = getpwnam(options->user);
-
-    if (pw == NULL) {
-        return ngx_http_lua_nffi_fail(err, "load_failed",
-                                      "there is no user \"%s\"",
-                                      options->user);
-    }
-
-    program->user.uid = pw->pw_uid;
-    program->user.gid = pw->pw_gid;
-
-    n = NGX_HTTP_LUA_NFFI_GROUPS;
-
-    if (getgrouplist(options->user, pw->pw_gid, program->groups, &n) == -1) {
-        return ngx_http_lua_nffi_fail(err, "load_failed",
-                   "user \"%s\" is in more than %d groups", options->user,
-                   NGX_HTTP_LUA_NFFI_GROUPS);
-    }
-
-    program->user.groups = program->groups;
-    program->user.groups_count = n;
-    program->spawn.user = &program->user;
 
     return NGX_OK;
 }
@@ -124,17 +110,21 @@ ngx_http_lua_nffi_program_create(
     const ngx_http_lua_nffi_process_options_t *options,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
 {
-    char                          *at, **argv, **envp;
+    char                          *at, **programs, **argv, **envp;
     size_t                         size;
-    ngx_uint_t                     i, nargs, nenv;
+    ngx_uint_t                     i, nprograms, nargs, nenv;
     ngx_http_lua_nffi_program_t   *program;
+
+    if (ngx_http_lua_nffi_program_privileges(options, err) != NGX_OK) {
+        return NULL;
+    }
 
     /* the configuration is last, and copied once: it may be large */
 
     size = sizeof(ngx_http_lua_nffi_program_t)
+           + ngx_http_lua_nffi_strings_size(options->programs, &nprograms)
            + ngx_http_lua_nffi_strings_size(options->argv, &nargs)
            + ngx_http_lua_nffi_strings_size(options->envp, &nenv)
-           + ngx_strlen(options->program) + 1
            + (options->user ? ngx_strlen(options->user) + 1 : 0)
            + (options->directory ? ngx_strlen(options->directory) + 1 : 0);
 
@@ -146,9 +136,14 @@ ngx_http_lua_nffi_program_create(
 
     ngx_memzero(program, size);
 
-    argv = (char **) (program + 1);
+    programs = (char **) (program + 1);
+    argv = programs + nprograms + 1;
     envp = argv + nargs + 1;
     at = (char *) (envp + nenv + 1);
+
+    for (i = 0; i < nprograms; i++) {
+        programs[i] = ngx_http_lua_nffi_copy_string(&at, options->programs[i]);
+    }
 
     for (i = 0; i < nargs; i++) {
         argv[i] = ngx_http_lua_nffi_copy_string(&at, options->argv[i]);
@@ -158,8 +153,7 @@ ngx_http_lua_nffi_program_create(
         envp[i] = ngx_http_lua_nffi_copy_string(&at, options->envp[i]);
     }
 
-    program->spawn.program = ngx_http_lua_nffi_copy_string(&at,
-                                                           options->program);
+    program->spawn.programs = programs;
     program->spawn.argv = argv;
     program->spawn.envp = envp;
     program->spawn.flags = options->flags;
@@ -172,7 +166,7 @@ ngx_http_lua_nffi_program_create(
     }
 
     if (options->user) {
-        program->user_name = ngx_http_lua_nffi_copy_string(&at, options->user);
+        program->spawn.user = ngx_http_lua_nffi_copy_string(&at, options->user);
     }
 
     if (options->config) {
@@ -190,11 +184,6 @@ ngx_http_lua_nffi_program_create(
     program->processes = options->processes;
     program->health_interval = options->health_interval;
     program->health_timeout = options->health_timeout;
-
-    if (ngx_http_lua_nffi_program_privileges(program, options, err) != NGX_OK) {
-        ngx_free(program);
-        return NULL;
-    }
 
     return program;
 }

@@ -263,11 +263,11 @@ ngx_http_lua_nffi_reap_one(ngx_http_lua_nffi_instance_t *inst)
     }
 
     if (inst->process) {
-        if (inst->host
-            || ngx_http_lua_nffi_process_free(inst->process) != NGX_OK)
-        {
+        if (inst->host) {
             return NGX_AGAIN;
         }
+
+        ngx_http_lua_nffi_process_free(inst->process);
 
     } else if (inst->host && ngx_http_lua_nffi_end_queue(inst) != NGX_OK) {
         return NGX_AGAIN;

@@ -15,16 +15,16 @@
 #include "ngx_http_lua_nonblocking_ffi_process.h"
 
 
-#define NGX_HTTP_LUA_NFFI_FIRST_DELAY   100      /* ms before a restart */
-#define NGX_HTTP_LUA_NFFI_LAST_DELAY    30000
-#define NGX_HTTP_LUA_NFFI_STEADY        60000    /* up so long: first delay */
 #define NGX_HTTP_LUA_NFFI_START_LIMIT   30000    /* ms until it is ready */
-#define NGX_HTTP_LUA_NFFI_QUICK_DEATHS  5        /* then a line a minute */
+#define NGX_HTTP_LUA_NFFI_END_LIMIT     1000     /* ms, after it has let go of
+                                                    its control socket */
 
 
 static void ngx_http_lua_nffi_restart_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_kill_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_health_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_end_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_death_handler(ngx_event_t *ev);
 
 
 static void
@@ -43,15 +43,18 @@ ngx_http_lua_nffi_timer_init(ngx_event_t *ev, ngx_event_handler_pt handler,
 void
 ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p)
 {
-    p->delay = NGX_HTTP_LUA_NFFI_FIRST_DELAY;
+    nffi_backoff_init(&p->backoff);
+
+    p->death.data = p;
+    p->death.handler = ngx_http_lua_nffi_death_handler;
+    p->death.log = ngx_cycle->log;
 
     ngx_http_lua_nffi_timer_init(&p->restart,
                                  ngx_http_lua_nffi_restart_handler, p);
     ngx_http_lua_nffi_timer_init(&p->kill, ngx_http_lua_nffi_kill_handler, p);
     ngx_http_lua_nffi_timer_init(&p->health,
                                  ngx_http_lua_nffi_health_handler, p);
-    ngx_http_lua_nffi_timer_init(&p->reap,
-                                 ngx_http_lua_nffi_process_reap_handler, p);
+    ngx_http_lua_nffi_timer_init(&p->end, ngx_http_lua_nffi_end_handler, p);
 }
 
 
@@ -64,6 +67,10 @@ ngx_http_lua_nffi_process_started(ngx_http_lua_nffi_process_t *p)
     p->started = ngx_current_msec;
     p->last_words.size = 0;
     p->reason.size = 0;
+    p->gone = 0;
+    p->ended = 0;
+    p->unstarted = 0;
+    p->broken = 0;
 
     ngx_add_timer(&p->kill, limit ? limit : NGX_HTTP_LUA_NFFI_START_LIMIT);
 }
@@ -101,10 +108,10 @@ ngx_http_lua_nffi_kill(ngx_http_lua_nffi_process_t *p, const char *why)
                   "nffi: runtime \"%V\": %*s", p->name,
                   p->reason.size, p->reason.message);
 
-    /* its session too: the program that a shell has started would hold the
-       socket, so that the end of file would not come */
+    /* and all that descend from it: the program that a shell has started would
+       hold the socket */
 
-    nffi_child_kill_session(&p->child);
+    nffi_child_kill(&p->child);
 
     ngx_http_lua_nffi_process_died(p);
 }
@@ -156,14 +163,14 @@ ngx_http_lua_nffi_health_handler(ngx_event_t *ev)
 }
 
 
-/* what is wrong for good has its own code; the rest may be over soon */
+/* what somebody must put right has its own code; the rest may be over soon */
 
 static const char *
 ngx_http_lua_nffi_down_code(ngx_http_lua_nffi_process_t *p)
 {
     return p->reason.size
-           && ngx_strcmp(p->reason.code, "abi_mismatch") == 0
-           ? "abi_mismatch" : "runtime_down";
+           && (p->unstarted || ngx_strcmp(p->reason.code, "abi_mismatch") == 0)
+           ? p->reason.code : "runtime_down";
 }
 
 
@@ -175,19 +182,16 @@ ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p)
     size_t  size;
     u_char  text[sizeof(p->reason.message)];
 
-    if (p->quick_deaths > NGX_HTTP_LUA_NFFI_QUICK_DEATHS
-        && ngx_current_msec - p->reported < 60000)
-    {
+    if (!nffi_backoff_is_reported(&p->backoff, ngx_current_msec)) {
         return;
     }
 
-    p->reported = ngx_current_msec;
     size = ngx_http_lua_nffi_escape(text, sizeof(text), p->reason.message,
                                     p->reason.size);
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "nffi: runtime \"%V\": %*s; it is started again in %M ms",
-                  p->name, size, text, p->delay);
+                  p->name, size, text, (ngx_msec_t) p->backoff.delay_ms);
 }
 
 
@@ -199,47 +203,15 @@ ngx_http_lua_nffi_schedule_restart(ngx_http_lua_nffi_process_t *p)
     }
 
     ngx_http_lua_nffi_report_death(p);
-    ngx_add_timer(&p->restart, p->delay);
-    p->delay = ngx_min(p->delay * 2, NGX_HTTP_LUA_NFFI_LAST_DELAY);
+    ngx_add_timer(&p->restart, nffi_backoff_next(&p->backoff));
 }
 
 
-void
-ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
+static void
+ngx_http_lua_nffi_buried(ngx_http_lua_nffi_process_t *p)
 {
-    u_char                         text[sizeof(p->reason.message)];
-    size_t                         size;
-    ngx_str_t                      message;
     ngx_http_lua_nffi_instance_t  *inst = p->instance;
 
-    /* what it said and answered before it died counts */
-
-    ngx_http_lua_nffi_read_last_output(p);
-    ngx_http_lua_nffi_drain(inst, NGX_MAX_INT32_VALUE);
-
-    if (p->reason.size == 0) {
-        ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
-                               "its process %P ended%s%*s", p->child.pid,
-                               p->last_words.size ? ": " : "",
-                               p->last_words.size, p->last_words.text);
-    }
-
-    if (ngx_current_msec - p->started >= NGX_HTTP_LUA_NFFI_STEADY) {
-        p->delay = NGX_HTTP_LUA_NFFI_FIRST_DELAY;
-        p->quick_deaths = 0;
-    }
-
-    p->quick_deaths++;
-    p->state = NGX_HTTP_LUA_NFFI_DOWN;
-
-    size = ngx_snprintf(text, sizeof(text), "the runtime \"%V\" is down: %*s",
-                        p->name, p->reason.size, p->reason.message)
-           - text;
-    message.data = text;
-    message.len = size;
-
-    ngx_http_lua_nffi_fail_calls(inst, &message,
-                                 ngx_http_lua_nffi_down_code(p));
     ngx_http_lua_nffi_process_release(p);
 
     if (inst->closed) {
@@ -256,17 +228,215 @@ ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
 }
 
 
+/*
+ * What it answered before it died counts; every other call fails. However much
+ * that is, one turn of the event loop does its share of it.
+ */
+
+static void
+ngx_http_lua_nffi_death_handler(ngx_event_t *ev)
+{
+    u_char                         text[sizeof(((ngx_http_lua_nffi_error_t *)
+                                                0)->message)];
+    ngx_str_t                      message;
+    ngx_http_lua_nffi_process_t   *p = ev->data;
+    ngx_http_lua_nffi_instance_t  *inst = p->instance;
+
+    if (!p->broken && p->turns > 0) {
+        p->turns--;
+        ngx_http_lua_nffi_drain(inst, NGX_HTTP_LUA_NFFI_TURN);
+
+        if (!p->dying) {
+            return;
+        }
+
+        if (!p->broken && nffi_host_waiting(inst->host)) {
+            goto again;
+        }
+    }
+
+    message.data = text;
+    message.len = ngx_snprintf(text, sizeof(text),
+                               "the runtime \"%V\" is down: %*s", p->name,
+                               p->reason.size, p->reason.message)
+                  - text;
+
+    if (ngx_http_lua_nffi_fail_some_calls(inst, &message,
+                                          ngx_http_lua_nffi_down_code(p),
+                                          NGX_HTTP_LUA_NFFI_TURN)
+        == NGX_OK)
+    {
+        if (p->dying) {
+            ngx_http_lua_nffi_buried(p);
+        }
+
+        return;
+    }
+
+again:
+
+    if (!ev->posted) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+}
+
+
+/* its process 17 ended (signal 9) */
+
+static void
+ngx_http_lua_nffi_reason_of_death(ngx_http_lua_nffi_process_t *p)
+{
+    u_char  how[64], *last;
+
+    if (p->reason.size) {
+        return;
+    }
+
+    last = how;
+
+    if (p->ended && WIFSIGNALED(p->status)) {
+        last = ngx_snprintf(how, sizeof(how), " by signal %d",
+                            WTERMSIG(p->status));
+
+    } else if (p->ended) {
+        last = ngx_snprintf(how, sizeof(how), " with code %d",
+                            WEXITSTATUS(p->status));
+    }
+
+    ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
+                           "its process %P ended%*s%s%*s", p->child.pid,
+                           (size_t) (last - how), how,
+                           p->last_words.size ? ": " : "",
+                           p->last_words.size, p->last_words.text);
+}
+
+
+void
+ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t     i;
+    ngx_event_t   *timers[] = { &p->kill, &p->health, &p->end };
+
+    if (p->dying) {
+        return;
+    }
+
+    p->dying = 1;
+    p->turns = p->program->limits.max_tasks / 16 + 16;
+
+    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+        if (timers[i]->timer_set) {
+            ngx_del_timer(timers[i]);
+        }
+    }
+
+    ngx_http_lua_nffi_channel_close(&p->control, 0);
+    ngx_http_lua_nffi_read_last_output(p);
+    ngx_http_lua_nffi_reason_of_death(p);
+
+    nffi_backoff_died(&p->backoff, p->started, ngx_current_msec);
+    p->state = NGX_HTTP_LUA_NFFI_DOWN;
+
+    ngx_http_lua_nffi_death_handler(&p->death);
+}
+
+
+/*
+ * It has let go of its control socket, as it does at its end: how it ended is
+ * known in a moment. Nothing can be asked of one that goes on.
+ */
+
+void
+ngx_http_lua_nffi_process_gone(ngx_http_lua_nffi_process_t *p)
+{
+    p->gone = 1;
+    ngx_http_lua_nffi_channel_close(&p->control, 0);
+
+    if (p->ended || p->child.keeper_fd == -1) {
+        ngx_http_lua_nffi_process_died(p);
+
+    } else if (!p->dying) {
+        ngx_add_timer(&p->end, NGX_HTTP_LUA_NFFI_END_LIMIT);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_end_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_kill(ev->data, "has closed its control socket");
+}
+
+
+static void
+ngx_http_lua_nffi_no_program(ngx_http_lua_nffi_process_t *p)
+{
+    u_char   list[512], *last, *end;
+    char   **program;
+
+    last = list;
+    end = list + sizeof(list);
+
+    for (program = (char **) p->program->spawn.programs; *program; program++) {
+        last = ngx_slprintf(last, end, "%s%s", last == list ? "" : ", ",
+                            *program);
+    }
+
+    ngx_http_lua_nffi_fail(&p->reason, "no_program",
+                           "no program that this user may run; tried %*s: name "
+                           "one with { program = \"/path\" }",
+                           (size_t) (last - list), list);
+}
+
+
+void
+ngx_http_lua_nffi_process_not_started(ngx_http_lua_nffi_process_t *p,
+    const nffi_child_report_t *report)
+{
+    nffi_spawn_options_t  *spawn = &p->program->spawn;
+
+    p->unstarted = 1;
+
+    if (ngx_strcmp(report->stage, "getpwnam") == 0 && report->error == 0) {
+        ngx_http_lua_nffi_fail(&p->reason, "load_failed",
+                               "there is no user \"%s\"", spawn->user);
+
+    } else if (ngx_strcmp(report->stage, "version") == 0) {
+        ngx_http_lua_nffi_fail(&p->reason, "load_failed",
+                               "nffi-supervisor is of another release than "
+                               "this nginx: reload or restart nginx");
+
+    } else if (ngx_strcmp(report->stage, "exec") == 0 && spawn->programs[1]
+               && (report->error == ENOENT || report->error == EACCES
+                   || report->error == ENOTDIR))
+    {
+        ngx_http_lua_nffi_no_program(p);
+
+    } else {
+        ngx_http_lua_nffi_fail(&p->reason, "load_failed",
+                               "its process cannot be started: %s(\"%s\") as "
+                               "user \"%s\" failed (%d: %s)", report->stage,
+                               ngx_strcmp(report->stage, "chdir") == 0
+                                   ? spawn->directory : spawn->programs[0],
+                               spawn->user ? spawn->user
+                                           : ngx_http_lua_nffi_user_name(),
+                               report->error, strerror(report->error));
+    }
+
+    ngx_http_lua_nffi_process_died(p);
+}
+
+
 void
 ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst)
 {
     ngx_http_lua_nffi_process_t  *p = inst->process;
 
-    ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
-                           "its process %P broke the rules of the queue",
-                           p->child.pid);
+    p->broken = 1;
 
-    /* its end of file brings the rest */
-    nffi_child_kill(&p->child);
+    if (!p->dying) {
+        ngx_http_lua_nffi_kill(p, "broke the rules of the queue");
+    }
 }
 
 
@@ -280,7 +450,7 @@ ngx_http_lua_nffi_restart_handler(ngx_event_t *ev)
     }
 
     if (ngx_http_lua_nffi_process_spawn(p, &p->reason) != NGX_OK) {
-        p->quick_deaths++;
+        nffi_backoff_died(&p->backoff, ngx_current_msec, ngx_current_msec);
         ngx_http_lua_nffi_schedule_restart(p);
         return;
     }

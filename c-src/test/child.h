@@ -1,6 +1,6 @@
 /*
- * child.h - a runtime as a real child process: the test program itself, run
- * again through nffi_host_spawn in one of its roles. The case is the worker.
+ * child.h - a runtime as a real process: the test program itself, run again by
+ * nffi-supervisor in one of its roles. The case is the worker.
  *
  * What a role finds wrong it says on stderr; child_end() sees that, and any
  * sanitizer's words, in the exit status.
@@ -14,6 +14,7 @@
 
 #include "check.h"
 #include "host.h"
+#include "start.h"
 
 #define CHILD_ROLE "--role"
 #define CHILD_MS 10000        /* a process that needs longer hangs */
@@ -66,6 +67,33 @@ now_ms(void)
 }
 
 
+/* Where the cases run, so that a role is the same program: a keeper's
+   /proc/self/exe is the supervisor. */
+static inline char *
+child_program(void)
+{
+    static char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+    CHECK(n > 0);
+    path[n] = '\0';
+
+    return path;
+}
+
+
+/* open_fds() once the supervisor is there, which stays. */
+static inline int
+child_fds(void)
+{
+    const char *stage;
+
+    CHECK(start_supervisor(SUPERVISOR, &stage) != -1);
+
+    return open_fds();
+}
+
+
 static inline void
 child_open(child_t *child, const nffi_host_options_t *options)
 {
@@ -83,12 +111,14 @@ child_try(child_t *child, const char *role, unsigned flags,
 {
     char *argv[] = { "runtime", CHILD_ROLE, (char *) role, NULL };
     char *envp[] = { "PATH=/bin", NFFI__ATTACH_ENV "=1", NULL };
+    char *programs[] = { child_program(), NULL };
     nffi_spawn_options_t spawn = {
-        .program = "/proc/self/exe", .argv = argv, .envp = envp,
+        .programs = programs, .argv = argv, .envp = envp,
         .directory = directory, .flags = flags
     };
 
-    return nffi_host_spawn(child->host, &spawn, &child->process, stage);
+    return start_process(SUPERVISOR, child->host, &spawn, &child->process,
+                         stage);
 }
 
 
@@ -216,6 +246,19 @@ child_read(int fd, char *text, size_t size)
 }
 
 
+/* Waits for its end; returns its status. */
+static inline int
+child_status(child_t *child)
+{
+    nffi_child_report_t report;
+
+    CHECK_IS(start_report(child->host, &child->process, &report),
+             NFFI_CHILD_ENDED);
+
+    return report.status;
+}
+
+
 /* The child has ended or is about to: its status must be as told. */
 static inline void
 child_end_with(child_t *child, int wanted)
@@ -229,7 +272,7 @@ child_end_with(child_t *child, int wanted)
     }
 
     CHECK_IS(child_event(child, &message), NFFI_CHILD_GONE);
-    CHECK_IS(waitpid(child->process.pid, &status, 0), child->process.pid);
+    status = child_status(child);
 
     if (status != wanted) {
         child_read(child->process.stderr_fd, text, sizeof(text));
@@ -240,7 +283,7 @@ child_end_with(child_t *child, int wanted)
     }
 
     nffi_child_kill(&child->process);
-    close(child->process.pidfd);
+    nffi_child_leave(&child->process);
     close(child->process.stdout_fd);
     close(child->process.stderr_fd);
     nffi_host_destroy(child->host);
@@ -268,6 +311,52 @@ child_kill_and_end(child_t *child)
 {
     nffi_child_kill(&child->process);
     child_end_with(child, SIGKILL);
+}
+
+/* As /proc has it; 0: there is no such process. */
+static inline pid_t
+parent_of(pid_t pid, char *state)
+{
+    int parent = 0;
+    char path[64], text[512] = "", *at;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int) pid);
+    file = fopen(path, "r");
+    *state = '\0';
+
+    if (file != NULL) {
+        at = fgets(text, sizeof(text), file) ? strrchr(text, ')') : NULL;
+        fclose(file);
+
+        if (at == NULL || sscanf(at + 1, " %c %d", state, &parent) != 2) {
+            parent = 0;
+        }
+    }
+
+    return (pid_t) parent;
+}
+
+
+/* A zombie is not. */
+static inline bool
+is_alive(pid_t pid)
+{
+    char state;
+
+    return parent_of(pid, &state) != 0 && state != 'Z';
+}
+
+
+static inline void
+await_end(pid_t pid)
+{
+    long long end = now_ms() + CHILD_MS;
+
+    while (is_alive(pid)) {
+        CHECK(now_ms() < end);
+        usleep(1000);
+    }
 }
 
 #endif /* CHILD_H */

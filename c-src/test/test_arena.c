@@ -238,6 +238,44 @@ every_size(void)
 }
 
 
+/* The beginning alone is given out, by itself and after joins; then all. */
+static void
+holds_back(void)
+{
+    size_t count;
+    uint32_t first, offset;
+    nffi__arena_t arena;
+    static uint32_t offsets[ARENA / BLOCK];
+
+    for (first = 64u << 10; first <= ARENA; first *= 2) {
+        CHECK_IS(nffi__arena_init(&arena, ARENA), NFFI_OK);
+        nffi__arena_hold(&arena, first);
+
+        for (count = 0; nffi__arena_alloc(&arena, BLOCK, &offset); count++) {
+            CHECK(offset < first);
+            offsets[count] = offset;
+        }
+
+        CHECK_IS(count, first / BLOCK);
+
+        while (count > 0) {
+            CHECK(nffi__arena_free(&arena, offsets[--count]));
+        }
+
+        nffi__arena_let_go(&arena);
+        nffi__arena_let_go(&arena);
+        CHECK_IS(fill(&arena, BLOCK, offsets), ARENA / BLOCK);
+
+        for (count = 0; count < ARENA / BLOCK; count++) {
+            CHECK(nffi__arena_free(&arena, offsets[count]));
+        }
+
+        CHECK_IS(fill(&arena, ARENA / 8, offsets), 8);
+        nffi__arena_free_all(&arena);
+    }
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -247,6 +285,8 @@ main(int argc, char **argv)
         { "what no block is, and too large a size, are refused", refuses },
         { "a block that was lent is not freed until it is back", lends },
         { "arenas from 64 KiB to 1 GiB give out an eighth", every_size },
+        { "a part that is held back is not given out until it is let go",
+          holds_back },
     };
 
     return CHECK_MAIN(argc, argv, cases);

@@ -185,18 +185,66 @@ play_spin(void)
 }
 
 
-/* The second line of defence taken away: only the watching thread is left. */
+/* Gives the numbers that its own parent has closed to something else, and
+   forks: the numbers are its own now. */
 static void
-play_spin_unguarded(void)
+check_nested_fork(void)
 {
-    sigset_t all;
+    int fd, status;
+    pid_t pid;
+
+    for (fd = NFFI__FD_TASKS; fd <= NFFI__FD_CONTROL; fd++) {
+        CHECK_IS(fcntl(fd, F_GETFD), -1);
+        CHECK_CALL(dup2(STDERR_FILENO, fd));
+    }
+
+    pid = fork();
+    CHECK(pid != -1);
+
+    if (pid == 0) {
+        for (fd = NFFI__FD_TASKS; fd <= NFFI__FD_CONTROL; fd++) {
+            CHECK(fcntl(fd, F_GETFD) != -1);
+        }
+
+        /* nor does a third generation lose them */
+        pid = fork();
+        CHECK(pid != -1);
+
+        if (pid == 0) {
+            _exit(fcntl(NFFI__FD_CONTROL, F_GETFD) == -1);
+        }
+
+        CHECK_IS(waitpid(pid, &status, 0), pid);
+        _exit(status != 0);
+    }
+
+    CHECK_IS(waitpid(pid, &status, 0), pid);
+    CHECK_IS(status, 0);
+}
+
+
+static void
+play_fork_twice(void)
+{
+    int i, status;
+    pid_t pid;
 
     (void) attached();
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL);
-    CHECK_CALL(prctl(PR_SET_PDEATHSIG, 0));
-    (void) write(STDOUT_FILENO, "x", 1);
-    spin();
+
+    for (i = 0; i < 2; i++) {
+        pid = fork();
+        CHECK(pid != -1);
+
+        if (pid == 0) {
+            check_nested_fork();
+            _exit(0);
+        }
+
+        CHECK_IS(waitpid(pid, &status, 0), pid);
+        CHECK_IS(status, 0);
+    }
+
+    CHECK(fcntl(NFFI__FD_CONTROL, F_GETFD) != -1);
 }
 
 
@@ -227,7 +275,7 @@ pattern(size_t size, unsigned seed)
 static void
 echoes(const char *role)
 {
-    int i, before = open_fds();
+    int i, before = child_fds();
     child_t child;
     char text[32];
     nffi_host_response_t response;
@@ -274,7 +322,7 @@ echoes_armed(void)
 static void
 echoes_large(void)
 {
-    int i, before = open_fds();
+    int i, before = child_fds();
     size_t size;
     child_t child;
     unsigned char *bytes = pattern(CHECK_HUGE, 1);
@@ -496,15 +544,14 @@ wait_for_role(child_t *child, int attaches)
 }
 
 
-/*
- * A worker that is killed leaves its runtime behind: the case makes itself the
- * next ancestor and sees how that ends.
- */
-static int
-status_after_worker(const char *role, int attaches)
+/* The runtime of a worker that is killed; with the supervisor and the keeper,
+   in which case the runtime becomes a child of this one. */
+static pid_t
+runtime_of_killed_worker(const char *role, int attaches, int alone)
 {
     int fds[2], status;
-    pid_t worker, runtime;
+    char state;
+    pid_t worker, runtime, keeper;
     child_t child;
 
     CHECK_CALL(prctl(PR_SET_CHILD_SUBREAPER, 1));
@@ -515,6 +562,14 @@ status_after_worker(const char *role, int attaches)
         child_open(&child, &(nffi_host_options_t) { 0 });
         child_spawn(&child, role);
         wait_for_role(&child, attaches);
+
+        if (alone) {
+            keeper = parent_of(child.process.pid, &state);
+            CHECK_CALL(kill(parent_of(keeper, &state), SIGKILL));
+            CHECK_CALL(kill(keeper, SIGKILL));
+            await_end(keeper);
+        }
+
         CHECK_IS(write(fds[1], &child.process.pid, sizeof(pid_t)),
                  sizeof(pid_t));
         raise(SIGKILL);
@@ -522,32 +577,43 @@ status_after_worker(const char *role, int attaches)
 
     CHECK_IS(read(fds[0], &runtime, sizeof(runtime)), sizeof(runtime));
     CHECK_IS(waitpid(worker, &status, 0), worker);
-    CHECK_IS(waitpid(runtime, &status, 0), runtime);
 
-    return status;
+    return runtime;
 }
 
 
 static void
 dies_with_worker(void)
 {
-    int status = status_after_worker("spin", 1);
-
-    CHECK(status == SIGKILL || status == 0);
+    await_end(runtime_of_killed_worker("spin", 1, 0));
 }
 
 
 static void
 watches_worker(void)
 {
-    CHECK_IS(status_after_worker("spin unguarded", 0), 0);
+    int status;
+    pid_t runtime = runtime_of_killed_worker("spin", 1, 1);
+
+    CHECK_IS(waitpid(runtime, &status, 0), runtime);
+    CHECK_IS(status, 0);
 }
 
 
 static void
 dies_unattached(void)
 {
-    CHECK_IS(status_after_worker("never attaches", 0), SIGKILL);
+    await_end(runtime_of_killed_worker("never attaches", 0, 0));
+}
+
+
+static void
+forks_in_generations(void)
+{
+    child_t child;
+
+    child_start(&child, &(nffi_host_options_t) { 0 }, "fork twice");
+    child_end(&child);
 }
 
 
@@ -555,13 +621,13 @@ dies_unattached(void)
 static void
 dies_with_queue(void)
 {
-    int status;
+    nffi_child_report_t report;
     child_t child;
 
     child_start(&child, &(nffi_host_options_t) { 0 }, "spin");
     nffi_host_destroy(child.host);
-    CHECK_IS(waitpid(child.process.pid, &status, 0), child.process.pid);
-    CHECK_IS(status, 0);
+    CHECK_IS(start_report(NULL, &child.process, &report), NFFI_CHILD_ENDED);
+    CHECK_IS(report.status, 0);
 }
 
 
@@ -617,8 +683,8 @@ main(int argc, char **argv)
         { "mismatch", play_mismatch },
         { "twice", play_twice },
         { "spin", play_spin },
-        { "spin unguarded", play_spin_unguarded },
         { "never attaches", play_never_attaches },
+        { "fork twice", play_fork_twice },
     };
     static const check_case_t cases[] = {
         { "a process echoes, and ends at close", echoes_blocking },
@@ -638,6 +704,8 @@ main(int argc, char **argv)
           dies_unattached },
         { "a process dies with its queue", dies_with_queue },
         { "the watching thread takes no signal", signals_are_the_runtimes },
+        { "forks of its forks keep their own descriptors",
+          forks_in_generations },
     };
 
     CHILD_PLAY(argc, argv, roles);

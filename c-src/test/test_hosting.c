@@ -4,8 +4,10 @@
  */
 
 #include "child.h"
+#include "launch.h"
 #include "pair.h"
 
+#include <pwd.h>
 #include <sys/resource.h>
 
 static int owner;
@@ -21,17 +23,15 @@ static const nffi_host_options_t small = {
 static void
 play_look(void)
 {
-    int signal_number;
     struct rlimit files, core;
     gid_t groups[8];
 
     CHECK_CALL(getrlimit(RLIMIT_NOFILE, &files));
     CHECK_CALL(getrlimit(RLIMIT_CORE, &core));
-    CHECK_CALL(prctl(PR_GET_PDEATHSIG, &signal_number));
-    printf("files %d core %d nice %d uid %d gid %d groups %d death %d\n",
+    printf("files %d core %d nice %d uid %d gid %d groups %d\n",
            (int) files.rlim_max, (int) core.rlim_cur,
            getpriority(PRIO_PROCESS, 0), (int) getuid(), (int) getgid(),
-           getgroups(8, groups), signal_number);
+           getgroups(8, groups));
     fflush(stdout);
 }
 
@@ -84,18 +84,47 @@ play_leave_one(void)
 }
 
 
+/* Leaves a process behind that has left its session, its group and its parent,
+   and says its number. */
+static void
+play_daemon(void)
+{
+    pid_t pid = fork();
+
+    CHECK(pid != -1);
+
+    if (pid == 0) {
+        CHECK_CALL(setsid());
+
+        if (fork() == 0) {
+            CHECK_CALL(setsid());
+            pid = getpid();
+            CHECK_IS(write(STDOUT_FILENO, &pid, sizeof(pid)), sizeof(pid));
+            sleep(100);
+        }
+
+        _exit(0);
+    }
+
+    CHECK_IS(waitpid(pid, NULL, 0), pid);
+    (void) attached();
+    pause();
+}
+
+
 static int
 try_with(child_t *child, const nffi_spawn_options_t *more, const char **stage)
 {
     char *argv[] = { "runtime", CHILD_ROLE, "look", NULL };
-    char *envp[] = { NULL };
+    char *envp[] = { NULL }, *programs[] = { child_program(), NULL };
     nffi_spawn_options_t spawn = *more;
 
-    spawn.program = "/proc/self/exe";
+    spawn.programs = programs;
     spawn.argv = argv;
     spawn.envp = envp;
 
-    return nffi_host_spawn(child->host, &spawn, &child->process, stage);
+    return start_process(SUPERVISOR, child->host, &spawn, &child->process,
+                         stage);
 }
 
 
@@ -130,58 +159,62 @@ sets_limits_and_nice(void)
 
     look_with(&options, text, sizeof(text));
     CHECK(strstr(text, "files 100 core 0 nice 7 ") != NULL);
-    CHECK(strstr(text, " death 9\n") != NULL);
 }
 
 
 static void
 changes_user(void)
 {
-    char text[256];
-    const gid_t groups[] = { 4242, 4243 };
-    const nffi_spawn_user_t user = { 12345, 4242, groups, 2 };
-    const nffi_spawn_options_t options = { .nice = -3, .user = &user };
+    char text[256], wanted[64];
+    struct passwd *nobody = getpwnam("nobody");
+    const nffi_spawn_options_t options = { .nice = -3, .user = "nobody" };
 
-    if (getuid() != 0) {
-        check_skip("wants root");
+    if (getuid() != 0 || nobody == NULL) {
+        check_skip("requires root and the user nobody");
     }
 
     look_with(&options, text, sizeof(text));
-    CHECK(strstr(text, "nice -3 uid 12345 gid 4242 groups 2") != NULL);
+    snprintf(wanted, sizeof(wanted), "nice -3 uid %d gid %d groups 1",
+             (int) nobody->pw_uid, (int) nobody->pw_gid);
+    CHECK(strstr(text, wanted) != NULL);
+}
 
-    /* a change of the user makes the kernel forget it */
-    CHECK(strstr(text, " death 9\n") != NULL);
+
+static void
+fails_with(const nffi_spawn_options_t *options, const char *wanted, int number)
+{
+    child_t child;
+    const char *stage;
+
+    child_open(&child, &small);
+    CHECK_IS(try_with(&child, options, &stage), NFFI_SYSTEM);
+    CHECK_IS(errno, number);
+    CHECK_IS(strcmp(stage, wanted), 0);
+    nffi_host_destroy(child.host);
 }
 
 
 static void
 names_what_is_refused(void)
 {
-    child_t child;
-    const char *stage;
     const nffi_spawn_limit_t too_many = { RLIMIT_NOFILE, 1ull << 40 };
-    const nffi_spawn_user_t root = { 0, 0, NULL, 0 };
 
-    child_open(&child, &small);
-    CHECK_IS(try_with(&child, &(nffi_spawn_options_t) {
-        .limits = &too_many, .limits_count = 1 }, &stage), NFFI_SYSTEM);
-    CHECK_IS(strcmp(stage, "setrlimit"), 0);
-    CHECK_IS(errno, EPERM);
+    fails_with(&(nffi_spawn_options_t) {
+        .limits = &too_many, .limits_count = 1 }, "setrlimit", EPERM);
+    fails_with(&(nffi_spawn_options_t) { .user = "no-such-user" }, "getpwnam",
+               0);
+}
 
+
+/* A supervisor that is not root: it is started after the change. */
+static void
+names_missing_privileges(void)
+{
     if (getuid() == 0) {
-        CHECK_CALL(seteuid(12345));
+        CHECK_CALL(setresuid(12345, 12345, 12345));
     }
 
-    CHECK_IS(try_with(&child, &(nffi_spawn_options_t) { .user = &root },
-                      &stage), NFFI_SYSTEM);
-    CHECK_IS(strcmp(stage, "setuid"), 0);
-    CHECK_IS(errno, EPERM);
-
-    if (getuid() == 0) {
-        CHECK_CALL(seteuid(0));
-    }
-
-    nffi_host_destroy(child.host);
+    fails_with(&(nffi_spawn_options_t) { .user = "root" }, "setuid", EPERM);
 }
 
 
@@ -280,11 +313,173 @@ kills_whole_session(void)
     child_spawn(&child, "leave one");
     CHECK(poll(&(struct pollfd) { .fd = child.process.control_fd,
                                   .events = POLLIN }, 1, 100) == 0);
-    nffi_child_kill_session(&child.process);
+    nffi_child_kill(&child.process);
     child_end_with(&child, SIGKILL);
+    nffi_child_kill(&child.process);
+}
 
-    /* once it is reaped its number may be another's */
-    nffi_child_kill_session(&child.process);
+
+static pid_t
+read_pid(child_t *child)
+{
+    pid_t pid;
+    struct pollfd pollfd = { .fd = child->process.stdout_fd, .events = POLLIN };
+
+    CHECK_IS(poll(&pollfd, 1, CHILD_MS), 1);
+    CHECK_IS(read(child->process.stdout_fd, &pid, sizeof(pid)), sizeof(pid));
+
+    return pid;
+}
+
+
+/* In whatever way the process ends: what descends from it ends, too. */
+static void
+kills_daemons(void)
+{
+    int way;
+    pid_t daemon;
+    child_t child;
+    nffi_child_message_t message;
+
+    for (way = 0; way < 3; way++) {
+        child_start(&child, &small, "daemon");
+        daemon = read_pid(&child);
+        CHECK(is_alive(daemon));
+
+        switch (way) {
+        case 0:
+            nffi_child_kill(&child.process);
+            break;
+        case 1:
+            CHECK_CALL(kill(child.process.pid, SIGKILL));
+            break;
+        default:
+            /* the worker lets go without a word */
+            close(child.process.keeper_fd);
+            child.process.keeper_fd = -1;
+        }
+
+        CHECK_IS(child_event(&child, &message), NFFI_CHILD_GONE);
+        await_end(daemon);
+        nffi_host_destroy(child.host);
+    }
+}
+
+
+/* One runtime's end is not another's. */
+static void
+spares_others(void)
+{
+    pid_t daemon;
+    child_t child, other;
+
+    child_start(&other, &small, "daemon");
+    daemon = read_pid(&other);
+    child_start(&child, &small, "poll");
+    child_kill_and_end(&child);
+    usleep(100000);
+    CHECK(is_alive(daemon));
+    CHECK(is_alive(other.process.pid));
+    child_kill_and_end(&other);
+}
+
+
+/* The death of the supervisor, or of a keeper, harms no process; both end with
+   the worker all the same. */
+static void
+survives_supervisor(void)
+{
+    char state;
+    pid_t keeper, supervisor;
+    child_t child, other;
+    nffi_child_report_t report;
+
+    child_start(&child, &small, "poll");
+    keeper = parent_of(child.process.pid, &state);
+    supervisor = parent_of(keeper, &state);
+    CHECK_CALL(kill(supervisor, SIGKILL));
+    await_end(supervisor);
+
+    /* its socket tells, also while a keeper lives */
+    CHECK_IS(poll(&(struct pollfd) { .fd = start_supervisor_fd,
+                                     .events = POLLIN }, 1, CHILD_MS), 1);
+    CHECK(is_alive(child.process.pid));
+    child_submit(&child, "x", 1, "", &owner);
+    nffi_host_response_t response = child_response(&child);
+    nffi_host_release(child.host, &response);
+
+    /* another one takes its place */
+    close(start_supervisor_fd);
+    start_supervisor_of = 0;
+    child_start(&other, &small, "poll");
+    child_kill_and_end(&other);
+
+    CHECK_CALL(kill(keeper, SIGKILL));
+    CHECK_IS(start_report(child.host, &child.process, &report),
+             NFFI_CHILD_GONE);
+    child_submit(&child, "x", 1, "", &owner);
+    response = child_response(&child);
+    nffi_host_release(child.host, &response);
+    nffi_child_kill(&child.process);
+    await_end(child.process.pid);
+    nffi_host_destroy(child.host);
+}
+
+
+/* A start that the supervisor does not understand is refused, and those after
+   it are served. */
+static void
+refuses_other_versions(void)
+{
+    int i, fds[NFFI__START_FDS], keeper[2];
+    const char *stage;
+    child_t child;
+    nffi__report_t report;
+    nffi__start_t start = {
+        .magic = NFFI__LAUNCH_MAGIC, .version = NFFI__LAUNCH_VERSION + 1
+    };
+    struct iovec iov = { &start, sizeof(start) };
+    union {
+        char bytes[CMSG_SPACE(sizeof(fds))];
+        struct cmsghdr align;
+    } control = { { 0 } };
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+        .msg_controllen = sizeof(control.bytes)
+    };
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+    CHECK_CALL(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, keeper));
+
+    for (i = 0; i < NFFI__START_FDS; i++) {
+        fds[i] = keeper[1];
+    }
+
+    cmsg->cmsg_level = SOL_SOCKET;
+    cmsg->cmsg_type = SCM_RIGHTS;
+    cmsg->cmsg_len = CMSG_LEN(sizeof(fds));
+    memcpy(CMSG_DATA(cmsg), fds, sizeof(fds));
+    CHECK(start_supervisor(SUPERVISOR, &stage) != -1);
+    CHECK_IS(sendmsg(start_supervisor_fd, &msg, 0), sizeof(start));
+    CHECK_IS(recv(keeper[0], &report, sizeof(report), 0), sizeof(report));
+    CHECK_IS(report.type, NFFI__REPORT_FAILED);
+    CHECK_IS(report.stage, NFFI__STAGE_VERSION);
+
+    /* an order that is none */
+    start.version = NFFI__LAUNCH_VERSION;
+    start.size = 1000;
+    CHECK_IS(sendmsg(start_supervisor_fd, &msg, 0), sizeof(start));
+    CHECK_IS(recv(keeper[0], &report, sizeof(report), 0), sizeof(report));
+    CHECK_IS(report.type, NFFI__REPORT_FAILED);
+
+    /* no start at all */
+    CHECK_IS(send(start_supervisor_fd, "hello", 5, 0), 5);
+    msg.msg_control = NULL;
+    msg.msg_controllen = 0;
+    CHECK_IS(sendmsg(start_supervisor_fd, &msg, 0), sizeof(start));
+
+    child_start(&child, &small, "poll");
+    child_close(&child);
 }
 
 
@@ -295,15 +490,24 @@ main(int argc, char **argv)
         { "look", play_look },
         { "poll", play_poll },
         { "leave one", play_leave_one },
+        { "daemon", play_daemon },
     };
     static const check_case_t cases[] = {
         { "limits and priority are those asked for", sets_limits_and_nice },
-        { "user and groups change, death with the worker stays",
-          changes_user },
+        { "user and groups are looked up by name", changes_user },
         { "a limit or a user that is refused is named", names_what_is_refused },
+        { "a user without the right to become it is named",
+          names_missing_privileges },
         { "a ping is nobody's task", ping_is_nobodys_task },
         { "a ping tells a process that hangs", ping_tells_who_hangs },
         { "a session is killed to its last process", kills_whole_session },
+        { "a daemon ends with the process that it descends from",
+          kills_daemons },
+        { "the end of one process spares another's daemon", spares_others },
+        { "the death of supervisor and keeper harms no process",
+          survives_supervisor },
+        { "a start of another version, or none, is refused",
+          refuses_other_versions },
     };
 
     CHILD_PLAY(argc, argv, roles);

@@ -153,25 +153,22 @@ static void
 fails_in(const char *program, const char *directory, const char *wanted_stage,
     int wanted_errno)
 {
-    int before = open_fds(), rc, saved, status;
+    int before = child_fds();
     const char *stage = NULL;
     child_t child;
+    char *programs[] = { (char *) program, NULL };
     char *argv[] = { "runtime", NULL }, *envp[] = { NULL };
     nffi_spawn_options_t spawn = {
-        .program = program, .argv = argv, .envp = envp, .directory = directory
+        .programs = programs, .argv = argv, .envp = envp,
+        .directory = directory
     };
 
     child_open(&child, &(nffi_host_options_t) { .max_tasks = 16 });
-    rc = nffi_host_spawn(child.host, &spawn, &child.process, &stage);
-    saved = errno;
-    CHECK_IS(rc, NFFI_SYSTEM);
-    CHECK_IS(saved, wanted_errno);
+    CHECK_IS(start_process(SUPERVISOR, child.host, &spawn, &child.process,
+                           &stage), NFFI_SYSTEM);
+    CHECK_IS(errno, wanted_errno);
     CHECK(strcmp(stage, wanted_stage) == 0);
-    CHECK(waitpid(-1, &status, 0) > 0);
-
-    /* the same host may try again */
-    child_spawn(&child, "talk");
-    child_end(&child);
+    nffi_host_destroy(child.host);
     CHECK_IS(open_fds(), before);
 }
 
@@ -191,8 +188,8 @@ names_failures(void)
     fails_in("/nowhere/at/all", NULL, "exec", ENOENT);
     fails_in(file, NULL, "exec", EACCES);
     fails_in(directory, NULL, "exec", EACCES);
-    fails_in("/proc/self/exe", "/nowhere", "chdir", ENOENT);
-    fails_in("/proc/self/exe", file, "chdir", ENOTDIR);
+    fails_in(child_program(), "/nowhere", "chdir", ENOENT);
+    fails_in(child_program(), file, "chdir", ENOTDIR);
     CHECK_CALL(chmod(file, 0755));
     fails_in(file, NULL, "exec", ENOEXEC);
     unlink(file);
@@ -200,11 +197,50 @@ names_failures(void)
 }
 
 
-/* No room for descriptors or processes: named, and nothing is lost. */
+static void
+names_missing_supervisor(void)
+{
+    int before = open_fds();
+    const char *stage = "";
+
+    CHECK_IS(nffi_supervisor_start("/nowhere/at/all", &stage), -1);
+    CHECK_IS(errno, ENOENT);
+    CHECK_IS(strcmp(stage, "exec"), 0);
+    CHECK_IS(open_fds(), before);
+
+    /* no child is left that this process would have to reap */
+    CHECK_IS(waitpid(-1, NULL, WNOHANG | __WALL), -1);
+    CHECK_IS(errno, ECHILD);
+}
+
+
+/* The first that is there, which is also told by argv[0]. */
+static void
+tries_programs(void)
+{
+    child_t child;
+    const char *stage;
+    char text[64];
+    char *programs[] = { "/nowhere/sh", "/etc/passwd", "/bin/sh", NULL };
+    char *argv[] = { "sh", "-c", "echo $0", NULL }, *envp[] = { NULL };
+    nffi_spawn_options_t spawn = {
+        .programs = programs, .argv = argv, .envp = envp
+    };
+
+    child_open(&child, &(nffi_host_options_t) { .max_tasks = 16 });
+    CHECK_IS(start_process(SUPERVISOR, child.host, &spawn, &child.process,
+                           &stage), NFFI_OK);
+    child_read(child.process.stdout_fd, text, sizeof(text));
+    CHECK_IS(strcmp(text, "/bin/sh\n"), 0);
+    child_end(&child);
+}
+
+
+/* No room for descriptors: named, and nothing is lost. */
 static void
 names_shortage(void)
 {
-    int before = open_fds(), fd, last = -1;
+    int before = child_fds(), fd, last = -1;
     const char *stage;
     child_t child;
     struct rlimit limit, few;
@@ -226,7 +262,6 @@ names_shortage(void)
         CHECK_CALL(setrlimit(RLIMIT_NOFILE, &few));
         CHECK_IS(child_try(&child, "talk", 0, NULL, &stage), NFFI_SYSTEM);
         CHECK_IS(errno, EMFILE);
-        CHECK(strcmp(stage, "fork") != 0);
         CHECK_CALL(setrlimit(RLIMIT_NOFILE, &limit));
     }
 
@@ -433,7 +468,7 @@ pipes(void)
 static void
 dies(void)
 {
-    int i, before = open_fds(), taken = 0;
+    int i, before = child_fds(), taken = 0;
     void *owner;
     child_t child;
     nffi_task_t task;
@@ -491,7 +526,7 @@ dies(void)
 static void
 delivers_last_words(void)
 {
-    int i, before = open_fds(), event;
+    int i, before = child_fds(), event;
     long long end = now_ms() + CHILD_MS;
     child_t child;
     nffi_child_message_t message;
@@ -528,32 +563,35 @@ delivers_last_words(void)
 }
 
 
-/* Processes that the runtime forked without exec do not hide its death. */
+/* Processes that the runtime forked without exec do not hide its death, and
+   are killed after the grace period. */
 static void
 dies_before_its_children(void)
 {
-    int status;
     pid_t left;
     child_t child;
+    nffi_child_message_t message;
 
-    CHECK_CALL(prctl(PR_SET_CHILD_SUBREAPER, 1));
     child_start(&child, &(nffi_host_options_t) { 0 }, "fork");
 
     while (read(child.process.stdout_fd, &left, sizeof(left)) == -1) {
         usleep(1000);
     }
 
-    child_kill_and_end(&child);
-    CHECK_IS(waitpid(left, &status, WNOHANG), 0);
-    CHECK_CALL(kill(left, SIGKILL));
-    CHECK_IS(waitpid(left, &status, 0), left);
+    CHECK_CALL(kill(child.process.pid, SIGKILL));
+    CHECK_IS(child_event(&child, &message), NFFI_CHILD_GONE);
+    CHECK_IS(child_status(&child), SIGKILL);
+    CHECK(is_alive(left));
+    nffi_child_leave(&child.process);
+    nffi_host_destroy(child.host);
+    await_end(left);
 }
 
 
 static void
 again_and_again(void)
 {
-    int i, before = open_fds();
+    int i, before = child_fds();
     child_t child;
 
     for (i = 0; i < 20; i++) {
@@ -577,6 +615,10 @@ main(int argc, char **argv)
         { "fork", play_fork },
     };
     static const check_case_t cases[] = {
+        { "a supervisor that cannot be started is named and leaves no child",
+          names_missing_supervisor },
+        { "the first of several programs that is there is executed",
+          tries_programs },
         { "a failed start names its stage and errno", names_failures },
         { "a shortage of descriptors is named and loses none",
           names_shortage },

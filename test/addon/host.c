@@ -17,7 +17,8 @@
  * BYTES of an answer: hex, or #N when it is long (`#N!` when it is not the
  * pattern of N bytes).
  *
- *   host CONFIG PROGRAM ARGUMENT...      the environment is passed on
+ *   host CONFIG PROGRAM ARGUMENT...      the environment is passed on, but for
+ *                                        NFFI_SUPERVISOR, the path of that
  */
 
 #define _GNU_SOURCE
@@ -31,6 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../c-src/test/start.h"
 #include "nffi_host.h"
 
 #define CALLS 100000          /* an owner is the number of the call, from 1 */
@@ -403,10 +405,14 @@ main(int argc, char **argv)
     nffi_host_options_t options = { .process = 1 };
     nffi_spawn_options_t spawn = { 0 };
 
-    if (argc < 3) {
+    char supervisor[4096];
+
+    if (argc < 3 || getenv("NFFI_SUPERVISOR") == NULL) {
         return 2;
     }
 
+    snprintf(supervisor, sizeof(supervisor), "%s", getenv("NFFI_SUPERVISOR"));
+    unsetenv("NFFI_SUPERVISOR");
     options.config = argv[1];
     options.config_size = strlen(argv[1]);
 
@@ -414,10 +420,11 @@ main(int argc, char **argv)
         return 3;
     }
 
-    spawn.program = argv[2];
+    spawn.programs = (char *[]) { argv[2], NULL };
     spawn.argv = argv + 2;
     spawn.envp = environ;
-    code = nffi_host_spawn(host, &spawn, &child, &stage);
+    code = start_process(supervisor, host, &spawn, &child,
+                         &stage);
 
     if (code != NFFI_OK) {
         printf("spawn %s %d\n", stage, errno);

@@ -92,7 +92,7 @@ export class Host {
   }
 
   constructor(module: string, options: HostOptions = {}) {
-    const { host, main, addon } = installedRuntime();
+    const { host, main, addon, supervisor } = installedRuntime();
     const { codec, config, threads, inspect, program = process.execPath } = options;
     const settings = JSON.stringify({
       ...{ module, codec, config, threads, inspect, name: "test" },
@@ -101,7 +101,11 @@ export class Host {
     const command = [program, ...(options.nodeArgs ?? []), options.main ?? main, addon];
     this.#child = spawn(host, [settings, ...command], {
       stdio: ["pipe", "pipe", "inherit"],
-      env: { PATH: "/usr/local/bin:/usr/bin:/bin", NFFI_ATTACH: "1" },
+      env: {
+        PATH: "/usr/local/bin:/usr/bin:/bin",
+        NFFI_ATTACH: "1",
+        NFFI_SUPERVISOR: supervisor,
+      },
     });
     running.add(this);
     const heard = this.#listen();

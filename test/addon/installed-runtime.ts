@@ -19,6 +19,8 @@ export interface InstalledRuntime {
   readonly addon: string;
   /** Plays the worker. */
   readonly host: string;
+  /** Starts the runtime. */
+  readonly supervisor: string;
 }
 
 let installed: InstalledRuntime | undefined;
@@ -32,7 +34,12 @@ function install(): InstalledRuntime {
   mkdirSync(folder, { recursive: true });
   makeLibraries();
   installPrograms();
-  return { main: join(programs, "main.js"), addon: join(programs, "nffi.node"), host: makeHost() };
+  return {
+    main: join(programs, "main.js"),
+    addon: join(programs, "nffi.node"),
+    host: makeHost(),
+    supervisor: join(prefix, "nffi/bin/nffi-supervisor"),
+  };
 }
 
 function makeLibraries(): void {

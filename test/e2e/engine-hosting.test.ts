@@ -1,15 +1,19 @@
 // How runtimes that are processes are hosted: several for one runtime, their limits, user, priority,
 // environment and health, and what a process inherits of its worker.
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { getPriority } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { repository } from "../support/cli.js";
 import { content } from "../support/lua.js";
 import { type Nginx, type NginxOptions, startNginx, until, withNginx } from "../support/nginx.js";
 import { anySuite, builtOpenresty } from "../support/openresty.js";
-import { childrenOf, statOf } from "../support/processes.js";
+import { childrenOf, runtimesOf, statOf, supervisorsOf } from "../support/processes.js";
+import { temporaryFolder } from "../support/temporary.js";
 
 const MODULE = `
+import { spawn } from "node:child_process";
 import { appendFileSync, readFileSync } from "node:fs";
 const later = (ms: number) => new Promise((done) => setTimeout(done, ms));
 export const pid = () => process.pid;
@@ -20,6 +24,10 @@ export const whole = () => ({ env: process.env, cwd: process.cwd(), uid: process
 export const status = () => readFileSync("/proc/self/status", "utf8") + readFileSync("/proc/self/limits", "utf8");
 export const nice = () => Number(readFileSync("/proc/self/stat", "utf8").replace(/^.*\\)/s, "").split(" ")[17]);
 export const grow = () => { const kept = []; for (;;) kept.push(Buffer.alloc(16 << 20, 1)); };
+export const daemon = () => new Promise<number>((done) => {
+  const child = spawn("/bin/sh", ["-c", "setsid sh -c 'setsid sleep 60 & echo $!'"], { detached: true });
+  child.stdout.once("data", (text) => done(Number(text)));
+});
 export const once = async (file: string) => { appendFileSync(file, "x"); await later(60_000); };
 `;
 
@@ -417,7 +425,7 @@ describe("the life of a hosted process", () => {
     );
   });
 
-  test("nginx reaps what dies, and its own children still", async () => {
+  test("a worker has no child of ours, and reaps its own still", async () => {
     const execute = content("= /execute", `ngx.say(os.execute("exit 3"))`);
     await withNginx(options({ prefix, server: location("rt", "") + execute }), async (nginx) => {
       for (let i = 0; i < 3; i++) {
@@ -431,11 +439,254 @@ describe("the life of a hosted process", () => {
       }
       const [worker = 0] = nginx.workers();
       await until(
-        () => childrenOf(worker).length === 1,
+        () => runtimesOf(worker).length === 1,
         5_000,
-        () => `children of the worker: ${childrenOf(worker)}`,
+        () => `processes of the worker: ${runtimesOf(worker)}`,
       );
+      // nothing that nginx would reap, and log as an unknown process
+      expect(childrenOf(worker)).toEqual([]);
+      expect(supervisorsOf(worker).length).toBe(1);
+      expect(nginx.errorLog()).not.toContain("unknown process");
       expect(await nginx.get("/execute")).toMatch(/\d/);
+    });
+  });
+});
+
+/** A C file of test/fixtures/preload as a library. */
+function preload(name: string): string {
+  const library = join(temporaryFolder(), `${name}.so`);
+  const source = join(repository, "test/fixtures/preload", `${name}.c`);
+  execFileSync("cc", ["-shared", "-fPIC", "-o", library, source]);
+  return library;
+}
+
+describe("the supervisor of a worker", () => {
+  let prefix: string;
+
+  beforeAll(async () => {
+    prefix = await builtOpenresty(anySuite);
+  });
+
+  const isBack = (nginx: Nginx, name: string, than: number) =>
+    until(
+      async () => {
+        const pid = Number(await call(nginx, name, "pid"));
+        return pid > 0 && pid !== than;
+      },
+      10_000,
+      () => `it does not come back:\n${nginx.errorLog()}`,
+    );
+
+  test("its death, or that of a keeper, harms no call; another one takes its place", async () => {
+    const server = location("rt", "");
+    await withNginx(options({ prefix, server }), async (nginx) => {
+      const pid = Number(await call(nginx, "rt", "pid"));
+      const [worker = 0] = nginx.workers();
+      const [supervisor = 0] = supervisorsOf(worker);
+      const slow = call(nginx, "rt", "slow", 500);
+      process.kill(supervisor, "SIGKILL");
+      await nginx.waitForLog("[warn] ");
+      await nginx.waitForLog("the supervisor of the processes has ended");
+      process.kill(statOf(pid)?.parent ?? 0, "SIGKILL");
+      await nginx.waitForLog(`the keeper of process ${pid} has ended`);
+      expect(Number(await slow)).toBe(pid);
+      expect(Number(await call(nginx, "rt", "pid"))).toBe(pid);
+      process.kill(pid, "SIGKILL");
+      await isBack(nginx, "rt", pid);
+      expect(supervisorsOf(worker).length).toBe(1);
+      expect(supervisorsOf(worker)).not.toContain(supervisor);
+      expect(nginx.errorLog()).not.toContain("unknown process");
+    });
+  });
+
+  test("daemons of a process end with it, and with a worker that is killed", async () => {
+    const server = location("rt", "");
+    await withNginx(options({ prefix, server }), async (nginx) => {
+      const ends = (pid: number, what: string) =>
+        until(
+          () => !isRunning(pid),
+          5_000,
+          () => `${what}: ${pid} is left`,
+        );
+      const pid = Number(await call(nginx, "rt", "pid"));
+      const first = Number(await call(nginx, "rt", "daemon"));
+      expect(isRunning(first)).toBe(true);
+      process.kill(pid, "SIGKILL");
+      await ends(first, "the process was killed");
+      await isBack(nginx, "rt", pid);
+      const second = Number(await call(nginx, "rt", "daemon"));
+      expect(isRunning(second)).toBe(true);
+      const [worker = 0] = nginx.workers();
+      const supervisors = supervisorsOf(worker);
+      nginx.signal("SIGKILL", worker);
+      await ends(second, "the worker was killed");
+      for (const each of supervisors) await ends(each, "the worker was killed");
+    });
+  });
+
+  test("a load and a restart neither fork nor wait for files, users or memory", async () => {
+    const output = location("rt", `user = "nobody"`);
+    const env = { PATH: process.env.PATH ?? "", LD_PRELOAD: preload("forbidden") };
+    const main = "master_process off;";
+    await withNginx(options({ prefix, server: output, main, env }), async (nginx) => {
+      const before = nginx.errorLog().match(/forbidden: /g)?.length ?? 0;
+      const pid = Number(await call(nginx, "rt", "pid"));
+      process.kill(pid, "SIGKILL");
+      await isBack(nginx, "rt", pid);
+      const named = [...nginx.errorLog().matchAll(/forbidden: (\w+)/g)].map((match) => match[1]);
+      expect(named.slice(before)).toEqual([]);
+    });
+  });
+
+  test("a process that was up for a minute is started again as if for the first time", async () => {
+    const clock = join(temporaryFolder(), "clock");
+    writeFileSync(clock, Buffer.alloc(8));
+    const env = {
+      ...{ PATH: process.env.PATH ?? "", LD_PRELOAD: preload("clock") },
+      PRELOAD_CLOCK: clock,
+    };
+    const server = location("rt", "");
+    await withNginx(options({ prefix, server, env }), async (nginx) => {
+      const die = async () => {
+        const pid = Number(await call(nginx, "rt", "pid"));
+        process.kill(pid, "SIGKILL");
+        await isBack(nginx, "rt", pid);
+      };
+      await die();
+      await die();
+      await die();
+      const ahead = Buffer.alloc(8);
+      ahead.writeBigInt64LE(30n);
+      writeFileSync(clock, ahead, { flag: "r+" });
+      await die();
+      ahead.writeBigInt64LE(30n + 61n);
+      writeFileSync(clock, ahead, { flag: "r+" });
+      await die();
+      const delays = [...nginx.errorLog().matchAll(/it is started again in (\d+) ms/g)];
+      expect(delays.map((match) => Number(match[1]))).toEqual([100, 200, 400, 800, 100]);
+    });
+  });
+});
+
+describe("a process that forks, floods or breaks the rules", () => {
+  let prefix: string;
+
+  beforeAll(async () => {
+    prefix = await builtOpenresty(anySuite);
+  });
+
+  // the numbers of the descriptors and the head of the memory are those of c-src/lib
+  const files = {
+    "app.py": `
+import ctypes, multiprocessing, os, socket, struct, threading
+
+def pid():
+    return os.getpid()
+
+def _grandchild(queue):
+    queue.put(os.getpid())
+
+def _child(queue):
+    own = multiprocessing.get_context("fork").Queue()
+    process = multiprocessing.get_context("fork").Process(target=_grandchild, args=(own,))
+    process.start()
+    queue.put([own.get(timeout=10), process.pid])
+    process.join()
+
+def nested():
+    queue = multiprocessing.get_context("fork").Queue()
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(queue,))
+    process.start()
+    found, wanted = queue.get(timeout=20)
+    process.join()
+    return found == wanted
+
+def spoil(offset):
+    with open("/proc/self/maps") as maps:
+        line = next(line for line in maps if "memfd:nffi-queue" in line)
+    start = int(line.split("-")[0], 16)
+    ctypes.memset(start + int(offset), 0xff, 4)
+    os.write(5, struct.pack("Q", 1))
+    threading.Event().wait()
+
+def flood():
+    def send():
+        worker = socket.socket(fileno=os.dup(6))
+        message = struct.pack("<IIQI", 2, 1, 0, 2000) + b"x" * 2000
+        while True:
+            worker.send(message)
+    for _ in range(4):
+        threading.Thread(target=send, daemon=True).start()
+    return os.getpid()
+`,
+  };
+  const python = (name: string, more: string) =>
+    location(name, "").replace(
+      /nffi\.load\([^)]*\)/,
+      `nffi.load("python", { module = "app.py", ${more} })`,
+    );
+
+  /** Where the memory of the queue has the runtime's end of this ring. */
+  function endOf(ring: string): number {
+    const program = join(temporaryFolder(), "offset");
+    const source = `${program}.c`;
+    writeFileSync(
+      source,
+      `#include <stdio.h>
+       #include "region.h"
+       int main(void) { printf("%zu", offsetof(nffi__header_t, ${ring}.tail)); return 0; }`,
+    );
+    const folders = ["lib", "include"].map((name) => `-I${join(repository, "c-src", name)}`);
+    execFileSync("cc", ["-std=gnu11", ...folders, "-o", program, source]);
+    return Number(execFileSync(program, { encoding: "utf8" }));
+  }
+
+  test("it is killed with its wrapper and all, the log says why, and it is restarted", async () => {
+    const server = python(
+      "rt",
+      `program = "/bin/sh", python_args = { "-c", "/usr/bin/python3 $0; exit 1" }`,
+    );
+    await withNginx({ prefix, server, files }, async (nginx) => {
+      for (const ring of ["done_ring", "logs_ring"]) {
+        let pid = 0;
+        await until(
+          async () => {
+            pid = Number(await call(nginx, "rt", "pid"));
+            return pid > 0;
+          },
+          10_000,
+          () => "it does not come back",
+        );
+        expect(await call(nginx, "rt", "spoil", endOf(ring))).toMatch(
+          /its process \d+ broke the rules of the queue and is killed\|runtime_down/,
+        );
+        await nginx.waitForLog(/\[warn\].*broke the rules of the queue/);
+        await until(
+          () => !isRunning(pid),
+          5_000,
+          () => "the program behind the wrapper lives on",
+        );
+      }
+      expect(nginx.errorLog().match(/broke the rules .* it is started again/g)?.length).toBe(2);
+    });
+  });
+
+  test("forks of its forks keep their own descriptors", async () => {
+    await withNginx({ prefix, server: python("rt", ""), files }, async (nginx) => {
+      expect(await call(nginx, "rt", "nested")).toBe("true\n");
+      expect(await call(nginx, "rt", "nested")).toBe("true\n");
+    });
+  });
+
+  test("a flood of messages holds up no other request", async () => {
+    const server = python("rt", "") + content("= /alive", `ngx.say("alive")`);
+    await withNginx({ prefix, server, files }, async (nginx) => {
+      expect(Number(await call(nginx, "rt", "flood"))).toBeGreaterThan(0);
+      for (let i = 0; i < 20; i++) {
+        const begin = Date.now();
+        expect(await nginx.get("/alive")).toBe("alive\n");
+        expect(Date.now() - begin).toBeLessThan(2_000);
+      }
     });
   });
 });

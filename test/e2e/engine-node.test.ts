@@ -337,7 +337,8 @@ describe("the life of a Node process and its worker", () => {
 
   test("says which program the user may not run", async () => {
     const server = `location / { content_by_lua_block {
-      local _, err, code = require("resty.nffi").load("node", { module = "hello.ts", program = "@DIR@/private/node" })
+      local rt = require("resty.nffi").load("node", { module = "hello.ts", program = "@DIR@/private/node" })
+      local _, err, code = rt.methods:hello("x")
       ngx.say(err, "|", code)
     } }`;
     await withNginx(

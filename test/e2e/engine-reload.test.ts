@@ -7,7 +7,7 @@ import { content } from "../support/lua.js";
 import { nativeRuntime } from "../support/native-runtime.js";
 import { type Nginx, type NginxOptions, until, withNginx } from "../support/nginx.js";
 import { anySuite, builtOpenresty } from "../support/openresty.js";
-import { childrenOf, statOf } from "../support/processes.js";
+import { runtimesOf, statOf } from "../support/processes.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const version = (n: number | string) => `
@@ -51,7 +51,7 @@ describe("runtime:reload() of processes", () => {
 
   const write = (nginx: Nginx, text: string) => writeFileSync(join(nginx.dir, "module.mjs"), text);
 
-  const processesOf = (nginx: Nginx) => childrenOf(nginx.workers()[0] ?? 0);
+  const processesOf = (nginx: Nginx) => runtimesOf(nginx.workers()[0] ?? 0);
 
   test("the new code takes the new calls, the old one finishes its own", async () => {
     await withNginx(options(), async (nginx) => {

@@ -36,11 +36,12 @@ export function commandLineOf(pid: number): string {
   }
 }
 
-/** The process itself and everything that descends from it now. */
+/** The process itself and everything that descends from it now, supervisors of nginx too. */
 export function familyOf(pid: number): ProcessId[] {
   const children = new Map<number, Stat[]>();
   for (const stat of allProcesses()) {
-    children.set(stat.parent, [...(children.get(stat.parent) ?? []), stat]);
+    const parent = workerOf(stat) ?? stat.parent;
+    children.set(parent, [...(children.get(parent) ?? []), stat]);
   }
   const self = statOf(pid);
   const family: ProcessId[] = self ? [self] : [];
@@ -51,6 +52,31 @@ export function familyOf(pid: number): ProcessId[] {
 export function childrenOf(pid: number): number[] {
   return allProcesses()
     .filter((stat) => stat.parent === pid && stat.state !== "Z")
+    .map((stat) => stat.pid);
+}
+
+/** A supervisor, or the keeper of a process, which is a fork of it. */
+const SUPERVISOR = /^nffi-supervisor worker (\d+)$/;
+
+/** The nginx worker of a supervisor, which is no child of it. */
+function workerOf(stat: Stat): number | undefined {
+  const worker = SUPERVISOR.exec(commandLineOf(stat.pid))?.[1];
+  const isKeeper = worker !== undefined && SUPERVISOR.test(commandLineOf(stat.parent));
+  return worker === undefined || isKeeper ? undefined : Number(worker);
+}
+
+/** The supervisors of a worker: one, or none. */
+export function supervisorsOf(worker: number): number[] {
+  return allProcesses()
+    .filter((stat) => stat.state !== "Z" && workerOf(stat) === worker)
+    .map((stat) => stat.pid);
+}
+
+/** The processes of runtimes that a worker has. */
+export function runtimesOf(worker: number): number[] {
+  return allProcesses()
+    .filter((stat) => stat.state !== "Z" && !SUPERVISOR.test(commandLineOf(stat.pid)))
+    .filter((stat) => SUPERVISOR.exec(commandLineOf(stat.parent))?.[1] === `${worker}`)
     .map((stat) => stat.pid);
 }
 

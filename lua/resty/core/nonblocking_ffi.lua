@@ -49,7 +49,7 @@ typedef struct {
 
 typedef struct {
     const char      *name;
-    const char      *program;
+    const char     **programs;
     const char     **argv;
     const char     **envp;
     const char      *config;
@@ -282,11 +282,12 @@ function _M.start(key, spec, limits)
     end
 
     -- these keep the strings and arrays alive until C has copied them
+    local programs = c_strings(spec.programs)
     local argv, envp = c_strings(spec.argv), c_strings(spec.envp)
     local wanted = ffi.new("ngx_http_lua_nffi_process_options_t")
 
     wanted.name = spec.name
-    wanted.program = spec.program
+    wanted.programs = programs
     wanted.argv = argv
     wanted.envp = envp
     wanted.config = spec.config

@@ -166,27 +166,19 @@ local function check(spec, options, level)
 end
 
 
--- The first program that this user may run; every place tried is listed.
-local function find_program(spec, option)
+-- The programs of which the supervisor runs the first that is there.
+local function programs_of(spec, option)
     if option ~= nil then
-        return child.absolute(option)
+        return { child.absolute(option) }
     end
 
-    for _, path in ipairs(spec.programs) do
-        if child.is_executable(path) then
-            return path
-        end
-    end
-
-    return nil, "no " .. spec.title .. " that this user may run; tried "
-                .. concat(spec.programs, ", ")
-                .. ": name one with { program = \"" .. spec.program_example
-                .. "\" }", "no_program"
+    return spec.programs
 end
 
 
-local function start_process(spec, options, settings, program, limits)
-    local argv = spec.argv(program, options)
+local function start_process(spec, options, settings, limits)
+    local programs = programs_of(spec, options.program)
+    local argv = spec.argv(programs[1], options)
     local key = child.key(spec.name, { settings = settings, argv = argv },
                           options, limits)
     local pointer = base.find(key)
@@ -195,7 +187,8 @@ local function start_process(spec, options, settings, program, limits)
         return pointer
     end
 
-    return child.start(key, options.module, argv, settings, options, limits)
+    return child.start(key, options.module, programs, argv, settings, options,
+                       limits)
 end
 
 
@@ -209,7 +202,7 @@ end
 --   lists            names of options that are lists of strings
 --   settings(options, settings, level)  adds its own to what the runtime is
 --                    told; raises at `level` on bad ones
---   argv(program, options)  of the process
+--   argv(program, options)  of the process, for the first of its programs
 function _M.new(spec)
     local language = {
         codec = "json",
@@ -231,12 +224,6 @@ function _M.new(spec)
 
         local worker = options.host == "worker"
         local limits = (worker and base or child).limits(options, 3)
-        local program, err, code = find_program(spec, options.program)
-
-        if not program and not worker then
-            return nil, err, code
-        end
-
         local settings = {
             module = options.module,
             handler = options.handler,
@@ -244,7 +231,7 @@ function _M.new(spec)
             config = options.config,
             -- in the worker, one that is not named is what the bridge finds, or
             -- has already
-            program = (not worker or options.program) and program or nil,
+            program = options.program and child.absolute(options.program),
         }
 
         spec.settings(options, settings, 4)
@@ -261,7 +248,7 @@ function _M.new(spec)
         end
 
         if not worker then
-            return start_process(spec, options, json, program, limits)
+            return start_process(spec, options, json, limits)
         end
 
         return base.load(_M.ROOT .. "/lib/libnffi_" .. spec.name .. ".so",

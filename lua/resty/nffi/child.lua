@@ -19,12 +19,10 @@ local type = type
 
 
 ffi.cdef[[
-int access(const char *path, int mode);
 char *getcwd(char *buffer, size_t size);
 ]]
 
 
-local X_OK = 1
 local RESET_CPUS = 1
 
 -- A process takes less memory up front than threads may: its pages exist from
@@ -56,11 +54,6 @@ end
 
 function _M.is_absolute(path)
     return path:sub(1, 1) == "/"
-end
-
-
-function _M.is_executable(path)
-    return C.access(path, X_OK) == 0
 end
 
 
@@ -262,15 +255,17 @@ function _M.key(kind, own, options, limits)
 end
 
 
--- Starts the processes. `config`: bytes, or nil for none; each process reads
--- them with nffi_queue_config(), from memory that it shares with the worker: an
+-- Starts the processes, each with the first of these programs that is there.
+-- `config`: bytes, or nil for none; each process reads them with
+-- nffi_queue_config(), from memory that it shares with the worker: an
 -- environment or a command line can be read by others and is inherited.
--- Returns its pointer or nil, message, code.
-function _M.start(key, name, argv, config, options, limits)
+-- Returns its pointer or nil, message, code; what is wrong with a program is
+-- known later, by the calls.
+function _M.start(key, name, programs, argv, config, options, limits)
     local spec = hosting.check(options, 1)
 
     spec.name = name
-    spec.program = argv[1]
+    spec.programs = programs
     spec.argv = argv
     spec.envp = environment(options)
     spec.config = config

@@ -124,12 +124,22 @@ local function home_of(program)
 end
 
 
+-- read once, not at each load
+local warned = {}
+
+
 local function warns_of_libraries(program)
+    if warned[program] ~= nil then
+        return warned[program]
+    end
+
     local home = home_of(program)
     local release = home and read_file(home .. "/release")
     local major = release and release:match("JAVA_VERSION=\"(%d+)")
 
-    return major and tonumber(major) >= FIRST_WITH_WARNING
+    warned[program] = (tonumber(major) or 0) >= FIRST_WITH_WARNING
+
+    return warned[program]
 end
 
 

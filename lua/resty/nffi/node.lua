@@ -7,9 +7,9 @@ local child = require "resty.nffi.child"
 local codecs = require "resty.nffi.codecs"
 
 
-local concat = table.concat
 local debug_getinfo = debug.getinfo
 local error = error
+local insert = table.insert
 local io_open = io.open
 local ipairs = ipairs
 local ngx = ngx
@@ -61,28 +61,13 @@ local function built_with()
 end
 
 
--- The first program that this user may run; every place tried is listed.
-local function find_program(option)
-    local tried = {}
+-- read when this module is loaded, which is not when a runtime is
+local PROGRAMS = { "/usr/local/bin/node", "/usr/bin/node" }
+local BUILT_WITH = built_with()
 
-    if option ~= nil then
-        return option
-    end
 
-    for _, path in ipairs({ built_with() or "/usr/local/bin/node",
-                            "/usr/local/bin/node", "/usr/bin/node" })
-    do
-        if child.is_executable(path) then
-            return path
-        end
-
-        tried[#tried + 1] = path
-    end
-
-    return nil, "no Node that this user may run; tried "
-                .. concat(tried, ", ")
-                .. ": name one with { program = \"/path/of/node\" }",
-           "no_program"
+if BUILT_WITH then
+    insert(PROGRAMS, 1, BUILT_WITH)
 end
 
 
@@ -177,12 +162,7 @@ function _M.start(options, codec)
         return pointer
     end
 
-    local program, err, code = find_program(options.program)
-
-    if not program then
-        return nil, err, code
-    end
-
+    local programs = options.program and { options.program } or PROGRAMS
     local runtime_json, json_err = codecs.json.encode({
         module = module,
         name = options.module,
@@ -198,7 +178,7 @@ function _M.start(options, codec)
         error("cannot encode config: " .. json_err, 3)
     end
 
-    local argv = { program }
+    local argv = { programs[1] }
 
     for _, argument in ipairs(options.node_args or {}) do
         argv[#argv + 1] = tostring(argument)
@@ -211,8 +191,8 @@ function _M.start(options, codec)
 
     argv[#argv + 1] = HOST_PROGRAM
 
-    return child.start(key, options.module, argv, runtime_json, options,
-                       limits)
+    return child.start(key, options.module, programs, argv, runtime_json,
+                       options, limits)
 end
 
 

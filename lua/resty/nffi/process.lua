@@ -53,7 +53,8 @@ function _M.start(options, _, config)
         argv[#argv + 1] = tostring(argument)
     end
 
-    return child.start(key, options.program, argv, config, options, limits)
+    return child.start(key, options.program, { program }, argv, config, options,
+                       limits)
 end
 
 

@@ -26,7 +26,7 @@
 ---| "no_language" # the product was built without Java; the message says why
 ---| "no_library" # the library cannot be opened
 ---| "no_entry" # the library has no entry that nffi knows
----| "no_program" # there is no Node that the worker's user may execute
+---| "no_program" # there is no Node, Python or Java that the user may execute
 ---| "abi_mismatch" # library or process were built for another ABI
 ---| "load_failed" # the library's entry has refused, or the process cannot be started
 ---| "not_permitted" # `user` or a negative `nice` in a worker that is not root's
