@@ -62,7 +62,11 @@ Java_nffi_Native_open(JNIEnv *env, jclass type, jlong queue)
     poller->queue = (nffi_queue_t *) (uintptr_t) queue;
     poller->wake_fd = eventfd(0, EFD_CLOEXEC|EFD_NONBLOCK);
 
+    /* until it is released the queue takes what the handler logs at its end */
+    (void) nffi_queue_fd(poller->queue);
+
     if (poller->wake_fd == -1) {
+        (void) nffi_queue_release_fd(poller->queue);
         free(poller);
         return 0;
     }
@@ -79,6 +83,7 @@ Java_nffi_Native_close(JNIEnv *env, jclass type, jlong pointer)
     (void) env;
     (void) type;
 
+    (void) nffi_queue_release_fd(poller->queue);
     close(poller->wake_fd);
     free(poller);
 }
@@ -182,11 +187,6 @@ Java_nffi_Native_poll(JNIEnv *env, jclass type, jlong pointer, jobject memory,
 
     for ( ;; ) {
         n = nffi_queue_poll(poller->queue, requests, NFFI_JAVA_TASKS, 0);
-
-        if (n == NFFI_CLOSED) {
-            (void) nffi_queue_release_fd(poller->queue);
-        }
-
         take_notes(poller->queue, batch);
 
         if (n != 0 || batch->cancelled_count > 0 || batch->writable_count > 0

@@ -51,6 +51,8 @@ class Loop:
                 pass
         self._threads.shutdown(wait=False)
         self._tidy_up()
+        # until here the queue takes what the module logs at its end
+        _nffi.release_fd(self._runtime.queue)
 
     def _tidy_up(self):
         """What the module has begun beside its calls is ended as asyncio.run() does it, in bounded time."""
@@ -88,7 +90,6 @@ class Loop:
         if more is None:
             self._ended = True
             self._loop.remove_reader(self._fd)
-            _nffi.release_fd(queue)
             self._loop.call_soon(self._on_ready)
         elif more:
             self._loop.call_soon(self._on_ready)
