@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { isMainThread } from "node:worker_threads";
 import { expect, onTestFinished, test } from "vitest";
 import type { Manifest } from "../../../../src/build/manifest.js";
 import type { Site } from "../../../../src/build/site.js";
@@ -205,20 +206,24 @@ test("a folder where a file must be is named before anything is written", async 
   expect(readdirSync(join(prefix, "nginx/sbin"))).toEqual(["nginx"]);
 });
 
-test("whatever the umask was, others may read what is installed, and run programs", async () => {
-  const prefix = join(temporaryFolder(), "prefix");
-  const proven = productOf(product);
-  chmodSync(join(proven.stagedPrefix, "nginx/sbin/nginx"), 0o700);
-  chmodSync(join(proven.stagedPrefix, "nginx/conf/nginx.conf"), 0o666);
-  const before = process.umask(0o077);
-  onTestFinished(() => void process.umask(before));
-  await installProduct(proven, siteOf(prefix), stepContext());
-  const modeOf = (path: string) => statSync(join(prefix, path)).mode & 0o7777;
-  expect(modeOf("nginx/sbin/nginx")).toBe(0o755);
-  expect(modeOf("nginx/conf/nginx.conf")).toBe(0o644);
-  for (const folder of ["", "nginx", "nginx/sbin", "nginx/logs"])
-    expect(modeOf(folder)).toBe(0o755);
-});
+// StrykerJS runs the tests in threads, which cannot set it.
+test.runIf(isMainThread)(
+  "whatever the umask was, others may read what is installed, and run programs",
+  async () => {
+    const prefix = join(temporaryFolder(), "prefix");
+    const proven = productOf(product);
+    chmodSync(join(proven.stagedPrefix, "nginx/sbin/nginx"), 0o700);
+    chmodSync(join(proven.stagedPrefix, "nginx/conf/nginx.conf"), 0o666);
+    const before = process.umask(0o077);
+    onTestFinished(() => void process.umask(before));
+    await installProduct(proven, siteOf(prefix), stepContext());
+    const modeOf = (path: string) => statSync(join(prefix, path)).mode & 0o7777;
+    expect(modeOf("nginx/sbin/nginx")).toBe(0o755);
+    expect(modeOf("nginx/conf/nginx.conf")).toBe(0o644);
+    for (const folder of ["", "nginx", "nginx/sbin", "nginx/logs"])
+      expect(modeOf(folder)).toBe(0o755);
+  },
+);
 
 test("folders below a setgid folder keep its group", async () => {
   const parent = temporaryFolder();
