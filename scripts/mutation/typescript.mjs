@@ -66,6 +66,9 @@ async function mutantsOf(files) {
   return (await new Instrumenter(log).instrument(sources, options)).mutants;
 }
 
+/** A whole function would bring its mutants with it, and the sample would be of a few functions. */
+const MAX_WITHIN = 5;
+
 /** Ranges that hold `max` mutants at most: one within another comes with it. */
 function placesOf(mutants, seed, max) {
   const chosen = new Set();
@@ -73,7 +76,7 @@ function placesOf(mutants, seed, max) {
   for (const one of shuffled(mutants, seed)) {
     if (chosen.has(one)) continue;
     const within = mutants.filter((other) => isWithin(other, one) && !chosen.has(other));
-    if (chosen.size + within.length > max) continue;
+    if (within.length > MAX_WITHIN || chosen.size + within.length > max) continue;
     for (const other of within) chosen.add(other);
     const { start, end } = one.location;
     ranges.push(`${one.fileName}:${start.line + 1}:${start.column}-${end.line + 1}:${end.column}`);
