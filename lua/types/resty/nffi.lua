@@ -20,7 +20,7 @@
 ---| "codec_error" # the value cannot be encoded, or the answer not decoded
 ---| "busy" # another coroutine reads the stream
 ---| "wrong_request" # the stream belongs to another request
----| "wrong_thread"
+---| "wrong_thread" # inside ngx.run_worker_thread
 ---| "wrong_phase" # no waiting here
 ---| "wrong_process" # loading in the master or a helper process
 ---| "wrong_event_method" # nginx runs with `use poll` or `use select`
