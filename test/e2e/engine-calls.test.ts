@@ -221,7 +221,7 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
       "true|nil",
       "nil|runtime_error|why",
       "false|payload must be a string, got table",
-      "truenil|closed|the runtime was unloaded",
+      `truenil|closed|the runtime "${echo}" is closed`,
       "",
     ]);
   });

@@ -377,7 +377,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
       content("= /refused", `ngx.print(assert(nffi.load("${rude}")):state().refused)`),
       content(
         "= /process",
-        `local rt = assert(nffi.load("process", { program = "${nativeProgram(prefix, "test/fixtures/runtimes/rude_process.c")}" }))
+        `local rt = assert(nffi.load("process", { program = "${nativeProgram(prefix, "test/fixtures/runtimes/rude_process.c").program}" }))
          for i = 1, 20 do ngx.print(rt:call(i), " ") end
          ngx.print(rt:state().refused)`,
       ),
