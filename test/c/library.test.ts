@@ -1,6 +1,6 @@
 // The C tests of libnffi, built and run by make: plain, and under the sanitizers. Each case of a C
 // program is a test here. Cases are read from the sources, so that one that was never reported fails.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -53,6 +53,8 @@ describe.each(Object.entries(flavours))("make %s (%s)", (target) => {
 
   beforeAll(async () => {
     buildDir = mkdtempSync(join(tmpdir(), "nffi-c-"));
+    // one test executes a program there as another user
+    chmodSync(buildDir, 0o755);
     const result = await runProgram("make", [
       ...["-C", join(repository, "c-src"), "-j2"],
       ...[target, `BUILD_DIR=${buildDir}`],
