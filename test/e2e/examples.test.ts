@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { repository } from "../support/cli.js";
 import { type Nginx, startNginx, until } from "../support/nginx.js";
 import { builtOpenresty, suites } from "../support/openresty.js";
+import { runtimesOf } from "../support/processes.js";
 
 const CALLS = 1000;
 
@@ -167,13 +168,14 @@ describe.each(suites)("one worker, %s", (suite) => {
   });
 
   test("in TypeScript, two configurations are two processes", async () => {
-    const before = nginx.family().length;
+    const processes = () => nginx.workers().flatMap((worker) => runtimesOf(worker)).length;
+    const before = processes();
     await nginx.get("/same?kind=typescript");
-    const ofSame = nginx.family().length;
+    const ofSame = processes();
     await nginx.get("/echo?kind=typescript&prefix=other&text=x");
     await nginx.get("/echo?kind=typescript&prefix=other&text=x");
     expect(ofSame - before).toBe(0);
-    expect(nginx.family().length - ofSame).toBe(1);
+    expect(processes() - ofSame).toBe(1);
   });
 
   test("a configuration that the example does not understand is an error of load", async () => {
