@@ -378,7 +378,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
       content(
         "= /process",
         `local rt = assert(nffi.load("process", { program = "${nativeProgram(prefix, "test/fixtures/runtimes/rude_process.c").program}" }))
-         for i = 1, 20 do ngx.print(rt:call(i), " ") end
+         for i = 1, 20 do ngx.print(assert(rt:call(i)), " ") end
          ngx.print(rt:state().refused)`,
       ),
       content(
