@@ -15,7 +15,7 @@ const rounds = Number(process.argv[3] ?? 15);
 const megabytes = Number(process.argv[4] ?? 1536);
 
 const conf = (port, size) => `
-daemon off; master_process off; pid nginx.pid; error_log error.log warn;
+daemon off; master_process off; pid nginx.pid; error_log error.log error;
 events { worker_connections 64; }
 http {
   access_log off;
@@ -32,6 +32,7 @@ http {
   server {
     listen 127.0.0.1:${port};
     location / { content_by_lua_file pause.lua; }
+    location = /alive { return 204; }
   }
 }`;
 
@@ -49,11 +50,11 @@ async function start(dir, size) {
   copyFileSync(join(here, "pause.lua"), join(dir, "pause.lua"));
   writeFileSync(join(dir, "nginx.conf"), conf(port, size));
   const nginx = spawn(join(prefix, "nginx/sbin/nginx"), ["-p", dir, "-c", "nginx.conf"], {
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", "ignore", "inherit"],
   });
   const url = `http://127.0.0.1:${port}/`;
   for (let i = 0; i < 200; i++) {
-    const answers = await fetch(`${url}?`).then(
+    const answers = await fetch(`${url}alive`).then(
       () => true,
       () => false,
     );
@@ -71,6 +72,7 @@ const workers = [];
 try {
   const program = join(dir, "runtime");
   const lib = join(prefix, "nffi/lib");
+  const echo = join(lib, "libnffi_echo.so");
   const { status, stderr } = spawnSync("cc", [
     ...["-O2", "-o", program, join(here, "runtime.c"), `-I${join(prefix, "nffi/include")}`],
     ...[`-L${lib}`, `-Wl,-rpath,${lib}`, "-lnffi"],
@@ -80,7 +82,8 @@ try {
   const figures = workers.map(() => [[], [], []]);
   for (let round = 0; round < rounds; round++) {
     for (const [i, { url }] of workers.entries()) {
-      const reply = await fetch(`${url}?round=${round}&program=${encodeURIComponent(program)}`);
+      const query = new URLSearchParams({ round: String(round), program, echo });
+      const reply = await fetch(`${url}?${query}`, { signal: AbortSignal.timeout(60_000) });
       const text = await reply.text();
       if (reply.status !== 200) throw new Error(text);
       for (const [j, value] of JSON.parse(text).entries()) figures[i][j].push(value);
@@ -98,6 +101,6 @@ try {
     }
   }
 } finally {
-  for (const { nginx } of workers) nginx.kill("SIGTERM");
+  for (const { nginx } of workers) nginx.kill("SIGKILL");
   rmSync(dir, { recursive: true, force: true });
 }

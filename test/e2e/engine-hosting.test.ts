@@ -667,7 +667,11 @@ def flood():
           () => "the program behind the wrapper lives on",
         );
       }
-      expect(nginx.errorLog().match(/broke the rules .* it is started again/g)?.length).toBe(2);
+      await until(
+        () => nginx.errorLog().match(/broke the rules .* it is started again/g)?.length === 2,
+        5_000,
+        () => nginx.errorLog(),
+      );
     });
   });
 

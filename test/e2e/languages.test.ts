@@ -8,7 +8,7 @@ import { freePort } from "../../src/io/port.js";
 import { type AllLanguages, buildAllLanguages } from "../support/all-languages.js";
 import { type Nginx, startNginx, startNginxForTest, until, withNginx } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
-import { familyOf } from "../support/processes.js";
+import { familyOf, runtimesOf } from "../support/processes.js";
 
 // self-signed for localhost, valid for a hundred years, used by tests only
 const CERTIFICATE = readFileSync(new URL("../fixtures/localhost.pem", import.meta.url), "utf8");
@@ -352,10 +352,11 @@ describe("a configuration that is a secret, or large", () => {
       expect(await config(name, 200_000), nginx.errorLog()).toBe("whole");
       const [worker = 0] = nginx.workers();
       const processes = familyOf(worker).filter(({ pid }) => pid !== worker);
-      expect(processes.length).toBeGreaterThan(0);
+      const runtimes = runtimesOf(worker);
+      expect(runtimes.length).toBeGreaterThan(0);
       for (const { pid } of processes) {
         const environment = readFileSync(`/proc/${pid}/environ`, "latin1");
-        expect(environment).toContain("PATH=");
+        if (runtimes.includes(pid)) expect(environment).toContain("PATH=");
         expect(environment, `${pid}`).not.toContain(SECRET);
         const line = readFileSync(`/proc/${pid}/cmdline`, "latin1");
         expect(line, `${pid}`).not.toContain(SECRET);
