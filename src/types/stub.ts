@@ -19,6 +19,9 @@ const FAILURE = [
 ];
 const FAILURE_TYPES = "string?, nffi.ErrorCode?, string|integer|nil";
 
+/** In the first lines of every stub; only such a file is replaced. */
+export const STUB_MARK = "-- Made by `nffi types` from";
+
 export function textOfStub(stub: Stub): string {
   const { className, module, methods, declarations } = stub;
   const streaming = methods.named.filter(({ signatures }) => signatures[0].chunk);
@@ -26,7 +29,7 @@ export function textOfStub(stub: Stub): string {
     [
       "---@meta _",
       "",
-      `-- Made by \`nffi types\` from ${module}: the types of its handlers, for the editor.`,
+      `${STUB_MARK} ${module}: the types of its handlers, for the editor.`,
       "-- Nobody runs it. Do not change it: make it again when the handlers have changed.",
     ],
     [

@@ -9,7 +9,7 @@ import { kindOf, writeFileWhole } from "../io/files.js";
 import { checkModule } from "./compiler.js";
 import { methodsOf } from "./exports.js";
 import { mergeTwins } from "./merge.js";
-import { textOfStub } from "./stub.js";
+import { STUB_MARK, textOfStub } from "./stub.js";
 import { Translation } from "./translation.js";
 
 export interface TypesRequest {
@@ -75,6 +75,7 @@ export async function makeStub(request: TypesRequest): Promise<TypesStub> {
 export async function writeStub(stub: TypesStub): Promise<void> {
   if (stub.isCurrent) return;
   const kind = await kindOf(stub.file, { follow: true });
+  if (kind === "file") await requireStub(stub.file);
   try {
     if (kind === "directory") throw new NffiError("usage", "it is a folder");
     await writeFileWhole(stub.file, stub.text);
@@ -83,6 +84,15 @@ export async function writeStub(stub: TypesStub): Promise<void> {
       cause: thrown,
     });
   }
+}
+
+/** A module or a file of the user must not be lost by a wrong --output. */
+async function requireStub(file: string): Promise<void> {
+  const text = await readFile(file, "utf8").catch(() => "");
+  if (text.trim() === "" || text.includes(STUB_MARK)) return;
+  throw new NffiError("foreign-files", `${file} exists and was not made by nffi types`, {
+    hint: "remove it, or name another file with --output",
+  });
 }
 
 function requireNoProblems(module: string, { problems }: Translation): void {

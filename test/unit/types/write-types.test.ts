@@ -362,6 +362,20 @@ test("the class is named by the module or by --name", async () => {
   await expect(stubOf(source, { file: "1.ts" })).rejects.toThrow("cannot be the name");
 });
 
+test("only a stub is replaced, not the module and no file of the user", async () => {
+  const stub = await stubOf("export const go = () => 1;");
+  const module = stub.file.replace(/d\.lua$/, "ts");
+  const before = readFileSync(module, "utf8");
+  await expect(writeStub({ ...stub, file: module })).rejects.toMatchObject({
+    code: "foreign-files",
+    hint: expect.stringContaining("--output"),
+  });
+  expect(readFileSync(module, "utf8")).toBe(before);
+  writeFileSync(stub.file, stub.text.replace("Handlers", "Older"));
+  await writeStub(stub);
+  expect(readFileSync(stub.file, "utf8")).toBe(stub.text);
+});
+
 test("a stub is written beside its module, and is then current", async () => {
   const source = "export const go = () => 1;";
   const stub = await stubOf(source);
