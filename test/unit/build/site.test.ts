@@ -140,6 +140,17 @@ test("`cache clean` removes work folders with the mark and leaves every other fo
   expect(existsSync(join(elsewhere, "marked/logs/prefix"))).toBe(true);
 });
 
+test("a folder of nffi 0.1 is known to `cache clean` by the name that its prefix gives it", async () => {
+  const cacheDir = temporaryFolder();
+  const prefix = join(cacheDir, "prefix");
+  const ours = workFolderOf(prefix, cacheDir);
+  const files = { "logs/prefix": `${prefix}\n`, "tree/made": "" };
+  write(ours, files);
+  write(join(cacheDir, "work/copy-of-it"), files);
+  expect(await removeWorkFolders(cacheDir)).toEqual([]);
+  expect(readdirSync(join(cacheDir, "work"))).toEqual(["copy-of-it"]);
+});
+
 test("what the user has put into a work folder outlives `cache clean`", async () => {
   const cacheDir = temporaryFolder();
   const prefix = join(cacheDir, "prefix");
