@@ -98,6 +98,8 @@ const SERVER = [
     "/early",
     `rt.methods:mark("is there")
      busy(0.8)
+     -- the event loop goes round before the answer comes
+     ngx.thread.spawn(function() for _ = 1, 10 do ngx.sleep(0.001) end end)
      ngx.print(show(rt.methods:block("20", { timeout = 700 })))`,
   ),
   location(
