@@ -10,4 +10,6 @@ try:
 except ImportError as error:
     sys.exit(f"{sys.executable} cannot import nffi ({error}): is it CPython with its global lock?")
 
-main()
+# multiprocessing with spawn or forkserver imports this file in its processes, by another name
+if __name__ == "__main__":
+    main()

@@ -594,6 +594,15 @@ def _child(queue):
     queue.put([own.get(timeout=10), process.pid])
     process.join()
 
+def answer(method):
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    process = context.Process(target=_grandchild, args=(queue,))
+    process.start()
+    found = queue.get(timeout=20)
+    process.join()
+    return found == process.pid
+
 def nested():
     queue = multiprocessing.get_context("fork").Queue()
     process = multiprocessing.get_context("fork").Process(target=_child, args=(queue,))
@@ -663,6 +672,12 @@ def spoil(offset):
         5_000,
         () => nginx.errorLog(),
       );
+    });
+  });
+
+  test.each(["fork", "spawn", "forkserver"])("multiprocessing works by %s", async (method) => {
+    await withNginx({ prefix, server: python("rt", ""), files }, async (nginx) => {
+      expect(await call(nginx, "rt", "answer", method)).toBe("true\n");
     });
   });
 
