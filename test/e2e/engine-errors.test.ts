@@ -62,6 +62,7 @@ const PROVOKED: Record<string, string> = {
     string.gsub("x", "x", function() a, b, c = native:call("x") end)
     return a, b, c`,
   wrong_process: `return nil, in_init[1], in_init[2]`,
+  wrong_thread: `return select(2, ngx.run_worker_thread("pool", "in_thread", "load", ECHO))`,
   // Java looks at the manifest when it is wanted first
   no_language: `
     local bridge = require "resty.nffi.bridge"
@@ -116,6 +117,7 @@ const EXPECTED: Record<string, RegExp> = {
   wrong_request: /^nil\|.*\|wrong_request$/,
   wrong_phase: /^nil\|attempt to yield across C-call boundary.*\|wrong_phase$/,
   wrong_process: /^nil\|a runtime cannot be loaded in init_by_lua\*.*\|wrong_process$/,
+  wrong_thread: /^nil\|.*ngx\.run_worker_thread\(\).*\|wrong_thread$/,
   no_language: /^nil\|this product was built without Java: no JDK\|no_language$/,
   no_library: /^nil\|\/no\/such\.so: cannot open .*\|no_library$/,
   no_entry: /^nil\|libz\.so\.1 is no runtime: it has none of the symbols .*\|no_entry$/,
@@ -171,8 +173,11 @@ describe("the error codes of docs/lua.md", () => {
       files: {
         "m.mjs": MODULE,
         "without-java/nffi.json": '{ "java": { "reason": "no JDK" } }',
+        "in_thread.lua": 'return { load = require("resty.nffi").load }',
       },
-      http: `init_by_lua_block {
+      main: "thread_pool pool threads=1;",
+      http: `lua_package_path "@DIR@/?.lua;;";
+      init_by_lua_block {
         in_init = { select(2, require("resty.nffi").load("${echo}")) }
       }`,
       server: Object.entries(PROVOKED)
