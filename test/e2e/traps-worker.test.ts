@@ -226,7 +226,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
     });
   });
 
-  test("the privileged agent refuses to load, where the build has one", async () => {
+  test("the privileged agent loads and calls, where the build has one", async () => {
     const http = `
       init_by_lua_block {
         local ok, err = pcall(function() return assert(require("ngx.process").enable_privileged_agent()) end)
@@ -235,15 +235,20 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
       init_worker_by_lua_block {
         local kind = require("ngx.process").type()
         if kind == "privileged agent" then
-            local rt, err, code = require("resty.nffi").load("${echo}", { config = "4" })
-            ngx.log(ngx.WARN, "agent: ", tostring(rt), " ", code)
+            ngx.timer.at(0, function()
+              local nffi = require "resty.nffi"
+              local native = assert(nffi.load("${echo}", { config = "4" }))
+              local node = assert(nffi.load("node", { module = "agent.mjs" }))
+              ngx.log(ngx.WARN, "agent: ", native:call("x"), " ", node:call("y"), " done")
+            end)
         end
       }`;
     const server = [call(), content("= /agent", "ngx.print(tostring(has_agent))")];
-    await withNginx(options(server, { http }), async (nginx) => {
+    const files = { "agent.mjs": "export default (bytes) => bytes;" };
+    await withNginx(options(server, { http, files }), async (nginx) => {
       expect(await nginx.get("/call?v=x")).toBe("x");
       if ((await nginx.get("/agent")) === "true") {
-        await nginx.waitForLog("agent: nil wrong_process");
+        await nginx.waitForLog("agent: x y done");
       } else {
         // Debian's nginx lacks the patch: nothing of the kind has started
         expect(nginx.errorLog()).not.toMatch(/privileged agent process/);

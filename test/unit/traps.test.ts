@@ -90,7 +90,7 @@ const TRAPS: readonly (readonly [trap: string, file: string, title: string])[] =
   [
     "the privileged agent is no worker",
     WORKER,
-    "the privileged agent refuses to load, where the build has one",
+    "the privileged agent loads and calls, where the build has one",
   ],
   [
     "a phase is checked after the task was posted",
