@@ -240,8 +240,9 @@ describe("closing gives back descriptors, maps and memory", () => {
     console.log(kind, result);
     expect(result.runtimes).toBe(0);
     expect(result.fds).toBeLessThanOrEqual(0);
-    // the virtual machine maps memory of its own, and unmaps it when it likes
-    if (kind !== "java") expect(result.maps).toBeLessThanOrEqual(0);
+    // an interpreter maps and unmaps memory of its own now and then; a leak is one map each cycle
+    const isNative = KINDS.includes(kind);
+    expect(result.maps).toBeLessThanOrEqual(isNative ? 0 : CYCLES / 5);
     expect(result.bytes).toBeLessThan(100);
   });
 });
