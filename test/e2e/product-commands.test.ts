@@ -130,7 +130,9 @@ describe("of a product", () => {
       Object.fromEntries(archives.map(({ url, hashes }) => [url, hashes[0]?.content])),
     ).toEqual(manifest.source.packages);
     const patched = bundled.filter(({ pedigree }) => pedigree?.patches);
-    expect(patched.map(({ name }) => name)).toEqual(["lua-resty-core", "nginx", "ngx_lua"]);
+    // lua-cjson of the suites lacks a fix that a later version has
+    const names = ["lua-cjson", "lua-resty-core", "nginx", "ngx_lua"];
+    expect(patched.map(({ name }) => name)).toEqual(names);
 
     const own = bom.components.find(({ name }) => name === "nffi")?.components ?? [];
     expect(own.map(({ name }) => name)).toContain("nffi/lib/libnffi.so.1");
