@@ -47,7 +47,9 @@ export async function expectMakeDev(session: DevSession): Promise<void> {
   const shown = () => output;
   await until(() => /listens on .*watching for changes/s.test(output), 60_000, shown);
   const address = `http://127.0.0.1:${port}`;
-  const greeting = async () => (await fetch(`${address}/hello?name=dev`)).text();
+  // a connection each: a worker that a reload ends may close one that is kept as it is used again
+  const headers = { connection: "close" };
+  const greeting = async () => (await fetch(`${address}/hello?name=dev`, { headers })).text();
   expect(await greeting()).toBe("hello dev\n");
 
   const file = join(project, session.source);
