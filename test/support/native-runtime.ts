@@ -5,6 +5,7 @@ import { mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { repository } from "./cli.js";
+import { flavor } from "./openresty.js";
 
 /** The library made of `<name>.c`. */
 export function nativeRuntime(prefix: string, name: string): string {
@@ -20,7 +21,8 @@ export function nativeProgram(
   const path = join(repository, source);
   const name = basename(source, ".c");
   return {
-    program: compile(prefix, path, name, []),
+    // a library of that flavour wants its run time in the program
+    program: compile(prefix, path, name, flavor === "asan" ? ["-fsanitize=address"] : []),
     library: compile(prefix, path, `lib${name}.so`, ["-fPIC", "-shared"]),
   };
 }
