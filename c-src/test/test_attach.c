@@ -551,7 +551,7 @@ runtime_of_killed_worker(const char *role, int attaches, int alone)
 {
     int fds[2], status;
     char state;
-    pid_t worker, runtime, keeper;
+    pid_t worker, runtime, keeper, supervisor;
     child_t child;
 
     CHECK_CALL(prctl(PR_SET_CHILD_SUBREAPER, 1));
@@ -565,7 +565,11 @@ runtime_of_killed_worker(const char *role, int attaches, int alone)
 
         if (alone) {
             keeper = parent_of(child.process.pid, &state);
-            CHECK_CALL(kill(parent_of(keeper, &state), SIGKILL));
+            supervisor = parent_of(keeper, &state);
+            CHECK_CALL(kill(supervisor, SIGKILL));
+
+            /* one that still lives would adopt the runtime, and reap it */
+            await_end(supervisor);
             CHECK_CALL(kill(keeper, SIGKILL));
             await_end(keeper);
         }
