@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 
 #include "control.h"
+#include "descriptors.h"
 #include "nffi.h"
 
 #include <errno.h>
@@ -27,7 +28,6 @@ nffi__control_send(int socket, const nffi__message_t *message, int fd,
     ssize_t n;
     struct iovec iov;
     struct msghdr msg;
-    struct cmsghdr *cmsg;
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
@@ -40,14 +40,7 @@ nffi__control_send(int socket, const nffi__message_t *message, int fd,
     msg.msg_iovlen = 1;
 
     if (fd != -1) {
-        memset(&control, 0, sizeof(control));
-        msg.msg_control = control.bytes;
-        msg.msg_controllen = sizeof(control.bytes);
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+        nffi__add_descriptors(&msg, control.bytes, &fd, 1);
     }
 
     do {

@@ -10,6 +10,7 @@
 
 #define _GNU_SOURCE
 
+#include "descriptors.h"
 #include "host.h"
 #include "launch.h"
 
@@ -151,22 +152,13 @@ send_start(int supervisor, size_t size, const int *fds)
         .worker = (uint32_t) getpid(), .size = size
     };
     struct iovec iov = { &start, sizeof(start) };
-    struct cmsghdr *cmsg;
     union {
         char bytes[CMSG_SPACE(NFFI__START_FDS * sizeof(int))];
         struct cmsghdr align;
     } control;
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
-        .msg_controllen = sizeof(control.bytes)
-    };
+    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-    memset(&control, 0, sizeof(control));
-    cmsg = CMSG_FIRSTHDR(&msg);
-    cmsg->cmsg_level = SOL_SOCKET;
-    cmsg->cmsg_type = SCM_RIGHTS;
-    cmsg->cmsg_len = CMSG_LEN(NFFI__START_FDS * sizeof(int));
-    memcpy(CMSG_DATA(cmsg), fds, NFFI__START_FDS * sizeof(int));
+    nffi__add_descriptors(&msg, control.bytes, fds, NFFI__START_FDS);
 
     do {
         n = sendmsg(supervisor, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);

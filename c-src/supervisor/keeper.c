@@ -10,6 +10,7 @@
 
 #include "supervisor.h"
 #include "control.h"
+#include "descriptors.h"
 #include "region.h"
 
 #include <errno.h>
@@ -73,21 +74,13 @@ send_report(int fd, const nffi__report_t *report, int pidfd)
 {
     struct iovec iov = { (void *) report, sizeof(*report) };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-    struct cmsghdr *cmsg;
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
     } control;
 
     if (pidfd != -1) {
-        memset(&control, 0, sizeof(control));
-        msg.msg_control = control.bytes;
-        msg.msg_controllen = sizeof(control.bytes);
-        cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(cmsg), &pidfd, sizeof(int));
+        nffi__add_descriptors(&msg, control.bytes, &pidfd, 1);
     }
 
     if (sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == -1 && pidfd != -1) {
