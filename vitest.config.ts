@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 // lint: formatter, linter and types; unit: our TypeScript alone; c: the C library and the addon through make and node;
 // asan, valgrind: some of the e2e files once more, on an nginx that watches its memory.
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
+// full: slow proofs that `npm test` leaves out; `npm run test:full` runs them.
 export default defineConfig({
   test: {
     projects: [
@@ -72,6 +73,17 @@ export default defineConfig({
           hookTimeout: 1_500_000,
           maxWorkers: 1,
           sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        test: {
+          name: "full",
+          include: ["test/full/**/*.test.ts"],
+          globalSetup: ["test/support/compile.ts"],
+          testTimeout: 1_800_000,
+          hookTimeout: 1_800_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 5 },
         },
       },
     ],

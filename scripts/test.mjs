@@ -1,5 +1,6 @@
-// `npm test`: installs what the tests need, compiles, and runs all of them. The last line counts
-// them, from vitest's own report: "N passed, N failed"; the line before it "N skipped" if any were.
+// `npm test`: installs what the tests need, compiles, and runs all of them except those of test/full.
+// With --full (`npm run test:full`) it runs those instead. The last line counts the tests, from
+// vitest's own report: "N passed, N failed"; the line before it is "N skipped" if any were.
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { $ } from "zx";
 import { ensurePackages, FOR_BUILD, isOffered } from "./os-packages.mjs";
@@ -31,22 +32,34 @@ const FOR_TESTS = [
 ];
 // Debian 12 has it; without it the bookworm suite cannot be built, and its tests are skipped.
 const FOR_BOOKWORM = "libpcre3-dev";
-const REPORT = ".nffi/test/report.json";
+/** What the tests of test/full need besides. */
+const FOR_FULL = ["debootstrap:debootstrap", "util-linux:unshare"];
+
+const { full, filters } = argumentsOf(process.argv.slice(2));
+const REPORT = full ? ".nffi/test/report-full.json" : ".nffi/test/report.json";
 
 process.chdir(new URL("..", import.meta.url).pathname);
 const inherit = $({ stdio: ["ignore", "inherit", "inherit"], nothrow: true });
 
 const bookworm = (await isOffered(FOR_BOOKWORM)) ? [FOR_BOOKWORM] : [];
-await ensurePackages([...FOR_BUILD, ...FOR_TESTS, ...bookworm]);
+await ensurePackages([...FOR_BUILD, ...FOR_TESTS, ...bookworm, ...(full ? FOR_FULL : [])]);
 
 const compiled = await inherit`node_modules/.bin/tsc -p tsconfig.json`;
 if (compiled.exitCode !== 0) end({ passed: 0, failed: 1, skipped: 0 });
 
 rmSync(REPORT, { force: true });
-const filters = process.argv.slice(2).filter((argument) => argument !== "--yes");
 const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORT}`];
-const vitest = await inherit`node_modules/.bin/vitest run ${reporters} ${filters}`;
+const project = full ? "--project=full" : "--project=!full";
+const vitest = await inherit`node_modules/.bin/vitest run ${project} ${reporters} ${filters}`;
 end(countsOf(vitest.exitCode));
+
+function argumentsOf(args) {
+  const own = ["--full", "--yes"];
+  return {
+    full: args.includes("--full"),
+    filters: args.filter((argument) => !own.includes(argument)),
+  };
+}
 
 function countsOf(exitCode) {
   if (!existsSync(REPORT)) return { passed: 0, failed: 1, skipped: 0 };
