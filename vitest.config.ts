@@ -1,9 +1,17 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 // lint: formatter, linter and types; unit: our TypeScript alone; c: the C library and the addon through make and node;
 // asan, valgrind: some of the e2e files once more, on an nginx that watches its memory.
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
 // full: slow proofs that `npm test` leaves out; `npm run test:full` runs them.
+
+// The C library, and the packages of the languages without nginx.
+const IN_PARTS = [
+  "test/c/**/*.test.ts",
+  "test/sdk/*/package.test.ts",
+  "test/sdk/node/addon/**/*.test.ts",
+];
+
 export default defineConfig({
   test: {
     projects: [
@@ -26,7 +34,7 @@ export default defineConfig({
       {
         test: {
           name: "c",
-          include: ["test/c/**/*.test.ts", "test/addon/**/*.test.ts"],
+          include: [...IN_PARTS],
           testTimeout: 600_000,
           hookTimeout: 600_000,
           maxWorkers: 1,
@@ -36,7 +44,8 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
-          include: ["test/e2e/**/*.test.ts", "test/templates/**/*.test.ts"],
+          include: ["test/e2e/**/*.test.ts", "test/sdk/**/*.test.ts"],
+          exclude: [...configDefaults.exclude, ...IN_PARTS],
           globalSetup: ["test/support/compile.ts"],
           testTimeout: 120_000,
           hookTimeout: 1_500_000,
@@ -48,8 +57,9 @@ export default defineConfig({
         test: {
           name: "asan",
           include: [
-            "test/e2e/engine-{calls,cancel,client-gone,errors,leave,log,metrics,misuse,node-stream,phases,reload,stream,stress,tls}.test.ts",
+            "test/e2e/engine-{calls,cancel,client-gone,errors,leave,log,metrics,misuse,phases,reload,stream,stress,tls}.test.ts",
             "test/e2e/traps-*.test.ts",
+            "test/sdk/node/stream.test.ts",
           ],
           env: {
             NFFI_TEST_FLAVOR: "asan",

@@ -16,7 +16,7 @@ const HELP = `npm run demo -- [options]
   --yes         install missing packages of the operating system with sudo without asking`;
 
 /** What a build is made of: a product that is older than any of it is built again. */
-const SOURCES = ["c-src", "lua", "patches", "src", "templates/debian-openresty"];
+const SOURCES = ["bin", "c-src", "lua", "patches", "src"];
 
 // As the CLI has them.
 const EXIT = {

@@ -4,13 +4,13 @@
  */
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import type { AddedSources } from "../build/added-sources.js";
-import { FLAVOR_NAMES, type FlavorName, flavorOf } from "../build/flavors.js";
-import { defaultPrefix } from "../build/product.js";
-import type { BuildRequest, KeepPolicy } from "../build/request.js";
-import { workFolderOf } from "../build/work-folders.js";
 import { NffiError } from "../errors.js";
 import { cacheDir } from "../host/environment.js";
+import type { AddedSources } from "../pipeline/added-sources.js";
+import { FLAVOR_NAMES, type FlavorName, flavorOf } from "../pipeline/flavors.js";
+import { defaultPrefix } from "../pipeline/product.js";
+import type { BuildRequest, KeepPolicy } from "../pipeline/request.js";
+import { workFolderOf } from "../pipeline/work-folders.js";
 import type { CommandContext } from "./context.js";
 import { collect } from "./patch.js";
 import {

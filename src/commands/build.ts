@@ -1,13 +1,13 @@
 /** `nffi build`: options -> one build -> what was built and how to use it. */
 import { join } from "node:path";
 import { Command } from "commander";
-import { planBuild } from "../build/dry-run.js";
-import { type BuildOutcome, build } from "../build/pipeline.js";
-import { rememberBuild } from "../build/product.js";
-import type { Reporter } from "../build/reporter.js";
 import { toNffiError } from "../errors.js";
 import { shipped } from "../host/package.js";
 import { currentPlatform } from "../host/platform.js";
+import { planBuild } from "../pipeline/dry-run.js";
+import { type BuildOutcome, build } from "../pipeline/pipeline.js";
+import { rememberBuild } from "../pipeline/product.js";
+import type { Reporter } from "../pipeline/reporter.js";
 import { JsonReporter } from "../ui/json-reporter.js";
 import { linesOfPlan } from "../ui/plan-text.js";
 import { reporterFor } from "../ui/reporter-for.js";

@@ -1,9 +1,9 @@
 /** `nffi cache key`: the hash of all that a build would depend on, a key for caches of others. */
 import { Command } from "commander";
-import { inputsOf } from "../build/inputs.js";
-import { chooseSource } from "../build/steps/resolve.js";
 import { shipped } from "../host/package.js";
 import { currentPlatform } from "../host/platform.js";
+import { inputsOf } from "../pipeline/inputs.js";
+import { chooseSource } from "../pipeline/steps/resolve.js";
 import {
   addBuildOptions,
   allBuildOptions,

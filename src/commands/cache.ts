@@ -3,9 +3,9 @@
  * whether intact; or none any more.
  */
 import { Command } from "commander";
-import { listWorkFolders, removeWorkFolders, type WorkFolder } from "../build/work-folders.js";
 import { NffiError } from "../errors.js";
 import { cacheDir } from "../host/environment.js";
+import { listWorkFolders, removeWorkFolders, type WorkFolder } from "../pipeline/work-folders.js";
 import { type ArchiveCache, type CachedArchive, openCache } from "../sources/archive-cache.js";
 import type { CommandContext } from "./context.js";
 

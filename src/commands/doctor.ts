@@ -1,7 +1,6 @@
 /** `nffi doctor`: one look at the machine -> a table, and what installs what is missing. */
 import { join } from "node:path";
 import { Command } from "commander";
-import { defaultPrefix } from "../build/product.js";
 import { installCommand } from "../catalog/system-packages.js";
 import { NffiError } from "../errors.js";
 import { checkMachine } from "../host/checkup/checkup.js";
@@ -11,6 +10,7 @@ import { cacheDir, wholeEnvironment } from "../host/environment.js";
 import { currentPlatform } from "../host/platform.js";
 import { packagesForOpenresty } from "../host/toolchain.js";
 import { run } from "../io/exec.js";
+import { defaultPrefix } from "../pipeline/product.js";
 import { DEBIAN_SUITES } from "../sources/debian/suites.js";
 import { table } from "../ui/table.js";
 import type { CommandContext } from "./context.js";

@@ -1,7 +1,7 @@
 /** `nffi fetch`: brings an archive into the cache and verifies it; builds nothing. */
 import { Command } from "commander";
-import { fetchArchive } from "../build/fetch-only.js";
 import { currentPlatform } from "../host/platform.js";
+import { fetchArchive } from "../pipeline/fetch-only.js";
 import { reporterFor } from "../ui/reporter-for.js";
 import { allBuildOptions } from "./build-options.js";
 import type { CommandContext } from "./context.js";

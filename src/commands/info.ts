@@ -1,11 +1,11 @@
 /** `nffi info`: what was built and how to compile against it, in the manner of pg_config. */
 import { join } from "node:path";
 import { Command } from "commander";
-import { weaknessesOf } from "../build/hardening.js";
-import type { Manifest } from "../build/manifest.js";
-import { findProduct } from "../build/product.js";
-import { SBOM_FILE } from "../build/sbom.js";
 import { describeJdk, isJdk } from "../host/jdk.js";
+import { weaknessesOf } from "../pipeline/hardening.js";
+import type { Manifest } from "../pipeline/manifest.js";
+import { findProduct } from "../pipeline/product.js";
+import { SBOM_FILE } from "../pipeline/sbom.js";
 import type { CommandContext } from "./context.js";
 
 interface InfoOptions {

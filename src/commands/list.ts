@@ -1,7 +1,7 @@
 /** `nffi list`: which releases can be built, what that claim rests on, and what is installed. */
 import { Command } from "commander";
-import { knownProducts } from "../build/product.js";
 import { DEFAULT_RELEASE, RELEASES } from "../catalog/releases.js";
+import { knownProducts } from "../pipeline/product.js";
 import { DEBIAN_SUITES } from "../sources/debian/suites.js";
 import type { CommandContext } from "./context.js";
 

@@ -1,8 +1,8 @@
 /** `nffi new-runtime`: options -> one project -> what to do with it. */
 import { Command, InvalidArgumentError } from "commander";
-import { findProduct } from "../build/product.js";
 import { LANGUAGES, type Language } from "../catalog/languages.js";
 import { shipped } from "../host/package.js";
+import { findProduct } from "../pipeline/product.js";
 import { requireProjectName } from "../scaffold/project-name.js";
 import { TEMPLATE_VALUES } from "../scaffold/render.js";
 import { requireLanguage, type ScaffoldedProject, scaffold } from "../scaffold/scaffold.js";

@@ -1,12 +1,12 @@
 /** `nffi patch --check DIR`: whether a source tree takes the patches; nothing is written. */
 import { join, resolve } from "node:path";
 import { Command } from "commander";
-import { listComponents } from "../build/components.js";
-import { type PlannedFile, planPatches } from "../build/patch-plan.js";
-import { readSeries } from "../build/patch-series.js";
 import { NffiError } from "../errors.js";
 import { shipped } from "../host/package.js";
 import { kindOf } from "../io/files.js";
+import { listComponents } from "../pipeline/components.js";
+import { type PlannedFile, planPatches } from "../pipeline/patch-plan.js";
+import { readSeries } from "../pipeline/patch-series.js";
 import { table } from "../ui/table.js";
 import type { CommandContext } from "./context.js";
 

@@ -1,11 +1,11 @@
 /** The options about the source and its download, which `nffi build` and `nffi fetch` share. */
 import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
-import type { SourceRequest } from "../build/request.js";
 import { OFFICIAL_DOWNLOAD, OFFICIAL_SIGNER } from "../catalog/releases.js";
 import { cacheDir } from "../host/environment.js";
 import { networkOf } from "../host/network.js";
 import { RETRIES, STALL_MS } from "../io/download.js";
+import type { SourceRequest } from "../pipeline/request.js";
 import type { CommandContext } from "./context.js";
 
 export interface SourceOptions {

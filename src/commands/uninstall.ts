@@ -1,8 +1,8 @@
 /** `nffi uninstall PREFIX`: removes what the manifest of a product lists, and nothing else. */
 import { Command } from "commander";
-import { findProduct } from "../build/product.js";
-import { uninstallProduct } from "../build/uninstall.js";
 import { NffiError } from "../errors.js";
+import { findProduct } from "../pipeline/product.js";
+import { uninstallProduct } from "../pipeline/uninstall.js";
 import type { CommandContext } from "./context.js";
 
 export function uninstallCommand(context: CommandContext): Command {

@@ -1,8 +1,8 @@
 /** `nffi verify PREFIX`: the hashes of the manifest and the proof of the build, once more. */
 import { Command } from "commander";
-import { countOfOwn } from "../build/manifest.js";
-import { findProduct } from "../build/product.js";
-import { proveAgain } from "../build/verify-product.js";
+import { countOfOwn } from "../pipeline/manifest.js";
+import { findProduct } from "../pipeline/product.js";
+import { proveAgain } from "../pipeline/verify-product.js";
 import type { CommandContext } from "./context.js";
 
 export function verifyCommand(context: CommandContext): Command {

@@ -12,6 +12,8 @@ const require = createRequire(import.meta.url);
 export interface ShippedFiles {
   readonly root: string;
   readonly patches: string;
+  /** What turns the sources of Debian's packages into the tree of an OpenResty. */
+  readonly debianTree: string;
   readonly cSource: string;
   readonly lua: string;
   readonly templates: string;
@@ -22,6 +24,7 @@ export interface ShippedFiles {
 export const shipped: ShippedFiles = {
   root,
   patches: join(root, "patches"),
+  debianTree: join(root, "patches", "debian-openresty"),
   cSource: join(root, "c-src"),
   lua: join(root, "lua"),
   templates: join(root, "templates"),
@@ -78,6 +81,7 @@ export async function requireShipped(files: ShippedFiles): Promise<void> {
   const needed = [
     join(files.patches, "series"),
     join(files.cSource, "Makefile"),
+    join(files.root, "bin", "nffi-nginx"),
     join(files.cSource, "include", "nffi.h"),
     join(files.lua, "resty", "nffi.lua"),
     join(files.lua, "resty_ffi.lua"),

@@ -4,11 +4,11 @@
  */
 import { realpath } from "node:fs/promises";
 import { join, relative } from "node:path";
-import type { Product } from "../build/product.js";
 import { findLanguage, LANGUAGES, type Language } from "../catalog/languages.js";
 import { NffiError } from "../errors.js";
 import type { ShippedFiles } from "../host/package.js";
 import { exists } from "../io/files.js";
+import type { Product } from "../pipeline/product.js";
 import { requireNameFor, requireProjectName } from "./project-name.js";
 import { renderTemplate } from "./render.js";
 import { readTemplate } from "./template.js";

@@ -1,6 +1,7 @@
 /** How an error is shown: what failed, on which input, what to do, and where to read more. */
-import { endOfLog } from "../build/step.js";
+
 import type { Diagnosis, NffiError } from "../errors.js";
+import { endOfLog } from "../pipeline/step.js";
 import { red } from "./colour.js";
 
 const LINES_OF_LOG = 25;

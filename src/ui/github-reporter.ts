@@ -3,8 +3,8 @@
  * the job.
  */
 import { appendFile } from "node:fs/promises";
-import { type Reporter, STEPS, type StepName } from "../build/reporter.js";
 import type { NffiError } from "../errors.js";
+import { type Reporter, STEPS, type StepName } from "../pipeline/reporter.js";
 import { duration } from "./duration.js";
 
 export class GithubReporter implements Reporter {

@@ -3,10 +3,10 @@
  * change that could break a reader raises `format`.
  */
 import { join } from "node:path";
-import { manifestFile } from "../build/manifest.js";
-import type { BuildOutcome } from "../build/pipeline.js";
-import { type Reporter, STEPS, type StepName } from "../build/reporter.js";
 import type { NffiError } from "../errors.js";
+import { manifestFile } from "../pipeline/manifest.js";
+import type { BuildOutcome } from "../pipeline/pipeline.js";
+import { type Reporter, STEPS, type StepName } from "../pipeline/reporter.js";
 
 const FORMAT = 1;
 

@@ -1,6 +1,7 @@
 /** One plain line a step: for pipes, files and CI; with `verbose` also what the programs print. */
-import { type Reporter, STEPS, type StepName } from "../build/reporter.js";
+
 import type { NffiError } from "../errors.js";
+import { type Reporter, STEPS, type StepName } from "../pipeline/reporter.js";
 import { duration } from "./duration.js";
 
 export class PlainReporter implements Reporter {

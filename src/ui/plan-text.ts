@@ -1,5 +1,5 @@
 /** The plan of a build for people; its commands can be pasted into a shell. */
-import type { BuildPlan } from "../build/dry-run.js";
+import type { BuildPlan } from "../pipeline/dry-run.js";
 
 export function linesOfPlan(plan: BuildPlan): string[] {
   const downloads = plan.downloads.flatMap(({ url, sha256 }, index) => [

@@ -1,5 +1,5 @@
 /** Tells nothing but warnings; what fails is told by the error itself. */
-import type { Reporter } from "../build/reporter.js";
+import type { Reporter } from "../pipeline/reporter.js";
 
 export class QuietReporter implements Reporter {
   constructor(private readonly print: (line: string) => void) {}

@@ -1,6 +1,7 @@
 /** Chooses how a build is shown. */
-import type { Reporter } from "../build/reporter.js";
+
 import type { Environment } from "../host/environment.js";
+import type { Reporter } from "../pipeline/reporter.js";
 import { GithubReporter } from "./github-reporter.js";
 import { PlainReporter } from "./plain-reporter.js";
 import { QuietReporter } from "./quiet-reporter.js";

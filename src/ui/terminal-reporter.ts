@@ -1,7 +1,7 @@
 /** The only door to listr2: shows a build on a terminal. */
 import { Listr, type ListrTaskWrapper } from "listr2";
-import { type Reporter, STEPS, type StepName } from "../build/reporter.js";
 import type { NffiError } from "../errors.js";
+import { type Reporter, STEPS, type StepName } from "../pipeline/reporter.js";
 import { duration } from "./duration.js";
 
 type Task = ListrTaskWrapper<unknown, never, never>;

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { STEPS } from "../../src/build/reporter.js";
+import { STEPS } from "../../src/pipeline/reporter.js";
 import { repository, runCli } from "../support/cli.js";
 import { makeFakeRelease } from "../support/fake-release.js";
 import { anySuite, buildArgs, builtOpenresty } from "../support/openresty.js";

@@ -2,11 +2,11 @@
 // the worker, and processes. NFFI_TEST_CYCLES=10000 is the long run.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { JavaClasses } from "../support/java-runtime.js";
+import { JavaClasses } from "../sdk/java/java-runtime.js";
+import { systemPython } from "../sdk/python/python.js";
 import { nativeProgram, nativeRuntime } from "../support/native-runtime.js";
 import { type Nginx, startNginx, until } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
-import { systemPython } from "../support/python.js";
 
 const CYCLES = Number(process.env.NFFI_TEST_CYCLES ?? 300);
 
@@ -160,7 +160,7 @@ let classes: JavaClasses;
 
 beforeAll(async () => {
   prefix = await builtOpenresty();
-  classes = new JavaClasses("test/fixtures/java", prefix);
+  classes = new JavaClasses("test/sdk/java/fixtures/app", prefix);
   const values: Record<string, string> = {
     ECHO: join(prefix, "nffi/lib/libnffi_echo.so"),
     WITNESS: nativeRuntime(prefix, "witness"),

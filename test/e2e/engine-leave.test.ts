@@ -3,7 +3,8 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { JavaClasses } from "../support/java-runtime.js";
+import { JavaClasses } from "../sdk/java/java-runtime.js";
+import { systemPython } from "../sdk/python/python.js";
 import { content } from "../support/lua.js";
 import {
   type Nginx,
@@ -13,7 +14,6 @@ import {
   withNginx,
 } from "../support/nginx.js";
 import { builtOpenresty, flavor } from "../support/openresty.js";
-import { systemPython } from "../support/python.js";
 
 const FILES = {
   "leave.ts": `
@@ -72,7 +72,7 @@ let java: JavaClasses;
 
 beforeAll(async () => {
   prefix = await builtOpenresty();
-  if (flavor !== "asan") java = new JavaClasses("test/fixtures/java-leave", prefix);
+  if (flavor !== "asan") java = new JavaClasses("test/sdk/java/fixtures/leave", prefix);
 });
 
 afterAll(() => java?.remove());

@@ -1,7 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, test } from "vitest";
-import { repository } from "../support/cli.js";
+import { codeBelow } from "../support/code.js";
 import { CLOSE_STEPS, closeModel } from "./close-model.js";
 import { explore } from "./explore.js";
 
@@ -9,10 +7,7 @@ test("a closed queue is freed once no thread uses it", () => {
   const { states, moves, fault } = explore(closeModel());
   expect(fault).toBeUndefined();
   expect(states).toBeGreaterThan(200);
-  const folder = join(repository, "c-src/lib");
-  const code = readdirSync(folder)
-    .map((name) => readFileSync(join(folder, name), "utf8"))
-    .join("\n");
+  const code = codeBelow("c-src/lib");
   const names = [...moves].flatMap((move) => move.match(/\bnffi_\w+\b/g) ?? []);
   expect(names.length).toBeGreaterThan(5);
   expect(names.filter((name) => !code.includes(name))).toEqual([]);

@@ -1,7 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, test } from "vitest";
-import { repository } from "../support/cli.js";
+import { codeBelow } from "../support/code.js";
 import { CREDIT_STEPS, type CreditSetting, creditModel } from "./credit-model.js";
 import { explore } from "./explore.js";
 
@@ -17,10 +15,7 @@ test.each(SETTINGS)(
     const { states, moves, fault } = explore(creditModel(setting));
     expect(fault).toBeUndefined();
     expect(states).toBeGreaterThan(200);
-    const folder = join(repository, "c-src/lib");
-    const code = readdirSync(folder)
-      .map((name) => readFileSync(join(folder, name), "utf8"))
-      .join("\n");
+    const code = codeBelow("c-src/lib");
     const names = [...moves].flatMap((move) => move.match(/\b\w+_\w+\b/g) ?? []);
     expect(names.length).toBeGreaterThan(15);
     expect(names.filter((name) => !code.includes(name))).toEqual([]);

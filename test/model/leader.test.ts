@@ -1,7 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { repository } from "../support/cli.js";
+import { codeBelow } from "../support/code.js";
 import { explore } from "./explore.js";
 import { LEADER_STEPS, type LeaderSetting, type LeaderStep, leaderModel } from "./leader-model.js";
 
@@ -135,10 +133,7 @@ describe("a fault is found when the walk leaves out", () => {
 });
 
 test("every move is named after a function of the code", () => {
-  const folder = join(repository, "c-src/lib");
-  const code = readdirSync(folder)
-    .map((name) => readFileSync(join(folder, name), "utf8"))
-    .join("\n");
+  const code = codeBelow("c-src/lib");
   const names = [...walked].flatMap((move) => move.match(/\b\w+_\w+\b/g) ?? []);
   expect(names.length).toBeGreaterThan(30);
   expect(names.filter((name) => !code.includes(name))).toEqual([]);

@@ -1,7 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { repository } from "../support/cli.js";
+import { codeBelow } from "../support/code.js";
 import { explore, type Model } from "./explore.js";
 import {
   chunksModel,
@@ -89,10 +87,7 @@ test.each(STRONGER)("%s would do with %s", (access, order, model) => {
 });
 
 test("every access is named after a function of the code", () => {
-  const folder = join(repository, "c-src/lib");
-  const code = readdirSync(folder)
-    .map((name) => readFileSync(join(folder, name), "utf8"))
-    .join("\n");
+  const code = codeBelow("c-src/lib");
   const accesses = [...TOO_WEAK, ...STRONGER].map(([access]) => access);
   const names = [...walked, ...accesses].flatMap((name) => name.match(/\b\w+_\w+\b/g) ?? []);
   expect(names.length).toBeGreaterThan(50);

@@ -1,7 +1,5 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { repository } from "../support/cli.js";
+import { codeBelow } from "../support/code.js";
 import { explore } from "./explore.js";
 import { type Setting, STEPS, type Step, wakeModel } from "./wake-model.js";
 
@@ -132,11 +130,7 @@ describe("a fault is found when the walk leaves out", () => {
 });
 
 test("every move bears the name of a function of the code", () => {
-  const folders = ["c-src/lib", "c-src/ngx", "patches"];
-  const code = folders
-    .flatMap((folder) => readdirSync(join(repository, folder)).map((name) => join(folder, name)))
-    .map((file) => readFileSync(join(repository, file), "utf8"))
-    .join("\n");
+  const code = codeBelow("c-src/lib", "c-src/ngx", "patches");
   const names = [...walked].flatMap((move) => move.match(/\b(nffi_\w+|ngx_\w+|\w+_\w+)\b/g) ?? []);
   expect(names.length).toBeGreaterThan(30);
   const ofNginx = /^(ngx_thread_pool_handler|ngx_epoll_process_events|ngx_notify)$/;

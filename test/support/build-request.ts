@@ -1,6 +1,7 @@
 // A request for a build as a unit test wants it; the rest is what --help calls the default.
-import type { BuildRequest, FetchPolicy } from "../../src/build/request.js";
+
 import { DIRECT } from "../../src/io/http.js";
+import type { BuildRequest, FetchPolicy } from "../../src/pipeline/request.js";
 
 export function requestOf(
   given: Partial<BuildRequest>,

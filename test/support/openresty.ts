@@ -71,6 +71,7 @@ function folderOf(suite: Suite): string {
 }
 
 const INPUTS = [
+  "bin/nffi-nginx",
   "c-src/Makefile",
   "c-src/include",
   "c-src/lib",
@@ -79,14 +80,12 @@ const INPUTS = [
   "c-src/bridges",
   "c-src/echo",
   "c-src/go",
-  "c-src/project",
   "c-src/python",
   "c-src/rust",
   "c-src/testhost",
   "lua",
   "patches",
-  "templates/debian-openresty",
-  "src/build",
+  "src/pipeline",
   "src/io",
   "src/node-runtime",
   "src/sources",

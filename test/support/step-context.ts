@@ -1,5 +1,5 @@
 // What a step of a build gets, for tests of one step alone.
-import type { StepContext } from "../../src/build/step.js";
+import type { StepContext } from "../../src/pipeline/step.js";
 
 export interface RecordedStep extends StepContext {
   readonly notes: string[];

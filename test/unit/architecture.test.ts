@@ -11,7 +11,7 @@ const LAYERS = [
   ["io", "catalog"],
   ["host"],
   ["sources"],
-  ["build"],
+  ["pipeline"],
   ["scaffold", "types"],
   ["index.ts", "ui"],
   ["commands"],
@@ -24,7 +24,7 @@ const ISOLATED = "node-runtime";
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   "@swc/wasm-typescript": ["node-runtime/strip-types.ts"],
   commander: ["cli.ts", "commands/"],
-  diff: ["build/patches.ts"],
+  diff: ["pipeline/patches.ts"],
   execa: ["io/exec.ts"],
   listr2: ["ui/terminal-reporter.ts"],
   openpgp: ["io/signature.ts"],

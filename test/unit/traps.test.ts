@@ -7,10 +7,10 @@ import { describe, expect, test } from "vitest";
 import { packagesForOpenresty } from "../../src/host/toolchain.js";
 import { repository } from "../support/cli.js";
 
-const BUILD = "test/unit/build";
+const BUILD = "test/unit/pipeline";
 const WORKER = "test/e2e/traps-worker.test.ts";
 const DATA = "test/e2e/traps-data.test.ts";
-const NODE = "test/e2e/engine-node.test.ts";
+const NODE = "test/sdk/node/calls.test.ts";
 const HERE = "test/unit/traps.test.ts";
 
 const TRAPS: readonly (readonly [trap: string, file: string, title: string])[] = [
@@ -186,7 +186,7 @@ test.each(TRAPS)("%s: sprung by %s", (_, file, title) => {
 
 describe("traps that show in the sources", () => {
   test("patches come before configure", () => {
-    const steps = [...read("src/build/pipeline.ts").matchAll(/step\("([a-z -]+)"/g)].map(
+    const steps = [...read("src/pipeline/pipeline.ts").matchAll(/step\("([a-z -]+)"/g)].map(
       ([, name]) => name,
     );
     expect(steps.indexOf("patch")).toBeGreaterThan(-1);
@@ -201,7 +201,7 @@ describe("traps that show in the sources", () => {
   });
 
   test("the core file lies where lua-resty-core's Makefile takes it from", () => {
-    expect(read("src/build/steps/install-files.ts")).toContain(
+    expect(read("src/pipeline/steps/install-files.ts")).toContain(
       '"lua-resty-core", "lib/resty/core"',
     );
   });

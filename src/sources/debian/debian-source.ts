@@ -107,13 +107,13 @@ export async function fetchDebianSources(
 /** Lays the tree out as `<into>/openresty-<version>`; a tree that is there is made anew. */
 export async function assembleDebianTree(
   fetched: FetchedDebianSources,
-  options: AptOptions & { readonly into: string; readonly templates?: string },
+  options: AptOptions & { readonly into: string; readonly template?: string },
 ): Promise<DebianTree> {
   const nginx = fetched.components.find(({ component }) => component.component === "nginx");
   const version = treeVersion(nginx?.version ?? fetched.suite.nginx, fetched.suite);
   const root = resolve(options.into, `openresty-${version}`);
   const bundle = join(root, "bundle");
-  const template = join(options.templates ?? shipped.templates, "debian-openresty");
+  const template = options.template ?? shipped.debianTree;
   await rm(root, { recursive: true, force: true });
   await mkdir(bundle, { recursive: true });
 

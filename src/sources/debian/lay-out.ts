@@ -16,7 +16,7 @@ export interface LaidOut {
 
 export interface LayOutOptions extends AptOptions {
   readonly bundle: string;
-  /** The folder templates/debian-openresty. */
+  /** The folder patches/debian-openresty. */
   readonly template: string;
 }
 

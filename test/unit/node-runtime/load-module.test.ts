@@ -1,4 +1,4 @@
-// What is refused before Node sees it; the loading itself is tested with real Nodes in test/addon.
+// What is refused before Node sees it; the loading itself is tested with real Nodes in test/sdk/node/addon.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { Manifest } from "../../../src/build/manifest.js";
 import { type ShippedFiles, shipped } from "../../../src/host/package.js";
+import type { Manifest } from "../../../src/pipeline/manifest.js";
 import { type ScaffoldRequest, scaffold } from "../../../src/scaffold/scaffold.js";
 import { repository } from "../../support/cli.js";
 import { temporaryFolder } from "../../support/temporary.js";

@@ -25,7 +25,7 @@ const LUAJIT_MAKEFILE = `all:
 install:
 	mkdir -p "$(DESTDIR)$(PREFIX)/bin"; touch "$(DESTDIR)$(PREFIX)/bin/luajit-2.1.0-beta3"
 `;
-const LIBRARY = readFileSync(join(shipped.templates, "debian-openresty", "lua-library.mk"), "utf8");
+const LIBRARY = readFileSync(join(shipped.debianTree, "lua-library.mk"), "utf8");
 
 function tree(extra: Record<string, string> = {}): string {
   const root = temporaryFolder();
@@ -42,7 +42,7 @@ function tree(extra: Record<string, string> = {}): string {
     ...extra,
   });
   chmodSync(join(root, "bundle/nginx-1.2.3/configure"), 0o755);
-  copyFileSync(join(shipped.templates, "debian-openresty", "configure"), join(root, "configure"));
+  copyFileSync(join(shipped.debianTree, "configure"), join(root, "configure"));
   chmodSync(join(root, "configure"), 0o755);
   return root;
 }

@@ -1,0 +1,50 @@
+// Compiles Java of the tests against the jar of a prefix, in a folder that workers of any user may
+// enter.
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { repository } from "../../support/cli.js";
+
+export class JavaClasses {
+  readonly folder = mkdtempSync(join(tmpdir(), "nffi-java-"));
+  readonly classes = join(this.folder, "classes");
+  readonly #prefix: string;
+
+  /** `source`: a folder of packages, below the repository. */
+  constructor(source: string, prefix: string) {
+    this.#prefix = prefix;
+    chmodSync(this.folder, 0o755);
+    cpSync(join(repository, source), join(this.folder, "source"), { recursive: true });
+    this.compile();
+  }
+
+  compile(): void {
+    const source = join(this.folder, "source");
+    const files = readdirSync(source, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".java"))
+      .map((name) => join(source, name));
+    const jar = join(this.#prefix, "nffi/java/nffi.jar");
+    execFileSync("javac", ["-Xlint:all", "-Werror", "-cp", jar, "-d", this.classes, ...files], {
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+  }
+
+  /** Changes a source file; `compile` makes it count. */
+  edit(file: string, from: string, to: string): void {
+    const path = join(this.folder, "source", file);
+    writeFileSync(path, readFileSync(path, "utf8").replace(from, to));
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,376 @@
+// What a module may be written in, on every Node: JavaScript of both kinds, TypeScript that is
+// stripped or bundled, packages with native code; and that stacks name the lines of the sources.
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import ts from "typescript";
+import { afterEach, describe, expect, test } from "vitest";
+import { repository } from "../../../support/cli.js";
+import { temporaryFolder } from "../../../support/temporary.js";
+import { installedNode, NODE_VERSIONS, packagesFolder } from "../nodes.js";
+import { Host, type HostOptions, stopHosts } from "./host.js";
+
+afterEach(stopHosts);
+
+type Files = Readonly<Record<string, string>>;
+
+/** A folder with these files. */
+function project(files: Files, { withEsbuild = false } = {}): string {
+  const folder = temporaryFolder();
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  }
+  if (withEsbuild) {
+    mkdirSync(join(folder, "node_modules"), { recursive: true });
+    const link = (name: string) =>
+      symlinkSync(join(repository, "node_modules", name), join(folder, "node_modules", name));
+    link("esbuild");
+  }
+  return folder;
+}
+
+const MODULE_PACKAGE = '{ "type": "module" }';
+
+/** All that is more than JavaScript with types, the failing line with a number in its words. */
+const GENERATED: Files = {
+  "package.json": MODULE_PACKAGE,
+  "tsconfig.json": `{ "compilerOptions": {
+    "paths": { "@/*": ["./lib/*"] }, "experimentalDecorators": true, "jsx": "react", "jsxFactory": "h" } }`,
+  "lib/shout.ts": `export interface Shout { text: string }
+export namespace Mark { export const end = "!"; }
+export const shout = (text: string): Shout => ({ text: text.toUpperCase() + Mark.end });
+export const fail = (): never => {
+  throw new Error("line 5 of shout.ts");
+};
+`,
+  "view.tsx": `const h = (tag: string, _: unknown, ...children: string[]) => \`<\${tag}>\${children.join("")}</\${tag}>\`;
+export const view = (name: string) => <b>{name}</b>;
+`,
+  "main.ts": `import { setTimeout } from "node:timers/promises";
+import dependency from "dependency";
+import { Shout, shout, fail } from "@/shout";
+import { view } from "./view";
+
+enum Colour { red = "RED" }
+function loud(_target: unknown, _name: string, descriptor: PropertyDescriptor) {
+  const original = descriptor.value;
+  descriptor.value = (text: string): Shout => shout(original(text));
+}
+class Greeter {
+  constructor(private readonly greeting: string) {}
+  greet(name: string) { return \`\${this.greeting} \${name}\`; }
+  @loud static hello(name: string) { return new Greeter("hello").greet(name); }
+}
+const atTop = await setTimeout(1, "awaited");
+
+export const hello = (name: string) => Greeter.hello(name);
+export const bold = (name: string) => view(name);
+export const colour = () => [Colour.red, atTop, dependency.name];
+export const here = () => import.meta.url.replace(/.*\\//, "");
+export const thrown = () => fail();
+`,
+  "node_modules/dependency/index.js": 'module.exports = { name: "dependency" };\n',
+};
+
+/** The lines of a stack that name files of the project, without its folder. */
+async function stackOf(host: Host, method: string, folder: string): Promise<string[]> {
+  const failure = await host.json(method).then(
+    () => undefined,
+    (thrown: { detail: string }) => thrown,
+  );
+  const places = [...(failure?.detail ?? "").matchAll(/(\/[^\s()]+:\d+):\d+/g)];
+  return places.map(([, place = ""]) => place.replace(/^\/\/\//, "/").replace(`${folder}/`, ""));
+}
+
+/** As `tsc` writes it. */
+function compiled(source: string, name: string, options: ts.CompilerOptions) {
+  const { outputText, sourceMapText = "" } = ts.transpileModule(source, {
+    fileName: name,
+    compilerOptions: { target: ts.ScriptTarget.ES2022, sourceRoot: "../src/", ...options },
+  });
+  return { outputText, sourceMapText };
+}
+
+describe.each(NODE_VERSIONS)("Node %i", (version) => {
+  const start = (module: string, options: HostOptions = {}) =>
+    Host.start(module, { ...options, program: installedNode(version) });
+
+  test("what types alone do not make is bundled by the project's esbuild", async () => {
+    const folder = project(GENERATED, { withEsbuild: true });
+    const host = await start(join(folder, "main.ts"));
+    expect(await host.json("hello", "Lua")).toEqual({ text: "HELLO LUA!" });
+    expect(await host.json("bold", "Lua")).toBe("<b>Lua</b>");
+    expect(await host.json("colour")).toEqual(["RED", "awaited", "dependency"]);
+    expect(await host.json("here")).toBe("main.ts?bundled");
+    expect((await stackOf(host, "thrown", folder)).slice(0, 2)).toEqual([
+      "lib/shout.ts:5",
+      "main.ts:22",
+    ]);
+    expect(host.stderr).toBe("");
+  });
+
+  test("a syntax error that the code throws is its own, and it ran once", async () => {
+    const folder = project(
+      {
+        "package.json": MODULE_PACKAGE,
+        "main.ts": `import { appendFileSync } from "node:fs";
+appendFileSync(import.meta.dirname + "/ran", "x");
+JSON.parse("{");
+export const never = () => 1;
+`,
+        "old.cts": `require("node:fs").appendFileSync(__dirname + "/ran", "x");
+new RegExp("(");
+`,
+        "outer.ts": 'import "./inner.ts";\n',
+        "inner.ts": `import { appendFileSync } from "node:fs";
+appendFileSync(import.meta.dirname + "/ran", "x");
+throw new SyntaxError("of its own");
+`,
+        "later.ts": `import { appendFileSync } from "node:fs";
+appendFileSync(import.meta.dirname + "/ran", "x");
+await import("./broken.mjs");
+`,
+        "broken.mjs": "const = 1;\n",
+        "nowhere.ts": `import { appendFileSync } from "node:fs";
+appendFileSync(import.meta.dirname + "/ran", "x");
+await import("./inner");
+`,
+        "required.cts": `require("node:fs").appendFileSync(__dirname + "/ran", "x");
+require("./broken.cjs");
+`,
+        "broken.cjs": "const = 1;\n",
+        "compiled.cts": `require("node:fs").appendFileSync(__dirname + "/ran", "x");
+require("node:vm").compileFunction("const = 1;");
+`,
+      },
+      { withEsbuild: true },
+    );
+    const ran = join(folder, "ran");
+    for (const [module, message, line] of [
+      ["main.ts", /^(?!.*that it imports).*JSON/, "main.ts:3"],
+      ["old.cts", /Invalid regular expression/, "old.cts:2"],
+      ["outer.ts", /of its own/, "inner.ts:3"],
+      ["later.ts", /later\.ts, or a module that it imports: Unexpected/, "later.ts"],
+      ["nowhere.ts", /Cannot find module/, "/inner'"],
+      ["required.cts", /Unexpected token/, "broken.cjs:1"],
+      ["compiled.cts", /Unexpected token/, "compiled.cts:2"],
+    ] as const) {
+      rmSync(ran, { force: true });
+      const host = new Host(join(folder, module), { program: installedNode(version) });
+      expect(await host.started).toMatch(message);
+      await host.gone;
+      expect(host.stderr).toContain(line);
+      expect(readFileSync(ran, "utf8")).toBe("x");
+    }
+  });
+
+  test("TypeScript in node_modules is bundled, too", async () => {
+    const folder = project(
+      {
+        "node_modules/handler/main.ts": "export const hello = (name: string) => 'hello ' + name;\n",
+      },
+      { withEsbuild: true },
+    );
+    const host = await start(join(folder, "node_modules/handler/main.ts"));
+    expect(await host.json("hello", "Lua")).toBe("hello Lua");
+  });
+
+  test("CommonJS in TypeScript of the old kind is bundled, too", async () => {
+    const folder = project(
+      {
+        "package.json": "{}",
+        "main.ts": `import path = require("node:path");
+import { double } from "./double";
+enum One { two = 2 }
+export = {
+  twice: () => double(One.two),
+  here: () => [path.basename(__filename), typeof require("dependency").name],
+};
+`,
+        "double.ts": "export const double = (n: number): number => n * 2;\n",
+        "node_modules/dependency/index.js": 'exports.name = "dependency";\n',
+      },
+      { withEsbuild: true },
+    );
+    const host = await start(join(folder, "main.ts"));
+    expect(await host.json("twice")).toBe(4);
+    expect(await host.json("here")).toEqual(["main.ts", "string"]);
+  });
+
+  test("stacks name lines of the TypeScript: stripped, compiled with a map beside or inside", async () => {
+    const source = `interface Asked { readonly a: string }
+
+const fail = (asked: Asked): never => {
+  throw new Error("line 4: " + asked);
+};
+export const thrown = (asked: Asked) => fail(asked);
+`;
+    const inline = compiled(source, "inline.ts", {
+      inlineSourceMap: true,
+      module: ts.ModuleKind.ES2022,
+    });
+    const beside = compiled(source, "beside.ts", {
+      sourceMap: true,
+      module: ts.ModuleKind.CommonJS,
+    });
+    expect(beside.outputText).not.toContain("interface");
+    const folder = project({
+      "package.json": "{}",
+      "src/stripped.ts": source,
+      "dist/inline.mjs": inline.outputText,
+      "dist/beside.cjs": beside.outputText,
+      "dist/beside.js.map": beside.sourceMapText,
+    });
+    for (const [module, original] of [
+      ["src/stripped.ts", "src/stripped.ts"],
+      ["dist/inline.mjs", "src/inline.ts"],
+      ["dist/beside.cjs", "src/beside.ts"],
+    ] as const) {
+      const host = await start(join(folder, module));
+      expect(await stackOf(host, "thrown", folder)).toEqual([`${original}:4`, `${original}:6`]);
+    }
+  });
+
+  test("what nobody caught is logged with lines of the TypeScript", async () => {
+    const { outputText } = compiled(
+      `type Later = () => Promise<void>;
+
+export const uncaught: Later = () => {
+  setTimeout(() => {
+    throw new Error("line 5");
+  });
+  return new Promise(() => {});
+};
+export const exits = () => {
+  process.exit(3);
+};
+`,
+      "main.ts",
+      { inlineSourceMap: true, module: ts.ModuleKind.ES2022 },
+    );
+    const module = join(project({ "dist/main.mjs": outputText }), "dist/main.mjs");
+    for (const [method, place] of [
+      ["uncaught", /at .*\/src\/main\.ts:5:\d+/],
+      ["exits", /at exits .*\/src\/main\.ts:10:\d+/],
+    ] as const) {
+      const host = await start(module);
+      host.json(method).catch(() => {});
+      await host.gone;
+      await expect.poll(() => host.stderr, { timeout: 10_000 }).toMatch(place);
+    }
+  });
+
+  test("JSON, packages of both kinds, `then`, and top-level await", async () => {
+    const folder = project({
+      "package.json": MODULE_PACKAGE,
+      "main.ts": `import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { kind } from "dual";
+import data from "./data.json" with { type: "json" };
+const require = createRequire(import.meta.url);
+export const json = () => data.answer;
+export const kinds = () => [kind, require("dual").kind];
+export const then = (resolve: unknown) => \`then \${resolve}\`;
+export const lazy = async () => (await import("./lazy.cjs")).default.name;
+`,
+      "data.json": '{ "answer": 42 }\n',
+      "lazy.cjs": 'module.exports = { name: "lazy", then: () => 1 };\n',
+      "handle.cjs": "exports.handle = (bytes) => bytes.toString().toUpperCase();\n",
+      "function.cjs":
+        "module.exports = (bytes) => '<' + bytes + '>';\nmodule.exports.then = () => 'then';\n",
+      "node_modules/dual/package.json": `{ "exports": { "import": "./index.mjs", "require": "./index.cjs" } }`,
+      "node_modules/dual/index.mjs": 'export const kind = "module";\n',
+      "node_modules/dual/index.cjs": 'exports.kind = "commonjs";\n',
+    });
+    const host = await start(join(folder, "main.ts"));
+    expect(await host.json("json")).toBe(42);
+    expect(await host.json("kinds")).toEqual(["module", "commonjs"]);
+    expect(await host.json("then", 1)).toBe("then 1");
+    expect(await host.json("lazy")).toBe("lazy");
+
+    const handle = await start(join(folder, "handle.cjs"), { codec: "raw" });
+    expect(String(await handle.bytes("lua"))).toBe("LUA");
+    const called = await start(join(folder, "function.cjs"), { codec: "raw" });
+    expect(String(await called.bytes("lua"))).toBe("<lua>");
+    expect(String(await called.bytes("", "then"))).toBe("then");
+  });
+
+  test("a package with a native part, from the registry", async () => {
+    const folder = project({
+      "main.ts": `import { crc32 } from "@node-rs/crc32";
+export const sum = (text: string) => crc32(text);
+`,
+    });
+    const packages = packagesFolder("native", "@node-rs/crc32@1");
+    symlinkSync(join(packages, "node_modules"), join(folder, "node_modules"));
+    const host = await start(join(folder, "main.ts"));
+    expect(await host.json("sum", "123456789")).toBe(0xcbf43926);
+  });
+});
+
+describe("without a bundler", () => {
+  const refusal = async (files: Files, module = "main.ts") => {
+    const host = new Host(join(project({ "package.json": MODULE_PACKAGE, ...files }), module), {
+      program: installedNode(22),
+    });
+    const reason = await host.started;
+    await host.gone;
+    return reason;
+  };
+
+  test.each([
+    [
+      { "main.ts": "export enum A { B }\n" },
+      "main.ts",
+      /enum is not supported.*npm install esbuild.*erasableSyntaxOnly/,
+    ],
+    [
+      { "main.tsx": "export const a = () => <b/>;\n" },
+      "main.tsx",
+      /main\.tsx: JSX is syntax.*npm install esbuild/,
+    ],
+    [
+      { "main.ts": 'export * from "./other";\n', "other.ts": "export {};\n" },
+      "main.ts",
+      /Cannot find module .*name the file with its extension/,
+    ],
+    [
+      {
+        "main.ts": 'import { A } from "./a.ts";\nexport const f = (a: A) => a;\n',
+        "a.ts": "export interface A {}\n",
+      },
+      "main.ts",
+      /does not provide an export named 'A'.*imported without "type"/,
+    ],
+  ] as const)("%j: the message tells what to do", async (files, module, message) => {
+    expect(await refusal(files as Files, module)).toMatch(message);
+  });
+
+  test("a package that is missing is just missing", async () => {
+    const reason = await refusal({ "main.ts": 'import "no-such";\nexport const f = () => 1;\n' });
+    expect(reason).toMatch(/Cannot find package 'no-such'/);
+    expect(reason).not.toMatch(/esbuild/);
+  });
+});
+
+test("what esbuild cannot bundle is told with its place, and a package that is missing", async () => {
+  const started = async (text: string) => {
+    const folder = project(
+      { "package.json": MODULE_PACKAGE, "main.ts": text },
+      { withEsbuild: true },
+    );
+    const host = new Host(join(folder, "main.ts"));
+    const reason = await host.started;
+    await host.gone;
+    return reason.replaceAll(folder, "");
+  };
+  expect(await started("export enum A { B }\nexport const a = ;\n")).toMatch(
+    /^\/main\.ts:2: Unexpected ";"$/,
+  );
+  expect(await started('export enum A { B }\nimport "./nowhere";\n')).toMatch(
+    /^\/main\.ts:2: Could not resolve/,
+  );
+  expect(await started('import "no-such";\nexport enum A { B }\n')).toMatch(
+    /Cannot find package 'no-such'/,
+  );
+});

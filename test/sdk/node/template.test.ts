@@ -1,0 +1,298 @@
+// `nffi new-runtime` as a user meets it: the project it makes does what the printed lines say, and
+// each way to go wrong is one message.
+import { spawn, spawnSync } from "node:child_process";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { parse } from "yaml";
+import { freePort } from "../../../src/io/port.js";
+import { repository, runCli } from "../../support/cli.js";
+import { hasLanguageServer, LanguageServer } from "../../support/language-server.js";
+import { until, withNginx } from "../../support/nginx.js";
+import { builtOpenresty } from "../../support/openresty.js";
+import { temporaryFolder, temporaryFolderOfAll } from "../../support/temporary.js";
+
+let prefix: string;
+
+/** A folder of the PATH with `nffi`, as `npm install --global` makes it. */
+const withNffi = temporaryFolderOfAll();
+symlinkSync(join(repository, "bin/nffi.mjs"), join(withNffi, "nffi"));
+
+beforeAll(async () => {
+  prefix = await builtOpenresty();
+});
+
+/** One shell, as a user has, that stops at the first command that fails. */
+function shell(lines: readonly string[], cwd: string) {
+  const env = {
+    ...process.env,
+    npm_config_loglevel: "error",
+    npm_config_fund: "false",
+    PATH: `${withNffi}:${process.env.PATH}`,
+  };
+  return spawnSync("sh", ["-e", "-c", lines.join("\n")], { cwd, env, encoding: "utf8" });
+}
+
+describe("the project", () => {
+  let parent: string;
+  let project: string;
+  let lines: string[];
+
+  beforeAll(async () => {
+    parent = mkdtempSync(join(tmpdir(), "nffi-test-"));
+    project = join(parent, "hello");
+    const port = await freePort();
+    const args = ["new-runtime", "hello", "--prefix", prefix, "--port", String(port)];
+    const made = await runCli(args, { cwd: parent });
+    expect(made.stderr).toBe("");
+    lines = (made.stdout.split("next:\n")[1] ?? "").trimEnd().split("\n");
+  });
+
+  afterEach(() => void shell(["npm stop"], project));
+  afterAll(() => rmSync(parent, { recursive: true, force: true }));
+
+  test("answers after the lines that were printed", () => {
+    const ran = shell(lines, parent);
+    expect(ran.stdout).toMatch(/nginx listens on http:\/\/127\.0\.0\.1:\d+ /);
+    expect(ran.stdout).toContain("\nhello World\n");
+    expect(ran.stdout).toContain("nginx has ended");
+    expect(ran.status).toBe(0);
+  });
+
+  test("passes its own tests, of the handlers alone and through nginx", () => {
+    const tested = shell(["npm test"], project);
+    expect(tested.stdout).toMatch(/# pass 6\n# fail 0/);
+    expect(tested.status).toBe(0);
+  });
+
+  test("lint finds nothing, and finds what is wrong", () => {
+    const linted = shell(["npm run lint"], project);
+    expect(linted.stdout + linted.stderr).toMatch(/Checked \d+ files/);
+    expect(linted.status, linted.stdout + linted.stderr).toBe(0);
+    const file = join(project, "src/wrong.ts");
+    onTestFinished(() => rmSync(file));
+    writeFileSync(file, 'import { once } from "node:events";\n');
+    const wrong = shell(["npm run lint"], project);
+    expect(wrong.stdout + wrong.stderr).toContain("noUnusedImports");
+    expect(wrong.status).not.toBe(0);
+  });
+
+  test("the types of its handlers are current, and npm run types makes them so", () => {
+    expect(shell(["npm run types -- --check"], project).stdout).toContain("is current");
+    const source = join(project, "src/handlers.ts");
+    const text = readFileSync(source, "utf8");
+    onTestFinished(() => writeFileSync(source, text));
+    writeFileSync(source, text.replace("readonly name: string", "readonly name: string | null"));
+    expect(shell(["npm run types -- --check"], project).status).not.toBe(0);
+    writeFileSync(
+      source,
+      text.replace("readonly waited: number", "readonly waited: number | string"),
+    );
+    const stub = join(project, "lua/handlers.d.lua");
+    const before = readFileSync(stub, "utf8");
+    onTestFinished(() => writeFileSync(stub, before));
+    expect(shell(["npm run types"], project).stdout).toContain("wrote lua/handlers.d.lua");
+    expect(readFileSync(stub, "utf8")).toContain("---@field waited string|number");
+  });
+
+  test.runIf(hasLanguageServer)(
+    "its Lua is without fault in an editor, and a wrong call has one",
+    async () => {
+      const editor = await LanguageServer.open(project);
+      onTestFinished(() => editor.close());
+      const app = readFileSync(join(project, "lua/app.lua"), "utf8");
+      const faults = async (text: string) =>
+        (await editor.complaints("lua/app.lua", text)).map(({ code }) => code);
+      expect(await faults(app)).toEqual([]);
+      expect(await faults(app.replace("{ name = name }", "{ name = 1 }"))).toEqual([
+        "assign-type-mismatch",
+      ]);
+      expect(await faults(app.replace("reply.greeting", "reply.greting"))).toEqual([
+        "undefined-field",
+      ]);
+    },
+  );
+
+  test("npm start names a port that is used by another program", async () => {
+    const other = createServer();
+    await new Promise<void>((done) => other.listen(0, "127.0.0.1", done));
+    onTestFinished(() => void other.close());
+    const { port } = other.address() as { port: number };
+    const busy = shell([`npm start -- --port ${port}`], project);
+    expect(busy.stderr).toContain(`port ${port} is used by another program`);
+    expect(busy.status).not.toBe(0);
+  });
+
+  const misuse = [
+    [
+      "an unknown option",
+      "npm start -- --prot 1",
+      /^Unknown option '--prot'\nusage: npm start -- /,
+    ],
+    ["an option that npm has taken", "npm start --port 8097", /Unexpected argument '8097'/],
+    ["a port that is none", "npm run dev -- --port x", /--port takes a number from 1 to 65535/],
+    ["a path as --run", "npm start -- --run /tmp", /--run takes the name of a folder/],
+  ] as const;
+
+  test.each(misuse)("%s is told in words", (_what, command, message) => {
+    const told = shell([command], project);
+    expect(told.stderr).toMatch(message);
+    expect(told.stderr).not.toContain("    at ");
+    expect(told.status).toBe(1);
+  });
+
+  test("npm start takes another address, and asks for a port where there is none", async () => {
+    const conf = join(project, "nginx.conf");
+    const text = readFileSync(conf, "utf8");
+    onTestFinished(() => writeFileSync(conf, text));
+    const port = await freePort();
+    writeFileSync(conf, text.replace(/listen .*/, `listen localhost:${port} reuseport;`));
+    expect(shell(["npm start", "npm stop"], project).stdout).toContain(`:${port} `);
+    writeFileSync(conf, text.replace(/listen .*/, "listen unix:nginx.sock;"));
+    expect(shell(["npm start"], project).stderr).toContain("no line `listen PORT;`");
+  });
+
+  test("npm start says that it runs already, npm stop that it does not", () => {
+    const twice = shell(["npm start", "npm start"], project);
+    expect(twice.stderr).toContain("nginx runs already in run/");
+    expect(twice.status).not.toBe(0);
+    expect(shell(["npm stop", "npm stop"], project).stdout).toContain("no nginx runs in run/");
+  });
+
+  test("a pid file with the number of another project's nginx harms nobody", async () => {
+    await withNginx({ prefix }, async (nginx) => {
+      mkdirSync(join(project, "run/logs"), { recursive: true });
+      writeFileSync(join(project, "run/logs/nginx.pid"), `${nginx.pid}\n`);
+      expect(shell(["npm stop"], project).stdout).toContain("no nginx runs in run/");
+      expect((await nginx.request("/")).status).toBeGreaterThan(0);
+    });
+  });
+
+  test("npm start says what is missing when the product has gone", () => {
+    const env = "NFFI_PREFIX=/nowhere";
+    const gone = shell([`${env} npm start`], project);
+    expect(gone.stderr).toContain("there is no /nowhere/nginx/sbin/nginx");
+    expect(gone.status).not.toBe(0);
+  });
+
+  test("npm run dev answers with the new code after a change, and ends all of it", async () => {
+    const options = ["--port", String(await freePort())];
+    const dev = spawn(process.execPath, ["scripts/dev.mjs", ...options], { cwd: project });
+    onTestFinished(() => void dev.kill());
+    const ended = new Promise((done) => dev.once("exit", done));
+    let output = "";
+    for (const stream of [dev.stdout, dev.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output += text;
+      });
+    }
+    const shown = () => output;
+    await until(() => /listens on .*Watching for file changes/s.test(output), 30_000, shown);
+    const [, address] = /listens on (\S+)/.exec(output) ?? [];
+    const greeting = async () => (await fetch(`${address}/hello?name=dev`)).text();
+    expect(await greeting()).toBe("hello dev\n");
+
+    const source = join(project, "src/handlers.ts");
+    writeFileSync(source, readFileSync(source, "utf8").replace("`hello ${", "`welcome ${"));
+    await until(async () => (await greeting()) === "welcome dev\n", 30_000, shown);
+
+    const lua = join(project, "lua/app.lua");
+    writeFileSync(
+      lua,
+      readFileSync(lua, "utf8").replace("reply.greeting)", 'reply.greeting, "!")'),
+    );
+    await until(async () => (await greeting()) === "welcome dev!\n", 30_000, shown);
+
+    // nginx runs with a copy of it
+    const conf = join(project, "nginx.conf");
+    const text = readFileSync(conf, "utf8");
+    onTestFinished(() => writeFileSync(conf, text));
+    writeFileSync(conf, text.replace("server {", "server {\nlocation = /new { return 204; }"));
+    await until(async () => (await fetch(`${address}/new`)).status === 204, 30_000, shown);
+    dev.kill("SIGINT");
+    await ended;
+    await expect(fetch(`${address}/hello`)).rejects.toThrow();
+  });
+});
+
+test("the steps of its CI file pass, from a checkout on", async () => {
+  const parent = temporaryFolder();
+  const args = ["new-runtime", "checked", "--lang", "typescript", "--prefix", prefix];
+  expect((await runCli(args, { cwd: parent })).stderr).toBe("");
+  const project = join(parent, "checked");
+  const { jobs } = parse(readFileSync(join(project, ".github/workflows/ci.yml"), "utf8"));
+  const steps: { run?: string; if?: string }[] = jobs.test.steps;
+  // As with a cache that was hit, on a machine that has the packages of Debian.
+  const own = steps.flatMap(({ run, if: condition }) =>
+    run && !condition && !run.startsWith("apt-get") ? [run] : [],
+  );
+  expect(own).toHaveLength(5);
+  mkdirSync(join(project, ".nffi"));
+  symlinkSync(prefix, join(project, ".nffi/openresty"));
+  const pack = ["npm pack --ignore-scripts --silent --pack-destination", parent].join(" ");
+  const packed = shell([pack], repository).stdout.trim();
+  const ran = shell([`NFFI_PACKAGE=${join(parent, packed)}`, ...own], project);
+  expect(ran.status, ran.stdout + ran.stderr).toBe(0);
+  expect(ran.stdout).toContain("handlers.d.lua is current");
+  expect(ran.stdout).toMatch(/# fail 0/);
+});
+
+describe("bad input", () => {
+  const failures = [
+    ["a name that cannot be one", ["No"], 2, /^nffi: "No" cannot be the name of a runtime/],
+    ["an unknown language", ["a", "--lang", "cobol"], 2, /hint: languages: typescript, go\b/],
+    ["a port that is none", ["a", "--port", "0"], 2, /must be a port from 1 to 65535/],
+    [
+      "no build there",
+      ["a", "--prefix", "none"],
+      15,
+      /no \S+\/none\/nffi\/nffi\.json\n.*nffi build/,
+    ],
+  ] as const;
+
+  test.each(failures)("%s", async (_what, args, exitCode, message) => {
+    const cwd = temporaryFolder();
+    const failed = await runCli(["new-runtime", "--prefix", prefix, ...args], { cwd });
+    expect(failed.stderr).toMatch(message);
+    expect(failed.exitCode).toBe(exitCode);
+    expect(readdirSync(cwd)).toEqual([]);
+  });
+
+  test("a folder with something in it, until --overwrite is given", async () => {
+    const cwd = temporaryFolder();
+    const args = ["new-runtime", "hello", "--prefix", prefix];
+    expect((await runCli(args, { cwd })).exitCode).toBe(0);
+    writeFileSync(join(cwd, "hello/package.json"), "mine");
+    const failed = await runCli(args, { cwd });
+    expect(failed.stderr).toContain("exists and is not empty");
+    expect(failed.exitCode).toBe(16);
+    expect(readFileSync(join(cwd, "hello/package.json"), "utf8")).toBe("mine");
+    expect((await runCli([...args, "--overwrite"], { cwd })).exitCode).toBe(0);
+    expect(readFileSync(join(cwd, "hello/package.json"), "utf8")).toContain('"hello"');
+  });
+
+  test("a folder that cannot be written to", async () => {
+    const failed = await runCli(["new-runtime", "hello", "--prefix", prefix], { cwd: "/proc" });
+    expect(failed.stderr).toMatch(/^nffi: cannot make \/proc\/hello: /);
+    expect(failed.exitCode).toBe(16);
+  });
+});
+
+test("--dry-run tells what would be written and writes nothing", async () => {
+  const cwd = temporaryFolder();
+  const told = await runCli(["new-runtime", "hello", "--prefix", prefix, "--dry-run"], { cwd });
+  expect(told.stdout).toMatch(/^would make \S+\/hello \(TypeScript\):\n/);
+  expect(told.stdout).toContain("  src/handlers.ts\n");
+  expect(told.exitCode).toBe(0);
+  expect(readdirSync(cwd)).toEqual([]);
+});

@@ -1,0 +1,98 @@
+// `nffi new-runtime --lang python` as a user meets it: the project it makes does what the printed
+// lines say, its own tests pass, also in a virtual environment and in the worker.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
+import { freePort } from "../../../src/io/port.js";
+import { runCli } from "../../support/cli.js";
+import { expectMakeDev } from "../../support/make-dev.js";
+import { builtOpenresty } from "../../support/openresty.js";
+import { runWorkflow } from "../../support/workflow.js";
+import { makeVenv, systemPython } from "./python.js";
+
+let prefix: string;
+let parent: string;
+let project: string;
+let lines: string[];
+
+beforeAll(async () => {
+  prefix = await builtOpenresty();
+  parent = mkdtempSync(join(tmpdir(), "nffi-test-"));
+  project = join(parent, "greeter");
+  const args = ["new-runtime", "greeter", "--lang", "python", "--prefix", prefix];
+  const made = await runCli([...args, "--port", String(await freePort())], { cwd: parent });
+  expect(made.stderr).toBe("");
+  lines = (made.stdout.split("next:\n")[1] ?? "").trimEnd().split("\n");
+});
+
+/** One shell, as a user has, that stops at the first command that fails. */
+function shell(commands: readonly string[], cwd = project) {
+  const env = { ...process.env, PYTHON: systemPython, NFFI_PREFIX: undefined };
+  return spawnSync("sh", ["-e", "-c", commands.join("\n")], { cwd, env, encoding: "utf8" });
+}
+
+/** A file of the project as another one, until the test has ended. */
+function change(path: string, from: string, to: string): void {
+  const file = join(project, path);
+  const text = readFileSync(file, "utf8");
+  expect(text).toContain(from);
+  onTestFinished(() => writeFileSync(file, text));
+  writeFileSync(file, text.replaceAll(from, to));
+}
+
+afterEach(() => void shell(["make stop"]));
+afterAll(() => rmSync(parent, { recursive: true, force: true }));
+
+test("answers after the lines that were printed", () => {
+  const ran = shell(lines, parent);
+  expect(ran.stdout, ran.stderr).toMatch(/nginx listens on http:\/\/127\.0\.0\.1:\d+ /);
+  expect(ran.stdout).toContain("\nhello World\n");
+  expect(ran.stdout).toContain("nginx has ended");
+  expect(ran.status).toBe(0);
+});
+
+test("its CI file passes: linter, tests of the functions alone and through nginx", () => {
+  const { output, cacheKey } = runWorkflow(project, prefix, { env: { PYTHON: systemPython } });
+  expect(cacheKey).toMatch(/^openresty-[0-9a-f]{64}$/);
+  expect(output).toMatch(/Ran 5 tests in .*\n\nOK|5 passed/);
+  expect(output).toMatch(/Ran 4 tests in .*\n\nOK/);
+});
+
+test("its tests fail when the code is wrong", () => {
+  change("src/handlers.py", "['greeting']} {name}", "['greeting']}{name}");
+  const alone = shell(["make test"]);
+  expect(alone.stdout + alone.stderr).toContain("{'greeting': 'welcomeAda'}");
+  const throughNginx = shell(["make e2e"]);
+  expect(throughNginx.stderr).toContain("FAIL: test_hello_answers");
+  expect([alone.status, throughNginx.status]).not.toContain(0);
+});
+
+test("make lint finds what cannot be compiled", () => {
+  change("src/handlers.py", "async def wait(", "async def wait((");
+  const ran = shell(["make lint"]);
+  expect(ran.stdout + ran.stderr).toContain("SyntaxError");
+  expect(ran.status).not.toBe(0);
+});
+
+test("the same answers in the worker, and by the Python of .venv", () => {
+  onTestFinished(() => rmSync(join(project, ".venv"), { recursive: true }));
+  makeVenv(join(project, ".venv"), "--without-pip");
+  change("lua/runtime.lua", 'host = "process"', 'host = "worker"');
+  change("src/handlers.py", "import nffi\n", "import nffi\nimport sys; print(sys.prefix)\n");
+  const ran = shell(["make e2e"]);
+  expect(ran.stderr).toMatch(/Ran 4 tests in .*\n\nOK/);
+  const log = readFileSync(join(project, "run-test/logs/error.log"), "utf8");
+  expect(log).toMatch(/\[notice\] .*greeter.*\.venv/);
+});
+
+test("make dev answers with the new code after a change, and ends all of it", () =>
+  expectMakeDev({
+    project,
+    env: { PYTHON: systemPython, NFFI_PREFIX: undefined },
+    source: "src/handlers.py",
+    broken: ["def hello(", "def hello(("],
+    complaint: /SyntaxError/,
+    changed: ["['greeting']} {name}", "['greeting']}, dear {name}"],
+  }));

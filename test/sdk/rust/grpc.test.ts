@@ -1,0 +1,134 @@
+// examples/rust-grpc against a real gRPC server, as its README has it: calls, deadlines, a stream, a
+// client that goes, and a server that goes and comes back.
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { repository } from "../../support/cli.js";
+import { type Nginx, startNginx, until } from "../../support/nginx.js";
+import { builtOpenresty } from "../../support/openresty.js";
+import { cargoEnv, rustMinor } from "./cargo.js";
+import { buildRustRuntime, type RustRuntime } from "./rust-runtime.js";
+
+// what tonic takes
+describe.skipIf(rustMinor < 85)("a gRPC client", () => {
+  let built: RustRuntime;
+  let nginx: Nginx;
+  let server: ChildProcess | undefined;
+  let address = "127.0.0.1:0";
+
+  async function startServer(): Promise<void> {
+    server = spawn(built.programs["price-server"] ?? "", [address], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const lines = createInterface({ input: server.stdout ?? process.stdin });
+    [address] = (await once(lines, "line")) as [string];
+  }
+
+  async function stopServer(): Promise<void> {
+    if (!server || server.exitCode !== null || server.signalCode !== null) return;
+    const ended = once(server, "exit");
+    server.kill("SIGTERM");
+    await ended;
+  }
+
+  beforeAll(async () => {
+    const prefix = await builtOpenresty();
+    built = buildRustRuntime("examples/rust-grpc", prefix);
+    await startServer();
+    const readme = readFileSync(join(repository, "examples/rust-grpc/README.md"), "utf8");
+    const blocks = [...readme.matchAll(/^```nginx\n(.*?)^```$/gms)].map(([, code = ""]) => code);
+    const [http = "", locations = ""] = blocks.map((code) =>
+      code
+        .replace("/path/to/examples/rust-grpc/libprices.so", built.library)
+        .replace("127.0.0.1:50051", address),
+    );
+    nginx = await startNginx({
+      prefix,
+      http: `lua_check_client_abort on; ${http}`,
+      server: `${locations}
+        location = /state { content_by_lua_block { ngx.print(prices():state().unanswered) } }`,
+    });
+  });
+
+  afterAll(async () => {
+    await nginx?.stop();
+    await stopServer();
+    built?.remove();
+  });
+
+  const price = (symbol: string) => nginx.request(`/price?symbol=${symbol}`);
+
+  test("a call gets its reply, and what is not there the status of gRPC", async () => {
+    expect(await price("tea")).toMatchObject({ status: 200, body: "tea 4.5\n" });
+    expect(await price("gold")).toMatchObject({ status: 404, body: "gold has no price\n" });
+  });
+
+  test("100 calls at once get their own replies over one connection", async () => {
+    const replies = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => nginx.get(`/price?symbol=${i % 2 ? "tea" : "coffee"}`)),
+    );
+    expect(replies.filter((reply) => reply === "tea 4.5\n")).toHaveLength(50);
+    expect(replies.filter((reply) => reply === "coffee 9.25\n")).toHaveLength(50);
+    const port = address.split(":")[1];
+    const sockets = spawnSync("ss", ["-tnH", "state", "established", `( dport = :${port} )`]);
+    expect(sockets.stdout.toString().trim().split("\n")).toHaveLength(1);
+  });
+
+  test("the server is told the deadline, and one that is late is a timeout", async () => {
+    expect(await nginx.get("/price?symbol=deadline")).toBe("deadline 1\n");
+    expect((await price("slow")).status).toBe(504);
+    await until(
+      async () => (await nginx.get("/state")) === "0",
+      10_000,
+      () => "the call goes on",
+    );
+  });
+
+  test("a stream gives what the server sends, then its end or its error", async () => {
+    expect(await nginx.get("/watch?symbol=tea&count=3")).toBe("tea 4.5\ntea 5.5\ntea 6.5\n");
+    expect(await nginx.get("/watch?symbol=gold&count=3")).toBe("gold has no price\n");
+  });
+
+  test("a client that goes ends the stream of the server", async () => {
+    const gone = new AbortController();
+    const response = await fetch(`${nginx.url}/watch?symbol=coffee`, { signal: gone.signal });
+    const reader = response.body?.getReader();
+    expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toContain("coffee 9.25\n");
+    expect(await nginx.get("/price?symbol=watchers")).toBe("watchers 1\n");
+    gone.abort();
+    await reader?.read().catch(() => {});
+    await until(
+      async () => (await nginx.get("/price?symbol=watchers")) === "watchers 0\n",
+      10_000,
+      () => nginx.errorLog(),
+    );
+  });
+
+  test("without a server calls fail with the reason; when it comes back they work again", async () => {
+    await stopServer();
+    const failed = await price("tea");
+    expect(failed.status).toBe(502);
+    expect(failed.body).not.toBe("\n");
+    await startServer();
+    await until(
+      async () => (await price("tea")).status === 200,
+      15_000,
+      () => nginx.errorLog(),
+    );
+  });
+
+  test("cargo fmt and clippy find nothing in the example", () => {
+    const cargo = (...args: string[]) =>
+      spawnSync("cargo", args, {
+        cwd: built.source,
+        env: { ...process.env, ...cargoEnv },
+        encoding: "utf8",
+      });
+    expect(cargo("fmt", "--check").stdout).toBe("");
+    const linted = cargo("clippy", "--", "-D", "warnings");
+    expect(linted.status, linted.stderr).toBe(0);
+  });
+});

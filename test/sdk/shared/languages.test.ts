@@ -1,0 +1,441 @@
+// The runtimes of all languages in one worker, in process where the language can: what nginx and Lua
+// do with signals, child processes and TLS is what they do in an nginx without any.
+import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { request } from "node:https";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { freePort } from "../../../src/io/port.js";
+import {
+  type Nginx,
+  startNginx,
+  startNginxForTest,
+  until,
+  withNginx,
+} from "../../support/nginx.js";
+import { builtOpenresty } from "../../support/openresty.js";
+import { familyOf, runtimesOf } from "../../support/processes.js";
+import { type AllLanguages, buildAllLanguages } from "./all-languages.js";
+
+// self-signed for localhost, valid for a hundred years, used by tests only
+const CERTIFICATE = readFileSync(new URL("../../fixtures/localhost.pem", import.meta.url), "utf8");
+
+const SECRET = "s3cret-of-tenant";
+
+let prefix: string;
+let all: AllLanguages;
+let tlsPort: number;
+
+beforeAll(async () => {
+  prefix = await builtOpenresty();
+  all = await buildAllLanguages(prefix);
+  tlsPort = await freePort();
+});
+
+afterAll(() => all?.remove());
+
+/** What a program that a handler starts has: its environment, descriptors and memory. */
+const LOOK = `env; xargs -0 echo < /proc/$$/environ; cat /proc/$$/maps;
+for fd in /proc/$$/fd/*; do if [ -e $fd ]; then echo fd $(basename $fd); fi; done`.replaceAll(
+  "\n",
+  " ",
+);
+
+const content = (code: string) => `content_by_lua_block { ${code} }`;
+
+/** No request of this nginx loads a runtime unless it asks for one. */
+const options = (port = tlsPort) => ({
+  prefix,
+  http: `lua_package_path "$prefix?.lua;;"; server {
+    listen 127.0.0.1:${port} ssl;
+    ssl_certificate @DIR@/localhost.pem;
+    ssl_certificate_key @DIR@/localhost.pem;
+    location / { return 200 "over TLS"; }
+    location /echo { ${content(`
+      ngx.print(assert(require("languages")(ngx.var.arg_language).methods:echo("over TLS")))`)} }
+  }`,
+  files: { "localhost.pem": CERTIFICATE, "languages.lua": all.lua },
+  server: `
+location = /echo { ${content(`
+  local reply, message, code = require("languages")(ngx.var.arg_language).methods:echo(ngx.var.arg_text)
+  ngx.print(reply or code .. ": " .. message)`)} }
+location = /config { ${content(`
+  -- a secret first, so that a search finds it wherever it is
+  local bytes = tonumber(ngx.var.arg_bytes)
+  local config = ("${SECRET} "):rep(math.ceil(bytes / ${SECRET.length + 1})):sub(1, bytes)
+  local rt = require("languages")(ngx.var.arg_language, config)
+  local reply, message, code = true
+  if ngx.var.arg_reload then reply, message, code = rt:reload() end
+  if reply and ngx.var.arg_crash then rt.methods:crash(0) end
+  if reply and ngx.var.arg_run then
+    ngx.req.read_body()
+    reply, message, code = rt.methods:run(ngx.req.get_body_data(), { timeout = 20000 })
+  elseif reply then
+    reply, message, code = rt.methods:config(nil, { timeout = 60000 })
+    if reply then reply = reply == config and "whole" or "not whole: " .. #reply end
+  end
+  ngx.print(reply or code .. ": " .. message)`)} }
+location = /size { ${content(`
+  local config = loadstring("return " .. ngx.unescape_uri(ngx.var.arg_config))()
+  ngx.print(require("languages")(ngx.var.arg_language, config).methods:size_of_config())`)} }
+location = /fetch { ${content(`
+  local rt = require("languages")(ngx.var.arg_language)
+  local url = "https://127.0.0.1:${port}/"
+  local reply, message, code = rt.methods:fetch(url, { timeout = 30000 })
+  ngx.print(reply or code .. ": " .. message)`)} }
+location = /slow { ${content(`
+  local rt = require("languages")(ngx.var.arg_language)
+  local reply, message, code = rt.methods:sleep(tonumber(ngx.var.arg_ms))
+  ngx.print(reply or code .. ": " .. message)`)} }
+location = /crash { ${content(`
+  local rt = require("languages")(ngx.var.arg_language)
+  local reply, message, code = rt.methods:crash(0)
+  ngx.print(tostring(reply), " ", code)`)} }
+location = /tgkill { ${content(`
+  local ffi = require "ffi"
+  pcall(ffi.cdef, "long syscall(long number, ...);")
+  local function int(name) return ffi.new("int", tonumber(ngx.var["arg_" .. name])) end
+  ngx.print(tonumber(ffi.C.syscall(ffi.new("long", tonumber(ngx.var.arg_number)),
+      ffi.new("int", ngx.worker.pid()), int("tid"), int("signal"))))`)} }
+location = /children { ${content(`
+  local seen = {}
+  local function see(...)
+      local values = { ... }
+      for i = 1, select("#", ...) do values[i] = tostring(values[i]) end
+      local text = table.concat(values, ",")
+      seen[text] = (seen[text] or 0) + 1
+  end
+  for i = 1, 50 do
+      see("execute", os.execute("exit " .. i % 2))
+      see("killed", os.execute("kill -TERM $$"))
+      local pipe = io.popen("echo out; exit 3")
+      see("popen", (pipe:read("*a"):gsub("\\n", "")))
+      -- what close() gives is luck in any nginx: its handler of SIGCHLD waits for all children
+      pipe:close()
+      -- the shell sees which signals it was started with: blocked, ignored
+      local status = io.popen("grep -E '^Sig(Blk|Ign):' /proc/self/status")
+      see("signals", (status:read("*a"):gsub("%s+", " ")))
+      status:close()
+      local into = io.popen("cat >/dev/null; exit 0", "w")
+      see("written", tostring(into:write(("x"):rep(100000))):sub(1, 4))
+      into:close()
+  end
+  local lines = {}
+  for text, count in pairs(seen) do lines[#lines + 1] = text .. " " .. count end
+  table.sort(lines)
+  ngx.print(table.concat(lines, "\\n"))`)} }
+`,
+});
+
+async function loadAll(nginx: Nginx): Promise<void> {
+  for (const language of all.names) {
+    const reply = await nginx.get(`/echo?language=${language}&text=${language}`);
+    expect(reply, nginx.errorLog()).toBe(language);
+  }
+}
+
+/** What nginx handles itself: HUP, INT, QUIT, USR1, USR2, PIPE, ALRM, TERM, WINCH, IO, SYS. */
+const NGINX_SIGNALS = [1, 2, 3, 10, 12, 13, 14, 15, 28, 29, 31];
+const USR2 = 12;
+const SIGCHLD = 17;
+
+/** The number of the system call that sends a signal to a thread. */
+const TGKILL = process.arch === "arm64" ? 131 : 234;
+
+function signalsOf(status: string, field: "SigBlk" | "SigCgt" | "SigIgn"): number[] {
+  const bits = BigInt(`0x${new RegExp(`^${field}:\t(\\w+)`, "m").exec(status)?.[1]}`);
+  return [...NGINX_SIGNALS, SIGCHLD].filter((signal) => (bits >> BigInt(signal - 1)) & 1n);
+}
+
+const statusOf = (pid: number, tid = pid) =>
+  readFileSync(`/proc/${pid}/task/${tid}/status`, "utf8");
+
+describe("with the runtimes of all languages in one worker", () => {
+  let nginx: Nginx;
+  let worker: number;
+
+  beforeAll(async () => {
+    nginx = await startNginx(options());
+    await loadAll(nginx);
+    worker = nginx.workers()[0] as number;
+  });
+
+  afterAll(() => nginx?.stop());
+
+  test("all of them answer, many calls at a time", async () => {
+    const asked = Array.from({ length: 600 }, (_, i) => ({
+      language: all.names[i % all.names.length],
+      text: `text${i}`,
+    }));
+    const replies = await Promise.all(
+      asked.map(({ language, text }) => nginx.get(`/echo?language=${language}&text=${text}`)),
+    );
+    expect(replies).toEqual(asked.map(({ text }) => text));
+    expect(nginx.workers()).toEqual([worker]);
+  });
+
+  test("no thread of theirs takes a signal of nginx, or it is handed on", async () => {
+    const threads = readdirSync(`/proc/${worker}/task`).map(Number);
+    expect(threads.length).toBeGreaterThan(all.inWorker.length);
+    const taken: number[][] = [];
+    for (const tid of threads.filter((thread) => thread !== worker)) {
+      const status = statusOf(worker, tid);
+      const name = /^Name:\t(.*)/m.exec(status)?.[1] ?? "";
+      const blocked = signalsOf(status, "SigBlk");
+      // Go lets nobody block SIGCHLD, and Java unblocks USR2, by which it samples its threads
+      const open = [...NGINX_SIGNALS, SIGCHLD].filter((signal) => !blocked.includes(signal));
+      expect([SIGCHLD, USR2], `${tid} ${name}: ${open}`).toEqual(expect.arrayContaining(open));
+      taken.push(...open.map((signal) => [tid, signal]));
+    }
+    expect(taken.length).toBeGreaterThan(0);
+    for (const [tid, signal] of taken) {
+      const sent = await nginx.get(`/tgkill?number=${TGKILL}&tid=${tid}&signal=${signal}`);
+      expect(sent).toBe("0");
+    }
+    // the thread's number stands behind the #
+    await nginx.waitForLog(
+      `${worker}#${worker}: signal ${USR2} (SIGUSR2) received from ${worker}, ignoring`,
+    );
+    const handlers = [...nginx.errorLog().matchAll(/(\d+)#(\d+): signal \d+/g)];
+    expect(handlers.filter(([, pid, tid]) => pid !== tid)).toEqual([]);
+    expect(nginx.workers()).toEqual([worker]);
+  });
+
+  test("nginx's own thread handles and ignores the signals it did before", async () => {
+    await withNginx(options(await freePort()), async (plain) => {
+      await plain.get("/children");
+      const [plainWorker = 0] = plain.workers();
+      for (const field of ["SigBlk", "SigCgt", "SigIgn"] as const) {
+        const before = signalsOf(statusOf(plainWorker), field);
+        expect(signalsOf(statusOf(worker), field), field).toEqual(before);
+      }
+    });
+  });
+
+  test("os.execute and io.popen give what they give without them", async () => {
+    const seen = await nginx.get("/children");
+    expect(seen).toContain("popen,out 50");
+    await withNginx(options(await freePort()), async (plain) => {
+      expect(seen).toBe(await plain.get("/children"));
+    });
+    expect(nginx.workers()).toEqual([worker]);
+  });
+
+  test("TLS in nginx and TLS in each runtime work at once", async () => {
+    const asked = [...all.names].filter((name) => all.speaksTls.has(name));
+    expect(asked.length).toBeGreaterThan(1);
+    const replies = await Promise.all(
+      Array.from({ length: 10 }, () => [
+        ...asked.map((language) => nginx.get(`/fetch?language=${language}`)),
+        ...all.names.map((language) => getOverTls(tlsPort, `/echo?language=${language}`)),
+      ]).flat(),
+    );
+    expect([...new Set(replies)]).toEqual(["over TLS"]);
+  });
+
+  test("USR1 opens the log again", async () => {
+    const log = join(nginx.dir, "logs/error.log");
+    renameSync(log, `${log}.1`);
+    nginx.signal("SIGUSR1");
+    await until(
+      async () => {
+        await nginx.request("/nothing-there");
+        return nginx.errorLog().includes(`${worker}#${worker}: *`);
+      },
+      10_000,
+      () => nginx.errorLog(),
+    );
+  });
+
+  test("a reload replaces the worker, and the new one loads them again", async () => {
+    await nginx.reload();
+    await loadAll(nginx);
+    await until(
+      () => !nginx.workers().includes(worker),
+      20_000,
+      () => nginx.errorLog(),
+    );
+    expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+    expect(nginx.errorLog()).not.toMatch(/exited with code [^0]/);
+  });
+});
+
+test("reload and quit answer what is in flight in each of them", async () => {
+  const nginx = await startNginxForTest(options(await freePort()));
+  await loadAll(nginx);
+  for (const signal of ["SIGHUP", "SIGQUIT"] as const) {
+    const [worker = 0] = nginx.workers();
+    const slow = all.names.map((language) => nginx.get(`/slow?language=${language}&ms=700`));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    nginx.signal(signal, nginx.pid);
+    expect(await Promise.all(slow)).toEqual(all.names.map(() => "700"));
+    await until(
+      () => !nginx.workers().includes(worker),
+      20_000,
+      () => nginx.errorLog(),
+    );
+    if (signal === "SIGHUP") await loadAll(nginx);
+  }
+  expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+  await nginx.stop();
+});
+
+test("SIGTERM ends nginx at once, in the middle of calls", async () => {
+  const nginx = await startNginxForTest(options(await freePort()));
+  await loadAll(nginx);
+  const slow = all.names.map((language) =>
+    nginx.get(`/slow?language=${language}&ms=20000`).catch(() => "gone"),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  nginx.signal("SIGTERM");
+  expect(await Promise.all(slow)).toEqual(all.names.map(() => "gone"));
+  await nginx.waitForLog(/worker process \d+ exited with code 0/);
+  expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+  await nginx.stop();
+});
+
+describe("a crash in native code, an exit that cannot be caught", () => {
+  let nginx: Nginx;
+
+  beforeAll(async () => {
+    nginx = await startNginx(options(await freePort()));
+  });
+
+  afterAll(() => nginx?.stop());
+
+  const answers = (language: string) =>
+    until(
+      async () => {
+        const asked = nginx.get(`/echo?language=${language}&text=again`).catch(() => "");
+        return (await asked) === "again";
+      },
+      20_000,
+      () => nginx.errorLog(),
+    );
+
+  test("in the worker ends the worker, and nginx starts another", async () => {
+    for (const language of all.inWorker) {
+      await answers(language);
+      const [worker] = nginx.workers();
+      await expect(nginx.get(`/crash?language=${language}`), language).rejects.toThrow();
+      await nginx.waitForLog(new RegExp(`worker process ${worker} exited (on signal|with code)`));
+      await answers(language);
+    }
+  });
+
+  test("in a process ends that process; the call fails, and it is started again", async () => {
+    await answers("c");
+    const workers = nginx.workers();
+    for (const language of all.processes) {
+      await answers(language);
+      expect(await nginx.get(`/crash?language=${language}`), language).toBe("nil runtime_down");
+      await answers(language);
+    }
+    expect(nginx.workers()).toEqual(workers);
+  });
+});
+
+describe("a configuration that is a secret, or large", () => {
+  let nginx: Nginx;
+
+  beforeAll(async () => {
+    nginx = await startNginx(options(await freePort()));
+  });
+
+  afterAll(() => nginx?.stop());
+
+  const config = (language: string, bytes: number, more = "", body = "") =>
+    nginx
+      .request(`/config?language=${language}&bytes=${bytes}${more}`, { body })
+      .then((r) => r.body);
+
+  // as many times as a test has loaded it, since each configuration is a runtime
+  const LANGUAGES = ["c", "go", "java", "python", "rust", "typescript"].map((n) => `${n}-process`);
+
+  test.each(LANGUAGES)(
+    "%s: 200 KB arrive whole, and no /proc and no child has them",
+    async (name) => {
+      expect(all.processes).toContain(name);
+      expect(await config(name, 200_000), nginx.errorLog()).toBe("whole");
+      const [worker = 0] = nginx.workers();
+      const processes = familyOf(worker).filter(({ pid }) => pid !== worker);
+      const runtimes = runtimesOf(worker);
+      expect(runtimes.length).toBeGreaterThan(0);
+      for (const { pid } of processes) {
+        const environment = readFileSync(`/proc/${pid}/environ`, "latin1");
+        if (runtimes.includes(pid)) expect(environment).toContain("PATH=");
+        expect(environment, `${pid}`).not.toContain(SECRET);
+        const line = readFileSync(`/proc/${pid}/cmdline`, "latin1");
+        expect(line, `${pid}`).not.toContain(SECRET);
+      }
+      const inherited = await config(name, 200_000, "&run=1", LOOK);
+      expect(inherited).toContain("PATH=");
+      expect(inherited).not.toContain(SECRET);
+      expect(inherited.match(/fd \S+/g)).toEqual(["fd 0", "fd 1", "fd 2"]);
+      expect(inherited).toContain("[stack]");
+      expect(inherited).not.toContain("memfd:");
+    },
+  );
+
+  test.each(LANGUAGES)("%s: it is the same after a reload and after a restart", async (name) => {
+    expect(await config(name, 200_000, "&reload=1"), nginx.errorLog()).toBe("whole");
+    await config(name, 200_000, "&crash=1");
+    await until(
+      async () => (await config(name, 200_000)) === "whole",
+      20_000,
+      () => nginx.errorLog(),
+    );
+  });
+
+  test.each(["c", "c-process"])(
+    "%s: none is not an empty one, and any byte may be in it",
+    async (name) => {
+      const sizes = { nil: "none", '""': "0", '"a\\0b\\0"': "4", "{}": "2", "{ a = 1 }": "7" };
+      for (const [lua, size] of Object.entries(sizes)) {
+        const path = `/size?language=${name}&config=${encodeURIComponent(lua)}`;
+        expect(await nginx.get(path), lua).toBe(size);
+      }
+    },
+  );
+
+  test("5 MB arrive whole in every language, in the worker as in a process", async () => {
+    for (const name of [...all.inWorker, ...all.processes]) {
+      expect(await config(name, 5_000_000), `${name}: ${nginx.errorLog()}`).toBe("whole");
+    }
+  });
+});
+
+test("USR2 starts a new nginx on the same sockets, and the old one leaves", async () => {
+  // only a daemon may be upgraded: its parent is not the one that has started it
+  const nginx = await startNginxForTest({ ...options(await freePort()), daemon: true });
+  await loadAll(nginx);
+  const old = nginx.pid;
+  nginx.signal("SIGUSR2");
+  await until(
+    () => nginx.pid !== 0 && nginx.pid !== old && nginx.workers().length === 1,
+    20_000,
+    () => nginx.errorLog(),
+  );
+  nginx.signal("SIGQUIT", old);
+  await until(
+    () => !existsSync(`/proc/${old}`),
+    20_000,
+    () => nginx.errorLog(),
+  );
+  await loadAll(nginx);
+  expect(nginx.errorLog()).not.toMatch(/exited on signal|exited with code [^0]/);
+  await nginx.stop();
+});
+
+function getOverTls(port: number, path: string): Promise<string> {
+  return new Promise((done, failed) => {
+    request({ host: "127.0.0.1", port, path, rejectUnauthorized: false }, (reply) => {
+      let body = "";
+      reply.setEncoding("utf8").on("data", (part) => {
+        body += part;
+      });
+      reply.on("end", () => done(body));
+    })
+      .on("error", failed)
+      .end();
+  });
+}
