@@ -2,7 +2,7 @@
  * bench.h - a rival in the benchmark: one way to hand a request to a runtime's
  * thread and to bring its response back to an epoll loop.
  *
- * The loop (bench.c) keeps so many calls in flight: it submits, sleeps in
+ * The loop (bench.c) keeps a number of calls in flight: it submits, sleeps in
  * epoll_wait on `fd()`, collects what has come and submits as many again.
  */
 

@@ -111,7 +111,7 @@ start(const char *program, size_t size, int cpu)
     spawn.argv = argv;
     spawn.envp = environment;
 
-    /* the child has the CPUs of whoever starts it */
+    /* the child inherits the CPUs of its parent */
     sched_getaffinity(0, sizeof(own), &own);
     CPU_ZERO(&theirs);
     CPU_SET(cpu, &theirs);
@@ -136,7 +136,7 @@ stop(void)
     nffi_child_leave(&child);
     bench_host_close();
 
-    /* the next one has other CPUs, which it gets from the supervisor */
+    /* the supervisor sets other CPUs for the next one */
     close(start_supervisor_fd);
     start_supervisor_of = 0;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Starts the CLI; nothing else. The Node version is checked before any import, since the
-// libraries (and even their syntax) fail on an older Node with an error that helps nobody.
+// libraries (and even their syntax) fail on an older Node with an error that explains nothing.
 const [major, minor] = process.versions.node.split(".").map(Number);
 
 if (major < 20 || (major === 20 && minor < 19)) {

@@ -20,7 +20,7 @@ const stamp = join(root, "node_modules", ".nffi-lock");
 
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== wanted) {
   console.log("installing the npm dependencies (npm ci)");
-  // npm tells the scripts that it runs where it lies; without it, the one in PATH is taken.
+  // npm passes its own path to the scripts that it runs. Without it, use the npm in PATH.
   const npm = process.env.npm_execpath;
   const [program, ...first] = npm?.endsWith(".js") ? [process.execPath, npm] : ["npm"];
   const args = [...first, "ci", "--ignore-scripts", "--no-audit", "--no-fund"];

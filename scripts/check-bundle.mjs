@@ -1,5 +1,5 @@
 // Before `npm pack`, which puts the dependencies from node_modules into the tarball: checks that they
-// are those of package-lock.json, so that the tarball holds what the tests ran with.
+// match package-lock.json, so that the tarball contains the versions that were tested.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 

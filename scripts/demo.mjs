@@ -1,5 +1,5 @@
 // `npm run demo`: from a fresh clone to an answer. Builds an OpenResty, makes a TypeScript runtime
-// for it, starts nginx, asks it, prints what it answers, and ends it. Everything lies in .nffi/; a
+// for it, starts nginx, asks it, prints what it answers, and ends it. Everything is in .nffi/; a
 // second run builds only what has changed.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
@@ -15,7 +15,7 @@ const HELP = `npm run demo -- [options]
   --source S    what to build from, as for nffi build (debian)
   --yes         install missing packages of the operating system with sudo without asking`;
 
-/** What a build is made of: a product that is older than any of it is built again. */
+/** The inputs of a build. A product that is older than one of them is built again. */
 const SOURCES = ["bin", "c-src", "lua", "patches", "src"];
 
 // As the CLI has them.
@@ -44,7 +44,7 @@ class Failure extends Error {
 
 let running;
 let interrupted;
-// Ctrl-C reaches the running program by itself; what is told to this process alone is passed on.
+// The terminal sends Ctrl-C to the running program as well; other signals are forwarded.
 process.on("SIGINT", () => {
   interrupted ??= "SIGINT";
 });

@@ -5,7 +5,7 @@ import { $, which } from "zx";
 
 const quiet = $({ nothrow: true, quiet: true });
 
-/** What `nffi build` from Debian's sources needs, whatever the suite. */
+/** Needed by `nffi build` from Debian's sources, for every suite. */
 export const FOR_BUILD = [
   "binutils",
   "gcc",
@@ -30,7 +30,7 @@ export async function missingPackages(packages) {
   return missing;
 }
 
-/** Whether the machine's archive has a package: libpcre3-dev is gone since Debian 13. */
+/** Whether the machine's archive has a package: libpcre3-dev was removed in Debian 13. */
 export async function isOffered(name) {
   const isCandidate = async () =>
     /Candidate: (?!\(none\))/.test((await quiet`apt-cache policy ${name}`).stdout);

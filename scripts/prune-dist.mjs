@@ -1,4 +1,4 @@
-// Before `npm pack`: removes from dist/ what no file of src/ makes any more, since tsc never does,
+// Before `npm pack`: removes files from dist/ that have no source in src/, since tsc never does,
 // and it would be packed.
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";

@@ -1,4 +1,4 @@
-// `npm test`: installs what the tests need, compiles, and runs all of them except those of test/full.
+// `npm test`: installs what the tests need, compiles, and runs all of them except test/full.
 // With --full (`npm run test:full`) it runs those instead. The last line counts the tests, from
 // vitest's own report: "N passed, N failed"; the line before it is "N skipped" if any were.
 import { existsSync, readFileSync, rmSync } from "node:fs";
@@ -32,7 +32,7 @@ const FOR_TESTS = [
 ];
 // Debian 12 has it; without it the bookworm suite cannot be built, and its tests are skipped.
 const FOR_BOOKWORM = "libpcre3-dev";
-/** What the tests of test/full need besides. */
+/** Additional packages for test/full. */
 const FOR_FULL = ["debootstrap:debootstrap", "util-linux:unshare"];
 
 const { full, filters } = argumentsOf(process.argv.slice(2));

@@ -40,7 +40,7 @@ wake(void *data)
 }
 
 
-/* One turn: so many calls are queued, taken, answered and drained. */
+/* One turn: a number of calls is queued, taken, answered and collected. */
 static void
 turn(nffi_host_t *host, nffi_queue_t *queue, int batch)
 {

@@ -1,9 +1,9 @@
--- Calls from one request: of a runtime of nffi, or over a cosocket that is kept open. Gives calls a
+-- Calls from one request: of a runtime of nffi, or over a cosocket that is kept open. Returns calls a
 -- second.
 --
 -- size      bytes of a request and of its answer
 -- count     calls
--- together  light threads that call at once; without it one call after another
+-- together  light threads that call concurrently; without it one call after another
 -- socket    the path of a unix socket, or
 -- load      what nffi.load is given, and
 -- options   its options as JSON

@@ -1,5 +1,5 @@
-// What a call costs in each language, from Lua in a real worker: 512 B that come back, one call after
-// another and 64 at once, on one CPU and on two. Each language has a worker of its own; those whose
+// The cost of a call in each language, from Lua in a real worker: an echo of 512 B, one call after
+// another and 64 at once, on one CPU and on two. Each language has its own worker; those whose
 // compiler is not there are left out.
 //
 //   node bench/nginx/languages.mjs PREFIX [CALLS]

@@ -1,4 +1,4 @@
-// What a load costs that finds its runtime, beside a call of that runtime: both in one worker and in
+// The cost of a load that finds its runtime, beside a call of that runtime: both in one worker and in
 // turns. `node bench/nginx/load.mjs PREFIX` prints microseconds and the ratio.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

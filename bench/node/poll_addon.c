@@ -1,5 +1,5 @@
 /*
- * poll_addon.c - what poll.mjs needs of libnffi: attach(), poll(), which blocks
+ * poll_addon.c - the part of libnffi that poll.mjs needs: attach(), poll(), which blocks
  * for one task, and respond(task, bytes).
  */
 

@@ -1,4 +1,4 @@
--- One round: a light thread calls the echo library again and again, each call
+-- One round: a light thread calls the echo library in a loop, each call
 -- a turn of the event loop, and notes the longest time between two answers,
 -- while a process is loaded, and while it is killed and started again. Writes
 -- JSON: microseconds of each.

@@ -1,4 +1,4 @@
-/* runtime.c - a process that serves with as little as possible of its own. */
+/* runtime.c - a process that does as little as possible. */
 
 #include <nffi.h>
 

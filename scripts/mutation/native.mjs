@@ -67,7 +67,7 @@ async function outcomeOf(tests, e2e, object) {
   return run("make", [...make, "run-tests"]);
 }
 
-/** A mutant that hangs is found, too. */
+/** A mutant that hangs counts as detected. */
 function run(program, args) {
   const child = spawn(program, args, { cwd: TREE, stdio: "ignore", detached: true });
   const stop = () => process.kill(-child.pid, "SIGKILL");

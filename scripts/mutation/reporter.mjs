@@ -1,5 +1,5 @@
 // A reporter of StrykerJS that appends one line for each mutant, so that a run that is ended by the
-// limit of time has a result, too.
+// time limit has a result as well.
 import { appendFileSync } from "node:fs";
 import { relative } from "node:path";
 import { declareFactoryPlugin, PluginKind } from "@stryker-mutator/api/plugin";

@@ -1,10 +1,10 @@
-// What is mutated: files that differ from a git base, and a seeded sample of their mutants.
+// Chooses what to mutate: files that differ from a git base, and a seeded sample of their mutants.
 import { execFileSync } from "node:child_process";
 
 const git = (...args) =>
   execFileSync("git", args, { encoding: "utf8" }).split("\n").filter(Boolean);
 
-/** Tracked files below `folders`, with `base` only those that have changed since it. */
+/** Tracked files below `folders`, with `base` only files that have changed since then. */
 export function filesToMutate(folders, endings, base) {
   const files = base
     ? git("diff", "--name-only", "--diff-filter=d", base, "--", ...folders)

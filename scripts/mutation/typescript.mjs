@@ -91,7 +91,7 @@ function isWithin(inner, outer) {
   return fileName === outer.fileName && before(o.start, i.start) && before(i.end, o.end);
 }
 
-/** What has been tested by then counts. */
+/** Results up to then count. */
 async function runFor(minutes, program, args) {
   const env = { ...process.env, NFFI_MUTATION_RESULTS: resolve(RESULTS) };
   const child = spawn(program, args, { stdio: "inherit", detached: true, env });

@@ -1,4 +1,4 @@
-// Gives back the bytes that it is given: in a thread of the pool, and in the loop that takes the calls.
+// Returns the bytes of the request: in a thread of the pool, and in the loop that takes the calls.
 import nffi.Handler;
 import nffi.Methods;
 

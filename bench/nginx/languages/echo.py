@@ -1,3 +1,3 @@
-# Gives back the bytes that it is given.
+# Returns the bytes of the request.
 def handle(data):
     return data

@@ -1,4 +1,4 @@
-//! Gives back the bytes that it is given: in a thread, and in the one that takes the calls.
+//! Returns the bytes of the request: in a thread, and in the one that takes the calls.
 use nffi::{BoxError, Context, Service};
 
 nffi::serve!(start);
