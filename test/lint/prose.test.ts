@@ -18,7 +18,7 @@ import {
 } from "../support/prose.js";
 
 /** How far below its budget a rate may be before the budget has to follow. */
-const SLACK = 15;
+const SLACK = 60;
 
 const LISTED = 40;
 
@@ -43,21 +43,21 @@ const GROUPS: readonly (readonly [
   roots: readonly string[],
   extract: Extract,
 ])[] = [
-  ["README and CONTRIBUTING", 106, ["README.md", "CONTRIBUTING.md", "SECURITY.md"], everything],
-  ["CHANGELOG", 96, ["CHANGELOG.md"], everything],
-  ["docs", 136, ["docs"], everything],
-  ["messages and --help of the CLI", 99, ["src"], strings],
-  ["messages in nginx", 155, ["c-src", "lua"], strings],
-  ["public headers", 161, ["c-src/include"], docstrings],
-  ["docstrings of the SDKs", 295, ["c-src", "lua/types", "src/node-runtime/handler.ts"], sdk],
-  ["templates", 242, ["templates"], everything],
-  ["examples", 257, ["examples"], everything],
-  ["comments of c-src, C", 190, ["c-src"], native],
-  ["comments of src", 260, ["src"], comments],
-  ["comments of lua", 199, ["lua/resty", "lua/resty_ffi.lua"], comments],
-  ["comments of test", 183, ["test"], comments],
-  ["comments of bench and scripts", 19, ["bench", "scripts", "bin"], comments],
-  ["titles of tests", 189, ["test"], (_, text) => titles(text)],
+  ["README and CONTRIBUTING", 118, ["README.md", "CONTRIBUTING.md", "SECURITY.md"], everything],
+  ["CHANGELOG", 108, ["CHANGELOG.md"], everything],
+  ["docs", 148, ["docs"], everything],
+  ["messages and --help of the CLI", 95, ["src"], strings],
+  ["messages in nginx", 165, ["c-src", "lua"], strings],
+  ["public headers", 173, ["c-src/include"], docstrings],
+  ["docstrings of the SDKs", 307, ["c-src", "lua/types", "src/node-runtime/handler.ts"], sdk],
+  ["templates", 261, ["templates"], everything],
+  ["examples", 269, ["examples"], everything],
+  ["comments of c-src, C", 202, ["c-src"], native],
+  ["comments of src", 254, ["src"], comments],
+  ["comments of lua", 211, ["lua/resty", "lua/resty_ffi.lua"], comments],
+  ["comments of test", 193, ["test"], comments],
+  ["comments of bench and scripts", 58, ["bench", "scripts", "bin"], comments],
+  ["titles of tests", 194, ["test"], (_, text) => titles(text)],
 ];
 
 function proseOf(roots: readonly string[], extract: Extract): Prose[] {
