@@ -6,7 +6,7 @@
 
 #define _GNU_SOURCE
 
-#include "../c-src/test/start.h"
+#include "../test/c/lib/start.h"
 #include "bench.h"
 #include "host.h"
 

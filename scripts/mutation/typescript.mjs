@@ -49,7 +49,7 @@ function configOf(mutate) {
     cleanTempDir: "always",
     allowEmpty: true,
     // A copy of the repository, without what builds have left.
-    ignorePatterns: [".nffi", "c-src/build", "c-src/rust/target", "*.tgz"],
+    ignorePatterns: [".nffi", "c-src/build", "c-src/sdk/rust/target", "*.tgz"],
     disableTypeChecks: false,
     timeoutMS: 30_000,
   };

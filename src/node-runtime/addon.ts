@@ -1,7 +1,7 @@
 /**
- * The door to nffi.node (c-src/addon), which lies beside the installed program: its functions and
+ * The door to nffi.node (c-src/sdk/node), which lies beside the installed program: its functions and
  * the memory through which batches are handed over. The structures are those of
- * c-src/addon/addon.h; where each part begins, the addon says itself.
+ * c-src/sdk/node/addon.h; where each part begins, the addon says itself.
  */
 
 import { createRequire } from "node:module";

@@ -105,7 +105,8 @@ async function identityOfTrust({ skip, keyring, signer }: TrustPolicy): Promise<
 }
 
 async function shippedParts(files: ShippedFiles): Promise<Record<string, string>> {
-  const isNoInput = (path: string) => /^(test|build)(\/|$)/.test(path) || /\.(o|d|pyc)$/.test(path);
+  const isNoInput = (path: string) =>
+    /^(build|sdk\/\w+\/tests?)(\/|$)/.test(path) || /(\.(o|d|pyc)|_test\.go)$/.test(path);
   return {
     nffi: `${version} ${await sha256OfTree(join(files.root, "dist"))}`,
     "C files": await sha256OfTree(files.cSource, isNoInput),

@@ -6,7 +6,15 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { repository, runProgram } from "../support/cli.js";
 
-const sources = join(repository, "c-src/test");
+/** Those of the library, and of what the languages have in C. */
+const folders = ["test/c/lib", "c-src/sdk/python/test", "c-src/sdk/shared/test"];
+const sources = new Map(
+  folders.flatMap((folder) =>
+    readdirSync(join(repository, folder))
+      .filter((name) => /^test_\w+\.c$/.test(name))
+      .map((name) => [name.slice(0, -2), join(repository, folder, name)] as const),
+  ),
+);
 const flavours = { test: "plain", "test-asan": "ASan, UBSan and LSan", "test-tsan": "TSan" };
 
 interface Outcome {
@@ -16,7 +24,7 @@ interface Outcome {
 
 /** The names in the table of cases of one C program. */
 function casesOf(program: string): string[] {
-  const text = readFileSync(join(sources, `${program}.c`), "utf8");
+  const text = readFileSync(sources.get(program) ?? "", "utf8");
   const table = /check_case_t cases\[\] = \{\n(.*?)\n {4}\};/s.exec(text)?.[1] ?? "";
   // CASE(title, function) is a case for each way of hosting
   const cases = table.matchAll(/\{ "([^"]+)",\s+\w+ \}|CASE\("([^"]+)",\s+\w+\)/g);
@@ -42,9 +50,7 @@ function readOutcomes(stdout: string): Map<string, Outcome> {
   return outcomes;
 }
 
-const programs = readdirSync(sources)
-  .filter((name) => /^test_\w+\.c$/.test(name))
-  .map((name) => name.slice(0, -2));
+const programs = [...sources.keys()].sort();
 
 describe.each(Object.entries(flavours))("make %s (%s)", (target) => {
   let buildDir = "";

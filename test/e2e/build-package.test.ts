@@ -42,7 +42,7 @@ describe("the tarball", () => {
       ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
       ...sources.filter(
         (path) =>
-          !/^c-src\/((java\/)?test\/|go\/.*_test\.go$|rust\/(Cargo\.lock|tests\/))/.test(path),
+          !/^c-src\/sdk\/(\w+\/test\/|go\/.*_test\.go$|rust\/(Cargo\.lock|tests\/))/.test(path),
       ),
       ...sourcesIn("src").flatMap((path) => [".js", ".d.ts"].map((end) => compiled(path, end))),
     ];

@@ -41,7 +41,7 @@ async function requireSameRules(
   env: Environment,
 ): Promise<void> {
   const recordFile = join(site.libraryDir, ".nffi-rules.json");
-  const makefiles = ["Makefile", "java/java.mk"].map((name) => join(files.cSource, name));
+  const makefiles = ["Makefile", "sdk/java/java.mk"].map((name) => join(files.cSource, name));
   const rules = await Promise.all(makefiles.map(sha256OfFile));
   const compiler = await compilerIdentity(env);
   const record = JSON.stringify({ rules, cFlags, ldFlags, addon, jdk, compiler });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { repository, runProgram } from "../../support/cli.js";
 
-const sources = join(repository, "c-src/go");
+const sources = join(repository, "c-src/sdk/go");
 const folder = join(repository, ".nffi/test/go");
 const installed = join(folder, "prefix/nffi/go");
 

@@ -8,7 +8,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { findJdk, isJdk } from "../../../src/host/jdk.js";
 import { repository, runProgram } from "../../support/cli.js";
 
-const sources = join(repository, "c-src/java/test/nffi/testing");
+const sources = join(repository, "c-src/sdk/java/test/nffi/testing");
 const folder = join(repository, ".nffi/test/java");
 
 /** The names in the sources, so that one that never ran fails here. */

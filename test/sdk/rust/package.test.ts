@@ -6,7 +6,7 @@ import { repository, runProgram } from "../../support/cli.js";
 import { temporaryFolder } from "../../support/temporary.js";
 import { cargoEnv } from "./cargo.js";
 
-const sources = join(repository, "c-src/rust");
+const sources = join(repository, "c-src/sdk/rust");
 const folder = join(repository, ".nffi/test/rust");
 const installed = join(folder, "prefix/nffi/rust");
 

@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../../../c-src/test/start.h"
+#include "../../../c/lib/start.h"
 #include "nffi_host.h"
 
 #define CALLS 100000          /* an owner is the number of the call, from 1 */

@@ -9,9 +9,9 @@
 
 #include "check.h"
 
-#include "../bridges/python/crew.c"
-#include "../bridges/python/find.c"
-#include "../bridges/python/settings.c"
+#include "../bridge/crew.c"
+#include "../bridge/find.c"
+#include "../bridge/settings.c"
 
 #include <sys/stat.h>
 

@@ -7,7 +7,7 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 
 /**
- * The crossings to libnffi, in PREFIX/nffi/lib/libnffi_java.so (c-src/bridges/java/natives.c).
+ * The crossings to libnffi, in PREFIX/nffi/lib/libnffi_java.so (c-src/sdk/java/bridge/natives.c).
  * Negative results are the codes of nffi.h.
  */
 final class Native {

@@ -1,6 +1,6 @@
 /*
  * natives.h - the memory that Java and C share: a batch of tasks, and a batch
- * of answers. c-src/java/nffi/Batch.java and Answers.java know the offsets.
+ * of answers. c-src/sdk/java/nffi/Batch.java and Answers.java know the offsets.
  */
 
 #ifndef NFFI_JAVA_NATIVES_H

@@ -8,7 +8,7 @@ import java.util.Map;
 
 /**
  * What one crossing brings: tasks, and notes about others. The layout is that of
- * nffi_java_batch_t in c-src/bridges/java/natives.h. One thread at a time.
+ * nffi_java_batch_t in c-src/sdk/java/bridge/natives.h. One thread at a time.
  */
 final class Batch {
     static final int MOST_TASKS = 64;

@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-#include "../bridges/trial.c"
+#include "../trial.c"
 
 #define TRIES 20
 

@@ -5,10 +5,10 @@ JAVA_HOME ?=
 # of every file in a jar, unless SOURCE_DATE_EPOCH tells it: the same bytes
 JAR_EPOCH := $(or $(SOURCE_DATE_EPOCH),946684800)
 
-JAVA_SOURCES := $(sort $(wildcard $(SRC)java/nffi/*.java))
-JAVA_TESTING_SOURCES := $(sort $(wildcard $(SRC)java/testing/nffi/*.java \
-                          $(SRC)java/testing/nffi/testing/*.java))
-JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)bridges/java/*.c)) $(SRC)bridges/trial.c \
+JAVA_SOURCES := $(sort $(wildcard $(SRC)sdk/java/nffi/*.java))
+JAVA_TESTING_SOURCES := $(sort $(wildcard $(SRC)sdk/java/testing/nffi/*.java \
+                          $(SRC)sdk/java/testing/nffi/testing/*.java))
+JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)sdk/java/bridge/*.c)) $(SRC)sdk/shared/trial.c \
                         $(SRC)lib/child.c
 JAVAC = $(JAVA_HOME)/bin/javac --release 11 -encoding UTF-8 -g -Xlint:all -Werror
 # names of natives are Java's, not of a header
@@ -37,14 +37,14 @@ $(BUILD_DIR)/nffi-testing.jar: $(JAVA_TESTING_SOURCES) $(BUILD_DIR)/nffi.jar
 	$(call jar,$(BUILD_DIR)/java-testing)
 
 $(BUILD_DIR)/libnffi_java.so: $(JAVA_BRIDGE_SOURCES) \
-                              $(wildcard $(SRC)bridges/java/*.h) \
-                              $(SRC)bridges/trial.h $(SRC)lib/child.h \
+                              $(wildcard $(SRC)sdk/java/bridge/*.h) \
+                              $(SRC)sdk/shared/trial.h $(SRC)lib/child.h \
                               $(BUILD_DIR)/libnffi.so.1
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(JAVA_CFLAGS) -pthread -shared $(LDFLAGS) \
 	    -o $@ $(JAVA_BRIDGE_SOURCES) -L$(BUILD_DIR) -lnffi \
 	    -Wl,-z,nodelete -Wl,--enable-new-dtags,-rpath,'$$ORIGIN'
 
-$(BUILD_DIR)/libnffi_java_testhost.so: $(SRC)java/testing/testhost.c \
+$(BUILD_DIR)/libnffi_java_testhost.so: $(SRC)sdk/java/testing/testhost.c \
                                        $(BUILD_DIR)/libnffi_testhost.so
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(JAVA_CFLAGS) -I$(SRC)testhost -pthread -shared \
 	    $(LDFLAGS) -o $@ $< -L$(BUILD_DIR) -lnffi_testhost -lnffi \

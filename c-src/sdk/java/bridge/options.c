@@ -6,7 +6,7 @@
 
 #include "jvm.h"
 
-#include "../trial.h"
+#include "../../shared/trial.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,7 +10,7 @@ import java.util.concurrent.locks.ReentrantLock;
 /**
  * Gives answers to the queue, as many as there are by one crossing. Whoever adds the first one
  * gives it away; those that come meanwhile are given with the next. The layout is that of
- * nffi_java_answer_t in c-src/bridges/java/natives.h.
+ * nffi_java_answer_t in c-src/sdk/java/bridge/natives.h.
  */
 final class Answers {
     private static final int MOST = 64;

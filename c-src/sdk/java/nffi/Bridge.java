@@ -2,7 +2,7 @@ package nffi;
 
 import java.nio.charset.StandardCharsets;
 
-/** What the library in the worker calls: c-src/bridges/java/bridge.c. */
+/** What the library in the worker calls: c-src/sdk/java/bridge/bridge.c. */
 final class Bridge {
     private Bridge() {}
 

@@ -4,7 +4,7 @@ import java.io.File;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 
-/** The crossings to libnffi_testhost: c-src/java/testing/testhost.c. */
+/** The crossings to libnffi_testhost: c-src/sdk/java/testing/testhost.c. */
 final class HostNatives {
     static {
         System.load(library().toString());

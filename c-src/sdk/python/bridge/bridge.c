@@ -11,7 +11,7 @@
 
 #define _GNU_SOURCE
 
-#include "../trial.h"
+#include "../../shared/trial.h"
 #include "find.h"
 #include "module.h"
 #include "settings.h"
