@@ -7,7 +7,7 @@
 // FOLDER (run) is nginx's prefix, in this project: its logs and its pid file go there. With --port a
 // copy of nginx.conf is used whose first `listen` names that port.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -103,18 +103,22 @@ function isNginx(pid, run) {
   }
 }
 
-/** Where `nffi build` has installed: the dependency @nffi/runtime is a link into it. */
+/**
+ * Where `nffi build` has installed. package.json names a folder of it as @nffi/runtime; the package in
+ * node_modules does not, since npm 9.0 to 9.3 copies it.
+ */
 function productPrefix() {
   if (process.env.NFFI_PREFIX) return resolve(process.env.NFFI_PREFIX);
-  try {
-    const runtime = realpathSync(fileURLToPath(import.meta.resolve("@nffi/runtime")));
-    return resolve(dirname(runtime), "../..");
-  } catch {
-    throw new Failure(
-      "cannot find the OpenResty of this project: run `npm install`. If it has moved, correct the\n" +
-        "path of @nffi/runtime in package.json first, or name the place with NFFI_PREFIX",
-    );
-  }
+  const { dependencies, devDependencies } = JSON.parse(
+    readFileSync(join(root, "package.json"), "utf8"),
+  );
+  const spec = { ...dependencies, ...devDependencies }["@nffi/runtime"];
+  const folder = /^file:(.+)$/.exec(spec ?? "")?.[1];
+  if (folder) return resolve(root, folder, "../..");
+  throw new Failure(
+    "cannot find the OpenResty of this project: package.json has no path of @nffi/runtime\n" +
+      "(file:PREFIX/nffi/node). Add it, or set NFFI_PREFIX",
+  );
 }
 
 /**

@@ -2,6 +2,7 @@
 // each way to go wrong is one message.
 import { spawn, spawnSync } from "node:child_process";
 import {
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -21,6 +22,7 @@ import { hasLanguageServer, LanguageServer } from "../../support/language-server
 import { until, withNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
 import { temporaryFolder, temporaryFolderOfAll } from "../../support/temporary.js";
+import { packagesFolder } from "./nodes.js";
 
 let prefix: string;
 
@@ -33,12 +35,12 @@ beforeAll(async () => {
 });
 
 /** One shell, as a user has, that stops at the first command that fails. */
-function shell(lines: readonly string[], cwd: string) {
+function shell(lines: readonly string[], cwd: string, { path = withNffi } = {}) {
   const env = {
     ...process.env,
     npm_config_loglevel: "error",
     npm_config_fund: "false",
-    PATH: `${withNffi}:${process.env.PATH}`,
+    PATH: `${path}:${process.env.PATH}`,
   };
   return spawnSync("sh", ["-e", "-c", lines.join("\n")], { cwd, env, encoding: "utf8" });
 }
@@ -67,6 +69,18 @@ describe("the project", () => {
     expect(ran.stdout).toContain("\nhello World\n");
     expect(ran.stdout).toContain("nginx has ended");
     expect(ran.status).toBe(0);
+  });
+
+  // Debian's and Ubuntu's: npm 9.0 to 9.3 copies the folder of a `file:` dependency, others link it.
+  test("answers with npm 9.2, too", () => {
+    const path = join(packagesFolder("npm-9.2", "npm@9.2.0"), "node_modules/.bin");
+    rmSync(join(project, "node_modules"), { recursive: true });
+    rmSync(join(project, "package-lock.json"));
+    const ran = shell(["npm --version", ...lines], parent, { path });
+    expect(ran.stdout, ran.stderr).toMatch(/^9\.2\.0\n/);
+    expect(ran.stdout, ran.stderr).toContain("\nhello World\n");
+    expect(lstatSync(join(project, "node_modules/@nffi/runtime")).isSymbolicLink()).toBe(false);
+    expect(ran.status, ran.stderr).toBe(0);
   });
 
   test("passes its own tests, of the handlers alone and through nginx", () => {
