@@ -4,23 +4,12 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { EXIT_CODES } from "../../src/errors.js";
 import { repository } from "../support/cli.js";
+import { filesBelow } from "../support/prose.js";
 
-const DOCUMENTS = [
-  "README.md",
-  "CHANGELOG.md",
-  ...namesIn("docs", /\.md$/).map((name) => `docs/${name}`),
-  "examples/c-echo/README.md",
-  "examples/c-postgres/README.md",
-  "examples/go-echo/README.md",
-  "examples/go-nats/README.md",
-  "examples/rust-grpc/README.md",
-  "examples/ts-html/README.md",
-  "examples/ts-http2/README.md",
-  "templates/c/README.md",
-  "templates/go/README.md",
-  "templates/rust/README.md",
-  "templates/typescript/README.md",
-];
+const DOCUMENTS = readdirSync(repository, { withFileTypes: true })
+  .filter((entry) => entry.name.endsWith(".md") || /^(?:docs|examples|templates)$/.test(entry.name))
+  .flatMap((entry) => filesBelow(repository, entry.name))
+  .filter((path) => path.endsWith(".md"));
 
 function read(path: string): string {
   return readFileSync(join(repository, path), "utf8");
@@ -130,6 +119,14 @@ test("docs/reliability.md names a test for each fault, which exists under its ti
     const isThere = source.includes(`"${title}"`) || source.includes(`\n  ${title}: `);
     expect(isThere, `no test "${title}" in ${file}`).toBe(true);
   }
+});
+
+test("each decision record has a number of one record only, as its title says", () => {
+  const names = namesIn("docs/decisions", /\.md$/).sort();
+  const numbers = names.map((name) => Number(name.slice(0, 4)));
+  expect(numbers).toEqual(names.map((_, index) => index + 1));
+  const titles = names.map((name) => /^# (\d+)\. /.exec(read(`docs/decisions/${name}`))?.[1]);
+  expect(titles.map(Number)).toEqual(numbers);
 });
 
 test.each(DOCUMENTS)("the links of %s lead somewhere", (path) => {
