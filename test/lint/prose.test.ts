@@ -18,7 +18,7 @@ import {
 } from "../support/prose.js";
 
 /** How far below its budget a rate may be before the budget has to follow. */
-const SLACK = 60;
+const SLACK = 100;
 
 const LISTED = 40;
 
@@ -43,21 +43,26 @@ const GROUPS: readonly (readonly [
   roots: readonly string[],
   extract: Extract,
 ])[] = [
-  ["README and CONTRIBUTING", 118, ["README.md", "CONTRIBUTING.md", "SECURITY.md"], everything],
-  ["CHANGELOG", 108, ["CHANGELOG.md"], everything],
-  ["docs", 148, ["docs"], everything],
-  ["messages and --help of the CLI", 95, ["src"], strings],
-  ["messages in nginx", 165, ["c-src", "lua"], strings],
-  ["public headers", 173, ["c-src/include"], docstrings],
-  ["docstrings of the SDKs", 307, ["c-src", "lua/types", "src/node-runtime/handler.ts"], sdk],
-  ["templates", 261, ["templates"], everything],
-  ["examples", 269, ["examples"], everything],
-  ["comments of c-src, C", 202, ["c-src"], native],
-  ["comments of src", 254, ["src"], comments],
-  ["comments of lua", 211, ["lua/resty", "lua/resty_ffi.lua"], comments],
-  ["comments of test", 193, ["test"], comments],
-  ["comments of bench and scripts", 58, ["bench", "scripts", "bin"], comments],
-  ["titles of tests", 194, ["test"], (_, text) => titles(text)],
+  ["README and CONTRIBUTING", 133, ["README.md", "CONTRIBUTING.md", "SECURITY.md"], everything],
+  ["CHANGELOG", 123, ["CHANGELOG.md"], everything],
+  ["docs", 135, ["docs"], everything],
+  ["messages and --help of the CLI", 110, ["src"], strings],
+  [
+    "messages in nginx",
+    230,
+    ["c-src", "lua"],
+    (file, text) => (/test/i.test(file) ? [] : strings(file, text)),
+  ],
+  ["public headers", 188, ["c-src/include"], docstrings],
+  ["docstrings of the SDKs", 322, ["c-src", "lua/types", "src/node-runtime/handler.ts"], sdk],
+  ["templates", 276, ["templates"], everything],
+  ["examples", 284, ["examples"], everything],
+  ["comments of c-src, C", 212, ["c-src"], native],
+  ["comments of src", 269, ["src"], comments],
+  ["comments of lua", 226, ["lua/resty", "lua/resty_ffi.lua"], comments],
+  ["comments of test", 216, ["test"], comments],
+  ["comments of bench and scripts", 73, ["bench", "scripts", "bin"], comments],
+  ["titles of tests", 208, ["test"], (_, text) => titles(text)],
 ];
 
 function proseOf(roots: readonly string[], extract: Extract): Prose[] {
