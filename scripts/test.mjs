@@ -9,6 +9,7 @@ const FOR_TESTS = [
   "busybox:busybox",
   "cargo:cargo",
   "ccache:ccache",
+  "clang-tidy:clang-tidy",
   "curl:curl",
   "default-jdk-headless:javac",
   "fish:fish",
@@ -17,6 +18,7 @@ const FOR_TESTS = [
   "libjansson-dev",
   "libpq-dev",
   "libpython3-dev",
+  "lua-check:luacheck",
   "maven:mvn",
   "nats-server:nats-server",
   "pkg-config:pkg-config",
@@ -27,6 +29,7 @@ const FOR_TESTS = [
   "rust-clippy:cargo-clippy",
   "rustc:rustc",
   "rustfmt:rustfmt",
+  "shellcheck:shellcheck",
   "valgrind",
   "zsh:zsh",
 ];

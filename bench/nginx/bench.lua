@@ -1,9 +1,10 @@
--- Calls from one request: of a runtime of nffi, or over a cosocket that is kept open. Returns calls a
--- second.
+-- Calls from one request: of a runtime of nffi, or over a cosocket that is kept
+-- open. Returns calls a second.
 --
 -- size      bytes of a request and of its answer
 -- count     calls
--- together  light threads that call concurrently; without it one call after another
+-- together  light threads that call concurrently; without it the calls follow
+--           one another
 -- socket    the path of a unix socket, or
 -- load      what nffi.load is given, and
 -- options   its options as JSON
@@ -71,7 +72,8 @@ function _M.run(args)
         end)
     end
 
-    local runtime = assert(nffi.load(args.load, args.options and cjson.decode(args.options)))
+    local loaded = args.options and cjson.decode(args.options)
+    local runtime = assert(nffi.load(args.load, loaded))
     local options = { method = args.method, timeout = 20000 }
 
     return per_second(count, together, function()

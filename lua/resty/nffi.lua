@@ -299,7 +299,8 @@ local function methods_of(runtime, field, call)
 
             local function method(this, value, options)
                 if this ~= methods then
-                    error("call it as runtime." .. field .. ":" .. name .. "()", 2)
+                    error("call it as runtime." .. field .. ":" .. name .. "()",
+                          2)
                 end
 
                 return call(runtime, name, value, options)

@@ -169,8 +169,9 @@ local function measure(pointer)
 end
 
 
--- { worker = { id =, pid = }, kept =, runtimes = { ... } }; see docs/lua.md. Works
--- in every phase; in a process that cannot have runtimes the list is empty.
+-- Returns { worker = { id =, pid = }, kept =, runtimes = { ... } }; see
+-- docs/lua.md. Works in every phase; in a process that cannot have runtimes the
+-- list is empty.
 function _M.read()
     local runtimes = {}
     local pointer = C.ngx_http_lua_nonblocking_ffi_next(nil)

@@ -50,9 +50,8 @@ def reload(settings, old):
     """The same with the modules of the project's own folders imported anew. When it fails, all that
     were there are back."""
     importlib.invalidate_caches()
-    dropped = {
-        name: module for name, module in list(sys.modules.items()) if _is_of_project(settings, module)
-    }
+    loaded = list(sys.modules.items())
+    dropped = {name: module for name, module in loaded if _is_of_project(settings, module)}
     if sys.modules.get(old.__name__) is old:
         dropped[old.__name__] = old
     for name in dropped:

@@ -7,7 +7,7 @@ JSON of ``nffi.load("python", ...)``, or of the older functions of the public AB
 import json
 import os
 from dataclasses import dataclass, field
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Settings:
     codec: str = "json"
     config: Any = None
     #: Folders with modules.
-    path: List[str] = field(default_factory=list)
+    path: list[str] = field(default_factory=list)
     threads: int = 0
     #: The older form: one function for all calls, whatever they are named.
     plain: bool = False

@@ -89,7 +89,8 @@ class Call:
         if answer.end == _ANSWER and answer.rc == 0:
             return None if self._is_stream else self._decode(data)
         if answer.end == _ERROR:
-            detail = ctypes.string_at(answer.detail, answer.detail_size) if answer.detail_size else b""
+            size = answer.detail_size
+            detail = ctypes.string_at(answer.detail, size) if size else b""
             raise CallError(data.decode(), "runtime_error", detail.decode())
         code = {_TIMEOUT: "timeout", _CANCELLED: "cancelled"}.get(answer.end, "protocol")
         raise CallError(data.decode() or code, code)
@@ -101,7 +102,8 @@ class Call:
     def __iter__(self):
         """The chunks of a stream. Raises CallError where it fails."""
         data, size = ctypes.c_void_p(), ctypes.c_size_t()
-        while _testhost.nffi_testhost_read(self._pointer, ctypes.byref(data), ctypes.byref(size)) == 1:
+        chunk = (self._pointer, ctypes.byref(data), ctypes.byref(size))
+        while _testhost.nffi_testhost_read(*chunk) == 1:
             yield self._decode(ctypes.string_at(data.value, size.value) if size.value else b"")
         self.result()
 
