@@ -40,18 +40,18 @@ const GLUE = namesIn("c-src/ngx", /\.c$/)
   .map((name) => read(`c-src/ngx/${name}`))
   .join("\n");
 
-describe("README.md", () => {
-  const readme = read("README.md");
+describe("docs/cli.md", () => {
+  const manual = read("docs/cli.md");
 
   test("lists the options of nffi build", () => {
     const source = read("src/commands/source-options.ts") + read("src/commands/build-options.ts");
-    expect(found(readme, /^\| `(--[a-z0-9-]+)/gm)).toEqual(
+    expect(found(manual, /^\| `(--[a-z0-9-]+)/gm)).toEqual(
       found(source, /[oO]ption\(\s*"(--[a-z0-9-]+)/g),
     );
   });
 
   test("lists the exit codes", () => {
-    const rows = [...readme.matchAll(/^\| (\d[\d, ]*?) +\|/gm)].flatMap(([, codes = ""]) =>
+    const rows = [...manual.matchAll(/^\| (\d[\d, ]*?) +\|/gm)].flatMap(([, codes = ""]) =>
       codes.split(", ").map(Number),
     );
     expect(rows).toEqual([0, ...Object.values(EXIT_CODES)]);

@@ -38,7 +38,7 @@ function moduleOf(path: string): string {
 const go = (folder: string, ...args: string[]) =>
   spawnSync("go", args, { cwd: folder, encoding: "utf8" });
 
-describe.each(["README.md", "docs/go.md"])("%s", (path) => {
+describe.each(["docs/go.md"])("%s", (path) => {
   let folder: string;
 
   test("is formatted as gofmt has it, compiles, and its tests pass", () => {

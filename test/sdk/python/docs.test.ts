@@ -32,9 +32,8 @@ test("docs/python.md: the first example answers", async () => {
   });
 });
 
-test("README.md and docs/python.md: asyncio, a stream and its loop in Lua", async () => {
-  const [app = ""] = blocks("README.md", "python");
-  const [, ticks = ""] = blocks("docs/python.md", "python");
+test("docs/python.md: asyncio, a stream and its loop in Lua", async () => {
+  const [, app = "", ticks = ""] = blocks("docs/python.md", "python");
   const server = content(
     "/",
     `local runtime = assert(require("resty.nffi").load("python", { module = "app.py", host = "worker",
@@ -53,7 +52,7 @@ test("README.md and docs/python.md: asyncio, a stream and its loop in Lua", asyn
 });
 
 test("docs/python.md: the unit test passes", () => {
-  const [app = "", , unit = ""] = blocks("docs/python.md", "python");
+  const [app = "", , , unit = ""] = blocks("docs/python.md", "python");
   const folder = temporaryFolder();
   writeFileSync(join(folder, "app.py"), app);
   writeFileSync(join(folder, "test_app.py"), unit);

@@ -60,7 +60,7 @@ const cargo = (folder: string, ...args: string[]) =>
   });
 
 // what the newest serde and tokio take
-describe.skipIf(rustMinor < 85).each(["README.md", "docs/rust.md"])("%s", (path) => {
+describe.skipIf(rustMinor < 85).each(["docs/rust.md"])("%s", (path) => {
   test("is formatted, compiles, and its tests pass", () => {
     const folder = cratesOf(path);
     const config = "max_width=100,use_small_heuristics=Max";
