@@ -30,7 +30,9 @@ test("README.md: the smallest example answers", async () => {
 });
 
 test("docs/typescript.md: a method with a configuration answers, and so does a call of bytes", async () => {
-  const handlers = blocks("docs/typescript.md", "ts").find((code) => code.includes("export default"));
+  const handlers = blocks("docs/typescript.md", "ts").find((code) =>
+    code.includes("export default"),
+  );
   const server = `location = /both { content_by_lua_block {
     local rt = assert(require("resty.nffi").load("node",
       { module = "handlers.ts", config = { region = "eu" } }))
