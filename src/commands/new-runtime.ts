@@ -61,12 +61,14 @@ async function languageOf(options: NewRuntimeOptions, context: CommandContext): 
 }
 
 function linesOf(project: ScaffoldedProject, name: string, options: NewRuntimeOptions): string[] {
-  const { folder, language, paths } = project;
-  const files = paths.map((path) => `  ${path}`);
+  const { folder, language, paths, link } = project;
+  const files = [...paths, `${link.path} -> ${link.target}`].map((path) => `  ${path}`);
   if (options.dryRun) return [`would make ${folder} (${language.title}):`, ...files];
+  const note = `note: no other machine has the source of this build; CI and Docker files: ${project.source.options}`;
   return [
     `made ${folder} (${language.title}):`,
     ...files,
+    ...(project.hasSourceOfProduct ? [] : [note]),
     "next:",
     `  cd ${name}`,
     ...language.start.map((line) => `  ${line}`),

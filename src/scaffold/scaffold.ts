@@ -1,18 +1,19 @@
 /**
- * Makes a project for a runtime: a template of the language, with its name, its port and the
- * product it belongs to. Nothing is downloaded.
+ * Makes a project for a runtime: a template of the language, with its name, its port and a link to
+ * the product it runs on, which is the only path of this machine in it. Nothing is downloaded.
  */
 import { realpath } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { findLanguage, LANGUAGES, type Language } from "../catalog/languages.js";
 import { NffiError } from "../errors.js";
 import type { ShippedFiles } from "../host/package.js";
 import { exists } from "../io/files.js";
 import type { Product } from "../pipeline/product.js";
+import { type BuildSource, buildSourceOf, TEMPLATE_SOURCE } from "./build-source.js";
 import { requireNameFor, requireProjectName } from "./project-name.js";
-import { renderTemplate } from "./render.js";
+import { PRODUCT_PATH, renderTemplate } from "./render.js";
 import { readTemplate } from "./template.js";
-import { requirePlace, writeProject } from "./write-project.js";
+import { type ProjectLink, requirePlace, writeProject } from "./write-project.js";
 
 export interface ScaffoldRequest {
   readonly name: string;
@@ -30,8 +31,13 @@ export interface ScaffoldRequest {
 export interface ScaffoldedProject {
   readonly folder: string;
   readonly language: Language;
-  /** What was written, or would be, by path in the folder. */
+  /** The files that were written, or would be, by path in the folder. */
   readonly paths: readonly string[];
+  readonly link: ProjectLink;
+  /** What the CI file and the Dockerfile build OpenResty from. */
+  readonly source: BuildSource;
+  /** False if no other machine can fetch the source of the product, and `source` is another one. */
+  readonly hasSourceOfProduct: boolean;
 }
 
 export async function scaffold(
@@ -44,13 +50,17 @@ export async function scaffold(
   requireNameFor(language, name);
   const parent = await realpath(request.parent);
   const folder = join(parent, name);
-  const packages = await packagesSeenFrom(folder, parent, product, language);
+  await requirePackage(product, language);
 
+  const found = buildSourceOf(product.manifest);
+  const source = found ?? TEMPLATE_SOURCE;
   const template = await readTemplate(join(shipped.templates, language.template));
-  const files = renderTemplate(template, { name, port, packages });
-  if (request.dryRun) await requirePlace(folder, files, overwrite);
-  else await writeProject(folder, files, { overwrite, signal });
-  return { folder, language, paths: files.map(({ path }) => path) };
+  const files = renderTemplate(template, { name, port, source });
+  const link = await linkTo(product, folder, parent);
+  if (request.dryRun) await requirePlace(folder, { files, link }, overwrite);
+  else await writeProject(folder, { files, link }, { overwrite, signal });
+  const paths = files.map(({ path }) => path);
+  return { folder, language, paths, link, source, hasSourceOfProduct: found !== undefined };
 }
 
 export function requireLanguage(name: string): Language {
@@ -62,23 +72,17 @@ export function requireLanguage(name: string): Language {
   });
 }
 
-/** A short path where project and product move together, else an absolute one. */
-async function packagesSeenFrom(
-  folder: string,
-  parent: string,
-  product: Product,
-  { title, sdk }: Language,
-): Promise<string> {
-  const packages = join(product.prefix, "nffi");
-  if (!(await exists(join(packages, sdk.folder, sdk.file)))) {
-    throw new NffiError(
-      "product-missing",
-      `the build in ${product.prefix} has no ${title} package`,
-      {
-        hint: "run `nffi build` again",
-      },
-    );
-  }
-  const real = await realpath(packages);
-  return real.startsWith(`${parent}/`) ? relative(folder, real) : real;
+async function requirePackage(product: Product, { title, sdk }: Language): Promise<void> {
+  if (await exists(join(product.prefix, "nffi", sdk.folder, sdk.file))) return;
+  throw new NffiError("product-missing", `the build in ${product.prefix} has no ${title} package`, {
+    hint: "run `nffi build` again",
+  });
+}
+
+/** Relative where project and product move together, else absolute. */
+async function linkTo(product: Product, folder: string, parent: string): Promise<ProjectLink> {
+  const real = await realpath(product.prefix);
+  const from = dirname(join(folder, PRODUCT_PATH));
+  const target = real.startsWith(`${parent}/`) ? relative(from, real) : real;
+  return { path: PRODUCT_PATH, target, real };
 }

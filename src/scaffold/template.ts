@@ -12,7 +12,8 @@ export interface TemplateFile {
   readonly text: string;
 }
 
-const LEFT_BEHIND = /^(node_modules|dist|build|target|run|run-test|package-lock\.json|\.nginx-.*)$/;
+const LEFT_BEHIND =
+  /^(node_modules|dist|build|target|run|run-test|package-lock\.json|\.nffi|\.venv|__pycache__|\.nginx-.*)$/;
 
 /**
  * Files and folders that lie there without their dot: npm leaves the one out of a package, and a

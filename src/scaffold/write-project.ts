@@ -1,13 +1,37 @@
 /**
- * Puts a project in its place: written whole into a temporary folder beside it, then renamed. Into
- * a folder that exists only with `overwrite`, file by file; what else lies there stays.
+ * Puts a project in its place: written whole into a temporary directory beside it, then renamed. Into
+ * a directory that exists only with `overwrite`, file by file; other files there stay.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import {
+  mkdir,
+  readdir,
+  readlink,
+  realpath,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errnoOf, messageOf, NffiError } from "../errors.js";
 import { kindOf } from "../io/files.js";
 import type { TemplateFile } from "./template.js";
+
+/** A symbolic link in a project. */
+export interface ProjectLink {
+  /** Relative to the project. */
+  readonly path: string;
+  /** Absolute, or relative to the directory of the link. */
+  readonly target: string;
+  /** What the target is, without links. */
+  readonly real: string;
+}
+
+export interface ProjectContent {
+  readonly files: readonly TemplateFile[];
+  readonly link: ProjectLink;
+}
 
 export interface WriteOptions {
   readonly overwrite: boolean;
@@ -16,10 +40,10 @@ export interface WriteOptions {
 
 export async function writeProject(
   folder: string,
-  files: readonly TemplateFile[],
+  { files, link }: ProjectContent,
   { overwrite, signal }: WriteOptions,
 ): Promise<void> {
-  await requirePlace(folder, files, overwrite);
+  await requirePlace(folder, { files, link }, overwrite);
   const temp = join(
     dirname(folder),
     `.${basename(folder)}.${randomBytes(6).toString("hex")}.nffi-tmp`,
@@ -32,8 +56,10 @@ export async function writeProject(
       await mkdir(dirname(join(temp, path)), { recursive: true });
       await writeFile(join(temp, path), text);
     }
+    await mkdir(dirname(join(temp, link.path)), { recursive: true });
+    await symlink(link.target, join(temp, link.path));
     if (await isFree(folder)) await rename(temp, folder);
-    else await moveInto(folder, temp, files);
+    else await moveInto(folder, temp, { files, link });
   } catch (thrown) {
     signal.throwIfAborted();
     throw cannotWrite(folder, thrown);
@@ -45,7 +71,7 @@ export async function writeProject(
 /** Throws when the project cannot be put there; nothing was written then. */
 export async function requirePlace(
   folder: string,
-  files: readonly TemplateFile[],
+  { files, link }: ProjectContent,
   overwrite: boolean,
 ): Promise<void> {
   const kind = await kindOf(folder);
@@ -61,6 +87,24 @@ export async function requirePlace(
     });
   }
   await requireReplaceable(folder, files);
+  await requireLinkPlace(folder, link);
+}
+
+/** The place of the link must be free, a link, or what the link would lead to. */
+async function requireLinkPlace(folder: string, link: ProjectLink): Promise<void> {
+  const place = join(folder, link.path);
+  if ((await kindOf(place)) === "absent" || (await isLink(place))) return;
+  if ((await realpath(place)) === link.real) return;
+  throw new NffiError("scaffold-failed", `${place} exists and is not a link to ${link.real}`, {
+    hint: `use the build there with --prefix ${place}, or move it away`,
+  });
+}
+
+async function isLink(place: string): Promise<boolean> {
+  return await readlink(place).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Where a file shall go there must be a file or nothing, and folders above it. */
@@ -83,10 +127,15 @@ async function requireReplaceable(folder: string, files: readonly TemplateFile[]
 async function moveInto(
   folder: string,
   temp: string,
-  files: readonly TemplateFile[],
+  { files, link }: ProjectContent,
 ): Promise<void> {
-  for (const { path } of files) await mkdir(dirname(join(folder, path)), { recursive: true });
-  for (const { path } of files) await rename(join(temp, path), join(folder, path));
+  const paths = [...files, link].map(({ path }) => path);
+  for (const path of paths) await mkdir(dirname(join(folder, path)), { recursive: true });
+  for (const path of paths) {
+    // a build in the project needs no link to itself
+    if (path === link.path && (await kindOf(join(folder, path))) === "directory") continue;
+    await rename(join(temp, path), join(folder, path));
+  }
 }
 
 async function isFree(folder: string): Promise<boolean> {

@@ -4,5 +4,5 @@ go 1.19
 
 require nffi v0.0.0
 
-// The package of the OpenResty that nffi build has made.
-replace nffi => ../../.nffi/openresty/nffi/go
+// The package of the OpenResty in .nffi/openresty: nothing is downloaded.
+replace nffi => ./.nffi/openresty/nffi/go

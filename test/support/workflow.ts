@@ -1,9 +1,9 @@
 // Runs the CI file of a project, step by step as a runner of GitHub would, in a copy of its folder.
-// Two things are not done: the machine has its packages already, and `nffi build` is asked by the
-// real command what it would do, but the OpenResty of the tests is put where it would be.
+// Two things are not done: the machine has its packages already, and `nffi build` checks its options
+// with the real command, but the OpenResty of the tests is linked to its place.
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { parse } from "yaml";
 import { repository } from "./cli.js";
 import { temporaryFolder } from "./temporary.js";
@@ -36,7 +36,7 @@ export function runWorkflow(project: string, prefix: string, options: Options = 
   const workflow: Workflow = parse(readFileSync(join(folder, ".github/workflows/ci.yml"), "utf8"));
   const [job] = Object.values(workflow.jobs);
   const told = join(folder, "..", "output");
-  const nffi = commandInPlaceOfNffi(folder, prefix);
+  const bin = commandInPlaceOfNffi(folder, prefix, options.packed);
   const outputs: Record<string, string> = {};
   let output = "";
   let cacheKey = "";
@@ -44,13 +44,16 @@ export function runWorkflow(project: string, prefix: string, options: Options = 
     const filled = (text: string) =>
       text.replace(/\$\{\{ (\S+) \}\}/g, (_all, place: string) => outputs[place] ?? "");
     if (step.uses?.startsWith("actions/cache@")) cacheKey = filled(step.with?.key ?? "");
-    if (step.run === undefined || /\bapt-get\b/.test(step.run)) continue;
+    if (step.run === undefined || FOR_THE_MACHINE.test(step.run)) continue;
+    if (isInstallOfNffi(step) && !options.packed) continue;
     writeFileSync(told, "");
+    const ofJob = Object.entries(job?.env ?? {}).map(([name, text]) => [name, filled(text)]);
     const env = {
       ...process.env,
       ...options.env,
-      ...job?.env,
-      NFFI: nffi,
+      ...Object.fromEntries(ofJob),
+      npm_config_prefix: join(folder, "..", "npm"),
+      PATH: `${bin}:${options.env?.PATH ?? process.env.PATH}`,
       GITHUB_OUTPUT: told,
       ...step.env,
     };
@@ -70,13 +73,26 @@ export function runWorkflow(project: string, prefix: string, options: Options = 
 }
 
 interface Options {
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** The package of nffi, which the project then has and its steps install; else this clone. */
+  readonly packed?: string;
 }
 
-/** `nffi cache key` is the real one; `nffi build` is told about, and its result put in its place. */
-function commandInPlaceOfNffi(folder: string, prefix: string): string {
-  const command = join(folder, "..", "nffi");
-  const real = `"${process.execPath}" "${join(repository, "bin/nffi.mjs")}" "$@"`;
+const FOR_THE_MACHINE = /\bapt-get\b|\brustup component\b/;
+
+function isInstallOfNffi({ run }: Step): boolean {
+  return /\bnpm install --global .*nffi-/.test(run ?? "");
+}
+
+/** A directory with `nffi`: `cache key` is the real one; of `build`, only its options are checked. */
+function commandInPlaceOfNffi(folder: string, prefix: string, packed?: string): string {
+  const bin = join(folder, "..", "bin");
+  mkdirSync(bin);
+  const command = join(bin, "nffi");
+  if (packed) copyFileSync(packed, join(folder, basename(packed)));
+  const real = packed
+    ? `"${join(folder, "..", "npm/bin/nffi")}" "$@"`
+    : `"${process.execPath}" "${join(repository, "bin/nffi.mjs")}" "$@"`;
   writeFileSync(
     command,
     `#!/bin/sh
@@ -89,7 +105,7 @@ ln -s "${prefix}" "$2"
 `,
   );
   chmodSync(command, 0o755);
-  return command;
+  return bin;
 }
 
 /** A checkout has none of what was built before. */

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type ShippedFiles, shipped } from "../../../src/host/package.js";
@@ -25,36 +25,28 @@ function request(parent: string, prefix: string): ScaffoldRequest {
     language: "typescript",
     port: 8080,
     parent,
-    product: { prefix, manifest: {} as Manifest },
+    product: {
+      prefix,
+      manifest: { source: { kind: "debian", origin: "Debian trixie" } } as Manifest,
+    },
     overwrite: false,
     dryRun: false,
   };
 }
 
-async function runtimePath(parent: string, prefix: string): Promise<string> {
+async function linkOf(parent: string, prefix: string): Promise<string> {
   const { folder } = await scaffold(request(parent, prefix), session);
-  const text = readFileSync(join(folder, "package.json"), "utf8");
-  return JSON.parse(text).devDependencies["@nffi/runtime"];
+  return readlinkSync(join(folder, ".nffi/openresty"));
 }
 
-test("a product in the same folder is named by a path that moves with both", async () => {
+test("a product in the same folder is linked by a path that moves with both", async () => {
   const parent = temporaryFolder();
-  expect(await runtimePath(parent, prefixIn(parent))).toBe("file:../.nffi/openresty/nffi/node");
+  expect(await linkOf(parent, prefixIn(parent))).toBe("../../.nffi/openresty");
 });
 
-test("a product elsewhere is named by its absolute path", async () => {
+test("a product elsewhere is linked by its absolute path", async () => {
   const prefix = prefixIn(temporaryFolder());
-  expect(await runtimePath(temporaryFolder(), prefix)).toBe(`file:${prefix}/nffi/node`);
-});
-
-test("a Go project names the package of the product", async () => {
-  const parent = temporaryFolder();
-  const prefix = prefixIn(parent);
-  mkdirSync(join(prefix, "nffi/go"));
-  writeFileSync(join(prefix, "nffi/go/go.mod"), "");
-  const { folder } = await scaffold({ ...request(parent, prefix), language: "go" }, session);
-  const text = readFileSync(join(folder, "go.mod"), "utf8");
-  expect(text).toContain("replace nffi => ../.nffi/openresty/nffi/go\n");
+  expect(await linkOf(temporaryFolder(), prefix)).toBe(prefix);
 });
 
 test("a product without the package of the language is refused", async () => {

@@ -1,37 +1,50 @@
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { NffiError } from "../../../src/errors.js";
 import { writeProject } from "../../../src/scaffold/write-project.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
-const FILES = [
-  { path: "package.json", text: "{}" },
-  { path: "src/handlers.ts", text: "new" },
-];
+const CONTENT = {
+  files: [
+    { path: "package.json", text: "{}" },
+    { path: "src/handlers.ts", text: "new" },
+  ],
+  link: { path: ".nffi/openresty", target: "/a/product", real: "/a/product" },
+};
 const signal = new AbortController().signal;
 const keep = { overwrite: false, signal };
 const overwrite = { overwrite: true, signal };
 
 test("writes the files and leaves nothing beside them", async () => {
   const parent = temporaryFolder();
-  await writeProject(join(parent, "hello"), FILES, keep);
+  await writeProject(join(parent, "hello"), CONTENT, keep);
   expect(readdirSync(parent)).toEqual(["hello"]);
   expect(readFileSync(join(parent, "hello/src/handlers.ts"), "utf8")).toBe("new");
+  expect(readlinkSync(join(parent, "hello/.nffi/openresty"))).toBe("/a/product");
 });
 
 test("takes an empty folder that exists", async () => {
   const folder = join(temporaryFolder(), "hello");
   mkdirSync(folder);
-  await writeProject(folder, FILES, keep);
-  expect(readdirSync(folder).sort()).toEqual(["package.json", "src"]);
+  await writeProject(folder, CONTENT, keep);
+  expect(readdirSync(folder).sort()).toEqual([".nffi", "package.json", "src"]);
 });
 
 test("a folder with something in it is left as it is", async () => {
   const folder = join(temporaryFolder(), "hello");
   mkdirSync(folder);
   writeFileSync(join(folder, "package.json"), "mine");
-  await expect(writeProject(folder, FILES, keep)).rejects.toMatchObject({
+  await expect(writeProject(folder, CONTENT, keep)).rejects.toMatchObject({
     code: "scaffold-failed",
     hint: expect.stringContaining("--overwrite"),
   });
@@ -46,7 +59,7 @@ test("--overwrite replaces the template's files and keeps the others", async () 
   for (const name of ["package.json", "src/handlers.ts", "src/mine.ts"]) {
     writeFileSync(join(folder, name), "old");
   }
-  await writeProject(folder, FILES, overwrite);
+  await writeProject(folder, CONTENT, overwrite);
   expect(readFileSync(join(folder, "src/handlers.ts"), "utf8")).toBe("new");
   expect(readFileSync(join(folder, "src/mine.ts"), "utf8")).toBe("old");
   expect(readdirSync(parent)).toEqual(["hello"]);
@@ -56,11 +69,32 @@ test("--overwrite replaces nothing when something is in the way of one file", as
   const folder = join(temporaryFolder(), "hello");
   mkdirSync(join(folder, "src/handlers.ts"), { recursive: true });
   writeFileSync(join(folder, "package.json"), "old");
-  await expect(writeProject(folder, FILES, overwrite)).rejects.toMatchObject({
+  await expect(writeProject(folder, CONTENT, overwrite)).rejects.toMatchObject({
     code: "scaffold-failed",
     message: expect.stringContaining("is in the way"),
   });
   expect(readFileSync(join(folder, "package.json"), "utf8")).toBe("old");
+});
+
+test("--overwrite sets the link anew, and leaves a build in the project alone", async () => {
+  const folder = join(temporaryFolder(), "hello");
+  mkdirSync(join(folder, ".nffi"), { recursive: true });
+  const place = join(folder, ".nffi/openresty");
+  symlinkSync("/another", place);
+  await writeProject(folder, CONTENT, overwrite);
+  expect(readlinkSync(place)).toBe("/a/product");
+
+  rmSync(place);
+  mkdirSync(place);
+  writeFileSync(join(place, "mine"), "");
+  await expect(writeProject(folder, CONTENT, overwrite)).rejects.toMatchObject({
+    code: "scaffold-failed",
+    message: `${place} exists and is not a link to /a/product`,
+  });
+  const link = { ...CONTENT.link, target: "openresty", real: realpathSync(place) };
+  await writeProject(folder, { ...CONTENT, link }, overwrite);
+  expect(readdirSync(place)).toEqual(["mine"]);
+  expect(readdirSync(folder).sort()).toEqual([".nffi", "package.json", "src"]);
 });
 
 test.each(["file", "link"])("a %s with the name of the project is left alone", async (kind) => {
@@ -68,12 +102,12 @@ test.each(["file", "link"])("a %s with the name of the project is left alone", a
   const folder = join(parent, "hello");
   if (kind === "file") writeFileSync(folder, "");
   else symlinkSync(parent, folder);
-  await expect(writeProject(folder, FILES, overwrite)).rejects.toThrow("is not a folder");
+  await expect(writeProject(folder, CONTENT, overwrite)).rejects.toThrow("is not a folder");
 });
 
 test("a folder that cannot be written to is named with the reason", async () => {
   // Neither root nor anybody else can make a folder there.
-  await expect(writeProject("/proc/hello", FILES, keep)).rejects.toMatchObject({
+  await expect(writeProject("/proc/hello", CONTENT, keep)).rejects.toMatchObject({
     code: "scaffold-failed",
     message: expect.stringMatching(/^cannot make \/proc\/hello: /),
   });
@@ -83,7 +117,7 @@ test("an abort leaves nothing", async () => {
   const parent = temporaryFolder();
   const abort = new AbortController();
   abort.abort(new NffiError("interrupted", "interrupted (SIGINT)"));
-  const writing = writeProject(join(parent, "hello"), FILES, {
+  const writing = writeProject(join(parent, "hello"), CONTENT, {
     overwrite: false,
     signal: abort.signal,
   });
