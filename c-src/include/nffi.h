@@ -1,18 +1,19 @@
 /*
- * nffi.h - what a runtime sees of nffi: poll tasks, read requests, respond.
+ * nffi.h - the API for runtimes: poll tasks, read requests, respond.
  *
- * A Lua coroutine in an nginx worker makes a task and yields; the task waits
- * in the queue of one runtime. The runtime, threads in the worker or a process
- * of its own, polls the queue and responds. The same calls serve both ways of
- * hosting; a runtime's code does not know which one it lives in.
+ * A Lua coroutine in an nginx worker creates a task and yields. The task waits
+ * in the queue of one runtime. The runtime polls the queue and responds. It is
+ * a set of threads in the worker or a separate process; both use the same
+ * calls, and the code need not know which one it is.
  *
- * Every function here may be called from any thread of the runtime, and never
- * from the event loop of nginx. None of them writes to a log.
- * `size_t` counts bytes. Between two processes a payload has at most 1 GiB.
+ * Every function may be called from any thread of the runtime, but never from
+ * the event loop of nginx. None of them writes to a log, except nffi_log() and
+ * nffi_queue_log(). `size_t` counts bytes. Between two processes
+ * a payload has at most 1 GiB.
  *
- * A request and a configuration may contain NUL bytes. One more NUL is behind
- * the last byte; no size counts it. NULL means that Lua passed nil; an empty
- * string is a pointer with size 0. This also holds for responses.
+ * A request and a configuration may contain NUL bytes. One more NUL follows the
+ * last byte; no size counts it. NULL means that Lua passed nil; an empty string
+ * is a pointer with size 0. The same is true for responses.
  */
 
 #ifndef NFFI_H
@@ -31,7 +32,7 @@ extern "C" {
 
 /*
  * Results: 0 or a count on success, else one of these negative codes.
- * X(name, value, text); the text is what nffi_error_text() returns.
+ * X(name, value, text); nffi_error_text() returns the text.
  */
 #define NFFI_ERRORS(X) \
     X(NFFI_INVALID, -1, "invalid argument") \
@@ -53,11 +54,11 @@ enum nffi_error {
 #undef NFFI_ERROR_MEMBER
 };
 
-/* The symbol's name ("NFFI_STALE") and text; never NULL. */
+/* Return the name ("NFFI_STALE") and the text of a code; never NULL. */
 NFFI_API const char *nffi_error_name(int code);
 NFFI_API const char *nffi_error_text(int code);
 
-/* The NFFI_ABI_VERSION that this libnffi was built with. */
+/* Returns the NFFI_ABI_VERSION with which this libnffi was built. */
 NFFI_API uint32_t nffi_abi_version(void);
 
 
@@ -65,14 +66,15 @@ NFFI_API uint32_t nffi_abi_version(void);
 typedef struct nffi_queue nffi_queue_t;
 
 /*
- * One task, by queue, slot and generation; never an address and never 0. A
- * handle that was answered, or invented, is refused with NFFI_STALE.
+ * A handle of one task: queue, slot and generation; never an address and never
+ * 0. A stale handle (after the response) or an invented one is refused with
+ * NFFI_STALE.
  */
 typedef uint64_t nffi_task_t;
 
 /*
- * What a task asks. `data` and `method` belong to the task and stay valid
- * until it is answered; both may be NULL with size 0.
+ * The request of a task. `data` and `method` belong to the task and are valid
+ * until the response; both may be NULL with size 0.
  */
 typedef struct nffi_request {
     nffi_task_t task;
@@ -89,7 +91,7 @@ typedef struct nffi_request {
 
 
 /*
- * A native library defines the two symbols below and is then loaded by
+ * A native library defines the two symbols below. Lua loads it with
  * nffi.load("demo") or ngx.load_nonblocking_ffi("demo", config).
  *
  *     NFFI_RUNTIME_ABI;
@@ -97,98 +99,98 @@ typedef struct nffi_request {
  *         size_t config_size, char *error, size_t error_size);
  *
  * nffi_runtime_start is called once for each runtime, in the event loop: start
- * threads, return 0 at once. On failure return another value and write a
- * NUL-terminated reason to `error`. `config` is NUL-terminated, or NULL when
- * there is none. It is the caller's and is valid during the call only.
+ * threads and return 0 immediately. On failure, write a NUL-terminated reason
+ * to `error` and return another value. `config` is NUL-terminated, or NULL if
+ * there is none. The caller owns it; it is valid during the call only.
  */
 #define NFFI_RUNTIME_ABI \
     NFFI_API const uint32_t nffi_runtime_abi = NFFI_ABI_VERSION
 
 
 /*
- * The configuration that Lua gave this runtime: bytes and their number, a NUL
- * behind the last one that is not counted; NULL when Lua gave none, which is
- * not the same as an empty one. They are valid as long as the queue. A process
- * reads its configuration here: it is neither in its environment nor on its
- * command line. In a library these are the bytes that nffi_runtime_start()
- * gets, valid after it has returned. `size` may be NULL.
+ * Returns the configuration of this runtime and its size; a NUL that is not
+ * counted follows the last byte. Returns NULL if Lua passed none, which differs
+ * from an empty one. The bytes are valid as long as the queue. A process reads
+ * its configuration here: it is neither in its environment nor on its command
+ * line. In a library these are the bytes of nffi_runtime_start(), also valid
+ * after that has returned. `size` may be NULL.
  * thread: any; blocks: no
  */
 NFFI_API const void *nffi_queue_config(nffi_queue_t *queue, size_t *size);
 
 /*
- * Takes up to `max` tasks. Waits up to `timeout_ms` (-1: no limit, 0: not at
- * all) for the first one. A task that was cancelled while it was queued is
- * never returned.
- * Returns the number of requests filled in, 0 when the time is over or
- * nffi_stream_writable() has a task to name, NFFI_CLOSED when the queue was
- * closed and every task of it was taken.
- * thread: any, several at once, also beside threads in nffi_stream_wait();
- * blocks: for up to timeout_ms
+ * Takes up to `max` tasks. Waits up to `timeout_ms` (-1: no limit, 0: no wait)
+ * for the first one. Never returns a task that was cancelled in the queue.
+ * Returns the number of requests filled in; 0 on timeout, or when
+ * nffi_stream_writable() has a task to return; NFFI_CLOSED when the queue is
+ * closed and all its tasks were taken.
+ * thread: any, several concurrently, also beside nffi_stream_wait();
+ * blocks: up to timeout_ms
  */
 NFFI_API int nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests,
     size_t max, int timeout_ms);
 
 /*
- * For event loops: a descriptor that becomes readable when there is something
- * to take. Take with timeout 0 until nothing comes, then arm, then wait:
+ * For event loops: a descriptor that becomes readable when poll has something
+ * to take. Poll with timeout 0 until it returns 0, then arm, then wait:
  *
  *     for (;;) {
  *         while ((n = nffi_queue_poll(queue, requests, 64, 0)) > 0) { ... }
  *         if (nffi_queue_arm(queue) == 0) { wait for the descriptor }
  *     }
  *
- * nffi_queue_arm returns 0 when the descriptor will become readable. It returns
- * 1 (do not sleep) when tasks, cancellations, credit for a stream or the end are
- * there, or while another thread of the queue still owns the descriptor. The end
+ * nffi_queue_arm returns 0 if the descriptor will become readable. It returns 1
+ * (do not sleep) if there are tasks, cancellations, credit for a stream or the
+ * end of the queue, or while another thread still owns the descriptor. The end
  * counts until poll has returned it.
- * thread: one of a queue. From its first call on that thread owns the
- * descriptor: threads in nffi_queue_poll() or nffi_stream_wait() wait until it
- * polls or arms again, and look themselves every 10 ms while it does not.
- * While tasks come in quick succession, arm looks for the next one for some
- * microseconds (the option `spin` of a runtime, 20 by default).
- * The descriptor belongs to the queue: do not read or close it. It stays open
- * until nffi_queue_release_fd(): call that when poll has returned NFFI_CLOSED
- * and nothing waits on the descriptor any more. A queue whose descriptor is not
- * released is not freed when its runtime is closed.
+ * thread: one per queue. That thread owns the descriptor from its first call
+ * on: threads in nffi_queue_poll() or nffi_stream_wait() wait until it polls or
+ * arms again, and check every 10 ms while it does not. While tasks arrive in
+ * quick succession, arm spins for some microseconds (the option `spin` of a
+ * runtime, 20 by default). The descriptor belongs to the queue: do not read or
+ * close it. It stays open until nffi_queue_release_fd(). Call that after poll
+ * has returned NFFI_CLOSED, when no thread waits on the descriptor. Without
+ * that call, the queue is not freed when its runtime is closed.
  */
 NFFI_API int nffi_queue_fd(nffi_queue_t *queue);
 NFFI_API int nffi_queue_arm(nffi_queue_t *queue);
 NFFI_API int nffi_queue_release_fd(nffi_queue_t *queue);
 
 /*
- * Takes up to `max` handles of running tasks that were cancelled (client gone,
- * Lua thread killed) since the last call; each is told once. They still want a
- * response, which is then freed. Returns their number; blocks: no
+ * Takes up to `max` handles of running tasks that were cancelled (client
+ * disconnected, timeout, Lua thread killed) since the last call. Each is
+ * reported once. It still needs a response, which is discarded. Returns their
+ * number. thread: any; blocks: no
  */
 NFFI_API int nffi_queue_cancelled(nffi_queue_t *queue, nffi_task_t *tasks,
     size_t max);
 
-/* 1 when nobody waits for the answer any more, 0 when somebody does. */
+/* Returns 1 if the task was cancelled, else 0. thread: any; blocks: no */
 NFFI_API int nffi_task_cancelled(nffi_task_t task);
 
-/* Fills in the request of a task that was taken and is not yet answered. */
+/* Fills in the request of a running task. thread: any; blocks: no */
 NFFI_API int nffi_task_request(nffi_task_t task, nffi_request_t *request);
 
 
 /*
- * Responding. Each task is answered once, by one of these calls; afterwards
- * the handle is stale and its request memory is gone. `rc` 0 is success; any
- * other value is the runtime's own error code and the bytes its message.
- * All return 0 or a negative code; on an error the task is still open unless
- * the code is NFFI_STALE or NFFI_CLOSED. blocks: no, but for payloads that do
- * not fit the shared memory of a process (they travel over its socket).
+ * Responding. Each task gets one response, by one of these calls. Afterwards
+ * the handle is stale and the memory of the request is freed. `rc` 0 is
+ * success; any other value is an error code of the runtime, and the bytes are
+ * its message. All return 0 or a negative code. After an error the task is
+ * still running, unless the code is NFFI_STALE or NFFI_CLOSED.
+ * thread: any; blocks: no, except in a process for payloads that do not fit the
+ * shared memory (they travel over its socket).
  */
 
-/* Copies `size` bytes. `data` NULL: no response, which is nil with the
-   functions on ngx; runtime:call() returns "" for it. */
+/* Copies `size` bytes. `data` NULL: a response without bytes, which is nil with
+   the functions on ngx; runtime:call() returns "" for it. */
 NFFI_API int nffi_respond(nffi_task_t task, int rc, const void *data,
     size_t size);
 
 /*
- * The same without a copy: write into a buffer made for this task, then give
- * it back by one of the two calls. `size` may be smaller than what was asked
- * for. The buffer of a task that ends otherwise must be discarded.
+ * The same without a copy: write into a buffer that belongs to this task, then
+ * respond with it or discard it. `size` may be smaller than the allocated size.
+ * A buffer that is not used for the response must be discarded.
  */
 NFFI_API void *nffi_response_alloc(nffi_task_t task, size_t size);
 NFFI_API int nffi_respond_buffer(nffi_task_t task, int rc, void *buffer,
@@ -196,24 +198,24 @@ NFFI_API int nffi_respond_buffer(nffi_task_t task, int rc, void *buffer,
 NFFI_API void nffi_response_discard(nffi_task_t task, void *buffer);
 
 /*
- * Hands memory over: in the worker without a copy, in a process by one.
- * `release` is called exactly once on success, from any thread.
+ * Takes ownership of `data`: in the worker without a copy, in a process with
+ * one. On success `release` is called exactly once, from any thread.
  */
 NFFI_API int nffi_respond_owned(nffi_task_t task, int rc, void *data,
     size_t size, void (*release)(void *data));
 
 /*
- * A failure of user code: Lua gets nil, message, "runtime_error", detail.
- * `detail` (a stack, say) may be NULL.
+ * Responds with an error of a handler: Lua gets nil, message, "runtime_error",
+ * detail. `detail` (such as a stack) may be NULL.
  */
 NFFI_API int nffi_respond_error(nffi_task_t task, const void *message,
     size_t message_size, const void *detail, size_t detail_size);
 
 /*
- * Many answers with one lock and at most one wake-up. An element with
- * NFFI_RESPONSE_BUFFER gives a buffer of nffi_response_alloc(), one with
- * NFFI_RESPONSE_ERROR is as in nffi_respond_error(); otherwise the bytes are
- * copied. `result` is filled in for each. Returns how many succeeded.
+ * Sends many responses with one lock and at most one wake-up. An element with
+ * NFFI_RESPONSE_BUFFER passes a buffer of nffi_response_alloc(), one with
+ * NFFI_RESPONSE_ERROR works like nffi_respond_error(); otherwise the bytes are
+ * copied. Sets `result` of each element. Returns how many succeeded.
  */
 #define NFFI_RESPONSE_BUFFER 1u
 #define NFFI_RESPONSE_ERROR 2u
@@ -233,62 +235,61 @@ NFFI_API int nffi_respond_batch(nffi_response_t *responses, size_t count);
 
 
 /*
- * Streaming: an answer in chunks, which Lua reads one by one. A task is
- * answered so instead of by a call above: any number of writes, then
- * nffi_stream_end(), or nffi_respond_error() when it fails on its way (Lua
- * then gets the chunks, and the error).
+ * Streams: a response in chunks, which Lua reads one by one. Use these calls
+ * instead of the ones above: any number of writes, then nffi_stream_end(), or
+ * nffi_respond_error() on failure (Lua gets the chunks, then the error).
  *
- * What Lua has not read is bounded: at most 8 chunks, and a window of bytes
- * that Lua chooses (64 KiB) and that one chunk may exceed. Then a write gives
- * NFFI_WOULD_BLOCK, nothing was taken, and the runtime waits for credit
+ * Unread data is bounded: at most 8 chunks, and a window of bytes that Lua sets
+ * (64 KiB) and that one chunk may exceed. Beyond that, a write takes nothing
+ * and returns NFFI_WOULD_BLOCK. Three ways to wait for credit:
  *
  * - in this thread: nffi_stream_wait(task, timeout_ms);
- * - in a thread that polls: nffi_queue_poll() returns 0 when there is credit
- *   for a stream again; nffi_stream_writable() then names those streams;
+ * - in a polling thread: nffi_queue_poll() returns 0 when a stream has credit
+ *   again; nffi_stream_writable() then returns those streams;
  * - in an event loop: the descriptor becomes readable, nffi_queue_arm()
- *   returns 1, nffi_stream_writable() names them.
+ *   returns 1, nffi_stream_writable() returns them.
  *
- * A task that Lua has only called works the same way: its chunks are
- * collected, up to 64 MiB, and are the answer. A task that Lua streams and
- * that is answered by a call above is a stream of one chunk.
+ * For a plain call the same code works: the chunks are collected, up to 64 MiB,
+ * into one response. A streamed task to which the runtime responds with a call
+ * above is a stream of one chunk.
  */
 
 /*
- * Copies one chunk, which may have no bytes. 0, NFFI_WOULD_BLOCK,
- * NFFI_CANCELLED (nobody reads any more: stop, and end the stream),
- * NFFI_STALE, NFFI_CLOSED, NFFI_NO_MEMORY, NFFI_INVALID.
- * thread: any; blocks: no, as responding
+ * Copies one chunk, which may be empty. Returns 0, NFFI_WOULD_BLOCK,
+ * NFFI_CANCELLED (stop writing and end the stream), NFFI_STALE, NFFI_CLOSED,
+ * NFFI_NO_MEMORY or NFFI_INVALID.
+ * thread: any; blocks: like a response
  */
 NFFI_API int nffi_stream_write(nffi_task_t task, const void *data,
     size_t size);
 
 /*
  * Waits up to `timeout_ms` (-1: no limit) until a write may succeed. Returns 0,
- * NFFI_WOULD_BLOCK when the time is over, NFFI_STALE when another thread has
- * ended the task, or another code that a write would return. In the thread that
- * arms use it with a timeout of 0 only, to ask.
- * thread: any, several at once; blocks: for up to timeout_ms
+ * NFFI_WOULD_BLOCK on timeout, NFFI_STALE if another thread has ended the task,
+ * or another code that a write would return. In the thread that arms, use a
+ * timeout of 0 only, as a check.
+ * thread: any, several concurrently; blocks: up to timeout_ms
  */
 NFFI_API int nffi_stream_wait(nffi_task_t task, int timeout_ms);
 
 /*
- * Takes up to `max` handles of tasks whose last write gave NFFI_WOULD_BLOCK
- * and that have credit now, or were cancelled; each is told once. Returns
- * their number. thread: any; blocks: no
+ * Takes up to `max` handles of tasks whose last write returned
+ * NFFI_WOULD_BLOCK and that now have credit or were cancelled. Each is reported
+ * once. Returns their number. thread: any; blocks: no
  */
 NFFI_API int nffi_stream_writable(nffi_queue_t *queue, nffi_task_t *tasks,
     size_t max);
 
-/* The end: the task is answered, its handle stale. 0, NFFI_STALE, or, where
-   chunks were collected, what nffi_respond() gives. blocks: no */
+/* Ends the stream; the handle is then stale. Returns 0, NFFI_STALE, or, if
+   chunks were collected, a code of nffi_respond(). thread: any; blocks: no */
 NFFI_API int nffi_stream_end(nffi_task_t task);
 
 
 /*
- * A line for the error log of nginx, with the client and the request that the
- * task belongs to; once it was answered, without them. At most 2,048 bytes
- * are kept. NFFI_QUEUE_FULL: too many messages are on their way, this one was
- * dropped, and the log will say how many were. thread: any; blocks: no
+ * Writes a line to the error log of nginx, with the client and the request of
+ * the task; after the response, without them. Keeps at most 2,048 bytes.
+ * NFFI_QUEUE_FULL: too many messages are in flight and this one was dropped;
+ * the log will report how many were. thread: any; blocks: no
  */
 enum nffi_log_level {
     NFFI_LOG_ERROR = 1,
@@ -301,18 +302,18 @@ enum nffi_log_level {
 NFFI_API int nffi_log(nffi_task_t task, int level, const void *text,
     size_t size);
 
-/* The same for what belongs to no task. */
+/* The same for a line that belongs to no task. */
 NFFI_API int nffi_queue_log(nffi_queue_t *queue, int level, const void *text,
     size_t size);
 
 
 /*
- * In a runtime that is a process: attach to the queue that the worker handed
- * over across exec, start what is needed, then tell the worker. A native
- * thread watches the worker; when it is gone, the process ends at once with
+ * In a process: attach to the queue that the worker passed across exec, start
+ * the runtime, then report that it is ready or has failed. A native thread
+ * watches the worker; when the worker exits, the process ends immediately with
  * _exit(0), whatever its other threads do.
- * nffi_attach: NFFI_NOT_A_PROCESS when there is nothing to attach to,
- * NFFI_ABI_MISMATCH when the worker speaks another version.
+ * nffi_attach returns NFFI_NOT_A_PROCESS if there is no queue to attach to,
+ * NFFI_ABI_MISMATCH if the worker uses another version.
  */
 NFFI_API int nffi_attach(nffi_queue_t **queue);
 NFFI_API int nffi_attach_ready(nffi_queue_t *queue);
