@@ -18,9 +18,9 @@ type answer struct {
 // each other; not longer than this after the first.
 const longestHold = 50 * time.Microsecond
 
-// answers gives answers to the queue, as many as there are by one call of C.
-// Whoever adds the first one gives it away; those that come meanwhile are given
-// with the next.
+// answers collects responses for the queue and sends as many as possible with one
+// C call. The goroutine that adds the first one sends it; responses that arrive
+// in that time are sent with the next batch.
 type answers struct {
 	mutex   sync.Mutex
 	waiting []answer
@@ -67,7 +67,7 @@ func (a *answers) release() {
 	a.mutex.Unlock()
 }
 
-// give is entered and left with the mutex locked.
+// give is called and returns with the mutex locked.
 func (a *answers) give() {
 	a.giving = true
 	for len(a.waiting) > 0 && !a.held {

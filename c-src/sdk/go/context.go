@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// callContext is the context of one call. Most handlers never look at theirs, so
-// what can be watched is only made when somebody asks for it.
+// callContext is the context of one call. Most handlers never use theirs, so its
+// channels and timers are created on first use.
 type callContext struct {
 	runtime  *runtime
 	task     uint64
@@ -26,8 +26,8 @@ func (c *callContext) Deadline() (time.Time, bool) {
 func (c *callContext) Done() <-chan struct{} { return c.watched().Done() }
 func (c *callContext) Err() error            { return c.watched().Err() }
 
-// Value goes through the context inside, by which package context finds it: what
-// is derived from this one then needs no goroutine to watch it.
+// Value looks the key up in the inner context. Package context finds the inner
+// context this way, so a derived context needs no goroutine to watch it.
 func (c *callContext) Value(key any) any {
 	if key == (callKey{}) {
 		return c
@@ -51,7 +51,7 @@ func (c *callContext) watched() context.Context {
 		c.cancel()
 	default:
 		c.runtime.watch(c)
-		// a cancellation is told once, perhaps before this call was watched
+		// a cancellation is reported once, perhaps before this call was watched
 		if isCancelled(c.task) {
 			c.cancelNow()
 		}
@@ -59,14 +59,14 @@ func (c *callContext) watched() context.Context {
 	return c.inner
 }
 
-// abandoned: nobody waits for the answer any more.
+// abandoned reports whether the call was cancelled.
 func (c *callContext) abandoned() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	c.cancelNow()
 }
 
-// cancelNow leaves a deadline that is about now to its own timer, which gives
+// cancelNow leaves a deadline that is about now to its own timer, which produces
 // the better error.
 func (c *callContext) cancelNow() {
 	if c.deadline.IsZero() || time.Until(c.deadline) > 5*time.Millisecond {

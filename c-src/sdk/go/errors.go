@@ -6,8 +6,8 @@ import (
 	"runtime/debug"
 )
 
-// Error is an error with more to tell. Other errors arrive in Lua with their
-// text alone.
+// Error is an error with a detail or a code. Other errors arrive in Lua with
+// their text only.
 type Error struct {
 	// Message is the second result of the call in Lua.
 	Message string
@@ -36,7 +36,7 @@ func panicError(thrown any) error {
 	return &Error{Message: fmt.Sprint("panic: ", thrown), Detail: string(debug.Stack())}
 }
 
-// failure is what the caller is told.
+// failure is the error that the caller gets.
 func failure(task uint64, err error) answer {
 	told := &Error{}
 	if !errors.As(err, &told) {

@@ -13,8 +13,9 @@ const (
 	roomBytes   = mostAnswers * smallAnswer
 )
 
-// giver hands answers to C; one goroutine at a time. C must not see a pointer to
-// Go's memory inside of other memory, so the bytes of a batch lie in C's.
+// giver passes responses to C; one goroutine at a time. C must not receive a
+// pointer to Go memory inside other memory, so the bytes of a batch are copied to
+// C memory.
 type giver struct {
 	responses []C.nffi_response_t
 	room      []byte
@@ -86,7 +87,8 @@ func giveOne(one *answer) {
 	}
 }
 
-// giveUp tells the caller why its answer cannot be given, unless it has gone.
+// giveUp reports to the caller why its response cannot be sent, unless the call
+// was cancelled.
 func giveUp(task uint64, result C.int32_t) {
 	if result == C.NFFI_STALE || result == C.NFFI_CLOSED {
 		return

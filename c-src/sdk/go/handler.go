@@ -10,21 +10,21 @@ import (
 
 // Request is one call.
 type Request struct {
-	// Method is its name, and empty where Lua gave none: runtime:call(bytes).
+	// Method is the method name; empty for runtime:call(bytes).
 	Method string
-	// Data is the payload; nil where Lua passed nil, empty where it passed "".
-	// It is gone when the handler returns: copy what is kept for longer.
+	// Data is the payload; nil if Lua passed nil, empty if it passed "". It is
+	// valid until the handler returns: copy it to keep it longer.
 	Data []byte
 
 	streamed bool // Lua reads chunks
 }
 
-// Handler answers calls, several at once. The context has the call's deadline,
-// and ends when nobody waits for the answer any more: the client has gone, the
-// Lua thread was killed, its time is over.
+// Handler handles calls, several concurrently. The context has the deadline of
+// the call. It is cancelled when the client disconnects, the Lua thread is killed
+// or the call times out.
 //
-// An error arrives in Lua as nil, message, "runtime_error", detail; and so does
-// a panic, with its stack as detail.
+// An error arrives in Lua as nil, message, "runtime_error", detail; and so does a
+// panic, with its stack as detail.
 type Handler interface {
 	Handle(ctx context.Context, request Request) ([]byte, error)
 }
@@ -37,8 +37,8 @@ func (f HandlerFunc) Handle(ctx context.Context, request Request) ([]byte, error
 	return f(ctx, request)
 }
 
-// Bytes makes a Handler of a function that takes and gives bytes. They are the
-// function's own.
+// Bytes creates a Handler from a function that takes and returns bytes. The
+// function owns the bytes that it gets.
 func Bytes(f func(ctx context.Context, request []byte) ([]byte, error)) Handler {
 	return HandlerFunc(func(ctx context.Context, request Request) ([]byte, error) {
 		if request.Data == nil {
@@ -70,8 +70,8 @@ func JSON[Q, R any](f func(ctx context.Context, request Q) (R, error)) Handler {
 	})
 }
 
-// Methods answers each method by a Handler of its own; "" is for calls without
-// a method. It must not be changed once it serves.
+// Methods maps each method to a Handler; "" is for calls without a method. It
+// must not be changed after Serve.
 type Methods map[string]Handler
 
 // Handle answers by the method's Handler.
@@ -101,16 +101,16 @@ func (m Methods) find(name string) (Handler, error) {
 	return nil, fmt.Errorf("there is no method %q; methods: %s", name, strings.Join(names, ", "))
 }
 
-// Inline makes a Handler run in the loop that takes the calls instead of a
-// goroutine of its own, which is cheaper. Only for what takes microseconds and
-// never waits: all other calls wait for it.
+// Inline makes a Handler run in the loop that takes the calls instead of in a
+// goroutine, which is cheaper. Use it only for handlers that take microseconds
+// and never wait: all other calls wait for it.
 func Inline(handler Handler) Handler {
 	return inline{handler}
 }
 
 type inline struct{ Handler }
 
-// choose gives the Handler of one method, and whether it is Inline.
+// choose returns the Handler of one method, and whether it is Inline.
 func choose(handler Handler, method string) (Handler, bool, error) {
 	if methods, ok := handler.(Methods); ok {
 		found, err := methods.find(method)

@@ -10,7 +10,8 @@ import (
 	"unsafe"
 )
 
-// nffiGoStart is nffi_runtime_start: nginx's own thread, which waits meanwhile.
+// nffiGoStart is nffi_runtime_start. It runs in nginx's event loop, which waits
+// for it.
 //
 //export nffiGoStart
 func nffiGoStart(pointer unsafe.Pointer, config unsafe.Pointer, size C.size_t,

@@ -2,7 +2,7 @@
 
 package nffi
 
-// This folder lies in PREFIX/nffi beside the header and the library.
+// This directory is in PREFIX/nffi, beside the header and the library.
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/../include

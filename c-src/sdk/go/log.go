@@ -23,8 +23,9 @@ const (
 )
 
 // Logf writes a line to the error log of nginx, with the client and the request
-// of the call whose context it is given, or one derived from that. With any other
-// context it does nothing and gives false; so does a line too many.
+// of the call whose context, or a derived one, it gets. With any other context it
+// does nothing and returns false. It also returns false when too many lines are
+// in flight.
 func Logf(ctx context.Context, level Level, format string, args ...any) bool {
 	call, ok := ctx.Value(callKey{}).(*callContext)
 	if !ok {

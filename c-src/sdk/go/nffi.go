@@ -1,11 +1,11 @@
-// Package nffi answers calls that Lua code makes in OpenResty. The same program
+// Package nffi handles calls that Lua code makes in OpenResty. The same program
 // is a shared library that the nginx worker loads, or a process that it starts:
 //
 //	func init() {
 //		nffi.Serve(nffi.Methods{"hello": nffi.JSON(hello)})
 //	}
 //
-//	func main() { nffi.Main() } // of a process; a library has none
+//	func main() { nffi.Main() } // used by a process only
 //
 //	func hello(ctx context.Context, request Request) (Reply, error) { ... }
 //
@@ -14,7 +14,7 @@
 //	local runtime = nffi.load("/path/libhello.so", { codec = "json" })
 //	local reply, message, code, detail = runtime.methods:hello({ name = "Ada" })
 //
-// Every call is a goroutine of its own, unless its handler is Inline.
+// Every call runs in a separate goroutine, unless its handler is Inline.
 package nffi
 
 import (
@@ -33,8 +33,8 @@ type start func(config []byte) (func(context.Context) (Handler, error), error)
 // served is set in an init function, before anything is started.
 var served start
 
-// Serve says who answers the calls. It is called once, in an init function; the
-// runtime takes no configuration then.
+// Serve registers the handler of all calls. Call it once, in an init function;
+// the runtime then accepts no configuration.
 func Serve(handler Handler) {
 	serve(func(config []byte) (func(context.Context) (Handler, error), error) {
 		if len(config) > 0 {

@@ -15,8 +15,8 @@ import (
 	"unsafe"
 )
 
-// Main is the main function of a runtime that is a process: it serves until the
-// worker ends it, and does not return. In a library nobody calls it.
+// Main is the main function of a runtime that is a process. It serves until the
+// worker ends it, and does not return. A library does not call it.
 func Main() {
 	var pointer *C.nffi_queue_t
 	if result := C.nffi_attach(&pointer); result != C.NFFI_OK {
@@ -45,7 +45,7 @@ func Main() {
 	os.Exit(0)
 }
 
-// configOf is what Lua gave the runtime; nil if it gave none.
+// configOf returns the configuration that Lua passed; nil if there is none.
 func configOf(queue *C.nffi_queue_t) []byte {
 	var size C.size_t
 	bytes := C.nffi_queue_config(queue, &size)

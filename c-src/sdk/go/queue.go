@@ -18,8 +18,8 @@ const (
 	// names of methods that are kept: one may come from a client
 	mostNames = 1000
 
-	// answers up to this size are copied together, so that one crossing gives
-	// them all; larger ones go by themselves
+	// responses up to this size are copied together, so that one crossing sends
+	// all of them; larger ones are sent separately
 	smallAnswer = 4096
 )
 
@@ -28,7 +28,8 @@ type request C.nffi_request_t
 
 type cTask = C.nffi_task_t
 
-// notes is what C tells about tasks that run: valid until it tells more.
+// notes lists running tasks that were cancelled or have credit: valid until the
+// next wait.
 type notes struct {
 	cancelled []cTask
 	writable  []cTask // streams that have credit again
@@ -64,8 +65,9 @@ func newQueue(pointer unsafe.Pointer) *queue {
 	}
 }
 
-// wait gives the tasks that have come and notes about others, valid until it is
-// called again; open is false when no more will come. A negative time is for ever.
+// wait returns the tasks that have arrived and notes about others, valid until
+// the next call. open is false at the end of the queue. A negative time means no
+// limit.
 func (q *queue) wait(atMost time.Duration) (tasks []request, told notes, open bool) {
 	ms := C.int(-1)
 	if atMost >= 0 {

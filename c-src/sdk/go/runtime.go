@@ -11,7 +11,7 @@ import (
 const (
 	firstDelay = 100 * time.Millisecond
 	lastDelay  = 30 * time.Second
-	// how often calls that outlive a closed queue are told of cancellations
+	// how often calls that outlive a closed queue are checked for cancellation
 	closedTick = 20 * time.Millisecond
 )
 
@@ -42,8 +42,8 @@ func newRuntime(queue *queue) *runtime {
 	}
 }
 
-// start makes the handler, again and again if it must, and then serves until the
-// queue has ended. Calls wait for the first try and fail between the others.
+// start creates the handler, with retries, and then serves until the queue has
+// ended. Calls wait for the first try and fail between later ones.
 func (r *runtime) start(make func(context.Context) (Handler, error)) {
 	for delay := firstDelay; ; delay *= 2 {
 		handler, err := try(r.ctx, make)
@@ -99,7 +99,7 @@ func (r *runtime) serve(handler Handler) {
 	}()
 	for {
 		tasks, notes, open := r.queue.wait(-1)
-		r.tell(notes) // also what comes with the end, and is told once
+		r.tell(notes) // includes notes that arrive with the end
 		if !open {
 			break
 		}
@@ -111,7 +111,7 @@ func (r *runtime) serve(handler Handler) {
 			}
 		}
 		if spawned {
-			// let those that are quick answer, so that one crossing answers all
+			// let quick handlers finish, so that one crossing sends all responses
 			goruntime.Gosched()
 		}
 		r.answers.release()
@@ -165,8 +165,8 @@ func (r *runtime) unwatch(c *callContext) {
 	r.mutex.Unlock()
 }
 
-// tell cancels the contexts of calls that nobody waits for any more, and wakes
-// streams that may go on.
+// tell cancels the contexts of cancelled calls, and wakes streams that have
+// credit.
 func (r *runtime) tell(notes notes) {
 	r.tellWritable(notes.writable)
 	for _, task := range notes.cancelled {

@@ -12,8 +12,8 @@ import (
 	"fmt"
 )
 
-// streamer is a Handler that answers in chunks where Lua reads chunks; its Handle
-// is for calls that want one answer.
+// streamer is a Handler that responds in chunks if Lua reads chunks; its Handle
+// is for plain calls.
 type streamer interface {
 	Handler
 	stream(ctx context.Context, request Request, send func([]byte) error) error
@@ -24,12 +24,12 @@ const mostCollected = 64 << 20
 
 var errTooLarge = errors.New("the answer is larger than 64 MiB: read it with runtime:stream")
 
-// BytesStream makes a Handler of a function that answers in chunks, which Lua
-// reads one by one with runtime:stream. Send copies a chunk; it waits while Lua
-// is slower, and its error means that nobody reads any more: return it.
+// BytesStream creates a Handler from a function that responds in chunks, which
+// Lua reads one by one with runtime:stream. Send copies a chunk. It waits while
+// Lua is slower. It fails when the stream is cancelled: return its error.
 //
-// The end of the function is the end of the stream, and its error, or a panic,
-// reaches Lua after the chunks. A plain call gets all chunks in a row.
+// The stream ends when the function returns. Its error, or a panic, reaches Lua
+// after the chunks. A plain call gets all chunks in order.
 func BytesStream(
 	f func(ctx context.Context, request []byte, send func(chunk []byte) error) error,
 ) Handler {
@@ -99,12 +99,12 @@ func (f jsonStream[Q, T]) Handle(ctx context.Context, request Request) ([]byte, 
 
 var errNobodyReads = errors.New("nobody reads the stream any more")
 
-// send gives one chunk, and waits for credit if there is none.
+// send sends one chunk, and waits for credit if there is none.
 func (c *call) send(chunk []byte) error {
 	result := c.write(chunk)
 	if result == C.NFFI_WOULD_BLOCK {
-		// a note of credit that came before anybody waited for it is lost, so
-		// the chunk is tried again once somebody does
+		// a note of credit that arrived before this call waited for it is lost,
+		// so try the chunk again after registering
 		credit := c.runtime.awaitCredit(c.ctx.task)
 		defer c.runtime.forgetCredit(c.ctx.task)
 		for result = c.write(chunk); result == C.NFFI_WOULD_BLOCK; result = c.write(chunk) {
@@ -140,7 +140,7 @@ func (c *call) endStream() {
 	}
 }
 
-// awaitCredit gives a channel that says when another chunk may be sent.
+// awaitCredit returns a channel that is closed when another chunk may be sent.
 func (r *runtime) awaitCredit(task uint64) <-chan struct{} {
 	credit := make(chan struct{}, 1)
 	r.mutex.Lock()
@@ -163,7 +163,7 @@ func (r *runtime) tellWritable(writable []cTask) {
 		r.mutex.Unlock()
 		select {
 		case credit <- struct{}{}:
-		default: // nobody waits, or knows already
+		default: // no waiter, or it was already notified
 		}
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"iter"
 )
 
-// JSONSeq is JSONStream for a function that gives an iterator: each value is a
-// chunk, and an error ends the stream with it. When nobody reads any more the
-// iterator is ended.
+// JSONSeq is JSONStream for a function that returns an iterator: each value is a
+// chunk, and an error ends the stream. When the stream is cancelled, the iterator
+// is stopped.
 func JSONSeq[Q, T any](f func(ctx context.Context, request Q) iter.Seq2[T, error]) Handler {
 	return JSONStream(func(ctx context.Context, request Q, send func(T) error) error {
 		var failed error

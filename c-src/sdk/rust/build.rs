@@ -1,5 +1,5 @@
-//! Tells the crate where libnffi lies. The library is opened when a program starts, not linked:
-//! cargo passes no run path on from a dependency to what is linked in the end.
+//! Tells cargo the path of libnffi. A program opens the library when it starts instead of linking
+//! it, since cargo does not pass a run path from a dependency to the final link.
 
 use std::env;
 use std::path::PathBuf;

@@ -37,7 +37,7 @@ type begun struct {
 	stop    func()
 }
 
-// begin makes one call; window is that of a stream, or 0.
+// begin makes one call; window is the window of a stream, or 0.
 func (h host) begin(
 	ctx context.Context, method string, payload []byte, window int,
 ) (begun, error) {
@@ -65,7 +65,7 @@ func (h host) begin(
 	return b, nil
 }
 
-// read gives the next chunk, or false at the end.
+// read returns the next chunk, or false at the end.
 func (b begun) read() ([]byte, bool) {
 	var data unsafe.Pointer
 	var size C.size_t
@@ -75,7 +75,7 @@ func (b begun) read() ([]byte, bool) {
 	return C.GoBytes(data, C.int(size)), true
 }
 
-// wait gives the end of the call.
+// wait returns the result of the call.
 func (b begun) wait() ([]byte, error) {
 	var answer C.nffi_testhost_answer_t
 	C.nffi_testhost_wait(b.pointer, &answer)

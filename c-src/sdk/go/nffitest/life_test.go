@@ -12,7 +12,7 @@ import (
 	"nffi/nffitest"
 )
 
-// seen tells how the context of the one call has ended.
+// seen records how the context of the one call has ended.
 func untilDone(seen chan<- error) nffi.Handler {
 	return nffi.HandlerFunc(func(ctx context.Context, _ nffi.Request) ([]byte, error) {
 		// what is derived from a context ends with it

@@ -2,7 +2,7 @@
 
 package nffitest
 
-// This folder lies in PREFIX/nffi/go.
+// This directory is PREFIX/nffi/go.
 
 /*
 #cgo CFLAGS: -I${SRCDIR}/../../include

@@ -21,13 +21,13 @@ import (
 	"nffi/internal/hook"
 )
 
-// Runtime is what nffi.load gives in Lua.
+// Runtime corresponds to the result of nffi.load in Lua.
 type Runtime struct {
 	host  host
 	ended <-chan struct{}
 }
 
-// Error is what a call that has failed gives in Lua.
+// Error is the error of a failed call, as Lua gets it.
 type Error struct {
 	Message string
 	Code    string // "runtime_error", "timeout", "queue_full", "closed"
@@ -37,9 +37,10 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// Load runs what the program gives to nffi.Serve or nffi.ServeConfig in its init
-// function, as nginx does. The configuration is a string, bytes, nil, or a value
-// that is sent as JSON. The runtime is closed when the test ends.
+// Load starts the runtime that the program registers with nffi.Serve or
+// nffi.ServeConfig in its init function, as nginx does. The configuration is a
+// string, bytes, nil, or a value that is sent as JSON. The runtime is closed when
+// the test ends.
 func Load(t testing.TB, configuration any) *Runtime {
 	t.Helper()
 	runtime, err := TryLoad(t, configuration)
@@ -113,9 +114,9 @@ func configBytes(t testing.TB, configuration any) []byte {
 	return bytes
 }
 
-// Call calls a method with bytes; "" is runtime:call(bytes) in Lua. The context's
-// deadline is the call's timeout, and when the context is cancelled the caller
-// has gone. The error is an *Error or context.Canceled.
+// Call calls a method with bytes; "" is runtime:call(bytes) in Lua. The deadline
+// of the context is the timeout of the call. Cancelling the context simulates a
+// disconnected caller. The error is an *Error or context.Canceled.
 func (r *Runtime) Call(ctx context.Context, method string, payload []byte) ([]byte, error) {
 	return r.host.call(ctx, method, payload)
 }
@@ -144,6 +145,6 @@ func (r *Runtime) Close() { r.host.close() }
 // Ended is closed when the runtime has ended.
 func (r *Runtime) Ended() <-chan struct{} { return r.ended }
 
-// Unanswered is the number of calls that the runtime has not answered yet,
-// including those that nobody waits for any more.
+// Unanswered returns the number of calls without a response, cancelled ones
+// included.
 func (r *Runtime) Unanswered() int { return r.host.unanswered() }

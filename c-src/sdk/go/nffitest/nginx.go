@@ -20,9 +20,9 @@ type Nginx struct {
 	folder  string // of nginx.conf
 }
 
-// StartNginx starts the nginx that `nffi build` has made with an nginx.conf, on a
-// free port of this machine instead of that of its first `listen`, and ends it
-// with the test, also with one that is killed. Its prefix is the folder run-test
+// StartNginx starts the nginx of an `nffi build` with an nginx.conf, on a free
+// port instead of the port of its first `listen`. It stops nginx when the test
+// ends, also when the test is killed. The nginx prefix is the directory run-test
 // beside the file.
 func StartNginx(t testing.TB, conf string) *Nginx {
 	t.Helper()

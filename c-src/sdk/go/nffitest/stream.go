@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// Stream is an answer in chunks, as runtime:stream gives it in Lua.
+// Stream is a response in chunks, like the result of runtime:stream in Lua.
 type Stream struct {
 	begun begun
 	ended bool
@@ -23,8 +23,8 @@ func (r *Runtime) Stream(ctx context.Context, method string, payload []byte) (*S
 	return &Stream{begun: begun}, nil
 }
 
-// Next waits for the next chunk. At the end it gives io.EOF, or the error with
-// which the stream has ended.
+// Next waits for the next chunk. At the end it returns io.EOF, or the error that
+// ended the stream.
 func (s *Stream) Next() ([]byte, error) {
 	if !s.ended {
 		if chunk, more := s.begun.read(); more {
@@ -38,5 +38,5 @@ func (s *Stream) Next() ([]byte, error) {
 	return nil, io.EOF
 }
 
-// Close ends it; the handler is told if it goes on.
+// Close closes the stream. The handler is notified if it has not finished.
 func (s *Stream) Close() { s.begun.free() }

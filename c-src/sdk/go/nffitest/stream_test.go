@@ -16,7 +16,7 @@ import (
 
 type send = func([]byte) error
 
-// readAll gives the chunks and how the stream has ended.
+// readAll returns the chunks and the error that ended the stream.
 func readAll(t *testing.T, rt *nffitest.Runtime, method, payload string) ([]string, error) {
 	t.Helper()
 	stream, err := rt.Stream(background, method, []byte(payload))

@@ -56,7 +56,7 @@ final class Answer {
         return (data == null ? buffer.remaining() : data.length) + detail.length;
     }
 
-    /** Gives it by itself. */
+    /** Sends this response with a separate call. */
     int give() {
         if (isFailure) return Native.respondError(task, data, detail);
         if (buffer == null) return Native.respondBytes(task, rc, data);

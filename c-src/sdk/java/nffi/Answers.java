@@ -8,9 +8,9 @@ import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
- * Gives answers to the queue, as many as there are by one crossing. Whoever adds the first one
- * gives it away; those that come meanwhile are given with the next. The layout is that of
- * nffi_java_answer_t in c-src/sdk/java/bridge/natives.h.
+ * Collects responses for the queue and sends as many as possible with one crossing. The thread that
+ * adds the first one sends it; responses that arrive in that time are sent with the next batch. The
+ * layout is that of nffi_java_answer_t in c-src/sdk/java/bridge/natives.h.
  */
 final class Answers {
     private static final int MOST = 64;
@@ -29,7 +29,7 @@ final class Answers {
     private boolean giving;
     private boolean held;
     private long since;
-    /** Of whoever is giving. */
+    /** Used by the sending thread only. */
     private ByteBuffer memory;
 
     void add(Answer answer) {
@@ -109,7 +109,7 @@ final class Answers {
         if (result != Native.OK) giveUp(one.task, result);
     }
 
-    /** Those that are small, in a row. Returns where the rest begins. */
+    /** Sends the small ones together. Returns the index of the first remaining one. */
     private int giveSome(List<Answer> answers, int first) {
         if (memory == null) {
             memory = ByteBuffer.allocateDirect(BYTES + MOST * SMALL)
@@ -144,7 +144,7 @@ final class Answers {
         memory.put(answer.detail);
     }
 
-    /** Tells the caller why its answer cannot be given, unless it has gone. */
+    /** Reports to the caller why its response cannot be sent, unless the call was cancelled. */
     static void giveUp(long task, int result) {
         if (result == Native.STALE || result == Native.CLOSED) return;
         String text = "the answer cannot be given: " + Native.errorText(result);

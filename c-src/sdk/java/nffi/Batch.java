@@ -7,7 +7,7 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * What one crossing brings: tasks, and notes about others. The layout is that of
+ * The result of one crossing: tasks, and notes about others. The layout is that of
  * nffi_java_batch_t in c-src/sdk/java/bridge/natives.h. One thread at a time.
  */
 final class Batch {

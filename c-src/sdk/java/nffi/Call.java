@@ -71,8 +71,8 @@ public final class Call implements Context {
     }
 
     /**
-     * The bytes of the request without a copy: the queue's own memory, which must not be touched
-     * any more once the call was answered.
+     * The bytes of the request without a copy: memory of the queue, which must not be accessed
+     * after the response.
      */
     public ByteBuffer buffer() {
         if (small != null) return ByteBuffer.wrap(small).asReadOnlyBuffer();
@@ -86,12 +86,12 @@ public final class Call implements Context {
         return isStreamed;
     }
 
-    /** Answers with bytes, which must not change any more; null is none. */
+    /** Responds with bytes, which must not change afterwards; null means no bytes. */
     public void answer(byte[] data) {
         if (end()) instance.answers().add(Answer.of(task, data));
     }
 
-    /** Answers with what remains in a buffer, which must not change any more. */
+    /** Responds with the remaining bytes of a buffer, which must not change afterwards. */
     public void answer(ByteBuffer data) {
         if (end()) instance.answers().add(Answer.of(task, data));
     }
@@ -101,7 +101,7 @@ public final class Call implements Context {
         answer(text == null ? null : text.getBytes(StandardCharsets.UTF_8));
     }
 
-    /** Answers with bytes that will be there; the thread is free meanwhile. */
+    /** Responds with the bytes of a stage when it completes; no thread waits for it. */
     public void answer(CompletionStage<byte[]> later) {
         later();
         later.whenComplete((data, thrown) -> {
@@ -175,7 +175,7 @@ public final class Call implements Context {
         else fail(new IllegalStateException("the handler has not answered"));
     }
 
-    /** True for who ends it: the answer is theirs to give. */
+    /** True for the caller that ends the call: it must send the response. */
     private boolean end() {
         if (!answered.compareAndSet(false, true)) return false;
         instance.ended(this);
@@ -210,7 +210,7 @@ public final class Call implements Context {
     public void onCancel(Runnable action) {
         synchronized (this) {
             if (answered.get()) return;
-            // it is told once, perhaps before anybody asked for it
+            // a cancellation is reported once, perhaps before the handler registers
             if (!isCancelled && !Native.isCancelled(task)) {
                 if (actions == null) actions = new ArrayList<>();
                 actions.add(action);
@@ -241,7 +241,7 @@ public final class Call implements Context {
         Thread.interrupted();
     }
 
-    /** Nobody waits any more. Called by the thread that polls. */
+    /** Cancels the call. Called by the polling thread. */
     void cancelled() {
         List<Runnable> told;
         synchronized (this) {
@@ -262,7 +262,7 @@ public final class Call implements Context {
         }
     }
 
-    /** A stream has credit again, or will have none any more. */
+    /** A stream has credit again, or never will. */
     void writable() {
         Chunks written = chunks;
         if (written != null) written.credit();

@@ -1,6 +1,9 @@
 package nffi;
 
-/** An exception with more to tell. Others arrive in Lua as their text, with their stack. */
+/**
+ * An exception with a detail or a number. Other exceptions arrive in Lua with their text and their
+ * stack.
+ */
 public class CallException extends RuntimeException {
     private static final long serialVersionUID = 1;
 

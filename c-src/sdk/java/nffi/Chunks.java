@@ -18,15 +18,15 @@ public final class Chunks {
     }
 
     /**
-     * Gives one chunk, a copy of the bytes.
+     * Sends one chunk, a copy of the bytes.
      *
-     * @throws CancellationException nobody reads any more: end
+     * @throws CancellationException the stream was cancelled: return
      */
     public void write(byte[] chunk) throws InterruptedException {
         while (!tryWrite(chunk)) await();
     }
 
-    /** Gives what remains in a buffer. */
+    /** Sends the remaining bytes of a buffer. */
     public void write(ByteBuffer chunk) throws InterruptedException {
         while (!taken(chunk)) await();
     }
@@ -38,8 +38,8 @@ public final class Chunks {
     }
 
     /**
-     * Ends when another write may succeed. It must be asked for before the write that is then
-     * tried once more: credit that came earlier is not told again.
+     * Completes when another write may succeed. Request it before the write that is tried again:
+     * earlier credit is not reported again.
      */
     public CompletableFuture<Void> writable() {
         CompletableFuture<Void> asked = new CompletableFuture<>();

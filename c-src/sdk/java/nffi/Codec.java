@@ -3,8 +3,8 @@ package nffi;
 import java.lang.reflect.Type;
 
 /**
- * How the bytes of calls become values and back. {@link Json} is one for maps and lists; for
- * classes of your own it takes a library. With Jackson:
+ * Converts the bytes of calls to values and back. {@link Json} is one for maps and lists; your own
+ * classes need a library. With Jackson:
  *
  * <pre>{@code
  * final class JacksonCodec implements Codec {
@@ -21,9 +21,9 @@ import java.lang.reflect.Type;
  * }</pre>
  */
 public interface Codec {
-    /** Bytes, never empty, as a value of the type. Several threads call it at once. */
+    /** Decodes bytes, never empty, to a value of the type. Several threads call it concurrently. */
     Object decode(byte[] bytes, Type type) throws Exception;
 
-    /** A value, or null, as bytes. Several threads call it at once. */
+    /** Encodes a value, or null, as bytes. Several threads call it concurrently. */
     byte[] encode(Object value) throws Exception;
 }

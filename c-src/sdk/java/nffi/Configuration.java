@@ -22,7 +22,7 @@ public final class Configuration {
         return value == null || "".equals(value);
     }
 
-    /** A string as Lua gave it, a table as JSON; empty without a configuration. */
+    /** A string as Lua passed it, a table as JSON; empty without a configuration. */
     public String text() {
         if (value == null) return "";
         if (value instanceof String) return (String) value;
@@ -55,7 +55,7 @@ public final class Configuration {
         throw new IllegalArgumentException(name + " must be a whole number, got " + found);
     }
 
-    /** As a value of a class of your own; no configuration is an empty table. */
+    /** Decodes to a value of your class; no configuration is an empty table. */
     public <T> T as(Class<T> type, Codec codec) throws Exception {
         String text = isEmpty() ? "{}" : text();
         return type.cast(codec.decode(text.getBytes(StandardCharsets.UTF_8), (Type) type));

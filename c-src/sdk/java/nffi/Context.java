@@ -3,9 +3,9 @@ package nffi;
 import java.time.Duration;
 import java.util.Optional;
 
-/** What a handler may know of its call, and tell about it. Any thread may use it. */
+/** The context of a call: its cancellation, time, log and configuration. Any thread may use it. */
 public interface Context {
-    /** The name of the method, empty where Lua gave none: {@code runtime:call(bytes)}. */
+    /** The method name; empty for {@code runtime:call(bytes)}. */
     String method();
 
     /** The configuration that Lua loaded the runtime with. */
@@ -14,23 +14,22 @@ public interface Context {
     /** The time until the deadline of the call, zero when it is over; empty: there is none. */
     Optional<Duration> timeLeft();
 
-    /** Whether nobody waits any more: the client has gone, the time is over, it was answered. */
+    /** True if the call was cancelled (client disconnected, timeout) or has its response. */
     boolean isCancelled();
 
     /**
-     * Runs something once, when nobody waits for the answer any more, or now if that is so
-     * already. It runs in a thread of the runtime and must not wait; not at all if the call is
-     * answered first.
+     * Runs an action once when the call is cancelled, or now if it is already cancelled. It runs in
+     * a thread of the runtime and must not wait. It does not run if the response comes first.
      */
     void onCancel(Runnable action);
 
     /**
-     * From now on the current thread is interrupted when nobody waits for the answer any more,
-     * until the handler returns. For what waits and can be interrupted.
+     * Interrupts the current thread when the call is cancelled, until the handler returns. For code
+     * that waits and can be interrupted.
      */
     void interruptOnCancel();
 
-    /** Throws {@link java.util.concurrent.CancellationException} when nobody waits any more. */
+    /** Throws {@link java.util.concurrent.CancellationException} if the call was cancelled. */
     void checkCancelled();
 
     /**

@@ -7,7 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 
-/** What Lua is told of something that was thrown. */
+/** The error that Lua gets for something that was thrown. */
 final class Failure {
     final byte[] message;
     final byte[] detail;

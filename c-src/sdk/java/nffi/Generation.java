@@ -59,7 +59,7 @@ final class Generation {
         if (users.decrementAndGet() == 0) close();
     }
 
-    /** In a thread of its own: the last answer is perhaps given by one of the pool. */
+    /** In a separate thread: a thread of the pool may have sent the last response. */
     private void close() {
         Thread closing = new Thread(this::closeNow, "nffi " + module + " end");
         closing.setDaemon(true);

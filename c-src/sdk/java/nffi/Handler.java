@@ -1,17 +1,17 @@
 package nffi;
 
 /**
- * Answers the calls that Lua makes. The class that {@code module} names implements this, or has a
- * static method that gives one; {@link Methods} makes it of a function for each method.
+ * Handles the calls that Lua makes. The class in {@code module} implements this, or has a static
+ * method that returns one; {@link Methods} creates it from a function for each method.
  */
 @FunctionalInterface
 public interface Handler {
     /**
-     * Answers one call, by one of its {@code answer} methods or as a stream, now or, after {@link
-     * Call#later}, from any other thread. Several calls run at once.
+     * Handles one call, with one of its {@code answer} methods or as a stream, now or, after {@link
+     * Call#later}, from any other thread. Several calls run concurrently.
      *
-     * @throws Exception reaches Lua as {@code nil, message, "runtime_error", stack}; so does a
-     *     call that was not answered, and every {@link Error}
+     * @throws Exception reaches Lua as {@code nil, message, "runtime_error", stack}; so does a call
+     *     without a response, and every {@link Error}
      */
     void handle(Call call) throws Exception;
 

@@ -9,9 +9,9 @@ import java.util.concurrent.ConcurrentHashMap;
 final class Instance {
     private static final long FIRST_DELAY_MS = 100;
     private static final long LAST_DELAY_MS = 30_000;
-    /** How often calls that outlive a closed queue are told of cancellations. */
+    /** How often calls that outlive a closed queue are checked for cancellation. */
     private static final int CLOSED_TICK_MS = 20;
-    /** The method by which Lua has the code loaded anew: lua/resty/nffi/bridge.lua. */
+    /** The method with which Lua reloads the code: lua/resty/nffi/bridge.lua. */
     private static final String RELOAD = "\0reload";
 
     /** A handler that is at hand, or what makes one. */
@@ -60,7 +60,7 @@ final class Instance {
         generation = Generation.load(settings, maker);
     }
 
-    /** Loads the code anew, and answers when the new one takes the calls. */
+    /** Reloads the code, and responds when the new code takes the calls. */
     private void reload(Call call) {
         Thread loading = new Thread(() -> {
             try {
@@ -82,7 +82,7 @@ final class Instance {
         loading.start();
     }
 
-    /** Starts, again and again if it must; calls fail between the tries. Then serves. */
+    /** Starts, with retries; calls fail between them. Then serves. */
     void startAndServe() {
         for (long delay = FIRST_DELAY_MS; ; delay = Math.min(2 * delay, LAST_DELAY_MS)) {
             try {
@@ -124,7 +124,7 @@ final class Instance {
                 if (count < 0) break;
                 tell();
             } catch (OutOfMemoryError noMemory) {
-                continue; // the calls under way give some back
+                continue; // running calls release some
             }
             dispatch(count);
         }
@@ -176,7 +176,7 @@ final class Instance {
         call.begin(current);
     }
 
-    /** Tells calls that nobody waits for them any more, and streams that they may go on. */
+    /** Cancels calls, and resumes streams that have credit. */
     private void tell() {
         for (int i = 0; i < batch.writableCount(); i++) {
             Call call = running.get(batch.writable(i));
@@ -228,7 +228,7 @@ final class Instance {
         return isPolling && loop != Thread.currentThread();
     }
 
-    /** Fails the calls that are not answered; and in a worker those that come. */
+    /** Fails the running calls; in a worker also new ones. */
     void failAll(Failure failure, boolean isWorker) {
         for (Call call : new ArrayList<>(running.values())) call.fail(failure);
         if (isWorker) Native.refuse(queue, failure.message);

@@ -6,9 +6,9 @@ import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 /**
- * The runtimes of this virtual machine, and what becomes of their calls when it ends: by
- * System.exit, most likely. In a process the worker starts another one; in a worker the virtual
- * machine is over for good, while nginx goes on.
+ * The runtimes of this virtual machine, and the end of their calls when it ends, usually by
+ * System.exit. In a process the worker starts another one; in a worker the virtual machine does not
+ * return, while nginx continues.
  */
 final class Instances {
     private static final List<Instance> ALL = new CopyOnWriteArrayList<>();
@@ -79,7 +79,7 @@ final class Instances {
         }
     }
 
-    /** The stack of who waits in System.exit; null: it ends for another reason. */
+    /** The stack of the thread that waits in System.exit; null: it ends for another reason. */
     private static StackTraceElement[] callerOfExit() {
         for (Map.Entry<Thread, StackTraceElement[]> one : Thread.getAllStackTraces().entrySet()) {
             for (StackTraceElement frame : one.getValue()) {

@@ -15,12 +15,12 @@ public final class Json implements Codec {
 
     private Json() {}
 
-    /** For methods that take and give maps, lists, strings, numbers and booleans. */
+    /** For methods that take and return maps, lists, strings, numbers and booleans. */
     public static Codec codec() {
         return CODEC;
     }
 
-    /** @throws IllegalArgumentException it is no JSON; the message tells where */
+    /** @throws IllegalArgumentException invalid JSON; the message has the position */
     public static Object read(String text) {
         return new JsonReader(text).document();
     }

@@ -17,7 +17,9 @@ final class Loading {
 
     private Loading() {}
 
-    /** The classes of one runtime, which are gone with it; those of the SDK are shared. */
+    /**
+     * The classes of one runtime, which are unloaded with it; the classes of the SDK are shared.
+     */
     static URLClassLoader loaderOf(Settings settings) throws MalformedURLException {
         List<File> files = settings.classpath();
         URL[] urls = new URL[files.size()];
@@ -80,7 +82,7 @@ final class Loading {
                 .collect(Collectors.toList());
     }
 
-    /** A static method that gives a handler, or is one itself. */
+    /** A static method that returns a handler, or is one. */
     private static Handler handlerOf(Class<?> type, String name, Configuration configuration)
             throws Exception {
         List<Method> found = methodsOf(type, name);

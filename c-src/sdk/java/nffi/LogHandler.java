@@ -11,7 +11,7 @@ import java.util.logging.SimpleFormatter;
 final class LogHandler extends Handler {
     private final Formatter formatter = new SimpleFormatter();
 
-    /** Kept: a logger that nobody refers to is forgotten with its handlers. */
+    /** A strong reference: a logger without one is collected with its handlers. */
     private static final Logger ROOT = Logger.getLogger("");
 
     static void install() {

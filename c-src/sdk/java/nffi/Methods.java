@@ -9,8 +9,8 @@ import java.util.concurrent.Flow;
 import java.util.stream.Stream;
 
 /**
- * Answers each method by a function of its own. What they take and give are values, which a {@link
- * Codec} makes of bytes: in Lua, {@code rt.methods:hello({ name = "Ada" })}.
+ * Maps each method to a function. Functions take and return values, which a {@link
+ * Codec} converts from and to bytes: in Lua, {@code rt.methods:hello({ name = "Ada" })}.
  *
  * <pre>{@code
  * new Methods(new JacksonCodec())
@@ -20,7 +20,7 @@ import java.util.stream.Stream;
  *     .bytes("echo", (context, bytes) -> bytes);
  * }</pre>
  *
- * It must not be changed once it serves.
+ * It must not be changed after it is registered.
  */
 public final class Methods implements Handler {
     /** A function of a request that answers it by returning. */
@@ -29,7 +29,7 @@ public final class Methods implements Handler {
         R answer(Context context, Q request) throws Exception;
     }
 
-    /** A function that gives its answer later; no thread waits for it. */
+    /** A function that responds later; no thread waits for it. */
     @FunctionalInterface
     public interface Async<Q, R> {
         CompletionStage<? extends R> answer(Context context, Q request) throws Exception;
@@ -41,19 +41,19 @@ public final class Methods implements Handler {
         void answer(Context context, Q request, Sender<R> out) throws Exception;
     }
 
-    /** A function whose answer is what a publisher gives, at the pace of who reads it. */
+    /** A function that responds with the values of a publisher, at the pace of the reader. */
     @FunctionalInterface
     public interface Publishing<Q, R> {
         Flow.Publisher<? extends R> answer(Context context, Q request) throws Exception;
     }
 
-    /** Gives values to the stream of one call. */
+    /** Sends values to the stream of one call. */
     @FunctionalInterface
     public interface Sender<R> {
         /**
-         * Gives one value; waits while Lua is slower.
+         * Sends one value; waits while Lua is slower.
          *
-         * @throws java.util.concurrent.CancellationException nobody reads any more: end
+         * @throws java.util.concurrent.CancellationException the stream was cancelled: return
          */
         void send(R value) throws Exception;
     }
@@ -98,7 +98,7 @@ public final class Methods implements Handler {
         });
     }
 
-    /** Each value is a line of its own for who streams; a plain call gets a list of them. */
+    /** A stream gets each value as a line; a plain call gets a list of them. */
     public <Q, R> Methods stream(String name, Class<Q> type, Streaming<Q, R> function) {
         return handler(name, call -> {
             ValueChunks chunks = new ValueChunks(call, codec);
@@ -107,7 +107,7 @@ public final class Methods implements Handler {
         });
     }
 
-    /** The same with a Stream, which is closed in the end; taken as far as somebody reads. */
+    /** The same with a Stream, which is closed at the end and read as far as the reader goes. */
     public <Q, R> Methods each(String name, Class<Q> type,
             Function<Q, Stream<R>> function) {
         return this.<Q, R>stream(name, type, (context, request, out) -> {
@@ -153,7 +153,7 @@ public final class Methods implements Handler {
         return this;
     }
 
-    @SuppressWarnings("unchecked") // what the codec gives is of the type
+    @SuppressWarnings("unchecked") // the codec returns a value of the type
     private <Q> Q request(Call call, Type type) throws Exception {
         byte[] bytes = call.bytes();
         if (bytes.length == 0) return null;

@@ -58,7 +58,7 @@ final class Native {
     /** The bytes of a task that is open; null: it is not, or there is no memory. */
     static native byte[] requestBytes(long task);
 
-    /** The same memory, which is gone when the task is answered. */
+    /** The same memory, which is freed with the response. */
     static native ByteBuffer requestView(long task);
 
     /** The answers of an {@link Answers} batch; how many were taken. */
@@ -83,7 +83,7 @@ final class Native {
     /** The same for what belongs to no task. */
     static native int queueLog(long queue, int level, byte[] text);
 
-    /** CLOCK_MONOTONIC in ns, which deadlines are told in. */
+    /** CLOCK_MONOTONIC in ns, the clock of deadlines. */
     static native long now();
 
     static native String errorText(int code);
@@ -91,7 +91,7 @@ final class Native {
     /** In a process: its queue, or a negative code. */
     static native long attach();
 
-    /** What Lua gave the runtime; null: nothing. */
+    /** The configuration that Lua passed; null: none. */
     static native byte[] config(long queue);
 
     static native int attachReady(long queue);

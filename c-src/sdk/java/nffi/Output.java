@@ -55,7 +55,7 @@ final class Output {
         } else if (isProcess) {
             raw(("\u0001" + level.word() + "\u0002" + line).getBytes(StandardCharsets.UTF_8));
         } else {
-            // the virtual machine is that of several: whose line it is cannot be told
+            // several runtimes share the virtual machine: the runtime of this line is unknown
             boolean isLogged = Instances.all().stream().findFirst()
                     .map(instance -> instance.log(level, bytes)).orElse(false);
             if (!isLogged) raw(bytes);

@@ -23,7 +23,7 @@ final class PublisherReader<R> implements Flow.Subscriber<R> {
         this.subscription = subscription;
         call.onCancel(() -> {
             subscription.cancel();
-            // the call still wants its answer, which is dropped
+            // the call still needs its response, which is discarded
             call.fail(new CancellationException("nobody reads the stream any more"));
         });
         subscription.request(1);

@@ -9,7 +9,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 final class Threads {
     private Threads() {}
 
-    /** As many as are wanted, made when they are; 0: a virtual one for each call. */
+    /** The number of threads, created on demand; 0: a virtual one for each call. */
     static ExecutorService of(Settings settings, ClassLoader loader) {
         if (settings.threads() == 0) return virtual();
         AtomicInteger made = new AtomicInteger();

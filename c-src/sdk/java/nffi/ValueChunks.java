@@ -2,7 +2,7 @@ package nffi;
 
 import java.io.ByteArrayOutputStream;
 
-/** Values as chunks: lines for who reads a stream, one list for who does not. */
+/** Values as chunks: lines for a stream, one list for a plain call. */
 final class ValueChunks {
     private final Call call;
     private final Codec codec;

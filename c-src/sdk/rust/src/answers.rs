@@ -1,4 +1,4 @@
-//! Gives answers to the queue, as many as there are by one call.
+//! Collects responses for the queue and sends as many as possible with one call.
 
 use crate::ffi::{give, Answer};
 use crate::notes::lock;
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// longer than this after the first.
 const LONGEST_HOLD: Duration = Duration::from_micros(50);
 
-/// Whoever adds the first answer gives it away; those that come meanwhile are given with the next.
+/// The thread that adds the first response sends it. Responses that arrive in that time are sent
+/// with the next batch.
 #[derive(Default)]
 pub(crate) struct Answers(Mutex<State>);
 

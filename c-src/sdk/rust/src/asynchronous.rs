@@ -15,9 +15,9 @@ use std::task::{Context as TaskContext, Poll};
 pub(crate) type Async = dyn Fn(Context, &Task) -> Running + Send + Sync;
 pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
 
-/// A handler of an async function that takes bytes and gives bytes, as [`bytes`](crate::bytes) does.
-/// It runs in a tokio runtime. When nobody waits for its answer any more (the client has gone, the
-/// Lua thread was killed, the time is over) its future is dropped.
+/// A handler from an async function that takes and returns bytes, like [`bytes`](crate::bytes). It
+/// runs in a tokio runtime. When the call is cancelled (the client disconnects, the Lua thread is
+/// killed, the call times out), its future is dropped.
 pub fn asynchronous<F, T, R, E>(f: F) -> Handler
 where
     F: Fn(Context, Vec<u8>) -> T + Send + Sync + 'static,
@@ -31,8 +31,8 @@ where
     })
 }
 
-/// A handler of an async function that answers in chunks, as [`stream`](crate::stream) does. When
-/// nobody reads any more its future is dropped.
+/// A handler from an async function that responds in chunks, like [`stream`](crate::stream). When
+/// the stream is cancelled, its future is dropped.
 pub fn stream_asynchronous<F, T, E>(f: F) -> Handler
 where
     F: Fn(Context, Vec<u8>, AsyncSender) -> T + Send + Sync + 'static,

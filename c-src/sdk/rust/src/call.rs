@@ -27,7 +27,7 @@ impl Call {
         self.task.as_ref().expect("a call is answered once")
     }
 
-    /// Of a call that may have waited for a thread: nobody may want it any more.
+    /// Checks a call that may have waited for a thread: it may be cancelled.
     pub fn run_if_awaited(self, handler: &Sync) {
         if self.context.is_cancelled() {
             return self.answer(Err("cancelled before it was started".into()));

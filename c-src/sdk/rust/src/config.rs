@@ -1,4 +1,4 @@
-//! What Lua gives as `config` to nffi.load.
+//! The configuration that Lua passes to nffi.load as `config`.
 
 use crate::error::BoxError;
 
@@ -6,7 +6,7 @@ use crate::error::BoxError;
 /// with the feature `serde`, [`Json`](crate::Json). It is read while nginx waits, and its error is
 /// one of `nffi.load`.
 pub trait Configuration: Sized {
-    /// Reads the bytes, none if Lua gave no configuration.
+    /// Reads the bytes, `None` if Lua passed no configuration.
     fn read(bytes: &[u8]) -> Result<Self, BoxError>;
 }
 

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
-/// One call: its deadline, whether somebody still waits for its answer, and its lines in the log.
-/// A clone is the same call; it may be kept for longer, and does nothing then.
+/// One call: its deadline, its cancellation, and its lines in the log. A clone refers to the same
+/// call. It may be kept longer than the call, and then does nothing.
 #[derive(Clone)]
 pub struct Context(Arc<Call>);
 
@@ -35,7 +35,7 @@ impl Context {
         }))
     }
 
-    /// When Lua's `timeout` is over, if it gave one.
+    /// When Lua's `timeout` ends, if Lua set one.
     pub fn deadline(&self) -> Option<Instant> {
         match self.0.deadline_ns {
             0 => None,
@@ -48,15 +48,15 @@ impl Context {
         self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Nobody waits for the answer any more: the client has gone, the Lua thread was killed, the time
-    /// is over, or the call was answered.
+    /// True if the call was cancelled (the client has disconnected, the Lua thread was killed, the
+    /// call has timed out) or has its response.
     pub fn is_cancelled(&self) -> bool {
         self.0.over.load(Ordering::Acquire) || self.0.task.is_cancelled()
     }
 
-    /// Calls the function when the call is cancelled, from another thread, or at once if it is already;
-    /// not once the call was answered, unless it was just about to start. It must not wait for anything.
-    /// The guard forgets it.
+    /// Calls the function when the call is cancelled, from another thread, or immediately if it is
+    /// already cancelled. It is not called after the response, unless it was about to start. It
+    /// must not wait. Dropping the guard unregisters it.
     #[must_use = "the function is forgotten with what this gives"]
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
         let signal = self.signal();

@@ -120,11 +120,11 @@ async fn poll(dispatcher: Dispatcher, mut queue: Queue) -> (Dispatcher, Queue) {
             match &readable {
                 Ok(readable) => {
                     if let Ok(mut ready) = readable.readable().await {
-                        // before the queue is looked at again: what comes after is told anew
+                        // before the queue is polled again: later events are reported again
                         ready.clear_ready();
                     }
                 }
-                // epoll takes no more descriptors: look again and again
+                // epoll takes no more descriptors: poll in intervals
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
             }
             continue;
@@ -133,7 +133,7 @@ async fn poll(dispatcher: Dispatcher, mut queue: Queue) -> (Dispatcher, Queue) {
         dispatcher.shared.answers.hold();
         let others = hand_on(&dispatcher, waited);
         if others {
-            // let those that are quick answer, so that one call of libnffi answers all
+            // let quick handlers finish, so that one call of libnffi sends all responses
             tokio::task::yield_now().await;
         }
         dispatcher.shared.answers.release();

@@ -1,16 +1,16 @@
-//! Errors of handlers, and what the caller is told of them.
+//! Errors of handlers, and the error that the caller gets.
 
 use crate::ffi::{Answer, Task};
 use crate::panics::catch;
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Any error. `?` makes one of every error type, and `.into()` of a text; those of the crate `anyhow`
-/// become one, too.
+/// Any error. `?` converts every error type, `.into()` a text; errors of the crate `anyhow` convert
+/// as well.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// An error with more to tell. Others arrive in Lua with their text, and what has caused them as
-/// detail.
+/// An error with a detail or a code. Other errors arrive in Lua with their text, and their causes
+/// as detail.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Error {
     message: String,
@@ -53,7 +53,7 @@ pub(crate) fn start_error(error: &(dyn StdError + 'static)) -> BoxError {
     Error::new(format!("the runtime did not start: {}", message)).detail(detail).into()
 }
 
-/// What the caller is told.
+/// The error that the caller gets.
 pub(crate) fn failure(task: Task, error: &(dyn StdError + 'static)) -> Answer {
     match told(error) {
         Error { message, detail, code: 0 } => Answer::Error { task, message, detail },
@@ -61,8 +61,8 @@ pub(crate) fn failure(task: Task, error: &(dyn StdError + 'static)) -> Answer {
     }
 }
 
-/// An error as its text, with its causes as detail. Texts are made by code of a user: a panic of one
-/// is told in its stead.
+/// Converts an error to its text, with its causes as detail. User code formats the text; if it
+/// panics, the panic is reported instead.
 pub(crate) fn told(error: &(dyn StdError + 'static)) -> Error {
     catch(|| described(error)).unwrap_or_else(|panic| described(&*panic))
 }

@@ -1,11 +1,11 @@
-//! Handlers: who answers the calls of one method.
+//! Handlers for the calls of one method.
 
 use crate::context::Context;
 use crate::error::BoxError;
 use crate::ffi::{Buffer, Task};
 use std::sync::Arc;
 
-/// Who answers the calls of one method. It answers several at once.
+/// Handles the calls of one method, several concurrently.
 pub struct Handler(pub(crate) Kind);
 
 #[derive(Clone)]
@@ -65,8 +65,8 @@ impl From<()> for Reply {
     }
 }
 
-/// A handler of a function that takes bytes and gives bytes: a `Vec<u8>`, a `String`, a `&'static
-/// str` or nothing. It runs in a thread of its own and may wait.
+/// A handler from a function that takes bytes and returns bytes: a `Vec<u8>`, a `String`, a
+/// `&'static str` or nothing. It runs in a separate thread and may wait.
 pub fn bytes<F, R, E>(f: F) -> Handler
 where
     F: Fn(&Context, &[u8]) -> Result<R, E> + Send + std::marker::Sync + 'static,

@@ -29,8 +29,8 @@ impl<C: DeserializeOwned> Configuration for Json<C> {
     }
 }
 
-/// A handler of a function of values: the request is read from JSON and the reply written. A call
-/// without bytes gets what `null` gives.
+/// A handler from a function of values: the request is read from JSON, and the reply is written as
+/// JSON. A call without bytes gets the value of `null`.
 pub fn json<F, Q, R, E>(f: F) -> Handler
 where
     F: Fn(&Context, Q) -> Result<R, E> + Send + Sync + 'static,
@@ -76,14 +76,14 @@ pub struct Values<T> {
 }
 
 impl<T: Serialize> Values<T> {
-    /// Sends one value; waits while Lua has 8 of them or 64 KiB unread. When it fails, return its
-    /// error: nobody reads any more.
+    /// Sends one value; waits while Lua has 8 values or 64 KiB unread. It fails when the stream is
+    /// cancelled: return its error.
     pub fn send(&mut self, value: T) -> Result<(), BoxError> {
         Ok(self.sender.send(self.lines.line(&value)?)?)
     }
 }
 
-/// [`json`] for an async function, which runs as that of [`asynchronous`](crate::asynchronous).
+/// [`json`] for an async function, which runs like one of [`asynchronous`](crate::asynchronous).
 #[cfg(feature = "tokio")]
 pub fn json_asynchronous<F, Q, T, R, E>(f: F) -> Handler
 where
@@ -148,15 +148,15 @@ pub struct AsyncValues<T> {
 
 #[cfg(feature = "tokio")]
 impl<T: Serialize> AsyncValues<T> {
-    /// Sends one value; waits while Lua has 8 of them or 64 KiB unread. When it fails, return its
-    /// error: nobody reads any more.
+    /// Sends one value; waits while Lua has 8 values or 64 KiB unread. It fails when the stream is
+    /// cancelled: return its error.
     pub async fn send(&mut self, value: T) -> Result<(), BoxError> {
         let line = crate::notes::lock(&self.lines).line(&value)?;
         Ok(self.sender.send(line).await?)
     }
 }
 
-/// The bytes of values in a row: lines for who reads chunks, one list for who only calls.
+/// The bytes of several values: lines for a stream, one list for a plain call.
 struct Lines {
     streamed: bool,
     any: bool,

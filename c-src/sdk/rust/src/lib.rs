@@ -1,7 +1,7 @@
-//! Answers calls that Lua code makes in OpenResty. The same code is a shared library that the nginx
+//! Handles calls that Lua code makes in OpenResty. The same code is a shared library that the nginx
 //! worker loads, or a process that it starts.
 //!
-//! `src/lib.rs`, of a crate with `crate-type = ["cdylib", "rlib"]`:
+//! `src/lib.rs` of a crate with `crate-type = ["cdylib", "rlib"]`:
 //!
 //! ```
 //! use nffi::{BoxError, Context, Service};
@@ -18,7 +18,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! `src/main.rs`, if it shall be a process, too:
+//! `src/main.rs`, for a process:
 //!
 //! ```no_run
 //! # mod shout { pub fn start(_: ()) -> Result<nffi::Service, nffi::BoxError> { unimplemented!() } }
@@ -34,8 +34,8 @@
 //! local reply, message, code, detail = runtime:call("hello", { method = "shout" })
 //! ```
 //!
-//! Handlers are made by [`bytes`], [`fill`] and [`stream`]; with the feature `serde` by [`json`] and
-//! [`json_stream`], with `tokio` by [`asynchronous`], [`stream_asynchronous`] and, with both, by
+//! Create handlers with [`bytes`], [`fill`] and [`stream`]; with the feature `serde` also [`json`] and
+//! [`json_stream`], with `tokio` with [`asynchronous`], [`stream_asynchronous`] and, with both, by
 //! [`json_asynchronous`] and [`json_stream_asynchronous`]. Without features the crate has no
 //! dependency. [`testing`] runs a runtime without nginx.
 #![cfg_attr(not(all(feature = "serde", feature = "tokio")), allow(rustdoc::broken_intra_doc_links))]
@@ -82,12 +82,12 @@ pub use process::main;
 pub use sender::{stream, NobodyReads, Sender};
 pub use service::Service;
 
-/// Makes a library of this crate: the nginx worker finds the function that it calls to start.
+/// Exports the function that the nginx worker calls to start a runtime.
 ///
-/// The argument is the path of a function `fn(C) -> Result<Service, E>` (or a closure). It is called
-/// for each configuration that Lua loads the library with, in a thread of its own: it may take its
-/// time, and calls wait for it. While it fails they fail with its error, and it is tried again after
-/// 0.1 s, doubling to 30 s. What `C` may be says [`Configuration`]; a configuration that is none is
+/// The argument is the path of a function `fn(C) -> Result<Service, E>` (or a closure). It is
+/// called once for each configuration with which Lua loads the library, in a separate thread: it
+/// may take time, and calls wait for it. If it fails, calls fail with its error, and it is retried
+/// after 0.1 s, doubling up to 30 s. `C` is a [`Configuration`]; a configuration that it rejects is
 /// an error of `nffi.load`.
 #[macro_export]
 macro_rules! serve {
@@ -106,7 +106,7 @@ macro_rules! serve {
             error: *mut ::std::os::raw::c_char,
             error_size: usize,
         ) -> ::std::os::raw::c_int {
-            // SAFETY: nginx gives what nffi.h says
+            // SAFETY: nginx passes the arguments that nffi.h describes
             unsafe {
                 $crate::__private::start(
                     queue,

@@ -1,5 +1,4 @@
-//! Who is told when a call is cancelled, or when a stream has credit again. Calls that nobody
-//! watches cost nothing here.
+//! Listeners for cancellation and stream credit. A call without listeners adds no overhead.
 
 use crate::ffi::{TaskId, Waited};
 use std::collections::{BTreeMap, HashMap};
@@ -30,7 +29,7 @@ impl Notes {
 
     pub fn watch(&self, task: TaskId, signal: &Arc<Signal>) {
         lock(&self.watched).insert(task, signal.clone());
-        // a cancellation is told once, perhaps before this
+        // a cancellation is reported once, perhaps before this
         if task.is_cancelled() {
             signal.raise();
         }
@@ -51,7 +50,7 @@ impl Notes {
 
 type Callback = Box<dyn FnOnce() + Send>;
 
-/// That a call was cancelled, told once.
+/// A cancellation of a call, reported once.
 #[derive(Default)]
 pub(crate) struct Signal(Mutex<State>);
 
@@ -60,7 +59,7 @@ struct State {
     raised: bool,
     ended: bool,
     last: u64,
-    /// In the order in which they were given.
+    /// In the order of registration.
     callbacks: BTreeMap<u64, Callback>,
     wakers: HashMap<u64, Waker>,
 }
@@ -86,7 +85,7 @@ impl Signal {
         callbacks.remove(&key)
     }
 
-    /// The call has ended: callbacks are of no use any more, futures are not left waiting.
+    /// The call has ended: drops callbacks and wakes futures.
     pub fn end(&self) {
         let dropped = {
             let mut state = lock(&self.0);
@@ -97,7 +96,8 @@ impl Signal {
         self.raise();
     }
 
-    /// Called at once if it was raised, dropped if the call has ended. Gives a key to forget it by.
+    /// Calls the function immediately if the call is cancelled, drops it if the call has ended.
+    /// Returns a key to unregister it.
     pub fn call(&self, callback: Callback) -> u64 {
         let mut state = lock(&self.0);
         state.last += 1;

@@ -40,7 +40,7 @@ pub struct Output<'c> {
 }
 
 impl Output<'_> {
-    /// Makes room for so many bytes; what was written before is dropped.
+    /// Makes room for this number of bytes; earlier output is discarded.
     pub fn reserve(&mut self, size: usize) -> io::Result<()> {
         // there is one for each call
         self.buffer = None;
@@ -54,7 +54,7 @@ impl Output<'_> {
         }
     }
 
-    /// The answer as a slice of so many bytes, zeros at first, for what fills one.
+    /// The response as a slice of this length, initially zeros, for code that fills a slice.
     pub fn zeroed(&mut self, size: usize) -> io::Result<&mut [u8]> {
         self.reserve(size)?;
         Ok(self.buffer.as_mut().map_or(&mut [], Buffer::zeroed))

@@ -7,14 +7,14 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
-    /// Somebody will be told of a panic in this thread.
+    /// A panic in this thread will be reported to a caller.
     static CATCHING: Cell<bool> = const { Cell::new(false) };
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 static HOOK: Once = Once::new();
 
-/// Calls the function; a panic in it is an error. What it has left half done is not looked at by this
-/// crate, and a handler that shares state is better off with locks that notice a panic.
+/// Calls the function and converts a panic into an error. This crate does not inspect the state
+/// that a panic leaves behind. A handler that shares state should use locks that detect a panic.
 pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, BoxError> {
     HOOK.call_once(install);
     let outer = CATCHING.with(|catching| catching.replace(true));
@@ -34,7 +34,7 @@ fn text_of(thrown: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// Panics elsewhere are still told as they were.
+/// Panics in other threads are reported as before.
 fn install() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

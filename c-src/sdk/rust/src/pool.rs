@@ -1,6 +1,6 @@
-//! The threads in which handlers run that are not async. They are made when all others are at work,
-//! and end when there was nothing to do for a while. Whoever takes a job wakes the next thread for
-//! those behind it, so that a batch of quick ones costs few wake-ups.
+//! The threads of handlers that are not async. A thread is created when all others are busy, and
+//! ends after a while without work. A thread that takes a job wakes the next thread for the jobs
+//! behind it, so a batch of quick jobs costs few wake-ups.
 
 use crate::notes::lock;
 use crate::panics::catch;
@@ -75,12 +75,12 @@ impl Inner {
         if made.is_ok() {
             return;
         }
-        // the system gives no more threads: those that there are do it, or else this one
+        // the system creates no more threads: the existing ones run the job, or else this one
         let mut state = lock(&self.state);
         state.waking = false;
         state.threads -= 1;
         if state.threads > 0 {
-            // who has become idle meanwhile was not woken
+            // a thread that has become idle in this time was not woken
             if state.idle > 0 {
                 self.wake(state);
             }
@@ -167,7 +167,7 @@ mod tests {
         let early = done.recv_timeout(Duration::from_millis(50));
         assert_eq!(early, Err(RecvTimeoutError::Timeout));
         both.wait();
-        // those that still wait are run though the pool goes
+        // waiting jobs still run although the pool is dropped
         drop(pool);
         drop(send);
         let mut ran: Vec<i32> = done.iter().collect();

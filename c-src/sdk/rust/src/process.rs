@@ -1,4 +1,4 @@
-//! A runtime that is a process of its own.
+//! A runtime as a separate process.
 
 use crate::config::Configuration;
 use crate::engine::{Engine, Started};
@@ -9,9 +9,9 @@ use crate::service::Service;
 use std::env;
 use std::process::exit;
 
-/// The main function of a runtime that is a process: it serves until the worker ends it, and does not
-/// return. The argument is that of [`crate::serve!`]. When it fails the process ends with its error,
-/// and the worker starts another one after a while.
+/// The main function of a runtime that is a process. It serves until the worker ends it, and does
+/// not return. The argument is the same as for [`crate::serve!`]. If it fails, the process exits
+/// with its error, and the worker restarts it after a delay.
 pub fn main<C, E>(start: impl Fn(C) -> Result<Service, E> + Send + 'static) -> !
 where
     C: Configuration,

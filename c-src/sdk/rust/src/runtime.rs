@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LAST_DELAY: Duration = Duration::from_secs(30);
-/// How often calls that outlive a closed queue are told of cancellations.
+/// How often calls that outlive a closed queue are checked for cancellation.
 const CLOSED_TICK: Duration = Duration::from_millis(20);
 
 /// What the calls of a runtime share.
@@ -33,7 +33,7 @@ pub(crate) struct Shared {
 /// Makes the service of one configuration, each time it is called.
 pub(crate) type Make = Box<dyn Fn() -> Result<Service, BoxError> + Send>;
 
-/// Reads the configuration once, so that a mistake in it is told at once.
+/// Reads the configuration once, so that an error in it is reported immediately.
 pub(crate) fn prepare<C, E>(
     start: impl Fn(C) -> Result<Service, E> + Send + 'static,
     config: Vec<u8>,
@@ -49,7 +49,7 @@ where
     Ok(Box::new(move || start(C::read(&config)?).map_err(Into::into)))
 }
 
-/// What [`crate::serve!`] does with a queue; nginx's thread waits meanwhile.
+/// The action of [`crate::serve!`] on a queue; nginx's event loop waits for it.
 pub fn begin<C, E>(
     start: impl Fn(C) -> Result<Service, E> + Send + 'static,
 ) -> impl FnOnce(Queue, Vec<u8>) -> Result<(), String>
@@ -70,8 +70,8 @@ pub(crate) fn spawn(queue: Queue, make: Make) -> Result<thread::JoinHandle<()>, 
         .map_err(|error| format!("there is no thread for the runtime: {}", error))
 }
 
-/// Makes the service, again and again if it must, and then serves until the queue has ended. Calls
-/// wait for the first try and fail between the others.
+/// Creates the service, with retries, and then serves until the queue has ended. Calls wait for the
+/// first try and fail between later ones.
 fn run(mut queue: Queue, make: &Make) {
     let mut delay = FIRST_DELAY;
     loop {
@@ -131,7 +131,8 @@ impl Dispatcher {
         let call = Call::new(task, &self.shared);
         match kind {
             Kind::Inline(handler) => {
-                // what the call leaves is dropped here, too: the task is, and so answered
+                // values that the call leaves are dropped here as well: dropping the task sends a
+                // response
                 let _ = catch(move || call.run(&*handler));
                 return false;
             }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-/// A handler of a function that answers in chunks, which Lua reads one by one with `runtime:stream`.
-/// It runs in a thread of its own. Its end is the end of the stream; its error, or a panic, reaches
-/// Lua after the chunks. A plain call gets all chunks in a row, up to 64 MiB.
+/// A handler from a function that responds in chunks, which Lua reads one by one with
+/// `runtime:stream`. It runs in a separate thread. The stream ends when the function returns; its
+/// error, or a panic, reaches Lua after the chunks. A plain call gets all chunks in order, up to 64
+/// MiB.
 pub fn stream<F, E>(f: F) -> Handler
 where
     F: Fn(&Context, &[u8], &mut Sender) -> Result<(), E> + Send + Sync + 'static,
@@ -24,7 +25,7 @@ where
     })
 }
 
-/// Where a handler of [`stream`] sends its chunks; what is written by [`Write`] is a chunk, too.
+/// The writer for a handler of [`stream`]. Each write of [`Write`] is a chunk.
 pub struct Sender(Chunks);
 
 impl Sender {
@@ -87,8 +88,8 @@ impl Chunks {
         if sent.is_ready() {
             return sent;
         }
-        // a note of credit that came before anybody waited for it is lost, so the chunk is tried
-        // again once somebody does
+        // a note of credit that arrived before this call waited for it is lost, so try the chunk
+        // again after registering
         self.0.notes().await_credit(self.0.task(), waker.clone());
         self.try_send(chunk)
     }
@@ -100,7 +101,7 @@ impl Drop for Chunks {
     }
 }
 
-/// The stream cannot go on, mostly since nobody reads it any more: return this error.
+/// The stream cannot continue, usually because it was cancelled: return this error.
 #[derive(Debug, Clone)]
 pub struct NobodyReads(Option<String>);
 

@@ -3,7 +3,7 @@
 use crate::handler::{Handler, Kind};
 use std::collections::HashMap;
 
-/// What one configuration of a runtime answers: its methods, each by a handler of its own.
+/// The methods of one configuration of a runtime, each with a handler.
 pub struct Service {
     methods: HashMap<Vec<u8>, Handler>,
     threads: usize,
@@ -29,9 +29,9 @@ impl Service {
         self
     }
 
-    /// How many handlers that are not async may run at once, each in a thread; further calls wait, and
-    /// one that was cancelled meanwhile is not started. 64 unless it is set. Threads are made when they
-    /// are needed.
+    /// Limits the number of concurrent handlers that are not async, each in a thread. Further calls
+    /// wait; a call that is cancelled in that time is not started. The default is 64. Threads are
+    /// created on demand.
     #[must_use]
     pub fn threads(mut self, most: usize) -> Self {
         self.threads = most.max(1);

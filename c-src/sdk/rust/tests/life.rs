@@ -53,7 +53,7 @@ fn waiting(told: mpsc::Sender<&'static str>, entered: mpsc::Sender<()>) -> Servi
             "called"
         };
         told.lock().unwrap().send(how)?;
-        // once more: at once
+        // a second time: immediately
         let (send, called) = mpsc::channel();
         drop(context.on_cancel(move || send.send(()).unwrap()));
         called.try_recv()?;
@@ -115,7 +115,7 @@ fn a_context_that_is_kept_is_over_and_tells_those_who_wait_for_it() {
     drop(context.on_cancel(|| panic!("the call was answered")));
 }
 
-/// Of an executor that has gone wrong.
+/// Of an executor with an error.
 struct Broken;
 
 impl Wake for Broken {

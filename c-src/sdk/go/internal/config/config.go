@@ -1,4 +1,4 @@
-// Package config decodes what Lua gives as the configuration of a runtime.
+// Package config decodes the configuration that Lua passes to a runtime.
 package config
 
 import (

@@ -1,5 +1,5 @@
-// Package hook is the door through which package nffitest starts a runtime; it
-// is set by package nffi.
+// Package hook connects package nffitest to package nffi, which sets it: nffitest
+// starts a runtime through it.
 package hook
 
 import (
@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	// Registered gives what nffi.Serve was given, for one configuration.
+	// Registered returns the handlers of nffi.Serve for one configuration.
 	Registered func(config []byte) (func(context.Context) (any, error), error)
 
 	// Start serves a queue; the channel is closed when it has ended.

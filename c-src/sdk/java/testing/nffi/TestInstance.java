@@ -19,12 +19,12 @@ public final class TestInstance {
         return new TestInstance(settings, queue, loader -> handler);
     }
 
-    /** What Lua would give, in JSON, or "class,function,configuration". */
+    /** The configuration that Lua would pass, in JSON, or "class,function,configuration". */
     public static TestInstance load(long queue, String settings) {
         return new TestInstance(Settings.read(settings), queue, null);
     }
 
-    /** Whether it has ended, after at most so long. */
+    /** Returns whether it has ended, after at most this time. */
     public boolean ended(long waitMs) throws InterruptedException {
         loop.join(waitMs);
         return !loop.isAlive();

@@ -82,7 +82,7 @@ macro_rules! functions {
 
         impl $table {
             /// # Safety
-            /// `find` gives the functions of nffi.h.
+            /// `find` must return the functions of nffi.h.
             pub unsafe fn fill(
                 find: impl Fn(&'static str) -> Result<*mut c_void, String>,
             ) -> Result<Self, String> {

@@ -1,5 +1,5 @@
-//! Finds the functions of libnffi: those that the process has already (an nginx worker), or else
-//! those of the library in the product that this crate was built with.
+//! Finds the functions of libnffi: the ones that the process already has (an nginx worker),
+//! otherwise those of the library in the product with which this crate was built.
 
 use super::abi::{Functions, HostFunctions, ABI_VERSION};
 use std::ffi::{CStr, CString};
@@ -19,7 +19,7 @@ const EVERYWHERE: *mut c_void = std::ptr::null_mut();
 
 static FUNCTIONS: AtomicPtr<Functions> = AtomicPtr::new(std::ptr::null_mut());
 static HOST: AtomicPtr<HostFunctions> = AtomicPtr::new(std::ptr::null_mut());
-/// Two threads may load at once, but one after the other.
+/// Two threads may call this concurrently; one waits for the other.
 static LOADING: Mutex<()> = Mutex::new(());
 
 /// Must have been successful before anything else is called.
@@ -57,7 +57,7 @@ pub(super) fn host_functions() -> Result<&'static HostFunctions, String> {
     let _loading = LOADING.lock();
     if HOST.load(Ordering::Acquire).is_null() {
         let library = open("libnffi_testhost.so")?;
-        // SAFETY: the library is libnffi_testhost, which nobody closes
+        // SAFETY: the library is libnffi_testhost, which is never closed
         let functions = unsafe { HostFunctions::fill(|name| symbol(library, name)) }?;
         HOST.store(Box::into_raw(Box::new(functions)), Ordering::Release);
     }

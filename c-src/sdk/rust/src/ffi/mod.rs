@@ -1,5 +1,5 @@
-//! All that is unsafe: nffi.h and the safe types over it. The rest of the crate holds a queue as
-//! [`Queue`], an open task as [`Task`], and cannot answer one twice or read what is gone.
+//! All unsafe code: nffi.h and the safe types over it. The rest of the crate holds a queue as
+//! [`Queue`] and a running task as [`Task`]. It cannot respond twice, or read freed memory.
 
 mod abi;
 mod load;
@@ -19,10 +19,11 @@ pub(crate) use testhost::{Ended, Host, HostCall};
 use crate::panics::catch;
 use std::os::raw::{c_char, c_int};
 
-/// What `nffi_runtime_start` of [`crate::serve!`] is: it hands over the queue, and writes why not.
+/// The body of `nffi_runtime_start` in [`crate::serve!`]: passes the queue on, and writes the
+/// reason of a failure.
 ///
 /// # Safety
-/// The pointers are those that nginx gives to `nffi_runtime_start`.
+/// The pointers are the arguments of `nffi_runtime_start` from nginx.
 pub unsafe fn start(
     queue: *mut RawQueue,
     config: *const c_char,

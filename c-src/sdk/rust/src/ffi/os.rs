@@ -28,7 +28,7 @@ const CLOCK_MONOTONIC: c_int = 1;
 /// SIGHUP, SIGINT, SIGQUIT, SIGTERM
 const ENDING: [c_int; 4] = [1, 2, 3, 15];
 
-/// Waits until the descriptor is readable; -1: for ever.
+/// Waits until the descriptor is readable; -1: no limit.
 pub(super) fn wait_readable(fd: c_int, timeout_ms: c_int) {
     let mut one = PollFd { fd, events: POLLIN, revents: 0 };
     // SAFETY: one descriptor, which lives during the call

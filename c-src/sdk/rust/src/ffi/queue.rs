@@ -41,7 +41,7 @@ impl Waited {
 
 impl Queue {
     /// # Safety
-    /// The pointer is a queue for the life of the process, and nobody else polls it.
+    /// The pointer is a queue for the life of the process, and no other code polls it.
     pub(super) unsafe fn new(pointer: *mut RawQueue) -> Self {
         Self { pointer, requests: Vec::with_capacity(MOST_TASKS), notes: vec![0; MOST_NOTES] }
     }
@@ -49,12 +49,12 @@ impl Queue {
     /// Takes what is there.
     pub(crate) fn take(&mut self) -> Waited {
         let requests = self.requests.as_mut_ptr();
-        // SAFETY: there is room for so many requests
+        // SAFETY: the vector has room for this number of requests
         let count = unsafe { (functions().nffi_queue_poll)(self.pointer, requests, MOST_TASKS, 0) };
         let mut waited = self.take_notes();
         waited.closed = count < 0;
         if count > 0 {
-            // SAFETY: so many were filled in
+            // SAFETY: poll has filled in this number
             unsafe { self.requests.set_len(count as usize) };
             // SAFETY: each was taken just now, and is made into one Task only
             waited
@@ -77,7 +77,7 @@ impl Queue {
         &mut self,
         tell: unsafe extern "C" fn(*mut RawQueue, *mut u64, usize) -> c_int,
     ) -> Vec<TaskId> {
-        // SAFETY: there is room for so many notes
+        // SAFETY: the vector has room for this number of notes
         let count = unsafe { tell(self.pointer, self.notes.as_mut_ptr(), MOST_NOTES) };
         let told = usize::try_from(count).unwrap_or(0);
         self.notes[..told].iter().copied().map(TaskId).collect()
@@ -120,14 +120,14 @@ impl Queue {
 }
 
 impl Drop for Queue {
-    /// Nothing waits on the descriptor any more, so the worker may free the queue.
+    /// Releases the descriptor: no thread waits on it, so the worker may free the queue.
     fn drop(&mut self) {
         // SAFETY: a handle of a queue that has ended is refused
         unsafe { (functions().nffi_queue_release_fd)(self.pointer) };
     }
 }
 
-/// The worker's queue in a process, which is told whether the start has worked.
+/// The worker's queue in a process. It reports whether the start succeeded.
 pub(crate) struct Attached(*mut RawQueue);
 
 /// The error is a code of nffi.h.
@@ -136,7 +136,7 @@ pub(crate) fn attach() -> Result<(Attached, Queue), c_int> {
     // SAFETY: the pointer is written
     let result = unsafe { (functions().nffi_attach)(&mut pointer) };
     if result == OK {
-        // SAFETY: nffi_attach gives the queue for the life of the process
+        // SAFETY: nffi_attach returns the queue for the life of the process
         Ok((Attached(pointer), unsafe { Queue::new(pointer) }))
     } else {
         Err(result)
@@ -144,7 +144,7 @@ pub(crate) fn attach() -> Result<(Attached, Queue), c_int> {
 }
 
 impl Attached {
-    /// What Lua gave the runtime; nothing if it gave none.
+    /// The configuration that Lua passed; `None` if there is none.
     pub fn config(&self) -> Vec<u8> {
         let mut size = 0;
         // SAFETY: the queue is there
@@ -167,7 +167,7 @@ impl Attached {
     }
 }
 
-/// A result that needs no answer any more: the task, or its queue, has gone.
+/// True for a result that needs no response: the task or its queue has ended.
 pub(super) fn is_over(result: c_int) -> bool {
     result == super::abi::STALE || result == CLOSED
 }

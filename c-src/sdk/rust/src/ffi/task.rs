@@ -1,4 +1,5 @@
-//! One open task. Who has the `Task` may read its request and is the only one who can answer it.
+//! One running task. The owner of the `Task` may read its request and is the only one that can
+//! respond.
 
 use super::abi::{RawRequest, RawResponse, OK, REQUEST_STREAM, RESPONSE_BUFFER, RESPONSE_ERROR};
 use super::load::{error_text, functions};
@@ -11,7 +12,7 @@ use std::os::raw::{c_int, c_void};
 pub struct TaskId(pub(super) u64);
 
 impl TaskId {
-    /// Nobody waits for the answer any more, or there was one.
+    /// True if the task was cancelled or has its response.
     pub fn is_cancelled(self) -> bool {
         // SAFETY: any number is allowed
         unsafe { (functions().nffi_task_cancelled)(self.0) != 0 }
@@ -127,8 +128,8 @@ unsafe fn slice<'a>(data: *const u8, size: usize) -> &'a [u8] {
     }
 }
 
-/// Memory of one task's answer. Who has it must let it go before the task is answered otherwise:
-/// [`crate::Output`] sees to that, and never gives it out.
+/// Memory for one task's response. It must be dropped before the task gets another response:
+/// [`crate::Output`] ensures that, and never exposes it.
 pub struct Buffer {
     task: u64,
     data: *mut u8,
@@ -147,7 +148,7 @@ impl Buffer {
     /// Copies as much as there is room for.
     pub fn append(&mut self, bytes: &[u8]) -> usize {
         let size = bytes.len().min(self.room());
-        // SAFETY: there is room for so much, and the bytes are not of this buffer
+        // SAFETY: the buffer has this size, and the bytes are not part of it
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.data.add(self.size), size);
         }
@@ -158,7 +159,7 @@ impl Buffer {
     /// All that room is for, as zeros at first.
     pub fn zeroed(&mut self) -> &mut [u8] {
         self.size = self.room;
-        // SAFETY: there is room for so much, all of which is written before it is lent
+        // SAFETY: the buffer has this size, and all of it is written before it is lent
         unsafe {
             std::ptr::write_bytes(self.data, 0, self.room);
             std::slice::from_raw_parts_mut(self.data, self.room)
@@ -181,7 +182,7 @@ pub(crate) enum Answer {
     Code { task: Task, code: i32, message: String },
 }
 
-/// Gives many answers with one lock and at most one wake-up.
+/// Sends many responses with one lock and at most one wake-up.
 pub(crate) fn give(answers: Vec<Answer>) {
     let mut responses: Vec<RawResponse> = Vec::with_capacity(answers.len());
     // what the responses point to lives until they are given
@@ -254,7 +255,7 @@ fn respond(answer: Answer, kept: &mut Vec<(Vec<u8>, String)>) -> RawResponse {
     response
 }
 
-/// Tells the caller why its answer cannot be given, unless it has gone.
+/// Reports to the caller why its response cannot be sent, unless the call was cancelled.
 fn give_up(task: u64, result: c_int) {
     if result != OK && !is_over(result) {
         fail(task, &format!("the answer cannot be given: {}", error_text(result)));

@@ -48,7 +48,7 @@ impl Host {
         unsafe { (self.functions.nffi_testhost_unanswered)(self.pointer) }
     }
 
-    /// `window`: that of a stream. The error is a code of nffi.h.
+    /// `window`: the window of a stream. The error is a code of nffi.h.
     pub fn call(
         self,
         method: &str,
@@ -86,7 +86,7 @@ pub struct HostCall {
 
 // SAFETY: as Host
 unsafe impl Send for HostCall {}
-// SAFETY: as Host; what is lent to a caller is copied at once
+// SAFETY: like Host; memory that is lent to a caller is copied immediately
 unsafe impl Sync for HostCall {}
 
 pub enum Ended {
@@ -144,7 +144,7 @@ impl HostCall {
 
 impl Drop for HostCall {
     fn drop(&mut self) {
-        // SAFETY: nobody else has it
+        // SAFETY: this is the only reference
         unsafe { (self.functions.nffi_testhost_free)(self.pointer) };
     }
 }

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::ffi::{Ended, HostCall};
 
-/// A call on its way. When it goes, the caller has gone.
+/// A running call. Dropping it cancels it.
 pub struct Call(HostCall);
 
 impl Call {
@@ -16,14 +16,14 @@ impl Call {
         end_of(&self.0)
     }
 
-    /// As when the client has gone: the handler is told.
+    /// Cancels the call, as a disconnected client does: the handler is notified.
     pub fn cancel(&self) {
         self.0.cancel();
     }
 }
 
-/// An answer in chunks. After the last one comes the error it has ended with, if there is one. When
-/// it goes, nobody reads any more.
+/// A response in chunks. After the last chunk comes the error that ended the stream, if any.
+/// Dropping it cancels the stream.
 pub struct Stream {
     call: HostCall,
     ended: bool,

@@ -29,13 +29,13 @@ use std::os::raw::c_int;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What `nffi.load` gives in Lua. When it goes it is closed, and its calls have ended.
+/// Corresponds to the result of `nffi.load` in Lua. Dropping it closes it, and its calls end.
 pub struct Runtime {
     host: Host,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a call that has failed gives in Lua.
+/// The error of a failed call, as Lua gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The second result.
@@ -73,8 +73,8 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 impl Runtime {
-    /// Runs what the program gives to [`crate::serve!`], with the bytes of a configuration. The error
-    /// is that of `nffi.load`.
+    /// Starts the runtime that the program passes to [`crate::serve!`], with the bytes of a
+    /// configuration. The error is the error of `nffi.load`.
     pub fn start<C, E>(
         start: impl Fn(C) -> Result<Service, E> + Send + 'static,
         config: impl Into<Vec<u8>>,
@@ -118,8 +118,8 @@ impl Runtime {
         call.map(Call::new).map_err(Failure::refused)
     }
 
-    /// Calls a method with a value and reads the reply, as `runtime.methods` in Lua does with the
-    /// codec `json`. A reply that is no such value is a failure, too.
+    /// Calls a method with a value and reads the reply, like `runtime.methods` in Lua with the
+    /// codec `json`. A reply of another type is an error.
     #[cfg(feature = "serde")]
     pub fn json<R: serde::de::DeserializeOwned>(
         &self,
@@ -142,7 +142,7 @@ impl Runtime {
         self.host.close();
     }
 
-    /// Calls that the runtime has not answered yet, those too that nobody waits for any more.
+    /// The number of calls without a response, cancelled ones included.
     pub fn unanswered(&self) -> u32 {
         self.host.unanswered()
     }

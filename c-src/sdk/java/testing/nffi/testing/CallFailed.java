@@ -1,6 +1,6 @@
 package nffi.testing;
 
-/** What a call that has failed gives in Lua: nil, message, code, detail. */
+/** The error of a failed call, as Lua gets it: nil, message, code, detail. */
 public final class CallFailed extends Exception {
     private static final long serialVersionUID = 1;
 

@@ -4,7 +4,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 
-/** A call that is on its way. Closing it, too, tells the runtime that nobody waits. */
+/** A running call. Closing it cancels it. */
 public final class TestCall implements AutoCloseable {
     private static final int ERROR = 1;
     private static final int TIMEOUT = 2;
@@ -23,7 +23,9 @@ public final class TestCall implements AutoCloseable {
         throw new CallFailed(HostNatives.errorText(result), code, "", 0);
     }
 
-    /** Of a stream: waits for the next chunk; null is the end, of which {@link #await} tells. */
+    /**
+     * Of a stream: waits for the next chunk; null is the end, {@link #await} returns the reason.
+     */
     public byte[] read() {
         return HostNatives.read(call);
     }
@@ -60,7 +62,7 @@ public final class TestCall implements AutoCloseable {
         }
     }
 
-    /** As when the client has gone. */
+    /** Cancels the call, as a disconnected client does. */
     public void cancel() {
         HostNatives.cancel(call);
     }

@@ -80,7 +80,7 @@ public final class TestRuntime implements AutoCloseable {
         return new TestCall(host, method, data, timeoutMs, window);
     }
 
-    /** Calls that are not answered yet, including those that nobody waits for any more. */
+    /** The number of calls without a response, cancelled ones included. */
     public int unanswered() {
         return HostNatives.unanswered(host);
     }
