@@ -98,8 +98,8 @@ local function timeout_of(self, options, level)
 
     local ms = tonumber(timeout)
 
-    -- not a number is neither; 0 is for ever, so that a part of a millisecond
-    -- must not become it
+    -- NaN fails both comparisons; 0 means no limit, so a fraction of a
+    -- millisecond must not become 0
     if not ms or not (ms >= 0 and ms <= 2147483647) then
         error("timeout must be milliseconds, got " .. tostring(timeout),
               level + 1)
@@ -156,8 +156,8 @@ end
 
 
 -- A stream of chunks, each as the runtime has written it. Options: timeout (ms
--- for each chunk), method, window (bytes). Never nil: a failure to start is
--- what its first read gives.
+-- for each chunk), method, window (bytes). Never nil: its first read returns a
+-- failure to start.
 local function open_stream(self, method, bytes, options, decode, level)
     local window = DEFAULT_WINDOW
 
@@ -206,7 +206,7 @@ function Runtime:stream(payload, options)
 end
 
 
--- No new calls; those that wait are still answered.
+-- Closes the runtime to new calls; waiting calls still complete.
 function Runtime:close()
     local pointer = pointer_of(self, "close")
 
@@ -215,10 +215,10 @@ function Runtime:close()
 end
 
 
--- Loads the runtime's code anew; calls go on meanwhile. A process is started
--- again beside the old one; a bridge loads the module again; a native library
--- needs the file of its new version, { library = path }. Yields. Returns true,
--- or nil, message, code, detail.
+-- Reloads the code of the runtime; calls continue. A process is started beside
+-- the old one; a bridge loads the module again; a native library needs the file
+-- of its new version, { library = path }. Yields. Returns true, or nil,
+-- message, code, detail.
 function Runtime:reload(options)
     local pointer = pointer_of(self, "reload")
 
@@ -286,8 +286,8 @@ local function stream_method(self, name, value, options)
 end
 
 
--- rt.methods and rt.streams: every name is a method of the runtime, and none
--- of ours is in the way.
+-- rt.methods and rt.streams: every name is a method of the runtime; the tables
+-- have no fields that could hide one.
 local function methods_of(runtime, field, call)
     local kept = 0
 
@@ -340,7 +340,8 @@ end
 
 
 -- Loads a runtime: a language ("node", "python", "java") or a native library
--- ("demo" for libdemo.so, or a path). The same arguments give the same runtime.
+-- ("demo" for libdemo.so, or a path). The same arguments return the same
+-- runtime.
 function _M.load(name, options)
     if type(name) ~= "string" or name == "" then
         error("load() wants the name of a language or a library", 2)

@@ -1,7 +1,7 @@
 ---@meta _
 
--- What nffi adds to the global `ngx`: the interface of
--- lua-resty-nonblocking-ffi. Types for an editor; nobody runs this file.
+-- Additions of nffi to the global `ngx`: the API of lua-resty-nonblocking-ffi.
+-- Types for an editor; this file is never executed.
 
 
 ---@class nffi.OldRuntime

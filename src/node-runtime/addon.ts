@@ -1,51 +1,54 @@
 /**
- * The door to nffi.node (c-src/sdk/node), which lies beside the installed program: its functions and
- * the memory through which batches are handed over. The structures are those of
- * c-src/sdk/node/addon.h; where each part begins, the addon says itself.
+ * The only import of nffi.node (c-src/sdk/node), which is installed beside this program: its
+ * functions and the memory that passes batches. The structures are those of c-src/sdk/node/addon.h;
+ * the addon reports the offset of each part.
  */
 
 import { createRequire } from "node:module";
 
 /** Called by the addon in Node's loop. */
 export interface QueueEvents {
-  /** So many requests lie in the memory. */
+  /** The number of requests in the memory. */
   onBatch(count: number): void;
-  /** So many handles of running tasks that were cancelled lie in the memory. */
+  /** The number of handles of cancelled running tasks in the memory. */
   onCancelled(count: number): void;
-  /** So many handles of streams that have credit again, or were cancelled, lie in the memory. */
+  /** The number of handles of streams in the memory that have credit again, or were cancelled. */
   onWritable(count: number): void;
   /** No more requests will come. */
   onClosed(): void;
 }
 
-/** Codes of nffi.h that writing a chunk may give. */
+/** Codes of nffi.h that writing a chunk may return. */
 export const WOULD_BLOCK = -10;
 export const CANCELLED = -11;
 
 /** A task handle has 64 bits: it is passed as two halves, `low` and `high`. */
 export interface Addon {
   attach(events: QueueEvents): Offsets;
-  /** What the worker gave this process as JSON; undefined: nothing. */
+  /** The configuration that the worker passed to this process, as JSON; undefined: none. */
   config(): string | undefined;
-  /** In a worker thread, instead of attaching: it is told which tasks are its own. */
+  /** In a worker thread, instead of attaching: the main thread passes it its tasks. */
   join(): Offsets;
   /** Puts the request of such a task into the memory, as a batch of one; 0 or a code. */
   take(low: number, high: number): number;
   /** From now on requests come, and the worker knows it. */
   serve(): void;
-  /** Tells the worker why this process cannot serve. */
+  /** Reports to the worker why this process cannot serve. */
   failed(message: string): void;
-  /** Sends the answers that lie in the memory. */
+  /** Sends the responses that are in the memory. */
   flush(): void;
   /** The payload of a request of the running batch that found no room in the memory. */
   large(index: number): Buffer;
   respondLarge(low: number, high: number, value: string | Uint8Array): void;
   isCancelled(low: number, high: number): boolean;
-  /** Calls onCancelled if there is something to tell. */
+  /** Calls onCancelled if there are cancellations. */
   tellCancelled(): void;
   /** Whether Lua reads the answer in chunks. */
   isStream(low: number, high: number): boolean;
-  /** 0 when a chunk may be written, else a code of nffi.h; WOULD_BLOCK: onWritable will tell. */
+  /**
+   * 0 when a chunk may be written, else a code of nffi.h; after WOULD_BLOCK, onWritable reports
+   * credit.
+   */
   mayWrite(low: number, high: number): number;
   /** Writes a chunk; 0 or a code. */
   write(low: number, high: number, chunk: string | Uint8Array): number;

@@ -1,17 +1,16 @@
 /**
- * The answers of calls: collected in the memory shared with the addon and sent with one crossing,
- * after the microtasks. What was answered inside a batch is flushed by the addon itself when the
- * batch returns.
+ * The responses of calls: collected in the memory shared with the addon and sent with one crossing,
+ * after the microtasks. The addon itself flushes the responses of a batch when the batch returns.
  */
 
 import type { Addon, Memory } from "./addon.js";
 import { RESPONSE } from "./addon.js";
 import type { Failure } from "./failure.js";
 
-/** From here on a crossing of its own is cheaper than a second copy. */
+/** From this size on, a separate crossing is cheaper than a second copy. */
 const LARGE = 16 * 1024;
 
-/** A character of a JavaScript string needs at most so many bytes in UTF-8. */
+/** The largest number of bytes of a JavaScript character in UTF-8. */
 const BYTES_A_CHARACTER = 3;
 
 export class Answers {
@@ -58,7 +57,7 @@ export class Answers {
     if (this.#used() > 0) this.#addon.flush();
   }
 
-  /** Where so many bytes fit; sends what is there when they do not. */
+  /** The offset of a gap of this size; sends the collected responses first if there is none. */
   #makeRoom(bytes: number): number {
     const used = this.#used();
     if (used === 0) {

@@ -33,8 +33,8 @@ export class Batch {
   }
 
   /**
-   * In the time of Date.now(), rounded up: who waits until then is not early, and what it fails with
-   * is a timeout for Lua.
+   * In the time of Date.now(), rounded up: a handler that waits until then is not early, so Lua
+   * reports a timeout.
    */
   deadline(index: number): number | undefined {
     const at = index * REQUEST_DEADLINE.doubles + REQUEST_DEADLINE.deadline;

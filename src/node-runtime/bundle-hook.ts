@@ -1,4 +1,4 @@
-/** The module hook that gives a bundle out of memory; it runs in a thread of its own. */
+/** The module hook that returns a bundle from memory; it runs in a separate thread. */
 
 import type { LoadHook } from "node:module";
 

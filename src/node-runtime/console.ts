@@ -48,7 +48,7 @@ export function markConsole(target: ConsoleLike, streams: readonly LineStream[])
     const original = target[name];
     target[name] = (...args) => {
       const outer = level;
-      // console.trace() calls console.error(): the outer one tells the level
+      // console.trace() calls console.error(): the outer one sets the level
       level ??= LEVELS[name];
       try {
         original.apply(target, args);
@@ -65,7 +65,7 @@ function markStream(stream: LineStream, levelNow: () => Level | undefined): void
   const write = stream.write.bind(stream);
   let atLineStart = true;
 
-  // The pipe is gone when the worker is, and then this process is about to end, too.
+  // The pipe closes with the worker, and then this process is about to exit as well.
   stream.on("error", () => {});
 
   stream.write = (chunk, ...rest) => {
@@ -82,7 +82,7 @@ function markStream(stream: LineStream, levelNow: () => Level | undefined): void
 
 /** What Node warns of is logged as warn, where it would be an error by coming from stderr. */
 export function markWarnings(): void {
-  // NODE_NO_WARNINGS and --no-warnings: Node has no listener of its own then
+  // NODE_NO_WARNINGS and --no-warnings: Node then has no listener for warnings
   if (process.listenerCount("warning") === 0) return;
   process.removeAllListeners("warning");
   process.on("warning", (warning) => {
@@ -100,10 +100,10 @@ function isAboutTypeScript(warning: Error & { code?: string }): boolean {
 }
 
 /**
- * Writes to error.log before anything else can happen, as the last words of a process must be. The
- * pipe may be full and not blocking: then it waits for the worker a little, not for ever. `stack`
- * are more lines, which the worker leaves out where the process before this one said the same: one
- * that fails at each start would fill the log.
+ * Writes to error.log synchronously, as the last lines of a process must be. The pipe may be full
+ * and non-blocking: then this waits for the worker, for a limited time. `stack` contains more
+ * lines, which the worker omits if the previous process logged the same ones: a process that fails
+ * at each start would fill the log.
  */
 export function logNow(level: Level, text: string, stack = ""): void {
   let bytes = Buffer.from(markLines(level, text) + markStack(stack));
@@ -117,7 +117,10 @@ export function logNow(level: Level, text: string, stack = ""): void {
   }
 }
 
-/** The mark of each line: a hash of them all, by which the worker knows them, and who says it. */
+/**
+ * The mark of each line: a hash of the whole stack, with which the worker recognises it, and the
+ * source.
+ */
 export function markStack(stack: string, pid = process.pid): string {
   if (stack === "") return "";
   const hash = createHash("sha256").update(stack).digest("hex").slice(0, 8);

@@ -7,7 +7,7 @@ import type { Addon } from "./addon.js";
 import type { Context, Log } from "./handler.js";
 import type { Logs } from "./log.js";
 
-/** The calls whose cancellation somebody wants to hear of. */
+/** The calls with a listener for cancellation. */
 export class Cancellations {
   readonly #addon: Pick<Addon, "isCancelled">;
   readonly #watched = new Map<string, AbortController>();
@@ -19,7 +19,7 @@ export class Cancellations {
   watch(low: number, high: number): AbortSignal {
     const controller = new AbortController();
     this.#watched.set(keyOf(low, high), controller);
-    // It was told already, to nobody, when it came before the first one asked.
+    // It was cancelled before the first listener registered.
     if (this.isCancelled(low, high)) this.cancel(low, high);
     return controller.signal;
   }
@@ -87,7 +87,7 @@ export class CallContext implements Context {
     return this.#signal;
   }
 
-  /** From now on nobody is told of a cancellation. */
+  /** Stops reporting cancellations. */
   answered(): void {
     this.#answered = true;
     if (this.#signal !== undefined) this.#cancellations.forget(this.#low, this.#high);

@@ -27,18 +27,18 @@ export interface Served {
   readonly config: unknown;
 }
 
-/** Nobody gets it, but every task wants an answer. */
+/** It reaches no caller, but every task needs a response. */
 export const NEVER_STARTED = { message: "cancelled before it was started", detail: "" };
 
 /** What serves the calls that the addon takes: this thread, or a pool of others. */
 export interface Server {
   /** Calls that are not answered yet. */
   readonly running: number;
-  /** Called each time that there is none any more. */
+  /** Called each time that the last running call ends. */
   onIdle: (() => void) | undefined;
-  /** The requests of so many calls lie in the memory. */
+  /** The number of requests in the memory. */
   start(count: number): void;
-  /** Nobody waits for the answer any more. */
+  /** The call was cancelled. */
   cancelled(low: number, high: number): void;
   /** A stream has credit again. */
   writable(low: number, high: number): void;
@@ -54,7 +54,7 @@ export class Dispatcher implements Server {
   #running = 0;
 
   onIdle: (() => void) | undefined;
-  /** Called for each call that was answered; the answer may still lie in the memory. */
+  /** Called for each call after its response, which may still be in the memory. */
   onEnded: ((low: number, high: number) => void) | undefined;
 
   constructor(addon: DispatcherAddon, memory: Memory, answers: Answers, served: Served) {
@@ -71,8 +71,8 @@ export class Dispatcher implements Server {
   }
 
   /**
-   * Starts the calls of one batch. Where those before have taken their time, one that nobody waits
-   * for any more is not started: it was only waiting, in the batch instead of in the queue.
+   * Starts the calls of one batch. If earlier calls have taken their time, a call that is cancelled
+   * by then is not started: it was only waiting, in the batch instead of in the queue.
    */
   start(count: number): void {
     const began = count > 1 ? Date.now() : 0;

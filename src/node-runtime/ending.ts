@@ -1,21 +1,21 @@
 /**
- * How this process ends, or this thread of its pool: because the queue was closed, or because the
- * module made it (an error that nobody caught, process.exit). In the second case the reason goes to
- * error.log; the worker then fails the calls that were running and starts the process again, and
- * the main thread does that for a thread.
+ * How this process, or this thread of its pool, exits: because the queue was closed, or because of
+ * the module (an uncaught error, process.exit). In the second case the reason goes to error.log.
+ * The worker then fails the running calls and restarts the process; for a thread, the main thread
+ * does so.
  */
 
 import { logNow } from "./console.js";
 import { failureOf, withoutOurFrames } from "./failure.js";
 
-/** The exit code after an error that nobody caught (EX_SOFTWARE). */
+/** The exit code after an uncaught error (EX_SOFTWARE). */
 const EXIT_UNCAUGHT = 70;
 const EXIT_LOAD_FAILED = 1;
 
 export interface Lifeline {
   /** What ends: "process", "thread 2". */
   readonly where: string;
-  /** Tells why it cannot serve: the worker, or the main thread, which then also logs it. */
+  /** Reports why it cannot serve: to the worker, or to the main thread, which then also logs it. */
   failed(message: string, detail: string): void;
   /** The module has ended it, for this reason in one line. */
   dying?(reason: string): void;
@@ -100,7 +100,7 @@ export class Ending {
     const what = `${this.module}: ended its ${this.#lifeline.where} with exit code ${code}`;
     if (this.#loading) this.#lifeline.failed(`${what} while it was loaded`, "");
     else this.#lifeline.dying?.(`process.exit(${code}) was called`);
-    // Called inside process.exit(), so the stack tells who called that.
+    // Called inside process.exit(), so the stack shows its caller.
     const [, ...stack] = withoutOurFrames(new Error().stack ?? "").split("\n");
     const callers = stack.filter((line) => !line.includes("(node:") && !line.includes("at node:"));
     logNow("error", what + this.#lost(), callers.join("\n"));

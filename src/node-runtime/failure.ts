@@ -1,6 +1,6 @@
 /**
- * What Lua is told about something that was thrown: the message, and the stack with its causes as
- * detail. Anything can be thrown and properties can throw, so nothing here is taken for granted.
+ * The error that Lua gets for a thrown value: the message, and the stack with its causes as detail.
+ * Any value can be thrown and properties can throw, so nothing is assumed here.
  */
 
 import { inspect } from "node:util";
@@ -34,7 +34,7 @@ function messageOf(thrown: unknown): string {
 
 function detailOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return "";
-  // inspect() tells causes and the errors of an AggregateError, too, and costs ten times as much.
+  // inspect() also shows causes and the errors of an AggregateError, and costs ten times as much.
   const whole = thrown.cause !== undefined || thrown instanceof AggregateError;
   return withoutOurFrames(whole ? inspect(thrown) : String(thrown.stack ?? ""));
 }
@@ -42,8 +42,8 @@ function detailOf(thrown: unknown): string {
 const OUR_FOLDER = new URL(".", import.meta.url).href;
 
 /**
- * Who reads a stack looks for their own code: ours is always at its end and always the same, and
- * where nothing but Node's is left there is nothing to see.
+ * Removes frames of this runtime. They are always at the end and always the same; if only frames of
+ * Node are left, the stack has no information.
  */
 export function withoutOurFrames(stack: string): string {
   if (!stack.includes(OUR_FOLDER)) return stack;

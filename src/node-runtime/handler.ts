@@ -12,9 +12,9 @@
 
 /** What a handler may ask about the call it serves. */
 export interface Context<Config = unknown> {
-  /** Aborts when nobody waits for the answer any more: client gone, Lua thread killed, deadline. */
+  /** Aborts when the call is cancelled: client disconnected, Lua thread killed, deadline passed. */
   readonly signal: AbortSignal;
-  /** When the call gives up, in the time of `Date.now()`; undefined: never. */
+  /** When the call times out, in the time of `Date.now()`; undefined: never. */
   readonly deadline: number | undefined;
   /** The `config` that the runtime was loaded with; the same object for every call. */
   readonly config: Config;
@@ -47,9 +47,9 @@ export type RawHandler<Config = unknown> = (
 ) => RawReply | Promise<RawReply>;
 
 /**
- * A method that answers in chunks, with the codec `json`: each value that it yields is one. It is
- * not asked for the next before its reader has room, and ended (`return()`, and `context.signal`)
- * when nobody reads any more.
+ * A method that responds in chunks, with the codec `json`: each value that it yields is one. Its
+ * next value is requested when the reader has room. It is ended (`return()`, and `context.signal`)
+ * when the stream is cancelled.
  */
 export type StreamHandler<Request = unknown, Chunk = unknown, Config = unknown> = (
   request: Request,

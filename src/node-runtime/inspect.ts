@@ -1,4 +1,4 @@
-/** The inspector, for a debugger on this machine: each process has a port of its own. */
+/** The inspector, for a debugger on this machine: each process has a separate port. */
 
 import { open, url } from "node:inspector";
 import { createServer, type Server } from "node:net";
@@ -12,7 +12,7 @@ export interface InspectPorts {
   readonly count: number;
 }
 
-/** Takes the first that is free, or any where all of them are taken. Gives the debugger's URL. */
+/** Takes the first free port, or any port if all of them are taken. Returns the debugger's URL. */
 export async function openInspector({ first, count }: InspectPorts): Promise<string> {
   for (let port = first; port > 0 && port < first + count && port < 65536; port++) {
     if (!(await claim(port))) continue;
@@ -43,7 +43,7 @@ async function isFree(port: number): Promise<boolean> {
   return true;
 }
 
-/** undefined: somebody else does. */
+/** undefined: another process uses it. */
 function listen(where: string | { port: number; host: string }): Promise<Server | undefined> {
   return new Promise((resolve) => {
     const server = createServer();

@@ -1,7 +1,7 @@
 /**
- * Loads the user's module: JavaScript of either kind, or TypeScript, by Node itself where it strips
- * types and by hooks of ours where it does not; what cannot be had by stripping is bundled. What the
- * module imports is resolved from its own folder, as anywhere in Node.
+ * Loads the user's module: JavaScript of either kind, or TypeScript. Node strips the types if it
+ * can, otherwise hooks of this runtime do; syntax that stripping cannot handle is bundled. The
+ * imports of the module are resolved relative to its directory, as usual in Node.
  */
 
 import { spawnSync } from "node:child_process";
@@ -12,7 +12,7 @@ import { bundle, findEsbuild } from "./bundle.js";
 import { checkFile, isJsx, isTypeScript, TYPESCRIPT } from "./module-file.js";
 import { formatOf } from "./module-format.js";
 
-/** In an object of its own: an export named `then` would be taken for that of a promise. */
+/** Wrapped in an object: an export named `then` would be taken for that of a promise. */
 export interface Loaded {
   readonly namespace: Record<string, unknown>;
 }
@@ -25,7 +25,7 @@ const UNRESOLVED =
 
 export async function loadModule(path: string): Promise<Loaded> {
   checkFile(path);
-  // Stacks, of whatever a compiler has made, are told in terms of its sources.
+  // Stacks of compiled code show its sources.
   process.setSourceMapsEnabled(true);
   if (isJsx(path)) return await loadBundled(path, new Error(`${path}: JSX is ${GENERATED}`));
   if (isTypeScript(path) && !nodeStripsTypes()) await registerStripping();
@@ -42,8 +42,8 @@ export async function loadModule(path: string): Promise<Loaded> {
 }
 
 /**
- * Through a module of our own: `await import()` would call an export named `then`. The modules
- * `before` are evaluated before that of `url`.
+ * Imports through an intermediate module: `await import()` would call an export named `then`. The
+ * modules `before` are evaluated before the one at `url`.
  */
 async function importFrom(url: string, before: readonly string[] = []): Promise<Loaded> {
   const first = before.map((each) => `import ${JSON.stringify(each)};`).join("");
@@ -126,7 +126,9 @@ function withHint(reason: Error): Error {
   return reason;
 }
 
-/** A syntax error names its place: Node keeps it from whoever catches one of an ES module. */
+/**
+ * The position of a syntax error: Node hides it from code that catches an error of an ES module.
+ */
 function withPlace(error: unknown, path: string): Error {
   // What the type stripper throws names it already, what code throws has its stack.
   if (!isOfLoader(error) || error.message.startsWith("/")) return error as Error;
@@ -137,7 +139,7 @@ function placeOf(error: SyntaxError, path: string): string {
   const place = /^(?:file:\/\/)?(\/.*:\d+)\n/;
   const told = place.exec(error.stack ?? "");
   if (told?.[1] !== undefined) return told[1];
-  // Another Node tells it, which only looks at this one file and runs nothing.
+  // Another Node reports it; it only parses this one file and runs nothing.
   const { stderr } = spawnSync(process.execPath, ["--check", path], { encoding: "utf8" });
   return place.exec(stderr ?? "")?.[1] ?? `${path}, or a module that it imports`;
 }

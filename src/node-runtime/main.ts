@@ -1,7 +1,7 @@
 /**
- * The program of the process in which a worker of nginx runs a module: it attaches to the queue,
- * loads the module, and answers requests until the queue is closed. It imports nothing outside its
- * folder but Node and the type stripper, since it is installed alone (PREFIX/nffi/node).
+ * The program of the process in which an nginx worker runs a module: it attaches to the queue,
+ * loads the module, and responds to requests until the queue is closed. It imports only Node and
+ * the type stripper from outside its directory, since it is installed alone (PREFIX/nffi/node).
  */
 
 import { loadAddon, type Memory, viewMemory } from "./addon.js";
@@ -17,7 +17,7 @@ import { Pool } from "./pool.js";
 import { checkProfileFolder, onProfileSignals, Profiler } from "./profile.js";
 import { parseSettings, type Settings } from "./settings.js";
 
-/** How often calls that still run after the end of the queue learn that nobody waits for them. */
+/** How often calls that still run after the end of the queue are checked for cancellation. */
 const CANCELLATION_PERIOD_MS = 50;
 
 async function main(): Promise<void> {
@@ -107,7 +107,7 @@ function endWhenIdle(server: Server, ending: Ending, tellCancelled: () => void):
 }
 
 main().catch((error: unknown) => {
-  // There is no worker that could be told.
+  // There is no worker to report to.
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;
 });

@@ -1,6 +1,6 @@
 /**
- * The functions of a module that requests can name: its exports, and those of a default export that
- * is an object, which is how a CommonJS module looks to `import()`.
+ * The functions of a module that requests can name: its exports, and the properties of a default
+ * export that is an object, which is how `import()` presents a CommonJS module.
  */
 
 // biome-ignore lint/suspicious/noExplicitAny: functions of the user, whatever they take

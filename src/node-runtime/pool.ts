@@ -1,11 +1,11 @@
 /**
- * A pool of worker threads for modules that compute: each loads the module for itself. The main
- * thread takes the calls and hands a thread one when it can start it, so that none waits behind a
- * long one while another thread is free. What goes between them is the handle of a task; a thread
- * reads the request and answers by itself.
+ * A pool of worker threads for CPU-bound modules: each thread loads the module. The main thread
+ * takes the calls and passes one to a thread that can start it, so that no call waits behind a long
+ * one while another thread is free. Only the handle of a task is passed; the thread reads the
+ * request and responds.
  *
- * A thread that ends fails its calls and is replaced, after 0.1 s, doubling to 30 s; a minute up
- * resets that, as with processes.
+ * A thread that ends fails its calls and is replaced, after 0.1 s, doubling up to 30 s; a minute of
+ * running resets the delay, as for processes.
  */
 
 import { Worker } from "node:worker_threads";
@@ -151,7 +151,7 @@ export class Pool implements Server {
     }
   }
 
-  /** Of those that can start a call, the one with the fewest. */
+  /** Of the threads that can start a call, the one with the fewest calls. */
   #freeMember(): Member | undefined {
     let found: Member | undefined;
     for (const member of this.#members) {
@@ -182,7 +182,7 @@ export class Pool implements Server {
       ready();
       this.#handOver();
     });
-    // Of what the module does, the thread itself tells; this is the heap that is full.
+    // The thread itself reports errors of the module; this is a full heap.
     worker.on("error", (error) => {
       reason ??= inOneLine(error.message);
       logNow("error", `${module}: thread ${member.number}: ${reason}`);
@@ -213,7 +213,7 @@ export class Pool implements Server {
     member.isTaken = false;
     for (const task of lost) this.#answers.fail(...task, { message, detail: "" });
 
-    // Closed, it is replaced only for those that wait.
+    // After the close it is replaced only for waiting calls.
     if (!this.#isClosed || this.#waiting.length > 0) {
       const pauseMs = steady ? 0 : member.pauseMs;
       member.pauseMs = Math.min(Math.max(pauseMs * 2, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS);

@@ -1,7 +1,7 @@
 /**
- * Profiles of a running process, asked for by a signal: SIGUSR2 begins a CPU profile and, sent again
- * or after 30 s, ends it; SIGHUP writes a heap snapshot. A file has its name when it is whole, and
- * nobody else may read it: a heap holds secrets.
+ * Profiles of a running process, requested by a signal: SIGUSR2 starts a CPU profile and, sent
+ * again or after 30 s, ends it; SIGHUP writes a heap snapshot. A file gets its name when it is
+ * complete, and only its owner may read it: a heap contains secrets.
  */
 
 import {

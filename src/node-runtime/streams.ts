@@ -25,7 +25,7 @@ export interface Chunks {
   readonly scope: AsyncResource;
 }
 
-/** What a handler gave, seen as an iterator; undefined: it is a plain value. */
+/** The result of a handler as an iterator; undefined: it is a plain value. */
 export function sourceOf(result: unknown): Source | undefined {
   if (typeof result !== "object" || result === null) return undefined;
   if (Symbol.asyncIterator in result) {
@@ -47,7 +47,7 @@ export class Streams {
     this.#addon = addon;
   }
 
-  /** There is credit again, or nobody reads any more. */
+  /** There is credit again, or the stream is cancelled. */
   writable(low: number, high: number): void {
     const key = `${high}:${low}`;
     const goOn = this.#blocked.get(key);
@@ -60,9 +60,9 @@ export class Streams {
   }
 
   /**
-   * Writes what the source yields and ends the stream; gives the one answer instead where Lua
-   * only called. Rejects with what the source throws, or when a chunk cannot be sent: the call is
-   * then still to be answered.
+   * Writes the values of the source and ends the stream; for a plain call it sends one response
+   * instead. Rejects with an error of the source, or if a chunk cannot be sent: the call then still
+   * needs a response.
    */
   serve(low: number, high: number, chunks: Chunks): Promise<string | Uint8Array | undefined> {
     return this.#addon.isStream(low, high) ? this.#write(low, high, chunks) : this.#collect(chunks);
@@ -92,7 +92,7 @@ export class Streams {
     return chunks.codec.join(collected);
   }
 
-  /** Waits until a chunk may be written; false: nobody reads any more. */
+  /** Waits until a chunk may be written; false: the stream is cancelled. */
   async #room(low: number, high: number): Promise<boolean> {
     for (;;) {
       const code = this.#addon.mayWrite(low, high);
@@ -107,7 +107,9 @@ export class Streams {
   }
 }
 
-/** Values one by one; the source is told when the reader goes, or this loop is left. */
+/**
+ * Yields values one by one; the source is ended when the reader disconnects or this loop is left.
+ */
 async function* valuesOf(
   { source, signal, scope }: Chunks,
   room: () => Promise<boolean>,
@@ -117,7 +119,7 @@ async function* valuesOf(
   const stop = () => {
     stopped ??= scope
       .runInAsyncScope(async () => source.return?.())
-      // It ends for want of a reader, so nobody is there to be told.
+      // It ends because its reader ended, so the error has no recipient.
       .catch(() => {});
     return stopped;
   };

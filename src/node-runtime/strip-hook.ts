@@ -1,4 +1,4 @@
-/** The module hook that makes `import` read TypeScript; it runs in a thread of its own. */
+/** The module hook that makes `import` read TypeScript; it runs in a separate thread. */
 
 import { readFileSync } from "node:fs";
 import type { LoadHook } from "node:module";
@@ -13,8 +13,8 @@ export const load: LoadHook = (url, context, nextLoad) => {
   if (!isTypeScript(path)) return nextLoad(url, context);
   const source = stripTypes(readFileSync(path, "utf8"), path);
   const format = formatOf(path, source);
-  // Without a source, a CommonJS module is loaded by require(), for which load-module.ts cares:
-  // with one, require() inside it would not be the real one.
+  // Without a source, require() loads a CommonJS module, and load-module.ts handles that: with a
+  // source, require() inside it would not be the real one.
   return format === "module"
     ? { format, source, shortCircuit: true }
     : { format, source: null as unknown as string, shortCircuit: true };

@@ -1,6 +1,6 @@
 /**
- * The program of a worker thread of the pool: loads the module for itself and serves the calls that
- * the main thread hands over. It reads their requests and answers them through an addon of its own.
+ * The program of a worker thread of the pool: loads the module and serves the calls that the main
+ * thread passes. It reads their requests and responds through a separate addon instance.
  */
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
@@ -57,8 +57,8 @@ function serve(
   let ended: Handle[] = [];
   let tellDue = false;
 
-  // An answer is sent before the main thread forgets its call: should this thread die in between,
-  // nobody else would give one.
+  // A response is sent before the main thread forgets its call: if this thread died in between, the
+  // call would get no response.
   const tell = (started: boolean) => {
     tellDue = false;
     answers.flush();

@@ -1,4 +1,4 @@
-"""The program of a process in which a worker of nginx runs a module; started by it alone."""
+"""The program of a process in which an nginx worker runs a module; only the worker starts it."""
 
 import sys
 

@@ -352,7 +352,7 @@ function _M.bytes(payload, level)
 end
 
 
--- What is told, in ngx_lua's words, where no coroutine could yield.
+-- The message of ngx_lua for a phase in which no coroutine can yield.
 local function wrong_phase()
     return "API disabled in the context of " .. ngx.get_phase() .. "_by_lua*",
            "wrong_phase"
@@ -452,8 +452,8 @@ function _M.close(pointer)
 end
 
 
--- Starts to load the runtime's code anew, a native library from the file
--- `library`. Returns what reloaded() takes, or nil, message, code.
+-- Starts to reload the code of the runtime, a native library from the file
+-- `library`. Returns the argument of reloaded(), or nil, message, code.
 function _M.reload(pointer, library)
     local reload = C.ngx_http_lua_nonblocking_ffi_reload(pointer, library,
         library and #library or 0, failure)
@@ -498,8 +498,8 @@ function _M.state(pointer)
 end
 
 
--- The public ABI: any name is a method, so the object has no field of its own
--- that could hide one. All but native libraries ignore the name.
+-- The public ABI: any name is a method, so the object has no field that could
+-- hide one. Only native libraries use the name.
 
 local pointers = setmetatable({}, { __mode = "k" })
 
@@ -566,8 +566,9 @@ local runtime_mt = {
 }
 
 
--- By address, so that the same library and configuration give the same object.
--- It holds the pointer, so while it lives no other runtime has the address.
+-- By address, so that the same library and configuration return the same
+-- object. It holds the pointer, so during its life no other runtime has the
+-- address.
 local runtimes = setmetatable({}, { __mode = "v" })
 
 

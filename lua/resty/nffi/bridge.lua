@@ -1,8 +1,8 @@
--- What the languages that bring a virtual machine have in common: they run in
--- a process of their own, or in the worker by PREFIX/nffi/lib/libnffi_NAME.so.
--- Both are told the same settings, one JSON object: module, name, handler,
--- codec, config, program, and what the language adds. One row a language, made
--- by bridge.new(), is what nffi.load() starts.
+-- The common part of languages with a virtual machine: they run in a process,
+-- or in the worker with PREFIX/nffi/lib/libnffi_NAME.so. Both get the same
+-- settings, one JSON object: module, name, handler, codec, config, program, and
+-- additions of the language. bridge.new() creates one row for each language,
+-- which nffi.load() starts.
 
 
 local base = require "resty.core.nonblocking_ffi"
@@ -26,8 +26,8 @@ local type = type
 local PREFIX = debug_getinfo(1, "S").source:match("^@(.*)/lualib/resty/nffi/")
                or "/usr/local/openresty"
 
--- The method by which a runtime that is hosted in the worker is told to load
--- its code anew; no name of a function has such a byte.
+-- The method with which the worker makes a hosted runtime reload its code; no
+-- function name contains such a byte.
 local RELOAD = "\0reload"
 
 
@@ -81,8 +81,8 @@ local function encode_list(list)
 end
 
 
--- JSON with sorted keys, since it is the key by which the same runtime is found
--- again, and two tables that are equal may be walked in two orders.
+-- JSON with sorted keys: it is the key with which the same runtime is found
+-- again, and pairs() may visit equal tables in different orders.
 function encode(value)
     if type(value) ~= "table" or next(value) == nil or getmetatable(value) then
         return codecs.json.encode(value)
@@ -193,15 +193,15 @@ end
 
 
 -- A language. `spec`:
---   name             of the language, as load() gets it, and of its library
---   title            of what runs it, for messages
+--   name             the language, as load() gets it, and its library
+--   title            the program that runs it, for messages
 --   module_example, program_example   for messages
---   programs         absolute paths, tried in this order where none is named
---   options          names of its own options, of both hosts
---   process_options  names of those that only a process has
+--   programs         absolute paths, tried in this order by default
+--   options          names of its options, for both hosts
+--   process_options  names of options for a process only
 --   lists            names of options that are lists of strings
---   settings(options, settings, level)  adds its own to what the runtime is
---                    told; raises at `level` on bad ones
+--   settings(options, settings, level)  adds to the settings of the runtime;
+--                    raises at `level` on bad options
 --   argv(program, options)  of the process, for the first of its programs
 function _M.new(spec)
     local language = {
@@ -259,9 +259,9 @@ function _M.new(spec)
 end
 
 
--- Loads the code of a runtime that is hosted in the worker anew, by a call that
--- its threads answer when the new code serves. Yields. Returns true, or nil,
--- message, code, detail: then the old code serves on.
+-- Reloads the code of a runtime that is hosted in the worker, by a call to
+-- which its threads respond when the new code serves. Yields. Returns true, or
+-- nil, message, code, detail: then the old code stays in use.
 function _M.reload(pointer)
     local kind, message, code, detail = base.call(pointer, RELOAD, nil, 0)
 

@@ -29,14 +29,14 @@ local RESET_CPUS = 1
 -- the start.
 local DEFAULT_MAX_QUEUE = 16384
 
--- Room for a thousand calls of 4 KiB at once; what does not fit takes a memfd.
+-- Room for a thousand concurrent calls of 4 KiB; a larger payload uses a memfd.
 local DEFAULT_ARENA = 8 * 1024 * 1024
 
 local DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 local _M = {
-    -- beside those that every runtime has
+    -- in addition to the options of every runtime
     options = {
         program = true,
         env = true,
@@ -160,7 +160,7 @@ end
 
 
 -- Raises on bad options. `lists`: names of options that are lists of strings,
--- `paths`: names of those that are paths. Level 1 is the caller's line.
+-- `paths`: names of options that are paths. Level 1 is the caller's line.
 function _M.check(options, lists, paths, level)
     level = level + 1
 

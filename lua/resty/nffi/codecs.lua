@@ -1,6 +1,6 @@
--- How the values of rt.methods become bytes and back. A codec is a table with
+-- Converts the values of rt.methods to bytes and back. A codec is a table with
 -- encode(value) -> bytes | nil, err and decode(bytes) -> value | nil, err, and
--- an optional `name` that the runtime is told.
+-- an optional `name`, which is passed to the runtime.
 
 
 local error = error
@@ -13,7 +13,7 @@ local type = type
 local cjson
 
 
--- cjson is wanted by the first JSON call, not by a user of raw bytes.
+-- The first JSON call loads cjson, so users of raw bytes do not need it.
 local function load_cjson()
     if not cjson then
         local found, module = pcall(require, "cjson.safe")

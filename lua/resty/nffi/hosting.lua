@@ -17,7 +17,7 @@ local MOST = 9007199254740992
 
 local LIMITS = { memory = true, files = true, cpu = true, core = true }
 
--- Fewer leave no room for those that every process gets.
+-- A lower limit leaves no room for the descriptors of every process.
 local FEWEST_FILES = 32
 
 local HEALTH = { interval = true, timeout = true }

@@ -23,7 +23,8 @@ local JAR = bridge.ROOT .. "/java/nffi.jar"
 
 local MOST_THREADS = 10000
 
--- The first that warns of a library unless it is told that it may be loaded.
+-- The first version that warns about a native library unless an option permits
+-- it.
 local FIRST_WITH_WARNING = 22
 
 
@@ -143,7 +144,7 @@ local function warns_of_libraries(program)
 end
 
 
--- before them comes that of the build
+-- the Java of the build comes before them
 local programs = { "/usr/local/bin/java", "/usr/bin/java" }
 
 

@@ -1,8 +1,8 @@
--- Finds the runtime that was loaded with the same arguments: no system call,
--- no C, no new table. The arguments are a path through nested tables: each
--- name and value of the options is a step, in the order of pairs(). Steps are
--- copies, so the caller may change its table. Tables that are equal but are
--- walked in another order have a path of their own, to the same runtime.
+-- Finds the runtime that was loaded with the same arguments: no system call, no
+-- C, no new table. The arguments are a path through nested tables: each name
+-- and value of the options is a step, in the order of pairs(). Steps are
+-- copies, so the caller may change its table. Equal tables with another order
+-- have another path to the same runtime.
 
 
 local base = require "resty.core.nonblocking_ffi"
@@ -17,7 +17,7 @@ local type = type
 -- Runtimes that are kept; with one more all are forgotten, and found again.
 local MOST = 10000
 
--- Deeper tables, and those that hold themselves, are not kept.
+-- Deeper tables, and tables that contain themselves, are not kept.
 local MOST_DEPTH = 32
 
 -- Steps that no option can be.

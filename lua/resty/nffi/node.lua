@@ -1,4 +1,4 @@
--- A runtime in Node: a process of its own, started by the worker, that runs
+-- A runtime in Node: a process, started by the worker, that runs
 -- PREFIX/nffi/node/main.js with the user's module.
 
 
@@ -28,7 +28,7 @@ local HOST_PROGRAM = ROOT .. "/nffi/node/main.js"
 local _M = {
     codec = "json",
 
-    -- beside those that every process has
+    -- in addition to the options of every process
     options = setmetatable({
         module = true,
         node_args = true,
@@ -102,7 +102,7 @@ local function check(options)
         error("inspect must be true or a port, got " .. tostring(port), 4)
     end
 
-    -- a wrong count of processes is told later, with the other options
+    -- a wrong count of processes is reported later, with the other options
     if type(port) == "number" and port > 0
        and port + ngx.worker.count() * (tonumber(options.processes) or 1)
            > 65536

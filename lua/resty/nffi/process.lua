@@ -1,5 +1,5 @@
--- A runtime that is any program which attaches to its queue by nffi_attach():
--- a process of its own, started by the worker. It reads its configuration with
+-- A runtime that is any program that attaches to its queue with nffi_attach():
+-- a process, started by the worker. It reads its configuration with
 -- nffi_queue_config(): the bytes that a library gets.
 
 
@@ -16,7 +16,7 @@ local type = type
 local _M = {
     codec = "raw",
 
-    -- beside those that every process has
+    -- in addition to the options of every process
     options = setmetatable({ args = true }, { __index = child.options }),
 }
 

@@ -1,5 +1,5 @@
--- Loads the code of a runtime anew without a reload of nginx: waits until the
--- new instances serve, while the old ones go on with what they have.
+-- Reloads the code of a runtime without a reload of nginx: waits until the new
+-- instances serve, while the old ones complete their calls.
 
 
 local base = require "resty.core.nonblocking_ffi"

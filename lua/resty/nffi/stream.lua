@@ -1,11 +1,11 @@
--- An answer that is read in chunks: what runtime:stream() and runtime.streams
--- give. It is its own iterator:
+-- A response that is read in chunks: the result of runtime:stream() and
+-- runtime.streams. It is its own iterator:
 --
 --     for chunk in stream do ... end
 --     local message, code, detail = stream:error()
 --
--- The loop ends at the end of the stream and at a failure alike, since Lua
--- ends a loop at the first nil; error() tells which it was.
+-- The loop ends at the end of the stream and at a failure, since Lua ends a
+-- loop at the first nil; error() returns which it was.
 
 
 local base = require "resty.core.nonblocking_ffi"
@@ -104,8 +104,8 @@ end
 local _M = {}
 
 
--- A stream of what base.stream() gave. `decode` makes a value of a chunk, or
--- is nil; `timeout`: milliseconds for each chunk, 0 for none.
+-- A stream over the result of base.stream(). `decode` converts a chunk to a
+-- value, or is nil; `timeout`: milliseconds for each chunk, 0 for none.
 function _M.new(pointer, timeout, decode)
     return setmetatable({
         _pointer = pointer,
@@ -115,8 +115,8 @@ function _M.new(pointer, timeout, decode)
 end
 
 
--- One that has failed before it began: so that a loop may be written over what
--- runtime:stream() gives, whatever happens.
+-- A stream that has failed before it began, so that a loop over the result of
+-- runtime:stream() always works.
 function _M.failed(message, code)
     local stream = setmetatable({}, Stream)
 

@@ -1,44 +1,44 @@
 ---@meta resty.nffi
 
--- The types of resty.nffi for an editor (LuaLS annotations); nobody runs this
--- file. `nffi build` installs it as PREFIX/nffi/lua-types/resty/nffi.lua, which
--- "workspace.library" of a .luarc.json names. What each option means in full
--- is in docs/lua.md.
+-- The types of resty.nffi for an editor (LuaLS annotations); this file is never
+-- executed. `nffi build` installs it as PREFIX/nffi/lua-types/resty/nffi.lua,
+-- for "workspace.library" of a .luarc.json. docs/lua.md describes each option
+-- in full.
 
 
 ---What cjson makes of JSON's null, and null of: `ngx.null`.
 ---@alias nffi.Null userdata
 
----The third result of what has failed.
+---The third result of a failed call.
 ---@alias nffi.ErrorCode
----| "runtime_error" # the runtime answered with an error; the detail is its stack or number
----| "timeout" # the time of the call is over
----| "queue_full" # too many calls wait or are unanswered
+---| "runtime_error" # the handler failed; the detail is its stack or number
+---| "timeout" # the call has timed out
+---| "queue_full" # too many calls wait or have no response
 ---| "closed" # the runtime or the stream was closed
 ---| "runtime_down" # the process has ended or could not start
----| "exiting" # the worker leaves
----| "codec_error" # the value cannot be encoded, or the answer not decoded
+---| "exiting" # the worker exits
+---| "codec_error" # the value cannot be encoded, or the response cannot be decoded
 ---| "busy" # another coroutine reads the stream
 ---| "wrong_request" # the stream belongs to another request
 ---| "wrong_thread" # inside ngx.run_worker_thread
----| "wrong_phase" # no waiting here
+---| "wrong_phase" # Lua cannot yield here
 ---| "wrong_process" # loading in the master or a helper process
 ---| "wrong_event_method" # nginx runs with `use poll` or `use select`
 ---| "no_language" # the product was built without Java; the message says why
 ---| "no_library" # the library cannot be opened
 ---| "no_entry" # the library has no entry that nffi knows
 ---| "no_program" # there is no Node, Python or Java that the user may execute
----| "abi_mismatch" # library or process were built for another ABI
----| "load_failed" # the library's entry has refused, or the process cannot be started
----| "not_permitted" # `user` or a negative `nice` in a worker that is not root's
+---| "abi_mismatch" # the library or process was built for another ABI
+---| "load_failed" # the library failed to start, or the process cannot be started
+---| "not_permitted" # `user` or a negative `nice` in a worker that does not run as root
 ---| "not_reloadable" # a library cannot be loaded again from the same path
----| "reloading" # it is being reloaded already
----| "reload_failed" # the new code cannot be loaded, the old code serves on
----| "client_gone" # the client of the request that reads the stream is gone
----| "no_memory" # memory or descriptors are short
+---| "reloading" # another reload is in progress
+---| "reload_failed" # the new code cannot be loaded, the old code stays in use
+---| "client_gone" # the client of the request that reads the stream has disconnected
+---| "no_memory" # out of memory or descriptors
 ---| "invalid" # the payload or the method's name is too long
 
----How values become bytes; each function gives its result, or nil and why.
+---Converts values to bytes and back; each function returns its result, or nil and an error.
 ---@class nffi.Codec
 ---@field encode fun(value: any): string?, string?
 ---@field decode fun(bytes: string): any, string?
@@ -53,9 +53,9 @@
 ---@field method? string
 
 ---@class nffi.StreamOptions
----Milliseconds for each chunk; 0: for ever.
+---Milliseconds for each chunk; 0: no limit.
 ---@field timeout? number
----Bytes that may wait to be read.
+---The limit of unread bytes.
 ---@field window? integer
 
 ---@class nffi.RuntimeStreamOptions: nffi.StreamOptions
@@ -122,7 +122,7 @@ function runtime:stream(payload, options) end
 ---Takes no new calls; those under way are still answered.
 function runtime:close() end
 
----Loads the code anew without a reload of nginx; `library`: the new file of a native one.
+---Reloads the code without a reload of nginx; `library`: the new file of a native library.
 ---@param options? { library?: string }
 ---@return true? done
 ---@return string? message
@@ -137,17 +137,17 @@ function runtime:state() end
 ---@class nffi.CommonOptions
 ---The runtime's configuration.
 ---@field config? any
----How values of methods become bytes.
+---How values of methods are converted to bytes.
 ---@field codec? "json"|"raw"|nffi.Codec
----Milliseconds after which a call is given up; 0: never (default).
+---Milliseconds after which a call times out; 0: never (default).
 ---@field timeout? number
 ---Calls that may wait for the runtime.
 ---@field max_queue? integer
----Calls that may be unanswered.
+---Calls that may be waiting or running.
 ---@field max_tasks? integer
 ---Bytes of shared memory for requests, and as many for responses.
 ---@field arena? integer
----Microseconds for which both sides look again before they sleep.
+---Microseconds for which both sides spin before they sleep.
 ---@field spin? integer
 
 ---@class nffi.LibraryOptions: nffi.CommonOptions
@@ -203,24 +203,24 @@ function runtime:state() end
 ---Where signals write CPU profiles and heap snapshots.
 ---@field profile_dir? string
 
----A language that brings a virtual machine.
+---A language with a virtual machine.
 ---@class nffi.BridgeOptions: nffi.HostingOptions
----The module, in the words of the language.
+---The module, in the syntax of the language.
 ---@field module string
----What in the module is asked.
+---The function or method of the module.
 ---@field handler? string
----Where it runs: in a process of its own (default), or in the worker.
+---Where it runs: in a process (default), or in the worker.
 ---@field host? "process"|"worker"
 ---The absolute path of the program to run.
 ---@field program? string
 
 ---@class nffi.PythonOptions: nffi.BridgeOptions
----Where modules are looked for, too: a folder or a list of them.
+---Additional directories with modules: one or a list.
 ---@field path? string|string[]
 ---@field threads? integer
 
 ---@class nffi.JavaOptions: nffi.BridgeOptions
----Jars and folders of classes: a list, or one string with colons between.
+---Jars and directories of classes: a list, or one string with colons.
 ---@field classpath? string|string[]
 ---Options for the virtual machine. A worker has one: those of its first runtime.
 ---@field jvm_args? string[]

@@ -72,7 +72,7 @@ class Context:
 
     @property
     def deadline(self):
-        """When the caller stops waiting, in seconds as time.monotonic() tells them; None: never."""
+        """The time at which the call times out, in seconds of time.monotonic(); None: never."""
         return self._deadline / 1e9 if self._deadline else None
 
     @property
@@ -82,7 +82,7 @@ class Context:
 
     @property
     def cancelled(self):
-        """Whether nobody waits for the answer any more: the client is gone, the time is over."""
+        """True if the call was cancelled: the client has disconnected, or the call has timed out."""
         return _nffi.cancelled(self._task)
 
     @property

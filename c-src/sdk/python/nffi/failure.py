@@ -1,4 +1,4 @@
-"""What Lua is told about an exception: its message, and the traceback as detail."""
+"""The error that Lua gets for an exception: its message, and the traceback as detail."""
 
 import os
 import traceback
@@ -37,7 +37,7 @@ def detail_of(error):
 
 
 def encode(text):
-    """UTF-8; a lone surrogate, which a file's name may hold, is told by its number."""
+    """UTF-8; a lone surrogate, which a file name may contain, is written as its number."""
     return text.encode("utf-8", "backslashreplace")
 
 

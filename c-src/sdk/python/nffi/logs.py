@@ -1,8 +1,8 @@
 """print, sys.stderr, logging and warnings arrive in error.log, with levels.
 
-What is logged by a call goes through the queue and carries the request. What belongs to no call goes
-the same way in the worker; in a process it is written to stdout or stderr, each line with a mark that
-the worker knows.
+Lines of a call go through the queue and carry the request. Lines that belong to no call take the
+same way in the worker; in a process they are written to stdout or stderr, each with a mark that
+the worker recognises.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ def mark_lines(level, text):
 
 
 def _mark_stack(stack):
-    """The mark by which the worker knows a stack that the process before this one told as well."""
+    """The mark with which the worker recognises a stack that the previous process logged as well."""
     if not stack:
         return ""
     name = hashlib.sha256(stack.encode("utf-8", "backslashreplace")).hexdigest()[:8]
@@ -40,8 +40,8 @@ def _mark_stack(stack):
 
 
 def log_now(level, text, stack=""):
-    """Writes to error.log before anything else can happen, as the last words of a process must be. The
-    pipe may be full: then it waits for the worker a little, not for ever."""
+    """Writes to error.log synchronously, as the last lines of a process must be. The pipe may be
+    full: then this waits for the worker, for a limited time."""
     data = (mark_lines(level, text) + _mark_stack(stack)).encode("utf-8", "backslashreplace")
     for _ in range(100):
         try:
@@ -76,8 +76,8 @@ _MOST_REST = 8192
 
 
 class _Lines(io.TextIOBase):
-    """A stream that gives whole lines away; what has no end yet waits for it, for each thread apart,
-    since print() writes a line in pieces and a line is logged for the call that its thread makes."""
+    """A stream that passes on complete lines. An incomplete line is kept for each thread, since
+    print() writes a line in pieces and a line belongs to the call of its thread."""
 
     def __init__(self, level, write, name, descriptor):
         self._level = level

@@ -12,7 +12,8 @@ import _nffi
 from . import codes, scope, streams
 from .plan import ASYNC
 
-# Seconds between two looks for cancellations once the queue has ended: its descriptor tells no more.
+# Seconds between two checks for cancellations after the end of the queue, whose descriptor reports
+# nothing then.
 _CLOSED_TICK = 0.02
 # The same for a thread that waits for a reader of its stream.
 _CREDIT_TICK = 1.0
@@ -38,7 +39,7 @@ class Loop:
         )
 
     def run(self):
-        """thread: that of the loop, until the queue has ended and every call was answered."""
+        """thread: the event loop, until the queue has ended and every call has its response."""
         asyncio.set_event_loop(self._loop)
         self._fd = _nffi.fd(self._runtime.queue)
         self._loop.add_reader(self._fd, self._on_ready)
@@ -47,7 +48,7 @@ class Loop:
             try:
                 self._loop.run_forever()
             except (SystemExit, KeyboardInterrupt):
-                # of a task, which tells it as its result, too
+                # an exception of a task, which is also its result
                 pass
         self._threads.shutdown(wait=False)
         self._tidy_up()
@@ -94,7 +95,7 @@ class Loop:
         elif more:
             self._loop.call_soon(self._on_ready)
 
-    # thread: that of the loop; called by the extension
+    # thread: the event loop; called by the extension
 
     def begin(self, task, entry, argument):
         self._running += 1
@@ -152,7 +153,7 @@ class Loop:
             if result is not None:
                 self._runtime.respond(task, result)
         except asyncio.CancelledError as error:
-            # nobody waits, or the function has cancelled itself
+            # the call was cancelled, or the function has cancelled itself
             self._runtime.fail(task, error)
         except BaseException as error:
             self._runtime.fail(task, error)
@@ -172,7 +173,7 @@ class Loop:
             return
         try:
             if _nffi.cancelled(task):
-                # while it waited for a thread; what nobody waits for must not hold up the others
+                # cancelled while it waited for a thread; a cancelled call must not delay the others
                 raise asyncio.CancelledError
             self._runtime.finish(task, entry, self._runtime.call(task, entry, argument))
         except BaseException as error:
@@ -184,14 +185,14 @@ class Loop:
         while True:
             credit = threading.Event()
             self._waiting[task] = credit.set
-            # a note that came before anybody waited for it is lost
+            # a note that arrived before this call waited for it is lost
             code = _nffi.stream_wait(task, 0)
             if code != codes.WOULD_BLOCK:
                 self._waiting.pop(task, None)
                 return code == codes.OK
             credit.wait(_CREDIT_TICK)
 
-    # thread: that of the loop
+    # thread: the event loop
 
     async def _room_async(self, task):
         while True:

@@ -1,7 +1,7 @@
-"""Loads the user's module, and loads it anew.
+"""Loads and reloads the user's module.
 
-Several runtimes of a worker share one interpreter. Each has a module object of its own, executed for
-its own configuration; what the module imports is shared, as everywhere in Python.
+The runtimes of a worker share one interpreter. Each has a separate module object, executed for
+its configuration; the imports of the module are shared, as everywhere in Python.
 """
 
 import importlib
@@ -12,8 +12,8 @@ import sys
 
 
 class _FreshLoader(importlib.machinery.SourceFileLoader):
-    """Compiles the source each time: a .pyc is told from its source by seconds, and who edits a file
-    and loads it anew is faster."""
+    """Compiles the source each time: a .pyc differs from its source by seconds only, and a user may
+    edit and reload a file faster."""
 
     def get_code(self, fullname):
         path = self.get_filename(fullname)
@@ -47,8 +47,8 @@ def load(settings):
 
 
 def reload(settings, old):
-    """The same with the modules of the project's own folders imported anew. When it fails, all that
-    were there are back."""
+    """The same, importing the modules of the project's own directories again. If it fails, all
+    previous modules are restored."""
     importlib.invalidate_caches()
     loaded = list(sys.modules.items())
     dropped = {name: module for name, module in loaded if _is_of_project(settings, module)}

@@ -9,7 +9,7 @@ from .codec import constructor, dumps, loads
 #: Flags of an entry, as in call.c; the last three are Python's own.
 JSON, CONTEXT, NO_ARGUMENT, BEGIN, ASYNC, GENERATOR, INLINE = 1, 2, 4, 8, 16, 32, 64
 
-#: The method by which Lua asks for a reload.
+#: The method with which Lua requests a reload.
 RELOAD = "\0reload"
 
 
@@ -44,7 +44,7 @@ class Plan:
         return sorted(self.methods)
 
     def as_tuple(self, extra):
-        """`extra`: methods of our own."""
+        """`extra`: methods of this package."""
         runtime = self._runtime
         return (
             {**self.methods, **extra},
@@ -61,7 +61,7 @@ class Plan:
 
 
 def public_functions(module):
-    """Those that the module defines, or lists in __all__."""
+    """The functions that the module defines, or lists in __all__."""
     if hasattr(module, "__all__"):
         named = {name: getattr(module, name) for name in module.__all__}
     else:
@@ -129,7 +129,7 @@ def _positional(function):
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        # of C, which tells nothing: it gets the request
+        # a C function without a signature: it gets the request
         return [inspect.Parameter("request", inspect.Parameter.POSITIONAL_ONLY)]
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     found = [parameter for parameter in parameters if parameter.kind in kinds]

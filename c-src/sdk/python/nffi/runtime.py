@@ -57,8 +57,8 @@ class Runtime:
         return self._plan.unnamed[0]
 
     def load_until_closed(self, report):
-        """Tries again and again; calls that come meanwhile fail with the reason. False: the queue has
-        ended. `report(error)` is told of each failure."""
+        """Retries until it succeeds; calls that arrive in that time fail with the reason. False:
+        the queue has ended. `report(error)` is called for each failure."""
         delay = _FIRST_DELAY
         while True:
             try:
@@ -71,7 +71,8 @@ class Runtime:
                 delay = min(delay * 2, _LAST_DELAY)
 
     def refuse(self, error, seconds=None):
-        """Fails the calls that come for so long, None: till the end. False: the queue has ended."""
+        """Fails the calls that arrive in this time, None: until the end. False: the queue has
+        ended."""
         message, detail = describe(error)
         name = self.settings.module if self.settings else "the configuration"
         if name.encode() not in message:
@@ -148,7 +149,7 @@ class Runtime:
             thread.join()
 
     def miss_threads(self, error):
-        """The system gives no more: those that there are serve."""
+        """The system creates no more threads: the existing ones serve."""
         logging.getLogger("nffi").warning(
             "%s: %s: it is served by fewer threads than %d",
             self.settings.module,
@@ -180,7 +181,8 @@ class Runtime:
         return function(argument)
 
     def finish(self, task, entry, result):
-        """A result that the extension does not know, of any thread but that of the event loop."""
+        """A result of a type that the extension does not know, from any thread except the event
+        loop."""
         try:
             if inspect.isawaitable(result):
                 result = asyncio.run(_awaited(result))
@@ -225,7 +227,7 @@ class Runtime:
         _nffi.respond_error(task, text.encode("utf-8", "backslashreplace"), b"")
 
     def room(self, task):
-        """Waits until the stream has room; False: nobody reads any more."""
+        """Waits until the stream has credit; False: the stream is cancelled."""
         if self._loop is not None:
             return self._loop.room(task)
         return _nffi.stream_wait(task, -1) == codes.OK

@@ -1,7 +1,7 @@
-"""What a runtime is told by nginx: which module to serve, and how.
+"""The settings of a runtime from nginx: which module to serve, and how.
 
-JSON of ``nffi.load("python", ...)``, or of the older functions of the public ABI; those take the text
-``module,function,configuration``, too.
+JSON of ``nffi.load("python", ...)``, or of the older functions of the public ABI; those also
+accept the text ``module,function,configuration``.
 """
 
 import json

@@ -17,7 +17,7 @@ def _encoder(flags):
 
 
 class _Collected:
-    """The chunks of a call that wants one answer."""
+    """Collects the chunks of a plain call."""
 
     def __init__(self, flags):
         self._json = flags & JSON
@@ -37,7 +37,7 @@ class _Collected:
 
 
 def _write(task, chunk):
-    """False: nobody reads any more."""
+    """False: the stream is cancelled."""
     code = _nffi.stream_write(task, chunk)
     if code in (codes.CANCELLED, codes.STALE, codes.CLOSED):
         return False
@@ -47,8 +47,9 @@ def _write(task, chunk):
 
 
 def serve(task, flags, iterator, room):
-    """Answers with what `iterator` yields. `room(task)` waits until a chunk may be written; False:
-    nobody reads any more. Raises what the iterator raises: the call is then still to be answered."""
+    """Responds with the values of `iterator`. `room(task)` waits until a chunk may be written;
+    False: the stream is cancelled. Raises the exceptions of the iterator: the call then still
+    needs a response."""
     encode = _encoder(flags)
     if not _nffi.is_stream(task):
         collected = _Collected(flags)

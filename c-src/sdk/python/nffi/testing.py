@@ -24,7 +24,7 @@ _ANSWER, _ERROR, _TIMEOUT, _CANCELLED = 0, 1, 2, 3
 
 
 class CallError(Exception):
-    """What Lua would be told: ``code``, the message, ``detail``."""
+    """The error that Lua would get: ``code``, the message, ``detail``."""
 
     def __init__(self, message, code, detail=""):
         super().__init__(message)
@@ -96,7 +96,7 @@ class Call:
         raise CallError(data.decode() or code, code)
 
     def cancel(self):
-        """As when the client has gone."""
+        """Cancels the call, as a disconnected client does."""
         _testhost.nffi_testhost_cancel(self._pointer)
 
     def __iter__(self):

@@ -1,5 +1,5 @@
-"""Runtimes that are hosted in a worker of nginx: libnffi_python.so calls run() for each, in a thread
-of its own. Importing this prepares the interpreter."""
+"""Runtimes that are hosted in an nginx worker: libnffi_python.so calls run() for each, in a
+separate thread. Importing this prepares the interpreter."""
 
 import inspect
 import os
