@@ -82,7 +82,7 @@ class Context:
 
     @property
     def cancelled(self):
-        """True if the call was cancelled: the client has disconnected, or the call has timed out."""
+        """True if the call was cancelled: client disconnected, timeout."""
         return _nffi.cancelled(self._task)
 
     @property

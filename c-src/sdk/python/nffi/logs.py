@@ -31,7 +31,7 @@ def mark_lines(level, text):
 
 
 def _mark_stack(stack):
-    """The mark with which the worker recognises a stack that the previous process logged as well."""
+    """The mark with which the worker recognises a stack that the previous process logged."""
     if not stack:
         return ""
     name = hashlib.sha256(stack.encode("utf-8", "backslashreplace")).hexdigest()[:8]
