@@ -25,7 +25,7 @@ import { errorText } from "./ui/error-text.js";
 export async function main(argv: readonly string[]): Promise<number> {
   const abort = new AbortController();
   const stopListening = onSignals(abort);
-  // `nffi build | head`: that nobody reads on is no reason to drop a build without cleaning up.
+  // Ignore EPIPE (`nffi build | head`): a closed stdout must not abort the build before cleanup.
   process.stdout.on("error", () => {});
   try {
     await program(argv, abort.signal);

@@ -38,9 +38,9 @@ export interface ErrorContext {
   readonly cause?: unknown;
 }
 
-/** What the log of a failed program tells. */
+/** The diagnosis from the log of a failed program. */
 export interface Diagnosis {
-  /** The line that tells of the first error, and its number in the log. */
+  /** The line with the first error, and its number in the log. */
   readonly error: string;
   readonly line: number;
   /** The lines around it, from `firstLine` on. */
@@ -54,7 +54,7 @@ export class NffiError extends Error {
   override readonly name = "NffiError";
   readonly code: ErrorCode;
   readonly hint: string | undefined;
-  /** The step of the build that failed, its log and what that tells; set by the pipeline. */
+  /** The step of the build that failed, its log and the diagnosis; set by the pipeline. */
   step: string | undefined;
   logPath: string | undefined;
   diagnosis: Diagnosis | undefined;

@@ -1,6 +1,6 @@
 /**
- * What the packages of the operating system are called: data without I/O. The key is the name in
- * Debian, by which everything else in nffi calls a package.
+ * The names of the packages of operating systems: data without I/O. The key is the Debian name,
+ * which the rest of nffi uses for a package.
  */
 
 export type Family = "debian" | "fedora" | "suse" | "arch";

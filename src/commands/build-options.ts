@@ -1,6 +1,6 @@
 /**
- * The options of `nffi build`, and the build they ask for. Other commands know them too: those that
- * read the same nffi.config.json, and `nffi cache key`.
+ * The options of `nffi build`, and the build that they request. Other commands use them as well:
+ * commands that read the same nffi.config.json, and `nffi cache key`.
  */
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
@@ -42,7 +42,7 @@ export interface BuildOptions extends SourceOptions {
   dryRun?: boolean;
 }
 
-/** What a build is made of and where; how it is told is `addTellingOptions`. */
+/** The inputs of a build and its directories; `addTellingOptions` adds the options for output. */
 export function addBuildOptions(command: Command): Command {
   return addSourceOptions(command, "auto, official, debian, debian:SUITE, a file, folder or URL")
     .option("--insecure-skip-verification", "verify nothing; the manifest records it")

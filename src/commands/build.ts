@@ -81,7 +81,7 @@ async function buildAs(
   return { outcome, workDir: request.workDir };
 }
 
-/** --json: the last event tells how it ended; a person still finds the error on stderr. */
+/** --json: the last event has the result; the error is also on stderr for people. */
 async function buildForPrograms(
   options: BuildOptions,
   configureArgs: readonly string[],

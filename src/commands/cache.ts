@@ -1,6 +1,6 @@
 /**
- * `nffi cache`: the archives that were downloaded, and the work folders of builds: where, which,
- * whether intact; or none any more.
+ * `nffi cache`: downloaded archives and the work folders of builds: where they are, a list, a
+ * check, and removal.
  */
 import { Command } from "commander";
 import { NffiError } from "../errors.js";

@@ -39,7 +39,7 @@ export interface Settings {
   readonly configure: readonly string[];
 }
 
-/** Tells of the precedence in --help. Call `applySettings` first thing in the action. */
+/** Describes the precedence in --help. Call `applySettings` first in the action. */
 export function addSettingsHelp(
   command: Command,
   { configures }: { readonly configures: boolean },
@@ -48,8 +48,8 @@ export function addSettingsHelp(
 }
 
 /**
- * Gives the options that are not on the command line their values from elsewhere. `whole` has all
- * options that the file may hold, where `command` takes only some of them.
+ * Sets the options that are not on the command line from other places. `whole` has all options that
+ * the file may contain; `command` may accept only some of them.
  */
 export async function applySettings(
   command: Command,

@@ -78,6 +78,6 @@ function home(env: Environment): string {
 }
 
 function xdg(value: string | undefined, env: Environment, fallback: string): string {
-  // The XDG specification tells to ignore relative values.
+  // The XDG specification requires that relative values are ignored.
   return value?.startsWith("/") ? value : join(home(env), fallback);
 }

@@ -23,7 +23,7 @@ const OLDEST = 11;
 const NEEDED = ["bin/javac", "bin/jar", "include/jni.h", "include/linux/jni_md.h"];
 const MACHINE = "lib/server/libjvm.so";
 
-/** The one that JAVA_HOME names, else that of `javac` in PATH. */
+/** The JDK in JAVA_HOME, otherwise the one of `javac` in PATH. */
 export async function findJdk(env: Environment): Promise<Jdk | NoJdk> {
   const home = await findHome(env);
   if (home === undefined) return { reason: "no JDK: there is no javac in PATH, nor JAVA_HOME" };

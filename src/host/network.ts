@@ -5,7 +5,7 @@ import { messageOf, NffiError } from "../errors.js";
 import type { Network } from "../io/http.js";
 import type { Environment } from "./environment.js";
 
-/** `cafile`: certificates to trust besides those of Node. */
+/** `cafile`: certificates to trust in addition to those of Node. */
 export async function networkOf(env: Environment, cafile: string | undefined): Promise<Network> {
   return {
     httpProxy: proxyIn(env, "http_proxy"),
@@ -15,7 +15,7 @@ export async function networkOf(env: Environment, cafile: string | undefined): P
   };
 }
 
-/** In the manner of curl: small letters first, and a bare HOST:PORT is a proxy, too. */
+/** Like curl: lower-case names first, and a bare HOST:PORT is a proxy as well. */
 function proxyIn(env: Environment, name: string): string {
   const value = (env[name] ?? env[name.toUpperCase()] ?? "").trim();
   if (value === "") return "";

@@ -1,4 +1,6 @@
-/** The compiler, programs and headers that a build needs; what is missing is named at once. */
+/**
+ * The compiler, programs and headers that a build needs; all missing ones are reported together.
+ */
 import { NffiError } from "../errors.js";
 import { run } from "../io/exec.js";
 import { installHint } from "./distribution.js";

@@ -13,7 +13,7 @@ export function failureOfReply(reply: Reply, url: string): Failure | undefined {
     `${withoutSecrets(url)} answered with HTTP status ${status}`,
     { hint: HINTS[status] },
   );
-  // 416: what was to be resumed does not fit the file any more, so the next try asks for all.
+  // 416: the partial file does not match the remote file, so the next try requests all of it.
   const passing = [408, 416, 425, 429].includes(status) || (status >= 500 && status !== 501);
   return { error, passing, waitMs: retryAfterMs(reply.header("retry-after")) };
 }

@@ -16,7 +16,7 @@ export interface Download {
   readonly network?: Network | undefined;
   /** How often it is tried again. */
   readonly retries?: number | undefined;
-  /** A connection that says nothing for so long is given up. */
+  /** A connection that is silent for this time is aborted. */
   readonly stallMs?: number | undefined;
   /** The first wait before trying again. */
   readonly backoffMs?: number | undefined;

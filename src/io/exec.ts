@@ -1,6 +1,6 @@
 /**
- * The only door to execa: runs programs, each in a process group of its own, so that an abort
- * (Ctrl-C, SIGTERM) ends the program with everything it started. A program that fails is a result,
+ * The only import of execa: runs programs, each in a separate process group, so that an abort
+ * (Ctrl-C, SIGTERM) ends the program and everything that it started. A failing program is a result,
  * not an exception: the caller knows what the failure means.
  */
 import { execa } from "execa";
@@ -86,7 +86,7 @@ export interface RunningProgram {
   readonly pid: number | undefined;
   /** How it ended, once it has. */
   readonly ended: () => string | undefined;
-  /** Ends the whole group and waits until it has gone. */
+  /** Ends the whole group and waits for its end. */
   stop(): Promise<void>;
 }
 
@@ -120,7 +120,7 @@ export function start(command: Command, outputFile: string): RunningProgram {
   };
 }
 
-/** Ends a process group: TERM first, KILL for those who are still there after a while. */
+/** Ends a process group: TERM first, then KILL for the processes that are left after a while. */
 function groupStopper(pid: number | undefined): () => void {
   return () => {
     if (pid === undefined || !signalGroup(pid, "SIGTERM")) return;
@@ -136,6 +136,6 @@ function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(-pid, signal);
   } catch {
-    return false; // ESRCH: the whole group has gone
+    return false; // ESRCH: the whole group has ended
   }
 }

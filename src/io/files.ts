@@ -39,9 +39,9 @@ export async function replaceWhenWritten<T>(
 }
 
 /**
- * Makes a folder and those above it; returns those that were made, the uppermost first. With `mode`
- * they have it whatever the umask, and keep the group that a setgid folder hands down.
- * Not by Node's recursive mkdir, which tries for ever where nothing can be made (/proc).
+ * Creates a directory and its parents; returns the created ones, the uppermost first. With `mode`
+ * they have that mode whatever the umask, and keep the group of a setgid directory. Does not use
+ * Node's recursive mkdir, which never returns where nothing can be created (/proc).
  */
 export async function makeFolders(folder: string, mode?: number): Promise<string[]> {
   const missing: string[] = [];
@@ -92,7 +92,7 @@ export async function exists(path: string): Promise<boolean> {
   return (await kindOf(path)) !== "absent";
 }
 
-/** What lies at a path; symbolic links are not followed unless told. */
+/** The type of a path; symbolic links are followed only on request. */
 export async function kindOf(
   path: string,
   how: { follow?: boolean } = {},

@@ -1,4 +1,4 @@
-/** Copies a file and tells the SHA-256 of exactly the bytes that were copied. */
+/** Copies a file and returns the SHA-256 of exactly the copied bytes. */
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { Transform } from "node:stream";

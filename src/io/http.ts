@@ -1,6 +1,6 @@
 /**
- * The only door to undici: requests that follow redirects, go through the proxies they are told of
- * and trust the certificates they are told of. What a URL hides is taken out before it is shown.
+ * The only import of undici: requests that follow redirects, use the given proxies and trust the
+ * given certificates. The secret parts of a URL are removed before it is shown.
  */
 import type { Readable } from "node:stream";
 import { Agent, EnvHttpProxyAgent, request } from "undici";
@@ -21,12 +21,12 @@ export interface Reply {
   readonly status: number;
   readonly body: Readable;
   header(name: string): string | undefined;
-  /** The body is not wanted. */
+  /** The body is discarded. */
   drop(): void;
 }
 
 export interface HttpClient {
-  /** Gives any reply that is not a redirect. */
+  /** Returns any response that is not a redirect. */
   get(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Reply>;
   close(): Promise<void>;
 }
@@ -50,7 +50,7 @@ export function openClient(network: Network): HttpClient {
   };
 }
 
-/** One for each protocol: undici would take http_proxy for https, too, which no other tool does. */
+/** One for each protocol: undici would also use http_proxy for https, which no other tool does. */
 function makeAgent(network: Network, protocol: string): EnvHttpProxyAgent {
   const tls = { timeout: CONNECT_MS, ...(network.ca && { ca: [...network.ca] }) };
   return new EnvHttpProxyAgent({

@@ -1,7 +1,7 @@
 /**
- * A lock on a folder or file that the kernel gives back when its owner dies, however it dies, and
- * that other containers sharing the folder respect too. Node has no flock(2), so util-linux's
- * `flock` (part of every Debian and Fedora) holds it while its stdin, a pipe from us, is open.
+ * A lock on a directory or file. The kernel releases it when its owner ends, in any way, and other
+ * containers that share the directory respect it. Node has no flock(2), so util-linux's `flock`
+ * (part of every Debian and Fedora) holds it while its stdin, a pipe from this process, is open.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { NffiError } from "../errors.js";
@@ -11,7 +11,7 @@ export interface Lock {
 }
 
 export interface LockOptions {
-  /** Wait until the owner is done instead of failing at once. */
+  /** Wait until the owner has finished instead of failing. */
   readonly wait?: boolean;
   /** Ends the waiting. */
   readonly signal?: AbortSignal;

@@ -1,6 +1,6 @@
 /**
- * What an interrupted download has left: `FILE.part` with the bytes and `FILE.part.json` with what
- * tells whether the server still has the same file. Only such a pair is resumed.
+ * The rest of an interrupted download: `FILE.part` with the bytes and `FILE.part.json` with the
+ * validators of the remote file. Only such a pair is resumed.
  */
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -29,7 +29,7 @@ export interface Partial {
 export function partialOf(file: string, url: string): Partial {
   const part = `${file}.part`;
   const record = `${part}.json`;
-  // The URL itself may hold a token, which is not to lie on the disk.
+  // The URL itself may contain a token, which must not be written to disk.
   const origin = createHash("sha256").update(url).digest("hex");
 
   const validator = async (): Promise<string | undefined> => {

@@ -2,7 +2,7 @@
 import { createServer } from "node:net";
 import { NffiError } from "../errors.js";
 
-/** A port that was free a moment ago; whoever binds it must be ready to find it taken. */
+/** A port that was free a moment ago; another program may take it before the caller binds it. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {

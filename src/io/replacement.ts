@@ -1,7 +1,7 @@
 /**
- * Replaces and removes many files of a folder as one: every new file is first copied beside its
- * place, and what it replaces gets a second name there. A failure before or in the middle of the
- * renames brings back what was there, so the folder is either as wanted or as before.
+ * Replaces and removes many files of a directory as one: every new file is first copied beside its
+ * target, and the file that it replaces gets a second name there. A failure before or during the
+ * renames restores the previous files, so the directory is either completely new or unchanged.
  */
 import {
   chmod,

@@ -6,7 +6,7 @@ export interface Failure {
   readonly error: NffiError;
   /** Another try may succeed. */
   readonly passing: boolean;
-  /** The server told when. */
+  /** The delay that the server requested. */
   readonly waitMs?: number | undefined;
 }
 
@@ -19,7 +19,7 @@ export interface RetryPolicy {
 
 const LONGEST_WAIT_MS = 60_000;
 
-/** Runs `attempt` until it gives no failure, or one that no retry will cure. */
+/** Runs `attempt` until it succeeds, or fails in a way that a retry cannot fix. */
 export async function retrying<T>(
   policy: RetryPolicy,
   attempt: () => Promise<{ value: T } | { failure: Failure }>,

@@ -20,7 +20,7 @@ export interface SignatureWish {
 
 const { hash } = openpgp.enums;
 
-/** SHA-1 is refused in self-signatures, too; openpgp itself refuses it in messages only. */
+/** Also refuses SHA-1 in self-signatures; openpgp itself refuses it in messages only. */
 const strict = {
   rejectHashAlgorithms: new Set([hash.md5, hash.ripemd, hash.sha1]),
   rejectMessageHashAlgorithms: new Set([hash.md5, hash.ripemd, hash.sha1]),
@@ -29,7 +29,7 @@ const strict = {
 /** An old revocation made with SHA-1 still revokes. */
 const anyHash = { ...openpgp.config, rejectHashAlgorithms: new Set<openpgp.enums.hash>() };
 
-/** Gives the time of the signature. */
+/** Returns the time of the signature. */
 export async function checkSignature(wish: SignatureWish): Promise<Date> {
   const key = await signerIn(wish);
   await requireUsable(key, wish);

@@ -1,9 +1,9 @@
-/** One hash for all that lies below a folder: names, contents, links and who may execute what. */
+/** One hash of everything below a directory: names, contents, links and execute permissions. */
 import { createHash } from "node:crypto";
 import { lstat, readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Says of a path below the folder whether it, and what lies in it, is left out. */
+/** Returns whether a path, and everything below it, is left out. */
 export type LeftOut = (path: string) => boolean;
 
 /** SHA-256 in hexadecimal; the same on every machine, whatever order its file system lists in. */
@@ -18,7 +18,7 @@ async function linesOf(root: string, below: string, isLeftOut: LeftOut): Promise
   const names = (await readdir(join(root, below))).sort();
   const paths = names.map((name) => join(below, name)).filter((path) => !isLeftOut(path));
   const lines: string[] = [];
-  // some at once, so that a large tree does not run out of descriptors
+  // a few in parallel, so that a large tree does not run out of descriptors
   for (let first = 0; first < paths.length; first += AT_ONCE) {
     const some = paths.slice(first, first + AT_ONCE);
     lines.push(

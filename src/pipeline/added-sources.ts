@@ -33,7 +33,7 @@ const TITLES: Readonly<Record<LibraryName, string>> = {
   openssl: "OpenSSL",
 };
 
-/** What configure is told; the libraries' copies are named as it sees them from the tree. */
+/** The configure options; the copies of the libraries are named relative to the tree. */
 export function addedArgs(added: AddedSources): string[] {
   const libraries = libraryFolders(added).map(([name]) => `--with-${name}=${COPIES}/${name}`);
   return [

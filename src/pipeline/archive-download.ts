@@ -15,7 +15,7 @@ import type { StepContext } from "./step.js";
 export interface WantedArchive {
   /** Tried in this order. */
   readonly urls: readonly string[];
-  /** Absent when only its signature can tell that it is the right one. */
+  /** Absent if only its signature can verify it. */
   readonly sha256: string | undefined;
   /** Its name in the cache. */
   readonly name: string;
@@ -107,7 +107,7 @@ async function fromCache(
   return undefined;
 }
 
-/** A URL that fails, or has another file, is told of and the next one tried. */
+/** A URL that fails, or has another file, is reported, and the next one is tried. */
 async function fromUrls(
   wanted: WantedArchive,
   file: string,
@@ -150,7 +150,7 @@ function notThere(wanted: WantedArchive, policy: FetchPolicy): NffiError {
   });
 }
 
-/** The work folder may lie on another file system than the cache. */
+/** The work folder may be on another file system than the cache. */
 async function moveAcross(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);

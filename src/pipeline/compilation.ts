@@ -1,6 +1,6 @@
 /**
- * How the C code of a build is compiled: the flags of the user, of the flavour, and those that keep
- * the folders of this machine out of the product, so that two builds give the same bytes.
+ * How the C code of a build is compiled: the flags of the user, of the flavour, and flags that keep
+ * the local paths out of the product, so that two builds produce the same bytes.
  */
 import { lstat, mkdir, readlink, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -33,7 +33,10 @@ const SOURCES = "/usr/src";
 
 const OPTIMISED = "-O2 -g";
 
-/** What can be told without running anything; `ccacheDir` as `standInForCompiler` has made it. */
+/**
+ * The part that is known without running a program; `ccacheDir` is the directory of
+ * `standInForCompiler`.
+ */
 export function compilationOf(
   request: BuildRequest,
   files: ShippedFiles,

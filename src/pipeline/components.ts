@@ -9,8 +9,8 @@ export interface Component {
   readonly dir: string;
 }
 
-// Versions such as 0.10.30rc2 and 2.1-20230119 occur. A file nginx-1.2.3-no_pool.patch lies beside
-// the folders, but is none.
+// Versions such as 0.10.30rc2 and 2.1-20230119 occur. A file nginx-1.2.3-no_pool.patch is beside
+// the directories, but is not a component.
 const FOLDER = /^(.+?)-v?(\d[\w.+~-]*)$/;
 
 export async function listComponents(treeDir: string): Promise<Component[]> {

@@ -28,7 +28,7 @@ export function diagnosisOf(log: string): Diagnosis | undefined {
   };
 }
 
-/** The most telling kind first: what a compiler says explains what make says afterwards. */
+/** The most specific kind first: a compiler error explains the later error of make. */
 const ERRORS: readonly RegExp[] = [
   /no space left on device|Cannot allocate memory|virtual memory exhausted|Illegal instruction/i,
   /: (fatal )?error: |^(fatal )?error: |internal compiler error|\(cannot be started: /i,
@@ -46,7 +46,7 @@ function indexOfError(lines: readonly string[]): number | undefined {
   return undefined;
 }
 
-/** The line itself says what to do, or one of those that follow from it. */
+/** The hint belongs to this line, or to a line that follows from it. */
 function cureAround(lines: readonly string[], index: number): string | undefined {
   for (const line of lines.slice(index)) {
     const cure = cureOf(line);

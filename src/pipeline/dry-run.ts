@@ -1,4 +1,4 @@
-/** What a build would do, told without fetching or writing anything. */
+/** Describes a build without downloading or writing anything. */
 import type { Environment } from "../host/environment.js";
 import { findJdk, type Jdk, type NoJdk } from "../host/jdk.js";
 import { requireShipped, type ShippedFiles } from "../host/package.js";

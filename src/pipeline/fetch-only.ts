@@ -69,7 +69,7 @@ async function keep(
   });
 }
 
-/** The work folder may lie on another file system. */
+/** The work folder may be on another file system. */
 async function storeCopy(
   cache: ArchiveCache,
   { sha256, file, version }: VerifiedArchive,

@@ -5,7 +5,7 @@ export interface Flavor {
   /** For nginx, LuaJIT excepted, and for the shared-queue library. */
   readonly cFlags: readonly string[];
   readonly ldFlags: readonly string[];
-  /** Told to OpenResty's configure besides. */
+  /** Additional options for OpenResty's configure. */
   readonly configureArgs: readonly string[];
   /** The addon is opened by a Node without a sanitizer, so it takes a plain libnffi into itself. */
   readonly plainAddon: boolean;
@@ -31,7 +31,7 @@ export const FLAVORS = {
     title: "not optimised, with debug logs and the assertions of ngx_lua and LuaJIT",
     cFlags: ["-O0", "-g3"],
     ldFlags: [],
-    // the last level counts, and OpenResty's configure gives one of its own
+    // the last level counts, and OpenResty's configure adds another
     configureArgs: ["--with-debug", "--with-cc-opt=-O0"],
     isHardened: false,
     plainAddon: false,

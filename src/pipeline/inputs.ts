@@ -39,7 +39,7 @@ export async function inputsOf(
   request: BuildRequest,
   { env, shipped, platform }: Pick<Session, "env" | "shipped" | "platform">,
 ): Promise<BuildInputs> {
-  sourceDate(env); // a wrong one is told before anything is done
+  sourceDate(env); // report an invalid value before anything is done
   await requireShipped(shipped);
   await requireAddedSources(request.added);
   const series = await readSeries(shipped.patches, request.patches);
@@ -64,12 +64,12 @@ export function inputsFrom(parts: Readonly<Record<string, string>>): BuildInputs
   return { key: sha256(JSON.stringify(sorted)), parts: Object.fromEntries(sorted) };
 }
 
-/** The same inputs, but for the source: another one was taken than was first wanted. */
+/** The same inputs except for the source: another one was used than was requested first. */
 export function withSource(inputs: BuildInputs, source: string): BuildInputs {
   return inputsFrom({ ...inputs.parts, source });
 }
 
-/** The names of the parts in which two builds differ. */
+/** The names of the parts that differ between two builds. */
 export function differingParts(one: BuildInputs, other: BuildInputs): string[] {
   const names = new Set([...Object.keys(one.parts), ...Object.keys(other.parts)]);
   return [...names].filter((name) => one.parts[name] !== other.parts[name]);

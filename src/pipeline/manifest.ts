@@ -71,7 +71,7 @@ function listedPaths(manifest: Manifest): string[] {
   return [...Object.keys(manifest.files), ...Object.keys(manifest.links ?? {})];
 }
 
-/** Absolute, or with a part that is empty, "." or "..": a path of ours is plain. */
+/** Absolute, or with a part that is empty, "." or "..": nffi writes plain paths only. */
 function isOutside(path: string): boolean {
   return path.includes("\0") || path.split("/").some((part) => ["", ".", ".."].includes(part));
 }

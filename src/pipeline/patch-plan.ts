@@ -109,7 +109,7 @@ async function placeOf(
     const component = requireComponent(tree.components, patch.component);
     return { component, file: filePatch.file };
   }
-  // The files beside bundle/, such as OpenResty's own configure, can be patched, too.
+  // The files beside bundle/, such as OpenResty's own configure, can be patched as well.
   const whole: Component = { name: "OpenResty", version: "", dir: tree.dir };
   return findPlace(patch, filePatch, [...tree.components, whole], writes);
 }

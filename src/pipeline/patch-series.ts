@@ -1,4 +1,4 @@
-/** The patches of a build: the series that nffi ships, then those of the user (--patch). */
+/** The patches of a build: the series that nffi contains, then the user's patches (--patch). */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -7,7 +7,7 @@ import { type FilePatch, readPatch } from "./patches.js";
 
 export interface SeriesPatch {
   readonly name: string;
-  /** undefined for a patch of the user: the paths in it tell. */
+  /** undefined for a user's patch: its paths determine the component. */
   readonly component: string | undefined;
   /** The first version of the component that no longer needs the patch; undefined for none. */
   readonly below?: string | undefined;

@@ -102,7 +102,9 @@ function suffices({ manifest }: Product, { trust }: BuildRequest): boolean {
   return !trust.requireSecurityPatches || (manifest.source.securityGaps ?? []).length === 0;
 }
 
-/** Debian's sources are taken where the official download fails and nobody is misled by it. */
+/**
+ * Debian's sources are used if the official download fails and the user did not request a release.
+ */
 function inputsOfTaken(wanted: BuildInputs, source: Source, taken: VerifiedSource): BuildInputs {
   if (taken.kind !== "debian" || source.kind === "debian") return wanted;
   return withSource(wanted, identityOfSuite(taken.sources.suite.name));

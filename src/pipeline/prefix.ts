@@ -1,6 +1,6 @@
 /**
- * Tells whether a prefix may be filled: nffi replaces what it has installed, and nothing else
- * unless the user has said so; and it writes through no link below the prefix.
+ * Checks whether nffi may write to a prefix: it replaces only files that it has installed, unless
+ * the user allows more, and it writes through no link below the prefix.
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -15,7 +15,7 @@ import { publicMode } from "../io/replacement.js";
 export interface ProofPlace {
   readonly productDir: string;
   readonly librariesFrom: string;
-  /** nginx must be told so; otherwise its workers run as they do after an install. */
+  /** nginx needs this option; otherwise its workers run as they do after an install. */
   readonly workersAreRoot: boolean;
 }
 

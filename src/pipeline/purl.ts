@@ -1,4 +1,6 @@
-/** Package URLs (purl-spec): the names by which other programs know what is in a product. */
+/**
+ * Package URLs (purl-spec): the names with which other programs identify the contents of a product.
+ */
 
 export function githubPurl(repository: string, tag: string): string {
   return `pkg:github/${repository.toLowerCase()}@${encoded(tag)}`;

@@ -1,6 +1,6 @@
 /**
- * What a build tells while it runs. The build knows this interface only; the terminal, plain and
- * other renderers in src/ui implement it and decide what is shown.
+ * The events of a running build. The build knows this interface only; the terminal, plain and other
+ * renderers in src/ui implement it and decide what to show.
  */
 import type { NffiError } from "../errors.js";
 
@@ -32,6 +32,6 @@ export interface Reporter {
   stepFailed(step: StepName, error: NffiError): void;
   /** What the user should know although the build goes on; `details` are what it sums up. */
   warning(message: string, details?: readonly string[]): void;
-  /** No step follows; the renderer gives the terminal back. */
+  /** No step follows; the renderer releases the terminal. */
   close(): Promise<void>;
 }

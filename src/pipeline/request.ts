@@ -7,7 +7,7 @@ import type { AddedSources } from "./added-sources.js";
 import type { FlavorName } from "./flavors.js";
 import type { Reporter } from "./reporter.js";
 
-/** Which source is wanted, and how it may be fetched. */
+/** The requested source, and how it may be downloaded. */
 export interface SourceRequest {
   /** --openresty: the version that was asked for. */
   readonly release: string | undefined;
@@ -36,7 +36,7 @@ export interface FetchPolicy {
   /** Nothing is downloaded. */
   readonly offline: boolean;
   readonly retries: number;
-  /** A connection that says nothing for so long is given up. */
+  /** A connection that is silent for this time is aborted. */
   readonly stallMs: number;
   readonly cacheDir: string;
 }

@@ -221,7 +221,7 @@ function hashes(sha256: string): Json[] {
   return [{ alg: "SHA-256", content: sha256 }];
 }
 
-/** Version 8 of RFC 9562: bits of our own choice, here of a hash. */
+/** Version 8 of RFC 9562: custom bits, here of a hash. */
 function uuidOf(text: string): string {
   const hex = createHash("sha256").update(text).digest("hex");
   const parts = [

@@ -48,7 +48,7 @@ export function sitePaths(prefix: string, workDir: string): SitePaths {
   };
 }
 
-/** Refuses places in which no build can work. */
+/** Refuses directories in which no build can work. */
 export function requireUsablePlaces(request: BuildRequest): void {
   requirePlainPath("prefix", request.prefix);
   requirePlainPath("work folder", request.workDir);
@@ -86,7 +86,7 @@ export async function openSite(request: BuildRequest): Promise<Site> {
     close: async ({ succeeded }) => {
       const isKept = request.keep === "always" || (request.keep !== "never" && succeeded);
       if (!isKept) await removeAllButLogs(site.workDir);
-      // Laid out anew by each build; kept only for a look at it.
+      // Created again by each build; kept for inspection only.
       if (request.keep !== "always") await rm(site.stageDir, { recursive: true, force: true });
       await work.close();
       await (succeeded ? prefix.lock.release() : prefix.close());

@@ -1,6 +1,6 @@
 /**
- * Runs one step of a build: gives it a log of its own and tells the reporter how it goes. An error
- * that leaves a step carries the step's name and the path of its log.
+ * Runs one step of a build with a separate log and reports its progress. An error that leaves a
+ * step has the name of the step and the path of its log.
  */
 import { createWriteStream, type WriteStream } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -18,7 +18,7 @@ export type StepCommand = Omit<Command, "env"> & Partial<Pick<Command, "env">>;
 export interface StepContext {
   readonly signal: AbortSignal;
   readonly env: Environment;
-  /** Tells in a few words what is done now, or in the end what was found. */
+  /** Reports in a few words the current action, or at the end the result. */
   note(text: string): void;
   /** `details` are what the text sums up: for the log, --verbose and programs. */
   warn(text: string, details?: readonly string[]): void;

@@ -1,4 +1,4 @@
-/** Tells whether a prefix holds already what a build would make. */
+/** Checks whether a prefix already contains the result of a build. */
 import { type BuildInputs, differingParts } from "./inputs.js";
 import { readManifest } from "./manifest.js";
 import type { Product } from "./product.js";

@@ -1,7 +1,7 @@
 /**
- * Removes a product: what its manifest lists and is still as it was installed, then the folders
- * that are empty by that. What belongs to the user (nginx/conf, nginx/html, logs, every file that
- * nffi did not install or that was changed since) stays, and nothing outside is touched.
+ * Removes a product: the files of its manifest that are unmodified, then the directories that
+ * become empty. Everything that belongs to the user (nginx/conf, nginx/html, logs, every file that
+ * nffi did not install or that was changed since) is kept, and nothing outside is touched.
  */
 import { readdir, realpath, rm, rmdir } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
@@ -15,7 +15,7 @@ import type { Product } from "./product.js";
 export interface Uninstalled {
   /** Paths below the prefix that were removed, or with `dryRun` would be. */
   readonly removed: readonly string[];
-  /** Files below the prefix that stay, without those of `changed`. */
+  /** Files below the prefix that are kept, without those of `changed`. */
   readonly kept: readonly string[];
   /** Files of the product that stay because they were changed after the installation. */
   readonly changed: readonly string[];
@@ -86,7 +86,7 @@ async function removeAll(prefix: string, paths: readonly string[]): Promise<void
     });
   }
   for (const path of paths) await removeEmptyAbove(prefix, path);
-  // nginx/logs and the folders of nginx's temporary files are made by nginx, not by a file of ours.
+  // nginx creates nginx/logs and its temporary directories; no installed file belongs to them.
   for (const folder of ["nginx/logs", "nginx"]) await removeIfEmpty(prefix, folder);
   await rmdir(prefix).catch(() => undefined); // refuses a folder that holds anything
 }

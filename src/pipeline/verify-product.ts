@@ -1,4 +1,4 @@
-/** Tells whether a product is still what was built, and whether it still works. */
+/** Checks whether a product is unmodified, and whether it still works. */
 import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

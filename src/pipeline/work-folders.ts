@@ -24,7 +24,7 @@ function nameFor(prefix: string): string {
   return createHash("sha256").update(prefix).digest("hex").slice(0, 12);
 }
 
-/** Those that nffi made; whatever else is there is left out. */
+/** The ones that nffi created; others are left out. */
 export async function listWorkFolders(cacheDir: string): Promise<WorkFolder[]> {
   const entries = await readdir(join(cacheDir, FOLDER), { withFileTypes: true }).catch(() => []);
   const folders: WorkFolder[] = [];
@@ -36,7 +36,7 @@ export async function listWorkFolders(cacheDir: string): Promise<WorkFolder[]> {
   return folders;
 }
 
-/** Removes the folders that no build uses now; returns those that one uses. */
+/** Removes the folders that no build uses now; returns the folders that a build uses. */
 export async function removeWorkFolders(cacheDir: string): Promise<WorkFolder[]> {
   const inUse: WorkFolder[] = [];
   for (const folder of await listWorkFolders(cacheDir)) {
@@ -52,7 +52,7 @@ export async function removeWorkFolders(cacheDir: string): Promise<WorkFolder[]>
   return inUse;
 }
 
-/** A folder of nffi 0.1 has no mark, but the name that its prefix gives it. */
+/** A folder of nffi 0.1 has no mark, but a name derived from its prefix. */
 async function isOurs(path: string): Promise<boolean> {
   const prefix = await recordedPrefix(path);
   const isNamedFor = prefix !== undefined && basename(path) === nameFor(prefix);

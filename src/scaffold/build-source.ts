@@ -1,6 +1,6 @@
 /**
- * The source that the CI file and the Dockerfile of a project build from: that of the product that
- * the project was made with, where another machine can fetch it.
+ * The source from which the CI file and the Dockerfile of a project build: the source of the
+ * product with which the project was created, if another machine can download it.
  */
 
 import { RELEASES } from "../catalog/releases.js";

@@ -46,7 +46,7 @@ function withName(text: string, name: string): string {
     .replaceAll(identifierOf(TEMPLATE_VALUES.name), () => identifierOf(name));
 }
 
-/** Names of packages of PCRE2, and those of PCRE1 with the same content. */
+/** Names of packages of PCRE2, and the PCRE1 packages with the same content. */
 const PCRE1: Readonly<Record<string, string>> = {
   "libpcre2-dev": "libpcre3-dev",
   "libpcre2-8-0": "libpcre3",

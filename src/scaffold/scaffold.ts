@@ -20,11 +20,11 @@ export interface ScaffoldRequest {
   /** --lang */
   readonly language: string;
   readonly port: number;
-  /** The folder in which the project's folder is made. */
+  /** The parent directory of the project. */
   readonly parent: string;
   readonly product: Product;
   readonly overwrite: boolean;
-  /** Look and tell, but write nothing. */
+  /** Check and report, but write nothing. */
   readonly dryRun: boolean;
 }
 

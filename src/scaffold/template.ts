@@ -1,6 +1,6 @@
 /**
- * Reads a template: a small project that builds as it lies in templates/. What building it there
- * leaves behind is no part of it.
+ * Reads a template: a small project that builds in place in templates/. Files that a build there
+ * creates are not part of it.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
@@ -16,8 +16,8 @@ const LEFT_BEHIND =
   /^(node_modules|dist|build|target|run|run-test|package-lock\.json|\.nffi|\.venv|__pycache__|\.nginx-.*)$/;
 
 /**
- * Files and folders that lie there without their dot: npm leaves the one out of a package, and a
- * folder of that name is read by tools that look at this repository.
+ * Files and directories that are stored without their dot: npm omits the one from a package, and a
+ * directory of that name is read by tools that look at this repository.
  */
 const DOT_FILES = /^(gitignore|github)(?=\/|$)/;
 

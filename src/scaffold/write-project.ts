@@ -49,7 +49,7 @@ export async function writeProject(
     `.${basename(folder)}.${randomBytes(6).toString("hex")}.nffi-tmp`,
   );
   try {
-    // Not recursive: where nothing can be made (/proc), Node's recursive mkdir tries for ever.
+    // Not recursive: where nothing can be created (/proc), Node's recursive mkdir never returns.
     await mkdir(temp);
     for (const { path, text } of files) {
       signal.throwIfAborted();

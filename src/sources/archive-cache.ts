@@ -1,8 +1,8 @@
 /**
- * Archives that were downloaded once, by their SHA-256: `archives/SHA256/NAME`, with NAME.asc
- * beside it where a signature was checked. What is not whole
- * or not what its folder says never lies there; `partial/` holds interrupted downloads. Whoever
- * takes or brings an archive holds its lock in `locks/`, which the kernel takes back from the dead.
+ * Downloaded archives, by their SHA-256: `archives/SHA256/NAME`, with NAME.asc beside it if a
+ * signature was checked. A file there is always complete and matches its directory; `partial/`
+ * contains interrupted downloads. A process that reads or adds an archive holds its lock in
+ * `locks/`, which the kernel releases when the process ends.
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
@@ -71,7 +71,7 @@ export class ArchiveCache {
     return place;
   }
 
-  /** Keeps the signature of an archive beside it, where `--source FILE` finds it, too. */
+  /** Keeps the signature of an archive beside it, where `--source FILE` also finds it. */
   async storeSignature(archive: string, signatureFile: string): Promise<void> {
     await copyWhole(signatureFile, `${archive}.asc`);
   }
@@ -88,7 +88,7 @@ export class ArchiveCache {
       .sort((a, b) => a.name.localeCompare(b.name) || a.sha256.localeCompare(b.sha256));
   }
 
-  /** Removes the archives that are not what their names say, and gives them. */
+  /** Removes the archives that do not match their names, and returns them. */
   async verify(wish: LockWish): Promise<{ good: CachedArchive[]; removed: CachedArchive[] }> {
     const good: CachedArchive[] = [];
     const removed: CachedArchive[] = [];
@@ -105,7 +105,7 @@ export class ArchiveCache {
     return { good, removed };
   }
 
-  /** Removes every archive and interrupted download, each when nobody uses it. */
+  /** Removes every archive and interrupted download that no process uses. */
   async clean(wish: LockWish): Promise<number> {
     const partials = await this.#ownNames("partial");
     const archives = await this.#ownNames("archives");
@@ -137,7 +137,7 @@ export class ArchiveCache {
     return size;
   }
 
-  /** Lock files are never removed: a process could then hold the lock of a file that is gone. */
+  /** Lock files are never removed: a process could then hold the lock of a removed file. */
   async #lock(key: string, wish: LockWish) {
     const path = join(this.dir, "locks", key);
     if (!(await exists(path))) await writeFile(path, "", { flag: "a" });

@@ -1,4 +1,4 @@
-/** Where OpenResty comes from: what a build was told, before anything was fetched. */
+/** The requested source of OpenResty, before anything is downloaded. */
 import type { Release } from "../catalog/releases.js";
 import type { ResolvedDebianSuite } from "./debian/debian-source.js";
 import type { SecurityGap } from "./debian/notes.js";
@@ -51,14 +51,14 @@ export interface SourceIdentity {
   readonly parts?: readonly SourcePart[];
   /** Where security fixes of the distribution are missing; products of nffi 0.1 lack it. */
   readonly securityGaps?: readonly SecurityGap[];
-  /** What configure must be told for this source. */
+  /** The configure options that this source needs. */
   readonly configureArgs: readonly string[];
 }
 
 export interface SourcePart {
   /** The name in bundle/. */
   readonly component: string;
-  /** That of the distribution. */
+  /** The name of the distribution. */
   readonly version: string;
   readonly archives: readonly { readonly file: string; readonly sha256: string }[];
   /** The names of the distribution's own patches that were applied. */

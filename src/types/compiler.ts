@@ -1,7 +1,7 @@
 /**
- * The one door to TypeScript's compiler: it is the project's own, so that the types are read as its
- * editor and its build read them, and nffi need not carry one. Gives a checked module, or tells why
- * there is none.
+ * The only import of TypeScript's compiler. It is the project's own compiler, so the types are read
+ * as its editor and its build read them, and nffi need not contain one. Returns a checked module,
+ * or the reason why there is none.
  */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -24,7 +24,7 @@ const MODULES = /\.[cm]?[jt]s$/;
 const RUNTIME_PACKAGE = "@nffi/runtime";
 const MOST_TOLD = 5;
 
-/** Options about files that a compiler writes; some of them want others of them. */
+/** Options about output files; some of them require others. */
 const FOR_EMITTING = new Set([
   ...["outDir", "outFile", "rootDir", "composite", "incremental", "tsBuildInfoFile"],
   ...["declaration", "declarationDir", "declarationMap", "emitDeclarationOnly"],
@@ -87,7 +87,10 @@ function loadFrom(require: NodeJS.Require, found: string): Compiler {
   });
 }
 
-/** Those of the tsconfig.json above the module; without one, what Node itself makes of the file. */
+/**
+ * The options of the tsconfig.json above the module; without one, those that match Node's
+ * behaviour.
+ */
 function optionsFor(ts: Compiler, path: string, cwd: string): TypeScript.CompilerOptions {
   const file = ts.findConfigFile(dirname(path), ts.sys.fileExists);
   const found = file === undefined ? {} : readConfig(ts, file, cwd);
@@ -168,7 +171,7 @@ function resolveRuntimePackage(
     });
 }
 
-/** The types of code that does not compile are anybody's guess. */
+/** The types of code that does not compile are unreliable. */
 function requireNoErrors(
   ts: Compiler,
   program: TypeScript.Program,

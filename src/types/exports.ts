@@ -1,6 +1,6 @@
 /**
- * The methods of a module, as the Node runtime finds them: exported functions, those of a default
- * export that is an object, and the function for calls that name no method.
+ * The methods of a module, as the Node runtime finds them: exported functions, the properties of a
+ * default export that is an object, and the function for calls without a method.
  */
 import type * as TypeScript from "typescript";
 import type { CheckedModule } from "./compiler.js";
@@ -13,16 +13,16 @@ export interface Signature {
   /** What Lua sends; undefined: the handler takes nothing. */
   readonly request: LuaType | undefined;
   readonly mayOmit: boolean;
-  /** What a call gives. */
+  /** The result of a call. */
   readonly reply: LuaType;
-  /** What a stream gives chunk by chunk; undefined: it is one value. */
+  /** The type of each chunk of a stream; undefined: it is one value. */
   readonly chunk: LuaType | undefined;
 }
 
 export interface Method {
   readonly name: string;
   readonly doc: readonly string[];
-  /** Why not to use it any more, maybe without a word; undefined: use it. */
+  /** The reason for its deprecation, possibly empty; undefined: not deprecated. */
   readonly deprecation: string | undefined;
   readonly isRaw: boolean;
   /** At least one; more of an overloaded function. */

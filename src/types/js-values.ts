@@ -39,7 +39,7 @@ export function isCallable(type: TypeScript.Type): boolean {
   return type.getCallSignatures().length > 0 || type.getConstructSignatures().length > 0;
 }
 
-/** A getter of a class lies on its prototype, where JSON does not look. */
+/** A getter of a class is on its prototype, which JSON ignores. */
 export function isAccessor(ts: Compiler, declaration: TypeScript.Declaration): boolean {
   return ts.isAccessor(declaration) && ts.isClassLike(declaration.parent);
 }

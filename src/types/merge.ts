@@ -1,6 +1,6 @@
 /**
- * One declaration for a type that looks the same on its way to TypeScript and on its way back: it was
- * translated twice, since the two can differ. Those that do keep two names.
+ * One declaration for a type that looks the same in requests and in responses: it was translated
+ * twice, since the two can differ. Types that differ keep two names.
  */
 import { type Declaration, textOf } from "./lua-type.js";
 
@@ -9,7 +9,8 @@ export function mergeTwins(
   declarations: readonly Declaration[],
   twins: ReadonlyMap<Declaration, Declaration>,
 ): Declaration[] {
-  // Twins are equal until something in them differs; then so do those that refer to them.
+  // Twins are equal until something in them differs; then the types that refer to them differ as
+  // well.
   const differing = new Set<Declaration>();
   const nameOf = (one: Declaration) =>
     differing.has(one) ? one.name : (twins.get(one)?.name ?? one.name);

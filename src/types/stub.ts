@@ -1,4 +1,4 @@
-/** The text of a stub: a file for the editor, with annotations of LuaLS, that nobody runs. */
+/** The text of a stub: a file for the editor, with annotations of LuaLS, that is never executed. */
 
 import type { Method, ModuleMethods, Signature } from "./exports.js";
 import { type Declaration, type Field, isName, type LuaType, quoted, textOf } from "./lua-type.js";
@@ -6,7 +6,7 @@ import { type Declaration, type Field, isName, type LuaType, quoted, textOf } fr
 export interface Stub {
   /** The class of the runtime, such as `Handlers`. */
   readonly className: string;
-  /** The module, as the first lines tell it. */
+  /** The module, as the first lines show it. */
   readonly module: string;
   readonly methods: ModuleMethods;
   readonly declarations: readonly Declaration[];
@@ -95,7 +95,7 @@ function streamLines(method: Method, className: string): string[] {
   ];
 }
 
-/** A class of its own for each stream: editors know no class with a type as its parameter alike. */
+/** A separate class for each stream: editors do not agree on classes with a type parameter. */
 function streamClass(method: Method, className: string): string[] {
   const { chunk } = method.signatures[0];
   const name = `${className}.Streams.${method.name.replace(/\W/g, "_")}`;

@@ -1,7 +1,7 @@
 /**
- * What a type of TypeScript looks like from Lua, after a journey as JSON. The two ways differ: a Date
- * leaves as a string, but none ever arrives. What would lose something on its way is a problem,
- * told with its place, rather than `any`.
+ * The Lua view of a TypeScript type after JSON. Requests and responses differ: a Date becomes a
+ * string in a response, but no request contains one. A type that JSON cannot represent is an error
+ * with its position, rather than `any`.
  */
 import type * as TypeScript from "typescript";
 import type { CheckedModule } from "./compiler.js";
@@ -50,7 +50,7 @@ export class Translation {
     for (const own of ["Methods", "Streams"]) this.#taken.add(`${prefix}.${own}`);
   }
 
-  /** `place`: what it is told as; `name`: what it is called if it has no name of its own. */
+  /** `place`: its position for messages; `name`: its name if the type has none. */
   translate(type: TypeScript.Type, way: Way, place: string, name: string): LuaType {
     if (this.#depth > DEEPEST) {
       return this.#problem(place.replace(/[.[].*/, ""), "its type has no end");
@@ -231,7 +231,7 @@ export class Translation {
     return { kind: "named", declaration };
   }
 
-  /** The name that the source gives it, with what a generic type was made with. */
+  /** Its name in the source, with the arguments of a generic type. */
   #ownName(type: TypeScript.Type): string | undefined {
     const { ts, checker } = this.#module;
     const alias = type.aliasSymbol;
@@ -254,7 +254,7 @@ export class Translation {
     return free;
   }
 
-  /** What tells apart the members of a union: `kind: "circle"` makes it `circle`. */
+  /** The property that distinguishes the members of a union: `kind: "circle"` makes it `circle`. */
   #tagOf(type: TypeScript.Type): string | undefined {
     const { checker } = this.#module;
     for (const property of checker.getPropertiesOfType(type)) {

@@ -30,7 +30,7 @@ export interface TypesStub {
   readonly methods: readonly string[];
   readonly streams: readonly string[];
   readonly text: string;
-  /** What lies there already is the same. */
+  /** The existing file is the same. */
   readonly isCurrent: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Lets the user choose on the terminal; where there is nobody to ask, the first is chosen. */
+/** Lets the user choose on the terminal; without a terminal, the first choice is taken. */
 import { createInterface } from "node:readline/promises";
 import { NffiError } from "../errors.js";
 

@@ -1,4 +1,4 @@
-/** Asks on the terminal; where there is nobody to ask, the answer is no. */
+/** Asks on the terminal; without a terminal, the answer is no. */
 import { createInterface } from "node:readline/promises";
 
 export async function confirm(question: string, signal: AbortSignal): Promise<boolean> {

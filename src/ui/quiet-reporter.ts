@@ -1,4 +1,4 @@
-/** Tells nothing but warnings; what fails is told by the error itself. */
+/** Prints warnings only; the error itself reports a failure. */
 import type { Reporter } from "../pipeline/reporter.js";
 
 export class QuietReporter implements Reporter {

@@ -58,7 +58,7 @@ const GROUPS: readonly (readonly [
   ["templates", 235, ["templates"], everything],
   ["examples", 269, ["examples"], everything],
   ["comments of c-src, C", 197, ["c-src"], native],
-  ["comments of src", 202, ["src"], comments],
+  ["comments of src", 87, ["src"], comments],
   ["comments of lua", 53, ["lua/resty", "lua/resty_ffi.lua"], comments],
   ["comments of test", 201, ["test"], comments],
   ["comments of bench and scripts", 58, ["bench", "scripts", "bin"], comments],

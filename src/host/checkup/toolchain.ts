@@ -17,7 +17,7 @@ export async function checkToolchain(
     if (seen.has(name)) continue;
     seen.add(name);
     if (one.program) findings.push(await checkProgram(one.program, one.debian, env));
-    // Without a compiler every header would be missing, too.
+    // Without a compiler every header would be reported as missing.
     else if (one.header && compiler.status === "ok") {
       const there = await hasHeader(one.header, env);
       findings.push(

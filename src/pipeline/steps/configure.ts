@@ -25,7 +25,7 @@ export type ConfiguredTree = CompleteTree & {
 
 const RECORD = ".nffi-configured.json";
 
-/** Runs only if it is told something else than the last time, as it empties build/. */
+/** Runs only if its options have changed since the last time, as it empties build/. */
 export async function configureTree(
   tree: CompleteTree,
   library: StagedLibrary,
@@ -62,9 +62,10 @@ export async function configureTree(
 }
 
 /**
- * nginx and LuaJIT take CFLAGS from the environment of configure, LuaJIT also LDFLAGS. There they are not seen in
- * `nginx -V`, as those are that name the work folder; and make must not have them, since the build
- * of a static OpenSSL would take them for all of its own.
+ * nginx and LuaJIT read CFLAGS from the environment of configure, LuaJIT also LDFLAGS. Values from
+ * the environment do not appear in `nginx -V`, so flags that contain the work folder are passed
+ * there. make must not get them, since the build of a static OpenSSL would use them in place of its
+ * own.
  */
 export function configureEnvOf(
   compilation: Compilation,
@@ -80,8 +81,8 @@ export function configureEnvOf(
 }
 
 /**
- * The C libraries for Lua take their flags from these variables. The build of a static library
- * would take them for all of its own, so beside one they are not given.
+ * The C libraries for Lua read their flags from these variables. The build of a static library
+ * would use them in place of its own, so they are not set beside one.
  */
 export function makeEnvOf(
   request: Pick<BuildRequest, "added" | "configureArgs">,

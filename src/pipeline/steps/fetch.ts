@@ -17,7 +17,7 @@ export interface FetchedArchive {
   readonly file: string;
   /** A path, or a URL without secrets. */
   readonly origin: string;
-  /** Of the bytes that lie on this machine. */
+  /** Of the local bytes. */
   readonly sha256: string;
   /** What it must be; undefined for a file of the user without --sha256. */
   readonly expected: string | undefined;
@@ -27,7 +27,7 @@ export interface FetchedArchive {
   readonly isKnown: boolean;
   /** The file of its detached signature, when it is to be checked. */
   readonly signature: string | undefined;
-  /** Where it lies beyond this run: the file of the user, or the place in the cache. */
+  /** Its path after this run: the user's file, or the path in the cache. */
   readonly cached: string | undefined;
 }
 
@@ -40,7 +40,7 @@ export type FetchSite = Pick<Site, "downloadDir">;
 
 export type FetchedSource = FetchedArchive | FetchedDirectory | DebianPackages;
 
-/** With a keyring the signature is fetched, too: `.asc` behind the name of the archive. */
+/** With a keyring the signature is downloaded as well: the name of the archive with `.asc`. */
 export async function fetchSource(
   source: Source,
   request: Pick<SourceRequest, "fetch" | "trust">,

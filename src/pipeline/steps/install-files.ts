@@ -28,7 +28,7 @@ export async function installFiles(
     const inNgxLua = placeOf(tree, root, "ngx_lua", "src");
     const inCore = placeOf(tree, root, "lua-resty-core", "lib/resty/core");
     if ((await kindOf(inNgxLua)) !== "directory") continue; // build/ exists after configure
-    // A header that is written anew would compile every module again, not the glue alone.
+    // A rewritten header would cause every module to be compiled, not only the glue.
     written += await copyChanged(glue, inNgxLua, /\.h$/, 0);
     written += await copyChanged(glue, inNgxLua, /\.c$/, headers);
     written += await copyChanged(lua, inCore, /\.lua$/, 0);

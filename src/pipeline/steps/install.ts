@@ -1,7 +1,7 @@
 /**
  * Moves the proven product into the prefix, all of it or nothing. The prefix' nginx/conf,
- * nginx/html and logs belong to the user from the first install on and are never touched again.
- * With SOURCE_DATE_EPOCH every file has that time, so that archives of two builds are equal, too.
+ * nginx/html and logs belong to the user after the first install and are never changed. With
+ * SOURCE_DATE_EPOCH every file has that time, so that archives of two builds are equal.
  */
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * Lays the whole product out below the staging folder, as it will lie in the prefix: what OpenResty
- * installs, then the Lua module and the Node runtime of nffi, then the manifest.
+ * Creates the whole product below the staging folder, with the layout of the prefix: the files that
+ * OpenResty installs, then the Lua module and the Node runtime of nffi, then the manifest.
  */
 import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { join, relative } from "node:path";

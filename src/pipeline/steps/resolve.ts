@@ -129,7 +129,7 @@ function requireOfDebian(suiteName: string | undefined, { release, source }: Sou
   });
 }
 
-/** Another nginx than the official one is taken only where nobody can be misled by it. */
+/** Uses an nginx other than the official one only if the user did not request a release. */
 function mayFallBack(request: SourceRequest, env: Environment): boolean {
   const { fetch, release, trust } = request;
   return (

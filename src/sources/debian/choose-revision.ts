@@ -13,7 +13,7 @@ import type { AptOptions, PrivateApt } from "./private-apt.js";
 import { type IndexedFile, newestBinary, type SourceRevision } from "./source-index.js";
 import type { DebianComponent } from "./suites.js";
 
-/** A file whose SHA-256 is that of apt's signed index; only this module makes one. */
+/** A file whose SHA-256 is in apt's signed index; only this module creates one. */
 export interface VerifiedFile {
   readonly path: string;
   readonly name: string;
@@ -77,7 +77,7 @@ export async function chooseRevision(
   return { fetched: undefined, notes: [] };
 }
 
-/** A component's Lua files from its binary package; undefined when the archive lacks that too. */
+/** A component's Lua files from its binary package; undefined if the archive lacks that as well. */
 export async function chooseLuaPackage(
   component: DebianComponent,
   { apt, dir, options }: Downloads,
@@ -139,7 +139,7 @@ async function dropDamaged(dir: string, file: IndexedFile): Promise<void> {
   if (!intact) await rm(path, { force: true, recursive: true });
 }
 
-/** apt chooses the name of the file; the checksum tells which one it is. */
+/** apt chooses the name of the file; the checksum identifies it. */
 async function findDeb(
   dir: string,
   name: string,

@@ -1,6 +1,6 @@
 /**
- * Debian's control file format (deb822), in which apt keeps sources and describes packages:
- * paragraphs of `Field: value`, where a line that starts with a blank continues the value.
+ * Debian's control file format (deb822), which apt uses for sources and packages: paragraphs of
+ * `Field: value`, where a line that starts with a blank continues the value.
  */
 
 /** Field names in lower case; continuation lines are joined by a newline, without the blank. */

@@ -1,6 +1,6 @@
 /**
- * The keys that sign Debian's archive, as the package debian-archive-keyring brings them. They are
- * the only ones that a source package of Debian is trusted by: anybody can call a suite `stable`.
+ * The keys that sign Debian's archive, from the package debian-archive-keyring. No other key can
+ * authenticate a source package of Debian: any repository can call its suite `stable`.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,7 +14,10 @@ export interface DebianKeys {
   readonly fingerprints: ReadonlySet<string>;
 }
 
-/** `keyrings` is where packages put keyrings; older systems have the keys below `etc`, too. */
+/**
+ * `keyrings` is the directory for keyrings of packages; older systems also have the keys below
+ * `etc`.
+ */
 export async function readDebianKeys(etc: string, keyrings: string): Promise<DebianKeys> {
   const files = await keyringFiles(etc, keyrings);
   const fingerprints: string[] = [];
@@ -39,8 +42,8 @@ async function keyringFiles(etc: string, keyrings: string): Promise<string[]> {
 }
 
 /**
- * True if a Signed-By (paths, fingerprints or a whole key) has a key of Debian's, or if there is
- * none: then apt's general keyring counts, and only the signature itself tells whose it is.
+ * True if a Signed-By (paths, fingerprints or a whole key) contains a key of Debian, or if there is
+ * none: then apt's general keyring counts, and only the signature itself identifies the signer.
  */
 export async function mayBeDebians(
   signedBy: string | undefined,

@@ -104,7 +104,7 @@ export async function fetchDebianSources(
   }
 }
 
-/** Lays the tree out as `<into>/openresty-<version>`; a tree that is there is made anew. */
+/** Creates the tree as `<into>/openresty-<version>`; an existing tree is replaced. */
 export async function assembleDebianTree(
   fetched: FetchedDebianSources,
   options: AptOptions & { readonly into: string; readonly template?: string },

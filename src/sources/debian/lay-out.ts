@@ -38,7 +38,7 @@ export async function layOut(fetched: FetchedComponent, options: LayOutOptions):
   return { directory, debianPatches };
 }
 
-/** Gives the Lua files of a binary package the places they have in the source. */
+/** Moves the Lua files of a binary package to their paths in the source. */
 async function layOutLuaPackage(
   deb: VerifiedFile,
   path: string,

@@ -116,7 +116,7 @@ function namesDebian(entry: ArchiveEntry): boolean {
   return Object.values(SUFFIXES).some((suffix) => basesOf(entry, suffix).length > 0);
 }
 
-/** Every combination that may be it; entries that name the wanted suite itself come first. */
+/** Every possible combination; entries that name the requested suite come first. */
 export function pickArchives(entries: readonly ArchiveEntry[], suite: string): MachineArchive[] {
   const placesOf = (suffix: RegExp): (ArchivePlace | undefined)[] => {
     const fitting = entries.filter((entry) => basesOf(entry, suffix).length > 0);

@@ -1,7 +1,7 @@
 /**
- * Applies Debian's own patch series (debian/patches of a source package in format "3.0 (quilt)")
- * to an unpacked upstream source, as strictly as dpkg-source does: in order and without fuzz. Done
- * here instead of by dpkg-source, since that wants the .dsc, which the archive may have lost.
+ * Applies Debian's own patch series (debian/patches of a source package in format "3.0 (quilt)") to
+ * an unpacked upstream source, as strictly as dpkg-source does: in order and without fuzz.
+ * dpkg-source itself is not used, because it needs the .dsc, which the archive may have lost.
  */
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join, normalize } from "node:path";

@@ -1,8 +1,8 @@
 /**
- * apt in a state of its own: lists, cache, sources and configuration lie in one folder and are
- * given by APT_CONFIG, so that the machine's apt is neither changed nor locked, and root is not
- * needed. What the machine says about proxies and certificates is kept; its hooks are not run,
- * and nothing unsigned is ever accepted.
+ * apt with a private state: lists, cache, sources and configuration are in one directory and passed
+ * with APT_CONFIG, so that the machine's apt is neither changed nor locked, and root is not needed.
+ * The machine's settings for proxies and certificates apply; its hooks do not run, and nothing
+ * unsigned is ever accepted.
  */
 import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ export interface AptOptions {
   readonly signal?: AbortSignal | undefined;
   /** Gets what apt prints. */
   readonly log?: ((text: string) => void) | undefined;
-  /** Of the user; that of this process if not given. */
+  /** The user's environment; that of this process by default. */
   readonly env?: Environment | undefined;
 }
 
@@ -90,7 +90,7 @@ async function runApt(
   return completed;
 }
 
-/** The sources that the private apt knows: the wanted suite, its updates and security updates. */
+/** The sources of the private apt: the requested suite, its updates and security updates. */
 export function renderSources(request: PrivateAptRequest): string {
   const { archive, suite } = request;
   const paragraph = (place: ArchivePlace | undefined, suites: string) =>
@@ -178,7 +178,7 @@ export async function updateIndex(
   });
 }
 
-/** The first lines of apt's output that tell what went wrong. */
+/** The first lines of apt's output that explain the failure. */
 function complaints(output: string): string {
   const lines = output.split("\n").filter((line) => /^[EW]: (?!Some index)/.test(line));
   return [...new Set(lines)].slice(0, 3).join("\n") || "apt-get update failed without a word";

@@ -1,4 +1,7 @@
-/** Tells by the signed Release files that apt has read whether an archive is Debian's, of the suite. */
+/**
+ * Checks with the signed Release files that apt has read whether an archive is Debian's, of the
+ * suite.
+ */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../../errors.js";

@@ -21,7 +21,7 @@ export interface DebianSuite {
   readonly nginx: string;
   readonly ngxLua: string;
   readonly components: readonly DebianComponent[];
-  /** What configure must be told for this set of versions. */
+  /** The configure options that this set of versions needs. */
   readonly configureArgs: readonly string[];
   readonly requiredPackages: readonly RequiredPackage[];
 }
