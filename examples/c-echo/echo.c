@@ -1,14 +1,14 @@
 /*
- * echo.c - a runtime in C that answers each request with a prefix and the
- * request's own bytes. It is written to the 2022-09 generation of the ABI, the
- * oldest that is public, and needs no header and no library to build: the
- * three functions it calls are found in nginx when the library is loaded.
+ * echo.c - a runtime in C that responds to each request with a prefix and the
+ * bytes of the request. It uses the 2022-09 generation of the ABI, the oldest
+ * public one, and needs no header and no library to build: the dynamic linker
+ * finds its three functions in nginx when the library is loaded.
  *
  * The configuration is text, `name=value` separated by blanks:
  *
- *     prefix=TEXT   put before each answer (nothing)
- *     delay_ms=N    how long each answer takes (0)
- *     threads=N     how many answers are worked on at once (1)
+ *     prefix=TEXT   put before each response (nothing)
+ *     delay_ms=N    how long each response takes (0)
+ *     threads=N     the number of concurrent responses (1)
  */
 
 #include <pthread.h>
@@ -137,8 +137,8 @@ serve(void *data)
 }
 
 
-/* Starts the threads and returns at once, since nginx waits meanwhile. `cfg`
-   is ours to keep. */
+/* Starts the threads and returns immediately, since nginx waits for it. The
+   library owns `cfg`. */
 int
 lib_nonblocking_ffi_init(char *cfg, int cfg_len, void *tq)
 {
@@ -165,7 +165,7 @@ lib_nonblocking_ffi_init(char *cfg, int cfg_len, void *tq)
 
     for (i = 0; i < echo->threads; i++) {
         if (pthread_create(&thread, NULL, serve, echo) != 0) {
-            /* those that run know `echo` and serve alone */
+            /* the running threads know `echo` and serve alone */
             if (i > 0) {
                 return 0;
             }

@@ -126,7 +126,7 @@ connection_open(connection_t *connection)
     if (connection->pg == NULL || PQstatus(connection->pg) == CONNECTION_BAD) {
         lose(connection);
     } else {
-        watch(connection, EPOLLOUT);    /* as libpq wants it first */
+        watch(connection, EPOLLOUT);    /* libpq requires this call first */
     }
 }
 
@@ -202,7 +202,7 @@ connection_event(connection_t *connection)
         return;
 
     case CONNECTION_UP:
-        /* what came before the end is looked at, too: it says why */
+        /* read what arrived before the end as well: it has the reason */
         has_input = PQconsumeInput(connection->pg);
         take_results(connection);
 

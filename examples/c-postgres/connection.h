@@ -1,6 +1,6 @@
 /*
- * connection.h - one connection to the server, without blocking: it is opened,
- * sends statements in libpq's pipeline mode, and tells its owner what comes.
+ * connection.h - one non-blocking connection to the server: it is opened, sends
+ * statements in libpq's pipeline mode, and reports events to its owner.
  */
 
 #ifndef CONNECTION_H
@@ -12,8 +12,8 @@
 
 typedef struct connection connection_t;
 
-/* What the owner is told. All but `notified` may drop the connection, and open
-   it anew. */
+/* Callbacks of the owner. All except `notified` may drop the connection, and
+   open it again. */
 typedef struct {
     void (*ready)(connection_t *connection);
     void (*result)(connection_t *connection, const PGresult *result);
@@ -35,7 +35,7 @@ struct connection {
     int epoll;
     PGconn *pg;
     connection_state_t state;
-    uint64_t due_ns;          /* when to give up connecting, or to try again */
+    uint64_t due_ns;          /* when to abort connecting, or to try again */
     unsigned failures;        /* in a row */
     json_t *prepared;         /* number of the prepared statement, by its SQL */
     unsigned statements;
@@ -52,15 +52,15 @@ void connection_event(connection_t *connection);
 void connection_drop(connection_t *connection, uint64_t due_ns);
 
 /*
- * Sends one statement and asks for the end of its transaction. A statement with
- * parameters is prepared in the same round trip when it is new to the server;
- * *is_new tells so: then the first result is that of the preparation.
+ * Sends one statement and requests the end of its transaction. A statement with
+ * parameters is prepared in the same round trip if it is new to the server;
+ * then *is_new is set and the first result belongs to the preparation. Returns
  * 0, or -1 when the connection is about to be lost.
  */
 int connection_send(connection_t *connection, const char *sql,
     const char *const *values, int count, int *is_new);
 
-/* That a statement was prepared, or is of no use any more. */
+/* Records that a statement was prepared, or is no longer usable. */
 void connection_keep(connection_t *connection, const char *sql);
 void connection_forget(connection_t *connection, const char *sql);
 

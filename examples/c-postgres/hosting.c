@@ -1,6 +1,6 @@
 /*
  * hosting.c - the runtime as a library of the nginx worker (nffi_runtime_start)
- * and as a process of its own (main): both are made of the same objects.
+ * and as a process (main): both use the same objects.
  */
 
 #include "runtime.h"

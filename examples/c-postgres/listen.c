@@ -113,7 +113,7 @@ hear(listen_t *listen, listener_t *listener)
 }
 
 
-/* Writes what is there; 0, or -1: the listener has gone. */
+/* Writes the available notifications; 0, or -1: the listener has ended. */
 static int
 flush(listen_t *listen, listener_t *listener)
 {
@@ -247,7 +247,8 @@ on_notified(connection_t *connection, const PGnotify *notify)
 }
 
 
-/* What was notified meanwhile is not known: the streams end, and say so. */
+/* Notifications in this time are lost: the streams end with an error that says
+   so. */
 static void
 on_lost(connection_t *connection, const char *message)
 {

@@ -29,7 +29,7 @@ int listen_idle(const listen_t *listen);
 void listen_begin(listen_t *listen, const nffi_request_t *request,
     json_t *params);
 
-/* Its reader has gone, or reads again. */
+/* Its reader has disconnected, or reads again. */
 void listen_cancelled(listen_t *listen, nffi_task_t task);
 void listen_writable(listen_t *listen, nffi_task_t task);
 

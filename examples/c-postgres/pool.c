@@ -1,10 +1,10 @@
 /*
- * pool.c - queries and the connections that work on them.
+ * pool.c - queries and the connections that run them.
  *
- * A query that nobody waits for any more is cancelled in the server. libpq does
- * that by another connection, and blocks: so a thread of its own does it. The
- * connection takes the next query only when that thread has ended, too; else the
- * cancellation could meet the wrong one.
+ * A cancelled query is cancelled in the server. libpq does that over another
+ * connection, and blocks, so a separate thread does it. The connection takes
+ * the next query only when that thread has ended as well; otherwise the
+ * cancellation could reach the wrong query.
  */
 
 #include "pool.h"
@@ -33,7 +33,7 @@ struct worker {
     connection_t connection;
     pool_t *pool;
     query_t *query;           /* that it works on */
-    int is_new;               /* the next result is that of its preparation */
+    int is_new;               /* the next result belongs to its preparation */
     json_t *value;            /* what it will be answered with, */
     char sqlstate[6];         /* or the error, if this is not empty */
     char message[1024];
@@ -44,7 +44,7 @@ struct worker {
 typedef struct {
     PGcancel *cancel;
     atomic_int *done;
-    int wake;                 /* its own: the pool may have gone before it */
+    int wake;                 /* a copy: the pool may be freed first */
 } cancellation_t;
 
 
@@ -91,7 +91,7 @@ finish(worker_t *worker)
 }
 
 
-/* Gives a query to a connection that is up and free. */
+/* Starts a query on an open, idle connection. */
 static void
 work(worker_t *worker, query_t *query)
 {
@@ -143,7 +143,7 @@ next(worker_t *worker)
 }
 
 
-/* Without any connection, and none on its way, nobody shall wait. */
+/* Fails the waiting queries if there is no connection and none is being opened. */
 static void
 fail_waiting(pool_t *pool)
 {
@@ -216,7 +216,7 @@ on_result(connection_t *connection, const PGresult *result)
         keep_error(worker, message != NULL ? message : "the server has gone",
                    sqlstate != NULL ? sqlstate : LOST);
 
-        /* the table has changed, or somebody has deallocated all */
+        /* the table has changed, or a client has deallocated all statements */
         if (strcmp(worker->sqlstate, "0A000") == 0
             || strcmp(worker->sqlstate, "26000") == 0)
         {
@@ -226,7 +226,7 @@ on_result(connection_t *connection, const PGresult *result)
         return;
 
     default:
-        /* libpq gives this result again and again until the copy is done */
+        /* libpq returns this result repeatedly until the copy is done */
         refuse(worker, "COPY is not for a query", "0A000");
     }
 }
@@ -257,7 +257,8 @@ static void
 on_notified(connection_t *connection, const PGnotify *notify)
 {
     (void) connection;
-    (void) notify;            /* LISTEN in a query: nobody hears it */
+    (void) notify;            /* LISTEN in a query: nothing would read the
+                                 notifications */
 }
 
 
@@ -402,7 +403,7 @@ pool_begin(pool_t *pool, nffi_task_t task, json_t *request)
 }
 
 
-/* thread: of its own; blocks: until the server has taken the cancellation */
+/* thread: its own; blocks: until the server has received the cancellation */
 static void *
 cancel(void *data)
 {
@@ -410,8 +411,8 @@ cancel(void *data)
     uint64_t one = 1;
     cancellation_t *cancellation = data;
 
-    /* a query that has just ended cannot be cancelled, nor can one whose
-       server has gone: its connection tells */
+    /* a query that has just ended cannot be cancelled, nor one whose server is
+       down: its connection reports it */
     (void) PQcancel(cancellation->cancel, error, sizeof(error));
     PQfreeCancel(cancellation->cancel);
     atomic_store(cancellation->done, 1);

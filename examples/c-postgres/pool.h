@@ -40,7 +40,7 @@ int pool_idle(const pool_t *pool);
 /* Takes over `request`, { sql = text, params = list }. */
 void pool_begin(pool_t *pool, nffi_task_t task, json_t *request);
 
-/* Nobody waits for it any more; 0 when it is no query. */
+/* Cancels it; 0 if it is not a query. */
 int pool_cancelled(pool_t *pool, nffi_task_t task);
 
 /* Some cancellations have reached the server. */

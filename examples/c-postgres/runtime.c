@@ -95,8 +95,8 @@ take(runtime_t *runtime)
 
 
 /*
- * Opens what is down and due, gives up what takes too long to connect. Returns
- * after how many milliseconds that is to be done again, -1: no need.
+ * Opens connections that are down and due, and aborts connects that take too
+ * long. Returns the milliseconds until the next call, -1: not needed.
  */
 static int
 keep_connected(runtime_t *runtime)
@@ -240,7 +240,7 @@ runtime_free(runtime_t *runtime)
     close(runtime->wake);
     close(runtime->epoll);
 
-    /* nothing waits on the descriptor any more: nginx may free the queue */
+    /* no thread waits on the descriptor: nginx may free the queue */
     nffi_queue_release_fd(runtime->queue);
     json_decref(runtime->config);
     free(runtime);

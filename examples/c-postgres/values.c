@@ -1,4 +1,4 @@
-/* values.c - between JSON and what the server takes and gives. */
+/* values.c - converts JSON to parameters, and results to JSON. */
 
 #include "values.h"
 

@@ -1,4 +1,4 @@
-/* values.h - between JSON and what the server takes and gives. */
+/* values.h - converts JSON to parameters, and results to JSON. */
 
 #ifndef VALUES_H
 #define VALUES_H

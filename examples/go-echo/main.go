@@ -3,7 +3,7 @@
 package main
 
 /*
-// The three functions lie in nginx and are found when it loads the library.
+// The linker finds the three functions in nginx when it loads the library.
 #cgo LDFLAGS: -Wl,--unresolved-symbols=ignore-all
 
 #include <stdlib.h>
@@ -23,8 +23,8 @@ import (
 	"example.com/nffi/go-echo/echo"
 )
 
-// lib_nonblocking_ffi_init is called once for each configuration, by nginx's
-// own thread, which waits meanwhile. cfg is ours.
+// lib_nonblocking_ffi_init is called once for each configuration, in nginx's
+// event loop, which waits for it. The library owns cfg.
 //
 //export lib_nonblocking_ffi_init
 func lib_nonblocking_ffi_init(cfg *C.char, cfgLen C.int, tasks unsafe.Pointer) C.int {
@@ -64,5 +64,5 @@ func respond(config echo.Config, task unsafe.Pointer) {
 	C.ngx_http_lua_nonblocking_ffi_respond(task, 0, (*C.char)(C.CBytes(answer)), C.int(len(answer)))
 }
 
-// A shared library is built from package main, but nobody calls main.
+// A shared library is built from package main, but main is never called.
 func main() {}

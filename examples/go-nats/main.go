@@ -14,7 +14,7 @@ import (
 	"nffi"
 )
 
-// Config is what Lua gives as `config`.
+// Config is the configuration that Lua passes as `config`.
 type Config struct {
 	URL string `json:"url"`
 	// Name is how the server knows the connection.
@@ -33,8 +33,8 @@ func init() { nffi.ServeConfig(start) }
 
 func main() { nffi.Main() }
 
-// start connects. While there is no server calls are told so, and it is tried
-// again; a connection that is lost later comes back by itself.
+// start connects. Without a server, calls fail with the reason and start is
+// retried; a connection that is lost later is restored by the client.
 func start(ctx context.Context, config Config) (nffi.Handler, error) {
 	connection, err := nats.Connect(config.URL, nats.Name(config.Name),
 		nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
@@ -61,7 +61,7 @@ type Message struct {
 	Data    json.RawMessage `json:"data,omitempty"`
 }
 
-// publish gives a message to the server and waits until it has it.
+// publish sends a message to the server and waits for its confirmation.
 func (b *bus) publish(ctx context.Context, message Message) (bool, error) {
 	if err := b.connection.Publish(message.Subject, message.Data); err != nil {
 		return false, err
@@ -69,7 +69,7 @@ func (b *bus) publish(ctx context.Context, message Message) (bool, error) {
 	return true, b.flush(ctx)
 }
 
-// request waits for the reply of whoever answers on that subject.
+// request waits for the reply of a subscriber to that subject.
 func (b *bus) request(ctx context.Context, message Message) (Message, error) {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
@@ -86,14 +86,15 @@ type Subscription struct {
 	Count   int    `json:"count"`
 }
 
-// subscribe sends each message as it comes, until so many have come or nobody
-// reads any more. The first thing it sends says that the subscription is there.
+// subscribe sends each message as it arrives, until the requested number is
+// reached or the stream is cancelled. The first chunk says that the subscription
+// exists.
 func (b *bus) subscribe(ctx context.Context, s Subscription, send func(Message) error) error {
 	subscription, err := b.connection.SubscribeSync(s.Subject)
 	if err != nil {
 		return err
 	}
-	defer subscription.Unsubscribe() //nolint:errcheck // the connection has gone then
+	defer subscription.Unsubscribe() //nolint:errcheck // the connection is closed then
 	if err := b.flush(ctx); err != nil {
 		return err
 	}

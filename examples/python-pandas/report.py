@@ -7,7 +7,7 @@ import dataclasses
 import nffi
 import pandas as pd
 
-# read once for each worker; runtime:reload() reads it anew
+# read once for each worker; runtime:reload() reads it again
 sales = pd.read_csv(nffi.config()["file"], parse_dates=["day"])
 sales["total"] = sales["price"] * sales["pieces"]
 

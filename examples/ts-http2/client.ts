@@ -10,7 +10,7 @@ import type { Context, Handler, RawStreamHandler } from "@nffi/runtime";
 export interface Config {
   /** Such as `https://api.example.com`. */
   readonly origin: string;
-  /** Certificates to trust, in PEM; those of Node without it. */
+  /** Certificates to trust, in PEM; by default those of Node. */
   readonly ca?: string;
 }
 
@@ -29,7 +29,7 @@ function session({ origin, ca }: Config): ClientHttp2Session {
   const forget = () => {
     if (shared === fresh) shared = undefined;
   };
-  // What went wrong is told by the streams; here it only means that this session is over.
+  // The streams report the error; here it only means that this session has ended.
   for (const event of ["error", "goaway", "close"]) fresh.on(event, forget);
   shared = fresh;
   return fresh;
@@ -41,8 +41,8 @@ interface Answer {
 }
 
 /**
- * Asks once more on a new session if an old one turns out to be gone; GET may be sent twice. `signal`
- * aborts when nobody waits in nginx any more: the server is then told by RST_STREAM.
+ * Tries once more on a new session if an old one turns out to be closed; GET may be sent twice.
+ * `signal` aborts when the call in nginx is cancelled: the server then gets RST_STREAM.
  */
 async function ask(path: string, { config, signal }: Context<Config>): Promise<Answer> {
   const reused = shared;

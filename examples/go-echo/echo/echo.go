@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Config is what the Lua side gives when it loads the library, as JSON.
+// Config is the configuration that Lua passes when it loads the library, as JSON.
 type Config struct {
 	// Prefix is put before each answer.
 	Prefix string `json:"prefix"`

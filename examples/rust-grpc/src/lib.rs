@@ -22,7 +22,7 @@ pub struct Config {
     server: String,
 }
 
-/// Connects with the first call, and again when the connection has gone.
+/// Connects with the first call, and again when the connection is lost.
 pub fn start(Json(config): Json<Config>) -> Result<Service, BoxError> {
     let channel = Endpoint::from_shared(config.server)?
         .connect_timeout(Duration::from_secs(2))
@@ -46,7 +46,7 @@ pub fn start(Json(config): Json<Config>) -> Result<Service, BoxError> {
 #[derive(Deserialize)]
 struct Query {
     symbol: String,
-    /// Of `watch`: ends after so many.
+    /// Of `watch`: ends after this number.
     #[serde(default)]
     count: u32,
 }
@@ -70,13 +70,13 @@ async fn get(
 ) -> Result<Quote, BoxError> {
     let mut request = Request::new(GetRequest { symbol: query.symbol });
     if let Some(left) = context.time_left() {
-        request.set_timeout(left); // the server is told
+        request.set_timeout(left); // the server gets the deadline
     }
     let reply = client.get(request).await.map_err(told)?;
     Ok(reply.into_inner().into())
 }
 
-/// When nobody reads any more this future is dropped, and so is the server's stream.
+/// When the stream is cancelled this future is dropped, and so is the server's stream.
 async fn watch(
     mut client: PricesClient<Channel>,
     query: Query,

@@ -18,9 +18,9 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
 /**
- * A member of a consumer group that gives its records to one stream, as fast as that takes them. It
- * has a thread of its own, since a consumer belongs to one thread, and has to ask the broker again and
- * again to stay a member.
+ * A member of a consumer group that passes its records to one stream, at the pace of that stream.
+ * It has a separate thread, since a consumer belongs to one thread and must poll the broker
+ * regularly to stay a member.
  */
 final class GroupReader implements Flow.Subscription, Runnable, ConsumerRebalanceListener {
     private static final Duration TURN = Duration.ofMillis(50);
@@ -90,7 +90,7 @@ final class GroupReader implements Flow.Subscription, Runnable, ConsumerRebalanc
             }
             commit();
         } catch (Throwable failed) {
-            // also an error of the virtual machine: whoever reads must not wait for ever
+            // also for an error of the virtual machine: the reader must not wait without end
             subscriber.onError(failed);
         }
     }
@@ -123,7 +123,7 @@ final class GroupReader implements Flow.Subscription, Runnable, ConsumerRebalanc
         forget(partitions);
     }
 
-    /** Another member has had them for a while: there is nothing to commit any more. */
+    /** Another member has had them for a while: there is nothing left to commit. */
     @Override
     public void onPartitionsLost(Collection<TopicPartition> partitions) {
         taken.keySet().removeAll(partitions);

@@ -12,7 +12,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
  * Kafka for Lua: {@code send} produces a record, {@code records} reads as a member of a consumer
- * group. One producer serves all calls; each reader has a consumer of its own.
+ * group. One producer serves all calls; each reader has a separate consumer.
  */
 public final class KafkaRuntime {
     private final String servers;
