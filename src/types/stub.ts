@@ -30,10 +30,10 @@ export function textOfStub(stub: Stub): string {
       "---@meta _",
       "",
       `${STUB_MARK} ${module}: the types of its handlers, for the editor.`,
-      "-- Nobody runs it. Do not change it: make it again when the handlers have changed.",
+      "-- Never executed. Do not edit it: run `nffi types` again when the handlers change.",
     ],
     [
-      `---What \`nffi.load("node", { module = ... })\` gives for ${module}:`,
+      `---The runtime that \`nffi.load("node", { module = ... })\` returns for ${module}:`,
       `---\`local rt = assert(nffi.load(...)) --[[@as ${className}]]\``,
       `---@class ${className}: nffi.Runtime`,
       `---@field methods ${className}.Methods`,

@@ -1,5 +1,5 @@
-// hello-runtime answers calls from Lua in nginx.conf: as a library in the nginx
-// worker, or, with the same code, as a process of its own.
+// hello-runtime handles calls from Lua in nginx.conf: as a library in the nginx
+// worker, or, with the same code, as a process.
 package main
 
 import (

@@ -11,7 +11,7 @@ import (
 	"nffi/nffitest"
 )
 
-// get gives status and body of one request.
+// get returns status and body of one request.
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
 	response, err := http.Get(url)

@@ -55,7 +55,7 @@ const GROUPS: readonly (readonly [
   ],
   ["public headers", 25, ["c-src/include"], docstrings],
   ["docstrings of the SDKs", 32, ["c-src", "lua/types", "src/node-runtime/handler.ts"], sdk],
-  ["templates", 235, ["templates"], everything],
+  ["templates", 82, ["templates"], everything],
   ["examples", 44, ["examples"], everything],
   ["comments of c-src, C", 197, ["c-src"], native],
   ["comments of src", 87, ["src"], comments],

@@ -5,12 +5,12 @@ local nffi = require "resty.nffi"
 
 local BUILD = ngx.config.prefix() .. "../build/"
 
--- As a process of its own: replace `BUILD .. "lib...so", {` by
+-- As a process: replace `BUILD .. "lib...so", {` by
 -- "process", { program = "../build/...", the same without lib and .so
 
 local _M = {}
 
--- Many quick calls: a thread takes up to 32 of them at once.
+-- Many quick calls: a thread takes up to 32 of them together.
 function _M.quick()
     return assert(nffi.load(BUILD .. "libhello-runtime.so", {
         codec = "json",

@@ -222,14 +222,14 @@ tick(calls_t *calls, call_t *call)
         return;
     }
 
-    /* nobody reads any more, or all is said */
+    /* the stream is cancelled, or complete */
     nffi_stream_end(call->task);
     free(call);
 }
 
 
-/* What is due then, not what becomes so meanwhile: a stream without pauses ends
-   its turn when it has no credit. */
+/* Only the calls that are due now, not those that become due in this turn: a
+   stream without pauses ends its turn when it has no credit. */
 void
 calls_fire(calls_t *calls)
 {
@@ -248,7 +248,7 @@ calls_fire(calls_t *calls)
 }
 
 
-/* What nobody waits for is answered all the same, and the answer dropped. */
+/* A cancelled call also needs a response, which is discarded. */
 void
 calls_cancelled(calls_t *calls, nffi_task_t task)
 {

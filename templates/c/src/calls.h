@@ -1,6 +1,6 @@
 /*
- * calls.h - the calls under way in the event loop. Of one thread: that of the
- * loop; nothing here blocks.
+ * calls.h - the running calls of the event loop. thread: the event loop;
+ * blocks: no
  */
 
 #ifndef CALLS_H
@@ -30,7 +30,7 @@ void calls_fire(calls_t *calls);
 /* When something is due, in ns of CLOCK_MONOTONIC; 0: never. */
 uint64_t calls_due(const calls_t *calls);
 
-/* Nobody waits for the task any more; its stream has credit again. */
+/* The task was cancelled; its stream has credit again. */
 void calls_cancelled(calls_t *calls, nffi_task_t task);
 void calls_writable(calls_t *calls, nffi_task_t task);
 

@@ -1,11 +1,11 @@
 /*
- * loop.c - a runtime of one thread with an event loop of its own: for what waits
- * (timers here; sockets are alike) with any number of calls at once. epoll waits
- * for the queue's descriptor and for a timer. All of it belongs to that thread,
- * so there is no lock.
+ * loop.c - a runtime of one thread with an event loop: for calls that wait
+ * (timers here; sockets work the same way), any number of them. epoll waits for
+ * the queue's descriptor and for a timer. All data belong to that thread, so
+ * there is no lock.
  *
- * The methods: `wait` answers after so many milliseconds; `ticks` is a stream of
- * so many chunks, which goes at the pace of its reader.
+ * The methods: `wait` responds after a number of milliseconds; `ticks` is a
+ * stream of a number of chunks, at the pace of its reader.
  */
 
 #include "calls.h"
@@ -67,13 +67,13 @@ wait_for_more(runtime_t *runtime)
     struct itimerspec when = { 0 };
     uint64_t due = calls_due(&runtime->calls);
 
-    /* a timer of 0 is off, and one in the past fires at once */
+    /* a timer of 0 is off, and one in the past fires immediately */
     when.it_value.tv_sec = (time_t) (due / 1000000000);
     when.it_value.tv_nsec = (long) (due % 1000000000);
     timerfd_settime(runtime->timer, TFD_TIMER_ABSTIME, &when, NULL);
 
-    /* which of the two it was is seen by looking at both; setting the timer
-       anew makes its descriptor unreadable again */
+    /* check both instead of the event; setting the timer again makes its
+       descriptor unreadable */
     while (epoll_wait(runtime->epoll, &event, 1, -1) < 0 && errno == EINTR) {
         /* void */
     }
@@ -163,7 +163,7 @@ runtime_join(runtime_t *runtime)
     close(runtime->timer);
     close(runtime->epoll);
 
-    /* nothing waits on the descriptor any more: nginx may free the queue */
+    /* no thread waits on the descriptor: nginx may free the queue */
     nffi_queue_release_fd(runtime->queue);
     free(runtime);
 }

@@ -12,7 +12,7 @@ typedef json_t *(*method_t)(const config_t *config, json_t *params,
     nffi_task_t task, char *message);
 
 
-/* An unknown name is an error, too: JSON_STRICT. */
+/* An unknown name is an error as well: JSON_STRICT. */
 int
 config_read(config_t *config, const char *text, size_t size, char *error,
     size_t error_size)
@@ -98,7 +98,7 @@ hello(const config_t *config, json_t *params, nffi_task_t task, char *message)
 }
 
 
-/* Keeps a CPU busy, and stops when nobody waits for it any more. */
+/* Keeps a CPU busy, and stops when the call is cancelled. */
 static json_t *
 primes(const config_t *config, json_t *params, nffi_task_t task, char *message)
 {

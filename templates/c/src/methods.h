@@ -14,15 +14,16 @@ typedef struct {
     int batch;
 } config_t;
 
-/* 0, or -1 with a reason in `error`. What was read is freed by config_free(). */
+/* Returns 0, or -1 with a reason in `error`. Free the result with
+   config_free(). */
 int config_read(config_t *config, const char *text, size_t size, char *error,
     size_t error_size);
 void config_free(config_t *config);
 
 /*
- * Works out the value for one request, which the caller owns; NULL on failure,
+ * Computes the value for one request, which the caller owns; NULL on failure,
  * with a reason in `message`, of MESSAGE_SIZE bytes.
- * thread: any of the runtime, several at once; blocks: while it works
+ * thread: any of the runtime, several concurrently; blocks: while it computes
  */
 json_t *methods_call(const config_t *config, const nffi_request_t *request,
     char *message);

@@ -1,7 +1,7 @@
 /*
- * runtime.h - what a runtime of this project is, however it is hosted: library.c
- * puts it into the nginx worker, program.c into a process of its own, and the
- * tests give it the queue of a mock worker. threads.c and loop.c are two of them.
+ * runtime.h - the interface of a runtime of this project: library.c runs it in
+ * the nginx worker, program.c in a process, and the tests with the queue of a
+ * mock worker. threads.c and loop.c implement it.
  */
 
 #ifndef RUNTIME_H
@@ -14,8 +14,8 @@
 typedef struct runtime runtime_t;
 
 /*
- * Starts threads that serve the queue. `config` is what Lua gave, as JSON. NULL
- * on failure, with a NUL-terminated reason in `error`.
+ * Starts threads that serve the queue. `config` is the configuration that Lua
+ * passed, as JSON. NULL on failure, with a NUL-terminated reason in `error`.
  * blocks: no, it is called in the event loop of nginx
  */
 runtime_t *runtime_start(nffi_queue_t *queue, const char *config,

@@ -1,8 +1,8 @@
 /*
- * threads.c - a runtime of several threads that wait for work: for methods that
- * compute, or call what blocks. Each thread takes up to `batch` requests at once
- * and gives their answers back together, which wakes nginx once. The requests of
- * a batch wait for each other: where a call takes long, load the runtime with
+ * threads.c - a runtime of several threads that wait for tasks: for methods
+ * that compute, or call blocking functions. Each thread takes up to `batch`
+ * requests and responds to them together, which wakes nginx once. The requests
+ * of a batch wait for each other: if calls are slow, load the runtime with
  * batch = 1.
  */
 
@@ -35,7 +35,7 @@ work(void *data)
         n = nffi_queue_poll(runtime->queue, requests,
                             (size_t) runtime->config.batch, -1);
         if (n < 0) {
-            return NULL;      /* NFFI_CLOSED: nothing will come any more */
+            return NULL;      /* NFFI_CLOSED: the end */
         }
 
         for (i = 0; i < n; i++) {
@@ -53,7 +53,7 @@ work(void *data)
 }
 
 
-/* With fewer threads than it was told it serves, too; with none it cannot. */
+/* It also serves with fewer threads than configured, but not without any. */
 runtime_t *
 runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
     char *error, size_t error_size)

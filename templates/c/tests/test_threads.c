@@ -67,7 +67,7 @@ counts(void)
     expect(begin(fixture, "primes", "{\"below\":100}"), NFFI_TESTHOST_ANSWER,
            "{\"count\":25}");
 
-    /* without an end to it, finish() would wait for ever */
+    /* it must end, otherwise finish() would wait without end */
     endless = begin(fixture, "primes", "{\"below\":9000000000000}");
     nffi_testhost_cancel(endless);
     nffi_testhost_free(endless);

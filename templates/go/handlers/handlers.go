@@ -10,7 +10,7 @@ import (
 	"nffi"
 )
 
-// Config is what Lua gives as `config` to nffi.load.
+// Config is the configuration that Lua passes as `config` to nffi.load.
 type Config struct {
 	Greeting string `json:"greeting"`
 }
@@ -62,7 +62,7 @@ type waitReply struct {
 	Waited int `json:"waited"`
 }
 
-// wait ends early when nobody waits for it any more.
+// wait ends early when the call is cancelled.
 func (s *service) wait(ctx context.Context, request waitRequest) (waitReply, error) {
 	select {
 	case <-time.After(time.Duration(request.MS) * time.Millisecond):

@@ -7,7 +7,7 @@ local TARGET = "../target/"
 
 local _M = {}
 
--- In the worker instead of a process of its own: add host = "worker".
+-- In the worker instead of in a process: add host = "worker".
 function _M.load()
     return assert(nffi.load("java", {
         module = "com.example.App",

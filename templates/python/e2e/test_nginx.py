@@ -1,4 +1,4 @@
-"""The methods through a real nginx, on a free port: `make e2e` tells where nffi-nginx is."""
+"""The methods through a real nginx, on a free port: `make e2e` passes the path of nffi-nginx."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ function _M.load()
         module = PROJECT .. "src/handlers.py",
         program = python(),
         config = { greeting = "hello" },
-        -- in the worker instead of a process of its own: host = "worker"
+        -- in the worker instead of in a process: host = "worker"
         host = "process",
     }))
 end

@@ -24,7 +24,7 @@ class Wait:
     ms: float
 
 
-# It takes microseconds and never waits: without the mark it would run in a thread of its own.
+# It takes microseconds and never waits: without the decorator it would run in a separate thread.
 @nffi.inline
 def hello(request: Hello) -> Greeting:
     name = request.name.strip()
@@ -41,7 +41,7 @@ async def wait(request: Wait, context: nffi.Context) -> dict[str, float]:
 
 
 async def ticks(count: int) -> AsyncIterator[int]:
-    """An answer in chunks, at the pace of who reads them."""
+    """A response in chunks, at the pace of the reader."""
     for number in range(1, count + 1):
         await asyncio.sleep(0.01)
         yield number

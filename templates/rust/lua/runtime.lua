@@ -5,7 +5,7 @@ local nffi = require "resty.nffi"
 
 local LIBRARY = ngx.config.prefix() .. "../build/libhello-runtime.so"
 
--- As a process of its own: nffi.load("process", { program = PROGRAM, ... })
+-- As a process: nffi.load("process", { program = PROGRAM, ... })
 -- local PROGRAM = "../build/hello-runtime"
 
 local _M = {}

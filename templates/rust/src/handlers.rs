@@ -45,7 +45,7 @@ pub struct WaitReply {
     pub waited: u64,
 }
 
-/// Answers after so many milliseconds; it is dropped when nobody waits for it any more.
+/// Responds after a number of milliseconds; it is dropped when the call is cancelled.
 pub async fn wait(request: WaitRequest) -> Result<WaitReply, BoxError> {
     tokio::time::sleep(Duration::from_millis(request.ms)).await;
     Ok(WaitReply { waited: request.ms })

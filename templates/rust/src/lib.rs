@@ -1,5 +1,5 @@
-//! hello-runtime answers calls from Lua in nginx.conf: as a library in the nginx worker, or, with
-//! the same code, as a process of its own.
+//! hello-runtime handles calls from Lua in nginx.conf: as a library in the nginx worker, or, with
+//! the same code, as a process.
 
 pub mod handlers;
 
@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 nffi::serve!(start);
 
-/// What Lua gives as `config` to nffi.load. What is refused here is an error of nffi.load.
+/// The configuration that Lua passes as `config` to nffi.load. A value that is rejected here is an
+/// error of nffi.load.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -22,7 +23,7 @@ fn hello() -> String {
     "hello".into()
 }
 
-/// Makes the handlers of one configuration, in a thread of its own: it may take its time.
+/// Creates the handlers of one configuration, in a separate thread: it may take time.
 pub fn start(Json(config): Json<Config>) -> Result<Service, BoxError> {
     let greeter = Arc::new(Greeter::new(&config.greeting)?);
     Ok(Service::new()

@@ -1,4 +1,4 @@
-//! The runtime as a process of its own.
+//! The runtime as a process.
 
 fn main() {
     nffi::main(runtime::start)

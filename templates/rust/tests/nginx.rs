@@ -14,7 +14,7 @@ fn through_nginx() {
     let refused = nginx.get("/hello?name=%20").unwrap();
     assert_eq!((refused.status, &*refused.body), (500, "the name is empty\n"));
 
-    // a call that takes long holds up nobody
+    // a slow call does not delay others
     thread::scope(|scope| {
         let slow = scope.spawn(|| {
             let reply = nginx.get("/wait?ms=1000").unwrap();

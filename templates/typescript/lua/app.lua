@@ -28,8 +28,8 @@ function _M.hello()
     ngx.say(reply.greeting)
 end
 
--- Answers after so many milliseconds; the worker serves other requests
--- meanwhile.
+-- Responds after a number of milliseconds; the worker serves other requests in
+-- that time.
 function _M.wait()
     local ms = tonumber(ngx.var.arg_ms) or 1000
     local reply, message = runtime().methods:wait({ ms = ms },

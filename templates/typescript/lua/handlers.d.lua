@@ -1,9 +1,9 @@
 ---@meta _
 
 -- Made by `nffi types` from ../src/handlers.ts: the types of its handlers, for the editor.
--- Nobody runs it. Do not change it: make it again when the handlers have changed.
+-- Never executed. Do not edit it: run `nffi types` again when the handlers change.
 
----What `nffi.load("node", { module = ... })` gives for ../src/handlers.ts:
+---The runtime that `nffi.load("node", { module = ... })` returns for ../src/handlers.ts:
 ---`local rt = assert(nffi.load(...)) --[[@as Handlers]]`
 ---@class Handlers: nffi.Runtime
 ---@field methods Handlers.Methods
@@ -21,7 +21,7 @@ local methods = {}
 ---@return string|integer|nil detail
 function methods:hello(value, options) end
 
----`signal` aborts when nobody waits for the answer any more: the client is gone, time is up.
+---`signal` aborts when the call is cancelled: client disconnected, timeout.
 ---@param value Handlers.WaitRequest
 ---@param options? nffi.CallOptions
 ---@return Handlers.WaitReply? value

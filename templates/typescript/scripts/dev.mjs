@@ -33,7 +33,7 @@ function helper(program, args) {
   return spawn(program, args, { cwd: root, stdio: "inherit" });
 }
 
-/** Folders, and what in them makes nginx load the project anew. */
+/** Directories, and the files in them that make nginx reload the project. */
 const WATCHED = /** @type {const} */ ([
   ["dist", /\.js$/],
   ["lua", /(?<!\.d)\.lua$/],

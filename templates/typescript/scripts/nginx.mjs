@@ -24,11 +24,11 @@ const USAGE = `usage: npm start -- [--port N] [--run FOLDER]
        npm run dev -- [--port N] [--run FOLDER]
 npm takes for itself what stands before the \`--\``;
 
-/** What a user can set right: told without a stack. */
+/** An error that the user can fix: printed without a stack. */
 class Failure extends Error {}
 
 /**
- * Lets nginx load everything anew, nginx.conf included, which runs as a copy with another port.
+ * Makes nginx reload everything, including nginx.conf, which runs as a copy with another port.
  * @param {{ run: string, port?: number | undefined }} options
  */
 export function reload({ run, port }) {
@@ -40,8 +40,7 @@ export function reload({ run, port }) {
 }
 
 /**
- * Starts nginx and gives its address.
- * @param {{ run: string, port?: number | undefined }} options
+ * Starts nginx and returns its address. @param {{ run: string, port?: number | undefined }} options
  */
 export async function start({ run, port }) {
   const nginx = join(productPrefix(), "nginx/sbin/nginx");
@@ -54,7 +53,7 @@ export async function start({ run, port }) {
   if (conf.copy) writeFileSync(conf.file, conf.copy);
   mkdirSync(join(root, run, "logs"), { recursive: true });
   const args = ["-p", join(root, run), "-c", conf.file];
-  // As root, nginx would run its worker as nobody, who often may not read this folder.
+  // As root, nginx would run its worker as nobody, which often may not read this folder.
   if (process.getuid?.() === 0 && !conf.namesUser) args.push("-g", "user root root;");
   const started = spawnSync(nginx, args, { encoding: "utf8" });
   if (started.status !== 0) {
@@ -65,8 +64,8 @@ export async function start({ run, port }) {
 }
 
 /**
- * Lets nginx finish what it serves, then ends it. Gives false if none runs.
- * @param {{ run: string }} options
+ * Lets nginx finish the running requests, then ends it. Returns false if none runs. @param {{ run:
+ * string }} options
  */
 export async function stop({ run }) {
   const pid = pidOf(run);

@@ -1,6 +1,6 @@
-// The methods of this runtime: every function exported here can be called from Lua by its name,
-// `runtime.methods:hello({ name = "World" })`. What it returns becomes JSON, what it throws becomes
-// `nil, message` in Lua.
+// The methods of this runtime: Lua can call every function exported here by its name,
+// `runtime.methods:hello({ name = "World" })`. The result is sent as JSON, an exception as
+// `nil, message`.
 import { setTimeout } from "node:timers/promises";
 import type { Handler } from "@nffi/runtime";
 
@@ -25,7 +25,7 @@ export interface WaitReply {
   readonly waited: number;
 }
 
-/** `signal` aborts when nobody waits for the answer any more: the client is gone, time is up. */
+/** `signal` aborts when the call is cancelled: client disconnected, timeout. */
 export const wait: Handler<WaitRequest, WaitReply> = async ({ ms }, { signal }) => {
   await setTimeout(ms, undefined, { signal });
   return { waited: ms };

@@ -1,5 +1,5 @@
-// The whole way: HTTP, nginx, Lua, the handler, and back. Starts an nginx of its own with the
-// project's nginx.conf on a free port, beside one that `npm start` may have started.
+// End to end: HTTP, nginx, Lua, the handler, and back. Starts a separate nginx with the project's
+// nginx.conf on a free port, beside one that `npm start` may have started.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";

@@ -8,7 +8,7 @@ import nffi.Context;
 import nffi.Handler;
 import nffi.Methods;
 
-/** The runtime: says who answers which method. Lua loads it by the name of this class. */
+/** The runtime: registers a handler for each method. Lua loads it by the name of this class. */
 public final class App {
     private final String greeting;
 
@@ -32,7 +32,7 @@ public final class App {
         return new Greeting(greeting + " " + hello.name);
     }
 
-    /** No thread waits meanwhile. */
+    /** No thread waits for it. */
     private static CompletableFuture<Integer> waitFor(Context context, Wait wait) {
         return CompletableFuture.supplyAsync(() -> wait.ms,
                 CompletableFuture.delayedExecutor(wait.ms, TimeUnit.MILLISECONDS));
@@ -47,7 +47,7 @@ public final class App {
         }
     }
 
-    /** What Lua gives and gets, as JSON. */
+    /** The requests and replies in Lua, as JSON. */
     static final class Hello {
         public String name;
     }
