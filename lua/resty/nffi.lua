@@ -11,6 +11,7 @@ local process = require "resty.nffi.process"
 local python = require "resty.nffi.python"
 local codecs = require "resty.nffi.codecs"
 local loaded = require "resty.nffi.loaded"
+local markers = require "resty.nffi.json_markers"
 local metrics = require "resty.nffi.metrics"
 local reload = require "resty.nffi.reload"
 local streams = require "resty.nffi.stream"
@@ -37,7 +38,12 @@ local DEFAULT_WINDOW = 65536
 local STREAM_OPTIONS = { timeout = true, method = true, window = true }
 
 
-local _M = { _VERSION = "0.1.0" }
+local _M = {
+    _VERSION = "0.1.0",
+    null = markers.null,
+    array_mt = markers.array_mt,
+    empty_array_mt = markers.empty_array_mt,
+}
 
 
 -- Any other first argument of load() is a native library.
@@ -329,11 +335,7 @@ local function config_bytes(config, level)
               level + 1)
     end
 
-    local json, err = codecs.json.encode(config)
-
-    if not json then
-        error("cannot encode config: " .. err, level + 1)
-    end
+    local json = codecs.configuration(config, "config", level + 1)
 
     return json
 end

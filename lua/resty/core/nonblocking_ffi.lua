@@ -11,6 +11,7 @@ local C = ffi.C
 local co_yield = coroutine._yield
 local error = error
 local ffi_string = ffi.string
+local format = string.format
 local get_request = base.get_request
 local ngx = ngx
 local setmetatable = setmetatable
@@ -336,6 +337,43 @@ function _M.address(pointer)
 end
 
 
+-- The shortest text that is read back as the same number: tostring() keeps 14
+-- digits of 17. A whole number has neither a fraction nor an exponent.
+local function number_text(number)
+    if number % 1 == 0 and number >= -0x1p63 and number < 0x1p63 then
+        if number == 0 and 1 / number < 0 then
+            return "-0"
+        end
+
+        return format("%d", number)
+    end
+
+    local text = format("%.15g", number)
+
+    if tonumber(text) ~= number then
+        text = format("%.16g", number)
+    end
+
+    if tonumber(text) ~= number then
+        text = format("%.17g", number)
+    end
+
+    return text
+end
+
+_M.number_text = number_text
+
+
+-- The text of an option that a program gets: an argument, a variable.
+function _M.text(value)
+    if type(value) == "number" then
+        return number_text(value)
+    end
+
+    return tostring(value)
+end
+
+
 -- Bytes of a payload: a string, a number, or nil for none.
 function _M.bytes(payload, level)
     local kind = type(payload)
@@ -345,7 +383,7 @@ function _M.bytes(payload, level)
     end
 
     if kind == "number" then
-        return tostring(payload)
+        return number_text(payload)
     end
 
     error("payload must be a string, got " .. kind, level + 1)

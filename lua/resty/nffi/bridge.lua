@@ -10,14 +10,10 @@ local child = require "resty.nffi.child"
 local codecs = require "resty.nffi.codecs"
 
 
-local concat = table.concat
 local debug_getinfo = debug.getinfo
 local error = error
-local getmetatable = getmetatable
 local ipairs = ipairs
-local next = next
 local pairs = pairs
-local sort = table.sort
 local tostring = tostring
 local type = type
 
@@ -32,91 +28,6 @@ local RELOAD = "\0reload"
 
 
 local _M = { ROOT = PREFIX .. "/nffi" }
-
-
-local function all_strings(keys)
-    for key in pairs(keys) do
-        if type(key) ~= "string" then
-            return false
-        end
-    end
-
-    return true
-end
-
-
--- Whether its keys are 1 to #list; one with holes is left to the encoder.
-local function is_list(value)
-    local count = 0
-
-    for key in pairs(value) do
-        if type(key) ~= "number" then
-            return false
-        end
-
-        count = count + 1
-    end
-
-    return count == #value
-end
-
-
-local encode
-
-
-local function encode_list(list)
-    local parts = {}
-
-    for i, value in ipairs(list) do
-        local item, err = encode(value)
-
-        if not item then
-            return nil, err
-        end
-
-        parts[i] = item
-    end
-
-    return "[" .. concat(parts, ",") .. "]"
-end
-
-
--- JSON with sorted keys: it is the key with which the same runtime is found
--- again, and pairs() may visit equal tables in different orders.
-function encode(value)
-    if type(value) ~= "table" or next(value) == nil or getmetatable(value) then
-        return codecs.json.encode(value)
-    end
-
-    if is_list(value) then
-        return encode_list(value)
-    end
-
-    if not all_strings(value) then
-        return codecs.json.encode(value)
-    end
-
-    local keys, parts = {}, {}
-
-    for key in pairs(value) do
-        keys[#keys + 1] = key
-    end
-
-    sort(keys)
-
-    for i, key in ipairs(keys) do
-        local name = codecs.json.encode(key)
-        local item, err = encode(value[key])
-
-        if not item then
-            return nil, err
-        end
-
-        parts[i] = name .. ":" .. item
-    end
-
-    return "{" .. concat(parts, ",") .. "}"
-end
 
 
 -- The options that the host in the worker has no use for.
@@ -179,8 +90,7 @@ end
 local function start_process(spec, options, settings, limits)
     local programs = programs_of(spec, options.program)
     local argv = spec.argv(programs[1], options)
-    local key = child.key(spec.name, { settings = settings, argv = argv },
-                          options, limits)
+    local key = child.key(spec.name, { settings, n = 1 }, argv, options, limits)
     local pointer = base.find(key)
 
     if pointer then
@@ -236,16 +146,7 @@ function _M.new(spec)
 
         spec.settings(options, settings, 4)
 
-        -- first the encoder, which knows tables that hold themselves
-        local json, json_err = codecs.json.encode(settings)
-
-        if json then
-            json, json_err = encode(settings)
-        end
-
-        if not json then
-            error("cannot encode config: " .. json_err, 3)
-        end
+        local json = codecs.configuration(settings, "", 3)
 
         if not worker then
             return start_process(spec, options, json, limits)

@@ -8,6 +8,7 @@ local hosting = require "resty.nffi.hosting"
 
 
 local C = ffi.C
+local base_text = base.text
 local error = error
 local ipairs = ipairs
 local ngx = ngx
@@ -57,57 +58,6 @@ function _M.is_absolute(path)
 end
 
 
--- The same bytes for tables that are equal, whatever their order: the key of
--- the registry is made of them.
-local function canonical(value)
-    if type(value) ~= "table" then
-        return type(value) .. ":" .. tostring(value)
-    end
-
-    local keys, parts = {}, {}
-
-    for key in pairs(value) do
-        keys[#keys + 1] = key
-    end
-
-    sort(keys, function(a, b)
-        return type(a) .. tostring(a) < type(b) .. tostring(b)
-    end)
-
-    for i, key in ipairs(keys) do
-        local item = canonical(value[key])
-
-        parts[i] = canonical(key) .. "=" .. #item .. ":" .. item
-    end
-
-    return "{" .. concat(parts, ",") .. "}"
-end
-
-
--- `above`: the tables that lead to this one.
-local function holds_itself(value, above)
-    if type(value) ~= "table" then
-        return false
-    end
-
-    if above[value] then
-        return true
-    end
-
-    above[value] = true
-
-    for _, item in pairs(value) do
-        if holds_itself(item, above) then
-            return true
-        end
-    end
-
-    above[value] = nil
-
-    return false
-end
-
-
 -- Seen from nginx's prefix, which `nginx -p .` makes relative to the folder
 -- that nginx was started in.
 function _M.absolute(path)
@@ -131,19 +81,21 @@ function _M.absolute(path)
 end
 
 
+-- Sorted, since it is part of the key.
 local function environment(options)
     local envp = {}
     local path = DEFAULT_PATH
 
     for name, value in pairs(options.env or {}) do
         if name == "PATH" then
-            path = tostring(value)
+            path = base_text(value)
 
         else
-            envp[#envp + 1] = name .. "=" .. tostring(value)
+            envp[#envp + 1] = name .. "=" .. base_text(value)
         end
     end
 
+    sort(envp)
     envp[#envp + 1] = "PATH=" .. path
     envp[#envp + 1] = "NFFI_ATTACH=1"
 
@@ -227,31 +179,63 @@ function _M.limits(options, level)
 end
 
 
--- The key of a runtime: `kind` and what decides, beside the options of every
--- process, whether it is the same. Raises on a configuration without an end.
-function _M.key(kind, own, options, limits)
-    if holds_itself(options.config, {}) then
-        error("cannot encode config: a table holds itself", 4)
+-- Each part with its length, so that no two lists give the same text.
+local function add_part(parts, value)
+    local text = value == nil and "-" or base_text(value)
+
+    parts[#parts + 1] = value == nil and text or #text .. ":" .. text
+end
+
+
+local function add_list(parts, list)
+    add_part(parts, #list)
+
+    for _, value in ipairs(list) do
+        add_part(parts, value)
+    end
+end
+
+
+-- The key of a runtime, exact in each number and byte: `kind`; `own`, a list of
+-- what decides, beside the options of every process, whether it is the same; and
+-- `argv`, its command line.
+function _M.key(kind, own, argv, options, limits)
+    local spec = hosting.check(options, 1)
+    local parts = { kind }
+
+    for i = 1, own.n do
+        add_part(parts, own[i])
     end
 
-    return kind .. "\0" .. canonical({
-        own = own,
-        config = options.config,
-        program = options.program,
-        env = options.env,
-        directory = options.directory,
-        affinity = options.affinity,
-        max_queue = limits.max_queue,
-        max_tasks = limits.max_tasks,
-        arena = limits.arena,
-        start_timeout = limits.start_timeout,
-        spin = limits.spin_us,
-        processes = options.processes,
-        limits = options.limits,
-        user = options.user,
-        nice = options.nice,
-        health = options.health,
-    })
+    add_list(parts, argv)
+    add_list(parts, environment(options))
+
+    for _, name in ipairs({ "program", "directory", "affinity" }) do
+        add_part(parts, options[name])
+    end
+
+    for _, name in ipairs({ "user", "processes", "nice", "health_interval",
+                            "health_timeout", "memory", "files", "cpu",
+                            "core" })
+    do
+        add_part(parts, spec[name])
+    end
+
+    for _, name in ipairs({ "max_queue", "max_tasks", "arena",
+                            "start_timeout", "spin_us" })
+    do
+        add_part(parts, limits[name])
+    end
+
+    return concat(parts, "\0")
+end
+
+
+-- Appends to a command line what an option lists.
+function _M.append(argv, arguments)
+    for _, argument in ipairs(arguments or {}) do
+        argv[#argv + 1] = base_text(argument)
+    end
 end
 
 

@@ -3,57 +3,20 @@
 -- an optional `name`, which is passed to the runtime.
 
 
+local json_decode = require "resty.nffi.json_decode"
+local json_encode = require "resty.nffi.json_encode"
+
+
+local encode = json_encode.encode
 local error = error
-local pcall = pcall
-local require = require
-local tostring = tostring
 local type = type
 
 
-local cjson
+local json = { name = "json", decode = json_decode.decode }
 
-
--- The first JSON call loads cjson, so users of raw bytes do not need it.
-local function load_cjson()
-    if not cjson then
-        local found, module = pcall(require, "cjson.safe")
-
-        if not found then
-            return nil, "lua-cjson is not installed: " .. tostring(module)
-        end
-
-        cjson = module.new and module.new() or module
-    end
-
-    return cjson
-end
-
-
-local json = { name = "json" }
-
+-- nothing is null, so that a method may be called without an argument
 function json.encode(value)
-    local codec, err = load_cjson()
-
-    if not codec then
-        return nil, err
-    end
-
-    -- nothing is null, so that a method may be called without an argument
-    if value == nil then
-        return "null"
-    end
-
-    return codec.encode(value)
-end
-
-function json.decode(bytes)
-    local codec, err = load_cjson()
-
-    if not codec then
-        return nil, err
-    end
-
-    return codec.decode(bytes)
+    return encode(value, "payload")
 end
 
 
@@ -69,6 +32,25 @@ end
 
 
 local _M = { json = json, raw = raw }
+
+
+-- The JSON of a configuration, the same for two that are equal: it is part of
+-- the key by which a runtime is found again. Raises at `level`, 1 for the
+-- caller's line. `name`: the value's, for messages; "" where that is the name
+-- of a field of it.
+function _M.configuration(value, name, level)
+    local text, err = json_encode.canonical(value, name)
+
+    if not text then
+        if name == "" then
+            err = err:gsub("^%.", "")
+        end
+
+        error("cannot encode config: " .. err, level + 1)
+    end
+
+    return text
+end
 
 
 -- The codec of an option: nil, a name, or a table of the user's.

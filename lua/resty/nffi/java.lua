@@ -2,6 +2,7 @@
 -- class, as a process or hosted in the worker, where all runtimes share one.
 
 
+local base = require "resty.core.nonblocking_ffi"
 local bridge = require "resty.nffi.bridge"
 local child = require "resty.nffi.child"
 local codecs = require "resty.nffi.codecs"
@@ -112,7 +113,7 @@ local function arguments_of(arguments)
     local strings = {}
 
     for i, argument in ipairs(arguments) do
-        strings[i] = tostring(argument)
+        strings[i] = base.text(argument)
     end
 
     return strings

@@ -17,8 +17,10 @@ local type = type
 -- Runtimes that are kept; with one more all are forgotten, and found again.
 local MOST = 10000
 
--- Deeper tables, and tables that contain themselves, are not kept.
+-- Deeper tables, tables that contain themselves, and tables with more values are
+-- not kept: a step costs a table.
 local MOST_DEPTH = 32
+local MOST_STEPS = 10000
 
 -- Steps that no option can be.
 local OPEN, CLOSE, LEAF = {}, {}, {}
@@ -47,6 +49,10 @@ local function step(node, key, path)
 
         path[#path + 1] = node
         path[#path + 1] = key
+
+        if #path > MOST_STEPS * 2 then
+            return nil
+        end
     end
 
     return child

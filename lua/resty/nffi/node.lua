@@ -11,7 +11,6 @@ local debug_getinfo = debug.getinfo
 local error = error
 local insert = table.insert
 local io_open = io.open
-local ipairs = ipairs
 local ngx = ngx
 local tonumber = tonumber
 local tostring = tostring
@@ -147,23 +146,8 @@ function _M.start(options, codec)
 
     local limits = child.limits(options, 3)
     local module = child.absolute(options.module)
-    local key = child.key("node", {
-        module = module,
-        codec = codec.name or "raw",
-        node_args = options.node_args,
-        threads = options.threads and tonumber(options.threads),
-        inspect = options.inspect,
-        profile_dir = options.profile_dir,
-    }, options, limits)
-
-    local pointer = base.find(key)
-
-    if pointer then
-        return pointer
-    end
-
     local programs = options.program and { options.program } or PROGRAMS
-    local runtime_json, json_err = codecs.json.encode({
+    local runtime_json = codecs.configuration({
         module = module,
         name = options.module,
         codec = codec.name == "json" and "json" or "raw",
@@ -172,17 +156,11 @@ function _M.start(options, codec)
         inspect = inspect_ports(options),
         profile_dir = options.profile_dir
                       and child.absolute(options.profile_dir),
-    })
-
-    if not runtime_json then
-        error("cannot encode config: " .. json_err, 3)
-    end
+    }, "", 3)
 
     local argv = { programs[1] }
 
-    for _, argument in ipairs(options.node_args or {}) do
-        argv[#argv + 1] = tostring(argument)
-    end
+    child.append(argv, options.node_args)
 
     if options.inspect then
         -- the log gets the URL from us, with its level
@@ -190,6 +168,15 @@ function _M.start(options, codec)
     end
 
     argv[#argv + 1] = HOST_PROGRAM
+
+    local key = child.key("node", { runtime_json, codec.name, n = 2 }, argv,
+                          options, limits)
+
+    local pointer = base.find(key)
+
+    if pointer then
+        return pointer
+    end
 
     return child.start(key, options.module, programs, argv, runtime_json,
                        options, limits)

@@ -8,8 +8,6 @@ local child = require "resty.nffi.child"
 
 
 local error = error
-local ipairs = ipairs
-local tostring = tostring
 local type = type
 
 
@@ -37,20 +35,15 @@ function _M.start(options, _, config)
 
     local limits = child.limits(options, 3)
     local program = child.absolute(options.program)
-    local key = child.key("process", { program = program,
-                                       args = options.args },
-                          options, limits)
+    local argv = { program }
 
+    child.append(argv, options.args)
+
+    local key = child.key("process", { config, n = 1 }, argv, options, limits)
     local pointer = base.find(key)
 
     if pointer then
         return pointer
-    end
-
-    local argv = { program }
-
-    for _, argument in ipairs(options.args or {}) do
-        argv[#argv + 1] = tostring(argument)
     end
 
     return child.start(key, options.program, { program }, argv, config, options,

@@ -86,10 +86,7 @@ return bridge.new({
     argv = function(program, options)
         local argv = { program }
 
-        for _, argument in ipairs(options.python_args or {}) do
-            argv[#argv + 1] = tostring(argument)
-        end
-
+        child.append(argv, options.python_args)
         argv[#argv + 1] = HOST_PROGRAM
 
         return argv

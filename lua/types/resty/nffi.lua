@@ -275,6 +275,15 @@ function runtime:state() end
 
 local nffi = {
     _VERSION = "",
+    ---JSON's null, which is `ngx.null`.
+    ---@type nffi.Null
+    null = nil,
+    ---A table with this metatable is a list in JSON.
+    ---@type table
+    array_mt = {},
+    ---A table with this metatable is a list in JSON while it is empty.
+    ---@type table
+    empty_array_mt = {},
 }
 
 ---Loads a runtime, or finds the one of the same arguments: `"node"` (a module

@@ -1,0 +1,29 @@
+-- What stands for JSON's null and its lists, which Lua does not have. They are
+-- those of lua-cjson where it is installed and has them, so that its encoder
+-- understands what nffi decodes, and the other way round.
+
+
+local ngx = ngx
+local pcall = pcall
+local require = require
+
+
+local found, cjson = pcall(require, "cjson")
+
+if not found then
+    cjson = {}
+end
+
+
+return {
+    null = ngx.null,
+
+    -- a table with this metatable is a list
+    array_mt = cjson.array_mt or {},
+
+    -- a table with this metatable is a list while it is empty
+    empty_array_mt = cjson.empty_array_mt or {},
+
+    -- nil where lua-cjson has none
+    empty_array = cjson.empty_array,
+}
