@@ -5,6 +5,7 @@
 
 import { types } from "node:util";
 import type { Batch } from "./batch.js";
+import { nameOf, requireLossless } from "./json-loss.js";
 
 export interface Codec {
   decode(batch: Batch, index: number): unknown;
@@ -27,7 +28,7 @@ export const json: Codec = {
 
   encode(result) {
     if (result === undefined) return "null";
-    if (typeof result === "object" && result !== null) refuseObject(result);
+    requireLossless(result);
     let text: string | undefined;
     try {
       text = JSON.stringify(result);
@@ -67,18 +68,6 @@ export function codecOf(name: "json" | "raw"): Codec {
   return name === "raw" ? raw : json;
 }
 
-/** Objects that JSON.stringify would silently make something else of. */
-function refuseObject(result: object): void {
-  if (ArrayBuffer.isView(result)) {
-    throw new TypeError(
-      `the result cannot become JSON: it is ${nameOf(result)} (bytes want codec = "raw")`,
-    );
-  }
-  if (Symbol.asyncIterator in result) {
-    throw new TypeError("the result cannot become JSON: it is an async iterator");
-  }
-}
-
 /**
  * Bytes of shared memory are copied, since others may write while they are sent. A view whose
  * memory was transferred away looks empty: that is a mistake and no empty answer.
@@ -100,11 +89,4 @@ function isDetached(buffer: ArrayBufferLike): boolean {
   } catch {
     return true;
   }
-}
-
-function nameOf(value: unknown): string {
-  if (value === null) return "null";
-  if (typeof value !== "object") return `a ${typeof value}`;
-  const name: unknown = value.constructor?.name;
-  return typeof name === "string" && name !== "" ? `an object (${name})` : "an object";
 }
