@@ -16,7 +16,7 @@ enum {
     PLAN_METHODS = 0,         /* {name: entry} */
     PLAN_UNNAMED,             /* entry, or None */
     PLAN_LOADS,               /* str -> value */
-    PLAN_DUMPS,               /* value -> str */
+    PLAN_DUMPS,               /* value -> bytes */
     PLAN_CONTEXT,             /* task -> Context */
     PLAN_BEGIN,               /* (task, entry, argument): answers by itself */
     PLAN_FINISH,              /* (task, entry, result): the same */
@@ -289,6 +289,13 @@ answer(PyObject *plan, PyObject *entry, nffi_task_t task, PyObject *result,
     }
 
     bytes = text != NULL ? nffi_python_bytes(text, &data, &size) : NULL;
+
+    if (bytes == NULL && text == result) {
+        /* half of a surrogate pair, which becomes U+FFFD */
+        py.PyErr_Clear();
+        py.Py_DecRef(text);
+        goto other;
+    }
 
     if (bytes == NULL) {
         fail(plan, task);

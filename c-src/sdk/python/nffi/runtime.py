@@ -200,7 +200,7 @@ class Runtime:
             self.fail(task, error)
 
     def encode(self, entry, result):
-        return dumps(result).encode() if entry[1] & JSON else raw_bytes(result)
+        return dumps(result) if entry[1] & JSON else raw_bytes(result)
 
     def respond(self, task, data):
         code = _nffi.respond(task, data)

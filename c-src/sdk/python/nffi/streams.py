@@ -13,7 +13,7 @@ _MOST_COLLECTED = 64 * 1024 * 1024
 
 
 def _encoder(flags):
-    return (lambda value: dumps(value).encode()) if flags & JSON else raw_bytes
+    return dumps if flags & JSON else raw_bytes
 
 
 class _Collected:
