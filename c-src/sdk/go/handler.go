@@ -2,7 +2,6 @@ package nffi
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sort"
 	"strings"
@@ -49,24 +48,20 @@ func Bytes(f func(ctx context.Context, request []byte) ([]byte, error)) Handler 
 }
 
 // JSON makes a Handler of a function of Go values: the request is decoded from
-// JSON and the reply encoded. A call without bytes gets the zero value.
+// JSON and the reply encoded, by the rules of encoding/json. A number where Q has
+// an interface is a json.Number. A call without bytes gets the zero value.
 func JSON[Q, R any](f func(ctx context.Context, request Q) (R, error)) Handler {
+	decode := decoderOf[Q]()
 	return HandlerFunc(func(ctx context.Context, request Request) ([]byte, error) {
-		var value Q
-		if len(request.Data) > 0 {
-			if err := json.Unmarshal(request.Data, &value); err != nil {
-				return nil, fmt.Errorf("request: %w", err)
-			}
+		value, err := decode(request.Data)
+		if err != nil {
+			return nil, err
 		}
 		reply, err := f(ctx, value)
 		if err != nil {
 			return nil, err
 		}
-		bytes, err := json.Marshal(reply)
-		if err != nil {
-			return nil, fmt.Errorf("reply: %w", err)
-		}
-		return bytes, nil
+		return encode(reply)
 	})
 }
 

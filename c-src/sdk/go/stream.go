@@ -7,9 +7,7 @@ import "C"
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 )
 
 // streamer is a Handler that responds in chunks if Lua reads chunks; its Handle
@@ -59,32 +57,33 @@ func (f bytesStream) Handle(ctx context.Context, request Request) ([]byte, error
 func JSONStream[Q, T any](
 	f func(ctx context.Context, request Q, send func(value T) error) error,
 ) Handler {
-	return jsonStream[Q, T](f)
+	return jsonStream[Q, T]{serve: f, decode: decoderOf[Q]()}
 }
 
-type jsonStream[Q, T any] func(ctx context.Context, request Q, send func(T) error) error
+type jsonStream[Q, T any] struct {
+	serve  func(ctx context.Context, request Q, send func(T) error) error
+	decode func(data []byte) (Q, error)
+}
 
-func (f jsonStream[Q, T]) stream(
+func (s jsonStream[Q, T]) stream(
 	ctx context.Context, request Request, send func([]byte) error,
 ) error {
-	var value Q
-	if len(request.Data) > 0 {
-		if err := json.Unmarshal(request.Data, &value); err != nil {
-			return fmt.Errorf("request: %w", err)
-		}
+	value, err := s.decode(request.Data)
+	if err != nil {
+		return err
 	}
-	return f(ctx, value, func(value T) error {
-		chunk, err := json.Marshal(value)
+	return s.serve(ctx, value, func(value T) error {
+		chunk, err := encode(value)
 		if err != nil {
-			return fmt.Errorf("reply: %w", err)
+			return err
 		}
 		return send(append(chunk, '\n'))
 	})
 }
 
-func (f jsonStream[Q, T]) Handle(ctx context.Context, request Request) ([]byte, error) {
+func (s jsonStream[Q, T]) Handle(ctx context.Context, request Request) ([]byte, error) {
 	list := []byte{'['}
-	err := f.stream(ctx, request, func(chunk []byte) error {
+	err := s.stream(ctx, request, func(chunk []byte) error {
 		if len(list)+len(chunk) > mostCollected {
 			return errTooLarge
 		}

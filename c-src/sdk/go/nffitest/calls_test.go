@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -42,6 +43,61 @@ func TestBytesComeBackWhateverTheirSize(t *testing.T) {
 			if err != nil || !bytes.Equal(got, sent) {
 				t.Errorf("%q with %d bytes: %d bytes, %v", method, size, len(got), err)
 			}
+		}
+	}
+}
+
+func TestJSONKeepsEachDigit(t *testing.T) {
+	type typed struct {
+		ID    int64
+		Float float64
+		Any   map[string]any
+	}
+	rt := nffitest.Serve(t, nffi.Methods{
+		"any":   nffi.JSON(func(_ context.Context, v any) (any, error) { return v, nil }),
+		"typed": nffi.JSON(func(_ context.Context, v typed) (typed, error) { return v, nil }),
+		"kind":  nffi.JSON(func(_ context.Context, v []any) (string, error) { return fmt.Sprintf("%T", v[0]), nil }),
+	})
+	for method, text := range map[string]string{
+		"any":   `[18446744073709551615,0.30000000000000004,"\u003c"]`,
+		"typed": `{"ID":1732900000123456,"Float":5e-324,"Any":{"id":9007199254740993}}`,
+	} {
+		got, err := rt.Call(background, method, []byte(text))
+		if err != nil || string(got) != text {
+			t.Errorf("%s: sent %s, got %s, %v", method, text, got, err)
+		}
+	}
+	if got, err := rt.Call(background, "kind", []byte("[1]")); string(got) != `"json.Number"` {
+		t.Errorf("got %s, %v", got, err)
+	}
+	for text, want := range map[string]string{
+		"\"\xff\"": "request: not UTF-8",
+		"1 2":      "request: unexpected text after the value",
+	} {
+		_, err := rt.Call(background, "any", []byte(text))
+		if got := failureOf(t, err).Message; got != want {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}
+
+func TestAValueThatJSONDoesNotHaveIsNamed(t *testing.T) {
+	type part struct {
+		Ratio float64 `json:"ratio"`
+	}
+	rt := nffitest.Serve(t, nffi.Methods{
+		"nan": nffi.JSON(func(context.Context, any) (any, error) {
+			return map[string]any{"items": []any{1, &part{math.NaN()}}}, nil
+		}),
+		"function": nffi.JSON(func(context.Context, any) (any, error) { return []any{func() {}}, nil }),
+	})
+	for method, want := range map[string]string{
+		"nan":      "reply: json: unsupported value: NaN (at reply.items[1].ratio)",
+		"function": "reply: json: unsupported type: func() (at reply[0])",
+	} {
+		_, err := rt.Call(background, method, nil)
+		if got := failureOf(t, err).Message; got != want {
+			t.Errorf("%s: %s", method, got)
 		}
 	}
 }

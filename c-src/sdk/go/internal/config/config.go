@@ -38,6 +38,7 @@ func decodeInto(config any, text []byte) error {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
+	decoder.UseNumber()
 	if err := decoder.Decode(config); err != nil {
 		return err
 	}
