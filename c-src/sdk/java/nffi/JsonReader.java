@@ -1,5 +1,6 @@
 package nffi;
 
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -7,7 +8,11 @@ import java.util.Map;
 
 /** Reads one JSON text. */
 final class JsonReader {
-    private static final int DEEPEST = 500;
+    /** Levels of lists and maps, as everywhere in nffi. */
+    static final int DEEPEST = 1000;
+
+    /** Digits of a whole number; the time for more grows with their square. */
+    private static final int LONGEST = 1000;
 
     private final String text;
     private int at;
@@ -111,14 +116,12 @@ final class JsonReader {
             at = start;
             throw wrong("no number is like this");
         }
-        if (digits.matches("-?[0-9]{1,19}")) {
-            try {
-                return Long.valueOf(digits);
-            } catch (NumberFormatException tooLarge) {
-                return Double.valueOf(digits);
-            }
-        }
-        return Double.valueOf(digits);
+        boolean isWhole = digits.length() <= LONGEST && digits.matches("-?[0-9]+");
+        if (!isWhole) return Double.valueOf(digits);
+        // most whole numbers are far below the 19 digits of a long
+        if (digits.length() < 19) return Long.valueOf(digits);
+        BigInteger whole = new BigInteger(digits);
+        return whole.bitLength() < 64 ? (Object) whole.longValue() : whole;
     }
 
     private Object word(String word, Object value) {

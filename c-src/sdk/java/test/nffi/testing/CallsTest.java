@@ -4,12 +4,15 @@ import static nffi.testing.Checks.equal;
 import static nffi.testing.Checks.fails;
 import static nffi.testing.Checks.holds;
 
+import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
@@ -76,7 +79,7 @@ final class CallsTest {
             wrong = fails(CallFailed.class, () -> runtime.call("hello", bytes("{\"a\" 1}")));
             equal(wrong.getMessage(), "request: no JSON: \":\" is wanted (at \"1}\")");
             wrong = fails(CallFailed.class, () -> runtime.call("unsound", null));
-            holds(wrong.getMessage().contains("JSON has no java.lang.Object"), wrong.getMessage());
+            holds(wrong.getMessage().contains("JSON: it is a java.lang.Object"), wrong.getMessage());
         }
     }
 
@@ -84,12 +87,23 @@ final class CallsTest {
         String text = "{\"a\":[1,-2.5,1.0E20,true,false,null,\"\\u0001\\\\\\\"\u20ac\"],\"b\":{}}";
         equal(Json.write(Json.read(text)), text);
         equal(Json.read("\"\\ud83d\\ude00\\/\""), "\ud83d\ude00/");
-        equal(Json.read(" 12345678901234567890 "), 12345678901234567890d);
+        equal(Json.read(" 12345678901234567890 "), new BigInteger("12345678901234567890"));
+        equal(Json.read("-9223372036854775808"), Long.MIN_VALUE);
+        equal(Json.read("1732900000123456"), 1732900000123456L);
+        equal(Json.write("thumbs \ud83d, \ud83d\ude00"), "\"thumbs \ufffd, \ud83d\ude00\"");
+        fails(IllegalArgumentException.class, () -> Json.read(new byte[] {'"', (byte) 0xff, '"'}));
         for (String wrong : List.of("", "{", "[1,]", "01", "\"a", "nul", "1 2", "{\"a\"}", "\"\\x\"",
                 "[".repeat(10_000))) {
             fails(IllegalArgumentException.class, () -> Json.read(wrong));
         }
-        fails(IllegalArgumentException.class, () -> Json.write(Double.NaN));
+        List<Object> endless = new ArrayList<>();
+        endless.add(endless);
+        for (Object wrong : List.of(Double.NaN, Float.POSITIVE_INFINITY, new byte[1],
+                new Exception("no"), Instant.EPOCH, Optional.of(1), Map.of(List.of(), 1), endless)) {
+            String message = fails(IllegalArgumentException.class,
+                    () -> Json.write(Map.of("items", List.of(1, wrong)))).getMessage();
+            holds(message.contains("result.items[1]"), message);
+        }
     }
 
     public static void anUnknownMethodIsNamed() throws Exception {
