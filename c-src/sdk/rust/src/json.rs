@@ -5,7 +5,9 @@ use crate::asynchronous::{handler, AsyncSender};
 use crate::config::Configuration;
 use crate::context::Context;
 use crate::error::{BoxError, Error};
+use crate::finite;
 use crate::handler::{sync, Handler, Outcome};
+use crate::levels;
 use crate::sender::Sender;
 use serde::de::DeserializeOwned;
 use serde::Serialize;
@@ -173,7 +175,8 @@ impl Lines {
             line.push(if self.any { b',' } else { b'[' });
         }
         self.any = true;
-        serde_json::to_writer(&mut line, value).map_err(reply_error)?;
+        levels::append(&mut line, value).map_err(reply_error)?;
+        finite::check(value, &line).map_err(reply_error)?;
         if self.streamed {
             line.push(b'\n');
         }
@@ -195,9 +198,12 @@ fn read<Q: DeserializeOwned>(data: &[u8]) -> Result<Q, BoxError> {
 }
 
 fn write<R: Serialize>(reply: &R) -> Result<Vec<u8>, BoxError> {
-    serde_json::to_vec(reply).map_err(reply_error)
+    let mut text = Vec::new();
+    levels::append(&mut text, reply).map_err(reply_error)?;
+    finite::check(reply, &text).map_err(reply_error)?;
+    Ok(text)
 }
 
-fn reply_error(error: serde_json::Error) -> BoxError {
+fn reply_error(error: impl std::fmt::Display) -> BoxError {
     Error::new(format!("reply: {}", error)).into()
 }

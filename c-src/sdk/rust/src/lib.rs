@@ -52,9 +52,13 @@ mod engine;
 mod error;
 #[allow(unsafe_code)]
 mod ffi;
+#[cfg(feature = "serde")]
+mod finite;
 mod handler;
 #[cfg(feature = "serde")]
 mod json;
+#[cfg(feature = "serde")]
+mod levels;
 mod log;
 mod notes;
 mod output;

@@ -37,6 +37,16 @@ fn start(Json(config): Json<Config>) -> Result<Service, BoxError> {
             "unsound",
             json(|_: &Context, (): ()| Ok::<_, BoxError>(HashMap::from([((1, 2), 3)]))),
         )
+        .method("number", json(|_: &Context, n: f64| Ok::<_, BoxError>(Some((n, 1.0 / n)))))
+        .method("value", json(|_: &Context, v: serde_json::Value| Ok::<_, BoxError>(v)))
+        .method(
+            "lines",
+            json_stream(
+                |_: &Context, n: f64, values: &mut Values<HashMap<&str, [Option<f64>; 2]>>| {
+                    values.send(HashMap::from([("at", [None, Some(n / n)])]))
+                },
+            ),
+        )
         .method(
             "count",
             json_stream(|_: &Context, n: u32, values: &mut Values<u32>| {
@@ -66,6 +76,27 @@ fn what_is_no_such_value_is_said() {
     assert!(message("hello", br#"{"name": 1}"#).starts_with("request: invalid type: integer `1`"));
     assert_eq!(message("unsound", b""), "reply: key must be a string");
     assert!(message("count", b"{}").starts_with("request: invalid type: map"));
+}
+
+#[test]
+fn numbers_are_exact() {
+    let runtime = started();
+    for text in ["1732900000123456", "18446744073709551615", "-9007199254740993", "0.1", "5e-324"] {
+        assert_eq!(runtime.call("value", text.as_bytes()).unwrap(), text.as_bytes());
+    }
+    // serde_json reads a neighbour of some numbers unless it is told to take the time
+    for n in (1..2000).map(|n| f64::from(n) * 0.061_208_147_016_893_29) {
+        assert_eq!(runtime.json::<f64>("value", n).unwrap(), n);
+    }
+}
+
+#[test]
+fn numbers_that_json_does_not_have_are_refused_with_their_path() {
+    let runtime = started();
+    let message = |method, data: &[u8]| runtime.call(method, data).unwrap_err().message;
+    assert_eq!(message("number", b"0"), "reply: reply[1] is inf, which JSON does not have");
+    assert_eq!(message("lines", b"0"), "reply: reply.at[1] is NaN, which JSON does not have");
+    assert_eq!(runtime.call("lines", b"2").unwrap(), br#"[{"at":[null,1.0]}]"#);
 }
 
 #[test]
