@@ -1,0 +1,415 @@
+// Values through JSON, one table for all languages and both ways of hosting: what Lua sends arrives
+// exactly and comes back exactly, what JSON cannot hold is an error that names its path, and nothing
+// ends the worker. lua-cjson is hidden from this nginx.
+import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { repository } from "../../support/cli.js";
+import { nativeProgram } from "../../support/native-runtime.js";
+import { type Nginx, startNginx } from "../../support/nginx.js";
+import { builtOpenresty } from "../../support/openresty.js";
+import { buildGoRuntime } from "../go/go-runtime.js";
+import { JavaClasses } from "../java/java-runtime.js";
+import { systemPython } from "../python/python.js";
+import { buildRustRuntime } from "../rust/rust-runtime.js";
+
+const HOSTS = ["go", "java", "python", "rust"].flatMap((name) => [name, `${name}-process`]);
+const RUNTIMES = [...HOSTS, "typescript-process"];
+
+/** Those in C have no JSON of their own: they return the bytes that they got. */
+const WITH_C = ["c", "c-process", ...RUNTIMES];
+
+const content = (code: string) => `content_by_lua_block { ${code} }`;
+
+/** Lua: the values that arrive and come back. TABLE[i] = { name, value }. */
+const LUA = String.raw`
+local nffi = require "resty.nffi"
+local canonical = require("resty.nffi.json_encode").canonical
+local _M = {}
+local loads = { LOADS }
+function _M.load(name, config) return assert(loads[name](config)) end
+local function deep(levels) local v = 1 for _ = 1, levels do v = { v } end return v end
+local function many(count, make) local v = {} for i = 1, count do v[i] = make(i) end return v end
+local ffi = require "ffi"
+local bits = ffi.new("union { double number; uint64_t bits; }")
+-- Park and Miller's generator: the same numbers in every run
+local seed = 20261130
+local function random() seed = seed * 48271 % 2147483647 return seed end
+local function double()
+  repeat
+    bits.bits = bit.bxor(bit.lshift(0ULL + random(), 33), bit.lshift(0ULL + random(), 11), 0ULL + random())
+  until bits.number - bits.number == 0
+  return bits.number
+end
+_M.values = {
+  { "microseconds", 1732900000123456 }, { "15 digits", 100000000000000 }, { "2^53", 2^53 },
+  { "-2^53", -2^53 }, { "2^53 - 1", 2^53 - 1 }, { "2^62", 2^62 }, { "-2^63", -2^63 }, { "1e21", 1e21 },
+  { "sum", 0.1 + 0.2 }, { "third", 1 / 3 }, { "smallest", 4.9406564584124654e-324 },
+  { "largest", 1.7976931348623157e308 }, { "17 digits", 5e-324 * 3 }, { "zero", 0 }, { "money", 12.34 },
+  { "text", "é \0 \" \\ / \127 \n 👍" }, { "empty text", "" }, { "empty object", { a = {} } },
+  { "empty list", { a = setmetatable({}, nffi.empty_array_mt) } }, { "null", { nffi.null } },
+  { "holes", { 1, nffi.null, 3 } }, { "100 levels", deep(100) }, { "false", false },
+  { "long list", many(100000, function(i) return i end) },
+  { "random doubles", many(3000, double) },
+  { "random integers", many(3000, function() return random() * 2^22 + random() % 2^22 end) },
+  { "16 MB", ("0123456789abcdef"):rep(2^20) }, { "escapes", ("\"\n"):rep(200000) },
+}
+function _M.differs(a, b)
+  if type(a) ~= "table" or type(b) ~= "table" then return a ~= b end
+  if (getmetatable(a) == nffi.empty_array_mt) ~= (getmetatable(b) == nffi.empty_array_mt) then return true end
+  for k, v in pairs(a) do if _M.differs(v, b[k]) then return true end end
+  for k in pairs(b) do if a[k] == nil then return true end end
+  return false
+end
+function _M.show(...)
+  local t = { ... }
+  for i = 1, select("#", ...) do
+    local is_value = type(t[i]) == "table" or type(t[i]) == "number"
+    t[i] = is_value and canonical(t[i]) or tostring(t[i])
+  end
+  return table.concat(t, "|")
+end
+return _M
+`;
+
+/** `values`, `rt` and `show` are at hand. */
+const location = (path: string, code: string) =>
+  `location = ${path} { ${content(`
+  local nffi, values = require "resty.nffi", require "values"
+  local show = values.show
+  local rt = values.load(ngx.var.arg_language or "c")
+  ${code}`)} }`;
+
+const SERVER = [
+  location("/hidden", `ngx.print(show(pcall(require, "cjson")))`),
+  location(
+    "/same",
+    `local wrong = {}
+     local same = ngx.var.arg_language:find("^c%f[%W]") and "echo" or "same"
+     for _, row in ipairs(values.values) do
+       local value, message = rt.methods[same](rt.methods, row[2], { timeout = 60000 })
+       if values.differs(row[2], value) then wrong[#wrong + 1] = row[1] .. ": " .. tostring(message or value):sub(1, 200) end
+     end
+     ngx.print(#values.values, " values, wrong: ", table.concat(wrong, "; "))`,
+  ),
+  location(
+    "/kind",
+    `local value = loadstring("return " .. ngx.unescape_uri(ngx.var.arg_value))()
+     ngx.print(show(rt.methods[ngx.var.arg_method or "kind"](rt.methods, value)))`,
+  ),
+  location("/lose", `ngx.print(show(rt.methods:lose(ngx.var.arg_name)))`),
+  location(
+    "/cut",
+    `local value, message = rt.methods:cut()
+     ngx.print(value and value.title .. value.id or message)`,
+  ),
+  location(
+    "/deep",
+    `local value, message, code = rt.methods:deep(tonumber(ngx.var.arg_levels))
+     local levels = 0
+     while type(value) == "table" do value, levels = value[1], levels + 1 end
+     ngx.print(value and levels or code)`,
+  ),
+  location(
+    "/send",
+    `local made = loadstring("local nffi = ...; return " .. ngx.unescape_uri(ngx.var.arg_value))(nffi)
+     local value, message, code = rt.methods:echo(made, { timeout = 60000 })
+     ngx.print(show((type(value) == "string" or type(value) == "table") and #value or value, message, code))`,
+  ),
+  location(
+    "/tenants",
+    `local seen, addresses = {}, {}
+     local base = require "resty.core.nonblocking_ffi"
+     local function key(rt) addresses[#addresses + 1] = base.address(rt._pointer) return rt end
+     for _, id in ipairs({ 1732900000123456, 1732900000123457, 0.1, 0.1 + 2^-55, 9007199254740993LL, 9007199254740995LL }) do
+       local rt = key(values.load(ngx.var.arg_language, { tenant = id, list = { 1, 2 } }))
+       local config = rt.methods:config()
+       seen[#seen + 1] = string.format("%.17g", type(config) == "table" and config.tenant or 0)
+     end
+     -- the same in another order, and with 1.0 for 1
+     local again = {}
+     again.list, again.tenant = { 1.0, 2 }, 1732900000123456
+     seen[#seen + 1] = base.address(values.load(ngx.var.arg_language, again)._pointer) == addresses[1]
+     local distinct = {}
+     for _, address in ipairs(addresses) do distinct[address] = true end
+     local count = 0
+     for _ in pairs(distinct) do count = count + 1 end
+     ngx.print(count, " ", show(unpack(seen)))`,
+  ),
+  location(
+    "/bad-config",
+    `local made = loadstring("return " .. ngx.unescape_uri(ngx.var.arg_value))()
+     ngx.print(show(pcall(values.load, ngx.var.arg_language, made)))`,
+  ),
+  location(
+    "/memory",
+    `local ffi = require "ffi"
+     pcall(ffi.cdef, "struct nffi_limit { uint64_t soft, hard; }; int getrlimit(int, struct nffi_limit *); int setrlimit(int, const struct nffi_limit *);")
+     local text, RLIMIT_AS = ("a"):rep(2^27), 9
+     local limit = ffi.new("struct nffi_limit")
+     ffi.C.getrlimit(RLIMIT_AS, limit)
+     local soft = limit.soft
+     local pages = io.open("/proc/self/statm"):read("*n")
+     limit.soft = pages * 4096ULL + 2^27 + 2^24
+     ffi.C.setrlimit(RLIMIT_AS, limit)
+     local value, message, code = rt.methods:echo(text)
+     limit.soft = soft
+     ffi.C.setrlimit(RLIMIT_AS, limit)
+     ngx.print(show(value, message, code))`,
+  ),
+].join("\n");
+
+let nginx: Nginx;
+const removals: (() => void)[] = [];
+
+beforeAll(async () => {
+  const prefix = await builtOpenresty();
+  const folder = mkdtempSync(join(tmpdir(), "nffi-values-"));
+  chmodSync(folder, 0o755);
+  removals.push(() => rmSync(folder, { recursive: true, force: true }));
+  for (const language of ["node", "python"]) {
+    const source = join(repository, "test/sdk", language, "fixtures/values");
+    cpSync(source, join(folder, language), { recursive: true });
+  }
+  const java = new JavaClasses("test/sdk/java/fixtures/values", prefix);
+  const rust = buildRustRuntime("test/sdk/rust/fixtures/values", prefix);
+  const go = buildGoRuntime("test/sdk/go/fixtures/values", prefix);
+  removals.push(...[java, rust, go].map((built) => () => built.remove()));
+  const c = nativeProgram(prefix, "test/sdk/c/fixtures/languages/runtime.c");
+  const native = (name: string, { library, program }: { library: string; program: string }) => [
+    [name, `"${library}", { codec = "json", config = config or {} }`],
+    [
+      `${name}-process`,
+      `"process", { program = "${program}", codec = "json", config = config or {} }`,
+    ],
+  ];
+  const virtual = (name: string, options: string) => [
+    [name, `"${name}", { ${options}, host = "worker", config = config or {} }`],
+    [`${name}-process`, `"${name}", { ${options}, config = config or {} }`],
+  ];
+  const loads = [
+    ...native("c", c),
+    ...native("go", go),
+    ...native("rust", rust),
+    ...virtual(
+      "java",
+      `module = "values.App", classpath = "${java.classes}", jvm_args = { "-Xmx256m", "-XX:+UseSerialGC" }`,
+    ),
+    ...virtual("python", `module = "${folder}/python/runtime.py", program = "${systemPython}"`),
+    [
+      "typescript-process",
+      `"node", { module = "${folder}/node/runtime.mjs", config = config or {} }`,
+    ],
+  ].map(([name, load]) => `["${name}"] = function(config) return nffi.load(${load}) end,`);
+  nginx = await startNginx({
+    prefix,
+    http: `lua_package_path "$prefix?.lua;;"; lua_package_cpath "/nowhere/?.so";`,
+    files: { "values.lua": LUA.replace("LOADS", loads.join("\n")) },
+    server: SERVER,
+  });
+});
+
+afterAll(async () => {
+  await nginx?.stop();
+  for (const remove of removals) remove();
+});
+
+/** The body; the worker that answers is the one that has answered all before. */
+async function ask(path: string, query: Record<string, string | number> = {}): Promise<string> {
+  return await nginx.get(`${path}?${new URLSearchParams(query as Record<string, string>)}`);
+}
+
+test("lua-cjson cannot be loaded here", async () => {
+  expect(await ask("/hidden")).toMatch(/^false\|module 'cjson' not found/);
+});
+
+test.each(WITH_C)("%s: every value comes back as it was sent", async (language) => {
+  expect(await ask("/same", { language })).toMatch(/^28 values, wrong: $/);
+});
+
+describe("a number arrives as", () => {
+  const whole: Record<string, string> = {
+    go: "int64",
+    java: "Long",
+    python: "int",
+    rust: "i64",
+    typescript: "number",
+  };
+  const real: Record<string, string> = {
+    go: "number",
+    java: "Double",
+    python: "float",
+    rust: "f64",
+    typescript: "number",
+  };
+  test.each(RUNTIMES)("%s: an integer, a float, and one of 64 bits", async (name) => {
+    const language = name.replace("-process", "");
+    const kind = (value: string) => ask("/kind", { language: name, value });
+    expect(await kind("1732900000123456")).toBe(`${whole[language]} 1732900000123456`);
+    expect(await kind("100000000000000")).toBe(`${whole[language]} 100000000000000`);
+    expect(await kind("-2^53")).toBe(`${whole[language]} -9007199254740992`);
+    expect(await kind("7.0")).toBe(`${whole[language]} 7`);
+    expect(await kind("0.1 + 0.2")).toBe(`${real[language]} 0.30000000000000004`);
+    // JavaScript has doubles only
+    if (language === "typescript") return;
+    expect(await kind("9007199254740993LL")).toBe(`${whole[language]} 9007199254740993`);
+    expect(await kind("18446744073709551615ULL")).toMatch(/ 18446744073709551615$/);
+  });
+
+  test("a field of Go with the type int64", async () => {
+    const asked = { language: "go", method: "whole", value: "{ ID = 1732900000123456 }" };
+    expect(await ask("/kind", asked)).toBe("1732900000123456");
+  });
+});
+
+describe("a result that JSON cannot hold is an error with its path", () => {
+  const lost: Record<string, string[]> = {
+    go: ["nan", "infinity", "function"],
+    java: ["nan", "infinity", "bytes", "error", "time", "function"],
+    python: ["nan", "infinity", "bytes", "error", "set", "time"],
+    rust: ["nan", "infinity"],
+    typescript: ["nan", "infinity", "bytes", "error", "set", "time"],
+  };
+  test.each(RUNTIMES)("%s", async (language) => {
+    for (const name of lost[language.replace("-process", "")] as string[]) {
+      expect(await ask("/lose", { language, name }), name).toMatch(
+        /^nil\|.*(result|reply)\.items\[1\]\.value.*\|runtime_error/,
+      );
+    }
+  });
+});
+
+test.each(RUNTIMES.filter((name) => !name.startsWith("rust")))(
+  "%s: half of a surrogate pair arrives as U+FFFD",
+  async (language) => {
+    expect(await ask("/cut", { language })).toBe("thumbs up \ufffd7");
+  },
+);
+
+test.each(RUNTIMES)("%s: a result with many levels is a value or an error", async (language) => {
+  expect(await ask("/deep", { language, levels: 100 })).toBe("100");
+  expect(await ask("/deep", { language, levels: 990 })).toMatch(/^(990|runtime_error)$/);
+  for (const levels of [1001, 5000]) {
+    expect(await ask("/deep", { language, levels })).toMatch(/^(codec|runtime)_error$/);
+  }
+  expect(await ask("/deep", { language, levels: 100 })).toBe("100");
+});
+
+test.each(WITH_C)(
+  "%s: configurations that differ in the last digit are two runtimes",
+  async (name) => {
+    const id = "1732900000123456|1732900000123457|0.10000000000000001|0.10000000000000003";
+    const wide = "9007199254740992|9007199254740996";
+    const seen = name.startsWith("c") ? "0|0|0|0|0|0" : `${id}|${wide}`;
+    expect(await ask("/tenants", { language: name })).toBe(`6 ${seen}|true`);
+  },
+);
+
+describe("a configuration that cannot be sent", () => {
+  test.each(["c", "go-process", "java", "python-process", "typescript-process"])(
+    "%s",
+    async (language) => {
+      const bad = (value: string) => ask("/bad-config", { language, value });
+      expect(await bad("{ a = { b = function() end } }")).toMatch(
+        /^false\|.*cannot encode config: config\.a\.b is a function/,
+      );
+      expect(await bad("{ a = 0/0 }")).toMatch(/config\.a is NaN/);
+      expect(await bad('{ a = "\\255" }')).toMatch(/config\.a is not UTF-8 \(at byte 1\)/);
+      expect(await bad("(function() local t = {} t.a = t return t end)()")).toMatch(
+        /config\.a\.a.* is nested deeper than 1000 levels, or holds itself/,
+      );
+    },
+  );
+});
+
+// [Lua, what comes back: #value|message|code]
+test.each<[string, RegExp | string]>([
+  ["nil", "userdata: NULL|nil|nil"],
+  ["{ 1, nil, 3 }", "3|nil|nil"],
+  [
+    "{ [1] = 1, [1000] = 2 }",
+    "nil|cannot encode the payload: payload is a sparse list: its last index is 1000, and it has 2 items|codec_error",
+  ],
+  [
+    '{ 1, ["1"] = 2, x = 3 }',
+    'nil|cannot encode the payload: payload has the keys 1 and "1"|codec_error',
+  ],
+  [
+    "{ [true] = 1 }",
+    "nil|cannot encode the payload: payload has a key that is no string: a boolean|codec_error",
+  ],
+  [
+    "{ items = { 1, { when = 1/0 } } }",
+    "nil|cannot encode the payload: payload.items[2].when is infinite, which JSON does not have|codec_error",
+  ],
+  [
+    "{ print }",
+    "nil|cannot encode the payload: payload[1] is a function, which JSON does not have|codec_error",
+  ],
+  [
+    "{ require('ffi').new('int[1]') }",
+    "nil|cannot encode the payload: payload[1] is a cdata, which JSON does not have|codec_error",
+  ],
+  ['"ab\\255"', "nil|cannot encode the payload: payload is not UTF-8 (at byte 3)|codec_error"],
+  [
+    '"\\237\\160\\128"',
+    "nil|cannot encode the payload: payload is not UTF-8 (at byte 1)|codec_error",
+  ],
+  ['"\\0\\0"', "2|nil|nil"],
+  ["setmetatable({}, nffi.array_mt)", "0|nil|nil"],
+  [
+    "setmetatable({ a = 1 }, nffi.array_mt)",
+    "nil|cannot encode the payload: payload is marked as a list and has the key a|codec_error",
+  ],
+  ["setmetatable({ 1, 2 }, { __index = error, __len = error, __pairs = error })", "2|nil|nil"],
+  ['("x"):rep(2^26)', "67108864|nil|nil"],
+  ["(function() local t = {} for i = 1, 999 do t = { t } end return t end)()", "1|nil|nil"],
+])("%s is sent, or refused with its path", async (value, seen) => {
+  const got = await ask("/send", { value });
+  if (typeof seen === "string") expect(got).toBe(seen);
+  else expect(got).toMatch(seen);
+});
+
+test("nesting without an end and memory without room are errors of the call", async () => {
+  const [worker] = nginx.workers();
+  for (const levels of [1000, 100_000]) {
+    const value = `(function() local t = {} for i = 1, ${levels} do t = { t } end return t end)()`;
+    expect(await ask("/send", { value })).toMatch(/nested deeper than 1000 levels.*\|codec_error$/);
+  }
+  expect(await ask("/memory")).toMatch(
+    /^nil\|cannot encode the payload: not enough memory.*\|codec_error$/,
+  );
+  expect(nginx.workers()).toEqual([worker]);
+  expect(nginx.errorLog()).not.toMatch(/exited (on signal|with code [^0])/);
+});
+
+describe.each(["python", "python-process"])("dataclasses of %s", (language) => {
+  const call = (method: string, value: string) =>
+    ask("/kind", { language, method, value: `(${value})` });
+
+  test("are made at any depth, and sent", async () => {
+    const order = `{ first = { sku = "a" }, lines = { { sku = "b", count = 2 } }, note = "n",
+      by_name = { x = { sku = "c" } }, related = { { first = { sku = "d" }, gift = { sku = "e" } } } }`;
+    const line = (sku: string, count = 1) => ({ count, sku });
+    const empty = { by_name: {}, gift: null, lines: [], note: null, related: null };
+    expect(JSON.parse(await call("order", order))).toEqual({
+      ...empty,
+      first: line("a"),
+      lines: [line("b", 2)],
+      note: "n",
+      by_name: { x: line("c") },
+      related: [{ ...empty, first: line("d"), gift: line("e") }],
+    });
+    expect(await call("lines", '{ { sku = "a" } }')).toBe('[{"count":2,"sku":"a"}]');
+    expect(await call("lines", "{}")).toBe("[]");
+    expect(await call("maybe", '{ sku = "a" }')).toBe('{"count":2,"sku":"a"}');
+    expect(await call("maybe", "nil")).toBe("userdata: NULL");
+  });
+
+  test("name the part that does not fit", async () => {
+    const bad = await call("order", '{ first = { sku = "a" }, lines = { { sku = "b", at = 1 } } }');
+    expect(bad).toMatch(/request\.lines\[0\] is no Line: got an unexpected keyword argument 'at'/);
+    expect(await call("order", "{ first = 5 }")).toMatch(/request\.first must be an object, Line/);
+  });
+});
