@@ -11,5 +11,19 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.exit(3);
 }
 
-const { main } = await import("../dist/cli.js");
-process.exitCode = await main(process.argv);
+try {
+  const { main } = await import("../dist/cli.js");
+  process.exitCode = await main(process.argv);
+} catch (error) {
+  if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
+  const { existsSync } = await import("node:fs");
+  const { dirname, join } = await import("node:path");
+  const { fileURLToPath } = await import("node:url");
+  const root = dirname(dirname(fileURLToPath(import.meta.url)));
+  const isClone = existsSync(join(root, "tsconfig.json"));
+  process.stderr.write(
+    `nffi: this ${isClone ? "clone is not compiled" : "installation is incomplete"}: ${error.message}\n` +
+      `  hint: ${isClone ? `run \`cd ${root} && npm ci --ignore-scripts && npm run build\` first` : "install nffi again"}\n`,
+  );
+  process.exitCode = 10;
+}

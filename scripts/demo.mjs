@@ -2,7 +2,7 @@
 // for it, starts nginx, asks it, prints what it answers, and ends it. Everything is in .nffi/; a
 // second run builds only what has changed.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +12,7 @@ import { ensurePackages, FOR_BUILD } from "./os-packages.mjs";
 const HELP = `npm run demo -- [options]
   --port N      where nginx listens (8080)
   --prefix DIR  use the OpenResty there, or build it there if there is none (.nffi/openresty)
-  --source S    what to build from, as for nffi build (debian)
+  --source S    what to build from, as for nffi build (debian; official where apt has no Debian)
   --yes         install missing packages of the operating system with sudo without asking`;
 
 /** The inputs of a build. A product that is older than one of them is built again. */
@@ -101,7 +101,35 @@ function optionsOf(args) {
   }
   const ownPrefix = values.prefix === undefined;
   const prefix = resolve(root, values.prefix ?? ".nffi/openresty");
-  return { port, prefix, ownPrefix, source: values.source };
+  return { port, prefix, ownPrefix, source: values.source ?? defaultSource() };
+}
+
+/** Debian's signed sources where apt offers them; Ubuntu and others take the official release. */
+function defaultSource() {
+  if (offersDebian()) return "debian";
+  console.log(
+    "apt of this machine offers no Debian sources: the demo downloads the official OpenResty instead\n" +
+      "(without a network: npm run demo -- --source FILE, where FILE is a release archive)",
+  );
+  return "official";
+}
+
+/** As nffi reads them: a suite of Debian in an entry of apt. Ubuntu's apt can name `stable` of others. */
+function offersDebian() {
+  if (/^ID(_LIKE)?=.*ubuntu/m.test(readText("/etc/os-release"))) return false;
+  const folder = "/etc/apt/sources.list.d";
+  const parts = existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
+  const suite =
+    /^\s*(?:deb|deb-src|suites:)\s.*?(?<=\s)(?:oldstable|stable|testing|sid|bookworm|trixie|forky)\b/im;
+  return ["/etc/apt/sources.list", ...parts].some((file) => suite.test(readText(file)));
+}
+
+function readText(file) {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 function readArgs(args) {
@@ -111,7 +139,7 @@ function readArgs(args) {
       options: {
         port: { type: "string", default: "8080" },
         prefix: { type: "string" },
-        source: { type: "string", default: "debian" },
+        source: { type: "string" },
         yes: { type: "boolean" },
         help: { type: "boolean" },
       },

@@ -1,5 +1,5 @@
-// The operating system's packages that a build needs: says which are missing, and installs them as
-// root, or with sudo after consent (--yes, NFFI_YES=1 or an answer on the terminal).
+// The operating system's packages that a build needs: lists those that are missing, and installs
+// them as root, or with sudo after consent (--yes, NFFI_YES=1 or an answer on the terminal).
 import { createInterface } from "node:readline/promises";
 import { $, which } from "zx";
 
@@ -44,19 +44,17 @@ export async function isOffered(name) {
 /** Ends the process with instructions when packages are missing and may not be installed. */
 export async function ensurePackages(packages) {
   if (!(await hasDpkg())) {
-    console.log(`This is no Debian. Needed, under whatever names: ${packages.join(" ")}`);
+    const names = packages.map((entry) => entry.split(":")[0]);
+    console.log(`not a Debian; needed, perhaps under other names: ${names.join(" ")}`);
     return;
   }
   const missing = await missingPackages(packages);
   if (missing.length === 0) return;
   console.log(`Missing packages of the operating system: ${missing.join(" ")}`);
   const isRoot = process.getuid() === 0;
-  if (!isRoot && !(await consent())) {
-    console.error(
-      "nffi: install them and run the command again:\n" +
-        `  sudo apt-get install --no-install-recommends ${missing.join(" ")}\n` +
-        "or let this command do it: add -- --yes, or set NFFI_YES=1",
-    );
+  const hasSudo = (await which("sudo", { nothrow: true })) !== null;
+  if (!isRoot && !(hasSudo && (await consent()))) {
+    for (const line of instructions(missing, hasSudo)) console.error(line);
     process.exit(4);
   }
   await install(missing, isRoot);
@@ -65,6 +63,15 @@ export async function ensurePackages(packages) {
 async function hasDpkg() {
   const { exitCode } = await quiet`dpkg-query --version`;
   return exitCode === 0;
+}
+
+function instructions(packages, hasSudo) {
+  const sudo = hasSudo ? "sudo " : "";
+  return [
+    `nffi: install them${hasSudo ? "" : " as root"} and run the command again:`,
+    `  ${sudo}apt-get update && ${sudo}apt-get install --no-install-recommends ${packages.join(" ")}`,
+    ...(hasSudo ? ["or let this command do it: add -- --yes, or set NFFI_YES=1"] : []),
+  ];
 }
 
 async function consent() {

@@ -16,7 +16,9 @@ import { uninstallCommand } from "./commands/uninstall.js";
 import { verifyCommand } from "./commands/verify.js";
 import { EXIT_CODES, NffiError, toNffiError } from "./errors.js";
 import { environment, isContinuousIntegration } from "./host/environment.js";
-import { version } from "./host/package.js";
+import { ownCommand } from "./host/own-command.js";
+import { shipped, version } from "./host/package.js";
+import { nearestWord } from "./io/nearest-word.js";
 import { choose } from "./ui/choose.js";
 import { wantsColour } from "./ui/colour.js";
 import { confirm } from "./ui/confirm.js";
@@ -34,7 +36,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     // commander has printed what was wrong with the command line, or the help asked for
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : EXIT_CODES.usage;
     const error = toNffiError(abort.signal.aborted ? abort.signal.reason : thrown);
-    process.stderr.write(await errorText(error, colourOf(process.stderr)));
+    process.stderr.write(
+      await errorText(error, { coloured: colourOf(process.stderr), command: calledAs(argv) }),
+    );
     return error.exitCode;
   } finally {
     stopListening();
@@ -48,6 +52,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
   const context: CommandContext = {
     env: environment,
     cwd: process.cwd(),
+    nffi: calledAs(argv),
     signal,
     print: (line) => process.stdout.write(`${line}\n`),
     confirm: (question) => confirm(question, signal),
@@ -75,13 +80,54 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     completionCommand(context, root),
   ];
   for (const command of commands) root.addCommand(command);
-  for (const command of [root, ...commands, ...commands.flatMap((one) => one.commands)]) {
+  root.addCommand(versionCommand(context)).addCommand(helpCommand(root));
+  for (const command of allOf(root)) {
     command.exitOverride().configureOutput({
       outputError: (text, write) => write(text.replace(/^error: /, "nffi: ")),
     });
   }
   root.hook("preAction", (_root, command) => requireNoEmptyValue(command));
   await root.parseAsync([...own]);
+}
+
+function allOf(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(allOf)];
+}
+
+/** `nffi version`, as git and cargo have it. */
+function versionCommand(context: CommandContext): Command {
+  return new Command("version")
+    .description("print the version, as --version does")
+    .action(() => context.print(version));
+}
+
+/** `nffi help COMMAND`; commander's own prints the general help for a word that is no command. */
+function helpCommand(root: Command): Command {
+  root.helpCommand(false);
+  return new Command("help")
+    .description("show the help of a command")
+    .argument("[command...]", "such as build, or cache list")
+    .action((words: string[]) => {
+      let command = root;
+      for (const word of words) {
+        const next = command.commands.find((one) => one.name() === word);
+        if (next === undefined) throw unknownCommand(word, command);
+        command = next;
+      }
+      command.outputHelp();
+    });
+}
+
+function unknownCommand(word: string, parent: Command): NffiError {
+  const names = parent.commands.map((one) => one.name());
+  const near = nearestWord(word, names);
+  return new NffiError("usage", `unknown command "${word}"`, {
+    hint: near === undefined ? `\`nffi --help\` lists the commands` : `did you mean ${near}?`,
+  });
+}
+
+function calledAs([, script = "nffi"]: readonly string[]): string {
+  return ownCommand({ env: environment, cwd: process.cwd(), script, root: shipped.root });
 }
 
 /** An empty value is a variable of a script that was not set; no default is meant by it. */

@@ -4,9 +4,10 @@ import { Command } from "commander";
 import { toNffiError } from "../errors.js";
 import { shipped } from "../host/package.js";
 import { currentPlatform } from "../host/platform.js";
+import { shellWord } from "../io/shell-words.js";
 import { planBuild } from "../pipeline/dry-run.js";
 import { type BuildOutcome, build } from "../pipeline/pipeline.js";
-import { rememberBuild } from "../pipeline/product.js";
+import { defaultPrefix, rememberBuild } from "../pipeline/product.js";
 import type { Reporter } from "../pipeline/reporter.js";
 import { JsonReporter } from "../ui/json-reporter.js";
 import { linesOfPlan } from "../ui/plan-text.js";
@@ -42,8 +43,13 @@ export function buildCommand(context: CommandContext, configureArgs: readonly st
     else context.print(`built ${outcome.manifest.source.name}`);
     context.print(`  nginx   ${outcome.manifest.nginx}`);
     if (!outcome.unchanged) context.print(`  logs    ${join(workDir, "logs")}`);
-    context.print("next: nffi new-runtime NAME");
+    context.print(`next: ${context.nffi} new-runtime NAME${prefixOption(outcome.prefix, context)}`);
   });
+}
+
+/** Where `new-runtime` does not find the product by itself. */
+function prefixOption(prefix: string, { env, cwd }: CommandContext): string {
+  return prefix === defaultPrefix(env, cwd) ? "" : ` --prefix ${shellWord(prefix)}`;
 }
 
 function linesOfUnchanged({ manifest }: BuildOutcome): string[] {
@@ -64,6 +70,7 @@ async function tellPlan(
   const request = await buildRequestOf(options, configureArgs, currentPlatform().cpus, context);
   const plan = await planBuild(request, { env: context.env, shipped });
   if (options.json) return context.print(JSON.stringify({ format: 1, ...plan }, null, 2));
+  if (options.quiet) return; // as with git and cargo: only the exit code tells
   for (const line of linesOfPlan(plan)) context.print(line);
 }
 

@@ -25,9 +25,14 @@ export function cacheCommand(context: CommandContext): Command {
   cache
     .command("list")
     .description("list the archives and the work folders in it")
-    .action(async () => {
+    .option("--json", "print the list as JSON")
+    .action(async (options: { json?: boolean }) => {
       const archives = await (await opened(dir)).list();
       const folders = await listWorkFolders(dir);
+      if (options.json) {
+        const all = { format: 1, dir, archives, workFolders: folders };
+        return context.print(JSON.stringify(all, null, 2));
+      }
       for (const line of [...archives.map(lineOf), ...folders.map(lineOfFolder)])
         context.print(line);
       if (archives.length === 0) context.print(`no archives in ${dir}`);

@@ -5,6 +5,8 @@ import type { Choice } from "../ui/choose.js";
 export interface CommandContext {
   readonly env: Environment;
   readonly cwd: string;
+  /** How the user has called this program: "nffi", or a longer command that works as well. */
+  readonly nffi: string;
   /** Aborted by SIGINT and SIGTERM, with the NffiError that ends the program. */
   readonly signal: AbortSignal;
   /** Writes a line to stdout. */

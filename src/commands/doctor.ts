@@ -1,14 +1,15 @@
 /** `nffi doctor`: one look at the machine -> a table, and what installs what is missing. */
 import { join } from "node:path";
 import { Command } from "commander";
-import { installCommand } from "../catalog/system-packages.js";
+import type { Family } from "../catalog/system-packages.js";
 import { NffiError } from "../errors.js";
 import { checkMachine } from "../host/checkup/checkup.js";
 import type { Finding } from "../host/checkup/finding.js";
-import { currentFamily, installHint } from "../host/distribution.js";
+import { currentFamily, installCommands, installHint } from "../host/distribution.js";
 import { cacheDir, wholeEnvironment } from "../host/environment.js";
 import { currentPlatform } from "../host/platform.js";
 import { packagesForOpenresty } from "../host/toolchain.js";
+import { isRoot } from "../host/user.js";
 import { run } from "../io/exec.js";
 import { defaultPrefix } from "../pipeline/product.js";
 import { DEBIAN_SUITES } from "../sources/debian/suites.js";
@@ -84,21 +85,29 @@ async function fix(
   if (packages.length === 0) say("no package is missing");
   if (packages.length === 0 || !family) return false;
 
-  const command = installCommand(packages, family);
-  const isRoot = process.getuid?.() === 0;
-  say(`${isRoot ? "" : "sudo "}${command.join(" ")}`);
-  if (!isRoot || !(options.yes || (await context.confirm("run this command?")))) return false;
+  say(installHint(packages));
+  if (!isRoot() || !(options.yes || (await context.confirm("run this command?")))) return false;
+  for (const command of installCommands(packages, family))
+    await install(command, family, say, context);
+  return true;
+}
 
-  const [program = "", ...args] = [...command, ...(family === "arch" ? ["--noconfirm"] : ["-y"])];
+async function install(
+  [program = "", ...args]: readonly string[],
+  family: Family,
+  say: (line: string) => void,
+  { env, signal }: CommandContext,
+): Promise<void> {
+  const consent = family === "arch" ? "--noconfirm" : "-y";
   const { exitCode } = await run(
     {
       program,
-      args,
-      env: { ...wholeEnvironment(context.env), DEBIAN_FRONTEND: "noninteractive" },
+      args: [...args, consent],
+      env: { ...wholeEnvironment(env), DEBIAN_FRONTEND: "noninteractive" },
     },
-    { signal: context.signal, onOutput: (text) => say(text.trimEnd()) },
+    { signal, onOutput: (text) => say(text.trimEnd()) },
   );
-  if (exitCode === 0) return true;
+  if (exitCode === 0) return;
   throw new NffiError("toolchain-missing", `${program} has failed`, {
     hint: family === "debian" ? "run `apt-get update` first" : undefined,
   });

@@ -2,11 +2,14 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { describeJdk, isJdk } from "../host/jdk.js";
+import { shellWords } from "../io/shell-words.js";
 import { weaknessesOf } from "../pipeline/hardening.js";
 import type { Manifest } from "../pipeline/manifest.js";
 import { findProduct } from "../pipeline/product.js";
+import { titleOf } from "../pipeline/product-title.js";
 import { SBOM_FILE } from "../pipeline/sbom.js";
 import type { CommandContext } from "./context.js";
+import { configuredPrefix } from "./settings.js";
 
 interface InfoOptions {
   prefix?: string | true;
@@ -20,8 +23,8 @@ export function infoCommand(context: CommandContext): Command {
     .description("tell what was built and how to compile and link against it")
     .option(
       "--prefix [dir]",
-      "with DIR: the product to tell about (env: NFFI_PREFIX; default: ./.nffi/openresty, or the " +
-        "last build); without: print the prefix",
+      "with DIR: the product to tell about (env: NFFI_PREFIX; default: ./.nffi/openresty); " +
+        "without: print the prefix",
     )
     .option("--json", "print the whole manifest")
     .option("--cflags", "print the compiler's flags")
@@ -29,7 +32,12 @@ export function infoCommand(context: CommandContext): Command {
     .action(async (options: InfoOptions) => {
       const prefix = typeof options.prefix === "string" ? options.prefix : undefined;
       const { env, cwd } = context;
-      const product = await findProduct({ prefix, env, cwd });
+      const product = await findProduct({
+        prefix,
+        configured: await configuredPrefix(cwd),
+        env,
+        cwd,
+      });
       for (const line of answer(product.manifest, options)) context.print(line);
     });
 }
@@ -45,6 +53,7 @@ function answer(manifest: Manifest, options: InfoOptions): string[] {
   const components = Object.entries(manifest.components);
   return [
     `prefix      ${manifest.prefix}`,
+    `built       ${titleOf(manifest)}`,
     `source      ${manifest.source.name}`,
     `verified by ${manifest.source.verifiedBy}`,
     ...gapLines(manifest),
@@ -54,7 +63,7 @@ function answer(manifest: Manifest, options: InfoOptions): string[] {
     ...(manifest.files[SBOM_FILE] ? [`sbom        ${join(manifest.prefix, SBOM_FILE)}`] : []),
     ...javaOf(manifest),
     ...hardeningLines(manifest),
-    `configure   ${manifest.configure.join(" ")}`,
+    `configure   ${shellWords(manifest.configure)}`,
     `components  ${components.map(([name, version]) => `${name} ${version}`).join(", ")}`,
     `nffi        ${manifest.nffi}`,
   ];

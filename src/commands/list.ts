@@ -1,47 +1,101 @@
 /** `nffi list`: which releases can be built, what that claim rests on, and what is installed. */
 import { Command } from "commander";
-import { DEFAULT_RELEASE, RELEASES } from "../catalog/releases.js";
+import { DEFAULT_RELEASE, RELEASES, type Release } from "../catalog/releases.js";
 import { knownProducts } from "../pipeline/product.js";
-import { DEBIAN_SUITES } from "../sources/debian/suites.js";
+import { titleOf } from "../pipeline/product-title.js";
+import { DEBIAN_SUITES, type DebianSuite } from "../sources/debian/suites.js";
+import { table } from "../ui/table.js";
 import type { CommandContext } from "./context.js";
+
+const TESTED = "every run of the tests builds and uses it";
+const OTHERS = [
+  "Any other release needs one of:",
+  "  --openresty VERSION --keyring FILE   the public key of its signer",
+  "  --source FILE|URL --sha256 SUM       its archive and the SHA-256 of it",
+  "  --source DIRECTORY                   its unpacked source",
+];
+const PCRE1_NOTE = "needs PCRE 1, which Debian 13 no longer has";
 
 export function listCommand(context: CommandContext): Command {
   return new Command("list")
     .description("list the releases that can be built and what was built")
-    .action(async () => {
+    .option("--json", "print the list as JSON")
+    .action(async (options: { json?: boolean }) => {
+      const installed = await installedProducts(context);
+      if (options.json) return context.print(JSON.stringify(listFor(installed), null, 2));
       for (const line of linesOfList()) context.print(line);
-      const products = await knownProducts(context.env, context.cwd);
-      if (products.length === 0) return;
+      if (installed.length === 0) return;
       context.print("");
-      context.print("Installed here:");
-      for (const { prefix, manifest } of products) {
-        context.print(`  ${prefix}: ${manifest.source.name}`);
-      }
+      context.print("Built by this user:");
+      for (const line of indented(installed.map(({ title, prefix }) => [title, prefix])))
+        context.print(line);
     });
 }
 
+interface Installed {
+  readonly title: string;
+  readonly prefix: string;
+  readonly source: string;
+  readonly nginx: string;
+  readonly nffi: string;
+}
+
+async function installedProducts({ env, cwd }: CommandContext): Promise<Installed[]> {
+  const products = await knownProducts(env, cwd);
+  return products.map(({ prefix, manifest }) => ({
+    title: titleOf(manifest),
+    prefix,
+    source: manifest.source.name,
+    nginx: manifest.nginx,
+    nffi: manifest.nffi,
+  }));
+}
+
+function listFor(installed: readonly Installed[]) {
+  return {
+    format: 1,
+    debian: DEBIAN_SUITES.map((suite) => ({
+      source: `debian:${suite.name}`,
+      level: "tested",
+      nginx: suite.nginx,
+      ngxLua: suite.ngxLua,
+      packages: suite.requiredPackages.map(({ debian }) => debian),
+    })),
+    official: RELEASES.map(({ version, sha256, pcre, support }) => ({
+      version,
+      level: support.level,
+      why: support.why,
+      sha256,
+      pcre,
+      isDefault: version === DEFAULT_RELEASE,
+    })),
+    installed,
+  };
+}
+
 function linesOfList(): string[] {
-  const debian = DEBIAN_SUITES.map(({ name, nginx, ngxLua }) => [
-    `debian:${name}`,
-    "tested",
-    `nginx ${nginx}, ngx_lua ${ngxLua}: every run of the tests builds and uses it`,
-  ]);
-  const official = RELEASES.map(({ version, support }) => [
-    version,
-    support.level,
-    version === DEFAULT_RELEASE ? `${support.why} (default)` : support.why,
-  ]);
   return [
     "Assembled from Debian's source packages (--source NAME):",
-    ...rows(debian),
+    ...indented(DEBIAN_SUITES.map(rowOfSuite)),
     "",
     "Official OpenResty (--openresty VERSION):",
-    ...rows(official),
+    ...indented(RELEASES.map(rowOfRelease)),
+    "",
+    ...OTHERS,
   ];
 }
 
-function rows(cells: readonly (readonly string[])[]): string[] {
-  return cells.map(
-    ([name = "", level = "", why = ""]) => `  ${name.padEnd(16)} ${level.padEnd(9)} ${why}`,
-  );
+function rowOfSuite({ name, nginx, ngxLua, requiredPackages }: DebianSuite): string[] {
+  const needsPcre1 = requiredPackages.some(({ header }) => header === "pcre.h");
+  const why = `nginx ${nginx}, ngx_lua ${ngxLua}: ${TESTED}`;
+  return [`debian:${name}`, "tested", needsPcre1 ? `${why}; ${PCRE1_NOTE}` : why];
+}
+
+function rowOfRelease({ version, pcre, support }: Release): string[] {
+  const why = pcre === 1 ? `${support.why}; ${PCRE1_NOTE}` : support.why;
+  return [version, support.level, version === DEFAULT_RELEASE ? `${why} (default)` : why];
+}
+
+function indented(rows: readonly (readonly string[])[]): string[] {
+  return table(rows).map((line) => `  ${line}`);
 }

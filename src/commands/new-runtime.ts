@@ -2,11 +2,13 @@
 import { Command, InvalidArgumentError } from "commander";
 import { LANGUAGES, type Language } from "../catalog/languages.js";
 import { shipped } from "../host/package.js";
-import { findProduct } from "../pipeline/product.js";
+import { type FoundProduct, findProduct } from "../pipeline/product.js";
+import { describeFound } from "../pipeline/product-title.js";
 import { requireProjectName } from "../scaffold/project-name.js";
 import { TEMPLATE_VALUES } from "../scaffold/render.js";
 import { requireLanguage, type ScaffoldedProject, scaffold } from "../scaffold/scaffold.js";
 import type { CommandContext } from "./context.js";
+import { configuredPrefix } from "./settings.js";
 
 interface NewRuntimeOptions {
   lang?: string;
@@ -24,10 +26,7 @@ export function newRuntimeCommand(context: CommandContext): Command {
     .description("make a project: a runtime, nginx.conf, tests")
     .argument("<name>", "the folder to make, and the name of the package")
     .option("--lang <language>", `one of: ${NAMES} (default: asked for, or ${LANGUAGES[0].name})`)
-    .option(
-      "--prefix <dir>",
-      "the product to use (env: NFFI_PREFIX; default: ./.nffi/openresty, or the last build)",
-    )
+    .option("--prefix <dir>", "the product to use (env: NFFI_PREFIX; default: ./.nffi/openresty)")
     .option("--port <n>", "where its nginx listens", portNumber, TEMPLATE_VALUES.port)
     .option("--yes", "ask no questions")
     .option("--overwrite", "replace the template's files in a folder that exists")
@@ -36,7 +35,12 @@ export function newRuntimeCommand(context: CommandContext): Command {
       const { env, cwd, signal } = context;
       if (options.lang !== undefined) requireLanguage(options.lang);
       requireProjectName(name);
-      const product = await findProduct({ prefix: options.prefix, env, cwd });
+      const product = await findProduct({
+        prefix: options.prefix,
+        configured: await configuredPrefix(cwd),
+        env,
+        cwd,
+      });
       const language = await languageOf(options, context);
       const project = await scaffold(
         {
@@ -50,7 +54,7 @@ export function newRuntimeCommand(context: CommandContext): Command {
         },
         { shipped, signal },
       );
-      for (const line of linesOf(project, name, options)) context.print(line);
+      for (const line of linesOf(project, product, name, options)) context.print(line);
     });
 }
 
@@ -60,12 +64,19 @@ async function languageOf(options: NewRuntimeOptions, context: CommandContext): 
   return await context.choose("which language?", LANGUAGES);
 }
 
-function linesOf(project: ScaffoldedProject, name: string, options: NewRuntimeOptions): string[] {
+function linesOf(
+  project: ScaffoldedProject,
+  product: FoundProduct,
+  name: string,
+  options: NewRuntimeOptions,
+): string[] {
   const { folder, language, paths, link } = project;
   const files = [...paths, `${link.path} -> ${link.target}`].map((path) => `  ${path}`);
-  if (options.dryRun) return [`would make ${folder} (${language.title}):`, ...files];
+  const used = `using ${describeFound(product)}`;
+  if (options.dryRun) return [used, `would make ${folder} (${language.title}):`, ...files];
   const note = `note: no other machine has the source of this build; CI and Docker files: ${project.source.options}`;
   return [
+    used,
     `made ${folder} (${language.title}):`,
     ...files,
     ...(project.hasSourceOfProduct ? [] : [note]),

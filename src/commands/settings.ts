@@ -82,6 +82,13 @@ export async function applySettings(
   return { configure: configureOf(config) };
 }
 
+/** The prefix that nffi.config.json names, for commands that use a product and build none. */
+export async function configuredPrefix(cwd: string): Promise<string | undefined> {
+  const config = await readConfig(cwd);
+  const prefix = config?.values.prefix;
+  return config && typeof prefix === "string" ? resolve(dirname(config.file), prefix) : undefined;
+}
+
 function settable(command: Command): Option[] {
   return command.options.filter((option) => !NEVER.includes(option.attributeName()));
 }

@@ -1,21 +1,67 @@
 /** `nffi verify PREFIX`: the hashes of the manifest and the proof of the build, once more. */
 import { Command } from "commander";
+import { toNffiError } from "../errors.js";
 import { countOfOwn } from "../pipeline/manifest.js";
-import { findProduct } from "../pipeline/product.js";
-import { proveAgain } from "../pipeline/verify-product.js";
+import { type FoundProduct, findProduct, type Product } from "../pipeline/product.js";
+import { describeFound, titleOf } from "../pipeline/product-title.js";
+import { differencesOf, proveAgain } from "../pipeline/verify-product.js";
 import type { CommandContext } from "./context.js";
+import { configuredPrefix } from "./settings.js";
+
+interface VerifyOptions {
+  verbose?: boolean;
+  json?: boolean;
+}
 
 export function verifyCommand(context: CommandContext): Command {
   return new Command("verify")
     .description("check a product: the hashes of its files, and that it still answers a call")
     .argument("[prefix]", "where it lies (default: found as by `nffi info`)")
     .option("--verbose", "show what is checked")
-    .action(async (given: string | undefined, options: { verbose?: boolean }) => {
-      const { env, cwd, signal } = context;
-      const product = await findProduct({ prefix: given, env, cwd });
-      const log = options.verbose ? context.print : () => {};
-      await proveAgain(product, { signal, env, log });
+    .option("--json", "print the outcome as one JSON object")
+    .action(async (given: string | undefined, options: VerifyOptions) => {
+      const { env, cwd } = context;
+      const product = await findProduct({
+        prefix: given,
+        configured: await configuredPrefix(cwd),
+        env,
+        cwd,
+      });
+      if (options.json) return verifyForPrograms(product, context);
+      context.print(`verifying ${describeFound(product)}`);
+      await prove(product, options.verbose ? context.print : () => {}, context);
       const count = countOfOwn(product.manifest);
       context.print(`${product.prefix}: as it was installed (${count} files), and it works`);
     });
+}
+
+/** --json: what was found, also where it is wrong; a person still finds the error on stderr. */
+async function verifyForPrograms(product: FoundProduct, context: CommandContext) {
+  const { prefix, manifest, foundBy } = product;
+  const title = titleOf(manifest);
+  const tell = (outcome: object) =>
+    context.print(
+      JSON.stringify({
+        format: 1,
+        prefix,
+        foundBy,
+        title,
+        files: countOfOwn(manifest),
+        ...outcome,
+      }),
+    );
+  const differences = await differencesOf(product);
+  try {
+    await prove(product, () => {}, context);
+    tell({ ok: true, differences });
+  } catch (thrown) {
+    const { code, exitCode, message } = toNffiError(thrown);
+    tell({ ok: false, differences, code, exitCode, message });
+    throw thrown;
+  }
+}
+
+function prove(product: Product, log: (line: string) => void, context: CommandContext) {
+  const { env, signal } = context;
+  return proveAgain(product, { signal, env, log });
 }

@@ -1,8 +1,10 @@
 /**
  * The compiler, programs and headers that a build needs; all missing ones are reported together.
  */
+import { join } from "node:path";
 import { NffiError } from "../errors.js";
 import { run } from "../io/exec.js";
+import { exists } from "../io/files.js";
 import { installHint } from "./distribution.js";
 import { buildEnvironment, type Environment } from "./environment.js";
 import { findProgram } from "./tools.js";
@@ -13,6 +15,8 @@ export interface RequiredPackage {
   /** What shows that it is there: a program in PATH or a header the compiler finds. */
   readonly program?: string;
   readonly header?: string;
+  /** What to do where the distribution no longer has the package. */
+  readonly otherwise?: string;
 }
 
 export const EVERY_BUILD: readonly RequiredPackage[] = [
@@ -21,15 +25,32 @@ export const EVERY_BUILD: readonly RequiredPackage[] = [
   { debian: "libc6-dev", header: "stdlib.h" },
 ];
 
+/** Debian 13, Ubuntu 24.10 and newer no longer have it. */
+export const PCRE1: RequiredPackage = {
+  debian: "libpcre3-dev",
+  header: "pcre.h",
+  otherwise:
+    "Debian 13 has no libpcre3-dev (PCRE 1) any more: take a release that uses PCRE 2 there, such as " +
+    "--openresty 1.27.1.2 or --source debian:trixie",
+};
+
 /** What OpenResty needs, with the generation of PCRE that it takes. */
 export function packagesForOpenresty(pcre: 1 | 2): readonly RequiredPackage[] {
   return [
     { debian: "libssl-dev", header: "openssl/ssl.h" },
     { debian: "zlib1g-dev", header: "zlib.h" },
-    pcre === 1
-      ? { debian: "libpcre3-dev", header: "pcre.h" }
-      : { debian: "libpcre2-dev", header: "pcre2.h" },
+    pcre === 1 ? PCRE1 : { debian: "libpcre2-dev", header: "pcre2.h" },
   ];
+}
+
+/** ngx_lua takes PCRE 2 since 0.10.26; an older one needs the library that it replaces. */
+const FIRST_WITH_PCRE2 = [0, 10, 26];
+
+export function pcreOfNgxLua(version: string): 1 | 2 {
+  const parts = version.split(/[.a-z]/).map(Number);
+  const firstOther = FIRST_WITH_PCRE2.findIndex((part, index) => part !== parts[index]);
+  const isOlder = firstOther >= 0 && (parts[firstOther] ?? 0) < (FIRST_WITH_PCRE2[firstOther] ?? 0);
+  return isOlder ? 1 : 2;
 }
 
 /** The C compiler: $CC as the user has set it, else cc. */
@@ -81,22 +102,21 @@ export async function requirePackages(
 ): Promise<void> {
   const missing: RequiredPackage[] = [];
   const [compiler = "cc"] = compilerOf(env).split(/\s+/);
-  const hasCompiler = (await findProgram(compiler, env)) !== undefined;
-  if (!hasCompiler) missing.push({ debian: "gcc", program: `the C compiler ${compiler}` });
+  if ((await findProgram(compiler, env)) === undefined)
+    missing.push({ debian: "gcc", program: `the C compiler ${compiler}` });
 
   for (const one of uniqueOf([...EVERY_BUILD, ...packages])) {
     const isCompiler = one.program === "gcc" || one.program === "cc";
     if (isCompiler || isMadeNeedless(one, configureArgs)) continue;
     if (one.program && !(await findProgram(one.program, env))) missing.push(one);
-    // Without a compiler every header would be reported, too.
-    if (one.header && hasCompiler && !(await hasHeader(one.header, env))) missing.push(one);
+    if (one.header && !(await hasHeader(one.header, env))) missing.push(one);
   }
   if (missing.length === 0) return;
 
   const names = missing.map((one) => one.program ?? `the header ${one.header}`);
   const debian = [...new Set(missing.map((one) => one.debian))];
   throw new NffiError("toolchain-missing", `missing on this machine: ${names.join(", ")}`, {
-    hint: installHint(debian),
+    hint: [installHint(debian), ...missing.flatMap(({ otherwise }) => otherwise ?? [])].join("\n"),
   });
 }
 
@@ -117,8 +137,10 @@ function uniqueOf(packages: readonly RequiredPackage[]): RequiredPackage[] {
   return [...new Map(byName).values()];
 }
 
+/** Asks the compiler; where there is none, looks where the distributions put headers. */
 export async function hasHeader(name: string, env: Environment): Promise<boolean> {
   const [compiler = "cc", ...flags] = compilerOf(env).split(/\s+/);
+  if ((await findProgram(compiler, env)) === undefined) return isInHeaderFolders(name);
   const args = [...flags, ...splitFlags(env.CPPFLAGS), ...splitFlags(env.CFLAGS)];
   const probe = await run({
     program: compiler,
@@ -128,6 +150,16 @@ export async function hasHeader(name: string, env: Environment): Promise<boolean
     env: buildEnvironment(env),
   });
   return probe.exitCode === 0;
+}
+
+const HEADER_FOLDERS = [
+  ...["/usr/local/include", "/usr/include"],
+  ...["/usr/include/x86_64-linux-gnu", "/usr/include/aarch64-linux-gnu"],
+];
+
+async function isInHeaderFolders(name: string): Promise<boolean> {
+  const found = await Promise.all(HEADER_FOLDERS.map((folder) => exists(join(folder, name))));
+  return found.includes(true);
 }
 
 function splitFlags(flags: string | undefined): string[] {

@@ -1,9 +1,10 @@
-/** Finds the product of an earlier build, and remembers the last one. */
+/** Finds the product of an earlier build, and remembers where the last one is. */
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { NffiError } from "../errors.js";
 import { type Environment, stateDir } from "../host/environment.js";
 import { writeFileWhole } from "../io/files.js";
+import { shellWord } from "../io/shell-words.js";
 import { type Manifest, manifestFile, readManifest } from "./manifest.js";
 
 export interface Product {
@@ -11,9 +12,16 @@ export interface Product {
   readonly manifest: Manifest;
 }
 
+export interface FoundProduct extends Product {
+  /** What named it: "--prefix", "NFFI_PREFIX", "nffi.config.json" or "default". */
+  readonly foundBy: string;
+}
+
 export interface ProductWish {
   /** --prefix */
   readonly prefix: string | undefined;
+  /** What nffi.config.json has for it. */
+  readonly configured?: string | undefined;
   readonly env: Environment;
   readonly cwd: string;
 }
@@ -23,22 +31,32 @@ export function defaultPrefix(env: Environment, cwd: string): string {
   return resolve(cwd, env.NFFI_PREFIX || join(".nffi", "openresty"));
 }
 
-/** By --prefix, else NFFI_PREFIX, else ./.nffi/openresty, else the record of the last build. */
-export async function findProduct(wish: ProductWish): Promise<Product> {
-  const named = wish.prefix ?? (wish.env.NFFI_PREFIX || undefined);
-  const places = named
-    ? [resolve(wish.cwd, named)]
-    : [defaultPrefix(wish.env, wish.cwd), await lastPrefix(wish.env)];
-  const tried: string[] = [];
-  for (const prefix of places) {
-    if (prefix === undefined) continue;
-    const manifest = await readManifest(prefix);
-    if (manifest) return { prefix, manifest };
-    tried.push(manifestFile(prefix));
-  }
-  throw new NffiError("product-missing", `no OpenResty built by nffi: no ${tried.join(", no ")}`, {
-    hint: "run `nffi build` first, or name the place with --prefix or NFFI_PREFIX",
-  });
+/**
+ * By --prefix, else NFFI_PREFIX, else nffi.config.json, else ./.nffi/openresty. The last build may belong to another project,
+ * so it is only named in the hint.
+ */
+export async function findProduct(wish: ProductWish): Promise<FoundProduct> {
+  const { env, cwd } = wish;
+  const [named, foundBy] = namedPrefix(wish);
+  const prefix = named === undefined ? defaultPrefix(env, cwd) : resolve(cwd, named);
+  const manifest = await readManifest(prefix);
+  if (manifest) return { prefix, manifest, foundBy };
+  const last = await lastPrefix(env);
+  const isOther = last !== undefined && last !== prefix && (await readManifest(last)) !== undefined;
+  const hint = "run `nffi build` first, or name a build with --prefix or NFFI_PREFIX";
+  const lastHint = `\nthe last build of this user: --prefix ${shellWord(last ?? "")}`;
+  throw new NffiError(
+    "product-missing",
+    `no OpenResty built by nffi in ${prefix}: there is no ${manifestFile(prefix)}`,
+    { hint: isOther ? hint + lastHint : hint },
+  );
+}
+
+function namedPrefix({ prefix, env, configured }: ProductWish): [string | undefined, string] {
+  if (prefix !== undefined) return [prefix, "--prefix"];
+  if (env.NFFI_PREFIX) return [env.NFFI_PREFIX, "NFFI_PREFIX"];
+  if (configured !== undefined) return [configured, "nffi.config.json"];
+  return [undefined, "default"];
 }
 
 /** The products that can be found without being named. */

@@ -7,6 +7,7 @@ import { flavorOf } from "./flavors.js";
 import { ownPaths, pathsOutside } from "./manifest.js";
 import { stateOf } from "./own-files.js";
 import type { Product } from "./product.js";
+import { rebuildCommand } from "./product-title.js";
 import { type ProofContext, runProof } from "./proof.js";
 import { installedPlace } from "./proof-place.js";
 
@@ -47,13 +48,19 @@ export async function proveAgain(product: Product, context: ProofContext): Promi
 
 const SHOWN = 20;
 
-function notAsInstalled({ prefix }: Product, differences: readonly Difference[]): NffiError {
+function notAsInstalled(product: Product, differences: readonly Difference[]): NffiError {
   const lines = differences.slice(0, SHOWN).map(({ path, what }) => `${what.padEnd(7)} ${path}`);
+  const { prefix } = product;
   const more = differences.length - SHOWN;
   if (more > 0) lines.push(`and ${more} more`);
   return new NffiError(
     "verify-failed",
     `${prefix} is not as it was installed: ${differences.length} files differ from its manifest`,
-    { hint: [...lines, "nothing of it was started; `nffi build` installs it again"].join("\n") },
+    {
+      hint: [
+        ...lines,
+        `nothing of it was started; \`${rebuildCommand(product)}\` installs it again`,
+      ].join("\n"),
+    },
   );
 }

@@ -6,9 +6,13 @@ import { realpath } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { findLanguage, LANGUAGES, type Language } from "../catalog/languages.js";
 import { NffiError } from "../errors.js";
+import { installHint } from "../host/distribution.js";
+import { isJdk } from "../host/jdk.js";
 import type { ShippedFiles } from "../host/package.js";
 import { exists } from "../io/files.js";
+import { nearestWord } from "../io/nearest-word.js";
 import type { Product } from "../pipeline/product.js";
+import { rebuildCommand } from "../pipeline/product-title.js";
 import { type BuildSource, buildSourceOf, TEMPLATE_SOURCE } from "./build-source.js";
 import { requireNameFor, requireProjectName } from "./project-name.js";
 import { PRODUCT_PATH, renderTemplate } from "./render.js";
@@ -40,6 +44,9 @@ export interface ScaffoldedProject {
   readonly hasSourceOfProduct: boolean;
 }
 
+/** The Debian package of a JDK. */
+const JDK = "default-jdk-headless";
+
 export async function scaffold(
   request: ScaffoldRequest,
   { shipped, signal }: { readonly shipped: ShippedFiles; readonly signal: AbortSignal },
@@ -67,16 +74,27 @@ export function requireLanguage(name: string): Language {
   const language = findLanguage(name);
   if (language) return language;
   const known = LANGUAGES.map((one) => one.name).join(", ");
-  throw new NffiError("usage", `there is no template for the language "${name}"`, {
-    hint: `languages: ${known}`,
+  const near = nearestWord(
+    name,
+    LANGUAGES.map((one) => one.name),
+  );
+  throw new NffiError("usage", `unknown language "${name}"`, {
+    hint: near === undefined ? `languages: ${known}` : `did you mean ${near}? languages: ${known}`,
   });
 }
 
 async function requirePackage(product: Product, { title, sdk }: Language): Promise<void> {
   if (await exists(join(product.prefix, "nffi", sdk.folder, sdk.file))) return;
-  throw new NffiError("product-missing", `the build in ${product.prefix} has no ${title} package`, {
-    hint: "run `nffi build` again",
-  });
+  const again = `\`${rebuildCommand(product)}\``;
+  const { java } = product.manifest;
+  const reason = title === "Java" && java && !isJdk(java) ? java.reason : undefined;
+  throw new NffiError(
+    "product-missing",
+    reason === undefined
+      ? `the build in ${product.prefix} has no ${title} package`
+      : `the build in ${product.prefix} was made without ${title}: ${reason}`,
+    { hint: reason ? `install a JDK (${installHint([JDK])}), then run ${again}` : `run ${again}` },
+  );
 }
 
 /** Relative where project and product move together, else absolute. */

@@ -1,4 +1,5 @@
 /** The plan of a build for people; its commands can be pasted into a shell. */
+import { shellWord, shellWords } from "../io/shell-words.js";
 import type { BuildPlan } from "../pipeline/dry-run.js";
 
 export function linesOfPlan(plan: BuildPlan): string[] {
@@ -11,8 +12,8 @@ export function linesOfPlan(plan: BuildPlan): string[] {
     `  sha256  ${sha256}`,
   ]);
   const commands = plan.commands.flatMap(({ step, folder, env, argv }) => {
-    const variables = Object.entries(env).map(([name, value]) => `${name}=${quoted(value)}`);
-    return [`# ${step}`, `cd ${quoted(folder)}`, [...variables, ...argv.map(quoted)].join(" ")];
+    const variables = Object.entries(env).map(([name, value]) => `${name}=${shellWord(value)}`);
+    return [`# ${step}`, `cd ${shellWord(folder)}`, [...variables, shellWords(argv)].join(" ")];
   });
   return [
     `source    ${plan.source}`,
@@ -22,8 +23,4 @@ export function linesOfPlan(plan: BuildPlan): string[] {
     `install   ${plan.prefix}`,
     ...commands,
   ];
-}
-
-function quoted(text: string): string {
-  return /^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,4 +1,5 @@
 /** The only door to listr2: shows a build on a terminal. */
+import { stripVTControlCharacters } from "node:util";
 import { Listr, type ListrTaskWrapper } from "listr2";
 import type { NffiError } from "../errors.js";
 import { type Reporter, STEPS, type StepName } from "../pipeline/reporter.js";
@@ -24,18 +25,23 @@ export class TerminalReporter implements Reporter {
   }
 
   stepNote(step: StepName, note: string): void {
+    const line = oneLine(note);
     this.#update(step, (task) => {
-      task.output = note;
+      task.output = line;
     });
   }
 
   stepOutput(step: StepName, text: string): void {
-    const line = text.trimEnd().split("\n").at(-1)?.trim();
+    const line = text
+      .trimEnd()
+      .split(/[\r\n]/)
+      .at(-1)
+      ?.trim();
     if (line) this.stepNote(step, line);
   }
 
   stepFinished(step: StepName, outcome: { note: string | undefined; durationMs: number }): void {
-    const note = outcome.note ? `: ${outcome.note}` : "";
+    const note = outcome.note ? `: ${oneLine(outcome.note)}` : "";
     this.#update(step, (task) => {
       task.title = `${STEPS[step]}${note} (${duration(outcome.durationMs)})`;
       this.#rows.get(step)?.done.resolve();
@@ -75,10 +81,18 @@ export class TerminalReporter implements Reporter {
     });
     const list = new Listr(tasks as never, {
       registerSignalListeners: false, // the CLI has its own, which clean up first
-      rendererOptions: { collapseErrors: false, showErrorMessage: false },
+      // Rows that wrap, or hold a tab, take more lines of the terminal than are redrawn.
+      rendererOptions: { collapseErrors: false, showErrorMessage: false, formatOutput: "truncate" },
     });
     return list.run().catch(() => undefined); // the error is thrown by the build itself
   }
+}
+
+/** Without what moves the cursor: escape sequences, tabs and other control characters. */
+function oneLine(text: string): string {
+  return stripVTControlCharacters(text)
+    .replace(/\p{Cc}+/gu, " ")
+    .trim();
 }
 
 interface PromiseWithResolversOf<T> {

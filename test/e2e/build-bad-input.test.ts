@@ -52,9 +52,17 @@ function place(): Place {
 }
 
 /** One message, no stack trace, no prefix, and in the work folder nothing but its mark and logs. */
-function expectRefusal(at: Place, result: CliResult, exitCode: number, ...says: string[]): void {
+function expectRefusal(
+  at: Place,
+  result: CliResult,
+  exitCode: number,
+  ...says: (string | RegExp)[]
+): void {
   expect(result.stderr).toMatch(/^nffi: /);
-  for (const words of says) expect(result.stderr).toContain(words);
+  for (const words of says) {
+    if (typeof words === "string") expect(result.stderr).toContain(words);
+    else expect(result.stderr).toMatch(words);
+  }
   expect(result.stderr).not.toMatch(/^\s+at .*:\d+:\d+\)?$/m);
   expect(result.exitCode).toBe(exitCode);
   expect(existsSync(join(at.folder, "made"))).toBe(false);
@@ -242,7 +250,7 @@ describe("the machine", () => {
       symlinkSync(execFileSync("which", [tool], { encoding: "utf8" }).trim(), join(tools, tool));
     }
     const result = await at.build(["--source", "official"], { env: { PATH: tools } });
-    expectRefusal(at, result, 4, "the C compiler cc", "apt-get install gcc");
+    expectRefusal(at, result, 4, "the C compiler cc", /apt-get install \S+ gcc\b/);
   });
 
   test("a missing header is named with its Debian package", async () => {
@@ -254,7 +262,7 @@ describe("the machine", () => {
     );
     chmodSync(compiler, 0o755);
     const result = await at.build(["--source", "official"], { env: { CC: compiler } });
-    expectRefusal(at, result, 4, "the header openssl/ssl.h", "apt-get install libssl-dev");
+    expectRefusal(at, result, 4, "the header openssl/ssl.h", /apt-get install \S+ libssl-dev\b/);
   });
 
   test("a prefix that cannot be written is refused before anything is fetched", async () => {

@@ -32,6 +32,15 @@ test("names URL, hash, patches and commands, hides secrets, and leaves nothing",
   for (const path of [prefix, work]) expect(existsSync(path)).toBe(false);
 });
 
+test("with --quiet it prints nothing, as git and cargo do, and fails where the build would", async () => {
+  const folder = temporaryFolder();
+  const tree = makeFakeRelease(join(folder, "tree"));
+  const places = ["--prefix", join(folder, "prefix"), "--work-dir", join(folder, "work")];
+  const dry = ["build", ...places, "--quiet", "--dry-run", "--source"];
+  expect(await runCli([...dry, tree])).toMatchObject({ exitCode: 0, stdout: "", stderr: "" });
+  expect((await runCli([...dry, "no/such"])).exitCode).toBe(2);
+});
+
 test("the commands are those of the build", async () => {
   const { args, folder, work } = folders();
   const tree = makeFakeRelease(join(folder, "tree"));

@@ -237,7 +237,7 @@ install:
 });
 
 describe("the product is found", () => {
-  test("by --prefix, NFFI_PREFIX, ./.nffi/openresty and the record of the last build", async () => {
+  test("by --prefix, NFFI_PREFIX, nffi.config.json and ./.nffi/openresty, not as the last build", async () => {
     const prefix = await builtOpenresty(anySuite);
     const folder = temporaryFolder();
     const state = join(folder, "state");
@@ -253,6 +253,10 @@ describe("the product is found", () => {
     const record = JSON.stringify({ prefix });
     execFileSync("mkdir", ["-p", join(state, "nffi")]);
     writeFileSync(join(state, "nffi/last-build.json"), record);
+    const other = await ask(["--prefix"]);
+    expect(other.exitCode).toBe(15);
+    expect(other.stderr).toContain(`the last build of this user: --prefix ${prefix}\n`);
+    writeFileSync(join(folder, "nffi.config.json"), JSON.stringify({ prefix }));
     expect((await ask(["--prefix"])).stdout.trim()).toBe(prefix);
   });
 });

@@ -147,6 +147,12 @@ test("nffi cache tells, verifies and cleans", async () => {
   const server = await scriptedServer(answers.whole(body));
   await at.fetch(server.url);
   expect((await at.nffi(["cache", "list"])).stdout).toBe(`${sum}     2.0 MB  my.tar.gz\n`);
+  expect(JSON.parse((await at.nffi(["cache", "list", "--json"])).stdout)).toEqual({
+    format: 1,
+    dir: at.dir,
+    archives: [{ sha256: sum, name: "my.tar.gz", bytes: body.length, file: at.file }],
+    workFolders: [],
+  });
   expect((await at.nffi(["cache", "verify"])).stdout).toContain(`good     ${sum}`);
 
   writeFileSync(at.file, "damaged");

@@ -40,6 +40,26 @@ test.runIf(has("bash"))("bash completes commands, options and files", async () =
   expect(complete("build", "--verb")).toBe("--verbose");
   expect(complete("doctor", "--f")).toBe("--fix");
   expect(complete("build", "--patch", "mi")).toBe("mine.patch");
+  expect(complete("build", "--flavor", "de")).toBe("debug");
+  expect(complete("new-runtime", "x", "--lang", "ty")).toBe("typescript");
+  expect(complete("build", "--openresty", "1.27.1.2")).toBe("1.27.1.2");
+  expect(complete("build", "--source", "mi")).toBe("mine.patch");
+  expect(complete("completion", "z")).toBe("zsh");
+  expect(complete("cache", "list", "--js")).toBe("--json");
+});
+
+test.runIf(has("bash"))("bash completes a value with a colon, and one behind =", async () => {
+  const script = await scriptFor("bash");
+  // bash splits what the user has typed at the colon and at =
+  const complete = (line: string, words: string[]) => {
+    const state = `COMP_WORDS=(${words.join(" ")}); COMP_CWORD=${words.length - 1}`;
+    const typed = `COMP_LINE='${line}'; COMP_POINT=${line.length}`;
+    const commands = `. ${script}; ${state}; ${typed}; _nffi nffi '${words.at(-1)}' '${words.at(-2)}'; echo "\${COMPREPLY[*]}"`;
+    return inShell("bash", commands).trim();
+  };
+  const split = ["nffi", "build", "--source", "debian", ":", "tr"];
+  expect(complete("nffi build --source debian:tr", split)).toBe("trixie");
+  expect(complete("nffi build --flavor=as", ["nffi", "build", "--flavor", "=", "as"])).toBe("asan");
 });
 
 test.runIf(has("zsh"))("zsh accepts its script", async () => {
@@ -51,8 +71,10 @@ test.runIf(has("fish"))("fish completes commands and options", async () => {
   const script = await scriptFor("fish");
   const shown = inShell(
     "fish",
-    `source ${script}; complete -C 'nffi uni'; complete -C 'nffi build --verb'`,
+    `source ${script}; complete -C 'nffi uni'; complete -C 'nffi build --verb'; ` +
+      "complete -C 'nffi new-runtime x --lang py'",
   );
+  expect(shown).toContain("\npython");
   expect(shown).toContain("uninstall\t");
   expect(shown).toContain("--verbose\t");
 });

@@ -1,9 +1,12 @@
 // The commands around a build, through the real CLI: doctor, verify, uninstall, list.
+
+import { spawnSync } from "node:child_process";
 import {
   appendFileSync,
   chmodSync,
   cpSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -45,6 +48,9 @@ describe("of a product", () => {
   test("verify checks the files and starts the nginx that is there", async () => {
     const result = await runCli(["verify", built, "--verbose"]);
     expect(result.stderr).toBe("");
+    expect(result.stdout).toContain(
+      `verifying Debian trixie (nginx 1.26.3, ngx_lua 0.10.28) in ${built} (named by --prefix)\n`,
+    );
     expect(result.stdout).toContain("exports ngx_thread_pool_post_done");
     expect(result.stdout).toMatch(/as it was installed \(\d+ files\), and it works/);
   });
@@ -59,7 +65,46 @@ describe("of a product", () => {
     expect(result.stderr).toContain("changed lualib/resty/nffi.lua");
     expect(result.stderr).toContain("missing nffi/include/nffi.h");
     expect(result.stderr).not.toContain("nginx.conf");
-    expect(result.stdout).toBe("");
+    expect(result.stdout).toMatch(/^verifying .*\n$/);
+    const [, again] =
+      /`nffi (build --source debian:trixie --prefix \S+ -- [^`]+)`/.exec(
+        result.stderr.replaceAll(/`node \S+ /g, "`nffi "),
+      ) ?? [];
+    expect(again).toContain("-- --with-http_v2_module");
+
+    const json = await runCli(["verify", prefix, "--json"]);
+    expect(json.exitCode).toBe(7);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      format: 1,
+      prefix,
+      ok: false,
+      exitCode: 7,
+      differences: [
+        { path: "nffi/include/nffi.h", what: "missing" },
+        { path: "lualib/resty/nffi.lua", what: "changed" },
+      ],
+    });
+  });
+
+  test("verify --json and info are for programs and shells", async () => {
+    const verified = await runCli(["verify", "--json"], { env: { NFFI_PREFIX: built } });
+    expect(JSON.parse(verified.stdout)).toMatchObject({
+      format: 1,
+      prefix: built,
+      foundBy: "NFFI_PREFIX",
+      title: expect.stringMatching(/^Debian trixie /),
+      ok: true,
+      differences: [],
+    });
+    const prefix = copyOfProduct();
+    const file = join(prefix, "nffi/nffi.json");
+    const manifest = JSON.parse(readFileSync(file, "utf8"));
+    const configure = ["--with-cc-opt=-O2 -DNAME=it's", "--with-threads"];
+    writeFileSync(file, JSON.stringify({ ...manifest, configure }));
+    const { stdout } = await runCli(["info", "--prefix", prefix]);
+    const line = /^configure +(.*)$/m.exec(stdout)?.[1];
+    const read = spawnSync("sh", ["-c", `printf '%s\\n' ${line}`], { encoding: "utf8" });
+    expect(read.stdout).toBe(`${configure.join("\n")}\n`);
   });
 
   test("uninstall leaves only what is the user's", async () => {
@@ -146,7 +191,60 @@ describe("of a product", () => {
 
   test("list shows what is installed", async () => {
     const result = await runCli(["list"], { env: { NFFI_PREFIX: built } });
-    expect(result.stdout).toContain(`  ${built}: `);
+    expect(result.stdout).toContain(`  Debian trixie (nginx 1.26.3, ngx_lua 0.10.28)  ${built}\n`);
+    expect(result.stdout).toContain("--openresty VERSION --keyring FILE");
+    expect(result.stdout).toMatch(/ {2}1\.21\.4\.2 .*needs PCRE 1/);
+    expect(result.stdout).not.toMatch(/ {2}1\.27\.1\.2 .*PCRE/);
+
+    const json = await runCli(["list", "--json"], { env: { NFFI_PREFIX: built } });
+    const list = JSON.parse(json.stdout);
+    expect(list.installed).toContainEqual(
+      expect.objectContaining({ prefix: built, title: expect.stringMatching(/^Debian trixie/) }),
+    );
+    expect(list.official).toContainEqual(
+      expect.objectContaining({ version: "1.27.1.2", isDefault: true, pcre: 2 }),
+    );
+    expect(list.debian).toContainEqual(
+      expect.objectContaining({
+        source: "debian:trixie",
+        packages: expect.arrayContaining(["gcc"]),
+      }),
+    );
+  });
+
+  test("a product without Java names the reason and a command that makes one with it", async () => {
+    const prefix = copyOfProduct();
+    const file = join(prefix, "nffi/nffi.json");
+    const manifest = JSON.parse(readFileSync(file, "utf8"));
+    const java = { reason: "no JDK: there is no javac in PATH, nor JAVA_HOME" };
+    writeFileSync(file, JSON.stringify({ ...manifest, java }));
+    rmSync(join(prefix, "nffi/java"), { recursive: true });
+    const cwd = temporaryFolder();
+    const failed = await runCli(["new-runtime", "x", "--lang", "java", "--prefix", prefix], {
+      cwd,
+    });
+    expect(failed.exitCode).toBe(15);
+    expect(failed.stderr).toContain(`was made without Java: ${java.reason}\n`);
+    expect(failed.stderr).toMatch(
+      /install a JDK \(.*apt-get install \S+ default-jdk-headless\), then/,
+    );
+    expect(failed.stderr).toContain(` build --source debian:trixie --prefix ${prefix} -- `);
+  });
+
+  test("new-runtime says which product it uses, and never takes another project's", async () => {
+    const cwd = temporaryFolder();
+    const state = join(cwd, "state");
+    mkdirSync(join(state, "nffi"), { recursive: true });
+    writeFileSync(join(state, "nffi/last-build.json"), JSON.stringify({ prefix: built }));
+    const env = { XDG_STATE_HOME: state, NFFI_PREFIX: undefined };
+    const args = ["new-runtime", "x", "--yes", "--dry-run"];
+    const none = await runCli(args, { cwd, env });
+    expect(none.exitCode).toBe(15);
+    expect(none.stderr).toContain(`the last build of this user: --prefix ${built}\n`);
+    const named = await runCli(args, { cwd, env: { ...env, NFFI_PREFIX: built } });
+    expect(named.stdout).toMatch(
+      new RegExp(`^using Debian trixie .* in ${built} \\(named by NFFI_PREFIX\\)\n`),
+    );
   });
 });
 

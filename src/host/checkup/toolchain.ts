@@ -9,23 +9,14 @@ export async function checkToolchain(
   packages: readonly RequiredPackage[],
   env: Environment,
 ): Promise<Finding[]> {
-  const compiler = await checkCompiler(env);
-  const findings = [compiler];
+  const findings = [await checkCompiler(env)];
   const seen = new Set(["gcc", "cc"]);
   for (const one of [...EVERY_BUILD, ...packages]) {
     const name = one.program ?? one.header ?? one.debian;
     if (seen.has(name)) continue;
     seen.add(name);
     if (one.program) findings.push(await checkProgram(one.program, one.debian, env));
-    // Without a compiler every header would be reported as missing.
-    else if (one.header && compiler.status === "ok") {
-      const there = await hasHeader(one.header, env);
-      findings.push(
-        there
-          ? finding("ok", one.header, "the compiler finds it")
-          : finding("missing", one.header, "header not found", one.debian),
-      );
-    }
+    else if (one.header) findings.push(await checkHeader(one.header, one.debian, env));
   }
   return findings;
 }
@@ -44,6 +35,12 @@ async function checkProgram(program: string, debian: string, env: Environment): 
   return path
     ? finding("ok", program, path)
     : finding("missing", program, "not found in PATH", debian);
+}
+
+async function checkHeader(header: string, debian: string, env: Environment): Promise<Finding> {
+  return (await hasHeader(header, env))
+    ? finding("ok", header, "found")
+    : finding("missing", header, "header not found", debian);
 }
 
 /** The first line that a program prints, on whichever stream. */

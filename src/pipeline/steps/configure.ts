@@ -2,7 +2,12 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../../host/environment.js";
-import { compilerIdentity, packagesForOpenresty, requirePackages } from "../../host/toolchain.js";
+import {
+  compilerIdentity,
+  packagesForOpenresty,
+  pcreOfNgxLua,
+  requirePackages,
+} from "../../host/toolchain.js";
 import { writeFileWhole } from "../../io/files.js";
 import { addedArgs, copyLibraries } from "../added-sources.js";
 import type { Compilation } from "../compilation.js";
@@ -119,18 +124,12 @@ export function configureArgsOf(
   ];
 }
 
-/** ngx_lua takes PCRE2 since 0.10.26; an older one needs the library that PCRE2 replaces. */
-const FIRST_WITH_PCRE2 = [0, 10, 26];
-
 async function requireLibraries(
   tree: CompleteTree,
   request: BuildRequest,
   step: StepContext,
 ): Promise<void> {
   const { version } = requireComponent(tree.components, "ngx_lua");
-  const parts = version.split(/[.a-z]/).map(Number);
-  const firstOther = FIRST_WITH_PCRE2.findIndex((part, index) => part !== parts[index]);
-  const older = firstOther >= 0 && (parts[firstOther] ?? 0) < (FIRST_WITH_PCRE2[firstOther] ?? 0);
   const given = [...addedArgs(request.added), ...request.configureArgs];
-  await requirePackages(packagesForOpenresty(older ? 1 : 2), given, step.env);
+  await requirePackages(packagesForOpenresty(pcreOfNgxLua(version)), given, step.env);
 }

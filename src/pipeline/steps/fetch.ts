@@ -4,7 +4,10 @@ import { archiveName, releaseOfHash } from "../../catalog/releases.js";
 import { NffiError } from "../../errors.js";
 import { requirePackages } from "../../host/toolchain.js";
 import { kindOf, sha256OfFile } from "../../io/files.js";
-import { resolveDebianSuite } from "../../sources/debian/debian-source.js";
+import {
+  type ResolvedDebianSuite,
+  resolveDebianSuite,
+} from "../../sources/debian/debian-source.js";
 import type { FileSource, OfficialSource, Source } from "../../sources/source.js";
 import { bringArchive, bringUncached, type WantedArchive } from "../archive-download.js";
 import type { FetchPolicy, SourceRequest, TrustPolicy } from "../request.js";
@@ -109,13 +112,16 @@ async function fetchOfficial(
     return await fetchArchive(wanted, version, to, step);
   } catch (thrown) {
     if (!(thrown instanceof NffiError) || thrown.code !== "fetch-failed") throw thrown;
+    const debian = await resolveDebianSuite().catch(() => undefined);
+    if (debian === undefined) throw thrown; // apt names no archive of Debian here
     if (!source.mayFallBack) throw withDebianHint(thrown);
-    return fetchInstead(thrown, to, step);
+    return fetchInstead(thrown, debian, to, step);
   }
 }
 
 async function fetchInstead(
   failure: NffiError,
+  resolved: ResolvedDebianSuite,
   { site, trust }: Target,
   step: StepContext,
 ): Promise<FetchedSource> {
@@ -124,7 +130,6 @@ async function fetchInstead(
       "building from Debian's source packages instead: this is another nginx, " +
       '"OpenResty-compatible, assembled from Debian sources"',
   );
-  const resolved = await resolveDebianSuite();
   await requirePackages(resolved.suite.requiredPackages, [], step.env);
   return fetchDebian(resolved, trust, site, step);
 }

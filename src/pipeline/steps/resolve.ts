@@ -2,7 +2,8 @@
  * The first step: from the options to one source, and a look at the tools, so that what cannot
  * work fails before anything is fetched.
  */
-import { isAbsolute, resolve } from "node:path";
+import { readdir } from "node:fs/promises";
+import { basename, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { archiveName, DEFAULT_RELEASE, findRelease, RELEASES } from "../../catalog/releases.js";
 import { NffiError } from "../../errors.js";
@@ -10,6 +11,7 @@ import { type Environment, isContinuousIntegration } from "../../host/environmen
 import { requireSupported } from "../../host/platform.js";
 import {
   packagesForOpenresty,
+  pcreOfNgxLua,
   type RequiredPackage,
   requirePackages,
 } from "../../host/toolchain.js";
@@ -31,7 +33,7 @@ export async function resolveSource(
   const source = await chooseSource(request, session.env);
   step.note(describe(source));
   const given = [...addedArgs(request.added), ...request.configureArgs];
-  await requirePackages(packagesFor(source), given, session.env);
+  await requirePackages(await packagesFor(source), given, session.env);
   return source;
 }
 
@@ -48,11 +50,41 @@ export function describe(source: Source): string {
   }
 }
 
-/** What the source is known to need; the rest is seen when it is extracted. */
-function packagesFor(source: Source): readonly RequiredPackage[] {
+/** All that the source needs, so that it is listed once, before anything is downloaded. */
+async function packagesFor(source: Source): Promise<readonly RequiredPackage[]> {
   if (source.kind === "debian") return source.resolved.suite.requiredPackages;
-  if (source.kind !== "official") return [];
-  return [{ debian: "perl", program: "perl" }, ...packagesForOpenresty(source.release?.pcre ?? 2)];
+  const fallBack = source.kind === "official" && source.mayFallBack;
+  return [
+    { debian: "perl", program: "perl" },
+    ...packagesForOpenresty(await pcreOf(source)),
+    ...(fallBack ? await packagesOfFallBack() : []),
+  ];
+}
+
+/** What Debian's sources need, where a build may take them instead. */
+async function packagesOfFallBack(): Promise<readonly RequiredPackage[]> {
+  try {
+    return (await resolveDebianSuite()).suite.requiredPackages;
+  } catch {
+    return []; // apt names no archive of Debian here
+  }
+}
+
+/** The generation of PCRE, by the name of an archive or of the ngx_lua in a tree. */
+async function pcreOf(source: Exclude<Source, { kind: "debian" }>): Promise<1 | 2> {
+  if (source.kind === "directory") {
+    const components = await readdir(join(source.path, "bundle")).catch(() => []);
+    const ngxLua = components.find((name) => /^ngx_lua-\d/.test(name));
+    return ngxLua ? pcreOfNgxLua(ngxLua.slice("ngx_lua-".length)) : 2;
+  }
+  if (source.kind === "official") return source.release?.pcre ?? pcreOfRelease(source.version);
+  return pcreOfRelease(source.kind === "file" ? source.path : new URL(source.url).pathname);
+}
+
+/** OpenResty takes PCRE 2 since the release that followed 1.21.4. */
+function pcreOfRelease(name: string): 1 | 2 {
+  const [, major, minor] = /(\d+)\.(\d+)\.\d+/.exec(basename(name)) ?? [];
+  return major === "1" && Number(minor) <= 21 ? 1 : 2;
 }
 
 const SUITE = /^debian(?::([a-z][a-z0-9-]*))?$/;

@@ -5,6 +5,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../../errors.js";
+import { installHint } from "../../host/distribution.js";
 import { kindOf } from "../../io/files.js";
 import { fingerprintsIn } from "../../io/signature.js";
 
@@ -26,7 +27,7 @@ export async function readDebianKeys(etc: string, keyrings: string): Promise<Deb
     return { signedBy: files.join(" "), fingerprints: new Set(fingerprints) };
   }
   throw new NffiError("toolchain-missing", `the keys of Debian's archive are not in ${keyrings}`, {
-    hint: "apt-get install debian-archive-keyring; or take an official release: --source official",
+    hint: `${installHint(["debian-archive-keyring"])}\nor take an official release: --source official`,
   });
 }
 

@@ -6,6 +6,7 @@
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join, normalize } from "node:path";
 import { NffiError } from "../../errors.js";
+import { installHint } from "../../host/distribution.js";
 import { run } from "../../io/exec.js";
 import type { VerifiedFile } from "./choose-revision.js";
 import { type AptOptions, environmentOf } from "./private-apt.js";
@@ -70,7 +71,7 @@ async function applyPatch(
   if (completed.exitCode === 0) return;
   if (completed.startError) {
     throw new NffiError("toolchain-missing", `patch cannot be run (${completed.startError})`, {
-      hint: "on Debian: apt-get install patch",
+      hint: installHint(["patch"]),
     });
   }
   throw new NffiError("patch-failed", `Debian's patch ${entry.file} does not fit ${source}`, {

@@ -7,6 +7,7 @@
 import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../../errors.js";
+import { installHint } from "../../host/distribution.js";
 import { buildEnvironment, type Environment, environment } from "../../host/environment.js";
 import { type Completed, run } from "../../io/exec.js";
 import { renderParagraph } from "./control-file.js";
@@ -163,7 +164,7 @@ export async function updateIndex(
     )
   ) {
     throw new NffiError("verify-failed", `apt does not trust the index of ${apt.suite}:\n${said}`, {
-      hint: "bring the keys up to date: apt-get install debian-archive-keyring",
+      hint: `bring the keys up to date: ${installHint(["debian-archive-keyring"])}`,
     });
   }
   if (/does not have a Release file|404 +Not Found/.test(output)) {

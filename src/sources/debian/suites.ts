@@ -3,7 +3,7 @@
  * configure they need, and which packages a machine needs to build them. Data without I/O. A suite
  * is chosen by name, never by an exact revision: security updates come and go.
  */
-import type { RequiredPackage } from "../../host/toolchain.js";
+import { PCRE1, type RequiredPackage } from "../../host/toolchain.js";
 
 export interface DebianComponent {
   /** The name in bundle/, without the version. */
@@ -53,7 +53,7 @@ export const DEBIAN_SUITES: readonly DebianSuite[] = [
     components: components("luajit2"),
     // ngx_lua 0.10.23 knows PCRE1 only. Debian 13 has no libpcre3-dev: bookworm builds on Debian 12.
     configureArgs: ["--without-pcre2"],
-    requiredPackages: [...TOOLS, { debian: "libpcre3-dev", header: "pcre.h" }],
+    requiredPackages: [...TOOLS, PCRE1],
   },
 ];
 

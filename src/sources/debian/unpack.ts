@@ -5,6 +5,7 @@
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../../errors.js";
+import { installHint } from "../../host/distribution.js";
 import { type Completed, run } from "../../io/exec.js";
 import { type AptOptions, environmentOf } from "./private-apt.js";
 
@@ -46,6 +47,6 @@ export async function unpackDeb(file: string, into: string, options: AptOptions)
 function notUnpacked(file: string, completed: Completed, packages: string): NffiError {
   const said = completed.startError ?? completed.stderr.trim();
   return new NffiError("extract-failed", `${file} cannot be unpacked: ${said}`, {
-    hint: `on Debian: apt-get install ${packages}`,
+    hint: installHint([packages]),
   });
 }

@@ -62,7 +62,7 @@ test("another language is refused with the list of those that exist", async () =
   const cobol = { ...request(parent, prefixIn(parent)), language: "cobol" };
   await expect(scaffold(cobol, session)).rejects.toMatchObject({
     code: "usage",
-    message: 'there is no template for the language "cobol"',
+    message: 'unknown language "cobol"',
     hint: expect.stringMatching(/^languages: typescript, go\b/),
   });
 });

@@ -5,6 +5,13 @@ import { NffiError, toNffiError } from "../../../src/errors.js";
 import { errorText } from "../../../src/ui/error-text.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
+test("names commands as the user has called nffi", async () => {
+  const error = new NffiError("usage", "no", { hint: "run `nffi build` or `nffi list`" });
+  expect(await errorText(error, { command: "npx --package x nffi" })).toContain(
+    "hint: run `npx --package x nffi build` or `npx --package x nffi list`\n",
+  );
+});
+
 test("shows message and hint, and no stack trace", async () => {
   const error = new NffiError("verify-failed", "the SHA-256 differs", { hint: "one\ntwo" });
   expect(await errorText(error)).toBe("nffi: the SHA-256 differs\n  hint: one\n        two\n");

@@ -1,0 +1,56 @@
+/** What a product is, in words, and the command that builds it again. */
+import { basename } from "node:path";
+import { releaseOfHash } from "../catalog/releases.js";
+import { shellWords } from "../io/shell-words.js";
+import type { Manifest } from "./manifest.js";
+import type { FoundProduct, Product } from "./product.js";
+
+/** "OpenResty 1.27.1.2", "Debian trixie (nginx 1.26.3, ngx_lua 0.10.28)". */
+export function titleOf(manifest: Manifest): string {
+  const { flavor = "release" } = manifest;
+  const title = sourceTitleOf(manifest);
+  return flavor === "release" ? title : `${title}, ${flavor}`;
+}
+
+/** "OpenResty 1.27.1.2 in /srv/openresty (named by NFFI_PREFIX)" */
+export function describeFound({ prefix, manifest, foundBy }: FoundProduct): string {
+  const how = foundBy === "default" ? "the default directory" : `named by ${foundBy}`;
+  return `${titleOf(manifest)} in ${prefix} (${how})`;
+}
+
+function sourceTitleOf(manifest: Manifest): string {
+  const { source, components } = manifest;
+  const parts = `nginx ${components.nginx}, ngx_lua ${components.ngx_lua}`;
+  if (source.kind === "debian") return `${source.origin} (${parts})`;
+  const release = releaseOf(manifest);
+  return release === undefined ? `OpenResty (${parts})` : `OpenResty ${release}`;
+}
+
+/** By the hash of the archive, else by a name such as openresty-1.27.1.2. */
+function releaseOf({ source }: Manifest): string | undefined {
+  const known = source.sha256 === undefined ? undefined : releaseOfHash(source.sha256)?.version;
+  const named = /^(?:OpenResty |openresty-)(\d+(?:\.\d+){3}\w*)/;
+  return known ?? named.exec(source.name)?.[1] ?? named.exec(basename(source.origin))?.[1];
+}
+
+/** The `nffi build` command that makes the product again; added sources and patches are not in it. */
+export function rebuildCommand({ prefix, manifest }: Product): string {
+  const { source, flavor = "release", inputs } = manifest;
+  const configure: string[] = JSON.parse(inputs?.parts["options for configure"] ?? "[]");
+  return shellWords([
+    ...["nffi", "build", ...sourceOptions(manifest), "--prefix", prefix],
+    ...(flavor === "release" ? [] : ["--flavor", flavor]),
+    ...(source.kind === "archive" && source.origin.startsWith("/") && source.sha256
+      ? ["--sha256", source.sha256]
+      : []),
+    ...(configure.length > 0 ? ["--", ...configure] : []),
+  ]);
+}
+
+function sourceOptions(manifest: Manifest): string[] {
+  const { source } = manifest;
+  if (source.kind === "debian") return ["--source", source.origin.replace("Debian ", "debian:")];
+  if (source.origin.startsWith("/")) return ["--source", source.origin];
+  const release = releaseOf(manifest);
+  return release === undefined ? [] : ["--source", "official", "--openresty", release];
+}

@@ -1,0 +1,73 @@
+// The words of the command line, and how nffi is called: what a user meets before any build.
+import { cpSync, mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { version } from "../../src/host/package.js";
+import { repository, runCli, runProgram } from "../support/cli.js";
+import { temporaryFolder } from "../support/temporary.js";
+
+test("version prints what --version does", async () => {
+  const said = await runCli(["version"]);
+  expect(said).toMatchObject({ exitCode: 0, stdout: `${version}\n`, stderr: "" });
+  expect((await runCli(["--version"])).stdout).toBe(said.stdout);
+});
+
+test("help shows the help of a command", async () => {
+  expect((await runCli(["help"])).stdout).toBe((await runCli(["--help"])).stdout);
+  expect((await runCli(["help", "build"])).stdout).toMatch(/^Usage: nffi build /);
+  expect((await runCli(["help", "cache", "list"])).stdout).toMatch(/^Usage: nffi cache list /);
+});
+
+const typos = [
+  [["buildx"], "unknown command 'buildx'", "Did you mean build?"],
+  [["help", "buildx"], 'unknown command "buildx"', "did you mean build?"],
+  [["help", "cache", "lst"], 'unknown command "lst"', "did you mean list?"],
+  [["help", "frobnicate"], 'unknown command "frobnicate"', "--help` lists the commands"],
+  [["cache", "lst"], "unknown command 'lst'", "Did you mean list?"],
+  [["build", "--qiet"], "unknown option '--qiet'", "Did you mean --quiet?"],
+  [["new-runtime", "x", "--lang", "pyton"], 'unknown language "pyton"', "did you mean python?"],
+  [["new-runtime", "x", "--lang", "Rsut"], 'unknown language "Rsut"', "did you mean rust?"],
+  [["new-runtime", "x", "--lang", "cobol"], 'unknown language "cobol"', "hint: languages: type"],
+] as const;
+
+test.each(typos)("%j is an error of usage with a suggestion", async (args, message, suggestion) => {
+  const failed = await runCli(args);
+  expect(failed.exitCode).toBe(2);
+  expect(failed.stderr).toContain(`nffi: ${message}`);
+  expect(failed.stderr).toContain(suggestion);
+  expect(failed.stdout).toBe("");
+});
+
+test("a clone that is not compiled says how to compile it", async () => {
+  const clone = temporaryFolder();
+  for (const file of ["bin", "package.json", "tsconfig.json"])
+    cpSync(join(repository, file), join(clone, file), { recursive: true });
+  const failed = await runProgram(process.execPath, [join(clone, "bin/nffi.mjs"), "list"]);
+  expect(failed.exitCode).toBe(10);
+  expect(failed.stderr).toMatch(/^nffi: this clone is not compiled: .*dist\/cli\.js/);
+  expect(failed.stderr).toContain(
+    `hint: run \`cd ${clone} && npm ci --ignore-scripts && npm run build\` first\n`,
+  );
+  expect(failed.stderr.split("\n")).toHaveLength(3);
+});
+
+test("hints name a command that works for the way nffi was called", async () => {
+  const cwd = temporaryFolder();
+  const own = join(repository, "bin/nffi.mjs");
+  const env = { NFFI_PREFIX: undefined, XDG_STATE_HOME: cwd };
+  const PATH = process.env.PATH ?? "";
+  const bin = join(cwd, "bin");
+  mkdirSync(bin);
+  symlinkSync(own, join(bin, "nffi"));
+  const hintOf = async (path: string) =>
+    /hint: run `(.*) build` first/.exec(
+      (await runCli(["info"], { cwd, env: { ...env, PATH: path } })).stderr,
+    )?.[1];
+  expect(await hintOf(PATH)).toBe(`node ${own}`);
+  expect(await hintOf(`${bin}:${PATH}`)).toBe("nffi");
+  // what npx and `npm run` add is not in the shell of the user
+  const local = join(cwd, "node_modules/.bin");
+  mkdirSync(local, { recursive: true });
+  symlinkSync(own, join(local, "nffi"));
+  expect(await hintOf(`${local}:${PATH}`)).toBe(`node ${own}`);
+});
