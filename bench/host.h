@@ -6,7 +6,7 @@
 #define NFFI_BENCH_HOST_H
 
 #include <nffi.h>
-#include <nffi_host.h>
+#include <host/nffi_host.h>
 
 /* Makes the queue; its arenas are as large as 256 payloads need, since the
    other rivals have all of the heap. */

@@ -7,7 +7,7 @@
 #define _GNU_SOURCE
 
 #include <nffi.h>
-#include <nffi_host.h>
+#include <host/nffi_host.h>
 
 #include <stdio.h>
 #include <stdlib.h>

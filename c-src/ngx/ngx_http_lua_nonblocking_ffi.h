@@ -14,8 +14,8 @@
 #include "ngx_http_lua_util.h"
 
 #include <nffi.h>
-#include <nffi_host.h>
-#include <nffi_spin.h>
+#include <host/nffi_host.h>
+#include <shared/nffi_spin.h>
 
 #include <signal.h>
 

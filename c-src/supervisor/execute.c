@@ -9,9 +9,9 @@
 #define _GNU_SOURCE
 
 #include "supervisor.h"
-#include "child.h"
-#include "control.h"
-#include "nffi_host.h"
+#include "host/child.h"
+#include "shared/control.h"
+#include "host/nffi_host.h"
 
 #include <errno.h>
 #include <fcntl.h>

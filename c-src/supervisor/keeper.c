@@ -9,9 +9,9 @@
 #define _GNU_SOURCE
 
 #include "supervisor.h"
-#include "control.h"
-#include "descriptors.h"
-#include "region.h"
+#include "shared/control.h"
+#include "shared/descriptors.h"
+#include "shared/region.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -15,7 +15,7 @@
 #define _GNU_SOURCE
 
 #include "supervisor.h"
-#include "child.h"
+#include "host/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

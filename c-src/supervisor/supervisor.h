@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "launch.h"
+#include "host/launch.h"
 
 /* An order in memory of this process. */
 typedef struct order {

@@ -7,7 +7,7 @@
 #define _GNU_SOURCE
 
 #include "nffi_testhost.h"
-#include "nffi_host.h"
+#include "host/nffi_host.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -9,6 +9,8 @@ const quiet = $({ nothrow: true, quiet: true });
 /** The findings in `files`, the C sources and headers that git knows. `javaHome` may be "". */
 export async function clangTidy(program, files, javaHome) {
   const headers = files.filter((file) => file.endsWith(".h") && isChecked(file)).map(dirname);
+  // its headers are included as room/name.h
+  headers.push("c-src/lib");
   const system = [
     `${javaHome}/include`,
     `${javaHome}/include/linux`,

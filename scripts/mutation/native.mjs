@@ -11,7 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { Score, shuffled } from "./sample.mjs";
 
 const TREE = ".nffi/mutation/tree";
@@ -34,7 +34,7 @@ export async function mutateNative(files, { seed, max, minutes, e2e, log }) {
     const original = readFileSync(file, "utf8");
     writeFileSync(place, text);
     try {
-      const object = basename(file).replace(/\.c$/, ".o");
+      const object = relative("c-src/lib", file).replace(/\.c$/, ".o");
       score.add(await outcomeOf(testsOf(file), e2e, object), `${file}:${line}  ${how}`);
     } finally {
       writeFileSync(place, original);

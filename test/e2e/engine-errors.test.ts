@@ -141,13 +141,15 @@ function programOfAnotherAbi(folder: string): string {
   const copy = join(folder, "c-src");
   cpSync(join(repository, "c-src/include"), join(copy, "include"), { recursive: true });
   cpSync(join(repository, "c-src/lib"), join(copy, "lib"), { recursive: true });
-  const header = join(copy, "lib/region.h");
+  const header = join(copy, "lib/shared/region.h");
   writeFileSync(
     header,
     readFileSync(header, "utf8").replace(/(#define NFFI__REGION_ABI) \d+/, "$1 99"),
   );
   const program = join(folder, "attach");
-  const sources = readdirSync(join(copy, "lib")).filter((name) => name.endsWith(".c"));
+  const sources = readdirSync(join(copy, "lib"), { recursive: true, encoding: "utf8" }).filter(
+    (name) => name.endsWith(".c"),
+  );
   execFileSync(process.env.CC ?? "cc", [
     ...["-std=gnu11", "-pthread", `-I${copy}/include`, `-I${copy}/lib`, "-o", program],
     join(repository, "test/fixtures/attach.c"),

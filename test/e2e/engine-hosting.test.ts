@@ -633,7 +633,7 @@ def spoil(offset):
     writeFileSync(
       source,
       `#include <stdio.h>
-       #include "region.h"
+       #include "shared/region.h"
        int main(void) { printf("%zu", offsetof(nffi__header_t, ${ring}.tail)); return 0; }`,
     );
     const folders = ["lib", "include"].map((name) => `-I${join(repository, "c-src", name)}`);

@@ -1,4 +1,4 @@
-// How the threads of a runtime sleep, as a model of c-src/lib/wait.c: pollers and writers (threads in
+// How the threads of a runtime sleep, as a model of c-src/lib/runtime/wait.c: pollers and writers (threads in
 // nffi_stream_wait) share one eventfd. One of them leads, with and without spinning; the others
 // follow. A loop that arms the descriptor may take over. Memory is sequentially consistent here;
 // order-model.ts is about memory orders. A move is one access that another side sees, one system

@@ -4,7 +4,7 @@
 
 #include "trial.h"
 
-#include "../../lib/child.h"
+#include "../../lib/host/child.h"
 
 #include <errno.h>
 #include <fcntl.h>

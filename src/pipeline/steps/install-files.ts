@@ -79,7 +79,7 @@ async function isCurrent(source: string, target: string, newerThan: number): Pro
 async function newestHeader(files: ShippedFiles): Promise<number> {
   let newest = 0;
   for (const folder of ["include", "lib"]) {
-    for (const name of await readdir(join(files.cSource, folder))) {
+    for (const name of await readdir(join(files.cSource, folder), { recursive: true })) {
       if (!name.endsWith(".h")) continue;
       newest = Math.max(newest, (await stat(join(files.cSource, folder, name))).mtimeMs);
     }

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "check.h"
-#include "host.h"
+#include "host/host.h"
 #include "start.h"
 
 #define CHILD_ROLE "--role"

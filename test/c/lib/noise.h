@@ -7,7 +7,7 @@
 #define NOISE_H
 
 #include "child.h"
-#include "region.h"
+#include "shared/region.h"
 
 #define NOISE_MS 100
 

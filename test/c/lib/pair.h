@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 
 #include "check.h"
-#include "host.h"
+#include "host/host.h"
 
 typedef struct pair {
     nffi_host_t *host;

@@ -10,7 +10,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "nffi_host.h"
+#include "host/nffi_host.h"
 
 #define START_MS 10000
 

@@ -2,7 +2,7 @@
  * test_arena.c - the block allocator against a model that knows each byte.
  */
 
-#include "arena.h"
+#include "shared/arena.h"
 #include "nffi.h"
 #include "check.h"
 

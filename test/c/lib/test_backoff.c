@@ -3,7 +3,7 @@
  */
 
 #include "check.h"
-#include "nffi_backoff.h"
+#include "shared/nffi_backoff.h"
 
 #define MINUTE 60000u
 

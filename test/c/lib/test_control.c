@@ -3,7 +3,7 @@
  */
 
 #include "check.h"
-#include "control.h"
+#include "shared/control.h"
 #include "nffi.h"
 
 #include <sys/mman.h>

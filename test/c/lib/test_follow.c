@@ -4,8 +4,8 @@
  */
 
 #include "readers.h"
-#include "respond.h"
-#include "wait.h"
+#include "runtime/respond.h"
+#include "runtime/wait.h"
 
 /* One thread in nffi_stream_wait, or in nffi_queue_poll. */
 typedef struct waiter {

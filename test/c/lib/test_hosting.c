@@ -4,7 +4,7 @@
  */
 
 #include "child.h"
-#include "launch.h"
+#include "host/launch.h"
 #include "pair.h"
 
 #include <pwd.h>

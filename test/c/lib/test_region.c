@@ -4,7 +4,7 @@
  */
 
 #include "check.h"
-#include "region.h"
+#include "shared/region.h"
 
 #include <sys/mman.h>
 

@@ -4,7 +4,7 @@
  */
 
 #include "check.h"
-#include "nffi_spin.h"
+#include "shared/nffi_spin.h"
 
 #define LIMIT_US 20
 #define LIMIT_NS (LIMIT_US * 1000u)

@@ -4,7 +4,7 @@
  */
 
 #include "pair.h"
-#include "times.h"
+#include "shared/times.h"
 
 static int owner;
 

@@ -79,7 +79,7 @@ test.each<[string, string[], (folder: string) => World]>([
     (folder) => {
       const root = join(folder, "nffi");
       copyPackage(root);
-      appendFileSync(join(root, "c-src/lib/error.c"), "\n");
+      appendFileSync(join(root, "c-src/lib/shared/error.c"), "\n");
       return { root };
     },
   ],

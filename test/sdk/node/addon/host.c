@@ -33,7 +33,7 @@
 #include <unistd.h>
 
 #include "../../../c/lib/start.h"
-#include "nffi_host.h"
+#include "host/nffi_host.h"
 
 #define CALLS 100000          /* an owner is the number of the call, from 1 */
 #define LONG_ANSWER 4096

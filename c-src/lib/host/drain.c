@@ -1,0 +1,384 @@
+/*
+ * drain.c - the host's side of a queue: responses, and chunks of streams, are
+ * taken out. receive.c finds their bytes.
+ *
+ * What the host knows of a task lies in its own memory (nffi__entry_t); of the
+ * shared slot it believes only what it has checked.
+ */
+
+#define _GNU_SOURCE
+
+#include "host/host.h"
+#include "host/receive.h"
+#include "shared/times.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* of a step, beside the negative codes */
+#define NOTHING 0
+#define FILLED 1
+
+
+/* An answer is released by its slot, also when nobody has taken it. */
+static void
+keep_place(nffi__entry_t *entry, const nffi_host_response_t *response)
+{
+    entry->response_place = response->place;
+    entry->response_offset = response->offset;
+    entry->response = (void *) response->data;
+    entry->release = response->free;
+    entry->size = response->size;
+}
+
+
+/* What the owner gets for an answer that the host has no room for: the runtime
+   is not to blame, and its other calls go on. */
+static void
+give_no_room(nffi_host_response_t *response)
+{
+    static const char text[] = "the worker has no descriptor, or no memory, "
+                               "free for the response";
+
+    response->data = text;
+    response->size = sizeof(text) - 1;
+    response->message_size = response->size;
+    response->flags = NFFI_HOST_ERROR;
+}
+
+
+/*
+ * What the runtime says of its times counts only where it can be true: taken
+ * after it was queued, answered after that and not in the future. The clock is
+ * read again only for an answer that is younger than the last look at it.
+ */
+static void
+measure(nffi_host_t *host, const nffi__entry_t *entry,
+    const volatile nffi__slot_t *slot)
+{
+    uint64_t taken = slot->taken_ns, answered = slot->answered_ns;
+
+    if (entry->submitted_ns == 0) {
+        return;
+    }
+
+    if (answered > host->now_ns) {
+        host->now_ns = nffi__now();
+    }
+
+    if (entry->submitted_ns <= taken && taken <= answered
+        && answered <= host->now_ns)
+    {
+        nffi__observe(&host->times->wait, taken - entry->submitted_ns);
+        nffi__observe(&host->times->run, answered - taken);
+    }
+}
+
+
+/* The one answer of a task, or the end of its stream. */
+static int
+read_answer(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
+{
+    int rc;
+    uint16_t outcome;
+    nffi__claim_t where;
+    volatile nffi__slot_t *slot = &host->region.slots[number];
+    nffi__entry_t *entry = &host->entries[number];
+
+    outcome = slot->outcome;
+    nffi__host_free_request(host, entry);
+    memset(response, 0, sizeof(*response));
+    response->slot = number;
+    response->owner = entry->owner;
+
+    if (outcome == NFFI__ANSWERED || outcome == NFFI__FAILED) {
+        where.place = slot->response_place;
+        where.offset = slot->response_offset;
+        where.size = slot->response_size;
+        where.release = slot->response_release;
+
+        rc = nffi__host_locate(host, number, &where, response);
+        if (rc != NFFI_OK && rc != NFFI_NO_MEMORY) {
+            return rc;
+        }
+
+        keep_place(entry, response);
+        response->rc = slot->rc;
+
+        if (rc == NFFI_NO_MEMORY) {
+            give_no_room(response);
+
+        } else if (outcome == NFFI__FAILED) {
+            response->flags = NFFI_HOST_ERROR;
+            response->message_size = slot->message_size;
+            if (response->message_size > response->size) {
+                response->message_size = response->size;
+            }
+        }
+
+    } else if (outcome == NFFI__ENDED && entry->window > 0) {
+        response->flags = NFFI_HOST_END;
+
+    } else if (outcome != NFFI__SKIPPED || entry->owner != NULL) {
+        return NFFI_PROTOCOL;
+    }
+
+    if (outcome != NFFI__SKIPPED) {
+        measure(host, entry, slot);
+    }
+
+    if (entry->ping) {
+        entry->ping = false;
+        host->pinging = false;
+
+    } else {
+        host->unanswered--;
+    }
+
+    host->awaited -= entry->owner != NULL;
+    entry->owner = NULL;
+    entry->state = NFFI__ENTRY_ANSWERED;
+
+    return FILLED;
+}
+
+
+/* One more chunk of the stream at hand. */
+static int
+read_chunk(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
+{
+    int rc;
+    nffi__claim_t where;
+    volatile nffi__chunk_t *chunk;
+    nffi__entry_t *entry = &host->entries[number];
+
+    chunk = &host->region.chunks[number * NFFI__CHUNKS
+                                 + entry->taken % NFFI__CHUNKS];
+    where.place = chunk->place;
+    where.offset = chunk->offset;
+    where.size = chunk->size;
+    where.release = (uint64_t) (uintptr_t) free;
+
+    /* beyond its window the runtime owes one chunk at most */
+    if (entry->taken != entry->read && entry->unread_bytes >= entry->window) {
+        return NFFI_PROTOCOL;
+    }
+
+    memset(response, 0, sizeof(*response));
+    response->slot = number;
+    response->owner = entry->owner;
+
+    rc = nffi__host_locate(host, number, &where, response);
+    if (rc != NFFI_OK && rc != NFFI_NO_MEMORY) {
+        return rc;
+    }
+
+    entry->taken++;
+    entry->unread_bytes += response->size;
+
+    if (rc == NFFI_NO_MEMORY) {
+        give_no_room(response);
+    }
+
+    response->flags |= NFFI_HOST_CHUNK;
+
+    return FILLED;
+}
+
+
+/* What is left of the stream that was found on the ring. */
+static int
+read_current(nffi_host_t *host, nffi_host_response_t *response)
+{
+    int rc;
+    uint32_t number = host->current.slot;
+
+    nffi__current_t *current = &host->current;
+
+    if (host->entries[number].taken != current->written) {
+        rc = read_chunk(host, number, response);
+        current->active = current->finished
+                          || host->entries[number].taken != current->written;
+        return rc;
+    }
+
+    current->active = false;
+
+    return current->finished ? read_answer(host, number, response) : NOTHING;
+}
+
+
+/* Reads one entry of the done ring. */
+static int
+read_done(nffi_host_t *host, uint64_t done, nffi_host_response_t *response)
+{
+    uint32_t number = (uint32_t) done;
+    volatile nffi__slot_t *slot;
+    nffi__entry_t *entry;
+    nffi__current_t *current = &host->current;
+
+    if (number >= host->region.max_tasks) {
+        return NFFI_PROTOCOL;
+    }
+
+    entry = &host->entries[number];
+    slot = &host->region.slots[number];
+
+    if (entry->state != NFFI__ENTRY_OPEN
+        || entry->generation != (uint32_t) (done >> 32))
+    {
+        return NFFI_PROTOCOL;
+    }
+
+    if (entry->window == 0) {
+        return read_answer(host, number, response);
+    }
+
+    /* what is written after this puts the stream on the ring again */
+    current->finished = atomic_exchange_explicit(&slot->announced, 0,
+                                                 memory_order_seq_cst)
+                        == NFFI__FINISHED;
+    current->slot = number;
+    current->written = atomic_load_explicit(&slot->chunks_written,
+                                            memory_order_acquire);
+    current->active = true;
+
+    if (current->written - entry->read > NFFI__CHUNKS
+        || current->written - entry->read < entry->taken - entry->read)
+    {
+        return NFFI_PROTOCOL;
+    }
+
+    return NOTHING;
+}
+
+
+int
+nffi_host_drain(nffi_host_t *host, nffi_host_response_t *responses, size_t max)
+{
+    int rc;
+    size_t filled;
+    uint64_t done;
+    uint32_t waiting, capacity;
+    nffi__ring_t *ring = &host->region.header->done_ring;
+
+    if (host->broken) {
+        return NFFI_PROTOCOL;
+    }
+
+    rc = NFFI_OK;
+    filled = 0;
+    capacity = host->region.max_tasks;
+    waiting = nffi__ring_waiting(ring);
+
+    if (waiting > capacity) {
+        host->broken = true;
+        return NFFI_PROTOCOL;
+    }
+
+    while (filled < max && (host->current.active || waiting > 0)) {
+
+        if (host->current.active) {
+            rc = read_current(host, &responses[filled]);
+
+        } else {
+            done = host->region.done[nffi__ring_first(ring, capacity)];
+            rc = read_done(host, done, &responses[filled]);
+            nffi__ring_consume(ring, 1);
+            waiting--;
+        }
+
+        if (rc < 0) {
+            host->broken = true;
+            break;
+        }
+
+        if (rc == NOTHING) {
+            continue;
+        }
+
+        if (responses[filled].owner == NULL) {
+            nffi_host_release(host, &responses[filled]);
+
+        } else {
+            filled++;
+        }
+    }
+
+    return filled > 0 ? (int) filled : rc < 0 ? rc : 0;
+}
+
+
+void
+nffi_host_release(nffi_host_t *host, nffi_host_response_t *response)
+{
+    nffi__entry_t *entry = &host->entries[response->slot];
+
+    if (response->flags & NFFI_HOST_CHUNK) {
+        nffi__host_free_bytes(host, response->place, response->offset,
+                              (void *) response->data, response->size,
+                              response->free);
+
+    } else {
+        nffi__host_free_bytes(host, entry->response_place,
+                              entry->response_offset, entry->response,
+                              entry->size, entry->release);
+        entry->size = 0;
+        entry->response_place = NFFI__NOWHERE;
+        entry->state = NFFI__ENTRY_FREE;
+        host->free_slots[host->returned++] = response->slot;
+        host->free_count++;
+    }
+
+    response->data = NULL;
+}
+
+
+int
+nffi_host_waiting(nffi_host_t *host)
+{
+    /* a broken rule too, such as one that nffi_host_log has found */
+    return host->broken || host->current.active
+           || nffi__ring_waiting(&host->region.header->done_ring) != 0;
+}
+
+
+uint32_t
+nffi_host_mark(nffi_host_t *host)
+{
+    return atomic_load_explicit(&host->region.header->done_ring.tail,
+                                memory_order_acquire);
+}
+
+
+int
+nffi_host_is_past(nffi_host_t *host, uint32_t mark)
+{
+    uint32_t head = atomic_load_explicit(&host->region.header->done_ring.head,
+                                         memory_order_relaxed);
+
+    /* a tail that is too far ahead is a lie: nothing is drained any more */
+
+    return host->broken
+           || ((int32_t) (head - mark) >= 0 && !host->current.active);
+}
+
+
+int
+nffi_host_park(nffi_host_t *host)
+{
+    nffi__header_t *header = host->region.header;
+
+    nffi__announce_parked(&header->host_parked);
+
+    if (!nffi_host_waiting(host)
+        && nffi__ring_waiting(&header->logs_ring) == 0
+        && !nffi__host_has_misuse(host))
+    {
+        return 0;
+    }
+
+    nffi__revoke_parked(&header->host_parked);
+
+    return 1;
+}

@@ -1,0 +1,170 @@
+/*
+ * host.h - the host's private state, shared by host.c, submit.c, drain.c,
+ * receive.c and spawn.c.
+ */
+
+#ifndef NFFI__HOST_H
+#define NFFI__HOST_H
+
+#include <sys/socket.h>
+
+#include "shared/arena.h"
+#include "shared/control.h"
+#include "host/nffi_host.h"
+#include "runtime/queue.h"
+#include "shared/region.h"
+
+enum nffi__entry_state {
+    NFFI__ENTRY_FREE = 0,
+    NFFI__ENTRY_OPEN,         /* queued or running */
+    NFFI__ENTRY_ANSWERED      /* drained, not yet released */
+};
+
+/*
+ * Requests in memfds that wait: each holds a descriptor of the runtime's
+ * process, where 1024 is a common limit.
+ */
+#define NFFI__MOST_PAYLOADS 256
+
+/*
+ * Messages of the child kept unread: beyond the first number they are left in
+ * the socket, so that a fast runtime waits instead of filling nginx's table of
+ * descriptors; more than the second is a broken rule.
+ */
+#define NFFI__ENOUGH_KEPT 64
+#define NFFI__MOST_KEPT 512
+
+/* What the host itself knows of the task in a slot. */
+typedef struct nffi__entry {
+    void *owner;              /* NULL: cancelled */
+    void *request;            /* in the heap */
+    void *response;           /* in the heap, or mapped */
+    void (*release)(void *data);
+    size_t size;              /* of the request, then of a mapped response */
+    uint32_t request_offset;
+    uint32_t response_offset;
+    uint32_t generation;
+    uint32_t window;          /* 0: no stream */
+    uint32_t taken;           /* chunks out of shared memory */
+    uint32_t read;            /* chunks given back as credit */
+    uint64_t unread_bytes;
+    uint64_t submitted_ns;    /* 0: not timed */
+    uint8_t state;
+    uint8_t request_place;
+    uint8_t response_place;
+    bool ping;                /* nobody's: a sign of life */
+} nffi__entry_t;
+
+/* A message of the child that was read while looking for another. */
+typedef struct nffi__received {
+    struct nffi__received *next;
+    nffi__message_t message;
+    int fd;
+} nffi__received_t;
+
+/* A stream that was found on the done ring, while its chunks are taken. */
+typedef struct nffi__current {
+    uint32_t slot;
+    uint32_t written;         /* as it was then */
+    bool finished;
+    bool active;
+} nffi__current_t;
+
+struct nffi_host {
+    nffi__region_t region;
+    nffi__arena_t arena;      /* of requests */
+    nffi__entry_t *entries;   /* by slot */
+    nffi__current_t current;
+    uint32_t *free_slots;     /* a stack of those that were used before */
+    uint32_t returned;        /* its height */
+    uint32_t fresh;           /* the first slot that was never used */
+    uint32_t free_count;      /* of both */
+    uint32_t held_slots;      /* whose pages are not yet allocated; they are
+                                 the last of the fresh ones */
+    uint32_t scan;            /* of nffi_host_take_pending */
+    uint32_t unanswered;
+    uint32_t awaited;
+    uint32_t max_queue;
+    uint32_t first_generation;   /* of the tasks */
+    uint32_t last_generation;    /* the highest one so far */
+    uint64_t max_bytes;
+    uint64_t bytes;
+    nffi_queue_t *queue;      /* in this process, NULL: none yet */
+    nffi__callbacks_t callbacks;
+    nffi_host_times_t *times; /* the glue's, NULL: not measured */
+    uint64_t now_ns;          /* the last that was seen of the clock */
+    nffi__received_t *received;
+    uint32_t kept;            /* their number */
+    uint32_t payloads[NFFI__MOST_PAYLOADS];  /* requests in memfds, by place
+                                 on the ring of tasks, oldest first */
+    uint32_t payloads_first;
+    uint32_t payloads_count;
+    uint32_t misused[NFFI__MISUSES];   /* what nffi_host_misuse has told */
+    int tasks_fd;
+    int done_fd;              /* process only */
+    int memory_fd;            /* process only, until it was handed over */
+    int control_fd;           /* process only, ours */
+    bool process;
+    bool closed;
+    bool broken;
+    bool pinging;             /* a ping is not yet back */
+};
+
+/* Whether a kind of misuse was counted of which nobody has been told. */
+bool nffi__host_has_misuse(nffi_host_t *host);
+
+/* The slot that is taken next, where one is free: used ones first, so that a
+   light load stays in few pages, also of this list. */
+static inline uint32_t
+nffi__host_next_slot(const nffi_host_t *host)
+{
+    return host->returned > 0 ? host->free_slots[host->returned - 1]
+                              : host->fresh;
+}
+
+static inline void
+nffi__host_take_slot(nffi_host_t *host)
+{
+    if (host->returned > 0) {
+        host->returned--;
+
+    } else {
+        host->fresh++;
+    }
+
+    host->free_count--;
+}
+
+/* A generation for the next task in this slot; 0 is never one. */
+static inline void
+nffi__host_next_generation(nffi_host_t *host, nffi__entry_t *entry)
+{
+    entry->generation = entry->generation == 0 ? host->first_generation
+                                               : entry->generation + 1;
+    entry->generation += entry->generation == 0;
+
+    if ((int32_t) (entry->generation - host->last_generation) > 0) {
+        host->last_generation = entry->generation;
+    }
+}
+
+/* Writes the eventfd that the runtime sleeps on. */
+void nffi__host_wake_runtime(nffi_host_t *host);
+
+/* Tells the runtime that something has changed about a task that runs. */
+void nffi__host_note(nffi_host_t *host, uint32_t slot);
+
+/* The runtime may have the block of the response arena back. */
+void nffi__host_free_block(nffi_host_t *host, uint32_t offset);
+
+/* The runtime needs the request no more. */
+void nffi__host_free_request(nffi_host_t *host, nffi__entry_t *entry);
+
+/* Keeps a message for nffi_host_child_event or for a response. */
+int nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd);
+
+/* Unlinks a message from where `link` points and frees it; the descriptor
+   that came with it, or -1, is the caller's. */
+int nffi__host_unkeep(nffi_host_t *host, nffi__received_t **link);
+
+#endif /* NFFI__HOST_H */

@@ -1,0 +1,176 @@
+/*
+ * place.c - the runtime's side of a queue: where the bytes of an answer, or of
+ * a chunk, lie.
+ *
+ * A response lies in the response arena, where only this side allocates; the
+ * host tells by the ring of freed blocks what it has read. What the arena
+ * cannot hold comes from the heap (in the worker) or travels as a memfd.
+ */
+
+#define _GNU_SOURCE
+
+#include "runtime/place.h"
+#include "runtime/respond.h"
+#include "runtime/wait.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+
+void
+nffi__discard_large(nffi__memfd_t *large)
+{
+    if (large->data == NULL) {
+        return;
+    }
+
+    if (large->fd == -1) {
+        free(large->data);
+
+    } else {
+        munmap(large->data, large->size);
+        close(large->fd);
+    }
+
+    large->data = NULL;
+    large->fd = -1;
+}
+
+
+static void
+take_freed_blocks(nffi_queue_t *queue)
+{
+    uint32_t waiting, i, capacity;
+    nffi__ring_t *ring = &queue->region.header->frees_ring;
+
+    capacity = queue->region.frees_count;
+    waiting = nffi__ring_waiting(ring);
+
+    if (waiting == 0) {
+        return;
+    }
+
+    if (waiting > capacity) {
+        nffi__break(queue);
+        return;
+    }
+
+    for (i = 0; i < waiting; i++) {
+        nffi__arena_take_back(&queue->arena,
+            queue->region.frees[(nffi__ring_first(ring, capacity) + i)
+                                & (capacity - 1)]);
+    }
+
+    nffi__ring_consume(ring, waiting);
+}
+
+
+bool
+nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset)
+{
+    take_freed_blocks(queue);
+
+    /* so that the ring of freed blocks can never be full */
+    if (queue->arena.outstanding >= queue->region.frees_count) {
+        return false;
+    }
+
+    return nffi__arena_alloc(&queue->arena, size, offset);
+}
+
+
+void *
+nffi__alloc_place(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
+    nffi__location_t *place)
+{
+    uint32_t offset;
+
+    place->size = size;
+
+    if (nffi__alloc_block(queue, size, &offset)) {
+        place->kind = NFFI__IN_ARENA;
+        place->offset = offset;
+        return queue->region.response_arena + offset;
+    }
+
+    if (large->data != NULL) {
+        return NULL;
+    }
+
+    if (queue->control_fd == -1) {
+        large->data = malloc(size);
+        large->size = size;
+        large->fd = -1;
+        place->kind = NFFI__IN_HEAP;
+
+    } else {
+        if (nffi__memfd_create(large, size) != NFFI_OK) {
+            return NULL;
+        }
+
+        place->kind = NFFI__IN_MEMFD;
+    }
+
+    return large->data;
+}
+
+
+/*
+ * Sends a memfd to the worker. The socket is full, or too many descriptors are
+ * on their way, until the worker drains: it must have been told of responses
+ * that were published before this one.
+ */
+static int
+send_payload(nffi_queue_t *queue, const nffi__message_t *message, int fd)
+{
+    int rc;
+    static const struct timespec pause = { 0, 1000000 };
+
+    for ( ;; ) {
+        rc = nffi__control_send(queue->control_fd, message, fd, MSG_DONTWAIT);
+        if (rc != NFFI_QUEUE_FULL) {
+            return rc;
+        }
+
+        if (nffi__must_wake(&queue->region.header->host_parked)) {
+            nffi__signal_host(queue);
+        }
+
+        (void) nanosleep(&pause, NULL);
+    }
+}
+
+
+int
+nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large, uint64_t task,
+    nffi__location_t *place)
+{
+    int rc;
+    nffi__message_t message;
+
+    if (place->kind == NFFI__IN_HEAP) {
+        place->offset = (uint64_t) (uintptr_t) large->data;
+        place->release = (uint64_t) (uintptr_t) free;
+        large->data = NULL;
+        return NFFI_OK;
+    }
+
+    rc = nffi__memfd_seal(large);
+
+    if (rc == NFFI_OK) {
+        memset(&message, 0, NFFI__MESSAGE_HEAD);
+        message.type = NFFI__MESSAGE_PAYLOAD;
+        message.abi = NFFI_ABI_VERSION;
+        message.task = task;
+        rc = send_payload(queue, &message, large->fd);
+    }
+
+    close(large->fd);
+    large->fd = -1;
+
+    return rc;
+}

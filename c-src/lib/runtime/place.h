@@ -1,0 +1,35 @@
+/*
+ * place.h - the memory of what a runtime answers. All of it wants the queue's
+ * mutex.
+ */
+
+#ifndef NFFI_PLACE_H
+#define NFFI_PLACE_H
+
+#include "runtime/queue.h"
+
+/* Where the bytes of an answer, or of a chunk, lie. */
+typedef struct nffi__location {
+    uint64_t offset;
+    uint64_t size;
+    uint64_t release;
+    enum nffi__place kind;
+} nffi__location_t;
+
+/* A block of the response arena; false: there is none. */
+bool nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset);
+
+/* Makes room for `size` bytes, in `large` when the arena has none; NULL when
+   there is none at all, or `large` is in use. */
+void *nffi__alloc_place(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
+    nffi__location_t *place);
+
+/* Gives `large` away with the answer, or the chunk, of a task (generation and
+   slot). */
+int nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large,
+    uint64_t task, nffi__location_t *place);
+
+/* Frees a response buffer that is not in the arena, if there is one. */
+void nffi__discard_large(nffi__memfd_t *large);
+
+#endif /* NFFI_PLACE_H */

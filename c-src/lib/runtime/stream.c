@@ -1,0 +1,357 @@
+/*
+ * stream.c - the runtime's side of a queue: an answer in chunks.
+ *
+ * A chunk lies in the response arena, as an answer does, until the event loop
+ * has looked at it; its place is told in the slot's ring of chunks. The host
+ * gives credit when Lua has read one, and a stream without credit writes
+ * nothing: so what is unread is bounded by the window and one chunk.
+ *
+ * Where Lua wants one answer, the chunks are collected and sent at the end.
+ */
+
+#define _GNU_SOURCE
+
+#include "shared/control.h"
+#include "runtime/notes.h"
+#include "runtime/respond.h"
+#include "runtime/wait.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_COLLECTED ((size_t) 64 << 20)
+
+
+void
+nffi__discard_stream(nffi__running_t *running)
+{
+    if (running->stream != NULL) {
+        free(running->stream->collected);
+        free(running->stream);
+        running->stream = NULL;
+    }
+}
+
+
+/* Made by the first write, so that calls pay nothing for it. */
+static nffi__stream_t *
+stream_of(nffi__running_t *running)
+{
+    if (running->stream == NULL) {
+        running->stream = calloc(1, sizeof(nffi__stream_t));
+    }
+
+    return running->stream;
+}
+
+
+static int
+collect(nffi__stream_t *stream, const void *data, size_t size)
+{
+    size_t room;
+    unsigned char *larger;
+
+    if (size > MOST_COLLECTED - stream->collected_size) {
+        return NFFI_NO_MEMORY;
+    }
+
+    room = stream->collected_room;
+
+    while (room < stream->collected_size + size) {
+        room = room > 0 ? room * 2 : 1024;
+    }
+
+    if (room > stream->collected_room) {
+        larger = realloc(stream->collected, room);
+        if (larger == NULL) {
+            return NFFI_NO_MEMORY;
+        }
+
+        stream->collected = larger;
+        stream->collected_room = room;
+    }
+
+    if (size > 0) {
+        memcpy(stream->collected + stream->collected_size, data, size);
+        stream->collected_size += size;
+    }
+
+    return NFFI_OK;
+}
+
+
+static int
+write_chunk(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
+    const void *data, size_t size)
+{
+    int rc;
+    void *bytes;
+    nffi__memfd_t large = { .fd = -1 };
+    nffi__location_t where;
+    nffi__stream_t *stream = running->stream;
+    volatile nffi__chunk_t *chunk;
+
+    memset(&where, 0, sizeof(where));
+
+    if (size > 0) {
+        bytes = nffi__alloc_place(queue, &large, size, &where);
+        if (bytes == NULL) {
+            return NFFI_NO_MEMORY;
+        }
+
+        memcpy(bytes, data, size);
+
+        if (where.kind == NFFI__IN_ARENA) {
+            nffi__arena_lend(&queue->arena, (uint32_t) where.offset);
+
+        } else {
+            rc = nffi__hand_over_large(queue, &large,
+                     (uint64_t) running->generation << 32 | slot, &where);
+            if (rc != NFFI_OK) {
+                nffi__discard_large(&large);
+                return rc;
+            }
+        }
+    }
+
+    chunk = &queue->region.chunks[slot * NFFI__CHUNKS
+                                  + stream->written % NFFI__CHUNKS];
+    chunk->offset = where.offset;
+    chunk->size = (uint32_t) size;
+    chunk->place = where.kind;
+
+    stream->sizes[stream->written % NFFI__CHUNKS] = (uint32_t) size;
+    stream->unread_bytes += size;
+    stream->written++;
+    atomic_store_explicit(&queue->region.slots[slot].chunks_written,
+                          stream->written, memory_order_release);
+    nffi__announce(queue, running, slot, NFFI__MORE_CHUNKS);
+    queue->wake_due = true;
+
+    return NFFI_OK;
+}
+
+
+/* Whether a chunk may be written now: 0 or why not. */
+static int
+may_write(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
+{
+    nffi__stream_t *stream;
+
+    if (nffi__is_cancelled(queue, slot)) {
+        return NFFI_CANCELLED;
+    }
+
+    stream = stream_of(running);
+    if (stream == NULL) {
+        return NFFI_NO_MEMORY;
+    }
+
+    stream->blocked = running->window > 0
+                      && !nffi__has_credit(queue, stream, slot,
+                                           running->window);
+
+    if (queue->broken) {
+        return NFFI_CLOSED;
+    }
+
+    return stream->blocked ? NFFI_WOULD_BLOCK : NFFI_OK;
+}
+
+
+/*
+ * The task that is written to, with its queue locked; NULL: there is none, which
+ * was counted, and nothing is locked. Ends with nffi__unlock_and_wake().
+ */
+static nffi__running_t *
+lock_running(nffi_task_t task, nffi_queue_t **queue)
+{
+    nffi__running_t *running;
+
+    *queue = nffi__task_queue(task);
+    if (*queue == NULL) {
+        nffi__refuse_foreign(task);
+        return NULL;
+    }
+
+    pthread_mutex_lock(&(*queue)->mutex);
+    running = nffi__task_running(*queue, task);
+
+    if (running == NULL) {
+        nffi__refuse(*queue, task);
+        nffi__unlock_and_wake(*queue);
+    }
+
+    return running;
+}
+
+
+int
+nffi_stream_write(nffi_task_t task, const void *data, size_t size)
+{
+    int rc;
+    uint32_t slot = nffi__task_slot(task);
+    nffi_queue_t *queue;
+    nffi__running_t *running;
+
+    if ((size > 0 && data == NULL) || size > NFFI__LARGEST_PAYLOAD) {
+        return NFFI_INVALID;
+    }
+
+    running = lock_running(task, &queue);
+    if (running == NULL) {
+        return NFFI_STALE;
+    }
+
+    rc = may_write(queue, running, slot);
+
+    if (rc == NFFI_OK) {
+        rc = running->window > 0
+             ? write_chunk(queue, running, slot, data, size)
+             : collect(running->stream, data, size);
+    }
+
+    nffi__unlock_and_wake(queue);
+
+    return rc;
+}
+
+
+int
+nffi_stream_wait(nffi_task_t task, int timeout_ms)
+{
+    int rc, left;
+    uint32_t slot = nffi__task_slot(task);
+    nffi_queue_t *queue;
+    nffi__running_t *running;
+    struct timespec until;
+
+    queue = nffi__task_queue(task);
+    if (queue == NULL) {
+        return NFFI_STALE;
+    }
+
+    left = timeout_ms;
+    if (timeout_ms > 0) {
+        until = nffi__time_after(timeout_ms);
+    }
+
+    pthread_mutex_lock(&queue->mutex);
+
+    /* stale: the queue may have ended, too */
+    if (nffi__task_running(queue, task) == NULL) {
+        pthread_mutex_unlock(&queue->mutex);
+        return NFFI_STALE;
+    }
+
+    queue->inside++;
+
+    for ( ;; ) {
+        nffi__take_notes(queue);
+
+        /* another thread may have ended it while this one slept */
+        running = nffi__task_running(queue, task);
+        rc = running == NULL ? NFFI_STALE : may_write(queue, running, slot);
+
+        if (rc != NFFI_WOULD_BLOCK || left == 0) {
+            break;
+        }
+
+        if (queue->wake_due) {
+            nffi__unlock_and_wake(queue);
+            pthread_mutex_lock(&queue->mutex);
+            continue;
+        }
+
+        running->stream->waiters++;
+        nffi__wait_for_credit(queue, slot, left);
+        running = nffi__task_running(queue, task);
+
+        if (running != NULL) {
+            running->stream->waiters--;
+        }
+
+        if (timeout_ms > 0) {
+            left = nffi__ms_until(&until);
+        }
+    }
+
+    queue->inside--;
+    nffi__pass_lead(queue);
+    nffi__unlock_and_wake(queue);
+
+    return rc;
+}
+
+
+/* The collected chunks as the one answer. */
+static int
+answer_collected(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
+{
+    int rc;
+    void *bytes;
+    nffi__location_t where;
+    nffi__stream_t *stream = running->stream;
+
+    memset(&where, 0, sizeof(where));
+    where.kind = stream != NULL ? NFFI__EMPTY : NFFI__NOWHERE;
+
+    if (stream != NULL && stream->collected_size > 0) {
+
+        if (queue->control_fd == -1) {
+            where.kind = NFFI__IN_HEAP;
+            where.size = stream->collected_size;
+            where.offset = (uint64_t) (uintptr_t) stream->collected;
+            where.release = (uint64_t) (uintptr_t) free;
+            stream->collected = NULL;
+
+        } else {
+            bytes = nffi__alloc_place(queue, &running->large,
+                                      stream->collected_size, &where);
+            if (bytes == NULL) {
+                return NFFI_NO_MEMORY;
+            }
+
+            memcpy(bytes, stream->collected, stream->collected_size);
+
+            if (where.kind != NFFI__IN_ARENA) {
+                rc = nffi__hand_over_large(queue, &running->large,
+                         (uint64_t) running->generation << 32 | slot, &where);
+                if (rc != NFFI_OK) {
+                    return rc;
+                }
+            }
+        }
+    }
+
+    nffi__publish(queue, running, slot, 0, &where, 0, NFFI__ANSWERED);
+
+    return NFFI_OK;
+}
+
+
+int
+nffi_stream_end(nffi_task_t task)
+{
+    int rc;
+    uint32_t slot = nffi__task_slot(task);
+    nffi_queue_t *queue;
+    nffi__running_t *running;
+
+    running = lock_running(task, &queue);
+    if (running == NULL) {
+        return NFFI_STALE;
+    }
+
+    if (running->window > 0) {
+        nffi__finish(queue, running, slot, NFFI__ENDED);
+        rc = NFFI_OK;
+
+    } else {
+        rc = answer_collected(queue, running, slot);
+    }
+
+    nffi__unlock_and_wake(queue);
+
+    return rc;
+}

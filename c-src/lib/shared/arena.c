@@ -1,0 +1,326 @@
+/*
+ * arena.c - see arena.h.
+ */
+
+#include "shared/arena.h"
+#include "nffi.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * The state of a block number: 0 when it is inside another block, else what
+ * starts there and its order.
+ */
+#define STATE_FREE 0x20       /* on a free list */
+#define STATE_CACHED 0x40     /* on a stack */
+#define STATE_USED 0x80       /* given out */
+#define STATE_LENT 0xc0       /* given out, and now the other side's */
+#define STATE_KIND 0xe0
+#define STATE_ORDER 0x1f
+
+
+int
+nffi__arena_init(nffi__arena_t *arena, uint32_t size)
+{
+    uint32_t order;
+
+    memset(arena, 0, sizeof(*arena));
+
+    arena->blocks = size >> NFFI__BLOCK_SHIFT;
+    arena->states = calloc(arena->blocks, 1);
+    arena->next = malloc(arena->blocks * sizeof(uint32_t));
+    arena->previous = malloc(arena->blocks * sizeof(uint32_t));
+    arena->caches = malloc(sizeof(uint32_t) * NFFI__ARENA_ORDERS
+                           * NFFI__ARENA_CACHE);
+
+    if (arena->states == NULL || arena->next == NULL
+        || arena->previous == NULL || arena->caches == NULL)
+    {
+        nffi__arena_free_all(arena);
+        return NFFI_NO_MEMORY;
+    }
+
+    for (order = 0; order < NFFI__ARENA_ORDERS; order++) {
+        arena->free_lists[order] = NFFI__NO_BLOCK;
+    }
+
+    arena->top_order = (uint32_t) __builtin_ctz(arena->blocks);
+    arena->max_order = arena->top_order - 3;
+    arena->held_order = arena->top_order;
+    arena->states[0] = (uint8_t) (STATE_FREE | arena->top_order);
+    arena->next[0] = NFFI__NO_BLOCK;
+    arena->previous[0] = NFFI__NO_BLOCK;
+    arena->free_lists[arena->top_order] = 0;
+
+    return NFFI_OK;
+}
+
+
+void
+nffi__arena_free_all(nffi__arena_t *arena)
+{
+    free(arena->states);
+    free(arena->next);
+    free(arena->previous);
+    free(arena->caches);
+    memset(arena, 0, sizeof(*arena));
+}
+
+
+static void
+link_free(nffi__arena_t *arena, uint32_t block, uint32_t order)
+{
+    uint32_t first = arena->free_lists[order];
+
+    arena->states[block] = (uint8_t) (STATE_FREE | order);
+    arena->next[block] = first;
+    arena->previous[block] = NFFI__NO_BLOCK;
+
+    if (first != NFFI__NO_BLOCK) {
+        arena->previous[first] = block;
+    }
+
+    arena->free_lists[order] = block;
+}
+
+
+static void
+unlink_free(nffi__arena_t *arena, uint32_t block, uint32_t order)
+{
+    uint32_t next = arena->next[block];
+    uint32_t previous = arena->previous[block];
+
+    if (previous == NFFI__NO_BLOCK) {
+        arena->free_lists[order] = next;
+
+    } else {
+        arena->next[previous] = next;
+    }
+
+    if (next != NFFI__NO_BLOCK) {
+        arena->previous[next] = previous;
+    }
+
+    arena->states[block] = 0;
+}
+
+
+/* Puts a block on its free list, joined with its buddies as far as they are
+   free. */
+static void
+join(nffi__arena_t *arena, uint32_t block, uint32_t order)
+{
+    uint32_t buddy;
+
+    arena->states[block] = 0;
+
+    while (order < arena->top_order) {
+        buddy = block ^ (1u << order);
+
+        if (arena->states[buddy] != (STATE_FREE | order)) {
+            break;
+        }
+
+        unlink_free(arena, buddy, order);
+
+        if (buddy < block) {
+            block = buddy;
+        }
+
+        order++;
+    }
+
+    link_free(arena, block, order);
+}
+
+
+void
+nffi__arena_hold(nffi__arena_t *arena, uint32_t first)
+{
+    uint32_t order = (uint32_t) __builtin_ctz(first >> NFFI__BLOCK_SHIFT);
+
+    arena->held_order = order;
+    unlink_free(arena, 0, arena->top_order);
+    link_free(arena, 0, order);
+}
+
+
+void
+nffi__arena_let_go(nffi__arena_t *arena)
+{
+    uint32_t order;
+
+    for (order = arena->held_order; order < arena->top_order; order++) {
+        join(arena, 1u << order, order);
+    }
+
+    arena->held_order = arena->top_order;
+}
+
+
+static void
+flush_caches(nffi__arena_t *arena)
+{
+    uint32_t order;
+
+    for (order = 0; order <= arena->max_order; order++) {
+        while (arena->cached[order] > 0) {
+            arena->cached[order]--;
+            join(arena, arena->caches[order * NFFI__ARENA_CACHE
+                                      + arena->cached[order]], order);
+        }
+    }
+}
+
+
+static uint32_t
+split(nffi__arena_t *arena, uint32_t order)
+{
+    uint32_t block, from;
+
+    for (from = order; from <= arena->top_order; from++) {
+        if (arena->free_lists[from] != NFFI__NO_BLOCK) {
+            break;
+        }
+    }
+
+    if (from > arena->top_order) {
+        return NFFI__NO_BLOCK;
+    }
+
+    block = arena->free_lists[from];
+    unlink_free(arena, block, from);
+
+    while (from > order) {
+        from--;
+        link_free(arena, block + (1u << from), from);
+    }
+
+    return block;
+}
+
+
+static uint32_t
+order_of(size_t size)
+{
+    size_t blocks = (size + (1u << NFFI__BLOCK_SHIFT) - 1)
+                    >> NFFI__BLOCK_SHIFT;
+
+    return blocks <= 1 ? 0
+                       : (uint32_t) (64 - __builtin_clzl(blocks - 1));
+}
+
+
+bool
+nffi__arena_alloc(nffi__arena_t *arena, size_t size, uint32_t *offset)
+{
+    uint32_t block, order;
+
+    if (size > (size_t) arena->blocks << NFFI__BLOCK_SHIFT) {
+        return false;
+    }
+
+    order = order_of(size);
+    if (order > arena->max_order) {
+        return false;
+    }
+
+    if (arena->cached[order] > 0) {
+        arena->cached[order]--;
+        block = arena->caches[order * NFFI__ARENA_CACHE + arena->cached[order]];
+
+    } else {
+        block = split(arena, order);
+
+        if (block == NFFI__NO_BLOCK) {
+            flush_caches(arena);
+            block = split(arena, order);
+        }
+
+        if (block == NFFI__NO_BLOCK) {
+            return false;
+        }
+    }
+
+    arena->states[block] = (uint8_t) (STATE_USED | order);
+    arena->outstanding++;
+    *offset = block << NFFI__BLOCK_SHIFT;
+
+    return true;
+}
+
+
+size_t
+nffi__arena_block_size(const nffi__arena_t *arena, uint64_t offset)
+{
+    uint64_t block = offset >> NFFI__BLOCK_SHIFT;
+
+    if ((offset & ((1u << NFFI__BLOCK_SHIFT) - 1)) != 0
+        || block >= arena->blocks
+        || (arena->states[block] & STATE_KIND) != STATE_USED)
+    {
+        return 0;
+    }
+
+    return (size_t) 1 << (NFFI__BLOCK_SHIFT
+                          + (arena->states[block] & STATE_ORDER));
+}
+
+
+bool
+nffi__arena_free(nffi__arena_t *arena, uint32_t offset)
+{
+    uint32_t block, order;
+
+    if (nffi__arena_block_size(arena, offset) == 0) {
+        return false;
+    }
+
+    block = offset >> NFFI__BLOCK_SHIFT;
+    order = arena->states[block] & STATE_ORDER;
+    arena->outstanding--;
+
+    if (arena->cached[order] < NFFI__ARENA_CACHE) {
+        arena->states[block] = (uint8_t) (STATE_CACHED | order);
+        arena->caches[order * NFFI__ARENA_CACHE + arena->cached[order]] = block;
+        arena->cached[order]++;
+
+    } else {
+        join(arena, block, order);
+    }
+
+    return true;
+}
+
+
+bool
+nffi__arena_lend(nffi__arena_t *arena, uint32_t offset)
+{
+    if (nffi__arena_block_size(arena, offset) == 0) {
+        return false;
+    }
+
+    arena->states[offset >> NFFI__BLOCK_SHIFT] |= STATE_LENT;
+
+    return true;
+}
+
+
+bool
+nffi__arena_take_back(nffi__arena_t *arena, uint32_t offset)
+{
+    uint32_t block = offset >> NFFI__BLOCK_SHIFT;
+
+    if ((offset & ((1u << NFFI__BLOCK_SHIFT) - 1)) != 0
+        || block >= arena->blocks
+        || (arena->states[block] & STATE_KIND) != STATE_LENT)
+    {
+        return false;
+    }
+
+    arena->states[block] = (uint8_t) (STATE_USED
+                                      | (arena->states[block] & STATE_ORDER));
+
+    return nffi__arena_free(arena, offset);
+}

@@ -1,0 +1,251 @@
+/*
+ * control.c - see control.h.
+ */
+
+#define _GNU_SOURCE
+
+#include "shared/control.h"
+#include "shared/descriptors.h"
+#include "nffi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u
+#endif
+
+
+int
+nffi__control_send(int socket, const nffi__message_t *message, int fd,
+    int flags)
+{
+    ssize_t n;
+    struct iovec iov;
+    struct msghdr msg;
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+
+    memset(&msg, 0, sizeof(msg));
+    iov.iov_base = (void *) message;
+    iov.iov_len = NFFI__MESSAGE_HEAD + message->text_size;
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+
+    if (fd != -1) {
+        nffi__add_descriptors(&msg, control.bytes, &fd, 1);
+    }
+
+    do {
+        n = sendmsg(socket, &msg, flags | MSG_NOSIGNAL);
+    } while (n == -1 && errno == EINTR);
+
+    if (n != -1) {
+        return NFFI_OK;
+    }
+
+    switch (errno) {
+    case EAGAIN:
+    case ETOOMANYREFS:        /* more descriptors in flight than allowed */
+    case ENOBUFS:
+        return NFFI_QUEUE_FULL;
+    case EPIPE:
+    case ECONNRESET:
+        return NFFI_CLOSED;
+    default:
+        return NFFI_SYSTEM;
+    }
+}
+
+
+/* The descriptor that came, or -1. Room for one has room for two on 64 bits:
+   whoever sends more loses all. */
+static int
+received_fd(struct msghdr *msg, int *fd)
+{
+    int fds[2];
+    size_t i, count;
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
+
+    *fd = -1;
+
+    if (cmsg == NULL || cmsg->cmsg_level != SOL_SOCKET
+        || cmsg->cmsg_type != SCM_RIGHTS)
+    {
+        return NFFI_OK;
+    }
+
+    count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(fds, CMSG_DATA(cmsg), count * sizeof(int));
+
+    if (count == 1) {
+        *fd = fds[0];
+        return NFFI_OK;
+    }
+
+    for (i = 0; i < count; i++) {
+        close(fds[i]);
+    }
+
+    return NFFI_PROTOCOL;
+}
+
+
+int
+nffi__control_receive(int socket, nffi__message_t *message, int *fd)
+{
+    ssize_t n;
+    struct iovec iov;
+    struct msghdr msg;
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+
+    *fd = -1;
+    memset(&msg, 0, sizeof(msg));
+    iov.iov_base = message;
+    iov.iov_len = sizeof(*message);
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    msg.msg_control = control.bytes;
+    msg.msg_controllen = sizeof(control.bytes);
+
+    /* of a side that ended without reading all, the reset is told once, before
+       the messages that it has sent */
+    do {
+        n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (n == -1 && (errno == EINTR || errno == ECONNRESET));
+
+    if (n == -1) {
+        return errno == EAGAIN ? 0 : NFFI_SYSTEM;
+    }
+
+    if (n == 0) {
+        return NFFI_CLOSED;
+    }
+
+    if (received_fd(&msg, fd) != NFFI_OK || (msg.msg_flags & MSG_TRUNC)
+        || (size_t) n < NFFI__MESSAGE_HEAD
+        || message->text_size != (size_t) n - NFFI__MESSAGE_HEAD)
+    {
+        if (*fd != -1) {
+            close(*fd);
+            *fd = -1;
+        }
+
+        return NFFI_PROTOCOL;
+    }
+
+    return 1;
+}
+
+
+int
+nffi__memfd_open(const char *name)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+
+    /* before Linux 6.3 */
+    if (fd == -1 && errno == EINVAL) {
+        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    }
+
+    return fd;
+}
+
+
+int
+nffi__memfd_create(nffi__memfd_t *memfd, size_t size)
+{
+    int rc, saved;
+
+    memfd->fd = -1;
+    memfd->data = NULL;
+
+    /* a request has a NUL behind it */
+    if (size > NFFI__MAX_PAYLOAD + 1u) {
+        return NFFI_NO_MEMORY;
+    }
+
+    memfd->fd = nffi__memfd_open("nffi-payload");
+    if (memfd->fd == -1) {
+        return NFFI_SYSTEM;
+    }
+
+    if (ftruncate(memfd->fd, (off_t) size) == -1) {
+        goto failed;
+    }
+
+    /* pages now, so that writing cannot be a SIGBUS later */
+    do {
+        rc = fallocate(memfd->fd, 0, 0, (off_t) size);
+    } while (rc == -1 && errno == EINTR);
+
+    if (rc == -1) {
+        goto failed;
+    }
+
+    memfd->data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                       memfd->fd, 0);
+    if (memfd->data == MAP_FAILED) {
+        goto failed;
+    }
+
+    memfd->size = size;
+
+    return NFFI_OK;
+
+failed:
+
+    saved = errno;
+    close(memfd->fd);
+    memfd->fd = -1;
+    memfd->data = NULL;
+    errno = saved;
+
+    return saved == ENOMEM || saved == ENOSPC ? NFFI_NO_MEMORY : NFFI_SYSTEM;
+}
+
+
+int
+nffi__memfd_seal(nffi__memfd_t *memfd)
+{
+    munmap(memfd->data, memfd->size);
+    memfd->data = NULL;
+
+    if (fcntl(memfd->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == -1) {
+        return NFFI_SYSTEM;
+    }
+
+    return NFFI_OK;
+}
+
+
+int
+nffi__memfd_map(int fd, size_t size, void **data)
+{
+    int seals, rc;
+    struct stat st;
+
+    rc = NFFI_PROTOCOL;
+    seals = fcntl(fd, F_GET_SEALS);
+
+    if (seals != -1 && (seals & F_SEAL_SHRINK) && fstat(fd, &st) == 0
+        && (uint64_t) st.st_size >= size)
+    {
+        *data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+        rc = *data == MAP_FAILED ? NFFI_NO_MEMORY : NFFI_OK;
+    }
+
+    close(fd);
+
+    return rc;
+}

@@ -1,0 +1,251 @@
+/*
+ * ngx_http_lua_nffi_drain.c - the glue: the responses of an instance
+ * are taken, and those who wait for them are resumed.
+ *
+ * All of it runs in the event loop.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+
+/* nothing more is read from such a runtime, so nobody would be answered */
+
+static void
+ngx_http_lua_nffi_broken(ngx_http_lua_nffi_instance_t *inst)
+{
+    static ngx_str_t  message = ngx_string("the runtime broke the rules of "
+                                           "the queue");
+
+    if (inst->broken) {
+        return;
+    }
+
+    if (inst->process) {
+        ngx_http_lua_nffi_process_broken(inst);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                  "nffi: runtime \"%V\" broke the rules of the queue and is "
+                  "closed", &inst->runtime->name);
+
+    inst->broken = 1;
+    ngx_http_lua_nffi_close_runtime(inst->runtime);
+    ngx_http_lua_nffi_instance_close(inst);
+    ngx_http_lua_nffi_fail_calls(inst, &message, "runtime_down");
+}
+
+
+/*
+ * Nothing is left to drain. While calls are answered within microseconds the
+ * event loop goes round without sleeping, for a bounded time, and looks again;
+ * its other events are handled meanwhile.
+ */
+
+static ngx_uint_t
+ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
+    ngx_uint_t drained)
+{
+    nffi_spinner_t  *spinner = &inst->spinner;
+
+    if (drained) {
+        if (spinner->until_ns) {
+            nffi_spin_found(spinner);
+        }
+
+        return inst->awaited && nffi_spin_begin(spinner);
+    }
+
+    if (spinner->until_ns == 0) {
+        return 0;
+    }
+
+    if (inst->awaited == 0) {
+        spinner->until_ns = 0;
+        return 0;
+    }
+
+    return nffi_spin_again(spinner);
+}
+
+
+/*
+ * A runtime hears of the deadline, too. What its handler fails with then may
+ * come before our timer, which waits for the end of this turn of the event
+ * loop: Lua gets the same, whoever is faster.
+ */
+
+static ngx_uint_t
+ngx_http_lua_nffi_is_late(ngx_http_lua_nffi_call_t *call,
+    const nffi_host_response_t *response)
+{
+    return ngx_http_lua_nffi_is_error(response)
+           && ngx_http_lua_nffi_is_over(call);
+}
+
+
+/*
+ * Resumes the coroutines whose responses have come. One at a time, since a
+ * resumed coroutine may kill another's thread, or close the runtime.
+ */
+
+void
+ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
+{
+    int                        n, nrets;
+    size_t                     bytes;
+    ngx_uint_t                 left, waiting, messages;
+    nffi_host_t               *host;
+    nffi_host_response_t       response;
+    ngx_http_lua_nffi_call_t  *call;
+
+    if (inst->draining || inst->host == NULL) {
+        return;
+    }
+
+    inst->draining = 1;
+    host = inst->host;
+
+    n = 0;
+    bytes = 0;
+    messages = 0;
+
+    for (left = turn; left; left--) {
+
+        if (bytes >= NGX_HTTP_LUA_NFFI_TURN_BYTES) {
+            left = 0;
+            break;
+        }
+
+        waiting = nffi_host_waiting(host);
+
+        /* those that were given before the response: their request is there */
+        messages += ngx_http_lua_nffi_write_messages(inst);
+
+        if (messages >= NGX_HTTP_LUA_NFFI_MESSAGES) {
+            left = 0;
+            break;
+        }
+
+        n = waiting ? nffi_host_drain(host, &response, 1) : 0;
+
+        if (n != 1) {
+            break;
+        }
+
+        call = response.owner;
+        bytes += response.size;
+
+        if (call->stream) {
+            ngx_http_lua_nffi_stream_take(call->stream, &response);
+            continue;
+        }
+
+        if (ngx_http_lua_nffi_is_late(call, &response)) {
+            nffi_host_release(host, &response);
+            ngx_http_lua_nffi_time_is_over(call);
+            continue;
+        }
+
+        ngx_http_lua_nffi_count_answer(inst->runtime, &response);
+        nrets = ngx_http_lua_nffi_push_response(call, &response);
+        nffi_host_release(host, &response);
+        ngx_http_lua_nffi_resume(call, nrets);
+    }
+
+    inst->draining = 0;
+    ngx_http_lua_nffi_count_misuse(inst);
+
+    if (inst->reaping) {
+        ngx_http_lua_nffi_reap_soon();
+    }
+
+    if (left && n < 0) {
+        ngx_http_lua_nffi_broken(inst);
+        return;
+    }
+
+    if (left == 0
+        || ngx_http_lua_nffi_looks_again(inst, left != turn)
+        || nffi_host_park(host))
+    {
+        if (!inst->drain.posted) {
+            ngx_post_event(&inst->drain, &ngx_posted_next_events);
+        }
+    }
+}
+
+
+/* in this turn of the event loop, after its timers */
+
+void
+ngx_http_lua_nffi_drain_soon(ngx_http_lua_nffi_instance_t *inst)
+{
+    if (inst->drain.posted) {
+        ngx_delete_posted_event(&inst->drain);
+    }
+
+    ngx_post_event(&inst->drain, &ngx_posted_events);
+}
+
+
+void
+ngx_http_lua_nffi_drain_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_drain(ev->data, NGX_HTTP_LUA_NFFI_TURN);
+}
+
+
+/* wake_task has arrived: from here on it may be posted again */
+
+void
+ngx_http_lua_nffi_woken_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_instance_t  *inst = ev->data;
+
+    (void) ngx_atomic_cmp_set(&inst->woken, 1, 0);
+    ngx_http_lua_nffi_drain(inst, NGX_HTTP_LUA_NFFI_TURN);
+}
+
+
+/* NGX_AGAIN: more calls wait, which may be failed in the next turn */
+
+ngx_int_t
+ngx_http_lua_nffi_fail_some_calls(ngx_http_lua_nffi_instance_t *inst,
+    ngx_str_t *message, const char *code, ngx_uint_t max)
+{
+    ngx_uint_t                 n;
+    nffi_host_t               *host = inst->host;
+    ngx_http_lua_nffi_call_t  *call;
+
+    for (n = 0; n < max && inst->host == host && host != NULL; n++) {
+        call = nffi_host_take_pending(host);
+
+        if (call == NULL) {
+            return NGX_OK;
+        }
+
+        ngx_http_lua_nffi_resume_failed(call, message, code);
+    }
+
+    return inst->host == host && host != NULL ? NGX_AGAIN : NGX_OK;
+}
+
+
+/* every call that waits gets nil, message, code; not those that are made
+   meanwhile: a coroutine that tries again and again would never let the event
+   loop go on */
+
+void
+ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
+    ngx_str_t *message, const char *code)
+{
+    (void) ngx_http_lua_nffi_fail_some_calls(inst, message, code,
+                                             inst->awaited);
+}

@@ -1,0 +1,396 @@
+/*
+ * ngx_http_lua_nffi_instance.c - the glue: the instances of a
+ * runtime, each a queue of its own. One is chosen for a call; one that is
+ * closed answers what it has, and keeps a leaving worker until then.
+ *
+ * All of it runs in the event loop.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+
+#define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms between two looks */
+#define NGX_HTTP_LUA_NFFI_ALIVE_FIRST  10       /* the least */
+
+/* more than any queue holds */
+#define NGX_HTTP_LUA_NFFI_NOT_READY    0x40000000
+
+
+static void ngx_http_lua_nffi_alive_handler(ngx_event_t *ev);
+
+
+/* a new one; it takes calls once it has a queue */
+
+ngx_http_lua_nffi_instance_t *
+ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_queue_t *list)
+{
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    inst = ngx_calloc(sizeof(ngx_http_lua_nffi_instance_t), ngx_cycle->log);
+    if (inst == NULL) {
+        return NULL;
+    }
+
+    inst->runtime = rt;
+
+    inst->wake_task.event.data = inst;
+    inst->wake_task.event.handler = ngx_http_lua_nffi_woken_handler;
+    inst->wake_task.event.log = ngx_cycle->log;
+
+    inst->drain.data = inst;
+    inst->drain.handler = ngx_http_lua_nffi_drain_handler;
+    inst->drain.log = ngx_cycle->log;
+
+    inst->alive.data = inst;
+    inst->alive.handler = ngx_http_lua_nffi_alive_handler;
+    inst->alive.log = ngx_cycle->log;
+    inst->alive.cancelable = 1;
+
+    ngx_queue_insert_tail(list, &inst->queue);
+
+    return inst;
+}
+
+
+/* it has no queue any more */
+
+void
+ngx_http_lua_nffi_instance_end(ngx_http_lua_nffi_instance_t *inst)
+{
+    inst->closed = 1;
+    inst->starting = 0;
+    ngx_queue_remove(&inst->queue);
+    ngx_queue_insert_tail(&inst->runtime->ended, &inst->queue);
+    ngx_http_lua_nffi_reap_instance(inst);
+}
+
+
+/*
+ * The instance with the least unanswered calls: of those whose process is
+ * ready, else of those that are starting. It goes to the end of the list, so
+ * that equals take turns.
+ */
+
+ngx_http_lua_nffi_instance_t *
+ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_http_lua_nffi_error_t *err)
+{
+    ngx_uint_t                     load, least;
+    ngx_queue_t                   *q;
+    nffi_host_state_t              state;
+    ngx_http_lua_nffi_instance_t  *inst, *best;
+
+    if (rt->closed || ngx_queue_empty(&rt->serving)) {
+        (void) ngx_http_lua_nffi_fail(err, "closed",
+                                      "the runtime \"%V\" is closed",
+                                      &rt->name);
+        return NULL;
+    }
+
+    q = ngx_queue_head(&rt->serving);
+    inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+
+    if (q == ngx_queue_last(&rt->serving)) {
+        return inst->process == NULL
+               || ngx_http_lua_nffi_process_available(inst, err) == NGX_OK
+               ? inst : NULL;
+    }
+
+    best = NULL;
+    least = NGX_MAX_UINT32_VALUE;
+
+    for ( /* void */ ;
+         q != ngx_queue_sentinel(&rt->serving);
+         q = ngx_queue_next(q))
+    {
+        inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+
+        if (ngx_http_lua_nffi_process_available(inst, err) != NGX_OK) {
+            continue;
+        }
+
+        nffi_host_state(inst->host, &state);
+        load = state.unanswered;
+
+        if (!ngx_http_lua_nffi_process_is_ready(inst)) {
+            load += NGX_HTTP_LUA_NFFI_NOT_READY;
+        }
+
+        if (load < least) {
+            least = load;
+            best = inst;
+        }
+    }
+
+    if (best) {
+        ngx_queue_remove(&best->queue);
+        ngx_queue_insert_tail(&rt->serving, &best->queue);
+    }
+
+    return best;
+}
+
+
+/* no new calls; what waits is still answered, then its threads or its process
+   end */
+
+void
+ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst)
+{
+    if (inst->closed) {
+        return;
+    }
+
+    if (inst->process && inst->host == NULL) {
+        ngx_http_lua_nffi_instance_end(inst);
+
+    } else {
+        inst->closed = 1;
+        inst->starting = 0;
+        ngx_queue_remove(&inst->queue);
+        ngx_queue_insert_tail(&inst->runtime->leaving, &inst->queue);
+    }
+
+    if (inst->process) {
+        ngx_http_lua_nffi_process_finish(inst);
+
+    } else {
+        nffi_host_close(inst->host);
+        ngx_http_lua_nffi_reap_instance(inst);
+    }
+}
+
+
+void
+ngx_http_lua_nonblocking_ffi_close(void *runtime)
+{
+    ngx_uint_t                    i;
+    ngx_queue_t                  *q;
+    ngx_http_lua_nffi_runtime_t  *rt = runtime;
+    ngx_queue_t                  *lists[] = { &rt->serving, &rt->starting };
+
+    ngx_http_lua_nffi_close_runtime(rt);
+    ngx_http_lua_nffi_reload_close(rt);
+
+    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        while (!ngx_queue_empty(lists[i])) {
+            q = ngx_queue_head(lists[i]);
+            ngx_http_lua_nffi_instance_close(
+                ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue));
+        }
+    }
+}
+
+
+/* counts of all instances, also of those that are leaving */
+
+int
+ngx_http_lua_nonblocking_ffi_state(void *runtime, nffi_host_state_t *sum)
+{
+    ngx_uint_t                     i;
+    ngx_queue_t                   *q;
+    nffi_host_state_t              state;
+    ngx_http_lua_nffi_runtime_t   *rt = runtime;
+    ngx_http_lua_nffi_instance_t  *inst;
+    ngx_queue_t                   *lists[] = { &rt->serving, &rt->leaving };
+
+    ngx_memzero(sum, sizeof(*sum));
+
+    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        for (q = ngx_queue_head(lists[i]);
+             q != ngx_queue_sentinel(lists[i]);
+             q = ngx_queue_next(q))
+        {
+            inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+
+            if (inst->host == NULL) {
+                continue;
+            }
+
+            nffi_host_state(inst->host, &state);
+            sum->queued += state.queued;
+            sum->unanswered += state.unanswered;
+            sum->awaited += state.awaited;
+            sum->bytes += state.bytes;
+            ngx_http_lua_nffi_count_misuse(inst);
+        }
+    }
+
+    for (i = 0; i < NFFI_HOST_MISUSES; i++) {
+        sum->refused += rt->counts.refused[i];
+    }
+
+    return rt->closed ? NGX_DECLINED : NGX_OK;
+}
+
+
+/* the smaller of ours and worker_shutdown_timeout */
+
+ngx_msec_t
+ngx_http_lua_nffi_drain_limit(void)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    return ccf->shutdown_timeout
+           && ccf->shutdown_timeout < NGX_HTTP_LUA_NFFI_DRAIN_LIMIT
+           ? ccf->shutdown_timeout : NGX_HTTP_LUA_NFFI_DRAIN_LIMIT;
+}
+
+
+static ngx_msec_t
+ngx_http_lua_nffi_shutdown_timeout(void)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    return ccf->shutdown_timeout;
+}
+
+
+/* nothing tells us that the worker begins to leave: how often to look */
+
+static ngx_msec_t
+ngx_http_lua_nffi_alive_period(void)
+{
+    ngx_msec_t  timeout = ngx_http_lua_nffi_shutdown_timeout() / 20;
+
+    if (timeout == 0) {
+        return NGX_HTTP_LUA_NFFI_ALIVE;
+    }
+
+    timeout = ngx_max(timeout, NGX_HTTP_LUA_NFFI_ALIVE_FIRST);
+
+    return ngx_min(timeout, NGX_HTTP_LUA_NFFI_ALIVE);
+}
+
+
+/*
+ * The limit of calls when the worker leaves. At worker_shutdown_timeout nginx
+ * closes the connections, so ours ends before: by a tenth, in which handlers
+ * answer their clients, and by what we may have noticed too late.
+ */
+
+static ngx_msec_t
+ngx_http_lua_nffi_exit_limit(void)
+{
+    ngx_msec_t  limit, margin;
+
+    limit = ngx_http_lua_nffi_shutdown_timeout();
+
+    if (limit == 0) {
+        return NGX_HTTP_LUA_NFFI_DRAIN_LIMIT;
+    }
+
+    margin = ngx_min(limit / 10, 1000) + ngx_http_lua_nffi_alive_period();
+    limit = limit > margin ? limit - margin : 0;
+
+    return ngx_min(limit, NGX_HTTP_LUA_NFFI_DRAIN_LIMIT);
+}
+
+
+/*
+ * A timer that nginx does not cancel keeps a leaving worker while calls wait;
+ * it is marked cancelable when none does. A silent runtime keeps the worker no
+ * longer than the drain limit, nor its callers once it is closed.
+ */
+
+void
+ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst)
+{
+    inst->alive.cancelable = 0;
+
+    if (!inst->alive.timer_set) {
+        ngx_add_timer(&inst->alive, ngx_http_lua_nffi_alive_period());
+    }
+}
+
+
+/*
+ * No call waits any more. Threads die with the worker: those that still work
+ * on what nobody waits for have a moment to hear of it.
+ */
+
+void
+ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst)
+{
+    nffi_host_state_t  state;
+
+    inst->alive.cancelable = 1;
+
+    if (!ngx_exiting || inst->process || inst->host == NULL) {
+        return;
+    }
+
+    nffi_host_state(inst->host, &state);
+
+    if (state.unanswered) {
+        inst->alive.cancelable = 0;
+
+        if (inst->alive.timer_set) {
+            ngx_del_timer(&inst->alive);
+        }
+
+        ngx_add_timer(&inst->alive, NGX_HTTP_LUA_NFFI_FAREWELL);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
+{
+    ngx_msec_t                     period;
+    ngx_msec_int_t                 left;
+    ngx_http_lua_nffi_instance_t  *inst = ev->data;
+
+    static ngx_str_t  exiting = ngx_string("the worker exits and the runtime "
+                                           "has not answered within the drain "
+                                           "limit");
+    static ngx_str_t  closed = ngx_string("the runtime is closed and has not "
+                                          "answered within the drain limit");
+
+    if (inst->awaited == 0) {
+        return;
+    }
+
+    period = ngx_http_lua_nffi_alive_period();
+
+    if (ngx_exiting || inst->closed) {
+        left = ngx_exiting ? ngx_http_lua_nffi_exit_limit()
+                           : ngx_http_lua_nffi_drain_limit();
+
+        /* one that was closed before the worker leaves has the sooner limit */
+
+        if (inst->drain_until == 0
+            || (ngx_exiting && !inst->exiting
+                && left < (ngx_msec_int_t)
+                          (inst->drain_until - ngx_current_msec)))
+        {
+            inst->drain_until = ngx_current_msec + left;
+        }
+
+        inst->exiting = ngx_exiting != 0;
+        left = inst->drain_until - ngx_current_msec;
+
+        if (left <= 0) {
+            ngx_http_lua_nffi_fail_calls(inst, ngx_exiting ? &exiting : &closed,
+                                         ngx_exiting ? "exiting" : "closed");
+            return;
+        }
+
+        period = ngx_min(period, (ngx_msec_t) left);
+    }
+
+    ngx_add_timer(ev, period);
+}

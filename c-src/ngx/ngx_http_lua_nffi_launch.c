@@ -1,0 +1,182 @@
+/*
+ * ngx_http_lua_nffi_launch.c - the glue: the supervisor program of
+ * this worker, which starts the processes of its runtimes. It is started when
+ * the first of them is needed, and again when it has ended.
+ *
+ * All of it runs in the event loop.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nffi_process.h"
+
+#include <dlfcn.h>
+
+
+#define NGX_HTTP_LUA_NFFI_SUPERVISOR  "../bin/nffi-supervisor"
+
+
+/* of this worker; its process, by which one that was inherited is told */
+
+static ngx_http_lua_nffi_channel_t  ngx_http_lua_nffi_supervisor;
+static ngx_pid_t                    ngx_http_lua_nffi_supervised;
+
+
+static void
+ngx_http_lua_nffi_supervisor_close(void)
+{
+    ngx_http_lua_nffi_channel_close(&ngx_http_lua_nffi_supervisor, 1);
+    ngx_http_lua_nffi_supervised = 0;
+}
+
+
+static void
+ngx_http_lua_nffi_supervisor_ended(void)
+{
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "nffi: the supervisor of the processes has ended; those that "
+                  "run are served on, the next start begins with another one");
+
+    ngx_http_lua_nffi_supervisor_close();
+}
+
+
+/* it sends nothing: its end is all that can be read */
+
+static void
+ngx_http_lua_nffi_supervisor_handler(ngx_event_t *ev)
+{
+    u_char             byte;
+    ssize_t            n;
+    ngx_connection_t  *c = ev->data;
+
+    n = recv(c->fd, &byte, 1, MSG_DONTWAIT);
+
+    if (n > 0 || (n == -1 && ngx_errno == NGX_EAGAIN)) {
+        return;
+    }
+
+    ngx_http_lua_nffi_supervisor_ended();
+}
+
+
+/* beside libnffi, wherever the product lies: PREFIX/nffi/lib and .../bin */
+
+static ngx_int_t
+ngx_http_lua_nffi_supervisor_path(u_char *path, size_t size)
+{
+    u_char     *last;
+    Dl_info     info;
+    const char *end;
+
+    if (dladdr((void *) nffi_supervisor_start, &info) == 0
+        || info.dli_fname == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    end = strrchr(info.dli_fname, '/');
+    end = end ? end + 1 : info.dli_fname;
+
+    last = ngx_snprintf(path, size - 1, "%*s%s", (size_t) (end - info.dli_fname),
+                        info.dli_fname, NGX_HTTP_LUA_NFFI_SUPERVISOR);
+    *last = '\0';
+
+    return NGX_OK;
+}
+
+
+/* its socket, or -1 and why there is none */
+
+ngx_socket_t
+ngx_http_lua_nffi_supervisor_get(ngx_http_lua_nffi_process_t *p,
+    ngx_http_lua_nffi_error_t *err)
+{
+    int           fd;
+    u_char        path[NGX_MAX_PATH];
+    ngx_err_t     e;
+    const char   *stage;
+
+    ngx_http_lua_nffi_channel_t  *ch = &ngx_http_lua_nffi_supervisor;
+
+    if (ngx_http_lua_nffi_supervised == ngx_pid) {
+        return ch->connection.fd;
+    }
+
+    if (ngx_http_lua_nffi_supervisor_path(path, sizeof(path)) != NGX_OK) {
+        (void) ngx_http_lua_nffi_fail(err, "load_failed",
+                   "the runtime \"%V\" cannot be started: the path of libnffi "
+                   "is unknown", p->name);
+        return (ngx_socket_t) -1;
+    }
+
+    fd = nffi_supervisor_start((char *) path, &stage);
+
+    if (fd == -1) {
+        e = ngx_errno;
+        (void) ngx_http_lua_nffi_fail(err, "load_failed",
+                   "the runtime \"%V\" cannot be started: %s(\"%s\") as user "
+                   "\"%s\" failed (%d: %s)", p->name, stage, path,
+                   ngx_http_lua_nffi_user_name(), e, strerror(e));
+        return (ngx_socket_t) -1;
+    }
+
+    ngx_http_lua_nffi_channel_init(p, ch, fd,
+                                   ngx_http_lua_nffi_supervisor_handler);
+
+    if (ngx_add_event(&ch->read, NGX_READ_EVENT, NGX_CLEAR_EVENT) != NGX_OK) {
+        (void) close(fd);
+        (void) ngx_http_lua_nffi_fail(err, "load_failed",
+                   "the supervisor of the processes cannot be watched: the "
+                   "event method refused a descriptor, see the error log");
+        return (ngx_socket_t) -1;
+    }
+
+    ngx_http_lua_nffi_supervised = ngx_pid;
+
+    return fd;
+}
+
+
+/* the order to start one; a supervisor that has just ended is replaced once */
+
+ngx_int_t
+ngx_http_lua_nffi_launch(ngx_http_lua_nffi_process_t *p, nffi_host_t *host,
+    ngx_http_lua_nffi_error_t *err)
+{
+    int           rc;
+    ngx_err_t     e;
+    ngx_uint_t    tries;
+    const char   *stage;
+    ngx_socket_t  fd;
+
+    rc = NFFI_CLOSED;
+
+    for (tries = 0; tries < 2 && rc == NFFI_CLOSED; tries++) {
+        fd = ngx_http_lua_nffi_supervisor_get(p, err);
+
+        if (fd == (ngx_socket_t) -1) {
+            return NGX_ERROR;
+        }
+
+        rc = nffi_host_spawn(host, fd, &p->program->spawn, &p->child, &stage);
+
+        if (rc == NFFI_CLOSED) {
+            ngx_http_lua_nffi_supervisor_ended();
+        }
+    }
+
+    if (rc == NFFI_OK) {
+        return NGX_OK;
+    }
+
+    e = ngx_errno;
+
+    return ngx_http_lua_nffi_fail(err, "load_failed",
+               "the runtime \"%V\" cannot be started: %s failed (%d: %s)",
+               p->name, stage, e, strerror(e));
+}

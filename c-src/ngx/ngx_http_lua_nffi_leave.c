@@ -1,0 +1,333 @@
+/*
+ * ngx_http_lua_nffi_leave.c - the glue: the worker leaves, and its
+ * processes are killed with it. Those that were told to end have until
+ * then for what they do at their end, and their last words are logged.
+ *
+ * All of it runs in the event loop's thread, after the event loop: the worker
+ * has nothing else to do and may sleep here. All processes are awaited at
+ * once, so that one that hangs takes no time from another, nor leaves it with
+ * a full pipe.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nffi_process.h"
+
+#include <poll.h>
+
+
+#define NGX_HTTP_LUA_NFFI_LEAVE_LIMIT   5000     /* ms to end, of a worker that
+                                                    quits */
+#define NGX_HTTP_LUA_NFFI_STOP_LIMIT    500      /* ms, of one that is stopped:
+                                                    nginx kills it soon after */
+#define NGX_HTTP_LUA_NFFI_LOOK          50       /* ms: for messages, which wake
+                                                    nobody, and for a quit that
+                                                    becomes a stop */
+
+
+typedef enum {
+    NGX_HTTP_LUA_NFFI_OUT = 0,
+    NGX_HTTP_LUA_NFFI_ERR,
+    NGX_HTTP_LUA_NFFI_END,
+    NGX_HTTP_LUA_NFFI_FDS
+} ngx_http_lua_nffi_fd_e;
+
+
+/* a process that is awaited */
+
+typedef struct {
+    ngx_http_lua_nffi_process_t        *process;
+    ngx_uint_t                          over;    /* no more of it is awaited */
+} ngx_http_lua_nffi_awaited_t;
+
+
+typedef struct {
+    ngx_pool_t                         *pool;
+    ngx_array_t                         processes;  /* awaited_t */
+    ngx_array_t                         fds;        /* FDS for each of them */
+    ngx_msec_t                          begin;
+    ngx_msec_t                          limit;
+} ngx_http_lua_nffi_leave_t;
+
+
+static void
+ngx_http_lua_nffi_leave_add(ngx_http_lua_nffi_leave_t *leave,
+    ngx_http_lua_nffi_process_t *p)
+{
+    struct pollfd                *fds;
+    ngx_http_lua_nffi_awaited_t  *awaited;
+
+    /* all three or none: the indices of the two arrays belong together */
+
+    fds = ngx_array_push_n(&leave->fds, NGX_HTTP_LUA_NFFI_FDS);
+    if (fds == NULL) {
+        return;
+    }
+
+    awaited = ngx_array_push(&leave->processes);
+    if (awaited == NULL) {
+        leave->fds.nelts -= NGX_HTTP_LUA_NFFI_FDS;
+        return;
+    }
+
+    ngx_memzero(fds, NGX_HTTP_LUA_NFFI_FDS * sizeof(struct pollfd));
+    fds[NGX_HTTP_LUA_NFFI_OUT].fd = p->out.channel.connection.fd;
+    fds[NGX_HTTP_LUA_NFFI_OUT].events = POLLIN;
+    fds[NGX_HTTP_LUA_NFFI_ERR].fd = p->err.channel.connection.fd;
+    fds[NGX_HTTP_LUA_NFFI_ERR].events = POLLIN;
+    fds[NGX_HTTP_LUA_NFFI_END].fd = p->child.keeper_fd;
+    fds[NGX_HTTP_LUA_NFFI_END].events = POLLIN;
+
+    awaited->process = p;
+    awaited->over = 0;
+}
+
+
+/* one that is still starting has nothing to tidy up */
+
+static void
+ngx_http_lua_nffi_leave_instance(ngx_http_lua_nffi_instance_t *inst, void *data)
+{
+    ngx_http_lua_nffi_leave_t    *leave = data;
+    ngx_http_lua_nffi_process_t  *p = inst->process;
+
+    if (inst->host && !inst->closed) {
+        nffi_host_close(inst->host);
+    }
+
+    if (p && leave->pool && p->state == NGX_HTTP_LUA_NFFI_READY) {
+        ngx_http_lua_nffi_leave_add(leave, p);
+    }
+}
+
+
+/* how long the worker waits for the end of a process */
+
+static ngx_msec_t
+ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
+    ngx_msec_t limit)
+{
+    ngx_msec_t                     most;
+    nffi_host_state_t              state;
+    nffi_host_response_t           response;
+    ngx_http_lua_nffi_instance_t  *inst = awaited->process->instance;
+
+    if (inst->awaited == 0) {
+        /* answers that nobody waits for are counted, and freed at once */
+        (void) nffi_host_drain(inst->host, &response, 1);
+    }
+
+    nffi_host_state(inst->host, &state);
+
+    if (state.unanswered) {
+        return ngx_terminate ? 0 : NGX_HTTP_LUA_NFFI_FAREWELL;
+    }
+
+    most = ngx_terminate ? NGX_HTTP_LUA_NFFI_STOP_LIMIT
+                         : NGX_HTTP_LUA_NFFI_LEAVE_LIMIT;
+
+    return ngx_min(limit, most);
+}
+
+
+/* what it has said is logged; the pipes do not block */
+
+static void
+ngx_http_lua_nffi_leave_read(ngx_http_lua_nffi_awaited_t *awaited,
+    struct pollfd *fds)
+{
+    ngx_uint_t                    i;
+    ngx_http_lua_nffi_process_t  *p = awaited->process;
+    ngx_http_lua_nffi_pipe_t     *pipes[] = { &p->out, &p->err };
+
+    for (i = 0; i < NGX_HTTP_LUA_NFFI_END; i++) {
+        if (fds[i].fd != -1
+            && ngx_http_lua_nffi_read_output(&pipes[i]->output, fds[i].fd,
+                                             NGX_HTTP_LUA_NFFI_READS)
+               == NGX_DONE)
+        {
+            fds[i].fd = -1;
+        }
+    }
+
+    if (p->instance->awaited == 0) {
+        ngx_http_lua_nffi_write_messages(p->instance);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_leave_over(ngx_http_lua_nffi_awaited_t *awaited,
+    struct pollfd *fds)
+{
+    ngx_uint_t                    i;
+    ngx_http_lua_nffi_process_t  *p = awaited->process;
+
+    ngx_http_lua_nffi_leave_read(awaited, fds);
+    awaited->over = 1;
+
+    for (i = 0; i < NGX_HTTP_LUA_NFFI_FDS; i++) {
+        fds[i].fd = -1;
+    }
+
+    ngx_http_lua_nffi_rate_tell(&p->out.output.rate);
+    ngx_http_lua_nffi_rate_tell(&p->err.output.rate);
+    ngx_http_lua_nffi_rate_tell(&p->instance->rate);
+}
+
+
+/* its keeper says so, or its pidfd where the keeper has ended before it */
+
+static ngx_uint_t
+ngx_http_lua_nffi_leave_ended(ngx_http_lua_nffi_process_t *p,
+    struct pollfd *fds)
+{
+    nffi_child_report_t  report;
+
+    if (p->ended || fds[NGX_HTTP_LUA_NFFI_END].fd != p->child.keeper_fd) {
+        return 1;
+    }
+
+    switch (nffi_child_report(p->instance->host, &p->child, &report)) {
+
+    case NFFI_CHILD_ENDED:
+        return 1;
+
+    case NFFI_CHILD_GONE:
+        fds[NGX_HTTP_LUA_NFFI_END].fd = p->child.pidfd;
+        return p->child.pidfd == -1;
+
+    default:
+        return 0;
+    }
+}
+
+
+/* after a turn of poll() */
+
+static void
+ngx_http_lua_nffi_leave_look(ngx_http_lua_nffi_awaited_t *awaited,
+    struct pollfd *fds)
+{
+    if (fds[NGX_HTTP_LUA_NFFI_END].revents
+        && ngx_http_lua_nffi_leave_ended(awaited->process, fds))
+    {
+        ngx_http_lua_nffi_leave_over(awaited, fds);
+        return;
+    }
+
+    ngx_http_lua_nffi_leave_read(awaited, fds);
+}
+
+
+/* the longest time that is left to one of them; 0: nobody is awaited */
+
+static ngx_msec_int_t
+ngx_http_lua_nffi_leave_left(ngx_http_lua_nffi_leave_t *leave)
+{
+    ngx_uint_t                    i;
+    ngx_msec_int_t                left, most;
+    struct pollfd                *fds = leave->fds.elts;
+    ngx_http_lua_nffi_awaited_t  *awaited = leave->processes.elts;
+
+    ngx_time_update();
+    most = 0;
+
+    for (i = 0; i < leave->processes.nelts; i++) {
+        if (awaited[i].over) {
+            continue;
+        }
+
+        left = ngx_http_lua_nffi_leave_time(&awaited[i], leave->limit)
+               - (ngx_current_msec - leave->begin);
+
+        if (left <= 0) {
+            ngx_http_lua_nffi_leave_over(&awaited[i],
+                                         &fds[i * NGX_HTTP_LUA_NFFI_FDS]);
+            continue;
+        }
+
+        most = ngx_max(most, left);
+    }
+
+    return most;
+}
+
+
+static void
+ngx_http_lua_nffi_leave_await(ngx_http_lua_nffi_leave_t *leave)
+{
+    ngx_uint_t                    i;
+    ngx_msec_int_t                left;
+    struct pollfd                *fds = leave->fds.elts;
+    ngx_http_lua_nffi_awaited_t  *awaited = leave->processes.elts;
+
+    ngx_time_update();
+    leave->begin = ngx_current_msec;
+
+    for ( ;; ) {
+        left = ngx_http_lua_nffi_leave_left(leave);
+
+        if (left == 0) {
+            return;
+        }
+
+        if (poll(fds, leave->fds.nelts,
+                 (int) ngx_min(left, NGX_HTTP_LUA_NFFI_LOOK))
+            == -1)
+        {
+            if (ngx_errno != NGX_EINTR) {
+                return;
+            }
+
+            continue;
+        }
+
+        for (i = 0; i < leave->processes.nelts; i++) {
+            if (!awaited[i].over) {
+                ngx_http_lua_nffi_leave_look(&awaited[i],
+                                             &fds[i * NGX_HTTP_LUA_NFFI_FDS]);
+            }
+        }
+    }
+}
+
+
+/* all runtimes are told to end; their processes are awaited for `limit` ms at
+   most, 0: not at all */
+
+void
+ngx_http_lua_nffi_leave(ngx_msec_t limit)
+{
+    ngx_http_lua_nffi_leave_t  leave;
+
+    ngx_memzero(&leave, sizeof(leave));
+    leave.limit = limit;
+
+    if (limit) {
+        leave.pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, ngx_cycle->log);
+    }
+
+    if (leave.pool
+        && (ngx_array_init(&leave.processes, leave.pool, 8,
+                           sizeof(ngx_http_lua_nffi_awaited_t))
+            != NGX_OK
+            || ngx_array_init(&leave.fds, leave.pool, 8 * NGX_HTTP_LUA_NFFI_FDS,
+                              sizeof(struct pollfd))
+               != NGX_OK))
+    {
+        ngx_destroy_pool(leave.pool);
+        leave.pool = NULL;
+    }
+
+    ngx_http_lua_nffi_each_instance(ngx_http_lua_nffi_leave_instance, &leave);
+
+    if (leave.pool) {
+        ngx_http_lua_nffi_leave_await(&leave);
+        ngx_destroy_pool(leave.pool);
+    }
+}

@@ -1,0 +1,485 @@
+/*
+ * ngx_http_lua_nffi_library.c - the glue: native libraries that are
+ * hosted in the worker: opened, entered, and kept.
+ *
+ * All of it runs in the event loop, except ngx_http_lua_nffi_wake(), which a
+ * runtime's thread calls when it answers and the event loop has parked.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+#include <ngx_thread_pool.h>
+
+#include <dlfcn.h>
+
+
+/* the patch of ngx_thread_pool.c */
+extern void ngx_thread_pool_post_done(ngx_thread_task_t *task);
+
+
+typedef int (*ngx_http_lua_nffi_start_pt)(nffi_queue_t *queue,
+    const char *config, size_t config_size, char *error, size_t error_size);
+
+/*
+ * The entries of the public generations. libffi_init is the later one;
+ * lib_nonblocking_ffi_init is (cfg, cfg_len, tq) in 2022-09 and (cfg, tq) in
+ * 2022-10, and its second argument serves as both: see compat.c.
+ */
+typedef int (*ngx_http_lua_nffi_init_2022_pt)(char *cfg, void *tq_and_length,
+    void *tq);
+typedef int (*ngx_http_lua_nffi_init_later_pt)(char *cfg, void *tq);
+
+
+#define NGX_HTTP_LUA_NFFI_FILE  4096      /* bytes of a library's path */
+
+
+/*
+ * thread: of a runtime. The host has parked, but the task may be on its way all
+ * the same: a host that finds a response after it has announced that it parks
+ * drains once more by itself, and may park again before the wake-up that it
+ * provoked has arrived. Linked twice, the done queue of nginx would be a ring.
+ */
+
+static void
+ngx_http_lua_nffi_wake(void *data)
+{
+    ngx_http_lua_nffi_instance_t  *inst = data;
+
+    if (ngx_atomic_cmp_set(&inst->woken, 0, 1)) {
+        ngx_thread_pool_post_done(&inst->wake_task);
+    }
+}
+
+
+/* "demo" is libdemo.so, as in LuaJIT's ffi.load() */
+
+static ngx_int_t
+ngx_http_lua_nffi_library_file(const u_char *library, size_t size, char *file)
+{
+    ngx_uint_t  path, dot, prefixed;
+
+    if (size == 0 || size > NGX_HTTP_LUA_NFFI_FILE - 8
+        || ngx_strlchr((u_char *) library, (u_char *) library + size, '\0'))
+    {
+        return NGX_ERROR;
+    }
+
+    path = ngx_strlchr((u_char *) library, (u_char *) library + size, '/')
+           != NULL;
+    dot = ngx_strlchr((u_char *) library, (u_char *) library + size, '.')
+          != NULL;
+    prefixed = size >= 3 && ngx_strncmp(library, "lib", 3) == 0;
+
+    *ngx_snprintf((u_char *) file, NGX_HTTP_LUA_NFFI_FILE - 1, "%s%*s%s",
+                  path || prefixed ? "" : "lib", size, library,
+                  path || dot ? "" : ".so") = '\0';
+
+    return NGX_OK;
+}
+
+
+/* calls the entry of a public generation */
+
+static ngx_int_t
+ngx_http_lua_nffi_enter_public(void *handle, const char *file,
+    nffi_host_t *host, const u_char *config, size_t config_size,
+    ngx_http_lua_nffi_error_t *err)
+{
+    int                               rc;
+    char                             *copy;
+    ngx_http_lua_nffi_init_2022_pt    init_2022;
+    ngx_http_lua_nffi_init_later_pt   init_later;
+
+    init_later = (ngx_http_lua_nffi_init_later_pt)
+                     dlsym(handle, "libffi_init");
+    init_2022 = (ngx_http_lua_nffi_init_2022_pt)
+                    dlsym(handle, "lib_nonblocking_ffi_init");
+
+    if (init_later == NULL && init_2022 == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "no_entry",
+                   "%s is no runtime: it has none of the symbols "
+                   "nffi_runtime_start, libffi_init and "
+                   "lib_nonblocking_ffi_init", file);
+        return NGX_DECLINED;
+    }
+
+    if (config_size > NGX_MAX_INT32_VALUE) {
+        (void) ngx_http_lua_nffi_fail(err, "load_failed",
+                                      "the configuration is too large");
+        return NGX_DECLINED;
+    }
+
+    copy = NULL;
+
+    if (config) {
+        copy = malloc(config_size + 1);
+        if (copy == NULL) {
+            (void) ngx_http_lua_nffi_fail(err, "no_memory",
+                                          "not enough memory");
+            return NGX_DECLINED;
+        }
+
+        /* with the NUL behind it */
+        ngx_memcpy(copy, config, config_size + 1);
+    }
+
+    if (init_later) {
+        rc = init_later(copy, nffi_host_public_queue(host, config_size, 0));
+        free(copy);
+
+    } else {
+        /* never freed here: the library of 2022-09 owns it, and nothing tells
+           it from the one of 2022-10 */
+        rc = init_2022(copy, nffi_host_public_queue(host, config_size, 0),
+                       nffi_host_public_queue(host, config_size, 1));
+    }
+
+    if (rc != 0) {
+        (void) ngx_http_lua_nffi_fail(err, "load_failed",
+                   "%s did not start: its entry returned %d", file, rc);
+        err->rc = rc;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Calls the entry that the library has. NGX_ERROR: it failed; NGX_DECLINED: it
+ * was not called, so that the library does not know the queue.
+ */
+
+static ngx_int_t
+ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_host_t *host,
+    nffi_queue_t *queue, const u_char *config, size_t config_size,
+    ngx_http_lua_nffi_error_t *err)
+{
+    int                          rc;
+    char                         reason[512];
+    const uint32_t              *abi;
+    ngx_http_lua_nffi_start_pt   start;
+
+    start = (ngx_http_lua_nffi_start_pt) dlsym(handle, "nffi_runtime_start");
+
+    if (start) {
+        abi = dlsym(handle, "nffi_runtime_abi");
+
+        if (abi == NULL || *abi != NFFI_ABI_VERSION) {
+            (void) ngx_http_lua_nffi_fail(err, "abi_mismatch",
+                       "%s is built for ABI %s%uD, this nginx has ABI %d",
+                       file, abi ? "" : "unknown ", abi ? *abi : 0,
+                       NFFI_ABI_VERSION);
+            return NGX_DECLINED;
+        }
+
+        reason[0] = '\0';
+        rc = start(queue, (const char *) config, config_size, reason,
+                   sizeof(reason));
+        reason[sizeof(reason) - 1] = '\0';
+
+        return rc == 0 ? NGX_OK
+                       : ngx_http_lua_nffi_fail(err, "load_failed",
+                             "%s did not start: %s (%d)", file,
+                             reason[0] ? reason : "no reason given", rc);
+    }
+
+    return ngx_http_lua_nffi_enter_public(handle, file, host, config,
+                                          config_size, err);
+}
+
+
+static ngx_int_t
+ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_instance_t *inst,
+    const u_char *config, size_t config_size,
+    const ngx_http_lua_nffi_limits_t *limits)
+{
+    int                  rc;
+    nffi_host_options_t  options;
+
+    ngx_memzero(&options, sizeof(options));
+    options.max_queue = limits->max_queue;
+    options.max_tasks = limits->max_tasks;
+    options.request_arena = limits->arena;
+    options.response_arena = limits->arena;
+    options.spin_us = limits->spin_us;
+    options.config = config;
+    options.config_size = config_size;
+    options.wake = ngx_http_lua_nffi_wake;
+    options.wake_data = inst;
+    options.unused = ngx_http_lua_nffi_unused;
+    options.unused_data = inst;
+    options.times = &inst->runtime->counts.times;
+
+    nffi_spin_init(&inst->spinner, limits->spin_us);
+    rc = nffi_host_create(&inst->host, &options);
+
+    if (rc == NFFI_OK) {
+        (void) nffi_host_park(inst->host);
+    }
+
+    return rc;
+}
+
+
+static ngx_uint_t
+ngx_http_lua_nffi_serves(ngx_http_lua_nffi_runtime_t *rt, void *library)
+{
+    ngx_queue_t                   *q;
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    for (q = ngx_queue_head(&rt->serving);
+         q != ngx_queue_sentinel(&rt->serving);
+         q = ngx_queue_next(q))
+    {
+        inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+
+        if (inst->library == library) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/*
+ * NGX_ERROR: the library has seen the queue and failed. It may have left
+ * threads that use it, so the instance must be closed. NGX_DECLINED: it has no
+ * queue, and must be ended.
+ */
+
+static ngx_int_t
+ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
+    const u_char *config, size_t config_size,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
+{
+    int                          rc;
+    void                        *handle;
+    ngx_int_t                    result;
+    nffi_queue_t                *queue;
+    ngx_http_lua_nffi_shield_t   shield;
+
+    rc = ngx_http_lua_nffi_make_queue(inst, config, config_size, limits);
+
+    if (rc == NFFI_OK) {
+        rc = nffi_host_queue(inst->host, &queue);
+    }
+
+    if (rc != NFFI_OK) {
+        (void) ngx_http_lua_nffi_fail(err, "load_failed",
+                                      "no queue for %s: %s", file,
+                                      nffi_error_text(rc));
+        result = NGX_DECLINED;
+        goto done;
+    }
+
+    ngx_http_lua_nffi_shield(&shield);
+
+    handle = dlopen(file, RTLD_NOW
+                          | (limits->is_global ? RTLD_GLOBAL : RTLD_LOCAL));
+
+    if (handle && ngx_http_lua_nffi_serves(inst->runtime, handle)) {
+        (void) ngx_http_lua_nffi_fail(err, "not_reloadable",
+                                      "%s is the library that serves already, "
+                                      "which stays open for the life of the "
+                                      "worker: give its new version a file of "
+                                      "its own", file);
+        result = NGX_DECLINED;
+
+    } else if (handle) {
+        inst->library = handle;
+        result = ngx_http_lua_nffi_enter(handle, file, inst->host, queue,
+                                         config, config_size, err);
+
+    } else {
+        (void) ngx_http_lua_nffi_fail(err, "no_library", "%s", dlerror());
+        result = NGX_DECLINED;
+    }
+
+    ngx_http_lua_nffi_unshield(&shield);
+
+    /* never dlclose(): threads of the library may run in it */
+
+done:
+
+    if (result == NGX_DECLINED && inst->host) {
+        nffi_host_destroy(inst->host);
+        inst->host = NULL;
+    }
+
+    return result;
+}
+
+
+static ngx_http_lua_nffi_runtime_t *
+ngx_http_lua_nffi_try(ngx_str_t *key, ngx_str_t *name, const char *file,
+    const u_char *config, size_t config_size,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
+{
+    ngx_int_t                      rc;
+    ngx_http_lua_nffi_runtime_t   *rt;
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    rt = ngx_http_lua_nffi_register(key, name);
+    inst = rt ? ngx_http_lua_nffi_instance_add(rt, &rt->serving) : NULL;
+
+    if (inst == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        rc = NGX_DECLINED;
+
+    } else {
+        rt->limits = *limits;
+        rc = ngx_http_lua_nffi_open(inst, file, config, config_size, limits,
+                                    err);
+    }
+
+    if (rc != NGX_OK) {
+        if (inst && rc == NGX_DECLINED) {
+            ngx_http_lua_nffi_instance_end(inst);
+        }
+
+        if (rt) {
+            rt->failed = 1;
+            ngx_http_lua_nonblocking_ffi_close(rt);
+        }
+
+        return NULL;
+    }
+
+    return rt;
+}
+
+
+/*
+ * The key of a runtime is the library's name and, behind a NUL, the
+ * configuration with a NUL of its own; without a configuration it is the name
+ * alone. So it tells "" from nil, and the configuration in it is a C string.
+ */
+
+static ngx_int_t
+ngx_http_lua_nffi_library_key(ngx_str_t *key, const u_char *library,
+    size_t library_size, const u_char *config, size_t config_size)
+{
+    u_char  *p;
+
+    key->len = library_size + (config ? config_size + 2 : 0);
+    key->data = ngx_alloc(key->len, ngx_cycle->log);
+    if (key->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_cpymem(key->data, library, library_size);
+
+    if (config) {
+        *p++ = '\0';
+        p = ngx_cpymem(p, config, config_size);
+        *p = '\0';
+    }
+
+    return NGX_OK;
+}
+
+
+static const u_char *
+ngx_http_lua_nffi_library_config(const ngx_str_t *key, size_t *size)
+{
+    u_char  *p, *end = key->data + key->len;
+
+    p = ngx_strlchr(key->data, end, '\0');
+    *size = p ? (size_t) (end - p) - 2 : 0;
+
+    return p ? p + 1 : NULL;
+}
+
+
+/* opens another version of a runtime's library, with the configuration that
+   is in its key */
+
+ngx_int_t
+ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_queue_t *list, const u_char *library, size_t size,
+    ngx_http_lua_nffi_error_t *err)
+{
+    char                           file[NGX_HTTP_LUA_NFFI_FILE];
+    size_t                         config_size;
+    ngx_int_t                      rc;
+    const u_char                  *config;
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    if (ngx_http_lua_nffi_library_file(library, size, file) != NGX_OK) {
+        return ngx_http_lua_nffi_fail(err, "no_library",
+                                      "bad name of a library");
+    }
+
+    inst = ngx_http_lua_nffi_instance_add(rt, list);
+    if (inst == NULL) {
+        return ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+    }
+
+    config = ngx_http_lua_nffi_library_config(&rt->key, &config_size);
+    rc = ngx_http_lua_nffi_open(inst, file, config, config_size, &rt->limits,
+                                err);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_lua_nffi_instance_end(inst);
+
+    } else if (rc == NGX_ERROR) {
+        ngx_http_lua_nffi_instance_close(inst);
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+void *
+ngx_http_lua_nonblocking_ffi_load(const u_char *library, size_t library_size,
+    const u_char *config, size_t config_size,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
+{
+    char                          file[NGX_HTTP_LUA_NFFI_FILE];
+    ngx_str_t                     key, name;
+    ngx_http_lua_nffi_runtime_t  *rt;
+
+    if (ngx_http_lua_nffi_may_load(err) != NGX_OK) {
+        return NULL;
+    }
+
+    if (ngx_http_lua_nffi_library_key(&key, library, library_size, config,
+                                      config_size)
+        != NGX_OK)
+    {
+        ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        return NULL;
+    }
+
+    rt = ngx_http_lua_nffi_lookup(key.data, key.len);
+
+    if (rt == NULL
+        && ngx_http_lua_nffi_library_file(library, library_size, file)
+           != NGX_OK)
+    {
+        ngx_http_lua_nffi_fail(err, "no_library", "bad name of a library");
+
+    } else if (rt == NULL) {
+        name.data = (u_char *) library;
+        name.len = library_size;
+
+        rt = ngx_http_lua_nffi_try(&key, &name, file, config, config_size,
+                                   limits, err);
+    }
+
+    ngx_free(key.data);
+
+    return ngx_http_lua_nffi_handle(rt);
+}

@@ -1,0 +1,224 @@
+/*
+ * ngx_http_lua_nffi_output.c - the glue: what a runtime's process
+ * writes to stdout and stderr becomes lines of the error log, each with its
+ * level and without bytes that could forge another.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+
+/* our program marks a line with its level: \1 level \2 text */
+
+static u_char *
+ngx_http_lua_nffi_line_level(u_char *line, u_char *last, ngx_uint_t *level)
+{
+    u_char      *end;
+    ngx_uint_t   i;
+
+    static struct {
+        ngx_str_t   name;
+        ngx_uint_t  level;
+    } levels[] = {
+        { ngx_string("debug"), NGX_LOG_DEBUG },
+        { ngx_string("info"), NGX_LOG_INFO },
+        { ngx_string("notice"), NGX_LOG_NOTICE },
+        { ngx_string("warn"), NGX_LOG_WARN },
+        { ngx_string("error"), NGX_LOG_ERR }
+    };
+
+    if (line == last || *line != 1) {
+        return line;
+    }
+
+    end = ngx_strlchr(line, last, 2);
+    if (end == NULL) {
+        return line;
+    }
+
+    for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if ((size_t) (end - line - 1) == levels[i].name.len
+            && ngx_memcmp(line + 1, levels[i].name.data, levels[i].name.len)
+               == 0)
+        {
+            *level = levels[i].level;
+            return end + 1;
+        }
+    }
+
+    return line;
+}
+
+
+/*
+ * A line of a stack at the end of a process is marked \1 stack HASH PID \2. A
+ * process that fails at each start says the same each time: once is enough.
+ */
+
+#define NGX_HTTP_LUA_NFFI_STACK_AGAIN  600     /* seconds; logs are rotated */
+
+static u_char *
+ngx_http_lua_nffi_stack_line(ngx_http_lua_nffi_output_t *out, u_char *line,
+    u_char *last, ngx_uint_t *known)
+{
+    u_char                          *hash, *pid, *end;
+    ngx_int_t                        sayer;
+    ngx_http_lua_nffi_last_words_t  *said = out->last_words;
+
+    static const char  mark[] = "\1stack ";
+
+    *known = 0;
+    hash = line + sizeof(mark) - 1;
+    pid = hash + sizeof(said->stack) + 1;
+
+    if (last <= pid || ngx_memcmp(line, mark, sizeof(mark) - 1) != 0) {
+        return line;
+    }
+
+    end = ngx_strlchr(pid, last, 2);
+    sayer = end ? ngx_atoi(pid, end - pid) : NGX_ERROR;
+
+    if (sayer == NGX_ERROR) {
+        return line;
+    }
+
+    if (sayer != said->stack_pid
+        && ngx_memcmp(hash, said->stack, sizeof(said->stack)) == 0
+        && ngx_time() - said->stack_time < NGX_HTTP_LUA_NFFI_STACK_AGAIN)
+    {
+        *known = sayer == said->silent_pid ? 2 : 1;
+        said->silent_pid = sayer;
+        return end + 1;
+    }
+
+    if (sayer != said->stack_pid) {
+        said->stack_pid = sayer;
+        said->stack_time = ngx_time();
+    }
+
+    ngx_memcpy(said->stack, hash, sizeof(said->stack));
+
+    return end + 1;
+}
+
+
+static void
+ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
+    u_char *last)
+{
+    size_t      size;
+    u_char     *body;
+    u_char      text[NGX_MAX_ERROR_STR - 512];
+    ngx_uint_t  level, known, is_stack;
+
+    if (last > line && last[-1] == '\r') {
+        last--;
+    }
+
+    level = out->level;
+    body = ngx_http_lua_nffi_stack_line(out, line, last, &known);
+
+    if (known == 2) {
+        return;
+    }
+
+    if (known == 1) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "nffi: [%V]     (the rest is as before)", &out->rate.name);
+        return;
+    }
+
+    is_stack = body != line;
+
+    if (is_stack) {
+        level = NGX_LOG_ERR;
+        line = body;
+
+    } else {
+        line = ngx_http_lua_nffi_line_level(line, last, &level);
+    }
+
+    if (line == last) {
+        return;
+    }
+
+    size = ngx_http_lua_nffi_escape(text, sizeof(text), line, last - line);
+
+    /* not the lines of a stack, which are indented */
+
+    if (!is_stack && level <= NGX_LOG_ERR && *line != ' ' && *line != '\t') {
+        out->last_words->size = ngx_min(size, sizeof(out->last_words->text));
+        ngx_memcpy(out->last_words->text, text, out->last_words->size);
+    }
+
+    if (ngx_cycle->log->log_level < level
+        || ngx_http_lua_nffi_rate_take(&out->rate) != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_log_error(level, ngx_cycle->log, 0, "nffi: [%V] %*s",
+                  &out->rate.name, size, text);
+}
+
+
+static void
+ngx_http_lua_nffi_split_lines(ngx_http_lua_nffi_output_t *out)
+{
+    u_char  *line, *end, *last;
+
+    line = out->line;
+    last = out->line + out->size;
+
+    for ( ;; ) {
+        end = ngx_strlchr(line, last, '\n');
+        if (end == NULL) {
+            break;
+        }
+
+        ngx_http_lua_nffi_log_line(out, line, end);
+        line = end + 1;
+    }
+
+    if (line == out->line && out->size == NGX_HTTP_LUA_NFFI_LINE) {
+        ngx_http_lua_nffi_log_line(out, line, last);
+        line = last;
+    }
+
+    out->size = last - line;
+    ngx_memmove(out->line, line, out->size);
+}
+
+
+/* reads at most so many times; NGX_AGAIN: there may be more, NGX_DONE: end */
+
+ngx_int_t
+ngx_http_lua_nffi_read_output(ngx_http_lua_nffi_output_t *out,
+    ngx_socket_t fd, ngx_uint_t reads)
+{
+    ssize_t  n;
+
+    while (reads > 0) {
+        n = read(fd, out->line + out->size,
+                 NGX_HTTP_LUA_NFFI_LINE - out->size);
+
+        if (n == -1 && ngx_errno == NGX_EINTR) {
+            continue;
+        }
+
+        if (n <= 0) {
+            return n == 0 ? NGX_DONE : NGX_OK;
+        }
+
+        out->size += n;
+        ngx_http_lua_nffi_split_lines(out);
+        reads--;
+    }
+
+    return NGX_AGAIN;
+}

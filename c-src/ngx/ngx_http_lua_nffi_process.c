@@ -1,0 +1,267 @@
+/*
+ * ngx_http_lua_nffi_process.c - the glue for a runtime that is a
+ * process of its own: starting it, and letting go of it.
+ *
+ * All of it runs in the event loop.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nffi_process.h"
+
+
+/* gives an instance the structure of its process, which is then spawned */
+
+static ngx_int_t
+ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst)
+{
+    ngx_http_lua_nffi_process_t  *p;
+
+    if (inst->process) {
+        return NGX_OK;
+    }
+
+    p = ngx_calloc(sizeof(ngx_http_lua_nffi_process_t), ngx_cycle->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    p->instance = inst;
+    p->program = inst->runtime->program;
+    p->name = &inst->runtime->name;
+
+    p->out.output.rate.name = inst->runtime->name;
+    p->out.output.level = NGX_LOG_NOTICE;
+    p->out.output.last_words = &p->last_words;
+    p->err.output = p->out.output;
+    p->err.output.level = NGX_LOG_ERR;
+
+    ngx_http_lua_nffi_supervise(p);
+    inst->process = p;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
+    ngx_http_lua_nffi_error_t *err)
+{
+    int                           rc;
+    ngx_err_t                     e;
+    nffi_host_t                  *host;
+    nffi_host_options_t           options;
+    ngx_http_lua_nffi_program_t  *program = p->program;
+
+    ngx_memzero(&options, sizeof(options));
+    options.process = 1;
+    options.config = program->config;
+    options.config_size = program->config_size;
+    options.max_queue = program->limits.max_queue;
+    options.max_tasks = program->limits.max_tasks;
+    options.request_arena = program->limits.arena;
+    options.response_arena = program->limits.arena;
+    options.spin_us = program->limits.spin_us;
+    options.times = &p->instance->runtime->counts.times;
+    nffi_spin_init(&p->instance->spinner, program->limits.spin_us);
+
+    rc = nffi_host_create(&host, &options);
+
+    if (rc != NFFI_OK) {
+        e = ngx_errno;
+
+        if (rc != NFFI_SYSTEM) {
+            return ngx_http_lua_nffi_fail(err, "load_failed",
+                       "no shared memory for the runtime \"%V\": %s", p->name,
+                       nffi_error_text(rc));
+        }
+
+        return ngx_http_lua_nffi_fail(err, "load_failed",
+                   "no shared memory (memfd) for the runtime \"%V\" (%d: %s)",
+                   p->name, e, strerror(e));
+    }
+
+    if (ngx_http_lua_nffi_launch(p, host, err) != NGX_OK) {
+        nffi_host_destroy(host);
+        return NGX_ERROR;
+    }
+
+    p->instance->host = host;
+    p->out.output.size = 0;
+    p->err.output.size = 0;
+
+    ngx_http_lua_nffi_process_started(p);
+    (void) nffi_host_park(host);
+
+    if (ngx_http_lua_nffi_channels_open(p) != NGX_OK) {
+        /* nobody would hear it, nor learn of its death */
+        ngx_http_lua_nffi_process_abandon(p);
+
+        return ngx_http_lua_nffi_fail(err, "load_failed",
+                   "the runtime \"%V\" cannot be watched: the event method "
+                   "refused a descriptor, see the error log", p->name);
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t                     i;
+    ngx_http_lua_nffi_instance_t  *inst = p->instance;
+    ngx_event_t                   *timers[] = { &p->kill, &p->health, &p->end };
+
+    ngx_http_lua_nffi_channels_close(p);
+
+    if (inst->drain.posted) {
+        ngx_delete_posted_event(&inst->drain);
+    }
+
+    if (p->death.posted) {
+        ngx_delete_posted_event(&p->death);
+    }
+
+    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+        if (timers[i]->timer_set) {
+            ngx_del_timer(timers[i]);
+        }
+    }
+
+    /* the keeper reaps it, and kills what it has left behind */
+
+    nffi_child_leave(&p->child);
+    p->dying = 0;
+
+    nffi_host_destroy(inst->host);
+    inst->host = NULL;
+}
+
+
+/* at once and for good: nobody waits for it */
+
+void
+ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p)
+{
+    nffi_child_kill(&p->child);
+    ngx_http_lua_nffi_process_release(p);
+    p->state = NGX_HTTP_LUA_NFFI_DOWN;
+}
+
+
+/* of one that has no process; the keeper of its last one needs nothing of it */
+
+void
+ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t    i;
+    ngx_event_t  *timers[] = {
+        &p->restart, &p->kill, &p->health, &p->end,
+        &p->out.output.rate.told, &p->err.output.rate.told
+    };
+
+    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+        if (timers[i]->timer_set) {
+            ngx_del_timer(timers[i]);
+        }
+    }
+
+    ngx_free(p);
+}
+
+
+/* one more process; on NGX_ERROR its instance is among those that ended */
+
+ngx_int_t
+ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_queue_t *list, ngx_http_lua_nffi_error_t *err)
+{
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    inst = ngx_http_lua_nffi_instance_add(rt, list);
+
+    if (inst == NULL || ngx_http_lua_nffi_process_create(inst) != NGX_OK) {
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+
+    } else if (ngx_http_lua_nffi_process_spawn(inst->process, err) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (inst) {
+        ngx_http_lua_nffi_instance_end(inst);
+    }
+
+    return NGX_ERROR;
+}
+
+
+void *
+ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
+    const ngx_http_lua_nffi_process_options_t *options,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
+{
+    ngx_str_t                      rt_key, rt_name;
+    ngx_uint_t                     i;
+    ngx_queue_t                   *q;
+    ngx_http_lua_nffi_runtime_t   *rt;
+    ngx_http_lua_nffi_program_t   *program;
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    if (ngx_http_lua_nffi_may_load(err) != NGX_OK) {
+        return NULL;
+    }
+
+    rt = ngx_http_lua_nffi_lookup(key, key_size);
+    if (rt) {
+        return ngx_http_lua_nffi_handle(rt);
+    }
+
+    program = ngx_http_lua_nffi_program_create(options, limits, err);
+    if (program == NULL) {
+        return NULL;
+    }
+
+    rt_key.data = (u_char *) key;
+    rt_key.len = key_size;
+    rt_name.data = (u_char *) options->name;
+    rt_name.len = ngx_strlen(options->name);
+
+    rt = ngx_http_lua_nffi_register(&rt_key, &rt_name);
+
+    if (rt == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        ngx_free(program);
+        return NULL;
+    }
+
+    rt->program = program;
+
+    for (i = 0; i < options->processes; i++) {
+        if (ngx_http_lua_nffi_process_add(rt, &rt->serving, err) != NGX_OK) {
+            goto failed;
+        }
+    }
+
+    return ngx_http_lua_nffi_handle(rt);
+
+failed:
+
+    rt->failed = 1;
+
+    while (!ngx_queue_empty(&rt->serving)) {
+        q = ngx_queue_head(&rt->serving);
+        inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+
+        ngx_http_lua_nffi_process_abandon(inst->process);
+        ngx_http_lua_nffi_instance_end(inst);
+    }
+
+    ngx_http_lua_nffi_close_runtime(rt);
+
+    return NULL;
+}

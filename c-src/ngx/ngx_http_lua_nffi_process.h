@@ -1,0 +1,155 @@
+/*
+ * ngx_http_lua_nffi_process.h - a runtime's process, as the files
+ * of the glue that look after it see it: _program.c knows what is started,
+ * _process.c starts it by means of _launch.c, which knows the supervisor
+ * program; _channel.c watches its descriptors, _supervisor.c decides when it is
+ * started again or killed.
+ *
+ * All of it runs in the event loop.
+ */
+
+#ifndef _NGX_HTTP_LUA_NONBLOCKING_FFI_PROCESS_H_INCLUDED_
+#define _NGX_HTTP_LUA_NONBLOCKING_FFI_PROCESS_H_INCLUDED_
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+#include <shared/nffi_backoff.h>
+
+
+#define NGX_HTTP_LUA_NFFI_READS         24       /* of a pipe in one turn: some
+                                                    more than it holds */
+#define NGX_HTTP_LUA_NFFI_EVENTS        64       /* messages of a process in one
+                                                    turn */
+
+
+/* what is started; one block of memory, owned by the runtime */
+
+struct ngx_http_lua_nffi_program_s {
+    nffi_spawn_options_t                spawn;
+    nffi_spawn_limit_t                  rlimits[4];
+    char                               *config;      /* NULL: none */
+    size_t                              config_size;
+    ngx_uint_t                          processes;
+    ngx_msec_t                          health_interval;  /* 0: never asked */
+    ngx_msec_t                          health_timeout;
+    ngx_http_lua_nffi_limits_t          limits;
+};
+
+
+typedef struct {
+    ngx_connection_t                    connection;
+    ngx_event_t                         read;
+    ngx_event_t                         write;       /* never active */
+    ngx_http_lua_nffi_process_t        *process;
+} ngx_http_lua_nffi_channel_t;
+
+
+/* one of the child's pipes */
+
+typedef struct {
+    ngx_http_lua_nffi_channel_t         channel;
+    ngx_http_lua_nffi_output_t          output;
+} ngx_http_lua_nffi_pipe_t;
+
+
+typedef enum {
+    NGX_HTTP_LUA_NFFI_DOWN = 0,
+    NGX_HTTP_LUA_NFFI_STARTING,
+    NGX_HTTP_LUA_NFFI_READY
+} ngx_http_lua_nffi_process_state_e;
+
+
+/* of one instance, and freed with it */
+
+struct ngx_http_lua_nffi_process_s {
+    ngx_http_lua_nffi_instance_t       *instance;
+    ngx_http_lua_nffi_program_t        *program;
+    ngx_str_t                          *name;        /* of the runtime */
+    ngx_http_lua_nffi_process_state_e   state;
+
+    nffi_child_t                        child;
+    ngx_http_lua_nffi_channel_t         keeper;
+    ngx_http_lua_nffi_channel_t         control;
+    ngx_http_lua_nffi_channel_t         done;
+    ngx_http_lua_nffi_pipe_t            out;
+    ngx_http_lua_nffi_pipe_t            err;
+
+    ngx_event_t                         restart;
+    ngx_event_t                         kill;    /* it does not get ready, or
+                                                    does not end */
+    ngx_event_t                         end;     /* it has let go of its control
+                                                    socket and does not end */
+    ngx_event_t                         death;   /* the next turn of its end */
+    ngx_uint_t                          turns;   /* that are left */
+    int                                 status;  /* as of waitpid() */
+    ngx_event_t                         health;
+    uint32_t                            taken;   /* tasks, at the last sign
+                                                    of life */
+    ngx_msec_t                          alive;   /* when that was */
+    ngx_msec_t                          started;
+    ngx_uint_t                          restarts;
+    nffi_backoff_t                      backoff;
+
+    ngx_http_lua_nffi_error_t           reason;  /* why it is down */
+    ngx_http_lua_nffi_last_words_t      last_words;
+
+    unsigned                            gone:1;      /* from its socket */
+    unsigned                            ended:1;     /* `status` is known */
+    unsigned                            unstarted:1; /* it was never executed */
+    unsigned                            broken:1;    /* the rules of the queue */
+    unsigned                            dying:1;
+};
+
+
+/* _program.c */
+
+ngx_http_lua_nffi_program_t *ngx_http_lua_nffi_program_create(
+    const ngx_http_lua_nffi_process_options_t *options,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
+const char *ngx_http_lua_nffi_user_name(void);
+
+/* _process.c */
+
+ngx_int_t ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_queue_t *list, ngx_http_lua_nffi_error_t *err);
+void ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p);
+ngx_int_t ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
+    ngx_http_lua_nffi_error_t *err);
+void ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p);
+
+/* _launch.c */
+
+ngx_int_t ngx_http_lua_nffi_launch(ngx_http_lua_nffi_process_t *p,
+    nffi_host_t *host, ngx_http_lua_nffi_error_t *err);
+
+/* _channel.c */
+
+void ngx_http_lua_nffi_channel_init(ngx_http_lua_nffi_process_t *p,
+    ngx_http_lua_nffi_channel_t *ch, int fd, ngx_event_handler_pt handler);
+void ngx_http_lua_nffi_channel_close(ngx_http_lua_nffi_channel_t *ch,
+    ngx_uint_t close_fd);
+ngx_uint_t ngx_http_lua_nffi_read_keeper(ngx_http_lua_nffi_process_t *p);
+
+ngx_int_t ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_channels_close(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_read_last_output(ngx_http_lua_nffi_process_t *p);
+
+/* _reload.c */
+
+void ngx_http_lua_nffi_reload_ready(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_reload_died(ngx_http_lua_nffi_instance_t *inst);
+
+/* _supervisor.c */
+
+void ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_started(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_gone(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_not_started(ngx_http_lua_nffi_process_t *p,
+    const nffi_child_report_t *report);
+void ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p);
+
+
+#endif /* _NGX_HTTP_LUA_NONBLOCKING_FFI_PROCESS_H_INCLUDED_ */

@@ -1,0 +1,318 @@
+/*
+ * ngx_http_lua_nffi_reap.c - the glue: instances and runtimes that
+ * have ended are freed.
+ *
+ * All of it runs in the event loop, in an event of its own: no function that
+ * uses an instance is under way then. Only ngx_http_lua_nffi_unused() runs in
+ * a thread of a runtime: the last one that uses a closed queue calls it.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nffi_process.h"
+
+#include <ngx_thread_pool.h>
+
+
+#define NGX_HTTP_LUA_NFFI_BUSY         1        /* ms until the next look at a
+                                                   queue whose mutex is taken */
+#define NGX_HTTP_LUA_NFFI_SOON         100      /* ms, for one about to go */
+
+
+/* the patch of ngx_thread_pool.c */
+extern void ngx_thread_pool_post_done(ngx_thread_task_t *task);
+
+
+static void ngx_http_lua_nffi_reap_handler(ngx_event_t *ev);
+static ngx_int_t ngx_http_lua_nffi_reap_one(
+    ngx_http_lua_nffi_instance_t *inst);
+
+static ngx_queue_t        ngx_http_lua_nffi_ended_instances;
+static ngx_queue_t        ngx_http_lua_nffi_closed_runtimes;
+static ngx_event_t        ngx_http_lua_nffi_reap_event;   /* the next turn */
+static ngx_event_t        ngx_http_lua_nffi_reap_timer;
+static ngx_thread_task_t  ngx_http_lua_nffi_reap_task;    /* from threads */
+static ngx_atomic_t       ngx_http_lua_nffi_reap_woken;
+static ngx_uint_t         ngx_http_lua_nffi_kept;
+
+
+static void
+ngx_http_lua_nffi_reap_woken_handler(ngx_event_t *ev)
+{
+    (void) ngx_atomic_cmp_set(&ngx_http_lua_nffi_reap_woken, 1, 0);
+    ngx_http_lua_nffi_reap_handler(ev);
+}
+
+
+/* once for each worker */
+
+void
+ngx_http_lua_nffi_reap_init(void)
+{
+    ngx_uint_t    i;
+    ngx_event_t  *events[] = {
+        &ngx_http_lua_nffi_reap_event, &ngx_http_lua_nffi_reap_timer,
+        &ngx_http_lua_nffi_reap_task.event
+    };
+
+    ngx_queue_init(&ngx_http_lua_nffi_ended_instances);
+    ngx_queue_init(&ngx_http_lua_nffi_closed_runtimes);
+
+    for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+        ngx_memzero(events[i], sizeof(ngx_event_t));
+        events[i]->handler = ngx_http_lua_nffi_reap_handler;
+        events[i]->log = ngx_cycle->log;
+        events[i]->cancelable = 1;
+    }
+
+    ngx_http_lua_nffi_reap_task.event.handler =
+                                         ngx_http_lua_nffi_reap_woken_handler;
+    ngx_http_lua_nffi_reap_woken = 0;
+    ngx_http_lua_nffi_kept = 0;
+}
+
+
+void
+ngx_http_lua_nffi_reap_soon(void)
+{
+    if (!ngx_http_lua_nffi_reap_event.posted) {
+        ngx_post_event(&ngx_http_lua_nffi_reap_event,
+                       &ngx_posted_next_events);
+    }
+}
+
+
+/*
+ * thread: of a runtime. Once the first line has run, the event loop may free
+ * the instance: what follows touches nothing of it.
+ */
+
+void
+ngx_http_lua_nffi_unused(void *data)
+{
+    ngx_http_lua_nffi_instance_t  *inst = data;
+
+    (void) ngx_atomic_cmp_set(&inst->unused, 0, 1);
+
+    if (ngx_atomic_cmp_set(&ngx_http_lua_nffi_reap_woken, 0, 1)) {
+        ngx_thread_pool_post_done(&ngx_http_lua_nffi_reap_task);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_kept_handler(ngx_event_t *ev)
+{
+    nffi_host_state_t              state;
+    ngx_http_lua_nffi_instance_t  *inst = ev->data;
+
+    /* a long turn of the event loop may be all that kept it */
+
+    if (ngx_http_lua_nffi_reap_one(inst) == NGX_OK) {
+        ngx_http_lua_nffi_reap_soon();
+        return;
+    }
+
+    if (inst->unused || (!inst->end_asked && inst->awaited == 0)) {
+        ngx_add_timer(ev, NGX_HTTP_LUA_NFFI_SOON);
+        return;
+    }
+
+    inst->kept_counted = 1;
+    ngx_http_lua_nffi_kept++;
+    nffi_host_state(inst->host, &state);
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "nffi: runtime \"%V\" is closed, but its queue stays in "
+                  "memory: %s", &inst->runtime->name,
+                  state.unanswered ? "its library has not answered all calls"
+                                   : "a thread of its library has not left "
+                                     "poll, or has not released the "
+                                     "descriptor of the queue");
+}
+
+
+/* of this worker: queues of closed libraries that cannot be freed */
+
+uint32_t
+ngx_http_lua_nonblocking_ffi_kept(void)
+{
+    return ngx_http_lua_nffi_kept;
+}
+
+
+/* an instance that was closed, or has ended, is freed when nothing uses it */
+
+void
+ngx_http_lua_nffi_reap_instance(ngx_http_lua_nffi_instance_t *inst)
+{
+    if (!inst->reaping) {
+        inst->reaping = 1;
+        ngx_queue_insert_tail(&ngx_http_lua_nffi_ended_instances, &inst->reap);
+    }
+
+    if (inst->host && !inst->kept.timer_set) {
+        inst->kept.data = inst;
+        inst->kept.handler = ngx_http_lua_nffi_kept_handler;
+        inst->kept.log = ngx_cycle->log;
+        inst->kept.cancelable = 1;
+        ngx_add_timer(&inst->kept, ngx_http_lua_nffi_drain_limit());
+    }
+
+    ngx_http_lua_nffi_reap_soon();
+}
+
+
+/* a runtime that was closed is freed when it has no instances and Lua no
+   pointer to it */
+
+void
+ngx_http_lua_nffi_reap_runtime(ngx_http_lua_nffi_runtime_t *rt)
+{
+    ngx_queue_insert_tail(&ngx_http_lua_nffi_closed_runtimes, &rt->reap);
+    ngx_http_lua_nffi_reap_soon();
+}
+
+
+/* NGX_OK: the queue of a library is gone; NGX_AGAIN: something uses it, and
+   reaping goes on when that is over */
+
+static ngx_int_t
+ngx_http_lua_nffi_end_queue(ngx_http_lua_nffi_instance_t *inst)
+{
+    int  rc;
+
+    if (inst->awaited || (inst->end_asked && !inst->unused)) {
+        return NGX_AGAIN;
+    }
+
+    if (!inst->broken && nffi_host_waiting(inst->host)) {
+
+        /* its end comes here again */
+
+        if (!inst->drain.posted) {
+            ngx_post_event(&inst->drain, &ngx_posted_next_events);
+        }
+
+        return NGX_AGAIN;
+    }
+
+    ngx_http_lua_nffi_write_messages(inst);
+
+    inst->unused = 0;
+    inst->end_asked = 1;
+    rc = nffi_host_end(inst->host);
+
+    if (rc == 1) {
+        inst->host = NULL;
+        return NGX_OK;
+    }
+
+    if (rc == NFFI_WOULD_BLOCK) {
+        inst->end_asked = 0;
+
+        if (!ngx_http_lua_nffi_reap_timer.timer_set) {
+            ngx_add_timer(&ngx_http_lua_nffi_reap_timer,
+                          NGX_HTTP_LUA_NFFI_BUSY);
+        }
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_lua_nffi_free_instance(ngx_http_lua_nffi_instance_t *inst)
+{
+    ngx_uint_t    i;
+    ngx_event_t  *timers[] = {
+        &inst->alive, &inst->rate.told, &inst->kept
+    };
+
+    if (inst->drain.posted) {
+        ngx_delete_posted_event(&inst->drain);
+    }
+
+    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+        if (timers[i]->timer_set) {
+            ngx_del_timer(timers[i]);
+        }
+    }
+
+    if (inst->kept_counted) {
+        ngx_http_lua_nffi_kept--;
+    }
+
+    ngx_queue_remove(&inst->queue);
+    ngx_queue_remove(&inst->reap);
+    ngx_free(inst);
+}
+
+
+/* NGX_OK: it is freed; NGX_AGAIN: something uses it */
+
+static ngx_int_t
+ngx_http_lua_nffi_reap_one(ngx_http_lua_nffi_instance_t *inst)
+{
+    if (inst->draining || inst->woken) {
+        return NGX_AGAIN;
+    }
+
+    if (inst->process) {
+        if (inst->host) {
+            return NGX_AGAIN;
+        }
+
+        ngx_http_lua_nffi_process_free(inst->process);
+
+    } else if (inst->host && ngx_http_lua_nffi_end_queue(inst) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    ngx_http_lua_nffi_free_instance(inst);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_lua_nffi_is_over_with(ngx_http_lua_nffi_runtime_t *rt)
+{
+    return rt->handles == 0
+           && ngx_queue_empty(&rt->serving) && ngx_queue_empty(&rt->starting)
+           && ngx_queue_empty(&rt->leaving) && ngx_queue_empty(&rt->ended);
+}
+
+
+static void
+ngx_http_lua_nffi_reap_handler(ngx_event_t *ev)
+{
+    ngx_queue_t                  *q, *next;
+    ngx_http_lua_nffi_runtime_t  *rt;
+
+    for (q = ngx_queue_head(&ngx_http_lua_nffi_ended_instances);
+         q != ngx_queue_sentinel(&ngx_http_lua_nffi_ended_instances);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        (void) ngx_http_lua_nffi_reap_one(
+            ngx_queue_data(q, ngx_http_lua_nffi_instance_t, reap));
+    }
+
+    for (q = ngx_queue_head(&ngx_http_lua_nffi_closed_runtimes);
+         q != ngx_queue_sentinel(&ngx_http_lua_nffi_closed_runtimes);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, reap);
+
+        if (ngx_http_lua_nffi_is_over_with(rt)) {
+            ngx_queue_remove(q);
+            ngx_http_lua_nffi_free_runtime(rt);
+        }
+    }
+}

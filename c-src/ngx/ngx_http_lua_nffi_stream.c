@@ -1,0 +1,689 @@
+/*
+ * ngx_http_lua_nffi_stream.c - the glue: an answer that Lua reads
+ * in chunks.
+ *
+ * A chunk is copied out of the shared memory when the event loop finds it, or
+ * goes straight to the coroutine that waits for it, so that slow readers do
+ * not fill the arena. Credit is given when Lua has got it: what waits here is
+ * bounded by the window of the stream.
+ *
+ * A stream belongs to Lua, whose collector frees it, and to its request, whose
+ * end closes it. It also ends when the client of the request is gone: a loop
+ * over an endless stream that ignores the results of ngx.print() and
+ * ngx.flush() would otherwise never end, nor yield. Everything runs in the
+ * event loop.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+#include <poll.h>
+
+
+/* ms between two questions to the kernel whether the client is gone: it tells
+   nobody who neither reads nor writes */
+#define NGX_HTTP_LUA_NFFI_CLIENT       1000
+
+
+typedef struct ngx_http_lua_nffi_chunk_s  ngx_http_lua_nffi_chunk_t;
+
+struct ngx_http_lua_nffi_chunk_s {
+    ngx_http_lua_nffi_chunk_t     *next;
+    size_t                         size;
+    u_char                         data[];
+};
+
+
+struct ngx_http_lua_nffi_stream_s {
+    ngx_http_lua_nffi_call_t       call;     /* its task, and who waits */
+    ngx_http_cleanup_pt           *cleanup;  /* of its request, or NULL */
+    ngx_event_t                    client;   /* looks whether it is gone */
+
+    ngx_http_lua_nffi_chunk_t     *first;    /* not yet read */
+    ngx_http_lua_nffi_chunk_t    **last;
+    ngx_http_lua_nffi_chunk_t     *lent;     /* Lua looks at it */
+
+    ngx_http_lua_nffi_chunk_t     *failure;  /* message, then detail */
+    size_t                         message_size;
+    const char                    *code;     /* not NULL: it has failed */
+    int32_t                        rc;
+
+    unsigned                       open:1;   /* its task is not answered */
+    unsigned                       waiting:1;
+    unsigned                       closed:1; /* by Lua, or with its request */
+};
+
+
+static void ngx_http_lua_nffi_stream_timed_out(ngx_event_t *ev);
+static void ngx_http_lua_nffi_stream_client(ngx_event_t *ev);
+static void ngx_http_lua_nffi_stream_cleanup(void *data);
+
+
+static ngx_http_lua_nffi_chunk_t *
+ngx_http_lua_nffi_chunk(const void *data, size_t size)
+{
+    ngx_http_lua_nffi_chunk_t  *chunk;
+
+    chunk = ngx_alloc(sizeof(ngx_http_lua_nffi_chunk_t) + size, ngx_cycle->log);
+
+    if (chunk) {
+        chunk->next = NULL;
+        chunk->size = size;
+        ngx_memcpy(chunk->data, data, size);
+    }
+
+    return chunk;
+}
+
+
+static void
+ngx_http_lua_nffi_stream_drop_chunks(ngx_http_lua_nffi_stream_t *s)
+{
+    ngx_http_lua_nffi_chunk_t  *chunk;
+
+    while (s->first) {
+        chunk = s->first;
+        s->first = chunk->next;
+        ngx_free(chunk);
+    }
+
+    s->last = &s->first;
+}
+
+
+/* nothing more comes from the runtime */
+
+static void
+ngx_http_lua_nffi_stream_end(ngx_http_lua_nffi_stream_t *s)
+{
+    if (s->open) {
+        s->open = 0;
+        ngx_http_lua_nffi_not_awaited(s->call.instance);
+
+        if (s->client.timer_set) {
+            ngx_del_timer(&s->client);
+        }
+    }
+}
+
+
+/* nobody wants it any more */
+
+static void
+ngx_http_lua_nffi_stream_cancel(ngx_http_lua_nffi_stream_t *s)
+{
+    if (s->open) {
+        s->call.instance->runtime->counts.cancelled++;
+        nffi_host_cancel(s->call.host, s->call.task);
+        ngx_http_lua_nffi_stream_end(s);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_stream_resume(ngx_http_lua_nffi_stream_t *s, int nrets)
+{
+    s->waiting = 0;
+    ngx_http_lua_nffi_stop_waiting(&s->call);
+
+    /* the stream may be gone after this */
+    ngx_http_lua_nffi_resume_coroutine(s->call.request, s->call.coctx, nrets);
+}
+
+
+/* keeps why it has failed for the reader that will ask; what came before is
+   read first */
+
+static void
+ngx_http_lua_nffi_stream_set_failure(ngx_http_lua_nffi_stream_t *s,
+    const void *data, size_t size, size_t message_size, const char *code,
+    int32_t rc)
+{
+    if (s->code) {
+        return;
+    }
+
+    s->failure = ngx_http_lua_nffi_chunk(data, size);
+    s->message_size = s->failure ? message_size : 0;
+    s->code = s->failure ? code : "no_memory";
+    s->rc = rc;
+}
+
+
+void
+ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_stream_t *s,
+    ngx_str_t *message, const char *code)
+{
+    if (s->open) {
+        ngx_http_lua_nffi_count_failed(s->call.instance->runtime, code);
+        nffi_host_cancel(s->call.host, s->call.task);
+        ngx_http_lua_nffi_stream_end(s);
+    }
+
+    ngx_http_lua_nffi_stream_set_failure(s, message->data, message->len,
+                                         message->len, code, 0);
+
+    if (s->waiting) {
+        ngx_http_lua_nffi_stream_resume(s,
+            ngx_http_lua_nffi_push_failure(s->call.coctx->co, message->data,
+                                           message->len, code));
+    }
+}
+
+
+/*
+ * Returns 1 if nothing can be sent to the client any more: a write failed or
+ * timed out, or its HTTP/2 or HTTP/3 stream or its connection was reset. A
+ * client that only ended its own sending side is there. `ask`: asks the kernel
+ * too, by a system call that does not block.
+ */
+
+static ngx_uint_t
+ngx_http_lua_nffi_client_is_gone(ngx_http_request_t *r, ngx_uint_t ask)
+{
+    struct pollfd        pfd;
+    ngx_connection_t    *c = r->connection;
+    ngx_http_lua_ctx_t  *ctx;
+
+    if (c->fd == (ngx_socket_t) -1) {    /* of a timer: there is no client */
+        return 0;
+    }
+
+    /* ngx.eof(): it has got its response, and Lua goes on without it */
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
+    if (ctx == NULL || (ctx->eof && !r->header_only)) {
+        return 0;
+    }
+
+    if (c->error || c->timedout || c->read->error || c->write->error) {
+        return 1;
+    }
+
+    /* these share a socket, and nginx reads it all the time */
+
+#if (NGX_HTTP_V2)
+    if (r->stream) {
+        return 0;
+    }
+#endif
+
+#if (NGX_HTTP_V3)
+    if (c->quic) {
+        return 0;
+    }
+#endif
+
+    if (!ask) {
+        return 0;
+    }
+
+    /* POLLHUP: both directions are closed, by a reset if we did not do it */
+
+    pfd.fd = c->fd;
+    pfd.events = 0;
+    pfd.revents = 0;
+
+    if (poll(&pfd, 1, 0) != 1 || !(pfd.revents & (POLLERR|POLLHUP))) {
+        return 0;
+    }
+
+    c->error = 1;
+
+    return 1;
+}
+
+
+/* the runtime is told, what was not read is dropped, and reads fail */
+
+static void
+ngx_http_lua_nffi_stream_client_gone(ngx_http_lua_nffi_stream_t *s)
+{
+    static ngx_str_t  gone = ngx_string("the client is gone");
+
+    ngx_http_lua_nffi_stream_cancel(s);
+    ngx_http_lua_nffi_stream_drop_chunks(s);
+    ngx_http_lua_nffi_stream_set_failure(s, gone.data, gone.len, gone.len,
+                                         "client_gone", 0);
+
+    if (s->waiting) {
+        ngx_http_lua_nffi_stream_resume(s,
+            ngx_http_lua_nffi_push_failure(s->call.coctx->co, gone.data,
+                                           gone.len, "client_gone"));
+    }
+}
+
+
+/*
+ * Also of a stream that nobody reads just now: its runtime works all the same.
+ * A coroutine in ngx.flush() is woken, since nginx does not do that when an
+ * HTTP/2 stream is reset: it would wait until send_timeout.
+ */
+
+static void
+ngx_http_lua_nffi_stream_client(ngx_event_t *ev)
+{
+    ngx_connection_t            *c;
+    ngx_http_lua_ctx_t          *ctx;
+    ngx_http_lua_nffi_call_t    *call = ev->data;
+    ngx_http_lua_nffi_stream_t  *s = call->stream;
+
+    if (!s->open) {
+        return;
+    }
+
+    if (!ngx_http_lua_nffi_client_is_gone(call->request, 1)) {
+        ngx_add_timer(ev, NGX_HTTP_LUA_NFFI_CLIENT);
+        return;
+    }
+
+    c = call->request->connection;
+    ctx = ngx_http_get_module_ctx(call->request, ngx_http_lua_module);
+
+    if (c->error && ctx->flushing_coros) {
+        c->write->ready = 1;
+        ngx_post_event(c->write, &ngx_posted_events);
+    }
+
+    ngx_http_lua_nffi_stream_client_gone(s);
+}
+
+
+static void
+ngx_http_lua_nffi_stream_take_chunk(ngx_http_lua_nffi_stream_t *s,
+    nffi_host_response_t *response)
+{
+    int                         nrets;
+    size_t                      size = response->size;
+    nffi_host_t                *host = s->call.host;
+    ngx_http_lua_nffi_chunk_t  *chunk;
+
+    static ngx_str_t  no_memory = ngx_string("not enough memory for a chunk");
+
+    if (s->waiting) {
+        nrets = ngx_http_lua_nffi_push_response(&s->call, response);
+        nffi_host_release(host, response);
+        nffi_host_credit(host, s->call.task, size);
+        ngx_http_lua_nffi_stream_resume(s, nrets);
+        return;
+    }
+
+    chunk = ngx_http_lua_nffi_chunk(response->data, size);
+    nffi_host_release(host, response);
+
+    if (chunk == NULL) {
+        ngx_http_lua_nffi_stream_fail(s, &no_memory, "no_memory");
+        return;
+    }
+
+    *s->last = chunk;
+    s->last = &chunk->next;
+}
+
+
+/* one answer, or the end */
+
+static void
+ngx_http_lua_nffi_stream_take_end(ngx_http_lua_nffi_stream_t *s,
+    nffi_host_response_t *response)
+{
+    int                         nrets;
+    ngx_http_lua_nffi_chunk_t  *chunk;
+
+    ngx_http_lua_nffi_count_answer(s->call.instance->runtime, response);
+    ngx_http_lua_nffi_stream_end(s);
+
+    if (s->waiting) {
+        if (response->flags & NFFI_HOST_END) {
+            lua_pushinteger(s->call.coctx->co, NGX_HTTP_LUA_NFFI_ENDED);
+            nrets = 1;
+
+        } else {
+            nrets = ngx_http_lua_nffi_push_response(&s->call, response);
+        }
+
+        nffi_host_release(s->call.host, response);
+        ngx_http_lua_nffi_stream_resume(s, nrets);
+        return;
+    }
+
+    if (response->flags & NFFI_HOST_ERROR) {
+        ngx_http_lua_nffi_stream_set_failure(s, response->data, response->size,
+                                             response->message_size,
+                                             "runtime_error", 0);
+
+    } else if (response->rc != 0) {
+        ngx_http_lua_nffi_stream_set_failure(s, response->data, response->size,
+                                             response->size, "runtime_error",
+                                             response->rc);
+
+    } else if (!(response->flags & NFFI_HOST_END)) {
+        chunk = ngx_http_lua_nffi_chunk(response->data, response->size);
+
+        if (chunk) {
+            *s->last = chunk;
+            s->last = &chunk->next;
+
+        } else {
+            ngx_http_lua_nffi_stream_set_failure(s, NULL, 0, 0, "no_memory",
+                                                 0);
+        }
+    }
+
+    nffi_host_release(s->call.host, response);
+}
+
+
+void
+ngx_http_lua_nffi_stream_take(ngx_http_lua_nffi_stream_t *s,
+    nffi_host_response_t *response)
+{
+    ngx_str_t  message;
+
+    if (!(response->flags & NFFI_HOST_CHUNK)) {
+        ngx_http_lua_nffi_stream_take_end(s, response);
+
+    } else if (response->flags & NFFI_HOST_ERROR) {
+        message.data = (u_char *) response->data;
+        message.len = response->message_size;
+        nffi_host_release(s->call.host, response);
+        ngx_http_lua_nffi_stream_fail(s, &message, "runtime_error");
+
+    } else {
+        ngx_http_lua_nffi_stream_take_chunk(s, response);
+    }
+}
+
+
+/* the coroutine that waits goes: client gone, thread killed */
+
+void
+ngx_http_lua_nffi_stream_abort(ngx_http_lua_nffi_stream_t *s)
+{
+    s->waiting = 0;
+    ngx_http_lua_nffi_stop_waiting(&s->call);
+    ngx_http_lua_nonblocking_ffi_stream_close(s);
+}
+
+
+/* the time of one read is over, or the stream was closed meanwhile */
+
+static void
+ngx_http_lua_nffi_stream_timed_out(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_call_t    *call = ev->data;
+    ngx_http_lua_nffi_stream_t  *s = call->stream;
+
+    static ngx_str_t  timeout = ngx_string("timeout");
+    static ngx_str_t  closed = ngx_string("the stream is closed");
+
+    if (s->closed) {
+        ngx_http_lua_nffi_stream_fail(s, &closed, "closed");
+
+    } else if (!ngx_http_lua_nffi_is_early(call)) {
+        ngx_http_lua_nffi_stream_fail(s, &timeout, "timeout");
+    }
+}
+
+
+/*
+ * Queues a task whose answer is read in chunks. NULL: `err` says why not, and
+ * nothing is left behind. The current coroutine goes on.
+ */
+
+void *
+ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
+    const u_char *method, size_t method_size, const u_char *data, size_t size,
+    uint32_t window, ngx_http_lua_nffi_error_t *err)
+{
+    int                            rc;
+    ngx_http_cleanup_t            *cln;
+    nffi_host_request_t            request;
+    ngx_http_lua_nffi_stream_t    *s;
+    ngx_http_lua_nffi_runtime_t   *rt = runtime;
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    if (ngx_http_lua_nffi_may_wait(r, err) == NULL) {
+        return NULL;
+    }
+
+    rt->counts.calls++;
+
+    inst = ngx_http_lua_nffi_instance_choose(rt, err);
+    if (inst == NULL) {
+        goto rejected;
+    }
+
+    s = ngx_calloc(sizeof(ngx_http_lua_nffi_stream_t), ngx_cycle->log);
+    cln = s ? ngx_http_lua_cleanup_add(r, 0) : NULL;
+
+    if (cln == NULL) {
+        if (s) {
+            ngx_free(s);
+        }
+
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        goto rejected;
+    }
+
+    ngx_memzero(&request, sizeof(request));
+    request.data = data;
+    request.size = size;
+    request.method = (const char *) method;
+    request.method_size = method_size;
+    request.window = window;
+
+    rc = nffi_host_submit(inst->host, &request, &s->call, &s->call.task);
+
+    if (rc != NFFI_OK) {
+        ngx_http_lua_cleanup_free(r, &cln->handler);
+        ngx_free(s);
+        (void) ngx_http_lua_nffi_refused(err, inst, rc);
+        goto rejected;
+    }
+
+    s->call.request = r;
+    s->call.instance = inst;
+    s->call.host = inst->host;
+    s->call.stream = s;
+    s->call.timeout.data = &s->call;
+    s->call.timeout.handler = ngx_http_lua_nffi_stream_timed_out;
+    s->call.timeout.log = ngx_cycle->log;
+    s->client.data = &s->call;
+    s->client.handler = ngx_http_lua_nffi_stream_client;
+    s->client.log = ngx_cycle->log;
+    s->client.cancelable = 1;
+    s->last = &s->first;
+    s->open = 1;
+
+    if (r->connection->fd != (ngx_socket_t) -1) {
+        ngx_add_timer(&s->client, NGX_HTTP_LUA_NFFI_CLIENT);
+    }
+
+    cln->handler = ngx_http_lua_nffi_stream_cleanup;
+    cln->data = s;
+    s->cleanup = &cln->handler;
+
+    ngx_http_lua_nffi_awaited(inst);
+
+    return s;
+
+rejected:
+
+    ngx_http_lua_nffi_count_rejected(rt, err->code);
+
+    return NULL;
+}
+
+
+/*
+ * NGX_OK: `read` is a chunk. NGX_AGAIN: yield now, the coroutine is resumed as
+ * after a call, or with ENDED. NGX_DONE: that was all. NGX_DECLINED: it has
+ * failed as `read` tells. NGX_ERROR: it cannot be read so; `err` tells.
+ */
+
+int
+ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
+    uint32_t timeout_ms, ngx_http_lua_nffi_read_t *read,
+    ngx_http_lua_nffi_error_t *err)
+{
+    ngx_http_lua_co_ctx_t       *coctx;
+    ngx_http_lua_nffi_chunk_t   *chunk;
+    ngx_http_lua_nffi_stream_t  *s = stream;
+
+    if (s->closed) {
+        return ngx_http_lua_nffi_fail(err, "closed", "the stream is closed");
+    }
+
+    if (s->call.request != r) {
+        return ngx_http_lua_nffi_fail(err, "wrong_request", "the stream "
+                                      "belongs to another request");
+    }
+
+    if (s->waiting) {
+        return ngx_http_lua_nffi_fail(err, "busy", "another coroutine reads "
+                                      "the stream");
+    }
+
+    if (s->lent) {
+        ngx_free(s->lent);
+        s->lent = NULL;
+    }
+
+    if ((s->open || s->first) && ngx_http_lua_nffi_client_is_gone(r, 0)) {
+        ngx_http_lua_nffi_stream_client_gone(s);
+    }
+
+    ngx_memzero(read, sizeof(*read));
+    chunk = s->first;
+
+    if (chunk) {
+        s->first = chunk->next;
+
+        if (s->first == NULL) {
+            s->last = &s->first;
+        }
+
+        s->lent = chunk;
+        read->data = chunk->data;
+        read->size = chunk->size;
+
+        if (s->open) {
+            nffi_host_credit(s->call.host, s->call.task, chunk->size);
+        }
+
+        return NGX_OK;
+    }
+
+    if (s->code) {
+        read->code = s->code;
+        read->rc = s->rc;
+
+        if (s->failure) {
+            read->data = s->failure->data;
+            read->size = s->message_size;
+            read->detail_size = s->failure->size - s->message_size;
+            read->detail = read->detail_size ? read->data + read->size : NULL;
+        }
+
+        return NGX_DECLINED;
+    }
+
+    if (!s->open) {
+        return NGX_DONE;
+    }
+
+    coctx = ngx_http_lua_nffi_may_wait(r, err);
+    if (coctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_lua_nffi_wait(&s->call, coctx, timeout_ms,
+                           ngx_http_lua_nffi_deadline(timeout_ms));
+    s->waiting = 1;
+
+    return NGX_AGAIN;
+}
+
+
+/* the runtime is told, and what was not read is dropped */
+
+void
+ngx_http_lua_nonblocking_ffi_stream_close(void *stream)
+{
+    ngx_http_lua_nffi_stream_t  *s = stream;
+
+    if (s->closed) {
+        return;
+    }
+
+    s->closed = 1;
+    ngx_http_lua_nffi_stream_cancel(s);
+    ngx_http_lua_nffi_stream_drop_chunks(s);
+
+    if (s->cleanup) {
+        *s->cleanup = NULL;
+        ngx_http_lua_cleanup_free(s->call.request, s->cleanup);
+        s->cleanup = NULL;
+    }
+
+    /* a coroutine cannot be resumed from within another one */
+
+    if (s->waiting) {
+        if (s->call.timeout.timer_set) {
+            ngx_del_timer(&s->call.timeout);
+        }
+
+        ngx_add_timer(&s->call.timeout, 0);
+    }
+}
+
+
+/* the request ends; its list of handlers is being walked through */
+
+static void
+ngx_http_lua_nffi_stream_cleanup(void *data)
+{
+    ngx_http_lua_nffi_stream_t  *s = data;
+
+    s->cleanup = NULL;
+
+    if (s->waiting) {
+        s->waiting = 0;
+        ngx_http_lua_nffi_stop_waiting(&s->call);
+    }
+
+    ngx_http_lua_nonblocking_ffi_stream_close(s);
+    s->call.request = NULL;
+}
+
+
+/* Lua has no reference to it any more */
+
+void
+ngx_http_lua_nonblocking_ffi_stream_free(void *stream)
+{
+    ngx_http_lua_nffi_stream_t  *s = stream;
+
+    if (s->waiting) {
+        s->waiting = 0;
+        ngx_http_lua_nffi_stop_waiting(&s->call);
+    }
+
+    ngx_http_lua_nonblocking_ffi_stream_close(s);
+
+    if (s->lent) {
+        ngx_free(s->lent);
+    }
+
+    if (s->failure) {
+        ngx_free(s->failure);
+    }
+
+    ngx_free(s);
+}

@@ -1,0 +1,512 @@
+/*
+ * ngx_http_lua_nffi_supervisor.c - the glue: how long a runtime's
+ * process may take to start and to end, what becomes of its calls when it
+ * dies, and when it is started again.
+ *
+ * All of it runs in the event loop.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nffi_process.h"
+
+
+#define NGX_HTTP_LUA_NFFI_START_LIMIT   30000    /* ms until it is ready */
+#define NGX_HTTP_LUA_NFFI_END_LIMIT     1000     /* ms, after it has let go of
+                                                    its control socket */
+
+
+static void ngx_http_lua_nffi_restart_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_kill_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_health_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_end_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_death_handler(ngx_event_t *ev);
+
+
+static void
+ngx_http_lua_nffi_timer_init(ngx_event_t *ev, ngx_event_handler_pt handler,
+    ngx_http_lua_nffi_process_t *p)
+{
+    ev->data = p;
+    ev->handler = handler;
+    ev->log = ngx_cycle->log;
+    ev->cancelable = 1;
+}
+
+
+/* once for each process structure */
+
+void
+ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p)
+{
+    nffi_backoff_init(&p->backoff);
+
+    p->death.data = p;
+    p->death.handler = ngx_http_lua_nffi_death_handler;
+    p->death.log = ngx_cycle->log;
+
+    ngx_http_lua_nffi_timer_init(&p->restart,
+                                 ngx_http_lua_nffi_restart_handler, p);
+    ngx_http_lua_nffi_timer_init(&p->kill, ngx_http_lua_nffi_kill_handler, p);
+    ngx_http_lua_nffi_timer_init(&p->health,
+                                 ngx_http_lua_nffi_health_handler, p);
+    ngx_http_lua_nffi_timer_init(&p->end, ngx_http_lua_nffi_end_handler, p);
+}
+
+
+void
+ngx_http_lua_nffi_process_started(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t  limit = p->program->limits.start_timeout;
+
+    p->state = NGX_HTTP_LUA_NFFI_STARTING;
+    p->started = ngx_current_msec;
+    p->last_words.size = 0;
+    p->reason.size = 0;
+    p->gone = 0;
+    p->ended = 0;
+    p->unstarted = 0;
+    p->broken = 0;
+
+    ngx_add_timer(&p->kill, limit ? limit : NGX_HTTP_LUA_NFFI_START_LIMIT);
+}
+
+
+void
+ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p)
+{
+    p->state = NGX_HTTP_LUA_NFFI_READY;
+
+    if (p->instance->starting) {
+        ngx_http_lua_nffi_reload_ready(p->instance);
+    }
+
+    if (p->kill.timer_set && !p->instance->closed) {
+        ngx_del_timer(&p->kill);
+    }
+
+    if (p->program->health_interval && !p->health.timer_set) {
+        ngx_add_timer(&p->health, p->program->health_interval);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_kill(ngx_http_lua_nffi_process_t *p, const char *why)
+{
+    if (p->reason.size == 0) {
+        ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
+                               "its process %P %s and is killed", p->child.pid,
+                               why);
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "nffi: runtime \"%V\": %*s", p->name,
+                  p->reason.size, p->reason.message);
+
+    /* and all that descend from it: the program that a shell has started would
+       hold the socket */
+
+    nffi_child_kill(&p->child);
+
+    ngx_http_lua_nffi_process_died(p);
+}
+
+
+/*
+ * A process is well as long as it takes tasks from its queue. If none waits, a
+ * ping is queued, which libnffi answers wherever the process polls; the answer
+ * is looked for here, since whoever hangs may not have woken us.
+ */
+
+static void
+ngx_http_lua_nffi_health_handler(ngx_event_t *ev)
+{
+    uint32_t                       taken, waiting;
+    ngx_msec_t                     left, timeout;
+    ngx_http_lua_nffi_process_t   *p = ev->data;
+    ngx_http_lua_nffi_instance_t  *inst = p->instance;
+
+    if (p->state == NGX_HTTP_LUA_NFFI_READY) {
+        ngx_http_lua_nffi_drain(inst, NGX_HTTP_LUA_NFFI_TURN);
+    }
+
+    /* one that is closed has a limit of its own */
+
+    if (p->state != NGX_HTTP_LUA_NFFI_READY || inst->closed || ngx_exiting) {
+        return;
+    }
+
+    timeout = p->program->health_timeout;
+    taken = nffi_host_taken(inst->host, &waiting);
+
+    if (waiting == 0 || taken != p->taken) {
+        p->taken = taken;
+        p->alive = ngx_current_msec;
+        (void) nffi_host_ping(inst->host);
+        left = timeout;
+
+    } else if (ngx_current_msec - p->alive >= timeout) {
+        ngx_http_lua_nffi_kill(p, "has taken no call within the time of its "
+                                  "health check");
+        return;
+
+    } else {
+        left = timeout - (ngx_current_msec - p->alive);
+    }
+
+    ngx_add_timer(ev, ngx_min(left, p->program->health_interval));
+}
+
+
+/* what somebody must put right has its own code; the rest may be over soon */
+
+static const char *
+ngx_http_lua_nffi_down_code(ngx_http_lua_nffi_process_t *p)
+{
+    return p->reason.size
+           && (p->unstarted || ngx_strcmp(p->reason.code, "abi_mismatch") == 0)
+           ? p->reason.code : "runtime_down";
+}
+
+
+/* after five quick deaths one line a minute is enough */
+
+static void
+ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p)
+{
+    size_t  size;
+    u_char  text[sizeof(p->reason.message)];
+
+    if (!nffi_backoff_is_reported(&p->backoff, ngx_current_msec)) {
+        return;
+    }
+
+    size = ngx_http_lua_nffi_escape(text, sizeof(text), p->reason.message,
+                                    p->reason.size);
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "nffi: runtime \"%V\": %*s; it is started again in %M ms",
+                  p->name, size, text, (ngx_msec_t) p->backoff.delay_ms);
+}
+
+
+static void
+ngx_http_lua_nffi_schedule_restart(ngx_http_lua_nffi_process_t *p)
+{
+    if (ngx_exiting || p->instance->closed) {
+        return;
+    }
+
+    ngx_http_lua_nffi_report_death(p);
+    ngx_add_timer(&p->restart, nffi_backoff_next(&p->backoff));
+}
+
+
+static void
+ngx_http_lua_nffi_buried(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_http_lua_nffi_instance_t  *inst = p->instance;
+
+    ngx_http_lua_nffi_process_release(p);
+
+    if (inst->closed) {
+        ngx_http_lua_nffi_instance_end(inst);
+        return;
+    }
+
+    if (inst->starting) {
+        ngx_http_lua_nffi_reload_died(inst);
+        return;
+    }
+
+    ngx_http_lua_nffi_schedule_restart(p);
+}
+
+
+/*
+ * What it answered before it died counts; every other call fails. However much
+ * that is, one turn of the event loop does its share of it.
+ */
+
+static void
+ngx_http_lua_nffi_death_handler(ngx_event_t *ev)
+{
+    u_char                         text[sizeof(((ngx_http_lua_nffi_error_t *)
+                                                0)->message)];
+    ngx_str_t                      message;
+    ngx_http_lua_nffi_process_t   *p = ev->data;
+    ngx_http_lua_nffi_instance_t  *inst = p->instance;
+
+    if (!p->broken && p->turns > 0) {
+        p->turns--;
+        ngx_http_lua_nffi_drain(inst, NGX_HTTP_LUA_NFFI_TURN);
+
+        if (!p->dying) {
+            return;
+        }
+
+        if (!p->broken && nffi_host_waiting(inst->host)) {
+            goto again;
+        }
+    }
+
+    message.data = text;
+    message.len = ngx_snprintf(text, sizeof(text),
+                               "the runtime \"%V\" is down: %*s", p->name,
+                               p->reason.size, p->reason.message)
+                  - text;
+
+    if (ngx_http_lua_nffi_fail_some_calls(inst, &message,
+                                          ngx_http_lua_nffi_down_code(p),
+                                          NGX_HTTP_LUA_NFFI_TURN)
+        == NGX_OK)
+    {
+        if (p->dying) {
+            ngx_http_lua_nffi_buried(p);
+        }
+
+        return;
+    }
+
+again:
+
+    if (!ev->posted) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+}
+
+
+/* its process 17 ended (signal 9) */
+
+static void
+ngx_http_lua_nffi_reason_of_death(ngx_http_lua_nffi_process_t *p)
+{
+    u_char  how[64], *last;
+
+    if (p->reason.size) {
+        return;
+    }
+
+    last = how;
+
+    if (p->ended && WIFSIGNALED(p->status)) {
+        last = ngx_snprintf(how, sizeof(how), " by signal %d",
+                            WTERMSIG(p->status));
+
+    } else if (p->ended) {
+        last = ngx_snprintf(how, sizeof(how), " with code %d",
+                            WEXITSTATUS(p->status));
+    }
+
+    ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
+                           "its process %P ended%*s%s%*s", p->child.pid,
+                           (size_t) (last - how), how,
+                           p->last_words.size ? ": " : "",
+                           p->last_words.size, p->last_words.text);
+}
+
+
+void
+ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t     i;
+    ngx_event_t   *timers[] = { &p->kill, &p->health, &p->end };
+
+    if (p->dying) {
+        return;
+    }
+
+    p->dying = 1;
+    p->turns = p->program->limits.max_tasks / 16 + 16;
+
+    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+        if (timers[i]->timer_set) {
+            ngx_del_timer(timers[i]);
+        }
+    }
+
+    ngx_http_lua_nffi_channel_close(&p->control, 0);
+    ngx_http_lua_nffi_read_last_output(p);
+    ngx_http_lua_nffi_reason_of_death(p);
+
+    nffi_backoff_died(&p->backoff, p->started, ngx_current_msec);
+    p->state = NGX_HTTP_LUA_NFFI_DOWN;
+
+    ngx_http_lua_nffi_death_handler(&p->death);
+}
+
+
+/*
+ * It has let go of its control socket, as it does at its end: how it ended is
+ * known in a moment. Nothing can be asked of one that goes on.
+ */
+
+void
+ngx_http_lua_nffi_process_gone(ngx_http_lua_nffi_process_t *p)
+{
+    p->gone = 1;
+    ngx_http_lua_nffi_channel_close(&p->control, 0);
+
+    if (p->ended || p->child.keeper_fd == -1) {
+        ngx_http_lua_nffi_process_died(p);
+
+    } else if (!p->dying) {
+        ngx_add_timer(&p->end, NGX_HTTP_LUA_NFFI_END_LIMIT);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_end_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_kill(ev->data, "has closed its control socket");
+}
+
+
+static void
+ngx_http_lua_nffi_no_program(ngx_http_lua_nffi_process_t *p)
+{
+    u_char   list[512], *last, *end;
+    char   **program;
+
+    last = list;
+    end = list + sizeof(list);
+
+    for (program = (char **) p->program->spawn.programs; *program; program++) {
+        last = ngx_slprintf(last, end, "%s%s", last == list ? "" : ", ",
+                            *program);
+    }
+
+    ngx_http_lua_nffi_fail(&p->reason, "no_program",
+                           "no program that this user may run; tried %*s: name "
+                           "one with { program = \"/path\" }",
+                           (size_t) (last - list), list);
+}
+
+
+void
+ngx_http_lua_nffi_process_not_started(ngx_http_lua_nffi_process_t *p,
+    const nffi_child_report_t *report)
+{
+    nffi_spawn_options_t  *spawn = &p->program->spawn;
+
+    p->unstarted = 1;
+
+    if (ngx_strcmp(report->stage, "getpwnam") == 0 && report->error == 0) {
+        ngx_http_lua_nffi_fail(&p->reason, "load_failed",
+                               "there is no user \"%s\"", spawn->user);
+
+    } else if (ngx_strcmp(report->stage, "version") == 0) {
+        ngx_http_lua_nffi_fail(&p->reason, "load_failed",
+                               "nffi-supervisor is of another release than "
+                               "this nginx: reload or restart nginx");
+
+    } else if (ngx_strcmp(report->stage, "exec") == 0 && spawn->programs[1]
+               && (report->error == ENOENT || report->error == EACCES
+                   || report->error == ENOTDIR))
+    {
+        ngx_http_lua_nffi_no_program(p);
+
+    } else {
+        ngx_http_lua_nffi_fail(&p->reason, "load_failed",
+                               "its process cannot be started: %s(\"%s\") as "
+                               "user \"%s\" failed (%d: %s)", report->stage,
+                               ngx_strcmp(report->stage, "chdir") == 0
+                                   ? spawn->directory : spawn->programs[0],
+                               spawn->user ? spawn->user
+                                           : ngx_http_lua_nffi_user_name(),
+                               report->error, strerror(report->error));
+    }
+
+    ngx_http_lua_nffi_process_died(p);
+}
+
+
+void
+ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst)
+{
+    ngx_http_lua_nffi_process_t  *p = inst->process;
+
+    p->broken = 1;
+
+    if (!p->dying) {
+        ngx_http_lua_nffi_kill(p, "broke the rules of the queue");
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_restart_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_process_t  *p = ev->data;
+
+    if (ngx_exiting || p->instance->closed) {
+        return;
+    }
+
+    if (ngx_http_lua_nffi_process_spawn(p, &p->reason) != NGX_OK) {
+        nffi_backoff_died(&p->backoff, ngx_current_msec, ngx_current_msec);
+        ngx_http_lua_nffi_schedule_restart(p);
+        return;
+    }
+
+    p->restarts++;
+    p->instance->runtime->counts.restarts++;
+}
+
+
+static void
+ngx_http_lua_nffi_kill_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_process_t  *p = ev->data;
+
+    ngx_http_lua_nffi_kill(p, p->instance->closed
+                              ? "has not ended within the drain limit"
+                              : "was not ready within the start limit");
+}
+
+
+ngx_int_t
+ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_instance_t *inst,
+    ngx_http_lua_nffi_error_t *err)
+{
+    ngx_http_lua_nffi_process_t  *p = inst->process;
+
+    if (p->state != NGX_HTTP_LUA_NFFI_DOWN && inst->host) {
+        return NGX_OK;
+    }
+
+    return ngx_http_lua_nffi_fail(err, ngx_http_lua_nffi_down_code(p),
+                                  "the runtime \"%V\" is down: %*s", p->name,
+                                  p->reason.size, p->reason.message);
+}
+
+
+ngx_uint_t
+ngx_http_lua_nffi_process_is_ready(ngx_http_lua_nffi_instance_t *inst)
+{
+    return inst->process->state == NGX_HTTP_LUA_NFFI_READY;
+}
+
+
+/* no new calls; the process answers what it has, then ends by itself */
+
+void
+ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst)
+{
+    ngx_http_lua_nffi_process_t  *p = inst->process;
+
+    if (p->restart.timer_set) {
+        ngx_del_timer(&p->restart);
+    }
+
+    if (inst->host) {
+        nffi_host_close(inst->host);
+        ngx_add_timer(&p->kill, ngx_http_lua_nffi_drain_limit());
+    }
+}
