@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { repository } from "../support/cli.js";
+import { cycleIn } from "../support/cycles.js";
 
 /** Lower layers first; a file may import from its own folder and from lower layers. */
 const LAYERS = [
@@ -164,23 +165,3 @@ describe("c-src", () => {
     expect(headers.filter((header) => !/^std\w+\.h$/.test(header))).toEqual([]);
   });
 });
-
-/** The files of the first cycle found, or none. */
-function cycleIn(graph: ReadonlyMap<string, readonly string[]>): string[] {
-  const done = new Set<string>();
-  const visit = (path: string, trail: readonly string[]): string[] => {
-    if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
-    if (done.has(path)) return [];
-    for (const next of graph.get(path) ?? []) {
-      const cycle = visit(next, [...trail, path]);
-      if (cycle.length > 0) return cycle;
-    }
-    done.add(path);
-    return [];
-  };
-  for (const path of graph.keys()) {
-    const cycle = visit(path, []);
-    if (cycle.length > 0) return cycle;
-  }
-  return [];
-}

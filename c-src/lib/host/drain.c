@@ -10,6 +10,7 @@
 
 #include "host/host.h"
 #include "host/receive.h"
+#include "host/histogram.h"
 #include "shared/times.h"
 
 #include <stdlib.h>
@@ -18,6 +19,22 @@
 /* of a step, beside the negative codes */
 #define NOTHING 0
 #define FILLED 1
+
+
+/* Whether a kind of misuse was counted that the glue has not logged. */
+static bool
+has_misuse(nffi_host_t *host)
+{
+    int i;
+
+    for (i = 0; i < NFFI__MISUSES; i++) {
+        if (host->misused[i] == 0 && nffi__host_misused(host, i) != 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
 
 
 /* An answer is released by its slot, also when nobody has taken it. */
@@ -373,7 +390,7 @@ nffi_host_park(nffi_host_t *host)
 
     if (!nffi_host_waiting(host)
         && nffi__ring_waiting(&header->logs_ring) == 0
-        && !nffi__host_has_misuse(host))
+        && !has_misuse(host))
     {
         return 0;
     }

@@ -8,6 +8,8 @@
 
 #include "host/nffi_host.h"
 #include "host/host.h"
+#include "host/receive.h"
+#include "runtime/compat.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -88,15 +90,6 @@ make_entries(nffi_host_t *host)
     }
 
     return NFFI_OK;
-}
-
-
-void
-nffi_host_reserved(nffi_host_t *host)
-{
-    host->free_count += host->held_slots;
-    host->held_slots = 0;
-    nffi__arena_let_go(&host->arena);
 }
 
 
@@ -204,15 +197,10 @@ nffi_host_queue(nffi_host_t *host, nffi_queue_t **queue)
 }
 
 
-void
-nffi__host_wake_runtime(nffi_host_t *host)
+void *
+nffi_host_public_queue(nffi_host_t *host, uint32_t length, int endless)
 {
-    ssize_t n;
-    uint64_t one = 1;
-
-    do {
-        n = write(host->tasks_fd, &one, sizeof(one));
-    } while (n == -1 && errno == EINTR);
+    return nffi__public_queue(host->queue, length, endless);
 }
 
 
@@ -253,14 +241,6 @@ _Static_assert(NFFI_HOST_TWICE == NFFI__TWICE
                && NFFI_HOST_MISUSES == NFFI__MISUSES, "one list of kinds");
 
 
-static uint32_t
-misused(nffi_host_t *host, int kind)
-{
-    return atomic_load_explicit(&host->region.header->misused[kind],
-                                memory_order_seq_cst);
-}
-
-
 void
 nffi_host_state(nffi_host_t *host, nffi_host_state_t *state)
 {
@@ -273,7 +253,7 @@ nffi_host_state(nffi_host_t *host, nffi_host_state_t *state)
     state->refused = 0;
 
     for (i = 0; i < NFFI__MISUSES; i++) {
-        state->refused += misused(host, i);
+        state->refused += nffi__host_misused(host, i);
     }
 }
 
@@ -281,7 +261,7 @@ nffi_host_state(nffi_host_t *host, nffi_host_state_t *state)
 int
 nffi_host_misuse(nffi_host_t *host, int kind, uint64_t *count)
 {
-    uint32_t now = misused(host, kind);
+    uint32_t now = nffi__host_misused(host, kind);
     uint32_t more = now - host->misused[kind];
     bool first = host->misused[kind] == 0 && more > 0;
 
@@ -289,21 +269,6 @@ nffi_host_misuse(nffi_host_t *host, int kind, uint64_t *count)
     *count += more;
 
     return first;
-}
-
-
-bool
-nffi__host_has_misuse(nffi_host_t *host)
-{
-    int i;
-
-    for (i = 0; i < NFFI__MISUSES; i++) {
-        if (host->misused[i] == 0 && misused(host, i) != 0) {
-            return true;
-        }
-    }
-
-    return false;
 }
 
 

@@ -10,6 +10,7 @@
 
 #include "shared/arena.h"
 #include "shared/control.h"
+#include "shared/eventfd.h"
 #include "host/nffi_host.h"
 #include "runtime/queue.h"
 #include "shared/region.h"
@@ -110,9 +111,6 @@ struct nffi_host {
     bool pinging;             /* a ping is not yet back */
 };
 
-/* Whether a kind of misuse was counted of which nobody has been told. */
-bool nffi__host_has_misuse(nffi_host_t *host);
-
 /* The slot that is taken next, where one is free: used ones first, so that a
    light load stays in few pages, also of this list. */
 static inline uint32_t
@@ -148,8 +146,20 @@ nffi__host_next_generation(nffi_host_t *host, nffi__entry_t *entry)
     }
 }
 
-/* Writes the eventfd that the runtime sleeps on. */
-void nffi__host_wake_runtime(nffi_host_t *host);
+/* How often a kind of misuse was counted. */
+static inline uint32_t
+nffi__host_misused(nffi_host_t *host, int kind)
+{
+    return atomic_load_explicit(&host->region.header->misused[kind],
+                                memory_order_seq_cst);
+}
+
+/* Wakes the runtime, which has parked. */
+static inline void
+nffi__host_wake_runtime(nffi_host_t *host)
+{
+    nffi__eventfd_signal(host->tasks_fd);
+}
 
 /* Tells the runtime that something has changed about a task that runs. */
 void nffi__host_note(nffi_host_t *host, uint32_t slot);
@@ -159,12 +169,5 @@ void nffi__host_free_block(nffi_host_t *host, uint32_t offset);
 
 /* The runtime needs the request no more. */
 void nffi__host_free_request(nffi_host_t *host, nffi__entry_t *entry);
-
-/* Keeps a message for nffi_host_child_event or for a response. */
-int nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd);
-
-/* Unlinks a message from where `link` points and frees it; the descriptor
-   that came with it, or -1, is the caller's. */
-int nffi__host_unkeep(nffi_host_t *host, nffi__received_t **link);
 
 #endif /* NFFI__HOST_H */

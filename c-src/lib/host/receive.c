@@ -14,6 +14,50 @@
 #define NOT_SENT (-2)
 
 
+int
+nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd)
+{
+    nffi__received_t *received, **link;
+
+    received = host->kept < NFFI__MOST_KEPT ? malloc(sizeof(*received)) : NULL;
+    if (received == NULL) {
+        if (fd != -1) {
+            close(fd);
+        }
+
+        return NFFI_NO_MEMORY;
+    }
+
+    received->next = NULL;
+    received->fd = fd;
+    memcpy(&received->message, message,
+           NFFI__MESSAGE_HEAD + message->text_size);
+
+    for (link = &host->received; *link != NULL; link = &(*link)->next) {
+        /* to the end */
+    }
+
+    *link = received;
+    host->kept++;
+
+    return NFFI_OK;
+}
+
+
+int
+nffi__host_unkeep(nffi_host_t *host, nffi__received_t **link)
+{
+    nffi__received_t *received = *link;
+    int fd = received->fd;
+
+    *link = received->next;
+    free(received);
+    host->kept--;
+
+    return fd;
+}
+
+
 /* Looks for the memfd of a response: sent before the response was published,
    so it is in the socket, or was read from it earlier. -1: the message came
    without it, which is no lie: the kernel drops it when this process has no

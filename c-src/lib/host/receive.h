@@ -26,4 +26,11 @@ int nffi__host_locate(nffi_host_t *host, uint32_t slot,
 void nffi__host_free_bytes(nffi_host_t *host, uint8_t place, uint32_t offset,
     void *data, size_t size, void (*release)(void *data));
 
+/* Keeps a message for nffi_host_child_event or for a response. */
+int nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd);
+
+/* Unlinks a message from where `link` points and frees it; the descriptor
+   that came with it, or -1, is the caller's. */
+int nffi__host_unkeep(nffi_host_t *host, nffi__received_t **link);
+
 #endif /* NFFI_RECEIVE_H */

@@ -13,6 +13,7 @@
 #include "shared/descriptors.h"
 #include "host/host.h"
 #include "host/launch.h"
+#include "host/receive.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -257,50 +258,6 @@ failed:
 }
 
 
-int
-nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd)
-{
-    nffi__received_t *received, **link;
-
-    received = host->kept < NFFI__MOST_KEPT ? malloc(sizeof(*received)) : NULL;
-    if (received == NULL) {
-        if (fd != -1) {
-            close(fd);
-        }
-
-        return NFFI_NO_MEMORY;
-    }
-
-    received->next = NULL;
-    received->fd = fd;
-    memcpy(&received->message, message,
-           NFFI__MESSAGE_HEAD + message->text_size);
-
-    for (link = &host->received; *link != NULL; link = &(*link)->next) {
-        /* to the end */
-    }
-
-    *link = received;
-    host->kept++;
-
-    return NFFI_OK;
-}
-
-
-int
-nffi__host_unkeep(nffi_host_t *host, nffi__received_t **link)
-{
-    nffi__received_t *received = *link;
-    int fd = received->fd;
-
-    *link = received->next;
-    free(received);
-    host->kept--;
-
-    return fd;
-}
-
-
 /* The event that a message is; NONE for a payload. */
 static int
 read_message(const nffi__message_t *received, nffi_child_message_t *message)
@@ -332,6 +289,15 @@ has_hung_up(int socket)
     struct pollfd pollfd = { .fd = socket };
 
     return poll(&pollfd, 1, 0) == 1;
+}
+
+
+void
+nffi_host_reserved(nffi_host_t *host)
+{
+    host->free_count += host->held_slots;
+    host->held_slots = 0;
+    nffi__arena_let_go(&host->arena);
 }
 
 

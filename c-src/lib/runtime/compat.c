@@ -17,8 +17,8 @@
  * thread: any of the runtime
  */
 
-#include "host/host.h"
-#include "runtime/respond.h"
+#include "runtime/compat.h"
+#include "runtime/task.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -57,10 +57,8 @@ NFFI_API void ngx_http_lua_ffi_respond(void *tsk, int rc, char *rsp,
 
 
 void *
-nffi_host_public_queue(nffi_host_t *host, uint32_t length, int endless)
+nffi__public_queue(const nffi_queue_t *queue, uint32_t length, int endless)
 {
-    const nffi_queue_t *queue = host->queue;
-
     return (void *) (uintptr_t)
         (PUBLIC_QUEUE | (endless ? ENDLESS : 0)
          | (uint64_t) queue->index << INDEX_SHIFT

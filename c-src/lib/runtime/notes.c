@@ -7,7 +7,7 @@
  */
 
 #include "runtime/notes.h"
-#include "runtime/respond.h"
+#include "runtime/task.h"
 #include "runtime/wait.h"
 
 #define END 1

@@ -10,7 +10,7 @@
 #define _GNU_SOURCE
 
 #include "runtime/place.h"
-#include "runtime/respond.h"
+#include "runtime/task.h"
 #include "runtime/wait.h"
 
 #include <stdlib.h>
@@ -19,26 +19,6 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-
-void
-nffi__discard_large(nffi__memfd_t *large)
-{
-    if (large->data == NULL) {
-        return;
-    }
-
-    if (large->fd == -1) {
-        free(large->data);
-
-    } else {
-        munmap(large->data, large->size);
-        close(large->fd);
-    }
-
-    large->data = NULL;
-    large->fd = -1;
-}
 
 
 static void

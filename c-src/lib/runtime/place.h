@@ -29,7 +29,4 @@ void *nffi__alloc_place(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
 int nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large,
     uint64_t task, nffi__location_t *place);
 
-/* Frees a response buffer that is not in the arena, if there is one. */
-void nffi__discard_large(nffi__memfd_t *large);
-
 #endif /* NFFI_PLACE_H */

@@ -12,6 +12,7 @@
 #include "runtime/notes.h"
 #include "runtime/queue.h"
 #include "runtime/respond.h"
+#include "shared/eventfd.h"
 #include "shared/times.h"
 #include "runtime/wait.h"
 
@@ -30,24 +31,6 @@ static nffi_task_t
 task_handle(const nffi_queue_t *queue, uint32_t slot, uint32_t generation)
 {
     return (uint64_t) queue->index << 52 | (uint64_t) slot << 32 | generation;
-}
-
-
-nffi__running_t *
-nffi__task_running(nffi_queue_t *queue, nffi_task_t task)
-{
-    uint32_t slot = nffi__task_slot(task);
-    nffi__running_t *running;
-
-    if (slot < queue->region.max_tasks) {
-        running = &queue->running[slot];
-
-        if (running->open && running->generation == (uint32_t) task) {
-            return running;
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -475,7 +458,7 @@ nffi_queue_arm(nffi_queue_t *handle)
         return 1;
     }
 
-    nffi__clear_eventfd(queue->tasks_fd);
+    nffi__eventfd_clear(queue->tasks_fd);
     nffi__announce_parked(&header->runtime_parked);
     nffi__take_notes(queue);
 

@@ -1,6 +1,6 @@
 /*
  * queue.h - the runtime's side of a queue: its private state, and what
- * host.c and attach.c need to make one. handles.c makes and finds queues.
+ * host.c and attach.c need to make one. task.c makes and finds queues.
  */
 
 #ifndef NFFI_QUEUE_H

@@ -94,59 +94,6 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
 
 void
-nffi__signal_host(nffi_queue_t *queue)
-{
-    ssize_t n;
-    uint64_t one = 1;
-
-    if (queue->callbacks.wake != NULL) {
-        queue->callbacks.wake(queue->callbacks.wake_data);
-        return;
-    }
-
-    /* EAGAIN: the counter is at its top, so the host is signalled already */
-    do {
-        n = write(queue->done_fd, &one, sizeof(one));
-    } while (n == -1 && errno == EINTR);
-}
-
-
-void
-nffi__unlock_and_wake(nffi_queue_t *queue)
-{
-    bool wake, unused;
-    nffi__callbacks_t callbacks = queue->callbacks;
-
-    wake = queue->wake_due
-           && nffi__must_wake(&queue->region.header->host_parked);
-    queue->wake_due = false;
-    queue->answer_ns = 0;
-
-    if (wake && callbacks.wake != NULL) {
-        /* the host must not free what is woken before the call returns */
-        queue->inside++;
-        pthread_mutex_unlock(&queue->mutex);
-        nffi__signal_host(queue);
-        pthread_mutex_lock(&queue->mutex);
-        queue->inside--;
-        wake = false;
-    }
-
-    unused = nffi__queue_is_unused(queue) && !queue->unused_told;
-    queue->unused_told |= unused;
-    pthread_mutex_unlock(&queue->mutex);
-
-    if (wake) {
-        nffi__signal_host(queue);
-    }
-
-    if (unused && callbacks.unused != NULL) {
-        callbacks.unused(callbacks.unused_data);
-    }
-}
-
-
-void
 nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number, int rc,
     const nffi__location_t *place, size_t message_size, enum nffi__outcome outcome)
 {

@@ -1,33 +1,13 @@
 /*
- * respond.h - how queue.c, respond.c and stream.c share tasks that run, and
- * tell the host. All of it wants the queue's mutex, but for nffi__task_queue
- * and nffi__signal_host.
+ * respond.h - how respond.c and stream.c publish what a task has answered. All
+ * of it wants the queue's mutex, but for nffi__refuse_foreign.
  */
 
 #ifndef NFFI_RESPOND_H
 #define NFFI_RESPOND_H
 
 #include "runtime/place.h"
-#include "runtime/queue.h"
-
-static inline uint32_t
-nffi__task_slot(nffi_task_t task)
-{
-    return (uint32_t) (task >> 32) & (NFFI__MAX_TASKS - 1);
-}
-
-/* NULL when the handle names no queue of this process. The queue may have ended
-   since: only nffi__task_running(), with its mutex, tells. */
-nffi_queue_t *nffi__task_queue(nffi_task_t task);
-
-/* The host has closed it, and no thread of the runtime uses it. */
-bool nffi__queue_is_unused(nffi_queue_t *queue);
-
-/* NULL when the task is not open. */
-nffi__running_t *nffi__task_running(nffi_queue_t *queue, nffi_task_t task);
-
-/* Frees what a task has written and nobody has got. */
-void nffi__discard_stream(nffi__running_t *running);
+#include "runtime/task.h"
 
 /* Counts a handle that names no task. The first of a kind wakes the host, which
    logs it. nffi__refuse_foreign: of a handle that names no queue; without a
@@ -48,12 +28,5 @@ void nffi__announce(nffi_queue_t *queue, nffi__running_t *running,
    is filled in already, but for the outcome. */
 void nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     enum nffi__outcome outcome);
-
-/* Wakes the host, which has parked. */
-void nffi__signal_host(nffi_queue_t *queue);
-
-/* Unlocks, then wakes the host if responses were published and it sleeps, and
-   notifies it when the last user of a closed queue has left. */
-void nffi__unlock_and_wake(nffi_queue_t *queue);
 
 #endif /* NFFI_RESPOND_H */

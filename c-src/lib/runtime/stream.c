@@ -22,17 +22,6 @@
 #define MOST_COLLECTED ((size_t) 64 << 20)
 
 
-void
-nffi__discard_stream(nffi__running_t *running)
-{
-    if (running->stream != NULL) {
-        free(running->stream->collected);
-        free(running->stream);
-        running->stream = NULL;
-    }
-}
-
-
 /* Made by the first write, so that calls pay nothing for it. */
 static nffi__stream_t *
 stream_of(nffi__running_t *running)

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 
 #include "runtime/wait.h"
+#include "shared/eventfd.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -42,18 +43,6 @@ nffi__ms_until(const struct timespec *until)
          + (until->tv_nsec - now.tv_nsec + 999999) / 1000000;
 
     return ms < 0 ? 0 : (int) ms;
-}
-
-
-void
-nffi__clear_eventfd(int fd)
-{
-    ssize_t n;
-    uint64_t count;
-
-    do {
-        n = read(fd, &count, sizeof(count));
-    } while (n == -1 && errno == EINTR);
 }
 
 
@@ -179,7 +168,7 @@ sleep_for_all(nffi_queue_t *queue, int timeout_ms, enum nffi__leader leader)
         pollfd.fd = queue->tasks_fd;
         pollfd.events = POLLIN;
         if (poll(&pollfd, 1, timeout_ms) > 0) {
-            nffi__clear_eventfd(queue->tasks_fd);
+            nffi__eventfd_clear(queue->tasks_fd);
         }
 
         pthread_mutex_lock(&queue->mutex);

@@ -15,9 +15,6 @@
 struct timespec nffi__time_after(int timeout_ms);
 int nffi__ms_until(const struct timespec *until);
 
-/* Empties the eventfd. */
-void nffi__clear_eventfd(int fd);
-
 /*
  * Looks for tasks and notes for some microseconds. For the thread that arms;
  * without the mutex.

@@ -1,5 +1,5 @@
 /*
- * times.h - the clock of calls, and the histograms of nffi_host_times_t.
+ * times.h - the clock of calls.
  *
  * The host stamps a task when it is queued, the runtime when it is taken and
  * when it is answered; both read CLOCK_MONOTONIC, which is the same in all
@@ -12,8 +12,6 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "host/nffi_host.h"
-
 static inline uint64_t
 nffi__now(void)
 {
@@ -23,8 +21,5 @@ nffi__now(void)
 
     return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
 }
-
-/* Adds one duration to a histogram. */
-void nffi__observe(nffi_host_histogram_t *histogram, uint64_t ns);
 
 #endif /* NFFI_TIMES_H */

@@ -8,18 +8,7 @@
 
 #include "addon.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-
-void
-addon_throw_code(napi_env env, int code, const char *what)
-{
-    char message[160];
-
-    snprintf(message, sizeof(message), "%s: %s", what, nffi_error_text(code));
-    napi_throw_error(env, nffi_error_name(code), message);
-}
 
 
 /* The addon of this environment and up to `max` arguments; NULL: has thrown. */

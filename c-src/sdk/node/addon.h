@@ -88,7 +88,7 @@ typedef struct addon {
 } addon_t;
 
 
-/* addon.c: makes a JavaScript error out of a code of nffi.h. */
+/* error.c: makes a JavaScript error out of a code of nffi.h. */
 void addon_throw_code(napi_env env, int code, const char *what);
 
 /* drain.c: starts to take tasks; 0 or a negative code of nffi.h. */

@@ -4,6 +4,7 @@
  */
 
 #include "pair.h"
+#include "host/histogram.h"
 #include "shared/times.h"
 
 static int owner;

@@ -1,8 +1,8 @@
 /*
- * times.c - see times.h.
+ * histogram.c - see histogram.h.
  */
 
-#include "shared/times.h"
+#include "host/histogram.h"
 
 
 /* A bucket is a power of two, so that finding it is one instruction. */

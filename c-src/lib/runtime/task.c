@@ -1,6 +1,7 @@
 /*
- * handles.c - the queues of this process and their handles: a queue is made,
- * found by its handle or by that of a task, and freed when nobody uses it.
+ * task.c - the queues of this process and their tasks, by handle: a queue is
+ * made, found and locked by its handle or by that of a task, unlocked, and
+ * freed when nothing uses it.
  *
  * A handle is no address. What it stands for is looked up in a table whose
  * entries are never taken back, then checked with the mutex of the queue: so a
@@ -9,11 +10,13 @@
 
 #define _GNU_SOURCE
 
-#include "runtime/queue.h"
-#include "runtime/respond.h"
+#include "runtime/task.h"
+#include "shared/eventfd.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TABLE_BITS 12         /* of a task handle */
 #define TABLE_SIZE (1u << TABLE_BITS)
@@ -197,8 +200,9 @@ forget_handles(nffi_queue_t *queue)
 }
 
 
-bool
-nffi__queue_is_unused(nffi_queue_t *queue)
+/* The host has closed it, and no thread of the runtime uses it. */
+static bool
+is_unused(nffi_queue_t *queue)
 {
     return queue->host_closed && queue->inside == 0 && queue->open == 0
            && !queue->fd_taken
@@ -218,7 +222,7 @@ nffi__queue_try_end(nffi_queue_t *queue)
 
     /* whoever has the mutex after this looks whether it is the last one */
     queue->host_closed = true;
-    unused = nffi__queue_is_unused(queue);
+    unused = is_unused(queue);
 
     if (unused) {
         forget_handles(queue);
@@ -239,6 +243,37 @@ nffi__queue_free(nffi_queue_t *queue, uint32_t last_generation)
     queue->first_generation = last_generation + 1;
     free_memory(queue);
     give_structure_back(queue);
+}
+
+
+void
+nffi__discard_large(nffi__memfd_t *large)
+{
+    if (large->data == NULL) {
+        return;
+    }
+
+    if (large->fd == -1) {
+        free(large->data);
+
+    } else {
+        munmap(large->data, large->size);
+        close(large->fd);
+    }
+
+    large->data = NULL;
+    large->fd = -1;
+}
+
+
+void
+nffi__discard_stream(nffi__running_t *running)
+{
+    if (running->stream != NULL) {
+        free(running->stream->collected);
+        free(running->stream);
+        running->stream = NULL;
+    }
 }
 
 
@@ -320,4 +355,69 @@ nffi_queue_t *
 nffi__task_queue(nffi_task_t task)
 {
     return atomic_load_explicit(&table[task >> 52], memory_order_acquire);
+}
+
+
+nffi__running_t *
+nffi__task_running(nffi_queue_t *queue, nffi_task_t task)
+{
+    uint32_t slot = nffi__task_slot(task);
+    nffi__running_t *running;
+
+    if (slot < queue->region.max_tasks) {
+        running = &queue->running[slot];
+
+        if (running->open && running->generation == (uint32_t) task) {
+            return running;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+nffi__signal_host(nffi_queue_t *queue)
+{
+    if (queue->callbacks.wake != NULL) {
+        queue->callbacks.wake(queue->callbacks.wake_data);
+        return;
+    }
+
+    nffi__eventfd_signal(queue->done_fd);
+}
+
+
+void
+nffi__unlock_and_wake(nffi_queue_t *queue)
+{
+    bool wake, unused;
+    nffi__callbacks_t callbacks = queue->callbacks;
+
+    wake = queue->wake_due
+           && nffi__must_wake(&queue->region.header->host_parked);
+    queue->wake_due = false;
+    queue->answer_ns = 0;
+
+    if (wake && callbacks.wake != NULL) {
+        /* the host must not free what is woken before the call returns */
+        queue->inside++;
+        pthread_mutex_unlock(&queue->mutex);
+        nffi__signal_host(queue);
+        pthread_mutex_lock(&queue->mutex);
+        queue->inside--;
+        wake = false;
+    }
+
+    unused = is_unused(queue) && !queue->unused_told;
+    queue->unused_told |= unused;
+    pthread_mutex_unlock(&queue->mutex);
+
+    if (wake) {
+        nffi__signal_host(queue);
+    }
+
+    if (unused && callbacks.unused != NULL) {
+        callbacks.unused(callbacks.unused_data);
+    }
 }
