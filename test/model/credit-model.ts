@@ -216,7 +216,7 @@ export function creditModel(setting: CreditSetting): Model {
         if (get(s, "tasksFd") === 1) add("lead: poll", (to) => go(to, W.clearFd));
         break;
       case W.clearFd:
-        add("nffi__clear_eventfd", (to) => {
+        add("nffi__eventfd_clear", (to) => {
           land(to, "writer");
           to[at.tasksFd] = 0;
           go(to, W.revoke);

@@ -196,7 +196,7 @@ export function threadMoves(s: State, index: number, context: Context, add: Add)
       if (mayTimeOut) add("sleep_for_all: the time is over", (to) => go(to, T.sleepTimedOut));
       break;
     case T.clear:
-      add("nffi__clear_eventfd", (to) => {
+      add("nffi__eventfd_clear", (to) => {
         to[at.tasksFd] = 0;
         go(to, T.relock);
       });
@@ -373,7 +373,7 @@ export function threadMoves(s: State, index: number, context: Context, add: Add)
         if (get(s, "leader") === LEADER.nobody) add("nffi_queue_arm: 1", (to) => go(to, T.lock));
         break;
       case T.armClear:
-        add("nffi__clear_eventfd", (to) => {
+        add("nffi__eventfd_clear", (to) => {
           to[at.tasksFd] = 0;
           go(to, T.armAnnounce);
         });

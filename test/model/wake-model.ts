@@ -497,7 +497,7 @@ export function wakeModel(setting: Setting): Model {
         if (get(s, "tasksFd") === 1) move("lead: poll", (to) => go(to, R.clear));
         break;
       case R.clear:
-        move("nffi__clear_eventfd", (to) => {
+        move("nffi__eventfd_clear", (to) => {
           to[at.tasksFd] = 0;
           go(to, R.relock);
         });
@@ -549,7 +549,7 @@ export function wakeModel(setting: Setting): Model {
         );
         break;
       case R.armClear:
-        move("nffi_queue_arm: nffi__clear_eventfd", (to) => {
+        move("nffi_queue_arm: nffi__eventfd_clear", (to) => {
           to[at.tasksFd] = 0;
           go(to, R.armAnnounce);
         });
@@ -590,7 +590,7 @@ export function wakeModel(setting: Setting): Model {
         });
         break;
       case R.armClearLate:
-        move("nffi_queue_arm: nffi__clear_eventfd", (to) => {
+        move("nffi_queue_arm: nffi__eventfd_clear", (to) => {
           to[at.tasksFd] = 0;
           unlock(to);
           go(to, R.armSleep);
