@@ -6,15 +6,14 @@ the worker recognises.
 """
 
 import hashlib
-import io
 import logging
 import os
 import sys
-import threading
 import time
 
 from . import codes, scope
 from .context import write_log
+from .lines import Lines
 
 _NAMES = {
     codes.ERROR: "error",
@@ -71,53 +70,6 @@ class WorkerLog:
             write_log(queue, 0, level, text)
 
 
-# Characters of a line that has no end: a progress bar, which goes back by "\r", never has one.
-_MOST_REST = 8192
-
-
-class _Lines(io.TextIOBase):
-    """A stream that passes on complete lines. An incomplete line is kept for each thread, since
-    print() writes a line in pieces and a line belongs to the call of its thread."""
-
-    def __init__(self, level, write, name, descriptor):
-        self._level = level
-        self._write_line = write
-        self._own = threading.local()
-        self._descriptor = descriptor
-        self.name = name
-
-    encoding = "utf-8"
-    errors = "backslashreplace"
-
-    def writable(self):
-        return True
-
-    def isatty(self):
-        return False
-
-    def fileno(self):
-        return self._descriptor
-
-    def write(self, text):
-        whole, newline, rest = text.rpartition("\n")
-        pieces, size = getattr(self._own, "rest", None) or ([], 0)
-        if newline:
-            pieces.append(whole)
-            self._write_line(self._level, "".join(pieces))
-            pieces, size = [], 0
-        if rest:
-            pieces.append(rest)
-            size += len(rest)
-        if size > _MOST_REST:
-            self._write_line(self._level, "".join(pieces))
-            pieces, size = [], 0
-        self._own.rest = (pieces, size)
-        return len(text)
-
-    def flush(self):
-        pass
-
-
 class _Handler(logging.Handler):
     def __init__(self, write):
         super().__init__()
@@ -157,8 +109,8 @@ def install(write, replace_streams):
             write(level, text)
 
     if replace_streams:
-        sys.stdout = _Lines(codes.NOTICE, print_lines, "<stdout>", 1)
-        sys.stderr = _Lines(codes.ERROR, print_lines, "<stderr>", 2)
+        sys.stdout = sys.__stdout__ = Lines(codes.NOTICE, print_lines, "<stdout>", 1)
+        sys.stderr = sys.__stderr__ = Lines(codes.ERROR, print_lines, "<stderr>", 2)
     else:
         # unmarked lines: nginx logs stdout as notice, stderr as error
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
