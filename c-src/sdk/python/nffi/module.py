@@ -4,11 +4,15 @@ The runtimes of a worker share one interpreter. Each has a separate module objec
 its configuration; the imports of the module are shared, as everywhere in Python.
 """
 
+import gc
 import importlib
 import importlib.machinery
 import importlib.util
 import os
 import sys
+import typing
+
+from .projects import is_installed
 
 
 class _FreshLoader(importlib.machinery.SourceFileLoader):
@@ -22,6 +26,7 @@ class _FreshLoader(importlib.machinery.SourceFileLoader):
 
 def load(settings):
     """The module, executed. Raises what it raises."""
+    before = set(sys.modules)
     if settings.file is None:
         _add_folders(settings.path)
         spec = _spec_of_name(settings.module)
@@ -42,25 +47,38 @@ def load(settings):
     except BaseException:
         if owned:
             sys.modules.pop(spec.name, None)
+        # the next try must read them again: one of them may be fixed by then
+        for name in _names_of_project(settings):
+            if name not in before:
+                sys.modules.pop(name, None)
         raise
     return module
 
 
-def reload(settings, old):
-    """The same, importing the modules of the project's own directories again. If it fails, all
-    previous modules are restored."""
+def reload(settings, old, install):
+    """Calls `install` with the module, after importing the modules of the project's own directories
+    again. If either fails, all previous modules are restored."""
     importlib.invalidate_caches()
-    loaded = list(sys.modules.items())
-    dropped = {name: module for name, module in loaded if _is_of_project(settings, module)}
+    dropped = {name: sys.modules[name] for name in _names_of_project(settings)}
     if sys.modules.get(old.__name__) is old:
         dropped[old.__name__] = old
     for name in dropped:
         del sys.modules[name]
     try:
-        return load(settings)
+        install(load(settings))
     except BaseException:
+        for name in _names_of_project(settings):
+            sys.modules.pop(name, None)
         sys.modules.update(dropped)
         raise
+
+
+def collect():
+    """Frees the code that a reload has replaced. Functions and their module refer to each other."""
+    # typing caches the classes of annotations
+    for clear in getattr(typing, "_cleanups", ()):
+        clear()
+    gc.collect()
 
 
 def _spec_of_name(name):
@@ -78,16 +96,13 @@ def _add_folders(folders):
             sys.path.insert(0, folder)
 
 
-_INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
+def _names_of_project(settings):
+    return [name for name, module in list(sys.modules.items()) if _is_of_project(settings, module)]
 
 
 def _is_of_project(settings, module):
     file = getattr(module, "__file__", None)
-    if not file or any(part in file for part in _INSTALLED):
+    if not file or is_installed(file):
         return False
     folders = [os.path.dirname(settings.file)] if settings.file else settings.path
-    ours = os.path.dirname(os.path.abspath(__file__)) + os.sep
-    standard = os.path.dirname(os.__file__) + os.sep
-    return not file.startswith((ours, standard)) and any(
-        file.startswith(os.path.join(folder, "")) for folder in folders
-    )
+    return any(file.startswith(os.path.join(folder, "")) for folder in folders)

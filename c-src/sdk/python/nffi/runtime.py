@@ -26,10 +26,12 @@ _LAST_DELAY = 30.0
 
 
 class Runtime:
-    def __init__(self, queue, settings, exit_process=None):
-        """`exit_process(error)`: what a SystemExit of a function does; None: the call fails."""
+    def __init__(self, queue, settings, exit_process=None, project=None):
+        """`exit_process(error)`: what a SystemExit of a function does; None: the call fails. `project`:
+        its Project where others share the interpreter."""
         self.queue = queue
         self.settings = settings
+        self.project = project
         self._exit_process = exit_process
         self._cell = [None]
         self._plan = None
@@ -42,6 +44,8 @@ class Runtime:
         """Raises what the module raises."""
         token = scope.runtime.set(self)
         try:
+            if self.project is not None:
+                self.project.enter()
             self._install(Plan(self.settings, module.load(self.settings), self))
         finally:
             scope.runtime.reset(token)
@@ -95,14 +99,10 @@ class Runtime:
             scope.runtime.set(self)
             try:
                 with self._reloading:
-                    new = module.reload(self.settings, self._plan.module)
-                    plan = Plan(self.settings, new, self)
-                    if plan.is_async != self._plan.is_async:
-                        raise Error(
-                            "functions that are async and that are not cannot take each other's "
-                            "place while they serve: reload nginx"
-                        )
-                    self._install(plan)
+                    if self.project is not None:
+                        self.project.enter()
+                    module.reload(self.settings, self._plan.module, self._replace)
+                    module.collect()
             except BaseException as error:
                 message, detail = describe(error)
                 _nffi.respond_error(task, message, detail)
@@ -113,6 +113,15 @@ class Runtime:
             threading.Thread(target=run, name="nffi-reload", daemon=True).start()
         except RuntimeError as error:
             _nffi.respond_error(task, *describe(error))
+
+    def _replace(self, new):
+        plan = Plan(self.settings, new, self)
+        if plan.is_async != self._plan.is_async:
+            raise Error(
+                "functions that are async and that are not cannot take each other's place while they "
+                "serve: reload nginx"
+            )
+        self._install(plan)
 
     # Serving
 

@@ -9,6 +9,7 @@ import threading
 from . import codes, logs, scope
 from .context import write_log
 from .failure import Error, detail_of, in_one_line, message_of
+from .projects import Project
 from .runtime import Runtime
 from .settings import parse
 
@@ -39,13 +40,15 @@ def run(queue, config):
     except ValueError as error:
         runtime.refuse(Error(str(error)))
         return
+    runtime.project = Project(runtime.settings)
     threading.current_thread().name = f"nffi-{runtime.settings.module}"
     scope.runtime.set(runtime)
-    if not runtime.load_until_closed(lambda error: _report(runtime, error)):
-        return
-    if runtime.settings.plain and _serves_itself(runtime):
-        return
-    runtime.serve()
+    if runtime.load_until_closed(lambda error: _report(runtime, error)):
+        if runtime.settings.plain and _serves_itself(runtime):
+            # its threads run on
+            return
+        runtime.serve()
+    runtime.project.leave()
 
 
 def _report(runtime, error):
