@@ -2,11 +2,15 @@
  * ngx_http_lua_nffi_signals.c - the glue: keeps the signals of nginx
  * and the threads of libraries apart.
  *
- * Signals are blocked while a library starts, so that the threads it makes
- * inherit that. Some unblock them again: every thread of Go takes SIGCHLD, on
- * a stack that is too small for nginx's handler. So nginx's handlers are
- * called through one of ours, which hands a signal on to the event loop's
- * thread and runs on the signal stack that such a runtime provides.
+ * Threads of a library do not block the signals of nginx: a program inherits
+ * the mask of the thread that starts it, and one that blocks SIGTERM cannot be
+ * ended. The kernel delivers a signal of the process to the event loop's thread
+ * whenever it can, but not always. So nginx's handlers are called through one
+ * of ours, which forwards a signal to that thread. It runs on the signal stack
+ * that a runtime such as Go provides, since others of its stacks are too small.
+ *
+ * A program also inherits which signals are ignored. Those that nginx ignores
+ * get a handler that does nothing, because exec resets handlers.
  */
 
 #ifndef DDEBUG
@@ -21,7 +25,7 @@
 #include <sys/wait.h>
 
 
-/* nginx's own signals: no thread of a runtime is to take them */
+/* nginx's own signals, which only the event loop's thread handles */
 
 static int  ngx_http_lua_nffi_signals[NGX_HTTP_LUA_NFFI_NSIGNALS] = {
     SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
@@ -29,7 +33,7 @@ static int  ngx_http_lua_nffi_signals[NGX_HTTP_LUA_NFFI_NSIGNALS] = {
 };
 
 /* the handlers that ours stands before, by number of the signal; written by
-   the event loop while it blocks them */
+   the event loop before ours is installed */
 
 static struct sigaction  ngx_http_lua_nffi_handlers[NSIG];
 
@@ -52,6 +56,32 @@ ngx_http_lua_nffi_child_ended(void)
 }
 
 
+/*
+ * In a child that a library has forked and that has not executed a program:
+ * the signal is not nginx's there. It is blocked until the handler returns.
+ */
+
+static void
+ngx_http_lua_nffi_default_action(int signo)
+{
+    struct sigaction  action;
+
+    ngx_memzero(&action, sizeof(action));
+    action.sa_handler = SIG_DFL;
+
+    (void) sigaction(signo, &action, NULL);
+    (void) syscall(SYS_tgkill, getpid(), (ngx_pid_t) syscall(SYS_gettid),
+                   signo);
+}
+
+
+static void
+ngx_http_lua_nffi_ignore(int signo)
+{
+    (void) signo;
+}
+
+
 /* thread: any; may interrupt anything, so it calls what is safe then */
 
 static void
@@ -64,7 +94,13 @@ ngx_http_lua_nffi_signal_handler(int signo, siginfo_t *info, void *context)
 
     /* the event loop is the thread whose number is the process's */
 
-    if ((ngx_pid_t) syscall(SYS_gettid) != ngx_pid && getpid() == ngx_pid) {
+    if (getpid() != ngx_pid) {
+        ngx_http_lua_nffi_default_action(signo);
+        errno = saved;
+        return;
+    }
+
+    if ((ngx_pid_t) syscall(SYS_gettid) != ngx_pid) {
 
         /* the kernel lets nobody say that a signal was its own */
         info->si_code = SI_QUEUE;
@@ -98,32 +134,32 @@ void
 ngx_http_lua_nffi_shield(ngx_http_lua_nffi_shield_t *shield)
 {
     int                signo;
-    sigset_t           blocked;
     ngx_uint_t         i;
     struct sigaction  *handler;
-
-    sigemptyset(&blocked);
-
-    for (i = 0; i < NGX_HTTP_LUA_NFFI_NSIGNALS; i++) {
-        sigaddset(&blocked, ngx_http_lua_nffi_signals[i]);
-    }
-
-    (void) pthread_sigmask(SIG_BLOCK, &blocked, &shield->mask);
 
     for (i = 0; i < NGX_HTTP_LUA_NFFI_NSIGNALS; i++) {
         signo = ngx_http_lua_nffi_signals[i];
         handler = &shield->handlers[i];
         (void) sigaction(signo, NULL, handler);
 
-        if (handler->sa_handler == SIG_DFL || handler->sa_handler == SIG_IGN
+        if (handler->sa_handler == SIG_DFL
+            || handler->sa_handler == ngx_http_lua_nffi_ignore
             || handler->sa_sigaction == ngx_http_lua_nffi_signal_handler)
         {
             continue;
         }
 
-        ngx_http_lua_nffi_handlers[signo] = *handler;
-        handler->sa_sigaction = ngx_http_lua_nffi_signal_handler;
-        handler->sa_flags |= SA_SIGINFO|SA_ONSTACK;
+        if (handler->sa_handler == SIG_IGN) {
+            handler->sa_handler = ngx_http_lua_nffi_ignore;
+
+        } else {
+            ngx_http_lua_nffi_handlers[signo] = *handler;
+            handler->sa_sigaction = ngx_http_lua_nffi_signal_handler;
+            handler->sa_flags |= SA_SIGINFO;
+        }
+
+        /* system calls of a library's thread go on after the handler */
+        handler->sa_flags |= SA_ONSTACK|SA_RESTART;
         (void) sigaction(signo, handler, NULL);
     }
 }
@@ -140,6 +176,4 @@ ngx_http_lua_nffi_unshield(ngx_http_lua_nffi_shield_t *shield)
         (void) sigaction(ngx_http_lua_nffi_signals[i], &shield->handlers[i],
                          NULL);
     }
-
-    (void) pthread_sigmask(SIG_SETMASK, &shield->mask, NULL);
 }

@@ -298,7 +298,6 @@ typedef struct {
 #define NGX_HTTP_LUA_NFFI_NSIGNALS     12
 
 typedef struct {
-    sigset_t                      mask;
     struct sigaction              handlers[NGX_HTTP_LUA_NFFI_NSIGNALS];
 } ngx_http_lua_nffi_shield_t;
 

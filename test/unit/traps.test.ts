@@ -105,7 +105,7 @@ const TRAPS: readonly (readonly [trap: string, file: string, title: string])[] =
   [
     "runtime threads inherit the signal mask",
     WORKER,
-    "threads of a runtime block nginx's signals, though the worker itself does not",
+    "threads of a runtime block no signal, which programs would inherit",
   ],
   [
     "a runtime takes SIGCHLD and others, so that os.execute and reload misbehave",

@@ -27,8 +27,10 @@ func Main() {
 		}
 		os.Exit(2)
 	}
-	// the worker ends us, not the terminal or the service manager it runs under
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP)
+	// The worker ends us, not the terminal or the service manager it runs under. The signals
+	// are not ignored: programs that a handler starts would inherit that.
+	ending := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP}
+	signal.Notify(make(chan os.Signal, 1), ending...)
 
 	runtime := newRuntime(newQueue(unsafe.Pointer(pointer)))
 	handler, err := startProcess(runtime.ctx, configOf(pointer))

@@ -9,6 +9,29 @@
 #include <stdio.h>
 #include <string.h>
 
+static void
+do_nothing(int number)
+{
+    (void) number;
+}
+
+/* The worker ends us, not the terminal or the service manager it runs under.
+   Programs that we start would inherit SIG_IGN; exec resets a handler. */
+static void
+stay_alive(void)
+{
+    size_t i;
+    struct sigaction action;
+    static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = do_nothing;
+    action.sa_flags = SA_RESTART;
+    for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        sigaction(signals[i], &action, NULL);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -26,11 +49,7 @@ main(int argc, char **argv)
         return 2;
     }
 
-    /* the worker ends us, not the terminal or the service manager it runs under */
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGQUIT, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
+    stay_alive();
 
     config = nffi_queue_config(queue, &config_size);
     runtime = runtime_start(queue, config, config_size, error, sizeof(error));

@@ -250,6 +250,18 @@ describe.each(["process", "worker"])("in the %s", (host) => {
     expect(await hog).toBe("done");
   });
 
+  test("programs that Python starts have all signals, however it starts them", async () => {
+    for (const way of ["plain", "restored", "spawn", "fork"]) {
+      expect(await value("masks", way, { module: "pools.py" }), way).toEqual([0, 0]);
+    }
+  });
+
+  const methods = host === "worker" ? ["spawn"] : ["fork", "spawn", "forkserver"];
+  test.each(methods)("multiprocessing works by %s", async (method) => {
+    expect(await value("pool", method, { module: "pools.py" })).toEqual([0, 1, 4, 9]);
+    expect(await value("one", method, { module: "pools.py" })).toEqual([method, [0, -15, -1, -3]]);
+  });
+
   test("programs that Python starts, and those of Lua, end as they should", async () => {
     expect(await value("shell", "echo out; exit 3")).toEqual([3, "out\n"]);
     const all = Array.from({ length: 30 }, (_, i) => value("shell", `exit ${i % 2}`));

@@ -15,7 +15,7 @@ const folder = join(repository, "test/sdk/python/fixtures");
 
 /** Files of the fixtures, for the folder of an nginx. */
 export function fixtures(): Record<string, string> {
-  const names = ["app.py", "aio.py", "helper.py", "old.py"];
+  const names = ["app.py", "aio.py", "helper.py", "old.py", "pools.py"];
   return Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name), "utf8")]));
 }
 
@@ -89,6 +89,7 @@ export const SERVER = [
     `local done, message, code, detail = rt:reload()
     ngx.print(cjson.encode({ done or cjson.null, message, code, detail }))`,
   ),
+  location("/close", "rt:close()"),
   "location = /alive { return 200 alive; }",
 ].join("\n");
 

@@ -31,13 +31,9 @@ export interface NativeLanguage {
   readonly spin: string;
   /** The greeting where no configuration gives one. */
   readonly greeting: string;
-  /** Signals that it lets nobody block. */
-  readonly unblocked: readonly number[];
   /** Whether the fixture has `log`. */
   readonly logs: boolean;
 }
-
-export const SIGCHLD = 17;
 
 export const NATIVE_LANGUAGES: readonly NativeLanguage[] = [
   {
@@ -54,7 +50,6 @@ export const NATIVE_LANGUAGES: readonly NativeLanguage[] = [
     exited: "exit status",
     spin: "{ Threads = 20, MS = 60000 }",
     greeting: "",
-    unblocked: [SIGCHLD],
     logs: false,
   },
   {
@@ -71,7 +66,6 @@ export const NATIVE_LANGUAGES: readonly NativeLanguage[] = [
     exited: "exit status:",
     spin: "{ threads = 20, ms = 60000 }",
     greeting: "hello",
-    unblocked: [],
     logs: true,
   },
 ];

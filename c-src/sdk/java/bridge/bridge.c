@@ -4,7 +4,7 @@
  * nffi_runtime_start runs in the event loop and returns at once; a thread of
  * its own then makes the virtual machine, or waits until another has made it,
  * and starts the runtime in Java. The virtual machine is made once and lives
- * as long as the worker. Threads made here inherit what nginx blocks.
+ * as long as the worker.
  */
 
 #include "jvm.h"

@@ -4,9 +4,8 @@
  * A worker has one interpreter, started in a thread of its own by the first
  * runtime, for all of them. That thread stays for the life of the worker: it
  * is Python's main thread, the only one that might install handlers of
- * signals. Each runtime has a thread that runs nffi/worker.py, and those which
- * that makes; all inherit a mask that blocks the signals of nginx, since they
- * are made below nffi_runtime_start().
+ * signals. Each runtime has a thread that runs nffi/worker.py and creates
+ * others.
  */
 
 #define _GNU_SOURCE

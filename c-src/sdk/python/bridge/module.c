@@ -525,7 +525,8 @@ write_log(PyObject *self, PyObject *args)
 }
 
 
-/* attach(): the queue of a process; a negative code on failure. */
+/* attach(): the queue of a process; a negative code on failure. Signals that
+   end programs do nothing afterwards. */
 static PyObject *
 attach(PyObject *self, PyObject *args)
 {
@@ -536,6 +537,10 @@ attach(PyObject *self, PyObject *args)
     (void) args;
 
     rc = nffi_attach(&queue);
+
+    if (rc == NFFI_OK) {
+        nffi_python_stay_alive();
+    }
 
     return rc == NFFI_OK ? py.PyLong_FromVoidPtr(queue)
                          : py.PyLong_FromLong(rc);

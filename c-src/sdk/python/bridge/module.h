@@ -64,6 +64,14 @@ nffi_task_t nffi_python_current(void);
 PyObject *nffi_python_bytes(PyObject *value, char **data, Py_ssize_t *size);
 
 
+/*
+ * The worker ends a process, not the terminal or service manager that it runs
+ * under: signals that end programs do nothing here. Programs that it starts
+ * have the default actions. thread: the first one, once; blocks: no
+ */
+void nffi_python_stay_alive(void);
+
+
 /* `_nffi` as an extension module. */
 NFFI_API PyObject *PyInit__nffi(void);
 

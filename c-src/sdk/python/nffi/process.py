@@ -18,14 +18,13 @@ _EXIT_LOAD_FAILED = 1
 
 
 def main():
+    # asyncio.run() replaces a default_int_handler, and restores that one afterwards
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     queue = _nffi.attach()
     if queue < 0:
         reason = _nffi.error_text(queue)
         print(f"{reason}: this program is started by nginx, nffi.load(\"python\")", file=sys.stderr)
         sys.exit(2)
-    # the worker ends us, not the terminal or the service manager it runs under
-    for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
     logs.install(logs.log_to_process, replace_streams=False)
     ending = _Ending(queue)
     try:

@@ -25,8 +25,8 @@ extern "C" {
 
 const POLLIN: i16 = 1;
 const CLOCK_MONOTONIC: c_int = 1;
-/// SIGHUP, SIGINT, SIGQUIT, SIGTERM
-const ENDING: [c_int; 4] = [1, 2, 3, 15];
+/// SIGHUP, SIGINT, SIGQUIT, SIGTERM, and SIGPIPE, which Rust ignores
+const HARMLESS: [c_int; 5] = [1, 2, 3, 15, 13];
 
 /// Waits until the descriptor is readable; -1: no limit.
 pub(super) fn wait_readable(fd: c_int, timeout_ms: c_int) {
@@ -40,7 +40,7 @@ extern "C" fn ignore(_number: c_int) {}
 /// The worker ends a process, not the terminal or service manager that it runs under. A handler
 /// rather than SIG_IGN: programs that this one starts do not inherit it.
 pub(crate) fn keep_signals_away() {
-    for number in ENDING {
+    for number in HARMLESS {
         // SAFETY: the handler does nothing, which is allowed in any state
         unsafe { signal(number, ignore as extern "C" fn(c_int) as usize) };
     }
