@@ -35,7 +35,13 @@ expect() {
 }
 
 expect "GET /hello answers" "$(get '/hello?name=Ada')" "hello Ada"
-expect "an error of a method arrives" "$(get '/hello?name=%20')" "the name is empty"
+# the client learns the status alone, the log has the reason and the request
+status=$(curl --silent --max-time 30 --output "$folder/body" --write-out '%{http_code}' \
+    "$address/hello?name=%20")
+expect "an error of a method is a 500" "$status" 500
+expect "the client does not see its reason" "$(grep -c 'name is empty' "$folder/body")" 0
+expect "which is in error.log" "$(grep -c 'the name is empty (runtime_error).* request: "GET /hello' \
+    run-test/logs/error.log)" 1
 expect "GET /primes counts" "$(get '/primes?below=100000')" "9592"
 expect "GET /wait waits" "$(get '/wait?ms=50')" "waited 50 ms"
 expect "GET /ticks streams" "$(get '/ticks?ms=1&count=20' | tail -n 1)" "tick 20"

@@ -43,8 +43,12 @@ class NginxTest(unittest.TestCase):
     def test_hello_answers(self) -> None:
         self.assertEqual(self.get("/hello?name=Ada"), (200, "hello Ada\n"))
 
-    def test_an_error_of_a_method_arrives(self) -> None:
-        self.assertEqual(self.get("/hello?name=%20"), (500, "the name is empty\n"))
+    def test_an_error_of_a_method_is_a_500_with_its_message_in_the_log_only(self) -> None:
+        status, body = self.get("/hello?name=%20")
+        self.assertEqual(status, 500)
+        self.assertNotIn("the name is empty", body)
+        log = (PROJECT / "run-test/logs/error.log").read_text()
+        self.assertRegex(log, r'the name is empty \(runtime_error\).* request: "GET /hello')
 
     def test_a_call_that_waits_holds_up_nobody(self) -> None:
         with ThreadPoolExecutor() as threads:

@@ -1,6 +1,8 @@
--- What nginx.conf asks for each location. In a module, not in nginx.conf, since
--- here an editor sees it: the types of the handlers are in handlers.d.lua.
+-- What nginx.conf runs for each location. It is a module, not a part of
+-- nginx.conf, so that editors see it: the types of the handlers are in
+-- handlers.d.lua.
 
+local failure = require "failure"
 local nffi = require "resty.nffi"
 
 local _M = {}
@@ -11,18 +13,14 @@ local function runtime()
     return assert(nffi.load("node", { module = "../dist/handlers.js" })) --[[@as Handlers]]
 end
 
-local function fail(message)
-    ngx.status = 500
-    ngx.say(message)
-end
-
 function _M.hello()
     local name = ngx.var.arg_name
     name = name and ngx.unescape_uri(name) or "World"
-    local reply, message = runtime().methods:hello({ name = name })
+    local methods = runtime().methods
+    local reply, message, code, detail = methods:hello({ name = name })
 
     if not reply then
-        return fail(message)
+        return failure.respond(message, code, detail)
     end
 
     ngx.say(reply.greeting)
@@ -32,11 +30,12 @@ end
 -- that time.
 function _M.wait()
     local ms = tonumber(ngx.var.arg_ms) or 1000
-    local reply, message = runtime().methods:wait({ ms = ms },
-                                                  { timeout = 10000 })
+    local methods = runtime().methods
+    local reply, message, code, detail = methods:wait({ ms = ms },
+                                                      { timeout = 10000 })
 
     if not reply then
-        return fail(message)
+        return failure.respond(message, code, detail)
     end
 
     ngx.say("waited ", reply.waited, " ms")

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -24,10 +25,12 @@ test("GET /hello answers", async () => {
   assert.equal(await response.text(), "hello Ada\n");
 });
 
-test("an error of the handler is a 500 with its message", async () => {
+test("an error of the handler is a 500, and its message is in the log only", async () => {
   const response = await fetch(`${address}/hello?name=%20`);
   assert.equal(response.status, 500);
-  assert.match(await response.text(), /the name is empty/);
+  assert.doesNotMatch(await response.text(), /the name is empty/);
+  const log = await readFile(`${root}run-test/logs/error.log`, "utf8");
+  assert.match(log, /the name is empty \(runtime_error\).* request: "GET \/hello/);
 });
 
 test("a call that takes long holds up nobody", async () => {

@@ -1,6 +1,8 @@
 package com.example;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
@@ -13,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -45,10 +48,14 @@ class NginxIT {
         return Files.readString(Path.of("run-test/logs/error.log"));
     }
 
-    private static String get(String path) throws Exception {
+    private static HttpResponse<String> request(String path) throws Exception {
         HttpRequest request = HttpRequest.newBuilder(URI.create(address + path))
                 .timeout(Duration.ofSeconds(30)).build();
-        return CLIENT.send(request, HttpResponse.BodyHandlers.ofString()).body();
+        return CLIENT.send(request, HttpResponse.BodyHandlers.ofString());
+    }
+
+    private static String get(String path) throws Exception {
+        return request(path).body();
     }
 
     @Test
@@ -57,9 +64,13 @@ class NginxIT {
     }
 
     @Test
-    void anErrorArrives() throws Exception {
-        assertEquals("java.lang.IllegalArgumentException: the name is empty\n",
-                get("/hello?name=%20"));
+    void anErrorIsA500WithItsMessageInTheLogOnly() throws Exception {
+        HttpResponse<String> refused = request("/hello?name=%20");
+        assertEquals(500, refused.statusCode());
+        assertFalse(refused.body().contains("the name is empty"), refused.body());
+        Pattern entry = Pattern.compile(
+                "the name is empty \\(runtime_error\\).* request: \"GET /hello");
+        assertTrue(entry.matcher(log()).find(), log());
     }
 
     @Test

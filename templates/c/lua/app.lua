@@ -1,0 +1,68 @@
+-- What nginx.conf runs for each location. It is a module, not a part of
+-- nginx.conf, so that editors and linters see it.
+
+local failure = require "failure"
+local runtime = require "runtime"
+
+local _M = {}
+
+function _M.hello()
+    local name = ngx.req.get_uri_args().name or "World"
+    local methods = runtime.quick().methods
+    local reply, message, code, detail = methods:hello({ name = name })
+
+    if not reply then
+        return failure.respond(message, code, detail)
+    end
+
+    ngx.say(reply.greeting)
+end
+
+-- Keeps a CPU busy; the worker serves other requests meanwhile.
+function _M.primes()
+    local below = tonumber(ngx.var.arg_below) or 100000
+    local methods = runtime.busy().methods
+    local reply, message, code, detail = methods:primes({ below = below })
+
+    if not reply then
+        return failure.respond(message, code, detail)
+    end
+
+    ngx.say(reply.count)
+end
+
+-- Responds after so many milliseconds; the worker serves other requests
+-- meanwhile.
+function _M.wait()
+    local ms = tonumber(ngx.var.arg_ms) or 1000
+    local methods = runtime.loop().methods
+    local reply, message, code, detail = methods:wait({ ms = ms },
+                                                      { timeout = 10000 })
+
+    if not reply then
+        return failure.respond(message, code, detail)
+    end
+
+    ngx.say("waited ", reply.waited, " ms")
+end
+
+-- A line now and then, as the client reads them.
+function _M.ticks()
+    local ms = tonumber(ngx.var.arg_ms) or 100
+    local count = tonumber(ngx.var.arg_count) or 5
+    local streams = runtime.loop().streams
+    local stream = streams:ticks({ ms = ms, count = count })
+
+    for chunk in stream do
+        ngx.say("tick ", chunk.tick)
+        ngx.flush(true)
+    end
+
+    local message, code, detail = stream:error()
+
+    if message then
+        return failure.respond(message, code, detail)
+    end
+end
+
+return _M
