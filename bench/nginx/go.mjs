@@ -13,7 +13,7 @@ export function buildGo(dir, prefix) {
   cpSync(join(here, "go"), cwd, { recursive: true });
   const built = { library: join(dir, "libgo.so"), program: join(dir, "go-echo") };
   for (const args of [
-    ["mod", "edit", `-replace=nffi=${prefix}/nffi/go`],
+    ["mod", "edit", `-replace=nffi.local/nffi=${prefix}/nffi/go`],
     ["build", "-buildmode=c-shared", "-o", built.library, "."],
     ["build", "-o", built.program, "."],
   ]) {

@@ -4,7 +4,7 @@ go 1.19
 
 require (
 	github.com/nats-io/nats.go v1.24.0
-	nffi v0.0.0
+	nffi.local/nffi v0.0.0
 )
 
 require (
@@ -14,4 +14,4 @@ require (
 )
 
 // The package of the OpenResty that nffi build has made.
-replace nffi => ../../.nffi/openresty/nffi/go
+replace nffi.local/nffi => ../../.nffi/openresty/nffi/go

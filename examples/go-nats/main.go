@@ -11,7 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"nffi"
+	"nffi.local/nffi"
 )
 
 // Config is the configuration that Lua passes as `config`.

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"nffi"
+	"nffi.local/nffi"
 
 	"example.com/hello-runtime/handlers"
 )

@@ -2,6 +2,6 @@ module example.com/nffi/bench
 
 go 1.19
 
-require nffi v0.0.0
+require nffi.local/nffi v0.0.0
 
-replace nffi => ../../../.nffi/openresty/nffi/go
+replace nffi.local/nffi => ../../../.nffi/openresty/nffi/go

@@ -9,7 +9,7 @@ import (
 	"os"
 	"strconv"
 
-	"nffi"
+	"nffi.local/nffi"
 )
 
 func echo(_ context.Context, request nffi.Request) ([]byte, error) { return request.Data, nil }

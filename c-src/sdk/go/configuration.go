@@ -1,5 +1,4 @@
-// Package config decodes the configuration that Lua passes to a runtime.
-package config
+package nffi
 
 import (
 	"bytes"
@@ -9,8 +8,9 @@ import (
 	"io"
 )
 
-// Decode reads a configuration; no bytes at all are an empty one.
-func Decode[C any](text []byte) (C, error) {
+// DecodeConfig decodes a configuration as ServeConfig does. No bytes are an empty
+// configuration.
+func DecodeConfig[C any](text []byte) (C, error) {
 	var config C
 	if err := decodeInto(&config, text); err != nil {
 		return config, fmt.Errorf("configuration: %w", err)

@@ -1,10 +1,10 @@
-package config_test
+package nffi_test
 
 import (
 	"errors"
 	"testing"
 
-	"nffi/internal/config"
+	"nffi.local/nffi"
 )
 
 type settings struct {
@@ -33,7 +33,7 @@ func TestDecode(t *testing.T) {
 		{`pool=1`, settings{}, "configuration: invalid character 'p' looking for beginning of value"},
 	}
 	for _, one := range cases {
-		got, err := config.Decode[settings]([]byte(one.text))
+		got, err := nffi.DecodeConfig[settings]([]byte(one.text))
 		if told := ""; err != nil {
 			told = err.Error()
 			if told != one.err {
@@ -50,16 +50,16 @@ type pointed struct{ N int }
 func (p *pointed) Validate() error { return errors.New("seen") }
 
 func TestValidateMayHaveAPointer(t *testing.T) {
-	if _, err := config.Decode[pointed](nil); err == nil || err.Error() != "seen" {
+	if _, err := nffi.DecodeConfig[pointed](nil); err == nil || err.Error() != "seen" {
 		t.Error(err)
 	}
 }
 
 func TestTextAndBytesAreGivenAsTheyAre(t *testing.T) {
-	if got, err := config.Decode[string]([]byte("a=\x00b")); err != nil || got != "a=\x00b" {
+	if got, err := nffi.DecodeConfig[string]([]byte("a=\x00b")); err != nil || got != "a=\x00b" {
 		t.Errorf("%q, %v", got, err)
 	}
-	if got, err := config.Decode[[]byte]([]byte("{")); err != nil || string(got) != "{" {
+	if got, err := nffi.DecodeConfig[[]byte]([]byte("{")); err != nil || string(got) != "{" {
 		t.Errorf("%q, %v", got, err)
 	}
 }

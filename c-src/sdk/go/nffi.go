@@ -17,13 +17,7 @@
 // Every call runs in a separate goroutine, unless its handler is Inline.
 package nffi
 
-import (
-	"context"
-	"unsafe"
-
-	"nffi/internal/config"
-	"nffi/internal/hook"
-)
+import "context"
 
 // start makes a handler for one configuration. Its first half, which checks the
 // configuration, runs while nginx waits; the second, which may take its time,
@@ -57,7 +51,7 @@ func Serve(handler Handler) {
 // The context ends when the runtime was closed and its last call is answered.
 func ServeConfig[C any](New func(ctx context.Context, config C) (Handler, error)) {
 	serve(func(bytes []byte) (func(context.Context) (Handler, error), error) {
-		decoded, err := config.Decode[C](bytes)
+		decoded, err := DecodeConfig[C](bytes)
 		if err != nil {
 			return nil, err
 		}
@@ -70,29 +64,4 @@ func serve(start start) {
 		panic("nffi: Serve was called twice")
 	}
 	served = start
-}
-
-// What package nffitest needs of this one.
-func init() {
-	hook.Registered = func(config []byte) (func(context.Context) (any, error), error) {
-		if served == nil {
-			return nil, errNotServe
-		}
-		make, err := served(config)
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context) (any, error) { return make(ctx) }, nil
-	}
-	hook.Start = func(queue unsafe.Pointer, make func(context.Context) (any, error)) <-chan struct{} {
-		runtime := newRuntime(newQueue(queue))
-		go runtime.start(func(ctx context.Context) (Handler, error) {
-			handler, err := make(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return handler.(Handler), nil
-		})
-		return runtime.ended
-	}
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"nffi"
+	"nffi.local/nffi"
 )
 
 // Config is the configuration that Lua passes as `config` to nffi.load.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"nffi/nffitest"
+	"nffi.local/nffi/nffitest"
 
 	"example.com/hello-runtime/handlers"
 )

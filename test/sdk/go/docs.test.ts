@@ -25,7 +25,7 @@ const isTest = (code: string) => code.includes('"testing"');
 function moduleOf(path: string): string {
   const folder = temporaryFolder();
   chmodSync(folder, 0o755); // the worker may be another user
-  const replace = `require nffi v0.0.0\nreplace nffi => ${prefix}/nffi/go\n`;
+  const replace = `require nffi.local/nffi v0.0.0\nreplace nffi.local/nffi => ${prefix}/nffi/go\n`;
   writeFileSync(join(folder, "go.mod"), `module example.com/docs\ngo 1.19\n${replace}`);
   for (const [index, code] of blocks(path).entries()) {
     const place = join(folder, isTest(code) ? "block0" : `block${index}`);

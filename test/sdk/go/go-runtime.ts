@@ -26,7 +26,9 @@ export function buildGoRuntime(source: string, prefix: string): GoRuntime {
   };
   const go = (...args: string[]) =>
     execFileSync("go", args, { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
-  go("mod", "edit", `-replace=nffi=${prefix}/nffi/go`);
+  // the module, and its former name
+  const names = ["nffi.local/nffi", "nffi"];
+  go("mod", "edit", ...names.map((name) => `-replace=${name}=${prefix}/nffi/go`));
   go("build", "-buildmode=c-shared", "-o", runtime.library, ".");
   go("build", "-o", runtime.program, ".");
   return runtime;

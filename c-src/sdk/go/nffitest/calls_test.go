@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"nffi"
-	"nffi/nffitest"
+	"nffi.local/nffi"
+	"nffi.local/nffi/nffitest"
 )
 
 var background = context.Background()

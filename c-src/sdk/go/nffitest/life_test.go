@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"nffi"
-	"nffi/nffitest"
+	"nffi.local/nffi"
+	"nffi.local/nffi/nffitest"
 )
 
 // seen records how the context of the one call has ended.

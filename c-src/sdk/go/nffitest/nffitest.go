@@ -16,9 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"nffi"
-	"nffi/internal/config"
-	"nffi/internal/hook"
+	"nffi.local/nffi"
 )
 
 // Runtime corresponds to the result of nffi.load in Lua.
@@ -53,7 +51,7 @@ func Load(t testing.TB, configuration any) *Runtime {
 // TryLoad is Load for a configuration that may be refused.
 func TryLoad(t testing.TB, configuration any) (*Runtime, error) {
 	t.Helper()
-	make, err := hook.Registered(configBytes(t, configuration))
+	make, err := nffi.TestDoor{}.Registered(configBytes(t, configuration))
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +61,7 @@ func TryLoad(t testing.TB, configuration any) (*Runtime, error) {
 // Serve runs a handler.
 func Serve(t testing.TB, handler nffi.Handler) *Runtime {
 	t.Helper()
-	return run(t, 0, func(context.Context) (any, error) { return handler, nil })
+	return run(t, 0, func(context.Context) (nffi.Handler, error) { return handler, nil })
 }
 
 // ServeConfig runs what a function makes for a configuration, as
@@ -72,20 +70,20 @@ func ServeConfig[C any](
 	t testing.TB, New func(context.Context, C) (nffi.Handler, error), configuration any,
 ) *Runtime {
 	t.Helper()
-	decoded, err := config.Decode[C](configBytes(t, configuration))
+	decoded, err := nffi.DecodeConfig[C](configBytes(t, configuration))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return run(t, 0, func(ctx context.Context) (any, error) { return New(ctx, decoded) })
+	return run(t, 0, func(ctx context.Context) (nffi.Handler, error) { return New(ctx, decoded) })
 }
 
-func run(t testing.TB, maxQueue int, make func(context.Context) (any, error)) *Runtime {
+func run(t testing.TB, maxQueue int, make func(context.Context) (nffi.Handler, error)) *Runtime {
 	t.Helper()
 	host, err := newHost(maxQueue)
 	if err != nil {
 		t.Fatal(err)
 	}
-	runtime := &Runtime{host: host, ended: hook.Start(host.queue(), make)}
+	runtime := &Runtime{host: host, ended: nffi.TestDoor{}.Start(host.queue(), make)}
 	t.Cleanup(func() {
 		runtime.host.close()
 		select {

@@ -101,11 +101,11 @@ func program() (string, error) {
 	if prefix := os.Getenv("NFFI_PREFIX"); prefix != "" {
 		return filepath.Join(prefix, "nffi", "bin", "nffi-nginx"), nil
 	}
-	output, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "nffi").Output()
+	output, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "nffi.local/nffi").Output()
 	dir := strings.TrimSpace(string(output))
 	if err != nil || dir == "" {
 		return "", errors.New("cannot find the OpenResty of this project: correct the path " +
-			"of nffi in go.mod, or name the place with NFFI_PREFIX")
+			"of nffi.local/nffi in go.mod, or set NFFI_PREFIX")
 	}
 	return filepath.Join(filepath.Dir(dir), "bin", "nffi-nginx"), nil
 }

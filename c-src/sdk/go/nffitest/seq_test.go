@@ -9,8 +9,8 @@ import (
 	"iter"
 	"testing"
 
-	"nffi"
-	"nffi/nffitest"
+	"nffi.local/nffi"
+	"nffi.local/nffi/nffitest"
 )
 
 func TestAnIteratorIsAStream(t *testing.T) {

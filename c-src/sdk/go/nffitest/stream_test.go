@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"nffi"
-	"nffi/nffitest"
+	"nffi.local/nffi"
+	"nffi.local/nffi/nffitest"
 )
 
 type send = func([]byte) error
