@@ -21,6 +21,7 @@ JAVA_FILES := $(BUILD_DIR)/nffi.jar $(BUILD_DIR)/nffi-testing.jar \
 jar = mkdir -p $(1)/META-INF && \
       printf 'Manifest-Version: 1.0\r\nImplementation-Version: $(VERSION)\r\n' \
           > $(1)/META-INF/MANIFEST.MF && \
+      printf '%s' '$(ROOT)' > $(1)/nffi/home && \
       cd $(1) && find . -type f | sed 's,^\./,,' | LC_ALL=C sort > ../$(@F).files && \
       find . -type f -exec touch -d @$(JAR_EPOCH) {} + && \
       TZ=UTC $(JAVA_HOME)/bin/jar --create --no-manifest --file $@ @../$(@F).files
@@ -50,6 +51,27 @@ $(BUILD_DIR)/libnffi_java_testhost.so: $(SRC)sdk/java/testing/testhost.c \
 	    $(LDFLAGS) -o $@ $< -L$(BUILD_DIR) -lnffi_testhost -lnffi \
 	    -Wl,--enable-new-dtags,-rpath,'$$ORIGIN'
 
+# The jars as a repository of Maven. Its version is a snapshot, whatever the version
+# of nffi: Maven asks its central repository for none, and looks for a new one in
+# each build. The build number is made of the content. $(1): the name of the jar.
+MAVEN_DIR = $(DESTDIR)$(ROOT)/java/maven/local/nffi/$(1)/0-SNAPSHOT
+MAVEN_HEAD = <modelVersion>4.0.0</modelVersion><groupId>local.nffi</groupId>\
+             <artifactId>$(1)</artifactId><version>0-SNAPSHOT</version>
+MAVEN_FILE = <snapshotVersion><extension>$(2)</extension><value>0-$$number</value>\
+             <updated>20000101000000</updated></snapshotVersion>
+define repository
+install -d $(MAVEN_DIR)
+rm -f $(MAVEN_DIR)/*
+number=20000101.000000-$$(cksum < $(BUILD_DIR)/$(1).jar | awk '{ print $$1 % 1000000000 + 1 }') && \
+ln -s ../../../../../$(1).jar $(MAVEN_DIR)/$(1)-0-$$number.jar && \
+printf '%s\n' '<project>$(MAVEN_HEAD)</project>' > $(MAVEN_DIR)/$(1)-0-$$number.pom && \
+printf '%s\n' "<metadata modelVersion=\"1.1.0\">$(subst <modelVersion>4.0.0</modelVersion>,,$(MAVEN_HEAD))<versioning><snapshot>\
+<timestamp>20000101.000000</timestamp><buildNumber>$${number#*-}</buildNumber></snapshot>\
+<lastUpdated>20000101000000</lastUpdated><snapshotVersions>$(call MAVEN_FILE,,jar)$(call MAVEN_FILE,,pom)</snapshotVersions>\
+</versioning></metadata>" > $(MAVEN_DIR)/maven-metadata.xml
+chmod 644 $(MAVEN_DIR)/*.pom $(MAVEN_DIR)/maven-metadata.xml
+endef
+
 ifneq ($(JAVA_HOME),)
 all: $(JAVA_FILES)
 
@@ -59,6 +81,8 @@ install-java: all
 	install -d $(DESTDIR)$(ROOT)/java $(DESTDIR)$(ROOT)/lib
 	install -m 644 $(BUILD_DIR)/nffi.jar $(BUILD_DIR)/nffi-testing.jar \
 	    $(DESTDIR)$(ROOT)/java/
+	$(call repository,nffi)
+	$(call repository,nffi-testing)
 	install -m 755 $(BUILD_DIR)/libnffi_java.so \
 	    $(BUILD_DIR)/libnffi_java_testhost.so $(DESTDIR)$(ROOT)/lib/
 endif

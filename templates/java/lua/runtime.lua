@@ -11,7 +11,8 @@ local _M = {}
 function _M.load()
     return assert(nffi.load("java", {
         module = "com.example.App",
-        classpath = { TARGET .. "hello-runtime.jar", TARGET .. "lib/*" },
+        -- what `make` compiles; in production the jar instead of the classes
+        classpath = { TARGET .. "classes", TARGET .. "lib/*" },
         jvm_args = { "-Xmx256m" },
         config = { greeting = "hello" },
     }))

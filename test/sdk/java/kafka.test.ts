@@ -29,7 +29,7 @@ beforeAll(async () => {
     recursive: true,
     filter: (file) => basename(file) !== "target",
   });
-  execFileSync("mvn", ["-q", "-B", "package", `-Dnffi.home=${prefix}/nffi/`], {
+  execFileSync("mvn", ["-q", "-B", "package", `-Dnffi.prefix=${prefix}`], {
     cwd: folder,
     stdio: ["ignore", "pipe", "inherit"],
   });

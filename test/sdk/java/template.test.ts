@@ -1,7 +1,7 @@
 // `nffi new-runtime --lang java` as a user meets it: the project it makes does what the printed lines
 // say, and its own tests pass, and fail when the code is wrong.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
@@ -27,7 +27,8 @@ beforeAll(async () => {
 });
 
 /** What Maven downloads is kept below this repository. */
-const MAVEN_ARGS = `-Dmaven.repo.local=${join(repository, ".nffi/test/maven")}`;
+const MAVEN = join(repository, ".nffi/test/maven");
+const MAVEN_ARGS = `-Dmaven.repo.local=${MAVEN}`;
 
 /** One shell, as a user has, that stops at the first command that fails. */
 function shell(commands: readonly string[], cwd = project) {
@@ -56,10 +57,15 @@ test("answers after the lines that were printed", () => {
 });
 
 test("its CI file passes: compiler's warnings, tests, nginx", () => {
-  const { output, cacheKey } = runWorkflow(project, prefix);
+  const env = { MAKEFLAGS: "", MAVEN_ARGS, MAVEN_OPTS: MAVEN_ARGS };
+  const { output, cacheKey } = runWorkflow(project, prefix, { env });
   expect(cacheKey).toMatch(/^openresty-[0-9a-f]{64}$/);
   expect(output).toMatch(/Tests run: 4, Failures: 0, .* com\.example\.AppTest/);
   expect(output).toMatch(/Tests run: 4, Failures: 0, .* com\.example\.NginxIT/);
+  // nffi comes from the product; no other repository is asked for it
+  const asked = readdirSync(join(MAVEN, "local/nffi/nffi/0-SNAPSHOT"));
+  expect(asked).toContain("maven-metadata-nffi.xml");
+  expect(asked.join()).not.toContain("central");
 });
 
 test("its tests fail when the code is wrong, and the linter when it is doubtful", () => {
@@ -89,6 +95,6 @@ test("make dev answers with the new code after a change, and ends all of it", ()
     env: { MAKEFLAGS: "", MAVEN_ARGS, MAVEN_OPTS: MAVEN_ARGS },
     source: "src/main/java/com/example/App.java",
     broken: ['" " + hello.name);', '" " + hello.name)'],
-    complaint: /\[ERROR\] .*App\.java/,
+    complaint: /App\.java:\d+: error/,
     changed: ['" " + hello.name', '", dear " + hello.name'],
   }));

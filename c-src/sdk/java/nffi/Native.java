@@ -1,6 +1,10 @@
 package nffi;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
 import java.net.URISyntaxException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
@@ -39,9 +43,20 @@ final class Native {
             Path library = above.resolve("lib").resolve("libnffi_java.so");
             if (new File(library.toString()).isFile()) return library;
         }
+        Path home = home();
+        if (home != null) return home.resolve("lib").resolve("libnffi_java.so");
         throw new UnsatisfiedLinkError(
                 "libnffi_java.so does not lie above " + place
                         + ": name it, -Dnffi.library=PREFIX/nffi/lib/libnffi_java.so");
+    }
+
+    /** PREFIX/nffi, for a copy of the jar elsewhere, such as Maven's; null: it is not known. */
+    private static Path home() {
+        try (InputStream in = Native.class.getResourceAsStream("home")) {
+            return in == null ? null : Paths.get(new String(in.readAllBytes(), UTF_8));
+        } catch (IOException unreadable) {
+            return null;
+        }
     }
 
     /** What polls one queue, until {@link #close}; 0: no memory. One thread at a time polls. */

@@ -1,6 +1,10 @@
 package nffi.testing;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 
@@ -26,10 +30,21 @@ final class HostNatives {
             Path library = above.resolve("lib").resolve("libnffi_java_testhost.so");
             if (new File(library.toString()).isFile()) return library;
         }
+        Path home = home();
+        if (home != null) return home.resolve("lib").resolve("libnffi_java_testhost.so");
         throw new UnsatisfiedLinkError(
                 "libnffi_java_testhost.so does not lie above " + place
                         + ": name PREFIX/nffi/lib/libnffi_java_testhost.so by"
                         + " -Dnffi.testing.library=, and libnffi_java.so by -Dnffi.library=");
+    }
+
+    /** PREFIX/nffi, for a copy of the jar elsewhere, such as Maven's; null: it is not known. */
+    private static Path home() {
+        try (InputStream in = HostNatives.class.getResourceAsStream("/nffi/home")) {
+            return in == null ? null : Paths.get(new String(in.readAllBytes(), UTF_8));
+        } catch (IOException unreadable) {
+            return null;
+        }
     }
 
     /** A host, or a negative code of nffi.h. */

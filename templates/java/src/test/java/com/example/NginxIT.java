@@ -29,8 +29,7 @@ class NginxIT {
 
     @BeforeAll
     static void start() throws Exception {
-        String program = System.getProperty("nffi.home") + "bin/nffi-nginx";
-        nginx = new ProcessBuilder(program, "run")
+        nginx = new ProcessBuilder(".nffi/openresty/nffi/bin/nffi-nginx", "run")
                 .redirectError(ProcessBuilder.Redirect.INHERIT).start();
         address = new BufferedReader(
                 new InputStreamReader(nginx.getInputStream(), StandardCharsets.UTF_8)).readLine();
