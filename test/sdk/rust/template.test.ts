@@ -93,9 +93,9 @@ it("the program serves as a process with the same answers", () => {
 it("make dev answers with the new code after a change, and ends all of it", () =>
   expectMakeDev({
     project,
-    env: ENV,
+    env: { ...ENV, PROFILE: undefined },
     source: "src/handlers.rs",
     broken: ["Ok(HelloReply {", "Ok(HelloReply"],
-    complaint: /^error/m,
+    complaint: /cargo build --profile dev[\s\S]*^error/m,
     changed: ['"{} {}", self', '"{}, dear {}", self'],
   }));
