@@ -1,4 +1,5 @@
 /** The languages that `nffi new-runtime` knows: data without I/O. */
+import { TAKEN_BY_PYTHON } from "./python-names.js";
 
 export interface Language {
   /** What --lang takes. */
@@ -40,6 +41,10 @@ export const LANGUAGES: readonly [Language, ...Language[]] = [
     sdk: { folder: "python", file: "nffi_process.py" },
     start: ["make", "make start"],
     stop: "make stop",
+    names: {
+      allowed: new RegExp(`^(?!(?:${TAKEN_BY_PYTHON.join("|")})$)[a-z][a-z0-9._-]*$`),
+      otherwise: "a package of Python begins with a letter and has no name of a module of Python",
+    },
   },
   {
     name: "rust",

@@ -27,6 +27,8 @@ export interface WorkflowRun {
   readonly output: string;
   /** The key of the cache that holds the OpenResty. */
   readonly cacheKey: string;
+  /** The checkout, as the steps left it. */
+  readonly folder: string;
 }
 
 /** Throws with the output of the first step that fails. */
@@ -69,7 +71,7 @@ export function runWorkflow(project: string, prefix: string, options: Options = 
       outputs[`steps.${step.id}.outputs.${name}`] = value;
     }
   }
-  return { output, cacheKey };
+  return { output, cacheKey, folder };
 }
 
 interface Options {

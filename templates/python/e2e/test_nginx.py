@@ -14,6 +14,9 @@ PROJECT = pathlib.Path(__file__).parents[1]
 
 
 class NginxTest(unittest.TestCase):
+    nginx: subprocess.Popen[str]
+    address: str
+
     @classmethod
     def setUpClass(cls) -> None:
         # it ends when its standard input does: with this program, however that ends
@@ -24,10 +27,12 @@ class NginxTest(unittest.TestCase):
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert cls.nginx.stdout
         cls.address = cls.nginx.stdout.readline().strip()
 
     @classmethod
     def tearDownClass(cls) -> None:
+        assert cls.nginx.stdin and cls.nginx.stdout
         cls.nginx.stdin.close()
         cls.nginx.wait(timeout=60)
         cls.nginx.stdout.close()

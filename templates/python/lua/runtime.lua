@@ -20,7 +20,8 @@ end
 
 function _M.load()
     return assert(nffi.load("python", {
-        module = PROJECT .. "src/handlers.py",
+        module = "hello_runtime.handlers",
+        path = PROJECT .. "src",
         program = python(),
         config = { greeting = "hello" },
         -- in the worker instead of in a process: host = "worker"

@@ -5,12 +5,14 @@ import unittest
 
 import nffi.testing
 
-MODULE = str(pathlib.Path(__file__).parents[1] / "src/handlers.py")
+SOURCES = str(pathlib.Path(__file__).parents[1] / "src")
 
 
 class HandlersTest(unittest.TestCase):
     def setUp(self) -> None:
-        self.app = nffi.testing.Host(MODULE, config={"greeting": "welcome"})
+        self.app = nffi.testing.Host(
+            "hello_runtime.handlers", config={"greeting": "welcome"}, path=[SOURCES]
+        )
         self.addCleanup(self.app.close)
 
     def test_hello_greets(self) -> None:

@@ -28,8 +28,8 @@ beforeAll(async () => {
 });
 
 /** One shell, as a user has, that stops at the first command that fails. */
-function shell(commands: readonly string[], cwd = project) {
-  const env = { ...process.env, PYTHON: systemPython, NFFI_PREFIX: undefined };
+function shell(commands: readonly string[], cwd = project, more: NodeJS.ProcessEnv = {}) {
+  const env = { ...process.env, PYTHON: systemPython, NFFI_PREFIX: undefined, ...more };
   return spawnSync("sh", ["-e", "-c", commands.join("\n")], { cwd, env, encoding: "utf8" });
 }
 
@@ -53,15 +53,33 @@ test("answers after the lines that were printed", () => {
   expect(ran.status).toBe(0);
 });
 
-test("its CI file passes: linter, tests of the functions alone and through nginx", () => {
-  const { output, cacheKey } = runWorkflow(project, prefix, { env: { PYTHON: systemPython } });
+test("its CI file passes: linters, mypy, tests of the functions alone and through nginx", () => {
+  const { output, cacheKey, folder } = runWorkflow(project, prefix);
   expect(cacheKey).toMatch(/^openresty-[0-9a-f]{64}$/);
-  expect(output).toMatch(/Ran 5 tests in .*\n\nOK|5 passed/);
+  expect(output).toMatch(/Success: no issues found in \d source files/);
+  expect(output).toContain("All checks passed!");
+  expect(output).toMatch(/5 passed/);
   expect(output).toMatch(/Ran 4 tests in .*\n\nOK/);
+
+  // the types of nffi are found, and it can be imported from anywhere
+  const handlers = join(folder, "src/greeter/handlers.py");
+  const text = readFileSync(handlers, "utf8");
+  writeFileSync(
+    handlers,
+    text.replace('context.log.info("waits %s ms"', 'context.log.inform("waits"'),
+  );
+  const misused = shell(["make lint"], folder, { PYTHON: undefined });
+  expect(misused.stdout).toMatch(/"Log" has no attribute "inform"/);
+  const program = "import nffi, greeter.handlers; nffi.config(1)";
+  const checked = shell([`cd /; ${folder}/.venv/bin/python -m mypy --strict -c '${program}'`], "/");
+  expect(checked.stdout).toContain('Too many arguments for "config"');
+  expect(shell([`${folder}/.venv/bin/python -c 'import nffi, greeter.handlers'`], "/").stderr).toBe(
+    "",
+  );
 });
 
 test("its tests fail when the code is wrong", () => {
-  change("src/handlers.py", "['greeting']} {name}", "['greeting']}{name}");
+  change("src/greeter/handlers.py", "['greeting']} {name}", "['greeting']}{name}");
   const alone = shell(["make test"]);
   expect(alone.stdout + alone.stderr).toContain("{'greeting': 'welcomeAda'}");
   const throughNginx = shell(["make e2e"]);
@@ -70,7 +88,7 @@ test("its tests fail when the code is wrong", () => {
 });
 
 test("make lint finds what cannot be compiled", () => {
-  change("src/handlers.py", "async def wait(", "async def wait((");
+  change("src/greeter/handlers.py", "async def wait(", "async def wait((");
   const ran = shell(["make lint"]);
   expect(ran.stdout + ran.stderr).toContain("SyntaxError");
   expect(ran.status).not.toBe(0);
@@ -80,7 +98,11 @@ test("the same answers in the worker, and by the Python of .venv", () => {
   onTestFinished(() => rmSync(join(project, ".venv"), { recursive: true }));
   makeVenv(join(project, ".venv"), "--without-pip");
   change("lua/runtime.lua", 'host = "process"', 'host = "worker"');
-  change("src/handlers.py", "import nffi\n", "import nffi\nimport sys; print(sys.prefix)\n");
+  change(
+    "src/greeter/handlers.py",
+    "import nffi\n",
+    "import nffi\nimport sys; print(sys.prefix)\n",
+  );
   const ran = shell(["make e2e"]);
   expect(ran.stderr).toMatch(/Ran 4 tests in .*\n\nOK/);
   const log = readFileSync(join(project, "run-test/logs/error.log"), "utf8");
@@ -91,7 +113,7 @@ test("make dev answers with the new code after a change, and ends all of it", ()
   expectMakeDev({
     project,
     env: { PYTHON: systemPython, NFFI_PREFIX: undefined },
-    source: "src/handlers.py",
+    source: "src/greeter/handlers.py",
     broken: ["def hello(", "def hello(("],
     complaint: /SyntaxError/,
     changed: ["['greeting']} {name}", "['greeting']}, dear {name}"],

@@ -47,3 +47,11 @@ test("a language may allow less: cargo takes no dot, no digit first, no crate in
   }
   requireNameFor(LANGUAGES[0], "v2.x");
 });
+
+test("a package of Python hides no module, and begins with a letter", () => {
+  const python = findLanguage("python") ?? LANGUAGES[0];
+  for (const name of ["my-runtime", "v2.x", "jsonify"]) requireNameFor(python, name);
+  for (const name of ["json", "asyncio", "class", "nffi", "2nd"]) {
+    expect(() => requireNameFor(python, name)).toThrow("cannot be the name of a runtime in Python");
+  }
+});

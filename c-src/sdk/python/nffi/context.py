@@ -1,6 +1,9 @@
 """What a function may ask about its call."""
 
+from __future__ import annotations
+
 import time
+from typing import Any
 
 import _nffi
 
@@ -38,19 +41,19 @@ class Log:
     def _write(self, level, message, args):
         write_log(self._queue, self._task, level, str(message) % args if args else str(message))
 
-    def error(self, message, *args):
+    def error(self, message: object, *args: object) -> None:
         self._write(codes.ERROR, message, args)
 
-    def warning(self, message, *args):
+    def warning(self, message: object, *args: object) -> None:
         self._write(codes.WARN, message, args)
 
-    def notice(self, message, *args):
+    def notice(self, message: object, *args: object) -> None:
         self._write(codes.NOTICE, message, args)
 
-    def info(self, message, *args):
+    def info(self, message: object, *args: object) -> None:
         self._write(codes.INFO, message, args)
 
-    def debug(self, message, *args):
+    def debug(self, message: object, *args: object) -> None:
         self._write(codes.DEBUG, message, args)
 
 
@@ -66,27 +69,28 @@ class Context:
         self._log = None
 
     @property
-    def config(self):
+    def config(self) -> Any:
         """What nffi.load() was given as ``config``."""
         return self._runtime.settings.config
 
     @property
-    def deadline(self):
+    def deadline(self) -> float | None:
         """The time at which the call times out, in seconds of time.monotonic(); None: never."""
         return self._deadline / 1e9 if self._deadline else None
 
     @property
-    def remaining(self):
+    def remaining(self) -> float | None:
         """Seconds until the deadline, at least 0; None: there is none."""
-        return max(0.0, self.deadline - time.monotonic()) if self._deadline else None
+        deadline = self.deadline
+        return max(0.0, deadline - time.monotonic()) if deadline is not None else None
 
     @property
-    def cancelled(self):
+    def cancelled(self) -> bool:
         """True if the call was cancelled: client disconnected, timeout."""
         return _nffi.cancelled(self._task)
 
     @property
-    def log(self):
+    def log(self) -> Log:
         if self._log is None:
             self._log = Log(self._runtime.queue, self._task)
         return self._log

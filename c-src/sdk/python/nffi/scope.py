@@ -4,7 +4,10 @@ A function that is called by the extension itself is known to it (``_nffi.curren
 on, to the event loop or to another thread, carries the two variables of this file.
 """
 
+from __future__ import annotations
+
 from contextvars import ContextVar
+from typing import Any
 
 import _nffi
 
@@ -19,7 +22,7 @@ def current_task():
     return _nffi.current() or task.get()
 
 
-def config():
+def config() -> Any:
     """What ``nffi.load()`` was given as ``config``: for the module while it is loaded, and for the
     functions it defines. Raises RuntimeError elsewhere."""
     try:

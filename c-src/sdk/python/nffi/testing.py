@@ -6,10 +6,15 @@
         assert app.methods.hello({"name": "Ada"}) == {"greeting": "hi Ada"}
 """
 
+from __future__ import annotations
+
 import ctypes
 import json
 import os
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any
 
 import _nffi
 
@@ -26,7 +31,7 @@ _ANSWER, _ERROR, _TIMEOUT, _CANCELLED = 0, 1, 2, 3
 class CallError(Exception):
     """The error that Lua would get: ``code``, the message, ``detail``."""
 
-    def __init__(self, message, code, detail=""):
+    def __init__(self, message: str, code: str, detail: str = "") -> None:
         super().__init__(message)
         self.code = code
         self.detail = detail
@@ -81,7 +86,7 @@ class Call:
         self._decode = decode
         self._is_stream = is_stream
 
-    def result(self):
+    def result(self) -> Any:
         """What the call returns. Raises CallError."""
         answer = _Answer()
         _testhost.nffi_testhost_wait(self._pointer, ctypes.byref(answer))
@@ -95,11 +100,11 @@ class Call:
         code = {_TIMEOUT: "timeout", _CANCELLED: "cancelled"}.get(answer.end, "protocol")
         raise CallError(data.decode() or code, code)
 
-    def cancel(self):
+    def cancel(self) -> None:
         """Cancels the call, as a disconnected client does."""
         _testhost.nffi_testhost_cancel(self._pointer)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         """The chunks of a stream. Raises CallError where it fails."""
         data, size = ctypes.c_void_p(), ctypes.c_size_t()
         chunk = (self._pointer, ctypes.byref(data), ctypes.byref(size))
@@ -114,10 +119,10 @@ class Call:
 class _Names:
     """Every name is a method; `make` calls it."""
 
-    def __init__(self, make):
+    def __init__(self, make: Callable[..., Any]) -> None:
         self._make = make
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("__"):
             raise AttributeError(name)
         return lambda value=None, **options: self._make(name, value, **options)
@@ -126,7 +131,16 @@ class _Names:
 class Host:
     """Serves a module in threads of this process. Arguments as the options of nffi.load()."""
 
-    def __init__(self, module, *, handler=None, config=None, codec="json", path=None, threads=0):
+    def __init__(
+        self,
+        module: str,
+        *,
+        handler: str | None = None,
+        config: Any = None,
+        codec: str = "json",
+        path: Sequence[str] | None = None,
+        threads: int = 0,
+    ) -> None:
         host = ctypes.c_void_p()
         _checked(_testhost.nffi_testhost_create(ctypes.byref(host), 0))
         self._host = host
@@ -154,22 +168,35 @@ class Host:
         #: ``for value in host.streams.count(3)``
         self.streams = _Names(lambda *args, **options: self._method(*args, stream=True, **options))
 
-    def __enter__(self):
+    def __enter__(self) -> Host:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Waits until every call is answered."""
         _testhost.nffi_testhost_close(self._host)
         self._thread.join()
 
-    def call(self, data=b"", *, method="", timeout=None):
+    def call(self, data: bytes = b"", *, method: str = "", timeout: float | None = None) -> bytes:
         """As ``rt:call(bytes)`` of Lua."""
-        return self._start(method, data, timeout, bytes).result()
+        reply: bytes = self._start(method, data, timeout, bytes).result()
+        return reply
 
-    def stream(self, data=b"", *, method="", timeout=None, window=0):
+    def stream(
+        self,
+        data: bytes = b"",
+        *,
+        method: str = "",
+        timeout: float | None = None,
+        window: int = 0,
+    ) -> Call:
         """As ``rt:stream(bytes)`` of Lua: a Call whose chunks are read."""
         return self._start(method, data, timeout, bytes, stream=True, window=window)
 

@@ -1,4 +1,4 @@
-"""The methods that nginx.conf calls: each public function is one. Values come and go as JSON."""
+"""The methods that Lua calls: each public function is one. Requests and responses are JSON."""
 
 from __future__ import annotations
 

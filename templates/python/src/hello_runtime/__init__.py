@@ -1,0 +1,1 @@
+"""The runtime: nginx loads `hello_runtime.handlers`."""
