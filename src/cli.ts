@@ -141,7 +141,7 @@ function requireNoEmptyValue(command: Command): void {
   const what = option?.long ?? (argument && `<${argument.name()}>`);
   if (what === undefined) return;
   throw new NffiError("usage", `${what} is empty`, {
-    hint: "give it a value, or leave it out to have its default",
+    hint: "give it a value, or omit it to use its default",
   });
 }
 

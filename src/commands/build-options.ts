@@ -61,7 +61,7 @@ export function addBuildOptions(command: Command): Command {
     .option("--with-pcre <dir>", "link PCRE2 statically, built from the source here")
     .option("--with-zlib <dir>", "the same for zlib")
     .option("--with-openssl <dir>", "the same for OpenSSL")
-    .option("--patch <file>", "apply this patch, too; can be given several times", collect);
+    .option("--patch <file>", "apply this patch in addition; may be repeated", collect);
 }
 
 export function addTellingOptions(command: Command): Command {
@@ -69,7 +69,7 @@ export function addTellingOptions(command: Command): Command {
     .option("--verbose", "show the output of every program")
     .option("--quiet", "print nothing but warnings and errors")
     .option("--json", "print one JSON object a line, see docs/json.md")
-    .option("--dry-run", "tell every URL, hash, patch and command; fetch and build nothing");
+    .option("--dry-run", "print the build plan (every URL, hash, patch and command) and exit");
 }
 
 /** A command that is never run: what nffi.config.json may hold, whichever command reads it. */

@@ -23,7 +23,7 @@ export function cacheKeyCommand(
     .usage("[options of nffi build] [-- options for configure]");
   addSettingsHelp(command, { configures: true });
   return addBuildOptions(command)
-    .option("--parts", "print the hash or the name of each input, too, as JSON")
+    .option("--parts", "print the hash or the name of each input as JSON")
     .action(async () => {
       const { configure } = await applySettings(command, context, allBuildOptions());
       const { env } = context;

@@ -39,7 +39,7 @@ export function cacheCommand(context: CommandContext): Command {
     });
   cache
     .command("verify")
-    .description("hash every archive again and remove those that are damaged")
+    .description("hash every archive again and remove damaged ones")
     .action(async () => {
       const { good, removed } = await (await opened(dir)).verify(wish);
       for (const one of good) context.print(`good     ${lineOf(one)}`);
@@ -65,7 +65,7 @@ async function opened(dir: string): Promise<ArchiveCache> {
     return await openCache(dir);
   } catch (thrown) {
     throw new NffiError("install-failed", `the cache ${dir} cannot be used`, {
-      hint: "let XDG_CACHE_HOME name a folder that this user may write to",
+      hint: "set XDG_CACHE_HOME to a directory that this user can write to",
       cause: thrown,
     });
   }

@@ -24,7 +24,7 @@ interface DoctorOptions {
 
 export function doctorCommand(context: CommandContext): Command {
   return new Command("doctor")
-    .description("tell whether `nffi build` can work on this machine, and what it lacks")
+    .description("check whether this machine can run `nffi build`, and list what is missing")
     .option("--json", "print the findings as JSON")
     .option("--fix", "print the command that installs what is missing; root may have it run")
     .option("--yes", "with --fix, as root: run that command without asking")

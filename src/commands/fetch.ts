@@ -10,7 +10,7 @@ import { addSourceOptions, type SourceOptions, sourceRequestOf } from "./source-
 
 export function fetchCommand(context: CommandContext): Command {
   const command = new Command("fetch").description(
-    "fetch and verify a source archive, and tell where it lies",
+    "download and verify a source archive, and print its path",
   );
   addSettingsHelp(command, { configures: false });
   return addSourceOptions(command, "official (as is auto here), a file or URL").action(async () => {

@@ -20,10 +20,10 @@ interface InfoOptions {
 
 export function infoCommand(context: CommandContext): Command {
   return new Command("info")
-    .description("tell what was built and how to compile and link against it")
+    .description("describe a product and how to compile and link against it")
     .option(
       "--prefix [dir]",
-      "with DIR: the product to tell about (env: NFFI_PREFIX; default: ./.nffi/openresty); " +
+      "with DIR: the product to describe (env: NFFI_PREFIX; default: ./.nffi/openresty); " +
         "without: print the prefix",
     )
     .option("--json", "print the whole manifest")

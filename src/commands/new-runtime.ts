@@ -30,7 +30,7 @@ export function newRuntimeCommand(context: CommandContext): Command {
     .option("--port <n>", "where its nginx listens", portNumber, TEMPLATE_VALUES.port)
     .option("--yes", "ask no questions")
     .option("--overwrite", "replace the template's files in a folder that exists")
-    .option("--dry-run", "tell what would be written and write nothing")
+    .option("--dry-run", "list the files without writing them")
     .action(async (name: string, options: NewRuntimeOptions) => {
       const { env, cwd, signal } = context;
       if (options.lang !== undefined) requireLanguage(options.lang);

@@ -17,14 +17,14 @@ interface PatchOptions {
 
 export function patchCommand(context: CommandContext): Command {
   return new Command("patch")
-    .description("tell whether a source tree of OpenResty takes the patches; nothing is written")
+    .description("check whether the patches apply to a source tree of OpenResty; writes nothing")
     .requiredOption("--check <dir>", "the tree, with the folder bundle/")
-    .option("--patch <file>", "try this patch, too; can be given several times", collect)
+    .option("--patch <file>", "check this patch in addition; may be repeated", collect)
     .action(async (options: PatchOptions) => {
       const dir = resolve(context.cwd, options.check);
       if ((await kindOf(join(dir, "bundle"), { follow: true })) !== "directory") {
         throw new NffiError("usage", `${dir} is not a source of OpenResty: it has no "bundle"`, {
-          hint: "take the folder that a release archive unpacks to",
+          hint: "pass the directory to which a release archive unpacks",
         });
       }
       const own = (options.patch ?? []).map((file) => resolve(context.cwd, file));

@@ -125,7 +125,7 @@ function requireKnown(config: Config | undefined, options: readonly Option[]): v
   const known = [...options.map((option) => option.attributeName()), "configure", "$schema"];
   const unknown = Object.keys(config?.values ?? {}).find((key) => !known.includes(key));
   if (!config || unknown === undefined) return;
-  throw new NffiError("usage", `${config.file}: there is no option "${unknown}"`, {
+  throw new NffiError("usage", `${config.file}: unknown option "${unknown}"`, {
     hint: `it may hold: ${known.slice(0, -1).join(", ")}`,
   });
 }

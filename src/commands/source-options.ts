@@ -42,7 +42,7 @@ export function addSourceOptions(command: Command, sources: string): Command {
     .option("--retries <n>", "how often a download is tried again", wholeNumber(0, 100), RETRIES)
     .option(
       "--timeout <seconds>",
-      "give up a connection that is silent for so long",
+      "abort a connection that is silent for this time",
       wholeNumber(1, 3600),
       STALL_MS / 1000,
     );

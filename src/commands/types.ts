@@ -20,7 +20,7 @@ export function typesCommand(context: CommandContext): Command {
     .option("--output <file>", "the stub (default: NAME.d.lua beside the module; -: print it)")
     .option("--name <class>", "what the class is called (default: made of the module's name)")
     .option("--check", "write nothing; fail if the stub is not what would be written")
-    .option("--json", "tell what was done as one JSON object")
+    .option("--json", "print the result as one JSON object")
     .action(async (module: string, options: TypesOptions) => {
       const prints = options.output === "-";
       if (prints && (options.check || options.json)) {

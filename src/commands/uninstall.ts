@@ -9,7 +9,7 @@ export function uninstallCommand(context: CommandContext): Command {
   return new Command("uninstall")
     .description("remove a product: what nffi installed; configuration, logs and the rest stay")
     .argument("<prefix>", "where it lies")
-    .option("--dry-run", "tell what would be removed and remove nothing")
+    .option("--dry-run", "list the files without removing them")
     .action(async (prefix: string, options: { dryRun?: boolean }) => {
       const { env, cwd } = context;
       const product = await findProduct({ prefix, env, cwd });

@@ -31,9 +31,9 @@ export async function findJdk(env: Environment): Promise<Jdk | NoJdk> {
     if (!(await exists(join(home, file)))) return { reason: `${home} is no JDK: no ${file}` };
   }
   const version = await versionOf(home);
-  if (version === undefined) return { reason: `${home}/release tells no version` };
+  if (version === undefined) return { reason: `${home}/release contains no version` };
   if (Number.parseInt(version, 10) < OLDEST) {
-    return { reason: `${home} is Java ${version}, ${OLDEST} or newer is wanted` };
+    return { reason: `${home} is Java ${version}, expected ${OLDEST} or newer` };
   }
   return { home, version };
 }

@@ -36,7 +36,7 @@ async function trusted(cafile: string, env: Environment): Promise<string[]> {
     throw new NffiError("usage", `--cafile ${cafile}: ${messageOf(thrown)}`);
   });
   if (!text.includes("-----BEGIN CERTIFICATE-----")) {
-    throw new NffiError("usage", `--cafile ${cafile}: it holds no certificate in PEM form`);
+    throw new NffiError("usage", `--cafile ${cafile}: it contains no certificate in PEM format`);
   }
   return [...rootCertificates, ...(extraText ? [extraText] : []), text];
 }

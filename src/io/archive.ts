@@ -26,7 +26,7 @@ export async function unpack(file: string, into: string): Promise<void> {
     const fault = faultOf(entry);
     if (fault) {
       throw new NffiError("extract-failed", `${file} is refused: "${entry.path}" ${fault}`, {
-        hint: "no release of OpenResty holds such an entry; get the archive from a better place",
+        hint: "no OpenResty release contains such an entry; get the archive from a trusted source",
       });
     }
   }

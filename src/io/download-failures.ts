@@ -19,7 +19,7 @@ export function failureOfReply(reply: Reply, url: string): Failure | undefined {
 }
 
 const HINTS: Readonly<Record<number, string>> = {
-  401: "this server wants a user and a password: https://USER:PASSWORD@HOST/...",
+  401: "this server requires a user and a password: https://USER:PASSWORD@HOST/...",
   403: "the server refuses; check user, password and rights",
   404: "check the version or the URL",
   429: "the server has too many requests from here; try again later, or name another --mirror",
@@ -28,7 +28,7 @@ const HINTS: Readonly<Record<number, string>> = {
 /** The server broke off, or what it sent is of no use. */
 export function truncated(url: string, what: string): Failure {
   const error = new NffiError("fetch-failed", `${withoutSecrets(url)} ${what}`, {
-    hint: "run the command again, or name another --mirror",
+    hint: "run the command again, or choose another --mirror",
   });
   return { error, passing: true };
 }
@@ -67,7 +67,7 @@ function isOfCertificate(errno: string): boolean {
 function proxyRefused(url: string): NffiError {
   return new NffiError(
     "fetch-failed",
-    `cannot download ${withoutSecrets(url)}: the proxy wants a user and a password (status 407)`,
+    `cannot download ${withoutSecrets(url)}: the proxy requires a user and a password (status 407)`,
     { hint: "set http_proxy and https_proxy to http://USER:PASSWORD@HOST:PORT" },
   );
 }

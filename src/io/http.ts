@@ -90,7 +90,7 @@ async function follow(
     await reply.body.dump();
     url = redirected(url, location);
   }
-  throw new NffiError("fetch-failed", `${withoutSecrets(start.href)} redirects too often`);
+  throw new NffiError("fetch-failed", `too many redirects from ${withoutSecrets(start.href)}`);
 }
 
 function redirected(from: URL, location: string): URL {

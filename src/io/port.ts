@@ -11,7 +11,7 @@ export async function freePort(): Promise<number> {
   const address = server.address();
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === "string") {
-    throw new NffiError("internal", "the kernel gives no port");
+    throw new NffiError("internal", "no free port");
   }
   return address.port;
 }

@@ -139,7 +139,7 @@ function refused(wish: SignatureWish, why: string, cause?: unknown): NffiError {
     {
       hint:
         `it must be made by ${wish.signer}\n` +
-        "nothing of the file was used; get file, signature and keyring from a better place",
+        "the file was not used; get file, signature and keyring from a trusted source",
       cause,
     },
   );

@@ -75,7 +75,7 @@ export function codecOf(name: "json" | "raw"): Codec {
 function attachedBytes(bytes: Uint8Array): Uint8Array {
   if (types.isSharedArrayBuffer(bytes.buffer)) return Uint8Array.from(bytes);
   if (bytes.byteLength === 0 && isDetached(bytes.buffer)) {
-    throw new TypeError("the result's memory was transferred to somebody else");
+    throw new TypeError("the memory of the result was transferred to another owner");
   }
   return bytes;
 }

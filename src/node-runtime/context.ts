@@ -32,9 +32,7 @@ export class Cancellations {
     const controller = this.#watched.get(keyOf(low, high));
     if (controller === undefined) return;
     this.forget(low, high);
-    controller.abort(
-      new DOMException("the call was cancelled: nobody waits for its answer", "AbortError"),
-    );
+    controller.abort(new DOMException("the call was cancelled", "AbortError"));
   }
 
   forget(low: number, high: number): void {

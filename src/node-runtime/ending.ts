@@ -72,8 +72,7 @@ export class Ending {
     // A module that listens itself has taken over.
     if (process.listenerCount("uncaughtException") > 1) return;
     const { message, detail } = failureOf(thrown);
-    const what =
-      origin === "unhandledRejection" ? "a promise was rejected and nobody caught it" : "uncaught";
+    const what = origin === "unhandledRejection" ? "unhandled promise rejection" : "uncaught";
     const reason = `${what}: ${inOneLine(message)}`;
     if (this.#loading) this.#lifeline.failed(`${this.module}: ${reason}`, detail);
     else this.#lifeline.dying?.(reason);

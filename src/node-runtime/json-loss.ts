@@ -111,7 +111,7 @@ function isLost(value: object): boolean {
 
 function refuse(value: unknown, path: Path): never {
   const isObject = typeof value === "object" && value !== null;
-  const hint = isObject && isBytes(value) ? ' (bytes want codec = "raw")' : "";
+  const hint = isObject && isBytes(value) ? ' (use codec = "raw" for bytes)' : "";
   throw lossError(path, `is ${nameOf(value)}${hint}`);
 }
 

@@ -53,7 +53,7 @@ export async function requireAddedSources(added: AddedSources): Promise<void> {
     requirePlain(option, dir);
     if (await exists(join(dir, "config"))) continue;
     throw new NffiError("usage", `${option} ${dir}: it has no file "config"`, {
-      hint: "name the folder of a module's source, in which its config lies",
+      hint: "name the directory of a module's source, which contains its config",
     });
   }
   for (const [name, dir] of libraryFolders(added)) {

@@ -132,19 +132,19 @@ async function fromUrls(
       if (wanted.sha256 === undefined || sha256 === wanted.sha256 || isLast)
         return { file, sha256, origin };
       await rm(file, { force: true });
-      step.warn(`${origin} is another file than wanted; trying the next mirror`);
+      step.warn(`${origin} is not the expected file; trying the next mirror`);
     } catch (thrown) {
       if (isLast || !(thrown instanceof NffiError) || thrown.code !== "fetch-failed") throw thrown;
       step.warn(`${thrown.message}; trying the next mirror`);
     }
   }
-  throw new NffiError("usage", `there is no mirror to fetch ${wanted.name} from`);
+  throw new NffiError("usage", `no mirror to download ${wanted.name} from`);
 }
 
 function notThere(wanted: WantedArchive, policy: FetchPolicy): NffiError {
   return new NffiError("fetch-failed", `${wanted.name} is not in the cache, and --offline is set`, {
     hint:
-      (wanted.sha256 ? `wanted: SHA-256 ${wanted.sha256}\n` : "") +
+      (wanted.sha256 ? `expected: SHA-256 ${wanted.sha256}\n` : "") +
       "`nffi fetch` on a machine with a network brings it; carry the file over and name it with " +
       `--source FILE, or copy the cache: ${policy.cacheDir}`,
   });

@@ -80,14 +80,14 @@ async function storeCopy(
 }
 
 function noArchive(source: string): NffiError {
-  return new NffiError("usage", `--source ${source} is no archive that could be fetched`, {
+  return new NffiError("usage", `--source ${source} is not an archive`, {
     hint: "nffi fetch takes --source official, a file or a URL",
   });
 }
 
 function noCache(request: SourceRequest, cause: unknown): NffiError {
   return new NffiError("fetch-failed", `the cache ${request.fetch.cacheDir} cannot be used`, {
-    hint: "let XDG_CACHE_HOME name a folder that this user may write to",
+    hint: "set XDG_CACHE_HOME to a directory that this user can write to",
     cause,
   });
 }

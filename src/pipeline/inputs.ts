@@ -99,7 +99,7 @@ async function identityOfTrust({ skip, keyring, signer }: TrustPolicy): Promise<
   if (skip) return "not verified";
   if (keyring === undefined) return "verified by its SHA-256 or Debian's archive";
   const keys = await sha256OfFile(keyring).catch((thrown) => {
-    throw new NffiError("usage", `--keyring ${keyring} cannot be read: ${errnoOf(thrown)}`);
+    throw new NffiError("usage", `cannot read --keyring ${keyring}: ${errnoOf(thrown)}`);
   });
   return `signed by ${signer}, keys ${keys}`;
 }

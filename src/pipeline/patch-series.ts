@@ -51,14 +51,14 @@ export async function readSeries(
 async function readUserPatch(file: string, others: readonly SeriesPatch[]): Promise<SeriesPatch> {
   const name = basename(file);
   if (others.some((other) => other.name === name)) {
-    throw new NffiError("usage", `--patch ${file}: there are two patches called ${name}`);
+    throw new NffiError("usage", `--patch ${file}: two patches have the name ${name}`);
   }
   const diff = await readFile(file, "utf8").catch((thrown) => {
-    throw new NffiError("usage", `--patch ${file} cannot be read: ${messageOf(thrown)}`);
+    throw new NffiError("usage", `cannot read --patch ${file}: ${messageOf(thrown)}`);
   });
   const files = readPatch(name, diff);
   if (files.length === 0) {
-    throw new NffiError("patch-failed", `${file} holds no unified diff`, {
+    throw new NffiError("patch-failed", `${file} contains no unified diff`, {
       hint: "make one with `diff -u` or `git diff`",
     });
   }

@@ -24,7 +24,7 @@ export function readPatch(name: string, text: string): FilePatch[] {
   const unsupported = UNSUPPORTED.exec(text)?.[0];
   if (unsupported) {
     throw new NffiError("patch-failed", `${name} holds "${unsupported}", not only lines of text`, {
-      hint: "make the diff with `git diff --no-renames --text`",
+      hint: "create the diff with `git diff --no-renames --text`",
     });
   }
   let diffs: StructuredPatch[];

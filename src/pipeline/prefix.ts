@@ -29,11 +29,15 @@ export async function requireOwnPrefix(
   if (manifest || overwriteForeign) return;
   for (const path of OF_OPENRESTY) {
     if ((await kindOf(join(prefix, path))) === "absent") continue;
-    throw new NffiError("foreign-files", `${prefix} holds an OpenResty that is not of nffi`, {
-      hint:
-        `found ${path}, but no manifest ${manifestFile(prefix)} that can be read\n` +
-        "choose another folder with --prefix, or replace it with --overwrite-foreign",
-    });
+    throw new NffiError(
+      "foreign-files",
+      `${prefix} contains an OpenResty that nffi did not install`,
+      {
+        hint:
+          `found ${path}, but no manifest ${manifestFile(prefix)} that can be read\n` +
+          "choose another folder with --prefix, or replace it with --overwrite-foreign",
+      },
+    );
   }
 }
 
@@ -81,7 +85,7 @@ async function isSame(place: string, staged: string): Promise<boolean> {
 }
 
 function inTheWay(place: string, wanted = "a file"): NffiError {
-  return new NffiError("foreign-files", `${place} is in the way: nffi installs ${wanted} there`, {
+  return new NffiError("foreign-files", `${place} exists: nffi installs ${wanted} there`, {
     hint:
       "it follows no links below the prefix, only the prefix itself may be one; nothing was changed\n" +
       "remove it, or choose another folder with --prefix",

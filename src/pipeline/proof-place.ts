@@ -67,7 +67,7 @@ export async function withStagedPlace<T>(
       await rm(folder, { recursive: true, force: true });
     }
   }
-  context.warn(`no folder was found in which ${name} can run nginx; proven as root`);
+  context.warn(`no directory found where ${name} can run nginx; proven as root`);
   return body({ ...staged, workersAreRoot: true });
 }
 

@@ -81,7 +81,7 @@ async function removeAll(prefix: string, paths: readonly string[]): Promise<void
     }
   } catch (thrown) {
     throw new NffiError("install-failed", `cannot remove: ${messageOf(thrown)}`, {
-      hint: "run this as the user who has built it; what is left can be removed by a second run",
+      hint: "run this as the user that has built it; a second run removes the rest",
       cause: thrown,
     });
   }

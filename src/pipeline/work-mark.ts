@@ -37,7 +37,7 @@ export async function requireOwnWorkFolder(folder: string, prefix: string): Prom
     throw new NffiError(
       "foreign-files",
       `the work folder ${folder} holds files that nffi did not make: ${someOf(names)}`,
-      { hint: "nothing in it was changed; name a new or an empty folder with --work-dir" },
+      { hint: "nothing was changed; pass a new or empty directory with --work-dir" },
     );
   }
   for (const name of [...DISPOSABLE, LOGS]) {

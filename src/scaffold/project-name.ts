@@ -29,7 +29,7 @@ export function requireNameFor({ title, names }: Language, name: string): void {
 function refusalOf(name: string): string | undefined {
   if (name === "") return "it is empty";
   if (name.includes("/")) return "it is a path; run this in the folder where it shall be made";
-  if (TAKEN.has(name)) return "that name has a meaning of its own";
+  if (TAKEN.has(name)) return "that name is reserved";
   if (name.length > LONGEST) return `it is longer than ${LONGEST} characters`;
   if (/[A-Z]/.test(name)) return "npm allows no capitals";
   if (!/^[a-z0-9]/.test(name)) return "it begins with neither a letter nor a digit";

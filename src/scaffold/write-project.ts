@@ -117,7 +117,7 @@ async function requireReplaceable(folder: string, files: readonly TemplateFile[]
       if (kind === "absent") break;
       const wanted = index === parts.length - 1 ? "file" : "directory";
       if (kind === wanted) continue;
-      throw new NffiError("scaffold-failed", `${place} is in the way: it is no ${wanted}`, {
+      throw new NffiError("scaffold-failed", `${place} exists and is not a ${wanted}`, {
         hint: "remove it, or choose another name",
       });
     }
@@ -148,9 +148,9 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: "permission denied",
   EROFS: "the file system is read-only",
   ENOSPC: "no space left on the device",
-  ENOENT: "the folder in which it shall lie does not exist",
+  ENOENT: "its parent directory does not exist",
   EDQUOT: "your quota of disk space is used up",
-  ENOTEMPTY: "somebody else has just made it",
+  ENOTEMPTY: "another program has just created it",
 };
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -163,7 +163,7 @@ function cannotWrite(folder: string, thrown: unknown): NffiError {
   const errno = errnoOf(thrown) ?? "";
   const reason = REASONS[errno] ?? messageOf(thrown);
   return new NffiError("scaffold-failed", `cannot make ${folder}: ${reason}`, {
-    hint: HINTS[errno] ?? "run this in a folder that you may write to",
+    hint: HINTS[errno] ?? "run this in a directory that you can write to",
     cause: thrown,
   });
 }

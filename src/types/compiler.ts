@@ -35,7 +35,7 @@ const FOR_EMITTING = new Set([
 export function checkModule(file: string, cwd: string, runtimeTypes: string): CheckedModule {
   const path = resolve(cwd, file);
   if (!MODULES.test(path) || /\.d\.[cm]?ts$/.test(path)) {
-    throw new NffiError("usage", `${file} is no module in TypeScript or JavaScript`, {
+    throw new NffiError("usage", `${file} is not a TypeScript or JavaScript module`, {
       hint: "name the file whose exports are the handlers, such as src/handlers.ts",
     });
   }
@@ -134,7 +134,7 @@ function readConfig(ts: Compiler, file: string, cwd: string): TypeScript.Compile
   // That no file is included is no matter here: the module is named.
   const errors = error ? [error] : (parsed?.errors ?? []).filter(({ code }) => code !== 18003);
   if (errors.length > 0) {
-    throw new NffiError("types-failed", `${file} cannot be read`, {
+    throw new NffiError("types-failed", `cannot read ${file}`, {
       hint: linesOf(ts, errors, cwd).join("\n"),
     });
   }

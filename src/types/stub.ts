@@ -138,7 +138,7 @@ function aboutMethod(method: Method): string[] {
   const raw = method.isRaw && method.name !== "default" && method.name !== "handle";
   return [
     ...comment(method.doc),
-    ...(raw ? ['---Bytes: wants `codec = "raw"`.'] : []),
+    ...(raw ? ['---Bytes: requires `codec = "raw"`.'] : []),
     ...(method.deprecation ? [`---Deprecated: ${method.deprecation}`] : []),
     ...(method.deprecation === undefined ? [] : ["---@deprecated"]),
   ];

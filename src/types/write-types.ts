@@ -42,7 +42,7 @@ export async function makeStub(request: TypesRequest): Promise<TypesStub> {
   const className = request.className ?? classNameOf(module);
   if (!CLASS.test(className)) {
     throw new NffiError("usage", `"${className}" cannot be the name of a class`, {
-      hint: "give one with --name: letters, digits and _, such as Handlers",
+      hint: "name one with --name: letters, digits and _, such as Handlers",
     });
   }
   const checked = checkModule(module, cwd, request.runtimeTypes);

@@ -125,7 +125,7 @@ describe("the command line", () => {
     mkdirSync(join(nginx, ".."), { recursive: true });
     writeFileSync(nginx, "another one");
     const result = await at.build(["--source", "/etc/passwd"]);
-    expect(result.stderr).toContain(`${at.prefix} holds an OpenResty that is not of nffi`);
+    expect(result.stderr).toContain(`${at.prefix} contains an OpenResty that nffi did not install`);
     expect(result.stderr).toContain("--overwrite-foreign");
     expect(result.exitCode).toBe(20);
     writeFileSync(join(at.folder, "nffi.config.json"), '{ "overwriteForeign": true }');

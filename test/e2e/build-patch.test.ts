@@ -61,5 +61,5 @@ test("build --patch writes nothing when the user's patch does not fit", async ()
   expect(existsSync(join(folder, "prefix"))).toBe(false);
   const missing = await runCli([...args, "--patch", join(folder, "no.patch")]);
   expect(missing.exitCode).toBe(2);
-  expect(missing.stderr).toContain("cannot be read");
+  expect(missing.stderr).toContain("cannot read");
 });

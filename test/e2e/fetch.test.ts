@@ -176,7 +176,7 @@ test("asks the mirrors in order until one has the right file", async () => {
   expect(result.stdout).toContain(
     `${broken}/openresty-1.27.1.2.tar.gz answered with HTTP status 404`,
   );
-  expect(result.stdout).toContain(`${wrong}/openresty-1.27.1.2.tar.gz is another file than wanted`);
+  expect(result.stdout).toContain(`${wrong}/openresty-1.27.1.2.tar.gz is not the expected file`);
   expectRefused(at, result, 6, "HTTP status 404");
   const env = { NFFI_MIRROR: `${broken} ${wrong}` };
   const listed = await at.fetch(["--openresty", "1.27.1.2", "--retries", "0"], { env });

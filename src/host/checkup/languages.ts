@@ -72,6 +72,6 @@ async function checkNode(env: Environment): Promise<Finding> {
   return finding(
     "warning",
     "Node",
-    `${own}: it lies in a home folder, where nginx's workers may not be able to run it`,
+    `${own}: it is in a home directory, where nginx's workers may not be able to run it`,
   );
 }

@@ -54,5 +54,5 @@ export async function firstLineOf(
     { timeoutMs: 10_000 },
   );
   const line = `${stdout}\n${stderr}`.split("\n").find((text) => text.trim() !== "");
-  return exitCode === 0 && line ? line.trim() : "does not tell its version";
+  return exitCode === 0 && line ? line.trim() : "does not print its version";
 }

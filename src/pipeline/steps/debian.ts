@@ -49,7 +49,7 @@ export function requireSecurityPatches(notes: readonly DebianNote[]): void {
   throw new NffiError("patches-missing", `security patches of Debian are missing: ${what}`, {
     hint: [
       ...gaps.map(({ text }) => text),
-      "build when the archive is complete again, or take an official release: --source official;",
+      "build when the archive is complete again, or use an official release: --source official;",
       "without --require-security-patches this is a warning",
     ].join("\n"),
   });

@@ -126,7 +126,7 @@ async function requireTree(dir: string, identity: SourceIdentity): Promise<void>
     throw new NffiError(
       "extract-failed",
       `${identity.origin} is not a source of OpenResty: it has no "${part}"`,
-      { hint: "take a release archive, openresty-VERSION.tar.gz, or a folder made of one" },
+      { hint: "pass a release archive, openresty-VERSION.tar.gz, or its directory" },
     );
   }
 }

@@ -157,7 +157,7 @@ function requireOfDebian(suiteName: string | undefined, { release, source }: Sou
   throw new NffiError("usage", `--openresty ${release} does not go with --source ${source}`, {
     hint:
       `Debian's source packages make ${had}, not releases of OpenResty\n` +
-      "leave --openresty out, or take the official release: --source official",
+      "omit --openresty, or use the official release: --source official",
   });
 }
 
@@ -189,7 +189,7 @@ function requireTrustFits({ trust, source, sha256 }: SourceRequest): void {
 function requireOtherTrust(version: string, { trust }: SourceRequest): void {
   if ((trust.keyring || trust.skip) && /^\d+(\.\d+){3}(rc\d+)?$/.test(version)) return;
   const known = RELEASES.map((one) => one.version).join(", ");
-  throw new NffiError("release-unknown", `OpenResty ${version} is not known to this nffi`, {
+  throw new NffiError("release-unknown", `unknown OpenResty release ${version}`, {
     hint:
       `known: ${known}\n` +
       "another version needs the public key of its signer: --keyring FILE; " +
@@ -222,7 +222,7 @@ async function localSource(
     if (option) throw new NffiError("usage", `${option} does not go with a folder as --source`);
     return { kind: "directory", path };
   }
-  throw new NffiError("usage", `--source ${source}: there is no such file or folder`, {
+  throw new NffiError("usage", `--source ${source}: file or directory not found`, {
     hint: "--source takes auto, official, debian, debian:SUITE, a file, a folder or a URL",
   });
 }

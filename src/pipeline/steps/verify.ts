@@ -58,7 +58,10 @@ async function groundOfTrust(source: FetchedSource, trust: TrustPolicy): Promise
       const found = grounds.filter((ground) => ground !== undefined);
       if (found.length > 0) return found.join(" and ");
       if (source.version === undefined) return NOTHING;
-      throw new NffiError("verify-failed", `nothing tells that ${source.origin} is the right file`);
+      throw new NffiError(
+        "verify-failed",
+        `cannot verify ${source.origin}: no checksum or signature available`,
+      );
     }
   }
 }

@@ -27,7 +27,7 @@ export async function readDebianKeys(etc: string, keyrings: string): Promise<Deb
     return { signedBy: files.join(" "), fingerprints: new Set(fingerprints) };
   }
   throw new NffiError("toolchain-missing", `the keys of Debian's archive are not in ${keyrings}`, {
-    hint: `${installHint(["debian-archive-keyring"])}\nor take an official release: --source official`,
+    hint: `${installHint(["debian-archive-keyring"])}\nor use an official release: --source official`,
   });
 }
 

@@ -80,7 +80,7 @@ export async function resolveDebianSuite(
   const suite = wanted === undefined ? DEBIAN_SUITES[0] : findSuite(wanted);
   if (!suite) {
     const known = DEBIAN_SUITES.map(({ name, nginx }) => `${name} (nginx ${nginx})`).join(", ");
-    throw new NffiError("release-unknown", `there is no Debian suite "${wanted}" to build from`, {
+    throw new NffiError("release-unknown", `unknown Debian suite "${wanted}"`, {
       hint: `known: ${known}`,
     });
   }
@@ -205,7 +205,7 @@ function required(component: DebianComponent, choice: Choice, suite: DebianSuite
   const missing = `the archive of ${suite.name} lacks ${component.source}`;
   if (component.required) {
     throw new NffiError("fetch-failed", missing, {
-      hint: "try again, or take another suite with --source debian:SUITE",
+      hint: "try again, or use another suite with --source debian:SUITE",
     });
   }
   const text = `${missing}; OpenResty is built without ${component.component}`;

@@ -164,7 +164,7 @@ export async function updateIndex(
     )
   ) {
     throw new NffiError("verify-failed", `apt does not trust the index of ${apt.suite}:\n${said}`, {
-      hint: `bring the keys up to date: ${installHint(["debian-archive-keyring"])}`,
+      hint: `update the keys: ${installHint(["debian-archive-keyring"])}`,
     });
   }
   if (/does not have a Release file|404 +Not Found/.test(output)) {
@@ -175,7 +175,7 @@ export async function updateIndex(
   const lists = await readdir(join(apt.dir, "state", "lists"));
   if (lists.some((name) => name.includes("_Sources"))) return "stale";
   throw new NffiError("fetch-failed", `apt cannot read the index of ${apt.suite}:\n${said}`, {
-    hint: "is the mirror in /etc/apt reachable from here, and the proxy right?",
+    hint: "check that the mirror in /etc/apt is reachable and the proxy is correct",
   });
 }
 

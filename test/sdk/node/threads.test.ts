@@ -74,7 +74,7 @@ describe.each(suites)("threads of a TypeScript runtime, %s", (suite) => {
   test.each([
     ["exits", 3, /thread \d ended: process\.exit\(3\) was called\|runtime_error/],
     ["uncaught", "", /thread \d ended: uncaught: nobody caught this\|runtime_error/],
-    ["unhandled", "", /ended: a promise was rejected and nobody caught it: nobody listened\|/],
+    ["unhandled", "", /ended: unhandled promise rejection: nobody listened\|/],
   ])(
     "%s: the calls of that thread fail with the reason, and it is replaced",
     async (method, value, reason) => {

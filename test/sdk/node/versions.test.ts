@@ -142,7 +142,7 @@ test.each(NODE_VERSIONS)("Node %i", async (version) => {
       () => "it does not come back",
     );
     expect(await main("unhandled")).toMatch(
-      /is down: .*a promise was rejected and nobody caught it: .*line 21.*\|runtime_down/,
+      /is down: .*unhandled promise rejection: .*line 21.*\|runtime_down/,
     );
     expect(await nginx.waitForLog(/at unhandled \(.*main\.ts:21:\d+\)/)).not.toMatch(/\[alert\]/);
   });

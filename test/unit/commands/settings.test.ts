@@ -72,11 +72,11 @@ test("verification is never skipped by a file or a variable", async () => {
   const env = { NFFI_INSECURE_SKIP_VERIFICATION: "1" };
   expect(await optionsOf({ env })).not.toHaveProperty("insecureSkipVerification");
   const config = { insecureSkipVerification: true };
-  await expect(optionsOf({ config })).rejects.toThrow("there is no option");
+  await expect(optionsOf({ config })).rejects.toThrow("unknown option");
 });
 
 test.each<[string, Given, string]>([
-  ["an unknown key", { config: { colour: true } }, 'there is no option "colour"'],
+  ["an unknown key", { config: { colour: true } }, 'unknown option "colour"'],
   ["no JSON", { config: "{" }, "nffi.config.json: "],
   ["no object", { config: [] }, "is not a JSON object"],
   ["a wrong number", { config: { jobs: 99 } }, '"99" is invalid'],

@@ -27,7 +27,7 @@ describe("a redirect", () => {
       return response.writeHead(302, { location }).end();
     });
     expect(await get(`${url}/start`)).toBe("the archive");
-    await expect(get(`${url}/loop`)).rejects.toThrow("redirects too often");
+    await expect(get(`${url}/loop`)).rejects.toThrow("too many redirects");
   });
 
   test("takes the password along to the same server only", async () => {
@@ -106,7 +106,7 @@ describe("a proxy that wants a password", () => {
       [`${scheme}_proxy`]: proxy.urlWithoutPassword,
     });
     await expect(failure).rejects.toMatchObject({
-      message: expect.stringContaining("the proxy wants a user and a password"),
+      message: expect.stringContaining("the proxy requires a user and a password"),
       hint: expect.stringContaining("USER:PASSWORD"),
     });
   });

@@ -108,7 +108,7 @@ test("a file that is to be added must not be there", async () => {
 });
 
 test.each([
-  ["no diff", "just words\n", "holds no unified diff"],
+  ["no diff", "just words\n", "contains no unified diff"],
   ["a rename", "diff --git a/x b/y\nrename from x\nrename to y\n", "rename from x"],
   ["bytes", "diff --git a/x b/x\nGIT binary patch\nliteral 0\n", "GIT binary patch"],
 ])("a file with %s is refused", async (_name, text, says) => {

@@ -25,7 +25,7 @@ test.each([
   ["-yes", "it begins with neither a letter nor a digit"],
   ["two words", 'it holds " "'],
   ["grüße", 'it holds "ü"'],
-  ["node_modules", "that name has a meaning of its own"],
+  ["node_modules", "that name is reserved"],
   ["a".repeat(215), "it is longer than 214 characters"],
 ])("refuses %j and says why", (name, reason) => {
   const error = refusalOf(name);

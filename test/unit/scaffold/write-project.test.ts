@@ -71,7 +71,7 @@ test("--overwrite replaces nothing when something is in the way of one file", as
   writeFileSync(join(folder, "package.json"), "old");
   await expect(writeProject(folder, CONTENT, overwrite)).rejects.toMatchObject({
     code: "scaffold-failed",
-    message: expect.stringContaining("is in the way"),
+    message: expect.stringContaining("exists and is not a"),
   });
   expect(readFileSync(join(folder, "package.json"), "utf8")).toBe("old");
 });

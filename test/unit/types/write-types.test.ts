@@ -245,7 +245,7 @@ test("handlers of bytes take and give strings; the default export is runtime:cal
     /** All of it. */
     export default (bytes: Uint8Array) => "x";`);
   expect(text).toContain(
-    '---Bytes: wants `codec = "raw"`.\n---@param value? string|number\n---@param options? nffi.CallOptions\n---@return string? value',
+    '---Bytes: requires `codec = "raw"`.\n---@param value? string|number\n---@param options? nffi.CallOptions\n---@return string? value',
   );
   expect(text).toContain("---All of it.\n---@param payload? string|number");
   expect(text).toContain("function runtime:call(payload, options) end");

@@ -33,7 +33,7 @@ describe("the module ends the process", () => {
     ["uncaught", /failing\.mjs: uncaught: Error: out of the blue/],
     [
       "unhandled",
-      /failing\.mjs: a promise was rejected and nobody caught it: Error: nobody listens/,
+      /failing\.mjs: unhandled promise rejection: Error: nobody listens/,
     ],
   ])("by an error that is %s", async (method, message) => {
     const host = await Host.start(fixture("failing.mjs"));
@@ -81,7 +81,7 @@ describe("the worker", () => {
       [write("throws.mjs", 'throw new Error("at load");\n'), /^\/.*throws\.mjs: at load$/],
       [
         write("rejects.mjs", "Promise.reject(new Error('lost')); await new Promise(() => {});\n"),
-        /^\/.*rejects\.mjs: a promise was rejected and nobody caught it: lost$/,
+        /^\/.*rejects\.mjs: unhandled promise rejection: lost$/,
       ],
       [write("exits.mjs", "process.exit(3);\n"), /exits\.mjs: ended its process with exit code 3/],
       [write("waits.mjs", "await new Promise(() => {});\n"), /can never happen/],

@@ -109,7 +109,7 @@ describe("a thread that ends", () => {
   test.each([
     ["exits", 7, /thread \d ended: process\.exit\(7\) was called/],
     ["uncaught", null, /thread \d ended: uncaught: out of the blue/],
-    ["unhandled", null, /ended: a promise was rejected and nobody caught it: nobody listens/],
+    ["unhandled", null, /ended: unhandled promise rejection: nobody listens/],
   ])(
     "%s: its calls fail with the reason, the others go on, and it is replaced",
     async (method, value, reason) => {
