@@ -57,7 +57,7 @@ test.each<[string, unknown, RegExp]>([
   ["an Error", Object.assign(new Error("disk full"), { code: 5 }), /is an object \(Error\)$/],
   ["an ArrayBuffer", new ArrayBuffer(4), /is an object \(ArrayBuffer\) \(bytes want/],
   ["a typed array", new Uint8Array([1, 2]), /is an object \(Uint8Array\) \(bytes want/],
-  ["a Buffer", Buffer.from("x"), /is an object \(Buffer\) \(bytes want codec = "raw"\)$/],
+  ["a Buffer", Buffer.from("x"), /is an object \(Buffer\) \(use codec = "raw" for bytes\)$/],
   ["a DataView", new DataView(new ArrayBuffer(1)), /is an object \(DataView\)/],
   ["Headers", new Headers({ a: "b" }), /is an object \(Headers\)$/],
   ["FormData", new FormData(), /is an object \(FormData\)$/],

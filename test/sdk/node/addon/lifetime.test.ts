@@ -31,10 +31,7 @@ describe("the module ends the process", () => {
 
   test.each([
     ["uncaught", /failing\.mjs: uncaught: Error: out of the blue/],
-    [
-      "unhandled",
-      /failing\.mjs: unhandled promise rejection: Error: nobody listens/,
-    ],
+    ["unhandled", /failing\.mjs: unhandled promise rejection: Error: nobody listens/],
   ])("by an error that is %s", async (method, message) => {
     const host = await Host.start(fixture("failing.mjs"));
     host.json(method).catch(() => {});
