@@ -82,7 +82,7 @@ describe("the command line", () => {
   test.each([
     ["an unknown option", ["--colour"], "unknown option '--colour'"],
     ["jobs that are no number", ["--jobs", "many"], "'many' is invalid"],
-    ["a source that is not there", ["--source", "/no/such.tar.gz"], "no such file or folder"],
+    ["a source that is not there", ["--source", "/no/such.tar.gz"], "file or directory not found"],
     ["a URL without checksum", ["--source", "https://127.0.0.1/x.tar.gz"], "needs --sha256"],
     ["an empty prefix", ["--prefix", ""], "--prefix is empty"],
     ["an empty mirror", ["--mirror", ""], "--mirror is empty"],

@@ -229,6 +229,6 @@ describe("nffi cache key", () => {
   test("wants a command line that nffi build would take", async () => {
     const result = await runCli(["cache", "key", "--source", "/no/such.tar.gz"]);
     expect(result.exitCode).toBe(2);
-    expect(result.stderr).toContain("no such file or folder");
+    expect(result.stderr).toContain("file or directory not found");
   });
 });

@@ -44,7 +44,7 @@ def _other(value):
     if not is_bytes and callable(getattr(value, "tolist", None)):
         # numpy's numbers and arrays, columns of pandas
         return value.tolist()
-    hint = ' (bytes want codec = "raw")' if is_bytes else ""
+    hint = ' (use codec = "raw" for bytes)' if is_bytes else ""
     raise TypeError(f"it has a {type(value).__name__}{hint}")
 
 
