@@ -43,7 +43,7 @@ fn start(Json(config): Json<Config>) -> Result<Service, BoxError> {
             "lines",
             json_stream(
                 |_: &Context, n: f64, values: &mut Values<HashMap<&str, [Option<f64>; 2]>>| {
-                    values.send(HashMap::from([("at", [None, Some(n / n)])]))
+                    values.send(HashMap::from([("at", [None, Some(0.0 * (1.0 / n))])]))
                 },
             ),
         )
@@ -96,7 +96,7 @@ fn numbers_that_json_does_not_have_are_refused_with_their_path() {
     let message = |method, data: &[u8]| runtime.call(method, data).unwrap_err().message;
     assert_eq!(message("number", b"0"), "reply: reply[1] is inf, which JSON does not have");
     assert_eq!(message("lines", b"0"), "reply: reply.at[1] is NaN, which JSON does not have");
-    assert_eq!(runtime.call("lines", b"2").unwrap(), br#"[{"at":[null,1.0]}]"#);
+    assert_eq!(runtime.call("lines", b"2").unwrap(), br#"[{"at":[null,0.0]}]"#);
 }
 
 #[test]
