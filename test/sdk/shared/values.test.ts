@@ -138,6 +138,17 @@ const SERVER = [
      ngx.print(count, " ", show(unpack(seen)))`,
   ),
   location(
+    "/deep-config",
+    `local made = 1
+     for _ = 1, 900 do made = { made } end
+     local loaded, rt = pcall(values.load, ngx.var.arg_language, { deep = made })
+     if not loaded then return ngx.print("refused") end
+     local config, message, code = rt.methods:config(nil, { timeout = 20000 })
+     local value, levels = type(config) == "table" and config.deep, 0
+     while type(value) == "table" do value, levels = value[1], levels + 1 end
+     ngx.print(value and levels or code or "no table")`,
+  ),
+  location(
     "/bad-config",
     `local made = loadstring("return " .. ngx.unescape_uri(ngx.var.arg_value))()
      ngx.print(show(pcall(values.load, ngx.var.arg_language, made)))`,
@@ -305,6 +316,13 @@ test.each(WITH_C)(
     expect(await ask("/tenants", { language: name })).toBe(`6 ${seen}|true`);
   },
 );
+
+test.each(RUNTIMES)("%s: a configuration with 900 levels arrives or is an error", async (name) => {
+  expect(await ask("/deep-config", { language: name })).toMatch(
+    /^(900|refused|runtime_error|runtime_down|load_failed)$/,
+  );
+  expect(await ask("/cut", { language: name })).not.toBe("");
+});
 
 describe("a configuration that cannot be sent", () => {
   test.each(["c", "go-process", "java", "python-process", "typescript-process"])(

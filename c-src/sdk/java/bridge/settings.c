@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEEPEST 500
+#define DEEPEST 1000
 
 typedef struct reader {
     const char *at;

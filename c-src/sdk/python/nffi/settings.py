@@ -39,7 +39,7 @@ def parse(data):
 def _from_json(text):
     try:
         given = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the configuration is no JSON object: {error}") from None
     module, path = given.get("module"), given.get("path")
     if not isinstance(module, str) or not module:
