@@ -45,7 +45,7 @@ extern "C" {
     X(NFFI_PROTOCOL, -8, "the other side broke the rules of the queue") \
     X(NFFI_NOT_A_PROCESS, -9, "this process was not started by a worker") \
     X(NFFI_WOULD_BLOCK, -10, "no credit: the reader of the stream is slower") \
-    X(NFFI_CANCELLED, -11, "nobody waits for the answer any more")
+    X(NFFI_CANCELLED, -11, "the call was cancelled")
 
 enum nffi_error {
     NFFI_OK = 0,

@@ -38,8 +38,8 @@ static void
 ngx_http_lua_nffi_supervisor_ended(void)
 {
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "nffi: the supervisor of the processes has ended; those that "
-                  "run are served on, the next start begins with another one");
+                  "nffi: the supervisor of the processes has ended; running "
+                  "processes continue, the next start uses another one");
 
     ngx_http_lua_nffi_supervisor_close();
 }

@@ -289,8 +289,8 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
         (void) ngx_http_lua_nffi_fail(err, "not_reloadable",
                                       "%s is the library that serves already, "
                                       "which stays open for the life of the "
-                                      "worker: give its new version a file of "
-                                      "its own", file);
+                                      "worker: put its new version into "
+                                      "another file", file);
         result = NGX_DECLINED;
 
     } else if (handle) {

@@ -81,7 +81,7 @@ ngx_http_lua_nffi_program_privileges(
 {
     if ((options->user || options->nice < 0) && geteuid() != 0) {
         return ngx_http_lua_nffi_fail(err, "not_permitted",
-                   "%s of a runtime wants a worker that runs as root, this "
+                   "%s of a runtime requires a worker that runs as root, this "
                    "one runs as \"%s\"", options->user ? "the option user"
                                                        : "a negative nice",
                    ngx_http_lua_nffi_user_name());

@@ -203,8 +203,8 @@ ngx_http_lua_nffi_may_reload(ngx_http_lua_nffi_runtime_t *rt,
     if (rt->program == NULL && library == NULL) {
         return ngx_http_lua_nffi_fail(err, "not_reloadable", "the library "
                    "\"%V\" stays open for the life of the worker, so that it "
-                   "cannot be loaded anew from its own path: give its new "
-                   "version another one, reload({ library = \"...\" }), or "
+                   "cannot be reloaded from the same path: pass the path of "
+                   "its new version, reload({ library = \"...\" }), or "
                    "reload nginx", &rt->name);
     }
 

@@ -178,7 +178,7 @@ ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err)
     {
         return ngx_http_lua_nffi_fail(err, "wrong_process",
                    "a runtime cannot be loaded in a helper process of nginx: "
-                   "it serves no requests and has no Lua of its own");
+                   "it serves no requests and runs no Lua");
     }
 
     if ((ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE

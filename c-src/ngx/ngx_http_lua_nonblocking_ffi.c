@@ -291,7 +291,7 @@ ngx_http_lua_nffi_may_wait(ngx_http_request_t *r,
     if (phase) {
         (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "API disabled in the "
                                       "context of %s: this nginx lacks "
-                                      "OpenResty's patch by which its TLS "
+                                      "OpenResty's patch with which its TLS "
                                       "handshake can wait there", phase);
         return NULL;
     }

@@ -74,7 +74,7 @@ local LIBRARY_OPTIONS = { is_global = true, unpin = true }
 local function check_names(options, more, level)
     for name in pairs(options) do
         if not COMMON_OPTIONS[name] and not more[name] then
-            error("there is no option " .. tostring(name), level + 1)
+            error("unknown option " .. tostring(name), level + 1)
         end
     end
 end
@@ -90,7 +90,7 @@ local function check_call_options(options, level)
     if options.timeout == nil and options.method == nil
        and next(options) ~= nil
     then
-        error("there is no option " .. tostring(next(options)), level + 1)
+        error("unknown option " .. tostring(next(options)), level + 1)
     end
 end
 
@@ -174,7 +174,7 @@ local function open_stream(self, method, bytes, options, decode, level)
 
         for name in pairs(options) do
             if not STREAM_OPTIONS[name] then
-                error("there is no option " .. tostring(name), level + 1)
+                error("unknown option " .. tostring(name), level + 1)
             end
         end
 
@@ -346,7 +346,7 @@ end
 -- runtime.
 function _M.load(name, options)
     if type(name) ~= "string" or name == "" then
-        error("load() wants the name of a language or a library", 2)
+        error("load() requires the name of a language or a library", 2)
     end
 
     if options ~= nil and type(options) ~= "table" then
@@ -417,7 +417,7 @@ function _M.metrics(kind)
         return metrics.prometheus()
     end
 
-    error("metrics() wants nothing or \"prometheus\", got " .. tostring(kind),
+    error("metrics() takes nothing or \"prometheus\", got " .. tostring(kind),
           2)
 end
 

@@ -256,7 +256,7 @@ describe("what a process gets", () => {
     const main = "user nobody nogroup;";
     await withNginx(options({ prefix, server, main }), async (own) => {
       expect(await call(own, "user", "pid")).toBe(
-        `the option user of a runtime wants a worker that runs as root, this one runs as "nobody"|not_permitted\n`,
+        `the option user of a runtime requires a worker that runs as root, this one runs as "nobody"|not_permitted\n`,
       );
       expect(await call(own, "negative", "pid")).toMatch(
         /^a negative nice .*"nobody"\|not_permitted$/m,

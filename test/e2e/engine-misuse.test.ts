@@ -121,10 +121,10 @@ describe.each(suites)("misuse of a native runtime, %s", (suite) => {
     const lines = (await nginx.get("/options")).trim().split("\n");
     expect(lines.map((line) => line.replace(/^false\|(.*: )?/, ""))).toEqual([
       "options must be a table, got number",
-      "there is no option timout",
+      "unknown option timout",
       "options must be a table, got number",
-      "there is no option tiemout",
-      "there is no option is_global",
+      "unknown option tiemout",
+      "unknown option is_global",
     ]);
   });
 

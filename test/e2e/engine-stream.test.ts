@@ -304,7 +304,7 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
     const text = await nginx.get("/misuse");
     expect(text.split("\n")).toEqual([
       expect.stringContaining("payload must be a string, got table"),
-      expect.stringContaining("there is no option windows"),
+      expect.stringContaining("unknown option windows"),
       expect.stringContaining("window must be bytes from 1 to 1073741824, got 0"),
       expect.stringContaining("timeout must be milliseconds, got x"),
       expect.stringContaining("options must be a table, got number"),

@@ -23,7 +23,7 @@ function waitsForCertificate(prefix: string): boolean {
 }
 
 const CANNOT_WAIT =
-  ": this nginx lacks OpenResty's patch by which its TLS handshake can wait there";
+  ": this nginx lacks OpenResty's patch with which its TLS handshake can wait there";
 
 function refusal(phase: string, reason: string): string {
   return `nil, API disabled in the context of ${phase}_by_lua*${reason}, wrong_phase`;

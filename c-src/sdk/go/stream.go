@@ -96,7 +96,7 @@ func (s jsonStream[Q, T]) Handle(ctx context.Context, request Request) ([]byte, 
 	return append(list, ']'), err
 }
 
-var errNobodyReads = errors.New("nobody reads the stream any more")
+var errNobodyReads = errors.New("the stream was cancelled")
 
 // send sends one chunk, and waits for credit if there is none.
 func (c *call) send(chunk []byte) error {

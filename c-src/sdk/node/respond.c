@@ -44,7 +44,7 @@ addon_fail(nffi_task_t task, const char *message)
     }
 
     /* the marks of src/node-runtime/console.ts */
-    fprintf(stderr, "\001error\002%s; nor could this be told (%s), "
+    fprintf(stderr, "\001error\002%s; nor could this be reported (%s), "
             "the runtime ends\n", message, nffi_error_text(code));
     _exit(70);
 }

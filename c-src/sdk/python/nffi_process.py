@@ -3,7 +3,7 @@
 import sys
 
 if sys.version_info < (3, 9):
-    sys.exit(f"nffi wants Python 3.9 or later, {sys.executable} is {sys.version.split()[0]}")
+    sys.exit(f"nffi requires Python 3.9 or later, {sys.executable} is {sys.version.split()[0]}")
 
 try:
     from nffi.process import main

@@ -23,7 +23,7 @@ fn main() {
 
 /// PREFIX/nffi/lib: this folder is PREFIX/nffi/rust, or a copy of it elsewhere.
 fn libraries() -> PathBuf {
-    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo tells the folder"));
+    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets the directory"));
     let beside = here.join("../lib");
     let named = env::var_os("NFFI_PREFIX").map(|prefix| PathBuf::from(prefix).join("nffi/lib"));
     for folder in [Some(beside.clone()), named, from_pkg_config()].iter().flatten() {
@@ -50,7 +50,7 @@ fn from_pkg_config() -> Option<PathBuf> {
 /// 65 of "rustc 1.65.0".
 fn minor_of_rustc() -> u32 {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let version = Command::new(rustc).arg("--version").output().expect("rustc tells its version");
+    let version = Command::new(rustc).arg("--version").output().expect("rustc prints its version");
     let text = String::from_utf8_lossy(&version.stdout).into_owned();
     text.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
 }

@@ -47,7 +47,7 @@ local function check(spec, options, level)
     level = level + 1
 
     if type(options.module) ~= "string" or options.module == "" then
-        error("load(\"" .. spec.name .. "\") wants { module = "
+        error("load(\"" .. spec.name .. "\") requires { module = "
               .. spec.module_example .. " }", level)
     end
 

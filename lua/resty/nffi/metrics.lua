@@ -272,7 +272,7 @@ local FAMILIES = {
     { "errors", "nffi_errors_total", "counter",
       "Calls that failed after they were queued, by code.", add_by_code },
     { "rejected", "nffi_rejected_total", "counter",
-      "Calls that were refused at once, by code.", add_by_code },
+      "Calls that were refused immediately, by code.", add_by_code },
     { "refused", "nffi_refused_total", "counter",
       "Answers of the runtime that were refused, by kind.", add_by_kind },
     { "timeouts", "nffi_timeouts_total", "counter",

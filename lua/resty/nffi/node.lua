@@ -72,7 +72,7 @@ end
 
 local function check(options)
     if type(options.module) ~= "string" or options.module == "" then
-        error("load(\"node\") wants { module = \"file.ts\" }", 4)
+        error("load(\"node\") requires { module = \"file.ts\" }", 4)
     end
 
     local program = options.program

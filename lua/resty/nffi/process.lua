@@ -21,7 +21,7 @@ local _M = {
 
 local function check(options)
     if type(options.program) ~= "string" or options.program == "" then
-        error("load(\"process\") wants { program = \"/path/of/program\" }", 4)
+        error("load(\"process\") requires { program = \"/path/to/it\" }", 4)
     end
 
     child.check(options, { "args" }, { "program", "directory" }, 4)

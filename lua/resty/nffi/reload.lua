@@ -32,7 +32,7 @@ local function library_of(options, level)
     local library = options.library
 
     if library == nil and next(options) ~= nil then
-        error("there is no option " .. tostring(next(options)), level + 1)
+        error("unknown option " .. tostring(next(options)), level + 1)
     end
 
     if library ~= nil and (type(library) ~= "string" or library == "") then

@@ -56,7 +56,7 @@ function Stream:read()
 
         if value == nil then
             return fail(self, "cannot decode a chunk: "
-                              .. (err or "the codec gave nil"), "codec_error")
+                              .. (err or "codec returned nil"), "codec_error")
         end
 
         return value

@@ -352,7 +352,7 @@ choose_machine(nffi_java_settings_t *settings, char *error, size_t error_size)
 
         (void) snprintf(error, error_size, "the worker's Java virtual machine "
                         "was made with other jvm_args or another program: a "
-                        "worker has one, give all runtimes of it the same, or "
+                        "worker has one, pass the same to all its runtimes, or "
                         "none to those after the first");
         return -1;
     }

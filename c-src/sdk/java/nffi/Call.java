@@ -203,7 +203,7 @@ public final class Call implements Context {
 
     @Override
     public void checkCancelled() {
-        if (isCancelled()) throw new CancellationException("nobody waits for the answer any more");
+        if (isCancelled()) throw new CancellationException("the call was cancelled");
     }
 
     @Override

@@ -82,7 +82,7 @@ public final class Chunks {
     }
 
     private static CancellationException over() {
-        return new CancellationException("nobody reads the stream any more");
+        return new CancellationException("the stream was cancelled");
     }
 
     /** The first time it only asks, so that the chunk is tried once more. */

@@ -62,8 +62,8 @@ public final class Json implements Codec {
             return BigInteger.valueOf((Long) value);
         }
         throw new IllegalArgumentException(
-                "got " + nameOf(value) + " where " + wanted.getName() + " is wanted; classes of"
-                        + " your own want a codec: new Methods(codec)");
+                "expected " + wanted.getName() + ", got " + nameOf(value)
+                        + "; for your own classes pass a codec: new Methods(codec)");
     }
 
     @Override

@@ -58,12 +58,12 @@ final class JsonReader {
         if (takes('}')) return map;
         do {
             blanks();
-            if (at == text.length() || text.charAt(at) != '"') throw wrong("a name is wanted");
+            if (at == text.length() || text.charAt(at) != '"') throw wrong("expected a name");
             String name = string();
-            if (!takes(':')) throw wrong("\":\" is wanted");
+            if (!takes(':')) throw wrong("expected \":\"");
             map.put(name, value(depth + 1));
         } while (takes(','));
-        if (!takes('}')) throw wrong("\",\" or \"}\" is wanted");
+        if (!takes('}')) throw wrong("expected \",\" or \"}\"");
         return map;
     }
 
@@ -74,7 +74,7 @@ final class JsonReader {
         do {
             list.add(value(depth + 1));
         } while (takes(','));
-        if (!takes(']')) throw wrong("\",\" or \"]\" is wanted");
+        if (!takes(']')) throw wrong("expected \",\" or \"]\"");
         return list;
     }
 

@@ -35,14 +35,14 @@ final class JsonWriter {
         } else if (value instanceof Iterable) {
             appendList((Iterable<?>) value);
         } else if (value instanceof byte[]) {
-            throw refused("is a byte[] (bytes want Methods.bytes)");
+            throw refused("is a byte[] (use Methods.bytes for bytes)");
         } else if (value.getClass().isArray()) {
             appendArray(value);
         } else if (isText(value)) {
             appendString(value.toString());
         } else {
-            throw refused("is a " + value.getClass().getName() + ": give maps and lists, or"
-                    + " Methods a codec for classes of your own");
+            throw refused("is a " + value.getClass().getName() + ": return maps and lists,"
+                    + " or pass Methods a codec for your own classes");
         }
     }
 

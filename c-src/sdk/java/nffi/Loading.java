@@ -43,7 +43,7 @@ final class Loading {
         }
         if (methodsOf(type, DEFAULT_METHOD).isEmpty()) {
             throw new CallException("the class " + type.getName() + " implements no nffi.Handler and"
-                    + " has no public static method create() that gives one");
+                    + " has no public static method create() that returns one");
         }
         return handlerOf(type, DEFAULT_METHOD, settings.configuration());
     }
@@ -71,7 +71,7 @@ final class Loading {
             return type.getConstructor().newInstance();
         } catch (NoSuchMethodException missing) {
             throw new CallException("the class " + type.getName() + " has no public constructor that"
-                    + " takes nothing or an nffi.Configuration (the class must be public, too)");
+                    + " takes nothing or an nffi.Configuration (the class must also be public)");
         }
     }
 
@@ -105,7 +105,7 @@ final class Loading {
     }
 
     private static Handler given(Method method, Object handler) {
-        if (handler == null) throw new CallException(method + " gave null");
+        if (handler == null) throw new CallException(method + " returned null");
         return (Handler) handler;
     }
 

@@ -24,7 +24,7 @@ final class PublisherReader<R> implements Flow.Subscriber<R> {
         call.onCancel(() -> {
             subscription.cancel();
             // the call still needs its response, which is discarded
-            call.fail(new CancellationException("nobody reads the stream any more"));
+            call.fail(new CancellationException("the stream was cancelled"));
         });
         subscription.request(1);
     }

@@ -15,7 +15,7 @@ final class Settings {
     private final int threads;
 
     private static final String FORM =
-            "the configuration wants { module = \"com.example.App\" } in JSON, or"
+            "the configuration requires { module = \"com.example.App\" } in JSON, or"
                     + " \"class,function,configuration\"";
 
     private Settings(Map<String, Object> given) {

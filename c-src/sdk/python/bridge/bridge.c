@@ -102,7 +102,7 @@ take_exception(char *text, size_t size)
         snprintf(text, size, "%s", bytes);
 
     } else {
-        snprintf(text, size, "an exception that cannot be told");
+        snprintf(text, size, "an exception without a readable text");
     }
 
     py.PyErr_Clear();
@@ -198,7 +198,7 @@ initialize(const char *program)
     name = py.Py_DecodeLocale(program, NULL);
 
     if (name == NULL || py.Py_SetProgramName == NULL) {
-        return failed("%s", "Python cannot be told its program");
+        return failed("%s", "cannot set the program of Python");
     }
 
     /* kept: it wants the name for as long as it lives */
@@ -418,7 +418,7 @@ want_interpreter(const char *program, char *error, size_t error_size)
         }
 
         snprintf(error, error_size, "this worker runs the Python of %.200s "
-                 "already, and has only one: %.200s wants host = \"process\"",
+                 "already, and has only one: %.200s requires host = \"process\"",
                  interpreter.place.program, program);
         return -1;
     }

@@ -118,7 +118,7 @@ delegate(PyObject *function, nffi_task_t task, PyObject *second,
     py.PyErr_Clear();
 
     /* it has not answered, or this is refused */
-    (void) nffi_respond_error(task, "not enough memory to tell the error", 35,
+    (void) nffi_respond_error(task, "not enough memory to report the error", 35,
                               NULL, 0);
 }
 

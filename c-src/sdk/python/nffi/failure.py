@@ -21,7 +21,7 @@ def message_of(error):
     try:
         text = str(error)
     except Exception:
-        text = "its text cannot be told"
+        text = "its text is not readable"
     return f"{name}: {text}" if text else name
 
 

@@ -82,7 +82,7 @@ async fn run(call: Call, mut running: Running) {
         Ok(Poll::Ready(result)) => Poll::Ready(result),
         Ok(Poll::Pending) => Pin::new(&mut cancelled)
             .poll(cx)
-            .map(|()| Err("nobody waits for the answer any more".into())),
+            .map(|()| Err("the call was cancelled".into())),
     })
     .await;
     // first, so that the answer of a call is also the end of what it had

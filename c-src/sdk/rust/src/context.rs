@@ -57,7 +57,7 @@ impl Context {
     /// Calls the function when the call is cancelled, from another thread, or immediately if it is
     /// already cancelled. It is not called after the response, unless it was about to start. It
     /// must not wait. Dropping the guard unregisters it.
-    #[must_use = "the function is forgotten with what this gives"]
+    #[must_use = "dropping the guard unregisters the function"]
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
         let signal = self.signal();
         let key = signal.call(Box::new(callback));

@@ -108,7 +108,7 @@ pub struct NobodyReads(Option<String>);
 impl fmt::Display for NobodyReads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            None => f.write_str("nobody reads the stream any more"),
+            None => f.write_str("the stream was cancelled"),
             Some(reason) => write!(f, "the chunk cannot be given: {}", reason),
         }
     }

@@ -77,7 +77,7 @@ final class CallsTest {
             holds(wrong.getMessage().startsWith("request: got a list where java.util.Map"),
                     wrong.getMessage());
             wrong = fails(CallFailed.class, () -> runtime.call("hello", bytes("{\"a\" 1}")));
-            equal(wrong.getMessage(), "request: no JSON: \":\" is wanted (at \"1}\")");
+            equal(wrong.getMessage(), "request: no JSON: expected \":\" (at \"1}\")");
             wrong = fails(CallFailed.class, () -> runtime.call("unsound", null));
             holds(wrong.getMessage().contains("JSON: it is a java.lang.Object"), wrong.getMessage());
         }
