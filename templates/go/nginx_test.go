@@ -48,7 +48,7 @@ func TestThroughNginx(t *testing.T) {
 		}
 	})
 
-	t.Run("a call that takes long holds up nobody", func(t *testing.T) {
+	t.Run("a slow call does not delay others", func(t *testing.T) {
 		slow := make(chan time.Time)
 		go func() {
 			get(t, nginx.URL+"/wait?ms=1000")

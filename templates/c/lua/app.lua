@@ -18,7 +18,7 @@ function _M.hello()
     ngx.say(reply.greeting)
 end
 
--- Keeps a CPU busy; the worker serves other requests meanwhile.
+-- Keeps a CPU busy; the worker serves other requests.
 function _M.primes()
     local below = tonumber(ngx.var.arg_below) or 100000
     local methods = runtime.busy().methods
@@ -31,8 +31,7 @@ function _M.primes()
     ngx.say(reply.count)
 end
 
--- Responds after so many milliseconds; the worker serves other requests
--- meanwhile.
+-- Responds after a number of milliseconds; the worker serves other requests.
 function _M.wait()
     local ms = tonumber(ngx.var.arg_ms) or 1000
     local methods = runtime.loop().methods

@@ -114,7 +114,7 @@ primes(const config_t *config, json_t *params, nffi_task_t task, char *message)
 
     for (count = 0, n = 2; n < below; n++) {
         if (n % 1024 == 0 && nffi_task_cancelled(task)) {
-            snprintf(message, MESSAGE_SIZE, "nobody waits for it any more");
+            snprintf(message, MESSAGE_SIZE, "the call was cancelled");
             return NULL;
         }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The runtimes through a real nginx, on a free port. `make e2e` tells where
-# nffi-nginx is, which starts and ends it.
+# The runtimes through a real nginx, on a free port. `make e2e` passes the path
+# of nffi-nginx, which starts and stops it.
 set -u
 
 folder=$(mktemp -d)
@@ -51,8 +51,8 @@ curl --silent "$address/primes?below=100000000" > "$folder/primes" 3>&- &
 primes=$!
 curl --silent "$address/wait?ms=30000" > "$folder/wait" 3>&- &
 wait=$!
-expect "a call that takes long holds up nobody" "$(get '/hello?name=Ada')" "hello Ada"
-expect "and has not ended meanwhile" "$(cat "$folder/primes" "$folder/wait")" ""
+expect "a slow call does not delay others" "$(get '/hello?name=Ada')" "hello Ada"
+expect "and has not ended by then" "$(cat "$folder/primes" "$folder/wait")" ""
 kill $primes $wait
 
 exec 3>&-

@@ -23,7 +23,7 @@ waits(void)
     }
 
     finish(fixture);
-    passed("many wait at once");
+    passed("many wait concurrently");
 }
 
 

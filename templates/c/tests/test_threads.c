@@ -54,7 +54,7 @@ answers_each(void)
     }
 
     finish(fixture);
-    passed("calls at once get their own answers");
+    passed("concurrent calls get their own responses");
 }
 
 

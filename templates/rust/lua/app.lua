@@ -18,8 +18,7 @@ function _M.hello()
     ngx.say(reply.greeting)
 end
 
--- Responds after so many milliseconds; the worker serves other requests
--- meanwhile.
+-- Responds after a number of milliseconds; the worker serves other requests.
 function _M.wait()
     local ms = tonumber(ngx.var.arg_ms) or 1000
     local methods = runtime.load().methods

@@ -59,7 +59,7 @@ export async function start({ run, port }) {
   if (started.status !== 0) {
     throw new Failure(`nginx does not start:\n${(started.stderr || String(started.error)).trim()}`);
   }
-  await until(() => pidOf(run) !== undefined, `nginx has gone; see ${run}/logs/error.log`);
+  await until(() => pidOf(run) !== undefined, `nginx has exited; see ${run}/logs/error.log`);
   return `http://127.0.0.1:${conf.port}`;
 }
 
@@ -130,7 +130,7 @@ function configuration(run, port) {
   const listens = LISTEN.exec(text);
   if (!listens) {
     throw new Failure(
-      "nginx.conf has no line `listen PORT;` or `listen ADDRESS:PORT;` to tell the port",
+      "no port found in nginx.conf: expected a line `listen PORT;` or `listen ADDRESS:PORT;`",
     );
   }
   const namesUser = /^\s*user\s/m.test(text);

@@ -18,7 +18,7 @@ test("hello refuses an empty name", () => {
   assert.throws(() => hello({ name: " " }, context()), /the name is empty/);
 });
 
-test("wait ends when nobody waits for it", async () => {
+test("wait ends when its call is cancelled", async () => {
   const abort = new AbortController();
   const waiting = wait({ ms: 60_000 }, context(abort.signal));
   abort.abort();

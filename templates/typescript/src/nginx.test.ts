@@ -33,7 +33,7 @@ test("an error of the handler is a 500, and its message is in the log only", asy
   assert.match(log, /the name is empty \(runtime_error\).* request: "GET \/hello/);
 });
 
-test("a call that takes long holds up nobody", async () => {
+test("a slow call does not delay others", async () => {
   const order: string[] = [];
   const slow = fetch(`${address}/wait?ms=1000`).then(() => order.push("slow"));
   for (const name of ["first", "second"]) {
