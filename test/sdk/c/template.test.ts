@@ -57,17 +57,17 @@ test("its CI file passes: linter, tests, sanitizers, nginx", () => {
   const { output, cacheKey } = runWorkflow(project, prefix);
   expect(cacheKey).toMatch(/^openresty-[0-9a-f]{64}$/);
   // the unit tests run twice, once of them under AddressSanitizer
-  expect(output.split("ok - calls at once get their own answers")).toHaveLength(3);
+  expect(output.split("ok - concurrent calls get their own responses")).toHaveLength(3);
   expect(output.split("ok - a stream goes at the pace of its reader")).toHaveLength(3);
   expect(output).toContain("-fsanitize=address,undefined");
-  expect(output).toContain("ok - a call that takes long holds up nobody");
+  expect(output).toContain("ok - a slow call does not delay others");
   expect(output).not.toContain("not ok");
 });
 
 test("its unit tests pass under ThreadSanitizer", () => {
   const ran = shell(["make test-tsan"]);
   expect(ran.stderr).not.toContain("WARNING: ThreadSanitizer");
-  expect(ran.stdout).toContain("ok - many wait at once");
+  expect(ran.stdout).toContain("ok - many wait concurrently");
   expect(ran.status).toBe(0);
 });
 
@@ -101,7 +101,7 @@ test("the programs serve as processes with the same answers", () => {
     );
   }
   const ran = shell(["make e2e"]);
-  expect(ran.stdout).toContain("ok - a call that takes long holds up nobody");
+  expect(ran.stdout).toContain("ok - a slow call does not delay others");
   expect(ran.status).toBe(0);
   const alone = spawnSync(join(project, "build/greeter"), { encoding: "utf8" });
   expect(alone.stderr).toContain("this process was not started by a worker");
