@@ -118,6 +118,38 @@ const SERVER = [
      ngx.print(show((type(value) == "string" or type(value) == "table") and #value or value, message, code))`,
   ),
   location(
+    "/utf8",
+    `local encode, wrong = require("resty.nffi.json_encode").encode, {}
+     local valid = { "\\194\\128", "\\223\\191", "\\224\\160\\128", "\\237\\159\\191", "\\238\\128\\128", "\\239\\191\\191",
+       "\\240\\144\\128\\128", "\\244\\143\\191\\191", "\\127" }
+     local invalid = { "\\128", "\\191", "\\192\\128", "\\193\\191", "\\194", "\\194a", "\\224\\159\\191", "\\237\\160\\128", "\\237\\191\\191",
+       "\\226\\130", "\\226\\130a", "\\240\\143\\191\\191", "\\240\\144\\128", "\\244\\144\\128\\128", "\\245\\128\\128\\128", "\\255" }
+     for before = 0, 17 do
+       for behind = 0, 9, 9 do
+         local a, b = ("a"):rep(before), ("b"):rep(behind)
+         for _, bytes in ipairs(valid) do
+           if encode(a .. bytes .. b) ~= '"' .. a .. bytes .. b .. '"' then wrong[#wrong + 1] = "refused " .. bytes end
+         end
+         for _, bytes in ipairs(invalid) do
+           local text, err = encode(a .. bytes .. b)
+           if text or err ~= "value is not UTF-8 (at byte " .. before + 1 .. ")" then wrong[#wrong + 1] = "took " .. bytes:byte() end
+         end
+         for code = 0, 127 do
+           local text = encode(a .. string.char(code) .. b)
+           local stays = code >= 32 and code ~= 34 and code ~= 92
+           if #text - before - behind - 2 ~= (stays and 1 or text:find("\\\\u") and 6 or 2) then wrong[#wrong + 1] = "escape of " .. code end
+         end
+       end
+     end
+     ngx.print(table.concat(wrong, "; "))`,
+  ),
+  location(
+    "/decode",
+    `ngx.req.read_body()
+     local value, message = require("resty.nffi.json_decode").decode(ngx.req.get_body_data() or "")
+     ngx.print(show(value, message))`,
+  ),
+  location(
     "/tenants",
     `local seen, addresses = {}, {}
      local base = require "resty.core.nonblocking_ffi"
@@ -387,6 +419,41 @@ test.each<[string, RegExp | string]>([
   const got = await ask("/send", { value });
   if (typeof seen === "string") expect(got).toBe(seen);
   else expect(got).toMatch(seen);
+});
+
+test("only UTF-8 is sent, wherever a character begins", async () => {
+  expect(await ask("/utf8")).toBe("");
+});
+
+// [text, value|message]
+test.each([
+  [String.raw`"\ud83d\ude00\u00e9\u20ac\u0000\/\b\f"`, "😀é€\0/\b\f|nil"],
+  [String.raw`"\ud83d"`, "\ufffd|nil"],
+  [String.raw`"\ude00\ud83d\ud83d\ude00"`, "\ufffd\ufffd😀|nil"],
+  [String.raw`"\ud83d\n"`, "\ufffd\n|nil"],
+  [String.raw`["a\\","\"","b"]`, String.raw`["a\\","\"","b"]|nil`],
+  [' { "a" : [ 1 , -0.5e1 , true ] } ', '{"a":[1,-5,true]}|nil'],
+  ["123456789012345678", "123456789012345680|nil"],
+  ["0.1e-7", "1e-08|nil"],
+  ["", "nil|invalid JSON: expected a value at byte 1"],
+  ["[1,]", "nil|invalid JSON: expected a value at byte 4"],
+  ["[1 2]", 'nil|invalid JSON: expected "," or "]" at byte 4'],
+  ['{"a" 1}', 'nil|invalid JSON: expected ":" at byte 6'],
+  ["{1:2}", "nil|invalid JSON: expected a name at byte 2"],
+  ['{"a":1,}', "nil|invalid JSON: expected a name at byte 8"],
+  ['"abc', "nil|invalid JSON: unterminated string at byte 1"],
+  [String.raw`"abc\"`, "nil|invalid JSON: unterminated string at byte 1"],
+  [String.raw`"\x"`, "nil|invalid JSON: invalid escape at byte 2"],
+  [String.raw`"\u12"`, String.raw`nil|invalid JSON: invalid \u escape at byte 4`],
+  ["01", "nil|invalid JSON: invalid number at byte 1"],
+  ["1.", "nil|invalid JSON: invalid number at byte 3"],
+  ["+1", "nil|invalid JSON: expected a value at byte 1"],
+  ["NaN", "nil|invalid JSON: expected a value at byte 1"],
+  ["0x10", "nil|invalid JSON: unexpected text after the value at byte 2"],
+  ["1e999", "nil|invalid JSON: number out of range at byte 1"],
+  ["nul", "nil|invalid JSON: expected a value at byte 1"],
+])("the response %j is decoded, or refused with the place", async (body, seen) => {
+  expect((await nginx.request("/decode", { body })).body).toBe(seen);
 });
 
 test("nesting without an end and memory without room are errors of the call", async () => {
