@@ -7,6 +7,7 @@ import { createServer } from "node:net";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { installDependencies } from "./npm-dependencies.mjs";
 import { ensurePackages, FOR_BUILD } from "./os-packages.mjs";
 
 const HELP = `npm run demo -- [options]
@@ -75,6 +76,7 @@ async function main() {
     const message = "the packages could not be installed, see above";
     throw new Failure(message, EXIT.toolchainMissing, { cause: error });
   });
+  installDependencies();
   if (mustBuild) await build(options);
   else console.log(`using the OpenResty in ${seenFromHere(options.prefix)}`);
 

@@ -1,9 +1,10 @@
 // The operating system's packages that a build needs: lists those that are missing, and installs
 // them as root, or with sudo after consent (--yes, NFFI_YES=1 or an answer on the terminal).
-import { createInterface } from "node:readline/promises";
-import { $, which } from "zx";
 
-const quiet = $({ nothrow: true, quiet: true });
+import { spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import { createInterface } from "node:readline/promises";
 
 /** Needed by `nffi build` from Debian's sources, for every suite. */
 export const FOR_BUILD = [
@@ -23,9 +24,9 @@ export async function missingPackages(packages) {
   const missing = [];
   for (const entry of packages) {
     const [name, program] = entry.split(":");
-    if (program && (await which(program, { nothrow: true }))) continue;
-    const query = await quiet`dpkg-query --status ${name}`;
-    if (!query.stdout.includes("Status: install ok installed")) missing.push(name);
+    if (program && findProgram(program)) continue;
+    const query = ask("dpkg-query", "--status", name);
+    if (!query.stdout?.includes("Status: install ok installed")) missing.push(name);
   }
   return missing;
 }
@@ -33,11 +34,11 @@ export async function missingPackages(packages) {
 /** Whether the machine's archive has a package: libpcre3-dev was removed in Debian 13. */
 export async function isOffered(name) {
   const isCandidate = async () =>
-    /Candidate: (?!\(none\))/.test((await quiet`apt-cache policy ${name}`).stdout);
+    /Candidate: (?!\(none\))/.test(ask("apt-cache", "policy", name).stdout);
   if (await isCandidate()) return true;
   // a new machine may have no lists yet
   if (process.getuid() !== 0) return false;
-  await quiet`apt-get update`;
+  ask("apt-get", "update");
   return await isCandidate();
 }
 
@@ -52,7 +53,7 @@ export async function ensurePackages(packages) {
   if (missing.length === 0) return;
   console.log(`Missing packages of the operating system: ${missing.join(" ")}`);
   const isRoot = process.getuid() === 0;
-  const hasSudo = (await which("sudo", { nothrow: true })) !== null;
+  const hasSudo = findProgram("sudo");
   if (!isRoot && !(hasSudo && (await consent()))) {
     for (const line of instructions(missing, hasSudo)) console.error(line);
     process.exit(4);
@@ -61,8 +62,7 @@ export async function ensurePackages(packages) {
 }
 
 async function hasDpkg() {
-  const { exitCode } = await quiet`dpkg-query --version`;
-  return exitCode === 0;
+  return ask("dpkg-query", "--version").status === 0;
 }
 
 function instructions(packages, hasSudo) {
@@ -87,7 +87,26 @@ async function install(packages, isRoot) {
   const sudo = isRoot ? [] : ["sudo"];
   const environment = ["env", "DEBIAN_FRONTEND=noninteractive"];
   const options = ["--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"];
-  const apt = $({ stdio: [isRoot ? "ignore" : "inherit", "inherit", "inherit"] });
-  await apt`${sudo} ${environment} apt-get update`;
-  await apt`${sudo} ${environment} apt-get install ${options} ${packages}`;
+  for (const command of [["update"], ["install", ...options, ...packages]]) {
+    const [program, ...args] = [...sudo, ...environment, "apt-get", ...command];
+    const stdio = [isRoot ? "ignore" : "inherit", "inherit", "inherit"];
+    const { status, error } = spawnSync(program, args, { stdio });
+    if (status !== 0)
+      throw error ?? new Error(`apt-get ${command[0]} failed (exit code ${status})`);
+  }
+}
+
+function ask(program, ...args) {
+  return spawnSync(program, args, { encoding: "utf8" });
+}
+
+function findProgram(name) {
+  return (process.env.PATH ?? "").split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder || ".", name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
