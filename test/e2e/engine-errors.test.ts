@@ -118,7 +118,8 @@ const EXPECTED: Record<string, RegExp> = {
   wrong_phase: /^nil\|attempt to yield across C-call boundary.*\|wrong_phase$/,
   wrong_process: /^nil\|a runtime cannot be loaded in init_by_lua\*.*\|wrong_process$/,
   wrong_thread: /^nil\|.*ngx\.run_worker_thread\(\).*\|wrong_thread$/,
-  no_language: /^nil\|this product was built without Java: no JDK\|no_language$/,
+  no_language:
+    /^nil\|this product was built without Java: no JDK; install a JDK and run `nffi build` again\|no_language$/,
   no_library: /^nil\|\/no\/such\.so: cannot open .*\|no_library$/,
   no_entry: /^nil\|libz\.so\.1 is no runtime: it has none of the symbols .*\|no_entry$/,
   abi_mismatch: /^nil\|.*libother_abi\.so is built for ABI 99, this nginx has ABI 1\|abi_mismatch$/,

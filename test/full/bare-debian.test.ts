@@ -7,7 +7,7 @@ import { BareRoot, type BareSuite, canEnterRoots } from "./bare-root.js";
 /** Debian 13 has Node 20.19; for Debian 12 the README names a package of npm. */
 const NODE = { trixie: "true", bookworm: "npm install --global node@20" } as const;
 
-const INSTALL = /^(?: *hint: |.*\()?((?:apt-get update && )?apt-get install [^\n()]*)/m;
+const INSTALL = /^ *(?:hint: |.*\()?((?:apt-get update && )?apt-get install [^\n()]*)/m;
 
 function succeeded(result: CliResult): string {
   const output = result.stdout + result.stderr;

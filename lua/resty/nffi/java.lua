@@ -227,7 +227,8 @@ function language.start(options, codec)
     end
 
     if built.reason then
-        return nil, "this product was built without Java: " .. built.reason,
+        return nil, "this product was built without Java: " .. built.reason
+               .. "; install a JDK and run `nffi build` again",
                "no_language"
     end
 
