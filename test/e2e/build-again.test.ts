@@ -103,7 +103,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
     expect(readFileSync(file).equals(text)).toBe(true);
   });
 
-  test("from another folder, of another installation, gives the same bytes", async () => {
+  test("from another folder, by another installation, produces the same bytes", async () => {
     const manifest = readFileSync(join(prefix, "nffi/nffi.json"), "utf8");
     const own = [join(prefix, "nginx/conf/mine.conf"), join(prefix, "nginx/logs/mine.log")];
     for (const file of own) writeFileSync(file, "mine");
@@ -170,7 +170,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
     expect(readdirSync(work).sort()).toEqual([".nffi-work", "logs"]);
   });
 
-  test("of what was first there gives the first product again", async () => {
+  test("of the first sources produces the first product again", async () => {
     expect((await runCli(buildArgs(anySuite))).exitCode).toBe(0);
     expect((await runCli(buildArgs(anySuite))).stdout).toMatch(/^nothing has changed: /);
   }, 900_000);

@@ -196,7 +196,7 @@ describe("the source", () => {
     expectRefusal(at, result, 7, file, "expected 0000", "nothing of it was used");
   });
 
-  test("a file that is no archive is refused, and what would be taken is told", async () => {
+  test("a file that is not an archive is refused, and the error lists accepted sources", async () => {
     const at = place();
     const result = await at.build(["--source", "/etc/passwd"]);
     expectRefusal(at, result, 8, "/etc/passwd is not a tar archive", "openresty-VERSION.tar.gz");
@@ -351,7 +351,7 @@ describe("a signal", () => {
     expect(await stillThereAfter(family, 5_000)).toEqual([]);
   });
 
-  test("while it downloads ends it at once", async () => {
+  test("while it downloads ends it immediately", async () => {
     const at = place();
     let pid = 0;
     const mirror = await httpServer((_request, response) => {

@@ -41,7 +41,7 @@ test("with --quiet it prints nothing, as git and cargo do, and fails where the b
   expect((await runCli([...dry, "no/such"])).exitCode).toBe(2);
 });
 
-test("the commands are those of the build", async () => {
+test("the commands are the same as in the build", async () => {
   const { args, folder, work } = folders();
   const tree = makeFakeRelease(join(folder, "tree"));
   const own = ["build", "--source", tree, ...args];
@@ -55,7 +55,7 @@ test("the commands are those of the build", async () => {
   for (const { argv } of plan.commands) expect(logs).toContain(`$ ${argv.join(" ")}\n`);
 });
 
-test("of Debian's sources tells the archive and the source packages", async () => {
+test("of Debian's sources lists the archive and the source packages", async () => {
   const { args } = folders();
   const result = await runCli(["build", "--dry-run", "--source", "debian", ...args]);
   expect(result.stdout).toMatch(/^download {2}https?:\S+ \(nginx, /m);

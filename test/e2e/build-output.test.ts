@@ -22,7 +22,7 @@ const eventsOf = (stdout: string) =>
     .split("\n")
     .map((line) => JSON.parse(line));
 
-test("--json tells every step and how the build failed", async () => {
+test("--json reports every step and how the build failed", async () => {
   const result = await runCli([...failing(), "--json"]);
   const events = eventsOf(result.stdout);
   const documented = readFileSync(join(repository, "docs/json.md"), "utf8");
@@ -42,7 +42,7 @@ test("--json tells every step and how the build failed", async () => {
   for (const step of Object.keys(STEPS)) expect(documented).toContain(`\`${step}\``);
 });
 
-test("--json tells of a failure before the first step", async () => {
+test("--json reports a failure before the first step", async () => {
   const result = await runCli([...failing("/no/such.tar.gz"), "--json"]);
   expect(eventsOf(result.stdout).at(-1)).toMatchObject({ event: "failed", exitCode: 2 });
 });
@@ -69,7 +69,7 @@ test("FORCE_COLOR colours the error, NO_COLOR does not", async () => {
   expect((await run({ NO_COLOR: "1" })).stderr).toMatch(/^nffi: /);
 });
 
-test("nffi.config.json of the project is used, and --help tells the precedence", async () => {
+test("nffi.config.json of the project is used, and --help explains the precedence", async () => {
   const folder = temporaryFolder();
   makeFakeRelease(join(folder, "tree"), { configure: 'echo "error: $*"; exit 1' });
   const config = { source: "./tree", prefix: "p", workDir: "w", configure: ["--with-mine"] };

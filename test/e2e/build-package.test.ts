@@ -57,7 +57,7 @@ describe("the tarball", () => {
     expect(versionsIn(join(unpacked, "package"))).toEqual(pinned());
   });
 
-  test("is what publint wants it to be", async () => {
+  test("passes publint", async () => {
     const { buffer } = Uint8Array.from(readFileSync(tarball));
     const { messages } = await publint({ pack: { tarball: buffer }, strict: true });
     expect(messages).toEqual([]);

@@ -20,7 +20,7 @@ function place() {
   return { folder, tree, patch };
 }
 
-test("--check tells for each file whether it takes its patch", async () => {
+test("--check reports for each file whether its patch applies", async () => {
   const { tree, patch } = place();
   const fits = await runCli(["patch", "--check", tree, "--patch", patch("before")]);
   expect(fits.exitCode).toBe(0);

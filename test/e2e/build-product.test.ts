@@ -154,7 +154,7 @@ describe.each(allSuites.map((suite) => ({ suite, run: suites.includes(suite) }))
       expect(shown.stdout).toContain(`noexecstack: ${paths.length} files\n`);
     });
 
-    test.runIf(run)("the manifest tells what was built, and its hashes hold", async () => {
+    test.runIf(run)("the manifest describes the product, and its hashes match", async () => {
       const info = await runCli(["info", "--json", "--prefix", prefix]);
       const manifest: Manifest = JSON.parse(info.stdout);
       const { components, source } = manifest;

@@ -116,7 +116,7 @@ test("a damaged archive is never used, but fetched again", async () => {
   expect(server.seen).toHaveLength(2);
 });
 
-test("nffi cache tells of work folders and removes those that no build uses", async () => {
+test("nffi cache lists work folders and removes unused ones", async () => {
   const at = place();
   const folder = join(at.dir, "..");
   const tree = makeFakeRelease(join(folder, "tree"), { configure: "exit 1" });
@@ -140,7 +140,7 @@ test("nffi cache tells of work folders and removes those that no build uses", as
   expect(existsSync(used)).toBe(false);
 });
 
-test("nffi cache tells, verifies and cleans", async () => {
+test("nffi cache lists, verifies and cleans", async () => {
   const at = place();
   expect((await at.nffi(["cache", "dir"])).stdout).toBe(`${at.dir}\n`);
   expect((await at.nffi(["cache", "list"])).stdout).toBe(`no archives in ${at.dir}\n`);

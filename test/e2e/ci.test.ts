@@ -220,13 +220,13 @@ describe("nffi cache key", () => {
     expect(new Set([key, ...others]).size).toBe(5);
   });
 
-  test("is that of the manifest, whose parts --parts prints", async () => {
+  test("equals the key of the manifest; --parts prints its parts", async () => {
     const told = JSON.parse(await keyOf("--source", "debian", "--parts"));
     expect(told.key).toBe(await keyOf("--source", "debian"));
     expect(told.parts).toMatchObject({ source: "Debian trixie", flavor: "release" });
   });
 
-  test("wants a command line that nffi build would take", async () => {
+  test("requires a command line that nffi build would accept", async () => {
     const result = await runCli(["cache", "key", "--source", "/no/such.tar.gz"]);
     expect(result.exitCode).toBe(2);
     expect(result.stderr).toContain("file or directory not found");

@@ -57,7 +57,7 @@ test("shows each command and the answer, twice, and leaves nothing running", asy
   }
 });
 
-test("an occupied port is told before anything is done", async () => {
+test("an occupied port is reported before anything is done", async () => {
   const other = createServer();
   await new Promise<void>((done) => other.listen(0, "127.0.0.1", done));
   onTestFinished(() => void other.close());

@@ -204,7 +204,7 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
     expect(replies).toEqual(names);
   });
 
-  test("gives an error of the runtime as nil, message, code, detail", async () => {
+  test("returns an error of the runtime as nil, message, code, detail", async () => {
     expect(await nginx.get("/methods")).toBe("nil|no luck|runtime_error|nffi_echo\n");
   });
 
@@ -243,7 +243,7 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
     expect(await nginx.get("/timeout")).toBe("nil|timeout|timeout|nil\nafter\n00\n");
   });
 
-  test("refuses a call at once when the queue is full, and serves the others", async () => {
+  test("refuses a call immediately when the queue is full, and serves the others", async () => {
     const lines = (await nginx.get("/full")).trim().split("\n");
     expect(lines.filter((line) => line.startsWith("true|nil|queue full")).length).toBe(4);
     expect(lines.filter((line) => line === "true|100").length).toBe(2);

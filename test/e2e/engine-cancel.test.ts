@@ -276,13 +276,13 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       ["ngx.thread.kill of a thread whose coroutine waits", "/kill_coroutine", "1"],
       ["ngx.exit in another light thread", "/exit", "left"],
       ["ngx.exec in another light thread", "/exec", "plain"],
-    ])("a call that %s ends is told to the runtime", async (_, path, body) => {
+    ])("the runtime is notified of a call that %s ends", async (_, path, body) => {
       const name = `${kind}-${path.slice(1)}`;
       expect(await get(path, name)).toBe(body);
       await wasCancelled(name);
     });
 
-    test("a call that an error in another light thread ends is told to the runtime", async () => {
+    test("the runtime is notified of a call that an error in another light thread ends", async () => {
       const name = `${kind}-error`;
       expect((await nginx.request(`/error?kind=${kind}&name=${name}`)).status).toBe(500);
       await wasCancelled(name);
@@ -296,7 +296,7 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       expect(gone).toBe("gone");
     };
 
-    test("a client that goes is told to the runtime with lua_check_client_abort", async () => {
+    test("the runtime is notified of a disconnected client with lua_check_client_abort", async () => {
       const name = `${kind}-gone`;
       await abandon("/hold_checked", name);
       await wasCancelled(name);
@@ -332,7 +332,7 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       expect(await get("/state")).toBe("0 0 0");
     });
 
-    test("a worker that leaves ends what waits at the drain limit, and the runtime is told", async () => {
+    test("an exiting worker ends waiting calls after the grace period, and the runtime is notified", async () => {
       const leaving = await start("worker_shutdown_timeout 1s;", startNginxForTest);
       const name = `${kind}-exiting`;
       const args = `kind=${kind}&name=${name}`;

@@ -126,7 +126,7 @@ async function begin(socket: Socket, path: string): Promise<Socket> {
   return socket;
 }
 
-describe.each(suites)("a stream whose client is gone, %s", (suite) => {
+describe.each(suites)("a stream of a disconnected client, %s", (suite) => {
   let nginx: Nginx;
   let start: (starter: typeof startNginx) => Promise<Nginx>;
   let tls: number;

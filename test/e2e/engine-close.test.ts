@@ -234,7 +234,7 @@ afterAll(async () => {
 
 const KINDS = ["library", "changing", "descriptor", "public", "failing", "process"];
 
-describe("closing gives back descriptors, maps and memory", () => {
+describe("closing returns descriptors, maps and memory", () => {
   test.for([...KINDS, "python", "asyncio", "java"])("%s", { timeout: 3_600_000 }, async (kind) => {
     const result = JSON.parse(await nginx.get(`/cycles?kind=${kind}&n=${CYCLES}`));
     console.log(kind, result);

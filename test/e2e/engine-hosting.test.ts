@@ -140,7 +140,7 @@ describe("several processes of one runtime", () => {
     expect(await nginx.get("/processes")).toMatch(/^\d+ ready 1$/m);
   });
 
-  test("all of them can die at once without a zombie, and come back", async () => {
+  test("all of them can die together without a zombie, and restart", async () => {
     const pids = await pidsOf(nginx, "c", 3);
     for (const pid of pids) process.kill(pid, "SIGKILL");
     await until(
@@ -210,7 +210,7 @@ describe("what a process gets", () => {
     );
   });
 
-  test("limits are those of the process", async () => {
+  test("limits apply to the process", async () => {
     const limits = JSON.parse(await call(nginx, "limits", "status")) as string;
     expect(limits).toMatch(/Max open files +200 +200 /);
     expect(limits).toMatch(/Max core file size +0 +0 /);
@@ -221,7 +221,7 @@ describe("what a process gets", () => {
     );
   });
 
-  test("one that wants too much memory fails alone", async () => {
+  test("one that exceeds its memory fails alone", async () => {
     expect(await call(nginx, "small", "grow")).toMatch(/^nil\|.*\|(runtime_down|runtime_error)$/m);
     await until(
       async () => Number(await call(nginx, "small", "pid")) > 0,
@@ -230,7 +230,7 @@ describe("what a process gets", () => {
     );
   });
 
-  test("one that wants too much time is ended by the kernel", async () => {
+  test("one that exceeds its CPU time is ended by the kernel", async () => {
     expect(await call(nginx, "short", "spin")).toMatch(/is down: its process \d+ ended/);
   });
 
@@ -240,7 +240,7 @@ describe("what a process gets", () => {
     expect(await call(nginx, "nobody", "nice")).toBe("-2\n");
   });
 
-  test("a worker of root gives it another user, with that user's groups", async () => {
+  test("a worker of root runs it as another user, with that user's groups", async () => {
     const id = (flag: string) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }));
     const { uid, gid, groups } = await whole("nobody");
     expect({ uid, gid, groups }).toEqual({ uid: id("-u"), gid: id("-g"), groups: [id("-g")] });
@@ -273,7 +273,7 @@ describe("what a process gets", () => {
     expect(await cpus("plain")).toBe(all);
   });
 
-  test("a session of its own: a signal to nginx's group does not reach it", async () => {
+  test("a separate session: a signal to nginx's group does not reach it", async () => {
     const pid = Number(await call(nginx, "plain", "pid"));
     const session = readFileSync(`/proc/${pid}/stat`, "utf8")
       .replace(/^.*\) /s, "")
@@ -478,7 +478,7 @@ describe("the supervisor of a worker", () => {
       () => `it does not come back:\n${nginx.errorLog()}`,
     );
 
-  test("its death, or that of a keeper, harms no call; another one takes its place", async () => {
+  test("the death of it or of a keeper harms no call; another one replaces it", async () => {
     const server = location("rt", "");
     await withNginx(options({ prefix, server }), async (nginx) => {
       const pid = Number(await call(nginx, "rt", "pid"));

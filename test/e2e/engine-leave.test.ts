@@ -197,7 +197,7 @@ describe("a process that does not end", () => {
     expect(dropped.reduce((sum, n) => sum + n, logged)).toBe(3000);
   });
 
-  test("keeps nobody while it works on what nobody waits for", async () => {
+  test("does not delay the exit while it works on a cancelled call", async () => {
     const nginx = await startNginxForTest(stays());
     expect(await nginx.get("/busy")).toMatch(/timeout/);
     expect(await timeOf(nginx, "SIGQUIT")).toBeLessThan(4500);

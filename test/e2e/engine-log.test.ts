@@ -121,7 +121,7 @@ describe.each(suites)("the log, %s", (suite) => {
     ["messages of a native runtime", "/native?v=200000%20deluge", "deluge"],
     ["messages of a process", "/node?m=flood&v=100000", "flood"],
     ["output of a process", "/node?m=print&v=100000", "printed"],
-  ])("a flood of %s is cut, and told", async (_, path, text) => {
+  ])("a flood of %s is cut, and the log says so", async (_, path, text) => {
     const before = nginx.errorLog().length;
     const tail = () => nginx.errorLog().slice(before);
     await nginx.get(path);

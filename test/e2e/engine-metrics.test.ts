@@ -165,7 +165,7 @@ describe("metrics", () => {
     expectAllAccountedFor(after);
   });
 
-  test("a timeout is counted at once, its run time when the answer comes", async () => {
+  test("a timeout is counted immediately, its run time with the response", async () => {
     expect(await call("t", "hold x", "&t=50")).toMatch(/timeout/);
     let runtime = await runtimeOf("t");
     expect(runtime).toMatchObject({ timeouts: 1, answers: 0, unanswered: 1, awaited: 0 });
@@ -196,7 +196,7 @@ describe("metrics", () => {
     expectAllAccountedFor(await runtimeOf("c"));
   });
 
-  test("a full queue and a payload that fails are told apart", async () => {
+  test("a full queue and a failing payload have different codes", async () => {
     await call("r", "mark x", "&max=1");
     const block = call("r", "block 1000", "&max=1");
     let runtime: Runtime | undefined;

@@ -217,7 +217,7 @@ describe("a process that misbehaves", () => {
     });
   });
 
-  test("a stack that differs is told", async () => {
+  test("a different stack is logged", async () => {
     const code = `local rt = assert(nffi.load("node", { module = "bad.mjs" })) rt:call("x")`;
     const folder = temporaryFolder();
     chmodSync(folder, 0o777); // the worker may be another user
@@ -235,7 +235,7 @@ describe("a process that misbehaves", () => {
     });
   });
 
-  test("a module that is loaded as a library is told how it is loaded", async () => {
+  test("loading a module as a library explains how to load it", async () => {
     const code = `ngx.say((select(2, nffi.load("hello.ts"))))`;
     await withNginx({ prefix, server: content("= /", code) }, async (nginx) => {
       expect(await nginx.get("/")).toMatch(/; .*load\("node", \{ module = "hello\.ts" \}\)\n$/);
@@ -255,7 +255,7 @@ describe("a process that misbehaves", () => {
     });
   });
 
-  test("a worker without free descriptors fails the calls that want one, not the runtime", async () => {
+  test("a worker without free descriptors fails the calls that need one, not the runtime", async () => {
     const code = `
       local rt = assert(nffi.load("node", { module = "big.mjs", arena = 65536 }))
       local pid, files = rt.methods:pid(), {}

@@ -212,7 +212,7 @@ describe("libraries of the public ABI", () => {
     ["Go, the later generation", "load_ffi", "go_later"],
     ["Rust, the first generation", "load_nonblocking_ffi", "rust_first"],
     ["Rust, the later generation", "load_ffi", "rust_later"],
-  ])("%s: many at once, two configurations, unloaded", async (_name, load, name) => {
+  ])("%s: concurrent calls, two configurations, unloaded", async (_name, load, name) => {
     const answers = await lua(`
       local one = assert(ngx.${load}(lib("${name}"), "one"))
       local two = assert(ngx.${load}(lib("${name}"), "two"))

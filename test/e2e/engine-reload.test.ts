@@ -214,7 +214,7 @@ describe("runtime:reload() of processes", () => {
     });
   });
 
-  test("misuse and the wrong phase are told", async () => {
+  test("misuse and the wrong phase are reported", async () => {
     const server = `${location()}
       ${content(
         "= /misuse",
@@ -253,7 +253,7 @@ describe("runtime:reload() of processes", () => {
   });
 });
 
-test("a native library is loaded anew from another path, not from its own", async () => {
+test("a native library is reloaded from another path, not from the same", async () => {
   const prefix = await builtOpenresty(anySuite);
   const folder = temporaryFolder();
   const first = nativeRuntime(prefix, "witness");

@@ -300,7 +300,7 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
     );
   });
 
-  test("misuse is told", async () => {
+  test("misuse is reported", async () => {
     const text = await nginx.get("/misuse");
     expect(text.split("\n")).toEqual([
       expect.stringContaining("payload must be a string, got table"),

@@ -142,7 +142,7 @@ describe.each(suites)("one worker, %s", (suite) => {
       );
     });
 
-    test("a call that takes 2 s holds up nobody", async () => {
+    test("a call of 2 s does not delay others", async () => {
       const order: string[] = [];
       const slow = nginx
         .get(`/echo?kind=${kind}&delay=2000&text=slow`)

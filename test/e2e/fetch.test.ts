@@ -57,7 +57,7 @@ function expectRefused(at: Place, result: CliResult, exitCode: number, ...says: 
   expect(existsSync(join(at.cache, "archives", sum))).toBe(false);
 }
 
-test("tells where the verified archive lies, and takes it from there the next time", async () => {
+test("prints the path of the verified archive, and uses it the next time", async () => {
   const at = place();
   const server = await scriptedServer(answers.whole(body));
   expectFetched(at, await at.from(server.url));
@@ -114,7 +114,7 @@ test(`succeeds with servers that first ${Object.keys(PASSING).join(", ")}`, asyn
 });
 
 describe("refuses", () => {
-  test("status 404, and for ever status 503, resets and silence", async () => {
+  test("status 404, and permanent status 503, resets and silence", async () => {
     const lasting: [RequestListener, string][] = [
       [answers.status(404), "HTTP status 404"],
       [answers.status(503), "HTTP status 503"],
@@ -184,7 +184,7 @@ test("asks the mirrors in order until one has the right file", async () => {
 });
 
 describe("the network", () => {
-  test("an authority of one's own by --cafile or by NODE_EXTRA_CA_CERTS", async () => {
+  test("a custom authority with --cafile or NODE_EXTRA_CA_CERTS", async () => {
     const at = place();
     const certificates = makeCertificates(temporaryFolder());
     const url = await httpsServer(certificates, answers.whole(body));
@@ -235,7 +235,7 @@ test("user, password and token of a URL are shown nowhere and lie nowhere", asyn
   }
 });
 
-test("a file of one's own is verified where it lies", async () => {
+test("a local file is verified in place", async () => {
   const at = place();
   const file = join(at.folder, "own.tar.gz");
   writeFileSync(file, body);
@@ -244,7 +244,7 @@ test("a file of one's own is verified where it lies", async () => {
   expectRefused(at, await at.fetch(["--source", file, "--sha256", "0".repeat(64)]), 7, file);
 });
 
-test("an interrupted fetch ends at once and leaves what can be resumed", async () => {
+test("an interrupted fetch ends immediately and can be resumed", async () => {
   const at = place();
   let pid = 0;
   const server = await scriptedServer(

@@ -166,7 +166,7 @@ test.each(["%d", "*:%d reuseport", "localhost:%d", "0.0.0.0:%d"])("listen %s", a
   expect(await get(port)).toBe("hello");
 });
 
-test("a variable NGINX, which nginx has a use of its own for, does no harm", async () => {
+test("a variable NGINX, which nginx itself uses, does no harm", async () => {
   const { dir, port } = await project();
   const env = { ...process.env, NGINX: tool };
   const options = { cwd: dir, env, encoding: "utf8", timeout: 20_000 } as const;
@@ -174,7 +174,7 @@ test("a variable NGINX, which nginx has a use of its own for, does no harm", asy
   expect(await get(port)).toBe("hello");
 });
 
-test("two run side by side, in folders of their own", async () => {
+test("two run side by side, in separate folders", async () => {
   const { dir, port } = await project();
   const other = await freePort();
   writeFileSync(
@@ -242,7 +242,7 @@ describe("what it refuses", () => {
   });
 });
 
-test("a pid file that has outlived its nginx harms nobody", async () => {
+test("a stale pid file does no harm", async () => {
   const one = await project();
   const other = await project();
   expect(nffiNginx(other.dir, "start").status).toBe(0);

@@ -259,7 +259,7 @@ describe("doctor", () => {
     return folder;
   }
 
-  test("tells of every tool, folder and language", async () => {
+  test("reports every tool, folder and language", async () => {
     const result = await runCli(["doctor"]);
     expect(result.exitCode).toBe(0);
     for (const name of ["C compiler", "openssl/ssl.h", "disk", "memory", "temp folder"]) {
@@ -281,7 +281,7 @@ describe("doctor", () => {
     expect(result.stderr).toContain("xz-utils");
   });
 
-  test("--fix prints the command and, with nobody to ask, does not run it", async () => {
+  test("--fix prints the command and does not run it without a terminal", async () => {
     const PATH = toolbox(["xz"]);
     const result = await runCli(["doctor", "--fix"], { env: { PATH } });
     expect(result.stdout).toMatch(/^(sudo )?apt-get install --no-install-recommends xz-utils$/m);
@@ -299,7 +299,7 @@ describe("doctor", () => {
     expect(result.exitCode).toBe(0);
   });
 
-  test("a temp folder in which nothing may be written is named", async () => {
+  test("a temp folder that is not writable is named", async () => {
     const result = await runCli(["doctor"], { env: { TMPDIR: "/proc/self" } });
     expect(result.stdout).toMatch(/^missing +temp folder +\/proc\/self is not writable/m);
     expect(result.exitCode).toBe(4);

@@ -86,7 +86,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
     },
   );
 
-  test("a worker without calls leaves at once: an idle runtime does not keep it", async () => {
+  test("a worker without calls exits immediately: an idle runtime does not keep it", async () => {
     const nginx = await startNginxForTest(
       options([call(), content("= /node", `${load.node}:call("x")`)]),
     );
@@ -120,7 +120,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
     });
   });
 
-  test("threads that are at work when the worker ends crash nobody", async () => {
+  test("threads that run when the worker ends do not crash it", async () => {
     for (const signal of ["SIGQUIT", "SIGTERM"] as const) {
       const server = [
         content(
@@ -177,7 +177,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
     });
   });
 
-  test("several workers have runtimes of their own", async () => {
+  test("several workers have separate runtimes", async () => {
     const server = [
       pid(),
       content(
@@ -205,7 +205,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
     });
   });
 
-  test("helpers (cache manager and loader) take no harm, and none is a worker of ours", async () => {
+  test("helpers (cache manager and loader) are not affected, and none loads a runtime", async () => {
     const http = `
       proxy_cache_path @DIR@/temp/cache keys_zone=cache:1m loader_files=1;
       init_worker_by_lua_block {
@@ -323,7 +323,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
     });
   });
 
-  test("a library that takes signals while it starts has to give them back", async () => {
+  test("signals that a library takes while it starts are restored", async () => {
     const grabby = nativeRuntime(prefix, "grabby");
     const server = [
       content("= /", `ngx.print(assert(nffi.load("${grabby}")):call("x"))`),

@@ -241,7 +241,7 @@ test("what the stub says is what Lua gets", async () => {
   );
 });
 
-test("--check tells a stub that is stale from one that is current", async () => {
+test("--check distinguishes an outdated stub from a current one", async () => {
   const cwd = project(temporaryFolder());
   const check = async () => await runCli(["types", "handlers.ts", "--check"], { cwd });
   const missing = await check();

@@ -22,7 +22,7 @@ test.each(SETTINGS)(
   },
 );
 
-test.each(CREDIT_STEPS)("a writer that waits for ever is found without: %s", (without) => {
+test.each(CREDIT_STEPS)("a writer that never wakes is found without: %s", (without) => {
   const faults = SETTINGS.map(
     (setting) => explore(creditModel({ ...setting, without })).fault?.what,
   );

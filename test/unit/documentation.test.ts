@@ -89,7 +89,7 @@ describe("docs/lua.md", () => {
   });
 });
 
-test("docs/c-abi.md or nffi.h's comments tell of every function", () => {
+test("docs/c-abi.md or nffi.h's comments describe every function", () => {
   const manual = read("docs/c-abi.md");
   const header = read("c-src/include/nffi.h");
   const functions = found(header, /^NFFI_API [^;(]*?\b(nffi_[a-z_]+)\(/gm);

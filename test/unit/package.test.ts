@@ -29,7 +29,7 @@ test("says nothing of places that do not exist", () => {
   expect([home, bugs, homepage]).toEqual([undefined, undefined, undefined]);
 });
 
-test("nobody is told to run a package by a name that it does not have yet", () => {
+test("no document runs a package by a name that it does not have yet", () => {
   for (const path of ["README.md", "docs/ci.md", "templates/typescript/README.md"]) {
     const text = read(path);
     const calls = [...text.matchAll(/\bnpx\s+(?!--no-install\b)([^`\n]*)/g)].map(

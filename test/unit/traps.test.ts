@@ -35,7 +35,7 @@ const TRAPS: readonly (readonly [trap: string, file: string, title: string])[] =
     "finds components by name, whatever their version looks like",
   ],
   ["patching after configure changes nothing", HERE, "patches come before configure"],
-  ["1.21.4.1 needs PCRE1", HERE, "an old ngx_lua wants PCRE1, a new one PCRE2"],
+  ["1.21.4.1 needs PCRE1", HERE, "an old ngx_lua needs PCRE1, a new one PCRE2"],
   [
     "Lua files outside of lua-resty-core's lib/resty/core are not installed",
     HERE,
@@ -54,7 +54,7 @@ const TRAPS: readonly (readonly [trap: string, file: string, title: string])[] =
   [
     "a timer that nobody cancels keeps a worker for ever",
     WORKER,
-    "a worker without calls leaves at once: an idle runtime does not keep it",
+    "a worker without calls exits immediately: an idle runtime does not keep it",
   ],
   [
     "a silent runtime keeps old workers for ever",
@@ -69,7 +69,7 @@ const TRAPS: readonly (readonly [trap: string, file: string, title: string])[] =
   [
     "threads run on while the process ends",
     WORKER,
-    "threads that are at work when the worker ends crash nobody",
+    "threads that run when the worker ends do not crash it",
   ],
   [
     "lua_code_cache off makes a VM for each request",
@@ -81,11 +81,11 @@ const TRAPS: readonly (readonly [trap: string, file: string, title: string])[] =
     WORKER,
     "master_process off: one process is master and worker, and calls",
   ],
-  ["several workers share nothing", WORKER, "several workers have runtimes of their own"],
+  ["several workers share nothing", WORKER, "several workers have separate runtimes"],
   [
     "helper processes have no done queue",
     WORKER,
-    "helpers (cache manager and loader) take no harm, and none is a worker of ours",
+    "helpers (cache manager and loader) are not affected, and none loads a runtime",
   ],
   [
     "the privileged agent is no worker",
@@ -110,7 +110,7 @@ const TRAPS: readonly (readonly [trap: string, file: string, title: string])[] =
   [
     "a runtime takes SIGCHLD and others, so that os.execute and reload misbehave",
     WORKER,
-    "a library that takes signals while it starts has to give them back",
+    "signals that a library takes while it starts are restored",
   ],
   [
     "a runtime's start blocks the worker",
@@ -193,7 +193,7 @@ describe("traps that show in the sources", () => {
     expect(steps.indexOf("patch")).toBeLessThan(steps.indexOf("configure"));
   });
 
-  test("an old ngx_lua wants PCRE1, a new one PCRE2", () => {
+  test("an old ngx_lua needs PCRE1, a new one PCRE2", () => {
     const packages = (pcre: 1 | 2) => JSON.stringify(packagesForOpenresty(pcre));
     expect(packages(1)).toContain("libpcre3-dev");
     expect(packages(1)).not.toContain("libpcre2-dev");

@@ -157,7 +157,7 @@ describe.each(["library", "process"])("as a %s", (how) => {
     ['{"sql":1}', "Expected string, got integer"],
     ['{"sql":"select 1","params":{"a":1}}', "params must be a list"],
     ['{"sql":"select 1","params":1}', "params must be a list"],
-  ])("a wrong request is told: %s", async (body, reason) => {
+  ])("a wrong request is an error: %s", async (body, reason) => {
     const told = await nginx.request("/query", { body });
     expect(JSON.parse(told.body)).toEqual([reason, "runtime_error", false]);
   });
@@ -226,7 +226,7 @@ describe.each(["library", "process"])("as a %s", (how) => {
     expect(await sleeping()).toBe(0);
   });
 
-  test("more queries than may wait are refused at once", async () => {
+  test("more queries than may wait are refused immediately", async () => {
     const path = "connections=1&waiting=1";
     await query("select 1", undefined, path); // it has its connection
     const gone = new AbortController();
@@ -343,7 +343,7 @@ test("gcc's analyser finds nothing in it", () => {
   execFileSync("make", ["-C", EXAMPLE, "lint"], { env, stdio: "pipe" });
 });
 
-test("a configuration that is wrong is told", async () => {
+test("a wrong configuration is an error", async () => {
   const { http, server } = configuration("library");
   const wrong = http.replace(
     /config = \{[^}]*\}/,

@@ -127,7 +127,7 @@ test("what Lua publishes arrives", async () => {
   client.end();
 });
 
-test("a request gets the reply of whoever answers, or that nobody does", async () => {
+test("a request gets the reply of a responder, or an error if there is none", async () => {
   const client = await Client.connect();
   await client.send("SUB upper 1");
   expect(await nginx.get("/request?subject=upper&data=quiet")).toBe("QUIET\n");
@@ -142,7 +142,7 @@ test("a request gets the reply of whoever answers, or that nobody does", async (
   );
 });
 
-test("100 requests at once get their own replies over one connection", async () => {
+test("100 concurrent requests get their own replies over one connection", async () => {
   const client = await Client.connect();
   await client.send("SUB upper 1");
   const words = Array.from({ length: 100 }, (_, i) => `word${i}`);
@@ -172,7 +172,7 @@ async function* watch(query: string, signal: AbortSignal): AsyncGenerator<Record
   }
 }
 
-test("a watch gives the messages of its subject as they come, and ends with its client", async () => {
+test("a watch streams the messages of its subject, and ends with its client", async () => {
   const client = await Client.connect();
   const gone = new AbortController();
   const messages = watch("subject=prices.*", gone.signal);
@@ -187,7 +187,7 @@ test("a watch gives the messages of its subject as they come, and ends with its 
   client.end();
 });
 
-test("a watch of so many messages ends after them", async () => {
+test("a watch of a number of messages ends after them", async () => {
   const client = await Client.connect();
   const messages = watch("subject=two&count=2", new AbortController().signal);
   expect((await messages.next()).value).toEqual({ subject: "two" });

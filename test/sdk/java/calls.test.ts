@@ -159,7 +159,7 @@ describe.each(["process", "worker"])("hosted by the %s", (host) => {
     await nginx?.stop();
   });
 
-  test("gives values", async () => {
+  test("returns values", async () => {
     expect(await method("hello", { name: "Ada" })).toEqual({ greeting: "hello Ada" });
     expect(await method("later", [1, "x", { a: true }])).toEqual([1, "x", { a: true }]);
   });
@@ -175,7 +175,7 @@ describe.each(["process", "worker"])("hosted by the %s", (host) => {
     }
   });
 
-  test("answers a thousand calls at once, each its own", async () => {
+  test("responds to a thousand concurrent calls, to each its own", async () => {
     expect(await get(`/threads?host=${host}`)).toBe("1000");
   });
 
@@ -216,7 +216,7 @@ describe.each(["process", "worker"])("hosted by the %s", (host) => {
     await eventually(async () => (await method("cancelled")) === before + 2);
   });
 
-  test("streams at the pace of the reader, and ends when nobody reads", async () => {
+  test("streams at the pace of the reader, and ends with it", async () => {
     expect(await get(`/count?host=${host}&n=1000`)).toBe("1000 499500 nil");
     const before = await method("sent");
     expect(await get(`/abandon?host=${host}`)).toBe("closed");
@@ -247,7 +247,7 @@ describe.each(["process", "worker"])("hosted by the %s", (host) => {
     }
   });
 
-  test("has classes of its own for each class path", async () => {
+  test("has separate classes for each class path", async () => {
     expect(await get(`/paths?host=${host}`)).toBe("one, of the other class path, one");
   });
 

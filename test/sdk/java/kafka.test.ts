@@ -132,7 +132,7 @@ describe.each(["process", "worker"])("in the %s", (host) => {
     }
   });
 
-  test("hundreds of records are on their way at once", async () => {
+  test("hundreds of records are in flight together", async () => {
     const numbers = Array.from({ length: 300 }, (_, i) => i);
     const sent = await Promise.all(numbers.map((i) => send(`many-${host}`, `k${i}`, `v${i}`)));
     expect(new Set(sent.map(({ partition, offset }) => `${partition}/${offset}`)).size).toBe(300);
@@ -197,7 +197,7 @@ describe.each(["process", "worker"])("in the %s", (host) => {
     await later.leave();
   });
 
-  test("what is no request is told", async () => {
+  test("an invalid request is an error", async () => {
     const reply = await nginx.request("/send?key=k", { body: "x" });
     expect([reply.status, JSON.parse(reply.body).error]).toEqual([
       502,

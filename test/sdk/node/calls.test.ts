@@ -182,7 +182,7 @@ describe.each(suites)("a TypeScript runtime, %s", (suite) => {
     );
   });
 
-  test("a killed process fails its calls at once and comes back", async () => {
+  test("a killed process fails its calls immediately and restarts", async () => {
     const pid = Number.parseInt(await nginx.get("/method?m=pid&config=k"), 10);
     const waiting = nginx.get("/method?m=later&v=60000&config=k");
     await nginx.get("/hello?name=x&config=k");

@@ -84,7 +84,7 @@ test("an invoice is a PDF with what was asked for in it", async () => {
   ]);
 });
 
-test("what cannot be one is told as such", async () => {
+test("invalid input is an error", async () => {
   const wrong = await nginx.request("/invoice", { body: "no JSON" });
   expect(wrong.status).toBe(502);
   expect(wrong.body).toMatch(/not valid JSON/);

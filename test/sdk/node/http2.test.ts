@@ -131,7 +131,7 @@ test("what the server refuses arrives with its status", async () => {
   await nginx.waitForLog("the server answered 404");
 });
 
-test("a server that has gone is a failure, and when it is back a new session", async () => {
+test("a server that is down is an error, and after its return there is a new session", async () => {
   await server.stop();
   const failed = await nginx.request("/quote?of=x");
   expect(failed.status).toBe(502);
@@ -142,7 +142,7 @@ test("a server that has gone is a failure, and when it is back a new session", a
   expect(server.sessions).toBe(1);
 });
 
-test("a server that was started anew between two calls is not noticed", async () => {
+test("a server that was restarted between two calls is not noticed", async () => {
   await server.stop();
   server = await TestServer.start();
   expect(await nginx.get("/quote?of=same")).toBe("same");

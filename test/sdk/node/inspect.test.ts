@@ -65,7 +65,7 @@ async function evaluate(url: string, expression: string): Promise<unknown> {
 const load = (options: string) =>
   `require("resty.nffi").load("node", { module = "main.ts", ${options} })`;
 
-test("each process of each worker has a port of its own, which the log names", async () => {
+test("each process of each worker has a separate port, which the log names", async () => {
   const first = await freePorts(4);
   const http = `init_worker_by_lua_block { assert(${load(`inspect = ${first}, processes = 2`)}) }`;
   const server = "location = /plain { return 200 plain; }";

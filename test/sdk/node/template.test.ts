@@ -158,7 +158,7 @@ describe("the project", () => {
     ["a path as --run", "npm start -- --run /tmp", /--run takes the name of a folder/],
   ] as const;
 
-  test.each(misuse)("%s is told in words", (_what, command, message) => {
+  test.each(misuse)("%s is reported in words", (_what, command, message) => {
     const told = shell([command], project);
     expect(told.stderr).toMatch(message);
     expect(told.stderr).not.toContain("    at ");
@@ -183,7 +183,7 @@ describe("the project", () => {
     expect(shell(["npm stop", "npm stop"], project).stdout).toContain("no nginx runs in run/");
   });
 
-  test("a pid file with the number of another project's nginx harms nobody", async () => {
+  test("a pid file with the number of another project's nginx does no harm", async () => {
     await withNginx({ prefix }, async (nginx) => {
       mkdirSync(join(project, "run/logs"), { recursive: true });
       writeFileSync(join(project, "run/logs/nginx.pid"), `${nginx.pid}\n`);
@@ -192,7 +192,7 @@ describe("the project", () => {
     });
   });
 
-  test("npm start says what is missing when the product has gone", () => {
+  test("npm start says what is missing when the product was removed", () => {
     const env = "NFFI_PREFIX=/nowhere";
     const gone = shell([`${env} npm start`], project);
     expect(gone.stderr).toContain("there is no /nowhere/nginx/sbin/nginx");
@@ -292,7 +292,7 @@ describe("bad input", () => {
   });
 });
 
-test("--dry-run tells what would be written and writes nothing", async () => {
+test("--dry-run lists the files and writes nothing", async () => {
   const cwd = temporaryFolder();
   const told = await runCli(["new-runtime", "hello", "--prefix", prefix, "--dry-run"], { cwd });
   expect(told.stdout).toMatch(/^would make \S+\/hello \(TypeScript\):\n/);

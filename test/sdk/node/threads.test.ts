@@ -51,7 +51,7 @@ describe.each(suites)("threads of a TypeScript runtime, %s", (suite) => {
   const call = async (method: string, value: string | number = "") =>
     (await nginx.get(`/call?m=${method}&v=${value}`)).trim();
 
-  test("calls that compute run in several of them, and others are answered meanwhile", async () => {
+  test("calls that compute run in several of them, and others are served", async () => {
     expect(await call("hello", "Lua")).toBe("hello Lua");
     const order: string[] = [];
     const computing = Promise.all([call("computes", 1500), call("computes", 1500)]).then((all) => {

@@ -122,7 +122,7 @@ describe.each(["process", "worker"])("in the %s", (host) => {
       number
     >;
 
-  test.each(["app.py", "aio.py"])("%s: a call hears that nobody waits", async (module) => {
+  test.each(["app.py", "aio.py"])("%s: a call is notified of its cancellation", async (module) => {
     const before = (await seen(module)).cancelled;
     expect((await call("wait", 60, { module, timeout: 100 }))[2]).toBe("timeout");
     const gone = new AbortController();
@@ -189,7 +189,7 @@ describe.each(["process", "worker"])("in the %s", (host) => {
     },
   );
 
-  test("beside async functions, plain ones have threads, or the loop if they want", async () => {
+  test("beside async functions, plain ones run in threads, or on the loop if marked", async () => {
     const aio = { module: "aio.py" };
     expect(await value("thread", null, aio)).toBe(false);
     expect(await value("quick", null, aio)).toBe("on the loop");
@@ -319,7 +319,7 @@ describe.each(["process", "worker"])("%s: its own life", (host) => {
     });
   });
 
-  test("a module that cannot be loaded is told with the reason, and tried again", async () => {
+  test("a module that cannot be loaded is reported with the reason, and tried again", async () => {
     const broken = { "late.py": "import time\ntime.sleep(0.5)\nimport nothing_such\n" };
     const options = pythonNginx(prefix);
     const files = { ...options.files, ...broken };

@@ -65,7 +65,7 @@ describe.each(["process", "worker"])("in the %s", (host) => {
     ]);
   });
 
-  test("a reload reads the file anew", async () => {
+  test("a reload reads the file again", async () => {
     const file = join(folder, "sales.csv");
     writeFileSync(file, `${readFileSync(file, "utf8")}2026-04-01,east,salt,1,5\n`);
     await nginx.get("/reload");

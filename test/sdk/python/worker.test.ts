@@ -82,7 +82,7 @@ describe.each(["process", "worker"])("in the %s", (host) => {
     });
   });
 
-  test("os.execute and io.popen give the same results as without Python", async () => {
+  test("os.execute and io.popen return the same results as without Python", async () => {
     const results = `
       local lines = {}
       for i = 1, 20 do
@@ -431,7 +431,7 @@ test("a runtime that names no program shares the interpreter of one that did", a
   });
 });
 
-test("options that differ make another runtime, those that are equal the same one", async () => {
+test("different options make another runtime, equal ones the same", async () => {
   const files = {
     "args.py": "import os, sys\ndef seen():\n    return [sys.flags.optimize, os.getpid()]\n",
   };
@@ -522,7 +522,7 @@ async def loop():
     });
   });
 
-  test("fail the calls beside an event loop that want one, until there is one", async () => {
+  test("fail the calls beside an event loop that need one, until there is one", async () => {
     await withNginx(options(), async (nginx) => {
       const query = "&module=mixed.py&timeout=5000";
       const [, message, code] = await call(nginx, host, "thread", query);
@@ -550,7 +550,7 @@ async def loop():
   });
 });
 
-test("a standard library that lacks a part is told, and does not end the worker", async () => {
+test("an incomplete standard library is reported, and does not end the worker", async () => {
   const home = join(folder, "broken");
   const ask = (what: string) =>
     execFileSync(systemPython, ["-c", `import os, sys, sysconfig; print(${what})`], {
@@ -578,7 +578,7 @@ test("a standard library that lacks a part is told, and does not end the worker"
   });
 });
 
-test("a site that leaves a program behind holds up nobody", async () => {
+test("a site that leaves a program behind does not delay the start", async () => {
   const program = makeVenv(join(folder, "helped"), "--without-pip");
   const site = join(folder, "helped/lib", `python${versionOf(program)}`, "site-packages");
   const pid = join(folder, "helper.pid");

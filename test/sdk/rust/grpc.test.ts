@@ -66,7 +66,7 @@ describe.skipIf(rustMinor < 85)("a gRPC client", () => {
     expect(await price("gold")).toMatchObject({ status: 404, body: "gold has no price\n" });
   });
 
-  test("100 calls at once get their own replies over one connection", async () => {
+  test("100 concurrent calls get their own replies over one connection", async () => {
     const replies = await Promise.all(
       Array.from({ length: 100 }, (_, i) => nginx.get(`/price?symbol=${i % 2 ? "tea" : "coffee"}`)),
     );
@@ -77,7 +77,7 @@ describe.skipIf(rustMinor < 85)("a gRPC client", () => {
     expect(sockets.stdout.toString().trim().split("\n")).toHaveLength(1);
   });
 
-  test("the server is told the deadline, and one that is late is a timeout", async () => {
+  test("the server gets the deadline, and a late reply is a timeout", async () => {
     expect(await nginx.get("/price?symbol=deadline")).toBe("deadline 1\n");
     expect((await price("slow")).status).toBe(504);
     await until(
@@ -87,7 +87,7 @@ describe.skipIf(rustMinor < 85)("a gRPC client", () => {
     );
   });
 
-  test("a stream gives what the server sends, then its end or its error", async () => {
+  test("a stream returns the messages of the server, then its end or its error", async () => {
     expect(await nginx.get("/watch?symbol=tea&count=3")).toBe("tea 4.5\ntea 5.5\ntea 6.5\n");
     expect(await nginx.get("/watch?symbol=gold&count=3")).toBe("gold has no price\n");
   });

@@ -187,7 +187,7 @@ describe("with the runtimes of all languages in one worker", () => {
     expect(nginx.workers()).toEqual([worker]);
   });
 
-  test("a signal of nginx that a thread of theirs takes is handed on", async () => {
+  test("a signal of nginx that one of their threads takes is forwarded", async () => {
     const threads = readdirSync(`/proc/${worker}/task`).map(Number);
     expect(threads.length).toBeGreaterThan(all.inWorker.length);
     for (const tid of threads.filter((thread) => thread !== worker)) {
@@ -244,7 +244,7 @@ describe("with the runtimes of all languages in one worker", () => {
     }
   });
 
-  test("os.execute and io.popen give what they give without them", async () => {
+  test("os.execute and io.popen return the same as without them", async () => {
     const seen = await nginx.get("/children");
     expect(seen).toContain("popen,out 50");
     await withNginx(options(await freePort()), async (plain) => {
@@ -253,7 +253,7 @@ describe("with the runtimes of all languages in one worker", () => {
     expect(nginx.workers()).toEqual([worker]);
   });
 
-  test("TLS in nginx and TLS in each runtime work at once", async () => {
+  test("TLS in nginx and TLS in each runtime work together", async () => {
     const asked = [...all.names].filter((name) => all.speaksTls.has(name));
     expect(asked.length).toBeGreaterThan(1);
     const replies = await Promise.all(
@@ -312,7 +312,7 @@ test("reload and quit answer what is in flight in each of them", async () => {
   await nginx.stop();
 });
 
-test("SIGTERM ends nginx at once, in the middle of calls", async () => {
+test("SIGTERM ends nginx immediately, in the middle of calls", async () => {
   const nginx = await startNginxForTest(options(await freePort()));
   await loadAll(nginx);
   const slow = all.names.map((language) =>

@@ -266,7 +266,7 @@ describe.each(NATIVE_LANGUAGES)("$language", (of) => {
       expect(a.pid === b.pid).toBe(how === "library");
     });
 
-    test("a configuration that is refused is told with the reason", async () => {
+    test("a refused configuration is reported with the reason", async () => {
       const load = (config: unknown) =>
         nginx.get(`/load?how=${how}&config=${encodeURIComponent(JSON.stringify(config))}`);
       const code = how === "library" ? "load_failed" : "runtime_down";
@@ -300,7 +300,7 @@ describe.each(NATIVE_LANGUAGES)("$language", (of) => {
     });
   });
 
-  test("a library whose start fails is tried again, and calls are told why meanwhile", async () => {
+  test("a library whose start fails is tried again, and calls fail with the reason until then", async () => {
     await withNginx(options(), async (nginx) => {
       const load = (config: unknown) =>
         nginx.get(`/load?how=library&config=${encodeURIComponent(JSON.stringify(config))}`);

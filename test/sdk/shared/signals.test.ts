@@ -130,7 +130,7 @@ describe.each(NATIVE_LANGUAGES)("with a library in $language and many of its thr
     expect(nginx.workers()).toEqual([worker]);
   });
 
-  test("os.execute and io.popen give what they give without it", async () => {
+  test("os.execute and io.popen return the same as without it", async () => {
     const seen = await nginx.get("/lua-children");
     await withNginx(options(), async (plain) => {
       expect(seen).toBe(await plain.get("/lua-children"));

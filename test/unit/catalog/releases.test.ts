@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { DEFAULT_RELEASE, findRelease, RELEASES } from "../../../src/catalog/releases.js";
 
-test("each release has a SHA-256 of its own, newest release first", () => {
+test("each release has a different SHA-256, newest release first", () => {
   for (const { sha256 } of RELEASES) expect(sha256).toMatch(/^[0-9a-f]{64}$/);
   expect(new Set(RELEASES.map(({ sha256 }) => sha256)).size).toBe(RELEASES.length);
   const versions = RELEASES.map(({ version }) => version);

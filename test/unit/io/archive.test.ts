@@ -94,7 +94,7 @@ test("does not write through a link that an archive has made", async () => {
   expect(existsSync(join(outside, "evil"))).toBe(false);
 });
 
-test("tells what it would take instead of a file that is no archive", async () => {
+test("says what it accepts instead of a file that is not an archive", async () => {
   const file = join(temporaryFolder(), "passwd");
   writeFileSync(file, "root:x:0:0:root:/root:/bin/bash\n".repeat(50));
   const refused = unpack(file, join(temporaryFolder(), "out"));

@@ -112,7 +112,7 @@ describe("a failure", () => {
     expect(server.seen).toHaveLength(1);
   });
 
-  test("of a port where nobody listens is final", async () => {
+  test("of a port without a listener is final", async () => {
     const file = join(temporaryFolder(), "a");
     await expect(get("http://127.0.0.1:1/a", file)).rejects.toThrow("ECONNREFUSED");
   });
@@ -206,7 +206,7 @@ describe("an interrupted download", () => {
   test.each([
     ["another range than asked for", "bytes 5-9/300000"],
     ["a range without a number", "bytes */300000"],
-  ])("starts again when the server gives %s", async (_name, contentRange) => {
+  ])("starts again when the server sends %s", async (_name, contentRange) => {
     const server = await scriptedServer(
       ranged(body, { etag, cutAfter: 100_000 }),
       (_request, response) =>
@@ -218,7 +218,7 @@ describe("an interrupted download", () => {
     expect(server.seen[2]?.headers.range).toBeUndefined();
   });
 
-  test("starts again when the server has fewer bytes than lie here", async () => {
+  test("starts again when the server has fewer bytes than the local file", async () => {
     const server = await scriptedServer(
       ranged(body, { etag, cutAfter: 100_000 }),
       answers.status(416),
@@ -235,7 +235,7 @@ describe("an interrupted download", () => {
   });
 });
 
-test("ends at once when it is aborted, with the reason of the abort", async () => {
+test("ends immediately when it is aborted, with the reason of the abort", async () => {
   const abort = new AbortController();
   const reason = new Error("enough");
   const url = await httpServer((_request, response) => {
@@ -246,7 +246,7 @@ test("ends at once when it is aborted, with the reason of the abort", async () =
   await expect(get(url, file, { signal: abort.signal })).rejects.toBe(reason);
 });
 
-test("ends at once when it is aborted while it waits to try again", async () => {
+test("ends immediately when it is aborted while it waits to try again", async () => {
   const abort = new AbortController();
   const reason = new Error("enough");
   const url = await httpServer(answers.status(503));

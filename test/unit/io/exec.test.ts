@@ -8,12 +8,12 @@ import { temporaryFolder } from "../../support/temporary.js";
 const env = { PATH: process.env.PATH ?? "" };
 const shell = (script: string) => ({ program: "sh", args: ["-c", script], env });
 
-test("gives exit code and output of a program that fails", async () => {
+test("returns exit code and output of a program that fails", async () => {
   const completed = await run(shell("echo out; echo err >&2; exit 3"));
   expect(completed).toMatchObject({ exitCode: 3, stdout: "out\n", stderr: "err\n" });
 });
 
-test("tells when a program cannot be started", async () => {
+test("reports that a program cannot be started", async () => {
   const completed = await run({ program: "/nonexistent/program", args: [], env });
   expect(completed).toMatchObject({ exitCode: undefined, startError: "ENOENT" });
 });

@@ -20,7 +20,7 @@ async function get(url: string, env: Record<string, string> = {}, cafile?: strin
 }
 
 describe("a redirect", () => {
-  test("is followed, but not for ever", async () => {
+  test("is followed, but not without end", async () => {
     const url = await httpServer((request, response) => {
       if (request.url === "/end") return response.end(body);
       const location = request.url === "/loop" ? "/loop" : "/end";
@@ -55,7 +55,7 @@ describe("a redirect", () => {
   });
 });
 
-describe("an authority of one's own", () => {
+describe("a custom authority", () => {
   async function server(): Promise<{ url: string; certificates: Certificates }> {
     const certificates = makeCertificates(temporaryFolder());
     return { url: await httpsServer(certificates, answers.whole(body)), certificates };
@@ -83,7 +83,7 @@ describe("an authority of one's own", () => {
   });
 });
 
-describe("a proxy that wants a password", () => {
+describe("a proxy that requires a password", () => {
   test("passes http on when it gets one", async () => {
     const proxy = await authenticatingProxy();
     const url = await httpServer(answers.whole(body));

@@ -13,7 +13,7 @@ test("refuses a folder that is locked, until it is released", async () => {
   await (await acquireLock(folder)).release();
 });
 
-test("waits for the owner when told to", async () => {
+test("waits for the owner on request", async () => {
   const folder = temporaryFolder();
   const events: string[] = [];
   const lock = await acquireLock(folder);

@@ -43,7 +43,7 @@ test.each<[string, (dir: string) => void]>([
   expect(await sha256OfTree(dir)).not.toBe(before);
 });
 
-test("what is left out does not count, with all that lies in it", async () => {
+test("an omitted path and everything below it do not count", async () => {
   const dir = tree();
   const isLeftOut = (path: string) => path === "a";
   const before = await sha256OfTree(dir, isLeftOut);

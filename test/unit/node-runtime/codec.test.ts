@@ -122,7 +122,7 @@ test.each([[5], [null], [{}], [new DataView(new ArrayBuffer(1))], [[1, 2]]])(
   },
 );
 
-test("raw tells empty bytes from bytes that were transferred away", () => {
+test("raw distinguishes empty bytes from transferred bytes", () => {
   expect(raw.encode(new Uint8Array(0))).toEqual(new Uint8Array(0));
   const bytes = new Uint8Array(4);
   structuredClone(bytes.buffer, { transfer: [bytes.buffer] });

@@ -25,7 +25,7 @@ test("a signal that is asked for after the cancellation has aborted", () => {
   expect(contextOf(true).context.signal.aborted).toBe(true);
 });
 
-test("an answered call is never told", () => {
+test("a call is not notified after its response", () => {
   const { cancellations, context } = contextOf(false);
   const { signal } = context;
   context.answered();

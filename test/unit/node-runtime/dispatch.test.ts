@@ -13,7 +13,7 @@ function serve(exports: Record<string, unknown>, codec = json) {
   return { addon, dispatcher };
 }
 
-test("calls that answer at once or soon are sent with one crossing", async () => {
+test("quick responses are sent with one crossing", async () => {
   const { addon, dispatcher } = serve({ now: (n: number) => n, soon: async (n: number) => n });
   dispatcher.start(
     addon.put(
@@ -27,7 +27,7 @@ test("calls that answer at once or soon are sent with one crossing", async () =>
   expect(addon.sent.map(({ text }) => text).sort()).toEqual(["1", "2", "3"]);
 });
 
-test("inside a batch the addon flushes, nobody else", async () => {
+test("inside a batch only the addon flushes", async () => {
   const { addon, dispatcher } = serve({ now: (n: number) => n });
   addon.memory.inBatch[0] = 1;
   dispatcher.start(addon.put({ method: "now", bytes: "1" }));
@@ -78,7 +78,7 @@ test("answers that do not fit are sent in several crossings, each in full", asyn
   );
 });
 
-test("tells when nothing runs any more", async () => {
+test("reports when no call is running", async () => {
   const { addon, dispatcher } = serve({ later: () => new Promise((done) => setImmediate(done)) });
   let idle = 0;
   dispatcher.onIdle = () => idle++;

@@ -15,7 +15,7 @@ test.each([
   expect(failureOf(thrown).message).toBe(message);
 });
 
-test("the detail tells the causes", () => {
+test("the detail contains the causes", () => {
   const { detail } = failureOf(new Error("outer", { cause: new TypeError("inner") }));
   expect(detail).toMatch(/^Error: outer\n[\s\S]*\[cause\]: TypeError: inner/);
   const several = new AggregateError([new Error("first"), new Error("second")], "all failed");

@@ -18,7 +18,7 @@ test("each level has its number, and values are shown as by console.log", () => 
   expect(addon.logged).toEqual(["7 1 a 1", "7 2 b!", "7 3 { c: [ 1 ] }", "7 4 d", "7 5 e"]);
 });
 
-test("lines are messages of their own, and so are the parts of a long one", () => {
+test("lines are separate messages, and so are the parts of a long one", () => {
   const { addon, log } = logOf();
   log.info("one\ntwo\n");
   log.info("\u20ac".repeat(1000));

@@ -16,7 +16,7 @@ test("an export named handle serves requests without a method, unless there is a
   expect(new Methods("/m.ts", { handle: a, default: b }).find("")()).toBe("b");
 });
 
-test("a default export that is an object gives its functions, with itself as this", () => {
+test("a default export that is an object exports its functions, with itself as this", () => {
   const service = {
     name: "service",
     who() {
@@ -33,7 +33,7 @@ test("what a compiler made CommonJS of is seen through", () => {
   expect(methods.names).toEqual(["b"]);
 });
 
-test("an unknown method is refused with the list of those that exist", () => {
+test("an unknown method is refused with the list of existing ones", () => {
   const methods = new Methods("/m.ts", { b, a });
   expect(() => methods.find("c")).toThrow('no method "c" in /m.ts; it has: a, b');
   expect(() => methods.find("constructor")).toThrow(/^no method/);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseSettings } from "../../../src/node-runtime/settings.js";
 
-test("the codec is json unless told otherwise, and there may be no configuration", () => {
+test("the codec is json by default, and there may be no configuration", () => {
   expect(parseSettings('{"module":"/m.ts"}')).toEqual({
     module: "/m.ts",
     codec: "json",

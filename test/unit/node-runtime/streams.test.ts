@@ -123,7 +123,7 @@ test("a call collects: a list of the values, or the bytes in a row", async () =>
   expect(await serve(none(), { stream: false }).served).toBe("[]");
 });
 
-test("a call does not collect for ever", async () => {
+test("a call does not collect without limit", async () => {
   const piece = "x".repeat(1 << 20);
   let ended = false;
   function* endless() {

@@ -9,7 +9,7 @@ test("types become blanks: lines and columns stay", () => {
   expect(javascript).not.toContain("import");
 });
 
-test("syntax that wants code generated is refused with its place", () => {
+test("syntax that needs generated code is refused with its position", () => {
   expect(() => stripTypes("const a = 1;\nenum B { C }\n", "/m.ts")).toThrow(/^\/m\.ts:2: .*enum/);
   expect(() => stripTypes("const a: = 1;\n", "/m.ts")).toThrow(/^\/m\.ts:1: /);
 });

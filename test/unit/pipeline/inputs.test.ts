@@ -106,7 +106,7 @@ test("differ by a changed file of an added module, and of a folder as source", a
   ]);
 });
 
-test("a wrong SOURCE_DATE_EPOCH is told at once", async () => {
+test("a wrong SOURCE_DATE_EPOCH is reported first", async () => {
   await expect(inputs({ env: { SOURCE_DATE_EPOCH: "today" } })).rejects.toMatchObject({
     code: "usage",
     message: 'SOURCE_DATE_EPOCH is "today"',

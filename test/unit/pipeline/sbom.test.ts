@@ -127,13 +127,13 @@ describe("a component", () => {
     expect(partOf(text, "lua-resty-core")?.purl).toContain("arch=all");
   });
 
-  test("that nobody knows has no place and no licence", () => {
+  test("that is unknown has no location and no licence", () => {
     expect(partOf(sbomText(subject()), "some-module")).not.toHaveProperty("purl");
     expect(partOf(sbomText(subject()), "some-module")).not.toHaveProperty("licenses");
     expect(findBundled("toString")).toBeUndefined();
   });
 
-  test("tells of the patches that it got, with their diffs", () => {
+  test("lists its patches, with their diffs", () => {
     const text = sbomText(subject());
     expect(partOf(text, "ngx_lua")?.pedigree).toEqual({
       patches: [
@@ -147,7 +147,7 @@ describe("a component", () => {
     expect(JSON.parse(text).metadata.component.pedigree.notes).toContain("mine.patch");
   });
 
-  test("tells which vulnerabilities a patch resolves, by the header of the patch", async () => {
+  test("lists the vulnerabilities that a patch resolves, by the header of the patch", async () => {
     const fix = { name: "2.patch", component: "ngx_lua", sha256: sum("f") };
     const header = "Bounds (CVE-2022-24834), CVE-2022-24834 and CVE-2024-0001\n";
     const text = sbomText(

@@ -53,7 +53,7 @@ test("removes what the manifest lists, keeps the configuration", async () => {
   ]);
 });
 
-test("keeps foreign files and logs, and the folders they lie in", async () => {
+test("keeps foreign files and logs, and their folders", async () => {
   const made = product({ "nffi/lib/mine.so": "mine", "nginx/logs/error.log": "log" });
   const { kept } = await uninstallProduct(made, { dryRun: false });
   expect([...kept].sort()).toEqual([
@@ -116,7 +116,7 @@ test.each(["nffi/lib", "nginx/sbin", "nginx"])(
   },
 );
 
-test("a manifest that lies behind a link is not removed", async () => {
+test("a manifest behind a link is not removed", async () => {
   const made = product();
   const elsewhere = join(dirname(made.prefix), "elsewhere");
   renameSync(join(made.prefix, "nffi"), elsewhere);
@@ -151,7 +151,7 @@ test("keeps and names what was changed after the installation", async () => {
   }
 });
 
-test("a prefix in which nothing is left goes, too", async () => {
+test("an empty prefix is removed as well", async () => {
   const made = product();
   rmSync(join(made.prefix, "nginx/conf"), { recursive: true });
   mkdirSync(join(made.prefix, "nginx/logs"));

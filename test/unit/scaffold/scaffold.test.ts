@@ -57,7 +57,7 @@ test("a product without the package of the language is refused", async () => {
   expect(readdirSync(parent)).toEqual([]);
 });
 
-test("another language is refused with the list of those that exist", async () => {
+test("another language is refused with the list of existing ones", async () => {
   const parent = temporaryFolder();
   const cobol = { ...request(parent, prefixIn(parent)), language: "cobol" };
   await expect(scaffold(cobol, session)).rejects.toMatchObject({

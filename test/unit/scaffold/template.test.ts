@@ -13,7 +13,7 @@ test("what building a template where it lies leaves behind is no part of it", as
   expect(await readTemplate(folder)).toEqual([{ path: "src/a.ts", text: "src/a.ts" }]);
 });
 
-test("what has a dot in a project lies there without it", async () => {
+test("files that have a dot in a project are stored without it", async () => {
   const folder = temporaryFolder();
   mkdirSync(join(folder, "github/workflows"), { recursive: true });
   mkdirSync(join(folder, "src"));

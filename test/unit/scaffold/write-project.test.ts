@@ -76,7 +76,7 @@ test("--overwrite replaces nothing when something is in the way of one file", as
   expect(readFileSync(join(folder, "package.json"), "utf8")).toBe("old");
 });
 
-test("--overwrite sets the link anew, and leaves a build in the project alone", async () => {
+test("--overwrite sets the link again, and does not touch a build in the project", async () => {
   const folder = join(temporaryFolder(), "hello");
   mkdirSync(join(folder, ".nffi"), { recursive: true });
   const place = join(folder, ".nffi/openresty");

@@ -27,7 +27,7 @@ test("lets one at a time work on an archive, and many on several", async () => {
   expect(inside).toBe(0);
 });
 
-test("tells that it waits, and waits no longer when it is aborted", async () => {
+test("reports that it waits, and stops waiting when it is aborted", async () => {
   const cache = await openCache(temporaryFolder());
   await cache.exclusively(key, wish(), async () => {
     const abort = new AbortController();

@@ -51,7 +51,7 @@ function fieldsOf(name: string): string[] {
   return parent ? [...own, ...fieldsOf(parent)] : own;
 }
 
-test.each(["node", "process", "python"])("the options of %s are those of its class", (language) => {
+test.each(["node", "process", "python"])("the options of %s match its class", (language) => {
   const [, body = ""] =
     /\boptions = (?:setmetatable\()?\{([\w\s=,]*)\}/.exec(read(`lua/resty/nffi/${language}.lua`)) ??
     [];

@@ -93,7 +93,7 @@ test("undefined and a question mark make a field that may be left out, null does
   ]);
 });
 
-test("nested objects and members of a union get names of their own", async () => {
+test("nested objects and members of a union get separate names", async () => {
   const lines = await linesOf(`
     interface Request { address: { street: string; "zip-code"?: number }; shape: { kind: "circle"; r: number } | { side: number } }
     export const go = (request: Request) => request.address.street;`);
@@ -170,7 +170,7 @@ const replies: readonly [string, string][] = [
   ["export const go = (): AsyncIterable<string> | number => 1;", "number|string[]|nil"],
 ];
 
-test("a call gives what a promise or a generator comes to", async () => {
+test("a call returns the result of a promise or a generator", async () => {
   const source = replies.map(([text], at) => text.replace(/\bgo\b/, `go${at}`));
   const lines = await linesOf(
     ['import type { Handler } from "@nffi/runtime";', ...source].join("\n"),
@@ -223,7 +223,7 @@ test("overloads, names that are none in Lua, and classes", async () => {
   ]);
 });
 
-test("streams have a class of their own, which is their iterator", async () => {
+test("streams have a separate class, which is their iterator", async () => {
   const lines = await linesOf(`
     import type { StreamHandler } from "@nffi/runtime";
     export const ticks: StreamHandler<{ count: number }, { at: number }> = async function* () {};`);
@@ -238,7 +238,7 @@ test("streams have a class of their own, which is their iterator", async () => {
   );
 });
 
-test("handlers of bytes take and give strings; the default export is runtime:call", async () => {
+test("handlers of bytes take and return strings; the default export is runtime:call", async () => {
   const { text } = await stubOf(`
     import type { RawHandler } from "@nffi/runtime";
     export const gzip: RawHandler = (bytes) => bytes;
@@ -299,7 +299,7 @@ const refused: readonly [string, string][] = [
   ],
 ];
 
-test("what does not travel is refused, all of it at once, each with its place", async () => {
+test("values that JSON cannot represent are refused together, each with its position", async () => {
   const source = refused.map(([text], at) => text.replaceAll(/\bgo\b/g, `go${at}`));
   const failed = await stubOf(source.join("\n")).catch((thrown) => thrown);
   expect(failed.code).toBe("types-failed");
@@ -308,7 +308,7 @@ test("what does not travel is refused, all of it at once, each with its place", 
   expect(told.map((line: string, at: number) => line.slice(0, wanted[at]?.length))).toEqual(wanted);
 });
 
-test("what does not compile is told with its place", async () => {
+test("code that does not compile is reported with its position", async () => {
   const failed = await stubOf(`import x from "no-such";
     export const go = (n: number): string => n;`).catch((thrown) => thrown);
   expect(failed.code).toBe("types-failed");
@@ -320,7 +320,7 @@ test("a module without functions has no stub", async () => {
   await expect(stubOf("export const one = 1;")).rejects.toThrow("exports no function");
 });
 
-test("JavaScript with JSDoc has types, too, and CommonJS is read", async () => {
+test("JavaScript with JSDoc also has types, and CommonJS is read", async () => {
   const source = `/** @param {{ name: string }} request */
     exports.hello = (request) => ({ greeting: request.name });`;
   const { text, className } = await stubOf(source, { file: "my-handlers.cjs" });

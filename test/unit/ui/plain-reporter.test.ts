@@ -28,7 +28,7 @@ test("with --verbose prints what the programs print, line by line", () => {
   expect(lines).toEqual(["    cc -c a.c", "    cc -c b.c"]);
 });
 
-test("what a warning sums up is told with --verbose only", () => {
+test("the details of a warning are printed with --verbose only", () => {
   for (const [verbose, lines] of [
     [false, ["warning: two things"]],
     [true, ["warning: two things", "    one", "    other"]],

@@ -4,7 +4,7 @@ import { fixture, Host, stopHosts, untilTrue } from "./host.js";
 
 afterEach(stopHosts);
 
-test("a callback that throws leaves no task unanswered, and the error is told", async () => {
+test("a callback that throws leaves no task without a response, and the error is reported", async () => {
   const host = await Host.start("/none", { main: fixture("bare.mjs") });
   await expect(host.json("any")).rejects.toThrow("the runtime failed");
   await expect(host.json("any")).rejects.toThrow("the runtime failed");

@@ -37,7 +37,7 @@ test.each([4_095, 65_536, 262_143, 262_144, 262_145, 1_048_576, 5_000_000, 67_10
   },
 );
 
-test("large and small payloads at once do not disturb each other", async () => {
+test("concurrent large and small payloads do not disturb each other", async () => {
   const host = await Host.start(fixture("echo.mjs"));
   const sizes = Array.from({ length: 200 }, (_, i) => 4_097 + ((i * 37_337) % 700_000));
   const answers = await Promise.all(sizes.map((size) => host.pattern(size)));

@@ -4,7 +4,7 @@ import { fixture, Host, stopHosts, untilTrue } from "./host.js";
 
 afterEach(stopHosts);
 
-test("a call that nobody waits for aborts its signal", async () => {
+test("a cancelled call aborts its signal", async () => {
   const host = await Host.start(fixture("context.mjs"));
   const calls = Array.from({ length: 150 }, (_, i) => host.call("untilAborted", `"call ${i}"`));
   await host.json("abortedCalls");
@@ -35,7 +35,7 @@ test("a call that still runs after the queue was closed hears of its cancellatio
   await host.gone;
 });
 
-test("a deadline is told in the time of Date.now()", async () => {
+test("a deadline is in the time of Date.now()", async () => {
   const host = await Host.start(fixture("context.mjs"));
   expect(await host.json("deadline")).toBe(null);
   const { hex } = await host.call("deadline", "", 5000).answer;

@@ -54,7 +54,7 @@ describe("the worker", () => {
   });
 
   test.each(["fine", "loops"])(
-    "is killed while the module %s: Node goes at once",
+    "is killed while the module %s: Node exits immediately",
     async (method) => {
       const host = await Host.start(fixture("failing.mjs"));
       const pid = await host.pid;

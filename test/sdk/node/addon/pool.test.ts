@@ -14,7 +14,7 @@ const start = (options: HostOptions = {}) =>
   Host.start(fixture("pool.mjs"), { threads: 2, ...options });
 
 describe.each(NODE_VERSIONS)("Node %i", (version) => {
-  test("calls that compute at once run in several threads", async () => {
+  test("concurrent calls that compute run in several threads", async () => {
     const host = await start({ program: installedNode(version), config: { a: 1 } });
     expect(await host.json("config")).toEqual({ a: 1 });
     const threads = await Promise.all([host.json("computes", 300), host.json("computes", 300)]);
@@ -145,7 +145,7 @@ describe("a thread that ends", () => {
     expect(await next).toBe("next");
   });
 
-  test("and whose successor cannot be loaded: calls fail with the reason at once", async () => {
+  test("and whose successor cannot be loaded: calls fail with the reason immediately", async () => {
     const module = join(temporaryFolder(), "main.mjs");
     writeFileSync(
       module,
@@ -170,7 +170,7 @@ describe("a thread that ends", () => {
   });
 });
 
-test("a module that no thread can load is told once, with its stack", async () => {
+test("a module that no thread can load is reported once, with its stack", async () => {
   const module = join(temporaryFolder(), "broken.mjs");
   writeFileSync(module, "export const f = () => 1;\nthrow new TypeError('at load');\n");
   const host = new Host(module, { threads: 3 });
@@ -181,7 +181,7 @@ test("a module that no thread can load is told once, with its stack", async () =
 });
 
 describe("when the queue is closed", () => {
-  test("calls that run and those that wait are answered", async () => {
+  test("running and waiting calls get their responses", async () => {
     const host = await start();
     const calls = Array.from({ length: 8 }, () => host.json("computes", 60));
     await host.json("echo", 1).catch(() => {});
@@ -203,7 +203,7 @@ describe("when the queue is closed", () => {
     await host.gone;
   });
 
-  test("a call that can never be answered keeps nobody", async () => {
+  test("a call without a response does not delay the exit", async () => {
     const host = await start();
     host.json("waits").catch(() => {});
     await host.json("echo", 1);

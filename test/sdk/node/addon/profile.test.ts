@@ -27,7 +27,7 @@ async function written(folder: string, extension: string): Promise<string> {
 describe.each(NODE_VERSIONS)("Node %i", (version) => {
   const program = installedNode(version);
 
-  test("SIGUSR2 twice writes a CPU profile, SIGHUP a heap snapshot, for nobody else to read", async () => {
+  test("SIGUSR2 twice writes a CPU profile, SIGHUP a heap snapshot, readable by the owner only", async () => {
     const folder = join(temporaryFolder(), "made/by/it");
     const host = await start({ program, profileFolder: folder });
     const pid = await host.pid;
@@ -72,7 +72,7 @@ describe.each(NODE_VERSIONS)("Node %i", (version) => {
     expect(nodes.length).toBeGreaterThan(1);
   });
 
-  test("the inspector takes a port of its own", async () => {
+  test("the inspector takes a separate port", async () => {
     const first = await freePort();
     const options = {
       program,
@@ -107,7 +107,7 @@ test("of several ports the first that is free", async () => {
   }
 });
 
-test("each thread writes a profile of its own", async () => {
+test("each thread writes a separate profile", async () => {
   const folder = temporaryFolder();
   const host = await start({ threads: 2, profileFolder: folder });
   const pid = await host.pid;
@@ -128,7 +128,7 @@ test("each thread writes a profile of its own", async () => {
   );
 });
 
-test("a folder that it may not write to is told before the module is loaded", async () => {
+test("a folder that is not writable is reported before the module is loaded", async () => {
   const file = join(temporaryFolder(), "file");
   writeFileSync(file, "");
   const host = new Host(fixture("busy-handler.mjs"), { profileFolder: join(file, "profiles") });

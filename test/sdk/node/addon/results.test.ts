@@ -11,7 +11,7 @@ async function failureOf(call: Promise<unknown>): Promise<CallFailure> {
 }
 
 describe("a method with the codec json", () => {
-  test("gives null for nothing", async () => {
+  test("returns null for nothing", async () => {
     const host = await Host.start(fixture("results.mjs"));
     expect(await host.json("nothing")).toBe(null);
     expect(await host.json("aNull")).toBe(null);
@@ -37,7 +37,7 @@ describe("a method with the codec json", () => {
     expect((await failureOf(bytes)).message).toBe("the request is not UTF-8");
   });
 
-  test("may be unknown: the message lists those that exist", async () => {
+  test("may be unknown: the message lists the existing ones", async () => {
     const host = await Host.start(fixture("echo.mjs"));
     expect((await failureOf(host.json("nope"))).message).toBe(
       `no method "nope" in ${fixture("echo.mjs")}; it has: later, same, tick`,
@@ -94,7 +94,7 @@ describe("a handler that fails", () => {
     expect(await host.json("fine")).toBe("fine");
   });
 
-  test("gives its stack as detail, without our own frames", async () => {
+  test("has its stack as detail, without frames of the runtime", async () => {
     const host = await Host.start(fixture("failing.mjs"));
     const { detail } = await failureOf(host.json("thrown"));
     expect(detail).toMatch(/^RangeError: not today\n {4}at thrown \(file:.*failing\.mjs:3:9\)$/);

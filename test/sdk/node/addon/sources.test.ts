@@ -231,7 +231,7 @@ export const thrown = (asked: Asked) => fail(asked);
     }
   });
 
-  test("what nobody caught is logged with lines of the TypeScript", async () => {
+  test("an uncaught error is logged with lines of the TypeScript", async () => {
     const { outputText } = compiled(
       `type Later = () => Promise<void>;
 
@@ -353,7 +353,7 @@ describe("without a bundler", () => {
   });
 });
 
-test("what esbuild cannot bundle is told with its place, and a package that is missing", async () => {
+test("an error of esbuild is reported with its position, and a missing package", async () => {
   const started = async (text: string) => {
     const folder = project(
       { "package.json": MODULE_PACKAGE, "main.ts": text },

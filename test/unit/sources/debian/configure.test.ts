@@ -99,7 +99,7 @@ describe("the configure of an assembled tree", () => {
     );
   });
 
-  it("gives compiler options and unknown options to nginx as they are", () => {
+  it("passes compiler options and unknown options to nginx unchanged", () => {
     const { nginx } = configure(tree(), "--with-cc-opt=-g -O0", "--x=a b", "--with-threads");
     expect(nginx).toEqual(
       expect.arrayContaining(["--with-cc-opt=-O2 -g -O0", "--x=a b", "--with-threads"]),

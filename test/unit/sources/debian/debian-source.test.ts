@@ -105,7 +105,7 @@ describe("assembleDebianTree", () => {
     expect(existsSync(join(tree.root, "bundle/LuaJIT-1.2.3/src/lj.c"))).toBe(true);
   });
 
-  it("gives the Lua files of a binary package the layout of the source", async () => {
+  it("moves the Lua files of a binary package to the layout of the source", async () => {
     const component = source("lua-resty-core", {});
     const deb = binaryPackage("lua-resty-core", { "usr/share/lua/5.1/resty/core.lua": "return 1" });
     const tree = await assemble({ ...component, files: { kind: "lua-package", deb } });
@@ -148,7 +148,7 @@ describe("resolveDebianSuite", () => {
     expect((await resolveDebianSuite(wanted, { etc })).suite.name).toBe(name);
   });
 
-  it("lists the suites when it does not know the one wanted", async () => {
+  it("lists the suites when the requested one is unknown", async () => {
     await expect(resolveDebianSuite("potato", { etc })).rejects.toMatchObject({
       code: "release-unknown",
       hint: expect.stringContaining("bookworm (nginx 1.22.1)"),

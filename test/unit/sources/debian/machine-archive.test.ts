@@ -107,12 +107,12 @@ describe("pickArchives", () => {
   const old = parseSourcesList("deb http://old.example/debian bullseye main\n");
   const wanted = parseSourcesList("deb http://new.example/debian trixie main\n");
 
-  it("prefers the entry that names the wanted suite", () => {
+  it("prefers the entry that names the requested suite", () => {
     const [archive] = pickArchives([...old, ...wanted], "trixie");
     expect(archive?.main.uris).toEqual(["http://new.example/debian"]);
   });
 
-  it("takes that of another suite otherwise", () => {
+  it("takes the entry of another suite otherwise", () => {
     expect(pickArchives(old, "trixie")[0]?.main.uris).toEqual(["http://old.example/debian"]);
   });
 

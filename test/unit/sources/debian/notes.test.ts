@@ -26,7 +26,7 @@ test("sums up what the archive lacks, by kind", () => {
   expect(others).toEqual([]);
 });
 
-test("a single one is told as it is", () => {
+test("a single one is reported unchanged", () => {
   expect(warningsOf([left], "trixie")).toEqual([{ text: "echo: left out", details: [] }]);
   expect(warningsOf([], "trixie")).toEqual([]);
 });

@@ -84,7 +84,7 @@ describe("of several archives", () => {
     expect(await taken({ "zz.list": `deb ${ours} trixie main\n` })).toBe(ours);
   });
 
-  test("a machine that names only third parties is refused, and told why", async () => {
+  test("a machine that names only third parties is refused with the reason", async () => {
     const { archive, taken, folder } = await machine();
     const theirs = await archive("theirs", { suite: "stable", signer: other });
     const key = writeKeyring(folder, other.key);

@@ -20,7 +20,7 @@ const request = {
 };
 
 describe("renderSources", () => {
-  it("names the wanted suite, its security suite and the machine's keys", () => {
+  it("names the requested suite, its security suite and the machine's keys", () => {
     expect(renderSources(request)).toBe(
       "Types: deb-src\nURIs: http://mirror.example/debian\nSuites: trixie\n" +
         "Components: main\nSigned-By: /k.gpg\n\n" +
