@@ -1,12 +1,13 @@
 /*
- * nffi_echo.c - the runtime that answers every request with its own bytes. The
- * build loads it to prove its product; it is also the shortest native library.
+ * nffi_echo.c - the runtime that responds to every request with the bytes of
+ * the request. The build loads it to prove its product; it is also the shortest
+ * native library.
  *
  * Configuration: the number of threads as text, 1 when empty. A method other
- * than "echo" is for tests: "fail" answers with an error, "sleep" waits as
- * many milliseconds as the request says, "count" answers in chunks, "counted"
- * tells how many of those there were, "log" logs its request, as often as the
- * number before it says, "log-late" once it is answered.
+ * than "echo" is for tests: "fail" responds with an error, "sleep" waits for
+ * the number of milliseconds in the request, "count" responds in chunks,
+ * "counted" returns how many chunks there were, "log" logs its request, as
+ * often as the number before it says, "log-late" after the response.
  */
 
 #include <nffi.h>
@@ -60,8 +61,8 @@ sleep_ms(const nffi_request_t *request)
 
 
 /*
- * "COUNT [SIZE [fail]]": so many chunks, each its number, filled up with dots
- * to its size; then the end, or an error.
+ * "COUNT [SIZE [fail]]": a number of chunks, each its number, filled up with
+ * dots to its size; then the end, or an error.
  */
 static void
 count(const nffi_request_t *request)

@@ -17,9 +17,9 @@ void nffi__close_from(unsigned first);
 void nffi__reset_signals(void);
 
 /*
- * Is killed as the thread that called fork ends, in whatever way; the kernel
- * forgets it when the user changes. False: `parent`, the process of that
- * thread, has gone already.
+ * Is killed when the thread that called fork ends, in any way; the kernel
+ * resets this when the user changes. Returns false if `parent`, the process of
+ * that thread, has already ended.
  */
 bool nffi__die_with(pid_t parent);
 

@@ -1,9 +1,9 @@
 /*
- * drain.c - the host's side of a queue: responses, and chunks of streams, are
- * taken out. receive.c finds their bytes.
+ * drain.c - the worker's side of a queue: collects responses and chunks of
+ * streams. receive.c finds their bytes.
  *
- * What the host knows of a task lies in its own memory (nffi__entry_t); of the
- * shared slot it believes only what it has checked.
+ * The worker's state of a task is in private memory (nffi__entry_t); of the
+ * shared slot it uses only values that it has checked.
  */
 
 #define _GNU_SOURCE
@@ -37,7 +37,7 @@ has_misuse(nffi_host_t *host)
 }
 
 
-/* An answer is released by its slot, also when nobody has taken it. */
+/* A response is released by its slot, even if it was not delivered. */
 static void
 keep_place(nffi__entry_t *entry, const nffi_host_response_t *response)
 {
@@ -354,7 +354,7 @@ nffi_host_release(nffi_host_t *host, nffi_host_response_t *response)
 int
 nffi_host_waiting(nffi_host_t *host)
 {
-    /* a broken rule too, such as one that nffi_host_log has found */
+    /* also after a protocol violation, such as one in nffi_host_log */
     return host->broken || host->current.active
            || nffi__ring_waiting(&host->region.header->done_ring) != 0;
 }
@@ -374,7 +374,7 @@ nffi_host_is_past(nffi_host_t *host, uint32_t mark)
     uint32_t head = atomic_load_explicit(&host->region.header->done_ring.head,
                                          memory_order_relaxed);
 
-    /* a tail that is too far ahead is a lie: nothing is drained any more */
+    /* a tail that is too far ahead is invalid: nothing more is collected */
 
     return host->broken
            || ((int32_t) (head - mark) >= 0 && !host->current.active);

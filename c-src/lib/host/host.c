@@ -291,7 +291,7 @@ forget_tasks(nffi_host_t *host)
         }
     }
 
-    /* nobody owns one any more, so that each is released at once */
+    /* none of them has an owner, so each is released immediately */
     (void) nffi_host_drain(host, &response, 1);
 
     for (i = 0; i < host->fresh; i++) {

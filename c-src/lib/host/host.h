@@ -47,13 +47,13 @@ typedef struct nffi__entry {
     uint32_t generation;
     uint32_t window;          /* 0: no stream */
     uint32_t taken;           /* chunks out of shared memory */
-    uint32_t read;            /* chunks given back as credit */
+    uint32_t read;            /* chunks returned as credit */
     uint64_t unread_bytes;
     uint64_t submitted_ns;    /* 0: not timed */
     uint8_t state;
     uint8_t request_place;
     uint8_t response_place;
-    bool ping;                /* nobody's: a sign of life */
+    bool ping;                /* no call: a health check */
 } nffi__entry_t;
 
 /* A message of the child that was read while looking for another. */
@@ -76,7 +76,7 @@ struct nffi_host {
     nffi__arena_t arena;      /* of requests */
     nffi__entry_t *entries;   /* by slot */
     nffi__current_t current;
-    uint32_t *free_slots;     /* a stack of those that were used before */
+    uint32_t *free_slots;     /* a stack of used slots */
     uint32_t returned;        /* its height */
     uint32_t fresh;           /* the first slot that was never used */
     uint32_t free_count;      /* of both */
@@ -100,7 +100,8 @@ struct nffi_host {
                                  on the ring of tasks, oldest first */
     uint32_t payloads_first;
     uint32_t payloads_count;
-    uint32_t misused[NFFI__MISUSES];   /* what nffi_host_misuse has told */
+    uint32_t misused[NFFI__MISUSES];   /* the count that nffi_host_misuse has
+                                          reported */
     int tasks_fd;
     int done_fd;              /* process only */
     int memory_fd;            /* process only, until it was handed over */
@@ -161,7 +162,7 @@ nffi__host_wake_runtime(nffi_host_t *host)
     nffi__eventfd_signal(host->tasks_fd);
 }
 
-/* Tells the runtime that something has changed about a task that runs. */
+/* Sends a note: something about a running task has changed. */
 void nffi__host_note(nffi_host_t *host, uint32_t slot);
 
 /* The runtime may have the block of the response arena back. */

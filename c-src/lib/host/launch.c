@@ -4,9 +4,8 @@
  * A fork would copy the page tables of the worker, which takes longer the more
  * memory it has. clone() with CLONE_VM does not: the child runs in the memory
  * of the worker, which is stopped until the child has executed the program. A
- * second clone() in between makes the supervisor nobody's child that nginx
- * knows: nginx reaps whatever it is told of by SIGCHLD and logs it as an
- * unknown process.
+ * second clone() in between makes the supervisor an orphan: nginx reaps every
+ * child that SIGCHLD reports, and would log it as an unknown process.
  */
 
 #define _GNU_SOURCE
@@ -75,7 +74,7 @@ become_supervisor(void *data)
 }
 
 
-/* The child of the worker that ends at once: the supervisor is an orphan. */
+/* The child of the worker exits immediately: the supervisor is an orphan. */
 NO_SANITIZER
 static int
 leave_orphan(void *data)

@@ -3,9 +3,10 @@
  * the keeper of each process, which is a fork of the supervisor.
  *
  * All sockets are SOCK_SEQPACKET, so each message is one packet. A start
- * travels on the socket of the supervisor; everything about the process after
- * that travels on a socket of its own between worker and keeper, so that the
- * supervisor may die, or serve several workers, without harm to a process.
+ * request is sent on the socket of the supervisor. After that, all messages
+ * about the process use a separate socket between worker and keeper, so that
+ * the supervisor may die, or serve several workers, without affecting a
+ * process.
  */
 
 #ifndef NFFI_LAUNCH_H
@@ -87,7 +88,7 @@ enum nffi__stage {
 enum nffi__report_type {
     NFFI__REPORT_STARTED = 1, /* with the pidfd where the kernel has one */
     NFFI__REPORT_FAILED,      /* stage and error; the keeper ends */
-    NFFI__REPORT_ENDED        /* status, as waitpid() gives it */
+    NFFI__REPORT_ENDED        /* status, as waitpid() returns it */
 };
 
 /* keeper -> worker */

@@ -19,8 +19,8 @@
 typedef struct nffi_host nffi_host_t;
 
 /*
- * Durations in nanoseconds. Bucket n counts those of at most 1024 << n that no
- * smaller bucket has; the last one counts the rest, from 69 s on.
+ * Durations in nanoseconds. Bucket n counts durations of at most 1024 << n that
+ * are in no smaller bucket; the last one counts the rest, from 69 s on.
  */
 #define NFFI_HOST_FIRST_BUCKET 10
 #define NFFI_HOST_FIRST_BUCKET_NS (1u << NFFI_HOST_FIRST_BUCKET)
@@ -32,8 +32,8 @@ typedef struct nffi_host_histogram {
     uint64_t buckets[NFFI_HOST_BUCKETS];
 } nffi_host_histogram_t;
 
-/* Of every task that was taken and answered, also of those whose owner has
-   gone; several hosts may share one. */
+/* Of every task that was taken and has its response, also of cancelled ones;
+   several hosts may share one. */
 typedef struct nffi_host_times {
     nffi_host_histogram_t wait;   /* from queued to taken */
     nffi_host_histogram_t run;    /* from taken to answered */
@@ -44,7 +44,7 @@ typedef struct nffi_host_options {
     uint32_t max_tasks;       /* tasks not yet answered, 0: 65536; rounded up
                                  to a power of two, at most 1048576 */
     uint64_t max_bytes;       /* request bytes not yet answered, 0: 1 GiB */
-    uint32_t spin_us;         /* the runtime looks again for so long before it
+    uint32_t spin_us;         /* the runtime spins for this time before it
                                  sleeps, 0: not at all; see nffi_spin.h */
     uint32_t request_arena;   /* bytes, 0: 4 MiB; rounded up to a power of two,
                                  64 KiB to 1 GiB */
@@ -69,9 +69,9 @@ int nffi_host_create(nffi_host_t **host, const nffi_host_options_t *options);
    (a runtime that is a process, or none). Releases pending tasks silently. */
 void nffi_host_destroy(nffi_host_t *host);
 
-/* The runtime's side for threads of this process; made once. What the runtime
-   gets is a handle, which it may use after the queue has ended: the calls are
-   refused then. */
+/* Creates the runtime's side for threads of this process; call it once. The
+   runtime gets a handle, which it may use after the queue has ended: the calls
+   are then refused. */
 int nffi_host_queue(nffi_host_t *host, nffi_queue_t **queue);
 
 /*
@@ -88,7 +88,7 @@ typedef struct nffi_host_request {
     const char *method;
     size_t method_size;       /* at most 255 */
     uint64_t deadline_ns;
-    uint32_t window;          /* bytes of a stream, 0: one answer is wanted */
+    uint32_t window;          /* bytes of a stream, 0: a plain call */
 } nffi_host_request_t;
 
 /*
@@ -101,8 +101,8 @@ typedef struct nffi_host_request {
 int nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
     void *owner, nffi_task_t *task);
 
-/* The owner has gone: its answer will be freed, not delivered, and a task that
-   still waits is never started. */
+/* Cancels a task: its response will be discarded, and a task that still waits
+   is never started. */
 void nffi_host_cancel(nffi_host_t *host, nffi_task_t task);
 
 
@@ -126,9 +126,9 @@ typedef struct nffi_host_response {
 } nffi_host_response_t;
 
 /*
- * Takes up to `max` responses in the order they were given. Returns their
- * number, or NFFI_PROTOCOL when the runtime broke the rules: then close it.
- * Each one wants nffi_host_release, which frees its bytes.
+ * Collects up to `max` responses in their order. Returns their number, or
+ * NFFI_PROTOCOL if the runtime has violated the protocol: then close it. Each
+ * response needs nffi_host_release, which frees its bytes.
  */
 int nffi_host_drain(nffi_host_t *host, nffi_host_response_t *responses,
     size_t max);
@@ -163,7 +163,8 @@ uint32_t nffi_host_logs_dropped(nffi_host_t *host);
 int nffi_host_waiting(nffi_host_t *host);
 
 /* Returns a mark behind the responses that wait now, and whether all before a
-   mark have been drained; 1 also for a host that drains nothing any more. */
+   mark have been collected; also 1 for a host that collects nothing after a
+   protocol violation. */
 uint32_t nffi_host_mark(nffi_host_t *host);
 int nffi_host_is_past(nffi_host_t *host, uint32_t mark);
 
@@ -176,9 +177,9 @@ void nffi_host_close(nffi_host_t *host);
 
 /*
  * After nffi_host_close(): destroys the host if no thread of this process uses
- * the queue. The caller has drained it. Returns 1 when the host is gone; 0 when
- * a thread is in a call, has an unanswered task or the descriptor of
- * nffi_queue_fd(): `unused` is called when that is over, then call again;
+ * the queue. The caller has collected all responses. Returns 1 when the host is
+ * destroyed; 0 when a thread is in a call, has a running task or the descriptor
+ * of nffi_queue_fd(): `unused` is called when that is over, then call again;
  * NFFI_WOULD_BLOCK when a thread is in the middle of a call: call again soon.
  */
 int nffi_host_end(nffi_host_t *host);
@@ -188,15 +189,15 @@ int nffi_host_end(nffi_host_t *host);
 void *nffi_host_take_pending(nffi_host_t *host);
 
 /*
- * Asks a sign of life: a task that the runtime's side of the library skips as
- * soon as the runtime polls, without its code seeing it. At most one is under
- * way; none is made while other tasks wait, which tell as much. NFFI_OK,
+ * Queues a health check: a task that the runtime's side of the library skips as
+ * soon as the runtime polls, invisible to its code. At most one is in flight;
+ * none is made while other tasks wait, which show the same. NFFI_OK,
  * NFFI_QUEUE_FULL or NFFI_CLOSED.
  */
 int nffi_host_ping(nffi_host_t *host);
 
-/* How many tasks the runtime has taken, pings included, as it says itself; it
-   wraps. `waiting` tells how many wait now. */
+/* Returns how many tasks the runtime has taken, pings included, according to
+   the runtime; it wraps. `waiting` is set to the number that waits now. */
 uint32_t nffi_host_taken(nffi_host_t *host, uint32_t *waiting);
 
 typedef struct nffi_host_state {
@@ -219,8 +220,8 @@ void nffi_host_state(nffi_host_t *host, nffi_host_state_t *state);
 int nffi_host_misuse(nffi_host_t *host, int kind, uint64_t *count);
 
 
-/* A runtime as a process of its own: see execute.c of the supervisor for what
-   is handed over. */
+/* A runtime as a process: see execute.c of the supervisor for the descriptors
+   that are passed. */
 
 #define NFFI_RESET_CPUS 1u    /* all CPUs, not the worker's own set */
 
@@ -264,11 +265,11 @@ typedef struct nffi_child {
 int nffi_supervisor_start(const char *program, const char **stage);
 
 /*
- * Asks the supervisor to start a process with the queue of `host`, which was
- * made with `process`. A host serves one process. nffi_child_report tells the
- * outcome; calls may be made before. On failure nothing is left behind:
- * NFFI_CLOSED: there is no supervisor any more; NFFI_SYSTEM with errno, EAGAIN
- * when too many starts wait; `stage` names what failed.
+ * Requests from the supervisor to start a process with the queue of `host`,
+ * which was made with `process`. A host serves one process. nffi_child_report
+ * returns the result; calls may be made before. On failure nothing is left
+ * behind: NFFI_CLOSED: the supervisor has ended; NFFI_SYSTEM with errno, EAGAIN
+ * when too many starts wait; `stage` is set to the failed step.
  */
 int nffi_host_spawn(nffi_host_t *host, int supervisor,
     const nffi_spawn_options_t *options, nffi_child_t *child,

@@ -1,11 +1,11 @@
 /*
- * spawn.c - a runtime as a process that is a child of the supervisor: asking
- * for its start, its messages, its end.
+ * spawn.c - a runtime as a process that is a child of the supervisor: its
+ * start, its messages, its end.
  *
- * Nothing here waits: the worker sends descriptors and an order, and learns the
- * outcome from the socket of the keeper (launch.h). The descriptors of the
- * queue work from the beginning, so that calls may be made meanwhile; end of
- * file on the control socket tells of the death of the process.
+ * Nothing here waits: the worker sends descriptors and a start request, and
+ * receives the result on the socket of the keeper (launch.h). The descriptors
+ * of the queue work from the beginning, so calls may be made before that; end
+ * of file on the control socket reports the death of the process.
  */
 
 #define _GNU_SOURCE
@@ -434,8 +434,8 @@ nffi_child_report(nffi_host_t *host, nffi_child_t *child,
         return NFFI_CHILD_NONE;
     }
 
-    /* the reset is told once, before what the other side sent and then ended
-       without reading our last command */
+    /* the reset is reported once, before the messages of the other side, if it
+       ended without reading our last command */
     do {
         n = recvmsg(child->keeper_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (n == -1 && (errno == EINTR || errno == ECONNRESET));
@@ -475,7 +475,7 @@ nffi_child_leave(nffi_child_t *child)
 }
 
 
-/* False: it is not there any more, or cannot be reached. */
+/* Returns false if it has ended, or cannot be reached. */
 static bool
 signal_process(const nffi_child_t *child, int signal_number)
 {

@@ -174,7 +174,8 @@ may_submit(nffi_host_t *host, const nffi_host_request_t *request)
     uint32_t queued;
     uint64_t size;
 
-    /* a runtime that broke the rules is not followed, so nobody would answer */
+    /* a runtime that has violated the protocol is ignored, so no response would
+       arrive */
     if (host->closed || host->broken) {
         return NFFI_CLOSED;
     }
@@ -195,7 +196,7 @@ may_submit(nffi_host_t *host, const nffi_host_request_t *request)
 
     queued = nffi__ring_waiting(&host->region.header->tasks_ring);
 
-    /* a ping that waits is nobody's call */
+    /* a waiting ping is not a call */
     if (host->free_count == 0 || queued >= host->max_queue + host->pinging
         || host->bytes > host->max_bytes - size)
     {
@@ -297,7 +298,7 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
 }
 
 
-/* One that was cancelled before it was queued: whoever polls skips it. */
+/* A task that was cancelled before it was queued: the next poll skips it. */
 int
 nffi_host_ping(nffi_host_t *host)
 {
@@ -424,8 +425,8 @@ nffi_host_credit(nffi_host_t *host, nffi_task_t task, size_t size)
     atomic_store_explicit(&slot->chunks_read, entry->read,
                           memory_order_seq_cst);
 
-    /* a writer that waits is told when half of its window is free: telling it
-       of each chunk would wake it for each */
+    /* wake a waiting writer when half of its window is free: a note for each
+       chunk would wake it for each */
     if (entry->taken - entry->read <= NFFI__CHUNKS / 2
         && atomic_load_explicit(&slot->blocked, memory_order_seq_cst)
         && atomic_exchange_explicit(&slot->blocked, 0, memory_order_seq_cst))

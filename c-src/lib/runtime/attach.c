@@ -1,10 +1,10 @@
 /*
- * attach.c - the runtime's side in a process of its own: taking over what the
- * worker handed across exec, and watching the worker.
+ * attach.c - the runtime's side in a process: takes over the descriptors that
+ * the worker passed across exec, and watches the worker.
  *
- * The watching thread is native and blocks every signal: code of the runtime
- * that never returns to its event loop cannot keep the process alive after
- * the worker.
+ * The watching thread is native and blocks every signal: runtime code that
+ * never returns to its event loop cannot keep the process alive after the
+ * worker.
  */
 
 #define _GNU_SOURCE
@@ -87,8 +87,8 @@ watch_worker(void *data)
             _exit(0);
         }
 
-        /* one without its descriptor, for want of free ones, is kept too:
-           whoever takes the task need not wait for it */
+        /* also keep a payload that lost its descriptor because none was free:
+           the thread that takes the task must not wait for it */
         if (rc == 1 && message.type == NFFI__MESSAGE_PAYLOAD) {
             keep_payload(queue, &message, fd);
 
@@ -131,9 +131,10 @@ static bool holds_worker;
 
 
 /*
- * In a process that this one forks and that may never exec: the worker learns
- * of our death by the end of the socket, so nobody else may hold it. A process
- * that is forked there finds the flag cleared, and the numbers may be its own.
+ * In a process that this one forks and that may never exec: the worker detects
+ * the death of this process by the end of the socket, so no other process may
+ * hold it. A process that is forked there finds the flag cleared, and the
+ * numbers may be its own.
  */
 static void
 leave_worker(void)

@@ -33,10 +33,10 @@
  *
  * A handle of nffi_queue_t has bit 62 only, an address has neither.
  *
- * The name of the entry does not tell the first two generations apart, so both
- * are called with (cfg, queue, queue). x86-64 and arm64 pass these in
- * registers: a function that expects `int cfg_len` as its second argument
- * reads the low 32 bits, one that expects the queue there reads them all.
+ * The first two generations have the same entry name, so both are called with
+ * (cfg, queue, queue). x86-64 and arm64 pass these in registers: a function
+ * that expects `int cfg_len` as its second argument reads the low 32 bits, one
+ * that expects the queue there reads all.
  */
 #define PUBLIC_QUEUE (UINT64_C(3) << 61)
 #define ENDLESS (UINT64_C(1) << 60)

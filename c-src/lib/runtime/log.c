@@ -1,7 +1,7 @@
 /*
  * log.c - the runtime's side of a queue: messages for the log of nginx. They
- * have a ring of their own, and one that is full drops and counts: whoever
- * logs too much neither waits nor makes anybody wait.
+ * have a separate ring. When it is full, messages are dropped and counted: a
+ * runtime that logs too much neither waits nor delays others.
  */
 
 #include "runtime/respond.h"

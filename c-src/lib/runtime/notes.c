@@ -83,7 +83,7 @@ nffi__has_credit(nffi_queue_t *queue, nffi__stream_t *stream, uint32_t slot,
     uint32_t asked;
     volatile _Atomic uint32_t *blocked = &queue->region.slots[slot].blocked;
 
-    /* Dekker's pattern, as in region.h: ask to be told, then look again */
+    /* Dekker's pattern, as in region.h: request a note, then check again */
 
     for (asked = 0; asked < 2; asked++) {
         take_credit(queue, stream, slot);

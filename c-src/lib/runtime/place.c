@@ -1,10 +1,10 @@
 /*
- * place.c - the runtime's side of a queue: where the bytes of an answer, or of
- * a chunk, lie.
+ * place.c - the runtime's side of a queue: the storage of a response, or of a
+ * chunk.
  *
- * A response lies in the response arena, where only this side allocates; the
- * host tells by the ring of freed blocks what it has read. What the arena
- * cannot hold comes from the heap (in the worker) or travels as a memfd.
+ * A response is in the response arena, where only this side allocates; the ring
+ * of freed blocks contains the blocks that the worker has read. A payload that
+ * does not fit the arena is on the heap (in the worker) or in a memfd.
  */
 
 #define _GNU_SOURCE
@@ -100,9 +100,9 @@ nffi__alloc_place(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
 
 
 /*
- * Sends a memfd to the worker. The socket is full, or too many descriptors are
- * on their way, until the worker drains: it must have been told of responses
- * that were published before this one.
+ * Sends a memfd to the worker. If the socket is full, or too many descriptors
+ * are in flight, it waits until the worker collects: responses that were
+ * published before this one must have been announced.
  */
 static int
 send_payload(nffi_queue_t *queue, const nffi__message_t *message, int fd)

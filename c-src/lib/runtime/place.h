@@ -1,6 +1,6 @@
 /*
- * place.h - the memory of what a runtime answers. All of it wants the queue's
- * mutex.
+ * place.h - the memory of the responses of a runtime. All functions require the
+ * queue's mutex.
  */
 
 #ifndef NFFI_PLACE_H
@@ -24,7 +24,7 @@ bool nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset);
 void *nffi__alloc_place(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
     nffi__location_t *place);
 
-/* Gives `large` away with the answer, or the chunk, of a task (generation and
+/* Passes `large` on with the response, or the chunk, of a task (generation and
    slot). */
 int nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large,
     uint64_t task, nffi__location_t *place);

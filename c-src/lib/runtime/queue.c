@@ -149,7 +149,7 @@ drop_payload(nffi_queue_t *queue, const nffi__running_t *running,
 }
 
 
-/* One read of the clock for all tasks that are taken at once. */
+/* One clock read for all tasks that are taken together. */
 static void
 stamp_taken(volatile nffi__slot_t *slot, nffi__running_t *running,
     uint64_t *now_ns)
@@ -440,7 +440,7 @@ nffi_queue_arm(nffi_queue_t *handle)
         return NFFI_INVALID;
     }
 
-    /* a runtime that asks again is told the end by its next poll */
+    /* the next poll returns the end again */
     queue = nffi__queue_lock(handle);
     if (queue == NULL) {
         return 1;

@@ -15,13 +15,13 @@
 
 /* What a task has written in chunks; made by its first one. */
 typedef struct nffi__stream {
-    uint32_t written;         /* counts for ever, as in the slot */
+    uint32_t written;         /* counts up and wraps, as in the slot */
     uint32_t read;            /* credit that was seen */
     uint64_t unread_bytes;
     uint32_t sizes[NFFI__CHUNKS];
     uint32_t waiters;         /* threads in nffi_stream_wait */
     bool blocked;             /* the last write found no credit */
-    unsigned char *collected; /* where one answer is wanted: the chunks */
+    unsigned char *collected; /* for a plain call: the chunks */
     size_t collected_size;
     size_t collected_room;
 } nffi__stream_t;
@@ -34,14 +34,14 @@ typedef struct nffi__running {
     nffi__memfd_t large;      /* response buffer that is not in the arena;
                                  data NULL: none; fd -1: from the heap */
     uint32_t generation;
-    uint32_t window;          /* bytes, 0: one answer is wanted */
+    uint32_t window;          /* bytes, 0: a plain call */
     bool open;
     bool told_cancelled;
     bool timed;
 } nffi__running_t;
 
-/* Slots that wait to be told of, each at most once: next[slot] is 0 when it is
-   not on the list, 1 at its end, else the number of the next one plus 2. */
+/* Slots to report, each at most once: next[slot] is 0 when it is not on the
+   list, 1 at its end, else the index of the next one plus 2. */
 typedef struct nffi__slot_list {
     uint32_t *next;
     uint32_t first;           /* as in next, 1: empty */
@@ -102,17 +102,17 @@ struct nffi_queue {
     uint64_t handle;          /* what a runtime gets as nffi_queue_t *; 0: this
                                  structure serves no queue now */
     uint64_t times_used;      /* by queues, this one included */
-    uint32_t first_generation;   /* of its tasks; those of earlier queues with
-                                 this index are below it */
+    uint32_t first_generation;   /* of its tasks; earlier queues with this index
+                                    used smaller ones */
     struct nffi_queue *next_free;
     uint32_t inside;          /* threads in a call that frees the mutex */
     bool endless;             /* polled by a library of 2022-09, whose thread
-                                 counts as inside for ever */
+                                 always counts as inside */
     uint32_t open;            /* tasks that are taken and not answered */
     bool fd_taken;            /* the runtime may wait on tasks_fd by itself */
     bool host_closed;         /* the host takes it back once it is unused */
     bool unused_told;         /* ... and knows that it is */
-    nffi__slot_list_t cancelled;   /* not yet told */
+    nffi__slot_list_t cancelled;   /* not yet reported */
     nffi__slot_list_t writable;    /* streams, likewise */
     bool news;                /* on the lists, since arm last looked */
     bool writable_news;       /* since poll last returned for them */
@@ -163,12 +163,12 @@ nffi__queue_handle(const nffi_queue_t *queue)
     return (nffi_queue_t *) (uintptr_t) queue->handle;
 }
 
-/* The handle of the queue from which this thread has taken tasks, or NULL. */
+/* The handle of the queue whose tasks this thread has taken, or NULL. */
 extern _Thread_local const nffi_queue_t *nffi__polled;
 
 /*
- * The queue, with its mutex, of the runtime that has used a handle which names
- * no queue: that from which this thread has taken tasks, else the only one of
+ * Returns the queue, with its mutex, of the runtime that has used an unknown
+ * handle: the queue whose tasks this thread has taken, else the only one of
  * this process. NULL: the runtime is not known.
  */
 nffi_queue_t *nffi__queue_lock_own(void);

@@ -1,6 +1,6 @@
 /*
- * respond.c - the runtime's side of a queue: tasks are answered here, and the
- * host is told and woken. Where the bytes of an answer lie is place.c's.
+ * respond.c - the runtime's side of a queue: responds to tasks, and wakes the
+ * worker. place.c stores the bytes.
  */
 
 #define _GNU_SOURCE
@@ -30,9 +30,9 @@ push_done(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
 
 
 /*
- * Both sides exchange the word: whichever comes second sees what the other has
- * written before. That a stream has ended is told by this word alone, since a
- * host that learned it otherwise would find the slot on the ring afterwards.
+ * Both sides exchange the word, so the second of them sees what the first has
+ * written before. This word is the only sign of the end of a stream: a worker
+ * that learned it otherwise would find the slot on the ring afterwards.
  */
 void
 nffi__announce(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
@@ -137,8 +137,8 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         return NFFI_INVALID;
     }
 
-    /* a large buffer that was asked for and is not handed over; the bytes may
-       lie in it */
+    /* a large buffer that was allocated and is not used for the response; the
+       bytes may be in it */
     unused = running->large;
     running->large.data = NULL;
 

@@ -1,6 +1,6 @@
 /*
- * respond.h - how respond.c and stream.c publish what a task has answered. All
- * of it wants the queue's mutex, but for nffi__refuse_foreign.
+ * respond.h - how respond.c and stream.c publish the response of a task. All
+ * functions except nffi__refuse_foreign require the queue's mutex.
  */
 
 #ifndef NFFI_RESPOND_H

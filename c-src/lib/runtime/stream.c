@@ -1,12 +1,12 @@
 /*
- * stream.c - the runtime's side of a queue: an answer in chunks.
+ * stream.c - the runtime's side of a queue: a response in chunks.
  *
- * A chunk lies in the response arena, as an answer does, until the event loop
- * has looked at it; its place is told in the slot's ring of chunks. The host
- * gives credit when Lua has read one, and a stream without credit writes
- * nothing: so what is unread is bounded by the window and one chunk.
+ * A chunk is in the response arena, like a response, until the event loop has
+ * read it; the slot's ring of chunks has its location. The worker grants credit
+ * when Lua has read one, and a stream without credit writes nothing: so unread
+ * data are bounded by the window and one chunk.
  *
- * Where Lua wants one answer, the chunks are collected and sent at the end.
+ * For a plain call, the chunks are collected and sent at the end.
  */
 
 #define _GNU_SOURCE

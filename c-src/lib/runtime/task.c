@@ -1,11 +1,11 @@
 /*
  * task.c - the queues of this process and their tasks, by handle: a queue is
- * made, found and locked by its handle or by that of a task, unlocked, and
- * freed when nothing uses it.
+ * made, found and locked by its handle or by the handle of a task, unlocked,
+ * and freed when nothing uses it.
  *
- * A handle is no address. What it stands for is looked up in a table whose
- * entries are never taken back, then checked with the mutex of the queue: so a
- * handle that is used after the end is refused, at no cost for the others.
+ * A handle is not an address. It is looked up in a table whose entries are
+ * never removed, then checked with the mutex of the queue. So a handle that is
+ * used after the end is refused, without overhead for the others.
  */
 
 #define _GNU_SOURCE
@@ -161,7 +161,7 @@ nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
         return rc;
     }
 
-    /* with its mutex: stale handles may be looked up meanwhile */
+    /* with its mutex: stale handles may be looked up concurrently */
     reset(queue);
     queue->callbacks = *callbacks;
 
@@ -220,7 +220,7 @@ nffi__queue_try_end(nffi_queue_t *queue)
         return NFFI_WOULD_BLOCK;
     }
 
-    /* whoever has the mutex after this looks whether it is the last one */
+    /* later holders of the mutex check whether they are the last one */
     queue->host_closed = true;
     unused = is_unused(queue);
 

@@ -1,7 +1,7 @@
 /*
- * task.h - tasks that a runtime has taken, by handle: the lookup, what such a
- * task holds, and the lock of its queue. All of it wants the queue's mutex, but
- * for nffi__task_queue and nffi__signal_host.
+ * task.h - tasks that a runtime has taken, by handle: the lookup, the contents
+ * of such a task, and the lock of its queue. All functions except
+ * nffi__task_queue and nffi__signal_host require the queue's mutex.
  */
 
 #ifndef NFFI_TASK_H
@@ -15,8 +15,8 @@ nffi__task_slot(nffi_task_t task)
     return (uint32_t) (task >> 32) & (NFFI__MAX_TASKS - 1);
 }
 
-/* NULL when the handle names no queue of this process. The queue may have ended
-   since: only nffi__task_running(), with its mutex, tells. */
+/* Returns NULL if the handle names no queue of this process. The queue may have
+   ended since: only nffi__task_running(), with its mutex, checks that. */
 nffi_queue_t *nffi__task_queue(nffi_task_t task);
 
 /* NULL when the task is not open. */

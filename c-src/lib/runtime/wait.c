@@ -47,19 +47,19 @@ nffi__ms_until(const struct timespec *until)
 
 
 /*
- * The protocol. A thread that waits either leads or follows. The leader sleeps
- * on the eventfd for all; a follower sleeps until another thread wakes it. At
- * any time while a thread follows, one of these holds:
+ * The protocol. A waiting thread either leads or follows. The leader sleeps on
+ * the eventfd for all; a follower sleeps until another thread wakes it. At any
+ * time while a thread follows, one of these holds:
  *
- * - a leader spins: it looks for whatever its followers wait for, or
- * - a leader sleeps: it has announced that, then looked for all of it, or
+ * - a leader spins: it checks everything that its followers wait for, or
+ * - a leader sleeps: it has announced that, then checked all of it, or
  * - a thread was woken, or is in a call, and is about to lead or to pass the
  *   lead on.
  *
  * A thread in nffi_stream_wait takes no tasks. While a poller follows it, it
- * looks for tasks, too, and afterwards it makes the poller lead. A poller that
- * begins to follow while it sleeps has looked for tasks after the announcement,
- * so every later task wakes it, and it hands over.
+ * also checks for tasks, and afterwards it makes the poller lead. A poller that
+ * begins to follow while it sleeps has checked for tasks after the
+ * announcement, so every later task wakes it, and it hands over.
  */
 
 
@@ -103,7 +103,7 @@ has_work(nffi_queue_t *queue, enum nffi__leader leader)
 }
 
 
-/* Looks for work until the spinner gives up. */
+/* Checks for work until the spinner stops. */
 static bool
 spin(nffi_queue_t *queue, nffi_spinner_t *spinner, enum nffi__leader leader)
 {
@@ -241,9 +241,9 @@ remove_waiter(nffi__waiters_t *waiters, nffi__waiter_t *waiter)
 
 
 /*
- * Sleeps until another thread wakes this one. Each waiter has a condition
- * variable and a mark of its own: a wake-up reaches the thread that it is
- * meant for, also when that thread times out at the same moment.
+ * Sleeps until another thread wakes this one. Each waiter has a separate
+ * condition variable and mark: a wake-up reaches the right thread, also when
+ * that thread times out at the same moment.
  */
 static void
 follow(nffi_queue_t *queue, nffi__waiters_t *waiters, uint32_t slot,

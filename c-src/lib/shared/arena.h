@@ -1,9 +1,9 @@
 /*
  * arena.h - an allocator for blocks of an arena in shared memory.
  *
- * One side allocates in an arena, and its book-keeping lies in that side's own
- * memory: the other side cannot damage it. A buddy allocator (Knuth, The Art
- * of Computer Programming, volume 1, 2.5) with a stack of free blocks for each
+ * One side allocates in an arena, and its bookkeeping is in that side's private
+ * memory: the other side cannot damage it. A buddy allocator (Knuth, The Art of
+ * Computer Programming, volume 1, 2.5) with a stack of free blocks for each
  * size in front, so that a steady load neither splits nor joins.
  *
  * Not thread-safe: the caller holds the lock of its side, if it needs one.

@@ -65,8 +65,8 @@ nffi__control_send(int socket, const nffi__message_t *message, int fd,
 }
 
 
-/* The descriptor that came, or -1. Room for one has room for two on 64 bits:
-   whoever sends more loses all. */
+/* Returns the received descriptor, or -1. Room for one is room for two on 64
+   bits: a sender of more loses all. */
 static int
 received_fd(struct msghdr *msg, int *fd)
 {
@@ -118,8 +118,8 @@ nffi__control_receive(int socket, nffi__message_t *message, int *fd)
     msg.msg_control = control.bytes;
     msg.msg_controllen = sizeof(control.bytes);
 
-    /* of a side that ended without reading all, the reset is told once, before
-       the messages that it has sent */
+    /* after a side that ended without reading everything, the reset is reported
+       once, before its messages */
     do {
         n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (n == -1 && (errno == EINTR || errno == ECONNRESET));

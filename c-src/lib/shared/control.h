@@ -1,7 +1,7 @@
 /*
  * control.h - messages on the control socket between a worker and a runtime
  * that is its child: SOCK_SEQPACKET, so each message is one packet. Payloads
- * that do not fit the arena travel here, each as a sealed memfd of its own.
+ * that do not fit the arena are sent here, each as a separate sealed memfd.
  */
 
 #ifndef NFFI_CONTROL_H
@@ -53,15 +53,15 @@ int nffi__control_receive(int socket, nffi__message_t *message, int *fd);
 int nffi__memfd_open(const char *name);
 
 /*
- * The largest payload that travels so, which is the longest string of LuaJIT.
- * The pages of a memfd are allocated at once and nothing but the memory of
- * the machine bounds them: a wrong size must be an error, not the OOM killer.
+ * The largest memfd, which is the longest string of LuaJIT. The pages of a
+ * memfd are allocated immediately and bounded only by the memory of the
+ * machine: a wrong size must be an error, not the OOM killer.
  */
 #define NFFI__MAX_PAYLOAD 0x7fffff00u
 
 #define NFFI__LARGEST_PAYLOAD ((size_t) 1 << 30)
 
-/* A payload in a memfd of its own, at most NFFI__LARGEST_PAYLOAD bytes. */
+/* A payload in a separate memfd, at most NFFI__LARGEST_PAYLOAD bytes. */
 typedef struct nffi__memfd {
     int fd;
     void *data;

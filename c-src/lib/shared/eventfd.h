@@ -1,6 +1,6 @@
 /*
- * eventfd.h - the counter by which one side of a queue wakes the other. It is
- * an eventfd that does not block.
+ * eventfd.h - the counter with which one side of a queue wakes the other. It is
+ * a non-blocking eventfd.
  *
  * thread: any; blocks: no
  */

@@ -1,7 +1,7 @@
 /*
- * nffi_backoff.h - when a process that ended is started again, and whether the
- * log says so. It has no clock of its own: times are the caller's, in
- * milliseconds, and may wrap.
+ * nffi_backoff.h - when a process that ended is restarted, and whether the log
+ * says so. It has no clock: times are the caller's, in milliseconds, and may
+ * wrap.
  */
 
 #ifndef NFFI_BACKOFF_H
@@ -12,7 +12,8 @@
 
 #define NFFI_BACKOFF_FIRST_MS 100
 #define NFFI_BACKOFF_LAST_MS 30000
-#define NFFI_BACKOFF_STEADY_MS 60000  /* up so long: as if for the first time */
+#define NFFI_BACKOFF_STEADY_MS 60000  /* after this time, as if for the first
+                                         time */
 #define NFFI_BACKOFF_QUICK 5          /* deaths, then one line a minute */
 #define NFFI_BACKOFF_LINE_MS 60000
 

@@ -1,23 +1,24 @@
 /*
- * nffi_spin.h - looking again for a while before going to sleep: a sleep and a
- * wake-up cost several microseconds, and tens of them where another CPU has to
- * be woken, while a call in full flow takes one or two.
+ * nffi_spin.h - spinning for a while before sleeping: a sleep and a wake-up
+ * cost several microseconds, and tens of them if another CPU has to be woken,
+ * while a call in full flow takes one or two.
  *
- * Both sides of a queue do it, each with a spinner of its own, which belongs to
- * one thread at a time. Between two looks the CPU is offered to others
- * (sched_yield), since the other side may want this very one. Whether it pays
- * is learned:
+ * Both sides of a queue do it, each with a separate spinner, which belongs to
+ * one thread at a time. Between two polls the CPU is offered to others
+ * (sched_yield), since the other side may need this very one. The spinner
+ * learns whether it pays:
  *
- * - a look that finds something in time is a hit; it counts for more spinning;
+ * - a poll that finds something in time is a hit; it counts for more spinning;
  * - a wait that ends without is a miss, and four hits make up for it: the other
- *   side takes its time, so its answers are waited for asleep;
+ *   side takes its time, so this side sleeps until the response;
  * - a wait that lasts far longer than its limit is late: the other side pauses,
  *   to collect garbage for instance, which sleeping would not change, or other
- *   programs took the CPU when it was offered, while a wake-up would have got it
- *   back at once. If late waits take more than an eighth of the time, spinning
- *   rests for a thousand waits, for twice as many if that goes on, and so on.
+ *   programs took the CPU when it was offered, while a wake-up would have got
+ *   it back immediately. If late waits take more than an eighth of the time,
+ *   spinning pauses for a thousand waits, for twice as many if that continues,
+ *   and so on.
  *
- * A try now and then finds out when it pays again.
+ * An occasional try finds out when it pays again.
  */
 
 #ifndef NFFI_SPIN_H
@@ -35,7 +36,8 @@
 #define NFFI_SPIN_SHORT_REST 32u      /* waits */
 #define NFFI_SPIN_LONG_REST 1024u
 #define NFFI_SPIN_LONGEST_REST 65536u
-#define NFFI_SPIN_SHARE 8             /* of the time may be late: one in so many */
+#define NFFI_SPIN_SHARE 8             /* the share of the time that may be late:
+                                         one in this number */
 
 typedef struct nffi_spinner {
     uint64_t limit_ns;        /* of one wait, 0: never spin */

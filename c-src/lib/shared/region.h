@@ -1,19 +1,19 @@
 /*
- * region.h - the memory that the host and one runtime share: its layout and
+ * region.h - the memory that the worker and one runtime share: its layout and
  * its rings. Offsets, never pointers; no lock inside; the same layout in one
  * process (anonymous memory) and between two (memfd).
  *
- * Each word has one writer, told below. A reader loads a word once into a
- * local, checks it and uses only the local: the other side may be wrong. What
- * is not atomic is volatile, since a compiler may otherwise load it again
- * after the check. This guards against bugs, not against hostile code of the
- * same user.
+ * Each word has one writer, named below. A reader loads a word once into a
+ * local, checks it and uses only the local: the other side may be wrong. Words
+ * that are not atomic are volatile, since a compiler may otherwise load them
+ * again after the check. This guards against bugs, not against hostile code of
+ * the same user.
  *
  * Wake-ups are the store/load pattern of Dekker: the producer publishes its
- * tail, then looks whether the consumer has parked; the consumer announces
- * that it parks, then looks at the tail again. All four are sequentially
- * consistent, so at least one side sees the other. (Fences would do too, but
- * ThreadSanitizer does not understand them.)
+ * tail, then checks whether the consumer has parked; the consumer announces
+ * that it parks, then checks the tail again. All four are sequentially
+ * consistent, so at least one side sees the other. (Fences would work as well,
+ * but ThreadSanitizer does not understand them.)
  */
 
 #ifndef NFFI_REGION_H
@@ -29,8 +29,8 @@
 #define NFFI__MAGIC 0x6966666eu              /* "nffi" */
 
 /* The version of this layout, which a process and its worker must share. It
-   grows with every change of the structures below; NFFI_ABI_VERSION is that of
-   the functions, and stays. */
+   grows with every change of the structures below; NFFI_ABI_VERSION is the
+   version of the functions, and does not change with it. */
 #define NFFI__REGION_ABI 2
 
 #define NFFI__CACHE_LINE 64
@@ -91,8 +91,8 @@ typedef struct nffi__slot {
     uint16_t method_size;
     uint16_t request_place;
     _Atomic uint32_t cancelled;
-    uint32_t window;          /* bytes, 0: one answer is wanted */
-    _Atomic uint32_t chunks_read;      /* credit: counts for ever */
+    uint32_t window;          /* bytes, 0: a plain call */
+    _Atomic uint32_t chunks_read;      /* credit: counts up and wraps */
     _Atomic uint32_t noted;   /* host sets, runtime clears */
     uint32_t timed;
     uint32_t has_data;        /* 0: the payload is NULL, not empty */
@@ -105,22 +105,22 @@ typedef struct nffi__slot {
     int32_t rc;
     uint16_t response_place;
     uint16_t outcome;
-    _Atomic uint32_t chunks_written;   /* counts for ever */
+    _Atomic uint32_t chunks_written;   /* counts up and wraps */
     _Atomic uint32_t announced;        /* runtime sets, host clears */
-    _Atomic uint32_t blocked; /* runtime sets: wants to hear of credit */
+    _Atomic uint32_t blocked; /* the runtime sets it: it needs credit */
     uint64_t taken_ns;
     uint64_t answered_ns;
 } nffi__slot_t;
 
 /* One chunk of a stream; each slot has a ring of NFFI__CHUNKS of them, where
-   the chunk that is number n lies at n modulo NFFI__CHUNKS. */
+   chunk n is at n modulo NFFI__CHUNKS. */
 typedef struct nffi__chunk {
     uint64_t offset;          /* heap only: a pointer; free() frees it */
     uint32_t size;
     uint32_t place;
 } nffi__chunk_t;
 
-/* A message for the log; its text lies in the response arena. */
+/* A message for the log; its text is in the response arena. */
 typedef struct nffi__log {
     uint64_t task;            /* generation << 32 | slot */
     uint32_t offset;
@@ -128,15 +128,15 @@ typedef struct nffi__log {
     uint16_t level;
 } nffi__log_t;
 
-/* Single producer, single consumer; head and tail count for ever. */
+/* Single producer, single consumer; head and tail count up and wrap. */
 typedef struct nffi__ring {
     _Alignas(NFFI__CACHE_LINE) _Atomic uint32_t head;   /* consumer writes */
     _Alignas(NFFI__CACHE_LINE) _Atomic uint32_t tail;   /* producer writes */
 } nffi__ring_t;
 
 /*
- * The head of the region. The first part is written once, by the host, before
- * anybody else sees it.
+ * The head of the region. The worker writes the first part once, before any
+ * other side sees it.
  */
 typedef struct nffi__header {
     uint32_t magic;
@@ -219,9 +219,9 @@ int nffi__region_create(nffi__region_t *region, int memfd,
     const nffi__region_options_t *options);
 
 /*
- * Of a region in a file, the worker uses so many slots and so much of the
- * arena until the rest is allocated (nffi__region_reserve, in the keeper of
- * the process); all of it where the region is small.
+ * The number of slots and the part of the arena that the worker uses of a
+ * region in a file until the rest is allocated (nffi__region_reserve, in the
+ * keeper of the process); all of it if the region is small.
  */
 #define NFFI__FIRST_TASKS 2048u
 #define NFFI__FIRST_ARENA (512u << 10)
@@ -292,7 +292,7 @@ nffi__ring_first(nffi__ring_t *ring, uint32_t capacity)
            & (capacity - 1);
 }
 
-/* Consumer: gives `count` entries back. */
+/* Consumer: returns `count` entries. */
 static inline void
 nffi__ring_consume(nffi__ring_t *ring, uint32_t count)
 {
