@@ -2,8 +2,8 @@
  * execute.c - becomes the program of a runtime.
  *
  * It finds /dev/null as 0, pipes as 1 and 2, and the descriptors of control.h
- * from 3 on; everything else is closed. It is a session of its own, so that a
- * signal to a group of processes that nginx is in does not reach it.
+ * from 3 on; everything else is closed. It has a separate session, so that a
+ * signal to nginx's process group does not reach it.
  */
 
 #define _GNU_SOURCE
@@ -160,7 +160,7 @@ set_limits(const nffi__order_t *order)
 }
 
 
-/* The first of the programs that is there; errno is that of the last. */
+/* The first existing program; errno is that of the last. */
 static void
 run_first(const order_t *order)
 {

@@ -29,7 +29,7 @@
 
 #define GRACE_MS 1000         /* for what a process that ended left behind */
 #define ROUND_MS 5            /* between two rounds of killing */
-#define LAST_MS 5000          /* then it gives up: not ours to kill */
+#define LAST_MS 5000          /* then it stops: not ours to kill */
 
 typedef struct keeper {
     int fd;                   /* to the worker, -1: it has left */
@@ -38,7 +38,7 @@ typedef struct keeper {
     int memory_fd;            /* kept, so that its pages are freed here */
     int worker_fd;            /* its pidfd, -1: the kernel has none */
     pid_t pid;
-    bool failed;              /* the start; its status is nobody's business */
+    bool failed;              /* the start; its status is not reported */
     bool ended;               /* the process itself */
     bool killing;
     int64_t deadline;         /* of the grace period or of killing, 0: none */
@@ -214,7 +214,8 @@ read_error(keeper_t *keeper)
 }
 
 
-/* False: nobody is left. The process is a zombie until its pidfd was made. */
+/* Returns false if no descendant is left. The process is a zombie until its
+   pidfd was made. */
 static bool
 reap(keeper_t *keeper)
 {
@@ -304,7 +305,7 @@ time_left(const keeper_t *keeper)
 }
 
 
-/* After the worker has let go of the process, its pidfd tells of its end. */
+/* After the worker has released the process, its pidfd reports its end. */
 static void
 look_after(keeper_t *keeper)
 {
@@ -363,7 +364,8 @@ keep(const nffi__start_t *start, const int *fds)
     memset(&keeper, 0, sizeof(keeper));
     keeper.worker_fd = open_pidfd((pid_t) start->worker);
 
-    /* the worker sees the end of the supervisor only if nobody else holds it */
+    /* the worker sees the end of the supervisor only if no other process holds
+       it */
     close(NFFI__FD_WORKER);
     (void) prctl(PR_SET_NAME, "nffi-keeper");
     (void) prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -1,15 +1,15 @@
 /*
  * nffi-supervisor - starts the processes of the runtimes of one nginx worker.
  *
- * The worker starts it once, without a copy of its own address space, and
- * sends it one message for each process. A fork of this small program, the
- * keeper, then does what may take long (NSS, directories, the file system,
- * pages for the queue) and stays as parent and subreaper of that process
- * (keeper.c). No call of a runtime passes through here.
+ * The worker starts it once, without a copy of its own address space, and sends
+ * it one message for each process. A fork of this small program, the keeper,
+ * then does the slow parts (NSS, directories, the file system, pages for the
+ * queue) and stays as parent and subreaper of that process (keeper.c). No call
+ * of a runtime passes through here.
  *
- * End of file on the worker's socket is the end of the worker, however it came
- * about: everything that descends from here is killed. This program is a
- * subreaper too, for the descendants of a keeper that was killed.
+ * End of file on the worker's socket is the end of the worker, for any reason:
+ * all descendants of this program are killed. It is also a subreaper, for the
+ * descendants of a keeper that was killed.
  */
 
 #define _GNU_SOURCE
@@ -27,8 +27,8 @@
 #include <unistd.h>
 
 
-/* No signal but SIGKILL ends it before its worker ends: those that service
-   managers and terminals send are meant for nginx. */
+/* No signal except SIGKILL ends it before its worker ends: signals of service
+   managers and terminals are meant for nginx. */
 static void
 settle(void)
 {

@@ -1,5 +1,5 @@
 /*
- * order.c - what a worker wants to be executed, copied out of its memfd.
+ * order.c - the start request of a worker, copied out of its memfd.
  */
 
 #include "supervisor.h"

@@ -24,9 +24,9 @@ typedef struct order {
 bool order_read(order_t *order, int fd, size_t size);
 
 /*
- * execute.c: becomes the program. `fds`: those of the start, `error_fd`: where
- * a failed stage is written as two ints, stage and errno. Runs in a fork of
- * the keeper, which may wait for whatever it must: NSS, directories, files.
+ * execute.c: becomes the program. `fds`: the descriptors of the start,
+ * `error_fd`: a failed stage is written there as two ints, stage and errno.
+ * Runs in a fork of the keeper, which may block: NSS, directories, files.
  */
 _Noreturn void execute(const order_t *order, const int *fds, int error_fd);
 

@@ -1,7 +1,7 @@
 /*
  * nffi_testhost.c - the worker of a unit test. There is no event loop: one
- * mutex makes the host's side of the queue the matter of one thread at a time,
- * and whoever waits for its own call takes the answers for all.
+ * mutex serialises the worker's side of the queue, and a thread that waits for
+ * its own call collects the responses for all.
  */
 
 #define _GNU_SOURCE
@@ -429,7 +429,7 @@ nffi_testhost_read(nffi_testhost_call_t *call, const void **data, size_t *size)
     } else if (call->streamed && call->answer.end == NFFI_TESTHOST_ANSWER
                && call->answer.rc == 0 && call->answer.data != NULL)
     {
-        /* answered at once: a stream of one chunk */
+        /* a single response: a stream of one chunk */
         call->streamed = 0;
         *data = call->answer.data;
         *size = call->answer.size;

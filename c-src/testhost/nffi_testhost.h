@@ -1,10 +1,10 @@
 /*
- * nffi_testhost.h - what stands for the nginx worker in the unit tests of a
- * runtime: a real queue of libnffi, and calls that are made by the test.
- * Link with -lnffi_testhost -lnffi. Not for use in a worker.
+ * nffi_testhost.h - takes the place of the nginx worker in the unit tests of a
+ * runtime: a real queue of libnffi, and calls that the test makes. Link with
+ * -lnffi_testhost -lnffi. Not for use in a worker.
  *
- * Every function may be called from any thread of the test. What the runtime
- * gives to nffi_log() goes to stderr.
+ * Every function may be called from any thread of the test. The lines of
+ * nffi_log() go to stderr.
  */
 
 #ifndef NFFI_TESTHOST_H
@@ -53,7 +53,7 @@ NFFI_API nffi_queue_t *nffi_testhost_queue(nffi_testhost_t *host);
 /* No more calls; those under way are answered, then poll returns the end. */
 NFFI_API void nffi_testhost_close(nffi_testhost_t *host);
 
-/* Calls that nobody has answered yet, cancelled ones too. */
+/* Returns the number of calls without a response, cancelled ones included. */
 NFFI_API uint32_t nffi_testhost_unanswered(nffi_testhost_t *host);
 
 /*
@@ -66,10 +66,10 @@ NFFI_API int nffi_testhost_call(nffi_testhost_t *host, const char *method,
     nffi_testhost_call_t **call);
 
 /*
- * The same for an answer in chunks, of which `window` bytes (0: 64 KiB) may be
- * unread. nffi_testhost_read waits for the next chunk: 1, or 0 at the end,
- * which nffi_testhost_wait tells more of. The chunk is the call's until the
- * next one is read.
+ * The same for a response in chunks, of which `window` bytes (0: 64 KiB) may be
+ * unread. nffi_testhost_read waits for the next chunk: 1, or 0 at the end;
+ * nffi_testhost_wait then returns the reason. The chunk belongs to the call
+ * until the next one is read.
  */
 NFFI_API int nffi_testhost_stream(nffi_testhost_t *host, const char *method,
     size_t method_size, const void *data, size_t size, uint32_t timeout_ms,
@@ -81,8 +81,8 @@ NFFI_API int nffi_testhost_read(nffi_testhost_call_t *call, const void **data,
 NFFI_API void nffi_testhost_wait(nffi_testhost_call_t *call,
     nffi_testhost_answer_t *answer);
 
-/* As when the client has gone: the runtime is told, its answer dropped. A call
-   that has ended stays as it is. */
+/* Cancels the call, as a disconnected client does: the runtime is notified, its
+   response discarded. A call that has ended is unchanged. */
 NFFI_API void nffi_testhost_cancel(nffi_testhost_call_t *call);
 
 /* Cancels it if it has not ended, and frees it with its answer. */

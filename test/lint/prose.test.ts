@@ -57,7 +57,7 @@ const GROUPS: readonly (readonly [
   ["docstrings of the SDKs", 16, ["c-src", "lua/types", "src/node-runtime/handler.ts"], sdk],
   ["templates", 25, ["templates"], everything],
   ["examples", 27, ["examples"], everything],
-  ["comments of c-src, C", 128, ["c-src"], native],
+  ["comments of c-src, C", 85, ["c-src"], native],
   ["comments of src", 73, ["src"], comments],
   ["comments of lua", 53, ["lua/resty", "lua/resty_ffi.lua"], comments],
   ["comments of test", 193, ["test"], comments],

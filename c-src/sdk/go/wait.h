@@ -1,5 +1,5 @@
 /*
- * wait.h - the crossings from Go to libnffi that do several things at once.
+ * wait.h - the crossings from Go to libnffi that combine several steps.
  */
 
 #ifndef NFFI_GO_WAIT_H
@@ -15,8 +15,8 @@ typedef struct nffi_go_told {
 
 /*
  * Waits until there are requests, notes or the end. Returns the number of
- * requests (perhaps 0) or NFFI_CLOSED. timeout_ms -1: for ever.
- * thread: one at a time; blocks: as told
+ * requests (possibly 0) or NFFI_CLOSED. timeout_ms -1: no limit.
+ * thread: one at a time; blocks: up to timeout_ms
  */
 __attribute__((visibility("hidden")))
 int nffi_go_wait(nffi_queue_t *queue, nffi_request_t *requests, size_t max,

@@ -172,7 +172,7 @@ attach(napi_env env, napi_callback_info info)
 }
 
 
-/* config(): what the worker gave this runtime as JSON; undefined: nothing. */
+/* config(): the configuration of the worker, as JSON; undefined: none. */
 static napi_value
 config(napi_env env, napi_callback_info info)
 {
@@ -272,7 +272,7 @@ serve(napi_env env, napi_callback_info info)
 }
 
 
-/* failed(message): the worker is told why this process cannot serve. */
+/* failed(message): reports to the worker why this process cannot serve. */
 static napi_value
 failed(napi_env env, napi_callback_info info)
 {
@@ -339,7 +339,7 @@ large(napi_env env, napi_callback_info info)
 }
 
 
-/* isCancelled(low, high): whether nobody waits for the answer any more. */
+/* isCancelled(low, high): whether the task was cancelled. */
 static napi_value
 is_cancelled(napi_env env, napi_callback_info info)
 {
@@ -359,7 +359,7 @@ is_cancelled(napi_env env, napi_callback_info info)
 }
 
 
-/* tellCancelled(): asks at once; after the end nothing else would. */
+/* tellCancelled(): checks immediately; after the end no event would. */
 static napi_value
 tell_cancelled(napi_env env, napi_callback_info info)
 {

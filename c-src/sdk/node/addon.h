@@ -1,11 +1,11 @@
 /*
- * addon.h - what the files of the addon share: its state in one environment
- * of Node, and the memory through which C and JavaScript hand batches over.
+ * addon.h - shared by the files of the addon: its state in one environment of
+ * Node, and the memory through which C and JavaScript pass batches.
  *
  * Everything here runs in the thread of that environment. A process may have
  * several (worker_threads): the one of the main thread attaches and takes the
- * tasks, the others join it, are told handles by it in JavaScript, and read
- * and answer those tasks by themselves.
+ * tasks; the others join it, get handles from it in JavaScript, read the
+ * requests and respond.
  */
 
 #ifndef NFFI_ADDON_H
@@ -24,8 +24,8 @@
 #define ADDON_ROUNDS 16       /* batches a turn of the loop, so that timers
                                  and I/O of the user's code live */
 #define ADDON_BYTES (256 * 1024)
-#define ADDON_LARGE (16 * 1024)   /* from here a crossing of its own is cheaper
-                                     than a second copy */
+#define ADDON_LARGE (16 * 1024)   /* from this size on a separate crossing is
+                                     cheaper than a second copy */
 
 /*
  * One ArrayBuffer, made once; src/node-runtime/addon.ts has views of it. A
@@ -97,7 +97,7 @@ int addon_watch(addon_t *addon, uv_loop_t *loop);
 /* drain.c: closes the handles of the loop, then calls back. */
 void addon_unwatch(addon_t *addon, void (*unwatched)(addon_t *addon));
 
-/* drain.c: takes cancellations and tells JavaScript. */
+/* drain.c: takes cancellations and passes them to JavaScript. */
 void addon_tell_cancelled(addon_t *addon);
 
 /* drain.c: puts the request of one task into `memory`; 0 or a code. */

@@ -25,7 +25,7 @@ ms_of(clockid_t clock)
 }
 
 
-/* Deadlines are told in the time of Date.now(). */
+/* Deadlines are in the time of Date.now(). */
 static double
 deadline_of(const nffi_request_t *request)
 {
@@ -175,7 +175,7 @@ tell(addon_t *addon, napi_ref function, size_t count)
 
 
 /* The handler of each task is called inside on_batch and cannot make it throw;
-   should it throw all the same, nobody else would answer its tasks. */
+   if it threw nevertheless, its tasks would get no response. */
 static void
 deliver_batch(addon_t *addon)
 {
@@ -239,8 +239,8 @@ addon_tell_cancelled(addon_t *addon)
 }
 
 
-/* The end: no task comes any more, but credit for streams and cancellations
-   may. That alone is no reason for Node to stay. */
+/* The end: no task arrives after it, but credit for streams and cancellations
+   may. These alone do not keep Node running. */
 static void
 end(addon_t *addon)
 {

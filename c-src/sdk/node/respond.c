@@ -1,10 +1,10 @@
 /*
- * respond.c - answers: many small ones with one call into libnffi, out of the
- * memory shared with JavaScript, and large ones each by itself.
+ * respond.c - responses: many small ones with one call into libnffi, out of the
+ * memory shared with JavaScript, and large ones separately.
  *
- * An answer that cannot be delivered becomes a failure of its call. When not
- * even that can be delivered, the process ends: the worker then fails the
- * calls, which would wait for ever otherwise.
+ * A response that cannot be delivered becomes an error of its call. If even
+ * that cannot be delivered, the process exits: the worker then fails the calls,
+ * which would otherwise never end.
  */
 
 #include "addon.h"

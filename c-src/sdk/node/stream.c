@@ -73,8 +73,8 @@ addon_may_write(napi_env env, napi_callback_info info)
 
 
 /*
- * Gives the bytes of a string, or of a Buffer, to `use`. The text is put on
- * the stack or into the heap; Node-API ends it with a NUL.
+ * Passes the bytes of a string, or of a Buffer, to `use`. The text is put on
+ * the stack or on the heap; Node-API ends it with a NUL.
  */
 static int
 with_bytes(napi_env env, napi_value value, nffi_task_t task, int level,

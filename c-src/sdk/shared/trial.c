@@ -1,5 +1,5 @@
 /*
- * trial.c - runs a program and tells whether it has come as far as it should.
+ * trial.c - runs a program and reports whether it got as far as it should.
  */
 
 #include "trial.h"

@@ -1,10 +1,11 @@
 /*
- * bridge.c - hosts Java in the worker: what nginx looks for in a library.
+ * bridge.c - hosts Java in the worker: the entry that nginx finds in the
+ * library.
  *
- * nffi_runtime_start runs in the event loop and returns at once; a thread of
- * its own then makes the virtual machine, or waits until another has made it,
- * and starts the runtime in Java. The virtual machine is made once and lives
- * as long as the worker.
+ * nffi_runtime_start runs in the event loop and returns immediately. A separate
+ * thread then makes the virtual machine, or waits until another thread has made
+ * it, and starts the runtime in Java. The virtual machine is made once and
+ * lives as long as the worker.
  */
 
 #include "jvm.h"
@@ -27,7 +28,7 @@ NFFI_API int nffi_runtime_start(nffi_queue_t *queue, const char *config,
 
 enum state { NONE, MAKING, READY, FAILED };
 
-/* All of it wants the mutex. */
+/* All of it requires the mutex. */
 static struct {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -228,7 +229,8 @@ make_machine(void)
 }
 
 
-/* 0, or -1 and a reason; thread: of the start, which is attached meanwhile */
+/* Returns 0, or -1 and a reason; thread: of the start, which is attached for
+   this */
 static int
 start_in_java(const starting_t *starting, char *error, size_t error_size)
 {
@@ -331,9 +333,9 @@ find_own_file(char *file, size_t size)
 
 
 /*
- * The options of the first runtime are those of the virtual machine. 1: this
- * runtime makes it, 0: it is there, -1 and a reason: it cannot be used.
- * With the mutex. Takes the settings over when it returns 1.
+ * The options of the first runtime are those of the virtual machine. Returns 1:
+ * this runtime makes it, 0: it exists, -1 and a reason: it cannot be used.
+ * Requires the mutex. Takes ownership of the settings when it returns 1.
  */
 static int
 choose_machine(nffi_java_settings_t *settings, char *error, size_t error_size)

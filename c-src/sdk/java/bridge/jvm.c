@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ours, beside those of the user */
+/* added to the user's options */
 #define OWN_OPTIONS 7
 
 #ifndef NFFI_JAVA_HOME
@@ -42,8 +42,8 @@ nffi_java_dispositions_save(nffi_java_dispositions_t *saved)
 
 
 /*
- * Even with -Xrs it takes SIGUSR2, by which its profiler stops threads, and
- * SIGPIPE, which it ignores as nginx does; java.lang.Process takes SIGCHLD.
+ * Even with -Xrs it handles SIGUSR2, with which its profiler stops threads, and
+ * SIGPIPE, which it ignores as nginx does; java.lang.Process handles SIGCHLD.
  */
 void
 nffi_java_dispositions_restore(const nffi_java_dispositions_t *saved)
@@ -102,10 +102,10 @@ hear(FILE *stream, const char *format, va_list arguments)
 
 
 /*
- * The virtual machine wants to end the process, by System.exit or
- * Runtime.halt. Its threads stand still for good, nginx goes on: Java has
- * failed the calls before, and a thread of ours fails those that come.
- * thread: of the virtual machine; blocks: for ever
+ * The virtual machine is about to end the process, after System.exit or
+ * Runtime.halt. Its threads stay blocked, nginx continues: Java has failed the
+ * running calls, and a bridge thread fails later ones.
+ * thread: of the virtual machine; blocks: without end
  */
 static void JNICALL
 stay(jint code)

@@ -50,8 +50,8 @@ typedef struct nffi_java_answer {
     int32_t result;           /* out */
 } nffi_java_answer_t;
 
-/* Fails the calls of a queue with a message until it is closed, in a thread of
-   its own. The message is copied. thread: any; blocks: no */
+/* Fails the calls of a queue with a message until it is closed, in a separate
+   thread. The message is copied. thread: any; blocks: no */
 __attribute__((visibility("hidden")))
 void nffi_java_refuse(nffi_queue_t *queue, const char *message, size_t size);
 

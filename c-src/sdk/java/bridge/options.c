@@ -1,7 +1,7 @@
 /*
- * options.c - tries the options of a virtual machine in a process: one that
- * cannot be made, for want of memory or for an option that is wrong, calls
- * exit(), which in the worker would end nginx's worker.
+ * options.c - tries the options of a virtual machine in a process: if it cannot
+ * be made, for lack of memory or because of a wrong option, it calls exit(),
+ * which in the worker would end nginx's worker.
  */
 
 #include "jvm.h"

@@ -148,7 +148,7 @@ copy_tasks(nffi_java_batch_t *batch, const nffi_request_t *requests, int count)
 }
 
 
-/* true: somebody called wake() */
+/* true: wake() was called */
 static int
 wait_for(nffi_java_poller_t *poller, int timeout_ms)
 {
@@ -168,7 +168,7 @@ wait_for(nffi_java_poller_t *poller, int timeout_ms)
 }
 
 
-/* blocks: as told, outside of Java as far as a garbage collection cares */
+/* blocks: up to the timeout; outside of Java for a garbage collection */
 JNIEXPORT jint JNICALL
 Java_nffi_Native_poll(JNIEnv *env, jclass type, jlong pointer, jobject memory,
     jint timeout_ms)

@@ -200,7 +200,7 @@ take_options(nffi_java_settings_t *settings, reader_t *reader)
         return 0;
     }
 
-    /* cjson writes an empty table as {} or [], which is not told apart here */
+    /* cjson writes an empty table as {} or []; both are accepted here */
     if (takes(reader, ']')) {
         return 1;
     }

@@ -1,6 +1,6 @@
 /*
- * settings.h - what the bridge itself wants of a runtime's configuration: how
- * to make the virtual machine. Everything else is read in Java.
+ * settings.h - the part of a runtime's configuration that the bridge itself
+ * needs: how to make the virtual machine. Java reads everything else.
  */
 
 #ifndef NFFI_JAVA_SETTINGS_H
@@ -11,7 +11,7 @@
 #define NFFI_JAVA_MOST_OPTIONS 64
 
 typedef struct nffi_java_settings {
-    char *java_home;          /* "java_home"; NULL: that of the build */
+    char *java_home;          /* "java_home"; NULL: the one of the build */
     char *options[NFFI_JAVA_MOST_OPTIONS]; /* "jvm_args" */
     size_t options_count;
     int has_options;

@@ -1,11 +1,10 @@
 /*
  * bridge.c - hosts CPython in an nginx worker: libnffi_python.so.
  *
- * A worker has one interpreter, started in a thread of its own by the first
- * runtime, for all of them. That thread stays for the life of the worker: it
- * is Python's main thread, the only one that might install handlers of
- * signals. Each runtime has a thread that runs nffi/worker.py and creates
- * others.
+ * A worker has one interpreter for all runtimes. The first runtime starts it in
+ * a separate thread. That thread stays for the life of the worker: it is
+ * Python's main thread, the only one that could install signal handlers. Each
+ * runtime has a thread that runs nffi/worker.py and creates others.
  */
 
 #define _GNU_SOURCE
@@ -62,7 +61,7 @@ set_state(enum interpreter_state state)
 }
 
 
-/* The error is the first one that is told. */
+/* The error is the first one that is reported. */
 static int
 failed(const char *format, const char *about)
 {
@@ -201,7 +200,7 @@ initialize(const char *program)
         return failed("%s", "cannot set the program of Python");
     }
 
-    /* kept: it wants the name for as long as it lives */
+    /* kept: Python needs the name as long as it lives */
     py.Py_SetProgramName(name);
     py.Py_InitializeEx(0);
 
@@ -376,7 +375,7 @@ run_runtime(void *data)
         serve(start);
 
     } else {
-        /* nobody writes to it any more */
+        /* not written after this */
         refuse(start->queue, interpreter.error);
     }
 
@@ -402,8 +401,8 @@ start_thread(void *(*function)(void *), void *data)
 }
 
 
-/* The interpreter that runs is the one that is wanted, or none runs and it is
-   started. With the mutex. */
+/* Checks that the running interpreter is the requested one, or starts it.
+   Requires the mutex. */
 static int
 want_interpreter(const char *program, char *error, size_t error_size)
 {

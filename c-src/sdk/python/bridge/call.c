@@ -1,7 +1,7 @@
 /*
- * call.c - one call of a function of the user: finds it, hands over the
- * request, and answers with the result. What is not the common case (errors,
- * coroutines, generators, odd results) is left to functions of the plan.
+ * call.c - one call of a function of the user: finds it, passes the request,
+ * and responds with the result. Less common cases (errors, coroutines,
+ * generators, unusual results) are handled by functions of the plan.
  *
  * All of it runs in a thread that holds the lock of the interpreter.
  */
@@ -72,7 +72,7 @@ nffi_python_bytes(PyObject *value, char **data, Py_ssize_t *size)
 }
 
 
-/* NULL with an exception, as that of CPython. */
+/* NULL with an exception, like CPython. */
 static PyObject *
 call(PyObject *function, PyObject *first, PyObject *second)
 {
@@ -152,7 +152,7 @@ fail(PyObject *plan, nffi_task_t task)
 }
 
 
-/* Borrowed; NULL: there is none, and it is told. */
+/* Borrowed; NULL: there is none, and the error is reported. */
 static PyObject *
 find_entry(PyObject *plan, const nffi_request_t *request)
 {

@@ -155,8 +155,8 @@ nffi_crew_leads(nffi_crew_t *crew, nffi_crew_member_t *member)
     pthread_mutex_lock(&crew->mutex);
     leader = atomic_load(&crew->leader);
 
-    /* whoever leads makes a call: those behind it are for this thread, which
-       is awake anyway */
+    /* the leader makes a call: this thread, which is awake anyway, takes the
+       calls behind it */
 
     if (!crew->ended
         && (leader == NULL || (atomic_load(&leader->turn) & 1)))

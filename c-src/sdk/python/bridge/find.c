@@ -33,7 +33,7 @@ static const char *const folders[] = {
     "lib", "lib64", "lib/" MULTIARCH, NULL
 };
 
-/* The newest first, where nothing tells the version. */
+/* The newest first, if nothing specifies the version. */
 #define NEWEST_MINOR 30
 #define OLDEST_MINOR 9
 

@@ -1,10 +1,9 @@
 /*
- * module.c - what Python may ask of libnffi: the module _nffi. In a process it
- * is an extension module, in the worker it is built into the bridge.
+ * module.c - the functions of libnffi for Python: the module _nffi. In a
+ * process it is an extension module, in the worker it is built into the bridge.
  *
- * A queue is a number, its address; a task is a number, its handle. The
- * functions that wait give the lock of the interpreter away meanwhile; none
- * else does.
+ * A queue is a number, its address; a task is a number, its handle. Only
+ * functions that wait release the lock of the interpreter.
  */
 
 #define _GNU_SOURCE
@@ -37,7 +36,7 @@ queue_of(PyObject *args)
 }
 
 
-/* The `at`th argument; with an exception, that of Python's int(). */
+/* The `at`th argument; with an exception, like Python's int(). */
 static uint64_t
 task_at(PyObject *args, int at)
 {
@@ -156,8 +155,8 @@ serve(PyObject *self, PyObject *args)
 }
 
 
-/* drain(queue, cell): makes the calls that wait. True: more may wait already;
-   False: the queue's descriptor will tell; None: the queue has ended. */
+/* drain(queue, cell): makes the waiting calls. True: more may wait already;
+   False: the queue's descriptor becomes readable; None: the queue has ended. */
 static PyObject *
 drain(PyObject *self, PyObject *args)
 {
@@ -547,7 +546,7 @@ attach(PyObject *self, PyObject *args)
 }
 
 
-/* config(queue): what Lua gave the runtime, as bytes; None: nothing. */
+/* config(queue): the configuration that Lua passed, as bytes; None: none. */
 static PyObject *
 config(PyObject *self, PyObject *args)
 {
@@ -654,12 +653,12 @@ nffi_python_module(void)
 }
 
 
-/* As an extension: whoever imports it has CPython's functions at hand. */
+/* As an extension: the importing program provides CPython's functions. */
 PyObject *
 PyInit__nffi(void)
 {
     if (py.PyModule_Create2 == NULL && nffi_python_bind(RTLD_DEFAULT) != NULL) {
-        /* before 3.9, which importlib tells by the failed call */
+        /* before 3.9, which importlib reports by the failed call */
         return NULL;
     }
 

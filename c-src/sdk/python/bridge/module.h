@@ -14,10 +14,10 @@
 
 
 /*
- * One thread of a crew leads: it takes calls and makes them. While a call
- * takes longer than a tick, another one leads. So calls that are short are all
- * made by one thread, which hands its lock of the interpreter to nobody, and
- * calls that wait for something are made side by side.
+ * One thread of a crew leads: it takes calls and makes them. When a call takes
+ * longer than a tick, another one leads. So one thread makes all short calls
+ * and never hands over its lock of the interpreter, and waiting calls run in
+ * parallel.
  */
 typedef struct nffi_crew nffi_crew_t;
 
@@ -50,9 +50,9 @@ void nffi_crew_leave(nffi_crew_t *crew, nffi_crew_member_t *member);
 
 
 /*
- * Makes the call that a request asks for and answers it, or gives it to the
- * plan's `begin`. `plan` is nffi/plan.py's tuple; borrowed. Never leaves an
- * exception. thread: any that holds the lock of the interpreter
+ * Makes the call of a request and responds, or passes it to the plan's `begin`.
+ * `plan` is nffi/plan.py's tuple; borrowed. Never leaves an exception. thread:
+ * any that holds the lock of the interpreter
  */
 void nffi_python_call(PyObject *plan, const nffi_request_t *request);
 

@@ -3,10 +3,10 @@
  * by name when it is loaded.
  *
  * The declarations follow the documentation of CPython ("C API Stability", and
- * each function's own entry there); what is listed below is part of the stable
- * ABI since 3.9 or earlier, but for those marked optional. So no header of
- * Python is wanted to build, one binary serves every CPython from 3.9 on, and
- * what CPython keeps in its structures is never looked at.
+ * the entry of each function there). Everything below is part of the stable ABI
+ * since 3.9 or earlier, except what is marked optional. So building needs no
+ * header of Python, one binary works with every CPython from 3.9 on, and the
+ * contents of CPython's structures are never accessed.
  */
 
 #ifndef NFFI_PYTHON_ABI_H

@@ -1,10 +1,10 @@
 /*
- * signals.c - the signals that a process does not end by, and that programs it
- * starts do.
+ * signals.c - signals that do not end the process, but end the programs that it
+ * starts.
  *
  * SIG_IGN would be inherited over exec, a handler is not. A child that is
- * forked and executes nothing, such as one of multiprocessing, ends by those
- * signals, too.
+ * forked and executes nothing, such as one of multiprocessing, also ends by
+ * those signals.
  */
 
 #include "module.h"

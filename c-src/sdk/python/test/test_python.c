@@ -23,7 +23,7 @@ typedef struct team {
     nffi_crew_t *crew;
     atomic_int left;          /* calls to make */
     atomic_int made;
-    atomic_int slow;          /* slow calls that run at once */
+    atomic_int slow;          /* slow concurrent calls */
     atomic_int most;
 } team_t;
 
@@ -134,7 +134,7 @@ a_leader_that_waits_for_calls_keeps_its_place(void)
     sleep_ms(20);
     CHECK_IS(atomic_load(&team.made), 0);
 
-    /* who stands by has fallen asleep meanwhile, and still steps in */
+    /* the waiting thread has fallen asleep by then, and still takes over */
     nffi_crew_begin(team.crew, &self);
     CHECK_IS(pthread_join(thread, NULL), 0);
     CHECK_IS(atomic_load(&team.made), 1);
