@@ -256,6 +256,12 @@ describe.each(["process", "worker"])("in the %s", (host) => {
     }
   });
 
+  test("multiprocessing copies no worker of nginx unless it is told to", async () => {
+    const method = await value("default_method", null, { module: "pools.py" });
+    if (host === "worker") expect(method).toBe("spawn");
+    else expect(["fork", "forkserver"]).toContain(method);
+  });
+
   const methods = host === "worker" ? ["spawn"] : ["fork", "spawn", "forkserver"];
   test.each(methods)("multiprocessing works by %s", async (method) => {
     expect(await value("pool", method, { module: "pools.py" })).toEqual([0, 1, 4, 9]);

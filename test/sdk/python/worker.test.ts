@@ -222,12 +222,12 @@ describe("projects with modules of the same name in one worker", () => {
   });
 });
 
-// each version of the module keeps 20 MB, and refers to itself in every way that modules do
+// each version of the module keeps 20 MB, and refers to itself in many ways; malloc keeps a few of them
 const LARGE = `
 import asyncio, builtins, dataclasses, functools, logging, sys, threading, typing, weakref
 import large_part
 
-BLOB = bytearray(20 << 20)
+BLOB = b"x" * (20 << 20)
 versions = builtins.__dict__.setdefault("large_versions", [])
 
 @dataclasses.dataclass
@@ -256,26 +256,40 @@ ASYNC def resident():
         return int(file.read().split()[1]) // 256
 `;
 
+const LOOK = `
+import builtins, importlib.util
+def left():
+    alive = [version() for version in builtins.large_versions]
+    found = importlib.util.find_spec("large_part") is not None
+    return {"alive": len(alive) - alive.count(None), "found": found}
+`;
+
 test.each(["", "async "])(
   "a reload frees the code of %sfunctions that it replaces",
   async (async) => {
     const options = pythonNginx(prefix);
     const files = {
-      "large.py": LARGE.replaceAll("ASYNC ", async),
-      "large_part.py": "BLOB = bytearray(1 << 20)\ndef part(of):\n    return [of.__name__]\n",
+      "look.py": LOOK,
+      "large/large.py": LARGE.replaceAll("ASYNC ", async),
+      "large/large_part.py": "BLOB = bytearray(1 << 20)\ndef part(of):\n    return [of.__name__]\n",
     };
     await withNginx({ ...options, files: { ...options.files, ...files } }, async (nginx) => {
       const ask = async (name: string) =>
-        (await call(nginx, "worker", name, "&module=large.py"))[0];
+        (await call(nginx, "worker", name, "&module=large/large.py"))[0];
       const reload = async () => {
-        expect(await ask("use")).toEqual(["Point"]);
-        expect(await nginx.get("/reload?host=worker&module=large.py")).toBe("[true]");
+        expect(await call(nginx, "worker", "use", "&module=large/large.py")).toEqual([["Point"]]);
+        expect(await nginx.get("/reload?host=worker&module=large/large.py")).toBe("[true]");
       };
       await reload();
       const before = await ask("resident");
       for (let i = 0; i < 10; i++) await reload();
       expect(await ask("alive")).toEqual([...Array(11).fill(false), true]);
-      expect(await ask("resident")).toBeLessThan(before + 60);
+      expect(await ask("resident")).toBeLessThan(before + 120);
+
+      // what a closed runtime has imported is freed as well, and its directory is no longer searched
+      await nginx.get("/close?host=worker&module=large/large.py");
+      const left = () => call(nginx, "worker", "left", "&module=look.py");
+      await expect.poll(left, { timeout: 10_000 }).toEqual([{ alive: 0, found: false }]);
     });
   },
 );

@@ -23,6 +23,8 @@ _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 _lock = threading.Lock()
 _projects = []
+# Entries of sys.path that projects, and nobody else, have added.
+_added = set()
 
 
 def is_installed(file):
@@ -49,6 +51,7 @@ class Project:
                 self._compare_with_imported()
             if self not in _projects:
                 _projects.append(self)
+            _added.update(directory for directory in self.directories if directory not in sys.path)
 
     def leave(self):
         """Call it when the runtime has ended. Removes the modules that no other runtime shares."""
@@ -59,7 +62,10 @@ class Project:
             used = {directory for project in _projects for directory in project.directories}
             for directory in self.directories:
                 if directory not in used:
-                    _drop(directory, used)
+                    _drop(directory)
+                    if directory in _added and directory in sys.path:
+                        sys.path.remove(directory)
+                    _added.discard(directory)
 
     def _compare(self, directory, theirs, owner, prefix="", depth=0):
         if _is_same(directory, theirs) or depth == _MAX_DEPTH:
@@ -135,10 +141,13 @@ def _is_below(file, directories):
     return any(file.startswith(os.path.join(directory, "")) for directory in directories)
 
 
-def _drop(directory, used):
+def _drop(directory):
+    """Removes the modules that this entry of sys.path has provided."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if not isinstance(module, types.ModuleType) or not isinstance(file, str):
             continue
-        if _is_below(file, [directory]) and not is_installed(file) and not _is_below(file, used):
-            sys.modules.pop(name, None)
+        if _is_below(file, [directory]) and not is_installed(file):
+            first = os.path.relpath(file, directory).split(os.sep)[0]
+            if first.partition(".")[0] == name.partition(".")[0]:
+                sys.modules.pop(name, None)

@@ -1,12 +1,14 @@
 """Runtimes that are hosted in an nginx worker: libnffi_python.so calls run() for each, in a
 separate thread. Importing this prepares the interpreter."""
 
+import contextvars
 import inspect
+import multiprocessing.context
 import os
 import sys
 import threading
 
-from . import codes, logs, scope
+from . import codes, logs, module, scope
 from .context import write_log
 from .failure import Error, detail_of, in_one_line, message_of
 from .projects import Project
@@ -31,8 +33,26 @@ def _search_python_path():
 _search_python_path()
 
 
+def _spawn_by_default():
+    """A fork would copy the worker of nginx with its sockets. set_start_method(), which may be called
+    once, stays free for modules."""
+    default = getattr(multiprocessing.context, "_default_context", None)
+    spawn = getattr(multiprocessing.context, "_concrete_contexts", {}).get("spawn")
+    if spawn is not None and hasattr(default, "_default_context"):
+        default._default_context = spawn
+
+
+_spawn_by_default()
+
+
 def run(queue, config):
     """Until the queue has ended and every call was answered. `config`: bytes."""
+    # the variables of this context refer to the runtime
+    contextvars.copy_context().run(_run, queue, config)
+    module.collect()
+
+
+def _run(queue, config):
     _log.queue = queue
     runtime = Runtime(queue, None)
     try:
