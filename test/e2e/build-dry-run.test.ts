@@ -1,4 +1,4 @@
-// `nffi build --dry-run` tells what would be done, and that is what a build then does.
+// `nffi build --dry-run` prints the plan, and a build then follows it.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

@@ -1,4 +1,4 @@
-// What a build prints for programs and for people who want silence or colours.
+// The output of a build for programs, and for people who prefer silence or colours.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

@@ -1,4 +1,5 @@
-// The cache of archives: one download for many processes, whoever of them dies; and `nffi cache`.
+// The cache of archives: one download for many processes, even if some of them die; and
+// `nffi cache`.
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -40,7 +41,7 @@ function place(): Place {
   };
 }
 
-/** Runs 8 fetches at once; gives the results and the pids in the order of their start. */
+/** Runs 8 concurrent fetches; returns the results and the pids in the order of their start. */
 function eightFetches(at: Place, server: string) {
   const pids: number[] = [];
   const onStart: CliOptions["onStart"] = (child) => pids.push(child.pid ?? 0);

@@ -1,6 +1,6 @@
-// What docs/ci.md and action.yml tell a CI system to do is done here, by the texts themselves, twice:
-// the second time nothing is built. Each run has an empty home and workspace and a bare environment;
-// what a CI system keeps (the cache) stays, and so do npm's downloads and ccache's objects.
+// Runs the steps of docs/ci.md and action.yml for a CI system, from the texts themselves, twice:
+// the second time nothing is built. Each run has an empty home and workspace and a bare
+// environment; the cache of the CI system stays, and so do npm's downloads and ccache's objects.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,7 +1,7 @@
-// Deadlines and cancellation in a real nginx, of a native runtime and of one in Node: whoever waits
-// gets nil and the reason at once, the runtime can ask and is told, what is still queued is never
-// started, and a late answer is freed. The runtimes are witnesses: they keep what they are asked and
-// report what they have seen.
+// Deadlines and cancellation in a real nginx, of a native runtime and of one in Node: the caller
+// gets nil and the reason immediately, the runtime is notified and can ask, a queued task is never
+// started, and a late response is freed. The runtimes are witnesses: they record their requests and
+// observations.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { nativeRuntime } from "../support/native-runtime.js";
 import { type Nginx, startNginx, startNginxForTest } from "../support/nginx.js";
@@ -65,7 +65,7 @@ function location(path: string, code: string, directives = ""): string {
     } }`;
 }
 
-/** Ways in which a call that waits is given up; each ends its request. */
+/** Ways in which a waiting call is cancelled; each ends its request. */
 const SERVER = [
   location("/report", `ngx.print(rt.methods:report())`),
   location("/release", `ngx.print(rt.methods:release())`),
@@ -215,7 +215,7 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       const part = (title: string) => new RegExp(`${title}: ?([^;]*)`).exec(text)?.[1]?.split(" ");
       return { started: part("started"), told: part("told"), asked: part("asked") };
     };
-    /** Nobody waits; the runtime answers late, and nothing is left of that. */
+    /** The call is cancelled; the runtime responds late, and nothing is left of that. */
     const letGo = async () => {
       await get("/release");
       await expect.poll(() => get("/state"), { timeout: 5_000 }).toBe("0 0 0");

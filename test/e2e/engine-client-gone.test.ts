@@ -1,6 +1,6 @@
-// A stream ends when its client is gone, without lua_check_client_abort and with a loop that ignores
-// the results of ngx.print and ngx.flush: a failed write, a reset connection, a reset HTTP/2 stream.
-// A client that only ends its own sending side is still served.
+// A stream ends when its client disconnects, without lua_check_client_abort and with a loop that
+// ignores the results of ngx.print and ngx.flush: a failed write, a reset connection, a reset
+// HTTP/2 stream. A client that only closes its sending side is still served.
 import { readFileSync } from "node:fs";
 import { connect as connectHttp2, constants } from "node:http2";
 import { createConnection, type Socket } from "node:net";
@@ -163,7 +163,7 @@ describe.each(suites)("a stream of a disconnected client, %s", (suite) => {
 
   const tcp = () => createConnection({ port: nginx.port, host: "127.0.0.1" });
 
-  /** The handler has ended, and the runtime was told: no stream is being written. */
+  /** The handler has ended, and the runtime was notified: no stream is being written. */
   async function isOver(name: string, how = GONE, limitMs = 5_000): Promise<void> {
     await until(
       () => nginx.errorLog().includes(`ended ${name}: ${how}`),

@@ -1,5 +1,5 @@
-// What closing a runtime gives back: descriptors, maps and memory, for libraries, Python and Java in
-// the worker, and processes. NFFI_TEST_CYCLES=10000 is the long run.
+// Closing a runtime returns descriptors, maps and memory, for libraries, Python and Java in the
+// worker, and processes. NFFI_TEST_CYCLES=10000 is the long run.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { JavaClasses } from "../sdk/java/java-runtime.js";
@@ -10,7 +10,7 @@ import { builtOpenresty } from "../support/openresty.js";
 
 const CYCLES = Number(process.env.NFFI_TEST_CYCLES ?? 300);
 
-/** Loads, calls once and closes; then tells what the worker has more than after a warm-up. */
+/** Loads, calls once and closes; then returns what the worker has more than after a warm-up. */
 const CYCLE_LUA = `
 local ffi = require "ffi"
 local nffi = require "resty.nffi"

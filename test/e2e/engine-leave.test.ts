@@ -1,5 +1,5 @@
-// What a process may still do when its worker leaves: its own functions at exit run, its last words
-// are logged, and one that does not end holds up nobody.
+// The shutdown of a process when its worker exits: its exit functions run, its last lines are
+// logged, and one that does not exit delays nothing.
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

@@ -1,5 +1,5 @@
-// The code of a runtime is loaded anew while nginx goes on: no call is lost, the old instances end,
-// and whoever cannot be started changes nothing.
+// The code of a runtime is reloaded while nginx continues: no call is lost, the old instances end,
+// and code that cannot be started changes nothing.
 import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";

@@ -1,5 +1,5 @@
-// `nffi types`: the stub that it writes, judged by a real language server and by what the handlers
-// really give in a real nginx; and how it fails.
+// `nffi types`: the stub that it writes, checked with a real language server and with the results
+// of the handlers in a real nginx; and its errors.
 import { execFileSync } from "node:child_process";
 import {
   copyFileSync,

@@ -13,7 +13,7 @@ export interface ScriptedServer {
   readonly seen: SeenRequest[];
 }
 
-/** The first request gets the first answer and so on; the last answer is given for ever. */
+/** The first request gets the first response and so on; the last response is repeated. */
 export async function scriptedServer(...script: RequestListener[]): Promise<ScriptedServer> {
   const seen: SeenRequest[] = [];
   const url = await httpServer((request, response) => {
@@ -27,9 +27,9 @@ export async function scriptedServer(...script: RequestListener[]): Promise<Scri
 export interface RangedFile {
   readonly etag?: string;
   readonly lastModified?: string;
-  /** Breaks off after so many bytes of the body. */
+  /** Breaks off after this number of bytes of the body. */
   readonly cutAfter?: number;
-  /** Sends so many bytes and nothing more, but keeps the connection. */
+  /** Sends this number of bytes and nothing more, but keeps the connection. */
   readonly stallAfter?: number;
 }
 

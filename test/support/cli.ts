@@ -1,4 +1,4 @@
-// Runs the real CLI, bin/nffi.mjs, as a user does: a process of its own, no terminal.
+// Runs the real CLI, bin/nffi.mjs, as a user does: a separate process, no terminal.
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,8 +1,8 @@
-// A server on the loopback interface that misbehaves as a test tells it to.
+// A server on the loopback interface that misbehaves as a test requires.
 import { createServer, type RequestListener } from "node:http";
 import { onTestFinished } from "vitest";
 
-/** Starts it for one test; gives its URL without a final slash. */
+/** Starts it for one test; returns its URL without a final slash. */
 export async function httpServer(answer: RequestListener): Promise<string> {
   const server = createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

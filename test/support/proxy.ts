@@ -1,4 +1,5 @@
-// A proxy on the loopback interface that wants a user and a password, and an https server behind.
+// A proxy on the loopback interface that requires a user and a password, and an https server
+// behind.
 import { createServer, type IncomingMessage, type RequestListener, request } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, connect } from "node:net";
@@ -52,7 +53,7 @@ export async function authenticatingProxy(): Promise<Proxy> {
   };
 }
 
-/** Gives its URL without a final slash. */
+/** Returns its URL without a final slash. */
 export async function httpsServer(
   { key, cert }: Certificates,
   answer: RequestListener,

@@ -1,4 +1,4 @@
-// A client that sends a request and reads nothing until it is told to.
+// A client that sends a request and reads only on request.
 import { createConnection, type Socket } from "node:net";
 
 export function slowClient(port: number, path: string): Socket {

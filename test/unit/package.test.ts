@@ -1,4 +1,4 @@
-// One version everywhere: who reads the changelog, the Lua module or the README means this package.
+// One version everywhere: the changelog, the Lua module and the README refer to this package.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

@@ -259,7 +259,7 @@ child_status(child_t *child)
 }
 
 
-/* The child has ended or is about to: its status must be as told. */
+/* The child has ended or is about to: its status must be the expected one. */
 static inline void
 child_end_with(child_t *child, int wanted)
 {

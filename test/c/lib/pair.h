@@ -60,7 +60,7 @@ pair_open_shared(pair_t *pair, const nffi_host_options_t *options)
     int i, fd, sockets[2];
     nffi_host_options_t own = *options;
 
-    /* so that nothing of the host lies on the fixed numbers */
+    /* so that no descriptor of the host has a fixed number */
     do {
         fd = open("/dev/null", O_RDONLY);
     } while (fd != -1 && fd <= NFFI__FD_CONTROL);
@@ -108,7 +108,7 @@ pair_inner(nffi_queue_t *handle)
 }
 
 
-/* Only when no thread uses the queue any more. */
+/* Only when no thread uses the queue. */
 static inline void
 pair_close(pair_t *pair)
 {

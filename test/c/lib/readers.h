@@ -1,6 +1,6 @@
 /*
- * readers.h - the host's side of a few streams that stall: their chunks are
- * drained at once, and read when the case says so.
+ * readers.h - the worker's side of a few streams that stall: their chunks are
+ * collected immediately, and read when the case says so.
  */
 
 #ifndef READERS_H

@@ -1,6 +1,6 @@
 /*
- * test_attach.c - a runtime in a process of its own: attaching, payloads of
- * all sizes both ways, its end and the end of the worker.
+ * test_attach.c - a runtime in a process: attaching, payloads of all sizes both
+ * ways, its end and the end of the worker.
  */
 
 #include "child.h"
@@ -185,8 +185,8 @@ play_spin(void)
 }
 
 
-/* Gives the numbers that its own parent has closed to something else, and
-   forks: the numbers are its own now. */
+/* Closes the fixed numbers, reuses them for something else, and forks: the
+   numbers then belong to the child. */
 static void
 check_nested_fork(void)
 {
@@ -347,7 +347,8 @@ echoes_large(void)
 }
 
 
-/* Many at once, of all sizes: arena, memfd and what is full in between. */
+/* Many concurrent calls, of all sizes: arena, memfd and a full queue in
+   between. */
 static void
 echoes_many(void)
 {
@@ -507,7 +508,7 @@ not_a_process(void)
     setenv(NFFI__ATTACH_ENV, "", 1);
     CHECK_IS(nffi_attach(&queue), NFFI_NOT_A_PROCESS);
 
-    /* somebody set the variable, but handed nothing over */
+    /* the variable was set, but no descriptor was passed */
     for (fd = NFFI__FD_MEMORY; fd <= NFFI__FD_CONTROL; fd++) {
         close(fd);
     }
@@ -544,8 +545,8 @@ wait_for_role(child_t *child, int attaches)
 }
 
 
-/* The runtime of a worker that is killed; with the supervisor and the keeper,
-   in which case the runtime becomes a child of this one. */
+/* The runtime of a killed worker; with the supervisor and the keeper, in which
+   case the runtime becomes a child of this one. */
 static pid_t
 runtime_of_killed_worker(const char *role, int attaches, int alone)
 {

@@ -1,6 +1,6 @@
 /*
  * test_config.c - the configuration of a runtime: its bytes reach threads of
- * the worker and a process alike, and nobody else.
+ * the worker and a process alike, and no other process.
  */
 
 #include "child.h"
@@ -20,7 +20,7 @@ static const size_t sizes[] = { 0, 1, 4095, 4096, 200000, 5000000 };
 #define SECRET "s3cret-of-tenant"
 
 
-/* All byte values, NUL too. */
+/* All byte values, including NUL. */
 static unsigned char *
 pattern(size_t size)
 {

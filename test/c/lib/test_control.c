@@ -132,7 +132,7 @@ ends(void)
 }
 
 
-/* Malformed packets: refused, and no descriptor of theirs stays. */
+/* Malformed packets: refused, and none of their descriptors stays open. */
 static void
 refuses_malformed(void)
 {

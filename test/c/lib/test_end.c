@@ -1,6 +1,6 @@
 /*
  * test_end.c - a queue is freed when its host has closed it and no thread uses
- * it any more; handles that are used afterwards are refused.
+ * it; handles that are used afterwards are refused.
  */
 
 #include "noise.h"
@@ -347,7 +347,7 @@ many_in_a_row(void)
     }
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    (void) maps;              /* it maps memory of its own */
+    (void) maps;              /* it maps separate memory */
 #else
     CHECK_IS(count_lines("/proc/self/maps"), maps);
 #endif

@@ -1,15 +1,15 @@
 /*
- * test_flow.c - many streams at once, with a runtime that waits for credit in
- * each of the ways and a host that reads now and then, cancels some and never
- * reads others: every chunk arrives once and in order, none is lost to a
- * missing wake-up, and what is unread stays within its bounds.
+ * test_flow.c - many concurrent streams, with a runtime that waits for credit
+ * in each of the ways and a host that reads from time to time, cancels some and
+ * never reads others: every chunk arrives once and in order, none is lost to a
+ * missing wake-up, and unread data stay within their bounds.
  */
 
 #include "pair.h"
 
 #define WINDOW 2000
 #define MOST_SIZE 3000
-#define STREAMS 24            /* at once */
+#define STREAMS 24            /* concurrently */
 #define THREADS 3
 
 enum style {
@@ -181,7 +181,7 @@ serve_alone(void *data)
                             style == POLLING && count < STREAMS ? -1 : 0);
 
         if (n == NFFI_CLOSED) {
-            /* a stream that was cancelled just before may not be told yet */
+            /* a stream cancelled just before may not be reported yet */
             write_on_all(writers, &count);
             CHECK_IS(count, 0);
             return NULL;

@@ -140,7 +140,7 @@ writer_leads(void)
     check_returns(&pollers[0], 1);
     CHECK_IS(drain(), 1);
 
-    /* credit for another stream, for which no thread waits */
+    /* credit for another stream, without a waiting thread */
     start(&pollers[0], wait_for_tasks, 0, -1);
     read_all(&readers[1]);
     check_returns(&pollers[0], 0);
@@ -317,8 +317,9 @@ wake_late(void *data)
 
 
 /*
- * A poller wakes the host for a task that it has skipped. Meanwhile a task is
- * queued, and a writer begins to lead: both after the poller has looked.
+ * A poller wakes the host for a task that it has skipped. At the same time a
+ * task is queued, and a writer begins to lead: both after the poller has
+ * checked.
  */
 static void
 wakes_before_it_waits(void)

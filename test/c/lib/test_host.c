@@ -450,8 +450,8 @@ blocks_of(int fd)
 
 /*
  * Before the keeper of the process has allocated the memory of the queue, the
- * worker writes to no page but those that it has allocated itself: where memory
- * is short, another would be a SIGBUS.
+ * worker writes only to pages that it has allocated itself: if memory is short,
+ * another page would be a SIGBUS.
  */
 static void
 writes_allocated(const size_t *sizes, size_t count, int wanted)

@@ -48,7 +48,7 @@ attached(void)
 }
 
 
-/* Polls; the task "stop" makes it stop doing so for good. */
+/* Polls; the task "stop" makes it stop polling permanently. */
 static void
 play_poll(void)
 {
@@ -65,7 +65,8 @@ play_poll(void)
 }
 
 
-/* Ends at once, and leaves one of its session that holds the socket. */
+/* Exits immediately, and leaves one process of its session that holds the
+   socket. */
 static void
 play_leave_one(void)
 {
@@ -230,7 +231,7 @@ ping_is_nobodys_task(void)
     before = nffi_host_taken(pair.host, &waiting);
     CHECK_IS(waiting, 0);
 
-    /* at most one is under way, and it takes nobody's place */
+    /* at most one is in flight, and it takes no slot of a call */
     CHECK_IS(nffi_host_ping(pair.host), NFFI_OK);
     CHECK_IS(nffi_host_ping(pair.host), NFFI_OK);
     CHECK_IS(nffi_host_taken(pair.host, &waiting), before);
@@ -239,7 +240,7 @@ ping_is_nobodys_task(void)
     pair_submit(&pair, "a", 1, &owner);
     pair_submit(&pair, "b", 1, &owner);
 
-    /* whoever polls takes it and does not see it */
+    /* the next poll takes it and does not return it */
     CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), 1);
     CHECK_IS(request.size, 1);
     CHECK_IS(nffi_host_taken(pair.host, &waiting), before + 2);
@@ -248,7 +249,7 @@ ping_is_nobodys_task(void)
     CHECK(response.owner == &owner);
     nffi_host_release(pair.host, &response);
 
-    /* a task that waits tells as much as a ping */
+    /* a waiting task shows as much as a ping */
     CHECK_IS(nffi_host_ping(pair.host), NFFI_OK);
     CHECK_IS(nffi_host_taken(pair.host, &waiting), before + 2);
     CHECK_IS(waiting, 1);
@@ -303,7 +304,7 @@ ping_tells_who_hangs(void)
 }
 
 
-/* The end of file comes only when nobody holds the socket any more. */
+/* The end of file arrives only when no process holds the socket. */
 static void
 kills_whole_session(void)
 {
@@ -332,7 +333,7 @@ read_pid(child_t *child)
 }
 
 
-/* In whatever way the process ends: what descends from it ends, too. */
+/* However the process ends: its descendants end as well. */
 static void
 kills_daemons(void)
 {
@@ -366,8 +367,8 @@ kills_daemons(void)
 }
 
 
-/* A kill takes all at once and does not wait for the grace period, which begins
-   when the process alone has ended. One of several rounds shows it: the machine
+/* A kill takes all of them and does not wait for the grace period, which begins
+   when only the process has ended. One of several rounds shows it: the machine
    may be busy. */
 static void
 kills_at_once(void)
@@ -425,7 +426,7 @@ survives_supervisor(void)
     CHECK_CALL(kill(supervisor, SIGKILL));
     await_end(supervisor);
 
-    /* its socket tells, also while a keeper lives */
+    /* its socket reports it, even while a keeper lives */
     CHECK_IS(poll(&(struct pollfd) { .fd = start_supervisor_fd,
                                      .events = POLLIN }, 1, CHILD_MS), 1);
     CHECK(is_alive(child.process.pid));

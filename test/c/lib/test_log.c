@@ -65,7 +65,7 @@ tells(pair_t *pair)
     message(pair, NULL, NFFI_LOG_INFO, "late");
     message(pair, &owners[1], NFFI_LOG_INFO, "now");
 
-    /* nobody waits for it any more */
+    /* the call was cancelled */
     CHECK_IS(nffi_respond(next, 0, NULL, 0), NFFI_OK);
     response = pair_response(pair);
     nffi_host_release(pair->host, &response);
@@ -117,7 +117,8 @@ tells_shared(void)
 }
 
 
-/* What nobody takes is bounded; calls go on, and the rest is counted. */
+/* Messages that are not taken are bounded; calls continue, and the rest is
+   counted. */
 static void
 is_bounded(void)
 {
@@ -153,8 +154,8 @@ is_bounded(void)
 }
 
 
-/* What a queue was told before it closed is whole after that, and so is what
-   its threads tell last. */
+/* Messages from before the close of a queue are complete after it, and so are
+   the last messages of its threads. */
 static void
 outlives_close(void)
 {

@@ -1,7 +1,7 @@
 /*
- * test_lying_runtime.c - a runtime that breaks the rules of the shared memory,
- * by one lie at a time or by noise all over it: the host cuts it off and does
- * not crash.
+ * test_lying_runtime.c - a runtime that violates the rules of the shared
+ * memory, with one lie at a time or with noise all over it: the host cuts it
+ * off and does not crash.
  */
 
 #include "child.h"
@@ -19,8 +19,8 @@ static const nffi_host_options_t small = {
 typedef void (*lie_t)(pair_t *pair);
 
 
-/* Two tasks wait in the slots 0 and 1, the second of them a stream; a lie is
-   told in their words and on the rings. */
+/* Two tasks wait in the slots 0 and 1, the second of them a stream; a lie is in
+   their words and on the rings. */
 
 static void
 push_done(pair_t *pair, uint32_t slot, uint32_t generation)
@@ -34,7 +34,7 @@ push_done(pair_t *pair, uint32_t slot, uint32_t generation)
 }
 
 
-/* Says that slot 0 was answered, as `place` and the rest tell. */
+/* Claims a response in slot 0, with `place` and the other values. */
 static void
 claim(pair_t *pair, uint16_t outcome, uint16_t place, uint64_t offset,
     uint64_t size)
@@ -222,7 +222,7 @@ lie_flood(pair_t *pair)
 }
 
 
-/* The stream in slot 1 has written so many chunks, which lie as told. */
+/* The stream in slot 1 claims this number of chunks, at these locations. */
 static void
 claim_chunks(pair_t *pair, uint32_t count, uint32_t place, uint64_t offset,
     uint32_t size)
@@ -461,7 +461,7 @@ host_bears_lies(void)
 }
 
 
-/* A ring of freed blocks that is full for ever is found at release. */
+/* A permanently full ring of freed blocks is found at release. */
 static void
 host_finds_full_frees(void)
 {

@@ -390,7 +390,7 @@ tells_cancelled(void)
     CHECK(told[0] == requests[2].task);
     CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 0);
 
-    /* one that was answered before anybody asked is not told */
+    /* a task with a response before the first check is not reported */
     nffi_host_cancel(pair.host, tasks[1]);
     CHECK_IS(nffi_respond(requests[1].task, 0, NULL, 0), NFFI_OK);
     CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 0);
@@ -461,7 +461,7 @@ arms(void)
     CHECK_IS(nffi_queue_arm(pair.queue), 0);
     CHECK_IS(readable(fd, 0), 0);
 
-    /* a late cancellation makes it readable, and arm tells of it once */
+    /* a late cancellation makes it readable, and arm reports it once */
     nffi_host_cancel(pair.host, task);
     CHECK_IS(readable(fd, 0), 1);
     CHECK_IS(nffi_queue_arm(pair.queue), 1);
@@ -486,7 +486,7 @@ arms(void)
 }
 
 
-/* The runtime learns at once that a queue was cut off. */
+/* The runtime learns immediately that a queue was cut off. */
 static void
 arms_broken(void)
 {

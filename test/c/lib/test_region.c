@@ -193,7 +193,7 @@ static void config_wraps_to_none(nffi__header_t *h)
     h->config_size = UINT64_MAX;
 }
 
-/* Within its page, so that only the NUL behind it tells. */
+/* Within its page, so that only the NUL behind it shows the error. */
 static void config_shorter(nffi__header_t *h) { h->config_size--; }
 
 static void swapped(nffi__header_t *h) { h->slots = h->request_arena; }

@@ -49,7 +49,7 @@ running(pair_t *pair)
 }
 
 
-/* The response has come, is as told, and is released. */
+/* The response has arrived, has the expected values, and is released. */
 static void
 delivered(pair_t *pair, int rc, const void *data, size_t size)
 {
@@ -323,7 +323,7 @@ refuses_handles(void)
         nffi_response_discard(invented[i], late);
     }
 
-    /* also those that name no queue: this thread has taken its tasks of one */
+    /* also handles of no queue: this thread has taken its tasks from one */
     CHECK_IS(pair_state(&pair).refused, 4 * 6);
 
     CHECK_IS(nffi_respond(task, 0, "first", 5), NFFI_OK);
@@ -376,7 +376,7 @@ refuses_arguments(void)
 }
 
 
-/* Memory that was given to the host is not the runtime's to give again. */
+/* Memory that was passed to the host cannot be passed again. */
 static void
 buffer_belongs_to_host(void)
 {
@@ -543,8 +543,9 @@ batches(void)
 
 
 /*
- * Requests that wait in memfds are descriptors of the runtime's process: it
- * has few, so the host bounds them; one cancelled in time gives its back.
+ * Requests that wait in memfds are descriptors of the runtime's process, which
+ * has few, so the host bounds them; one that is cancelled in time returns its
+ * descriptor.
  */
 static void
 bounds_descriptors(void)

@@ -1,6 +1,6 @@
 /*
- * test_spawn.c - starting a child process: what it inherits, what fails and
- * how that is told, its death and what is left of it.
+ * test_spawn.c - starting a child process: what it inherits, how failures are
+ * reported, its death and its remains.
  */
 
 #include "child.h"
@@ -103,7 +103,7 @@ play_take(void)
 }
 
 
-/* Answers 100 tasks with payloads of their own, then ends abruptly. */
+/* Responds to 100 tasks with different payloads, then ends abruptly. */
 static void
 play_answer_and_die(void)
 {
@@ -214,7 +214,7 @@ names_missing_supervisor(void)
 }
 
 
-/* The first that is there, which is also told by argv[0]. */
+/* The first existing program, which argv[0] also shows. */
 static void
 tries_programs(void)
 {
@@ -382,7 +382,7 @@ inherits_nothing(void)
     check_descriptors(text);
     CHECK_IS(signals(text, "SigBlk:"), 0);
 
-    /* 32 and 33 are glibc's own: it lets nobody set them */
+    /* 32 and 33 belong to glibc: it refuses to set them */
     CHECK_IS(signals(text, "SigIgn:") & ~(UINT64_C(3) << 31), 0);
     line = strstr(text, "session");
     CHECK(line != NULL);
@@ -496,7 +496,7 @@ dies(void)
         child_wait(&child);
     }
 
-    /* a large request notices; a small one waits for nobody */
+    /* a large request notices; a small one waits for no process */
     request.data = bytes;
     request.size = 100000;
     CHECK_IS(nffi_host_submit(child.host, &request, owners, &task),
@@ -521,8 +521,8 @@ dies(void)
 }
 
 
-/* What it answered before its death is still delivered, though its memfds are
-   more than the worker reads ahead; and its death is told all the same. */
+/* Responses from before its death are still delivered, although its memfds are
+   more than the worker reads ahead; and its death is reported as well. */
 static void
 delivers_last_words(void)
 {

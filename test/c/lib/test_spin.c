@@ -1,6 +1,6 @@
 /*
- * test_spin.c - a spinner learns whether looking again pays. Time is told by
- * the end of its wait, which the tests move.
+ * test_spin.c - a spinner learns whether spinning pays. The tests set the time
+ * at the end of its wait.
  */
 
 #include "check.h"
@@ -21,7 +21,7 @@ spinner_of(uint32_t limit_us)
 }
 
 
-/* The present wait is over since so long. */
+/* The present wait has been over for this time. */
 static void
 make_over(nffi_spinner_t *spinner, uint64_t ns)
 {
@@ -132,7 +132,7 @@ ends_when_it_does_not(void)
 }
 
 
-/* A wait that was late, the last one before it so long ago. */
+/* A late wait, this long after the last one. */
 static void
 be_late(nffi_spinner_t *spinner, uint64_t since_ns)
 {

@@ -75,7 +75,7 @@ check_done(pair_t *pair)
 }
 
 
-/* Runs a case in the way of the worker, then in that of a process. */
+/* Runs a case as in the worker, then as in a process. */
 #define BOTH_WAYS(name) \
     static void \
     name##_here(void) \
@@ -127,7 +127,7 @@ sizes(pair_t *pair)
 BOTH_WAYS(sizes)
 
 
-/* Two streams at once, drained one thing at a time. */
+/* Two concurrent streams, collected one thing at a time. */
 static void
 interleaves(pair_t *pair)
 {
@@ -229,7 +229,7 @@ collects(pair_t *pair)
 BOTH_WAYS(collects)
 
 
-/* What is collected is bounded, too. */
+/* Collected chunks are bounded as well. */
 static void
 collects_bounded(void)
 {
@@ -255,7 +255,7 @@ collects_bounded(void)
 }
 
 
-/* One answer to who reads a stream; errors before and between chunks. */
+/* One response for a stream; errors before and between chunks. */
 static void
 answers(pair_t *pair)
 {
@@ -321,7 +321,7 @@ bounds_chunks(pair_t *pair)
     CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 0);
     CHECK_IS(nffi_queue_arm(pair->queue), 0);
 
-    /* nor is reading one of many worth telling */
+    /* nor does reading one of many send a note */
     nffi_host_credit(pair->host, task, 1);
     CHECK_IS(nffi_queue_arm(pair->queue), 0);
     CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, 0), 0);
@@ -369,7 +369,7 @@ bounds_bytes(pair_t *pair)
     CHECK_IS(nffi_stream_write(running, bytes, 20 * WINDOW), NFFI_OK);
     CHECK_IS(nffi_stream_write(running, NULL, 0), NFFI_WOULD_BLOCK);
 
-    /* the host tells of credit for the first, which is not enough */
+    /* the host reports credit for the first, which is not enough */
     chunk_read(pair, task, bytes, WINDOW - 1);
     CHECK_IS(nffi_stream_write(running, NULL, 0), NFFI_WOULD_BLOCK);
     CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 0);
@@ -467,7 +467,7 @@ cancels(pair_t *pair)
     CHECK_IS(nffi_stream_end(running), NFFI_OK);
     CHECK_IS(nffi_host_drain(pair->host, &response, 1), 0);
 
-    /* after the end was drained it is nobody's */
+    /* after the end was collected it has no owner */
     running = streaming(pair, WINDOW, &task);
     CHECK_IS(nffi_stream_end(running), NFFI_OK);
     end(pair, NFFI_HOST_END, NULL, 0);
@@ -576,7 +576,7 @@ survives_close(void)
     CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, -1), NFFI_CLOSED);
     CHECK_IS(nffi_stream_wait(running, 20), NFFI_WOULD_BLOCK);
 
-    /* the end, once told, is no reason not to sleep */
+    /* the end, once reported, does not prevent sleeping */
     CHECK_IS(nffi_queue_arm(pair.queue), 0);
     chunk_read(&pair, task, "1", 1);
     CHECK_IS(poll(&(struct pollfd) { nffi_queue_fd(pair.queue), POLLIN, 0 },

@@ -12,8 +12,9 @@ static const nffi_host_options_t small_arenas = {
     .max_tasks = 64, .request_arena = 64 << 10, .response_arena = 64 << 10
 };
 
-/* Around the sizes of blocks (128 bytes and up), of pages, and beyond what the
-   arena gives out (8 KiB of 64), where the heap or a memfd takes over. */
+/* Around the sizes of blocks (128 bytes and up), of pages, and beyond the
+   largest block of the arena (8 KiB of 64), where the heap or a memfd takes
+   over. */
 static const size_t sizes[] = {
     0, 1, 2, 126, 127, 128, 129, 255, 256, 257, 511, 512, 513, 1023, 1024,
     4095, 4096, 4097, 8190, 8191, 8192, 8193, 12288, 16383, 16384, 16385,

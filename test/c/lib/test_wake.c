@@ -282,11 +282,11 @@ spinning_armed(void)
 
 
 /*
- * One wake-up for each of many rings, as fast as it goes: the producer
- * publishes and looks whether the consumer has parked; the consumer announces
- * that and looks again. At least one must see the other. Both store before
- * they load, which x86-64 reorders, too, where the order of an access is
- * weaker than seq_cst.
+ * One wake-up for each of many rings, as fast as possible: the producer
+ * publishes and checks whether the consumer has parked; the consumer announces
+ * that and checks again. At least one must see the other. Both store before
+ * they load, which x86-64 also reorders if the order of an access is weaker
+ * than seq_cst.
  */
 #define RINGS 4096
 
