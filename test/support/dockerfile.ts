@@ -107,7 +107,8 @@ function scriptOf(run: DockerRun, caches: string, layers: Map<string, string>): 
     if (stage.name) rootOf.set(stage.name, root);
     if (made) return [];
     layers.set(key ?? root, root);
-    return linesOfStage(stage, root, rootOf, run, caches);
+    const base = rootOf.get(stage.image);
+    return linesOfStage(stage, root, { rootOf, base }, run, caches);
   });
   return [...lines, `echo ${quoted(BETWEEN)}`];
 }
@@ -115,7 +116,7 @@ function scriptOf(run: DockerRun, caches: string, layers: Map<string, string>): 
 function linesOfStage(
   stage: Stage,
   root: string,
-  rootOf: ReadonlyMap<string, string>,
+  { rootOf, base }: { rootOf: ReadonlyMap<string, string>; base: string | undefined },
   run: DockerRun,
   caches: string,
 ): string[] {
@@ -164,14 +165,18 @@ function linesOfStage(
         throw new Error(`nobody has taught this how to do ${name}`);
     }
   });
-  return [...newRoot(root), ...lines];
+  return [...newRoot(root, base), ...lines];
 }
 
-/** A new layer over the machine's files, with the kernel's file systems in it. */
-function newRoot(root: string): string[] {
+/**
+ * A new layer over the machine's files, or over what the stage `base` has changed in them, with the
+ * kernel's file systems in it.
+ */
+function newRoot(root: string, base: string | undefined): string[] {
+  const lower = base ? `${base}.upper:/` : "/";
   return [
     `mkdir -p ${root}.upper ${root}.work ${root}`,
-    `mount -t overlay nffi-root -o lowerdir=/,upperdir=${root}.upper,workdir=${root}.work ${root}`,
+    `mount -t overlay nffi-root -o lowerdir=${lower},upperdir=${root}.upper,workdir=${root}.work ${root}`,
     `mount -t proc proc ${root}/proc`,
     `mount --rbind /dev ${root}/dev`,
   ];
