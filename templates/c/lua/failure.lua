@@ -20,8 +20,9 @@ end
 
 -- Logs the failure with the request and ends the request: as 500, 503 or 504,
 -- or by closing the connection where a part of the response is sent already.
--- Takes what a call of nffi returns after nil.
-function _M.respond(message, code, detail)
+-- Takes what a call of nffi returns after nil, and a status for errors of the
+-- handler that shall not be 500.
+function _M.respond(message, code, detail, status)
     local entry = short(message, 400) .. " (" .. tostring(code) .. ")"
 
     if detail ~= nil then
@@ -35,7 +36,8 @@ function _M.respond(message, code, detail)
         return ngx.exit(ngx.ERROR)
     end
 
-    return ngx.exit(STATUS[code] or ngx.HTTP_INTERNAL_SERVER_ERROR)
+    return ngx.exit(STATUS[code] or code == "runtime_error" and status
+                    or ngx.HTTP_INTERNAL_SERVER_ERROR)
 end
 
 return _M

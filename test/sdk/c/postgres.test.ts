@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { repository } from "../../support/cli.js";
+import { failureLua, withPackagePath } from "../../support/failure-lua.js";
 import { type Nginx, startNginx, until } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
 import { Postgres } from "./postgres.js";
@@ -55,7 +56,7 @@ function configuration(how: string): { http: string; server: string } {
       .replace("connections = 4", "connections = connections or 4, waiting = waiting"),
   );
   return {
-    http: http.replace(
+    http: withPackagePath(http).replace(
       "function db",
       `ENV = { ASAN_OPTIONS = "log_path=${join(built, "report")}" }\n    function db`,
     ),
@@ -88,7 +89,7 @@ describe.each(["library", "process"])("as a %s", (how) => {
   let nginx: Nginx;
 
   beforeAll(async () => {
-    nginx = await startNginx({ prefix, ...configuration(how) });
+    nginx = await startNginx({ prefix, files: failureLua, ...configuration(how) });
     await query("create table if not exists users (id serial, name text)");
     await query("truncate users restart identity");
   });
@@ -304,14 +305,16 @@ describe.each(["library", "process"])("as a %s", (how) => {
     await sleeps(1);
     await postgres.kill();
     expect((await running)[2]).toMatch(/^(57P0[123]|08006)$/);
-    expect((await listening.next()).value).toMatch(/^event: error\ndata: \S/);
+    await expect(listening.next()).rejects.toThrow();
     const without = await query("select 1");
     expect(without).toEqual([
       expect.stringMatching(/^no connection to the server: /),
       "runtime_error",
       "08001",
     ]);
-    expect((await nginx.request("/users")).status).toBe(503);
+    const users = await nginx.request("/users");
+    expect([users.status, users.body]).toEqual([503, expect.not.stringContaining("connection")]);
+    await nginx.waitForLog(/no connection to the server: .*\(runtime_error\): 08001.*"GET \/users/);
     await postgres.start();
     await until(
       async () => (await query("select 1 as one")).rows?.[0].one === 1,
@@ -324,7 +327,7 @@ describe.each(["library", "process"])("as a %s", (how) => {
   });
 
   test("quit waits for the queries under way", async () => {
-    const own = await startNginx({ prefix, ...configuration(how) });
+    const own = await startNginx({ prefix, files: failureLua, ...configuration(how) });
     const body = JSON.stringify({ sql: "select pg_sleep(1)" });
     const call = own.request("/query", { body });
     await until(
@@ -349,7 +352,7 @@ test("a wrong configuration is an error", async () => {
     /config = \{[^}]*\}/,
     "config = require('cjson').decode(ngx.req.get_uri_args().config)",
   );
-  const nginx = await startNginx({ prefix, http: wrong, server });
+  const nginx = await startNginx({ prefix, files: failureLua, http: wrong, server });
   try {
     const told = async (config: unknown) => {
       await nginx.request(`/query?config=${encodeURIComponent(JSON.stringify(config))}`, {

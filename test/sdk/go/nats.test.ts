@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { freePort } from "../../../src/io/port.js";
 import { repository } from "../../support/cli.js";
+import { failureLua, withPackagePath } from "../../support/failure-lua.js";
 import { type Nginx, startNginx, until } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
 import { buildGoRuntime, type GoRuntime } from "./go-runtime.js";
@@ -99,7 +100,8 @@ beforeAll(async () => {
   );
   nginx = await startNginx({
     prefix,
-    http: `lua_check_client_abort on; ${http}`,
+    files: failureLua,
+    http: `lua_check_client_abort on; ${withPackagePath(http)}`,
     server: `${locations}
       location = /state { content_by_lua_block { ngx.print(bus():state().unanswered) } }`,
   });
@@ -137,8 +139,10 @@ test("a request gets the reply of a responder, or an error if there is none", as
     5000,
     () => "somebody answers",
   );
-  expect((await nginx.request("/request?subject=upper&data=x")).body).toBe(
-    "nats: no responders available for request\n",
+  const nobody = await nginx.request("/request?subject=upper&data=x");
+  expect(nobody.body).not.toContain("responders");
+  await nginx.waitForLog(
+    /nats: no responders available for request \(runtime_error\).*"GET \/request/,
   );
 });
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { LANGUAGES } from "../../../src/catalog/languages.js";
 import { repository } from "../../support/cli.js";
+import { failureLua } from "../../support/failure-lua.js";
 import { type Nginx, startNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
 
@@ -53,7 +54,8 @@ beforeAll(async () => {
 
 afterAll(() => nginx?.stop());
 
-test("the templates have the same one", () => {
+test("the templates and the examples have the same one", () => {
+  expect(failureLua["failure.lua"]).toBe(sourceIn("typescript"));
   for (const { template } of LANGUAGES) expect(sourceIn(template)).toBe(sourceIn("typescript"));
 });
 
