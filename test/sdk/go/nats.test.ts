@@ -216,7 +216,7 @@ test("without a server calls fail with the reason; when it comes back they work 
   expect(await nginx.get("/publish?subject=news&data=1")).toBe("published\n");
   await stopServer();
   const failed = await nginx.request("/publish?subject=news&data=2");
-  expect(failed.status).toBe(502);
+  expect(failed.status).toBe(504);
   await startServer();
   await until(
     async () => (await nginx.request("/publish?subject=news&data=3")).status === 200,
