@@ -29,7 +29,7 @@ function _M.respond(message, code, detail, status)
         entry = entry .. ": " .. short(detail, 1000)
     end
 
-    -- a client that leaves is no failure of ours
+    -- a disconnected client is not an error
     ngx.log(code == "client_gone" and ngx.INFO or ngx.ERR, entry)
 
     if ngx.headers_sent then
