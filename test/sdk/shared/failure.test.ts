@@ -27,7 +27,7 @@ const LOCATIONS = `
     if ngx.var.arg_busy then ngx.thread.spawn(methods.slow, methods, {}) end
     local method = methods[ngx.var.arg_method]
     local value = { size = tonumber(ngx.var.arg_size) or 0 }
-    local reply, message, code, detail = method(methods, value, { timeout = 300 })
+    local reply, message, code, detail = method(methods, value, { timeout = tonumber(ngx.var.arg_timeout) })
     if not reply then return failure.respond(message, code, detail) end
     ngx.say(reply)
   } }
@@ -62,7 +62,7 @@ test("the templates and the examples have the same one", () => {
 test.each([
   ["fails", 500, /secret \(runtime_error\): Error: secret .*handlers\.mjs/],
   ["none", 500, /none.* \(runtime_error\)/],
-  ["slow", 504, /\(timeout\)/],
+  ["slow&timeout=300", 504, /\(timeout\)/],
   ["ends", 503, /\(runtime_down\)/],
   ["slow&busy=1", 503, /\(queue_full\)/],
 ])(
