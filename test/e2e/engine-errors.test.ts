@@ -1,7 +1,7 @@
 // Every error code that docs/lua.md lists, provoked in a real nginx. The last test compares the codes
 // that were seen with the table there.
 import { execFileSync } from "node:child_process";
-import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -140,6 +140,8 @@ function remember(text: string): void {
 /** A program whose libnffi has version 99 of the shared memory. */
 function programOfAnotherAbi(folder: string): string {
   const copy = join(folder, "c-src");
+  // the copy of an earlier run may have files that have moved since
+  rmSync(copy, { recursive: true, force: true });
   cpSync(join(repository, "c-src/include"), join(copy, "include"), { recursive: true });
   cpSync(join(repository, "c-src/lib"), join(copy, "lib"), { recursive: true });
   const header = join(copy, "lib/shared/region.h");
