@@ -8,8 +8,8 @@ import { builtOpenresty } from "./openresty.js";
 
 /** Asks until nginx answers, and prints that; what building took must not be in the last image. */
 export const ASK = `
-  ! [ -e /tmp/nffi.tgz ]
-  ! ls /app/nffi-*.tgz 2> /dev/null
+  [ ! -e /tmp/nffi.tgz ]
+  [ -z "$(ls /app/nffi-*.tgz 2> /dev/null)" ]
   for i in $(seq 100); do
     answer=$(curl -sf 'http://127.0.0.1:8080/hello?name=World') && break
     sleep 0.1
@@ -33,6 +33,6 @@ export async function projectRun(
   expect(made.stderr).toBe("");
   const context = join(folder, `my-${language}`);
   cpSync(packed, join(context, basename(packed)));
-  const absent = without.map((path) => `! [ -e /app/${path} ]\n`).join("");
+  const absent = without.map((path) => `[ ! -e /app/${path} ]\n`).join("");
   return { dockerfile: join(context, "Dockerfile"), context, meanwhile: absent + ASK };
 }
