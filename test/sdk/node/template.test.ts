@@ -260,7 +260,7 @@ describe("bad input", () => {
       "no build there",
       ["a", "--prefix", "none"],
       15,
-      /no \S+\/none\/nffi\/nffi\.json\n.*nffi build/,
+      /no \S+\/none\/nffi\/nffi\.json\n.*nffi(\.mjs)? build/,
     ],
   ] as const;
 
