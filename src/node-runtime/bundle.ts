@@ -8,7 +8,9 @@ import Module, { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Bundle } from "./bundle-hook.js";
+import { type CompiledFile, versionOf } from "./compiled-file.js";
 import { formatOfSource } from "./module-format.js";
+import { tsconfigWith } from "./tsconfig.js";
 
 /** What is used of esbuild, whose types a project need not have. */
 interface Esbuild {
@@ -43,9 +45,6 @@ interface SyncHooks {
 
 type NextLoad = (url: string, context: unknown) => unknown;
 
-/** Where the bundle is loaded from: an ES module by a URL, CommonJS by its exports. */
-export type Bundled = { readonly url: string } | { readonly exports: unknown };
-
 /** The esbuild that the module would import; undefined: it has none. */
 export function findEsbuild(path: string): Esbuild | undefined {
   const require = createRequire(path);
@@ -57,18 +56,42 @@ export function findEsbuild(path: string): Esbuild | undefined {
   return require("esbuild") as Esbuild;
 }
 
-/** Throws a SyntaxError that names the place where the module cannot be bundled. */
-export function bundle(path: string, esbuild: Esbuild, source: string): Bundled {
+/** The module and its own files as one. Throws a SyntaxError that names the place. */
+export function bundle(path: string, esbuild: Esbuild, source: string): CompiledFile {
   const format = formatOfSource(path, source);
-  const code = build(path, esbuild, format === "module" ? "esm" : "cjs");
-  if (format === "commonjs") return { exports: runCommonJs(path, code) };
-  // Another URL: Node keeps what it has found out about the first.
-  const url = `${pathToFileURL(path).href}?bundled`;
-  serveFromMemory({ url, code });
-  return { url };
+  const version = versionOf(path);
+  return { path, format, code: build(path, esbuild, format === "module" ? "esm" : "cjs"), version };
 }
 
+/** What esbuild makes of a `require` in an ES module, `import x = require()` among them. */
+const ASKS_FOR_REQUIRE = /^var __require = /m;
+const GIVES_REQUIRE =
+  'import { createRequire as nffiCreateRequire } from "node:module"; ' +
+  "const require = nffiCreateRequire(import.meta.url);";
+const HAS_REQUIRE = /^(?:const|let|var|function) require\b|^import .*\brequire\b/m;
+
 function build(path: string, esbuild: Esbuild, format: "esm" | "cjs"): string {
+  const code = run(path, esbuild, { format });
+  requireNoMetadata(path, code);
+  if (format === "cjs" || !ASKS_FOR_REQUIRE.test(code) || HAS_REQUIRE.test(code)) return code;
+  return run(path, esbuild, { format, banner: { js: GIVES_REQUIRE } });
+}
+
+/** What esbuild makes of decorators as `experimentalDecorators` has them. */
+const DECORATES = /^var __decorateClass = /m;
+
+/** Libraries that read the metadata would find none, and fail in ways that do not name the cause. */
+function requireNoMetadata(path: string, code: string): void {
+  if (!DECORATES.test(code)) return;
+  const tsconfig = tsconfigWith("emitDecoratorMetadata", path);
+  if (tsconfig === undefined) return;
+  throw new Error(
+    `${path}: emitDecoratorMetadata is set in ${tsconfig}, and esbuild writes no metadata: compile ` +
+      "the project with tsc and load its JavaScript, or remove the option where nothing reads it",
+  );
+}
+
+function run(path: string, esbuild: Esbuild, options: Record<string, unknown>): string {
   try {
     const { outputFiles, warnings } = esbuild.buildSync({
       absWorkingDir: dirname(path),
@@ -80,7 +103,7 @@ function build(path: string, esbuild: Esbuild, format: "esm" | "cjs"): string {
       packages: "external",
       external: ["*.node"],
       platform: "node",
-      format,
+      ...options,
       target: `node${process.versions.node}`,
       sourcemap: "inline",
       sourcesContent: false,
@@ -104,7 +127,7 @@ function inOneLine({ text, location }: Finding, path: string): string {
   return `${file}:${location.line}: ${text}`;
 }
 
-function runCommonJs(path: string, code: string): unknown {
+export function runCommonJs(path: string, code: string): unknown {
   const Loader = Module as unknown as CommonJs;
   const module = new Loader(path);
   module.filename = path;
@@ -113,7 +136,7 @@ function runCommonJs(path: string, code: string): unknown {
   return module.exports;
 }
 
-function serveFromMemory(made: Bundle): void {
+export function serveFromMemory(made: Bundle): void {
   const { registerHooks } = Module as unknown as SyncHooks;
   if (registerHooks === undefined) {
     Module.register(new URL("./bundle-hook.js", import.meta.url), { data: made });

@@ -12,6 +12,10 @@ export const TYPESCRIPT = [".ts", ".mts", ".cts"];
 const JSX = [".tsx", ".jsx"];
 const ALL = [...JAVASCRIPT, ...TYPESCRIPT, ...JSX];
 
+export function isJavaScript(path: string): boolean {
+  return JAVASCRIPT.includes(extname(path));
+}
+
 export function isTypeScript(path: string): boolean {
   return TYPESCRIPT.includes(extname(path));
 }

@@ -12,9 +12,11 @@ import { Worker } from "node:worker_threads";
 import type { Addon, Memory } from "./addon.js";
 import { REQUEST } from "./addon.js";
 import type { Answers } from "./answers.js";
+import type { Compilation } from "./compiled-file.js";
 import { logNow } from "./console.js";
 import { NEVER_STARTED, type Server } from "./dispatch.js";
 import { inOneLine } from "./ending.js";
+import { compileForThreads } from "./load-module.js";
 import type { ProfileKind } from "./profile.js";
 import type { FromThread, Handle, ThreadData, ToThread } from "./thread-messages.js";
 
@@ -38,7 +40,7 @@ interface Member {
   reason: string | undefined;
 }
 
-export interface PoolOptions extends Omit<ThreadData, "number"> {
+export interface PoolOptions extends Omit<ThreadData, "number" | "compiled"> {
   readonly threads: number;
 }
 
@@ -83,11 +85,12 @@ export class Pool implements Server {
 
   /** Resolves when every thread serves; rejects with the reason of the first that cannot. */
   async load(): Promise<void> {
+    const compiled = await compileForThreads(this.#options.module);
     await Promise.all(
       this.#members.map(
         (member) =>
           new Promise<void>((resolve, reject) => {
-            this.#startThread(member, resolve, reject);
+            this.#startThread(member, resolve, reject, compiled);
           }),
       ),
     );
@@ -161,9 +164,15 @@ export class Pool implements Server {
     return found;
   }
 
-  #startThread(member: Member, ready: () => void, failed: (reason: Error) => void): void {
+  #startThread(
+    member: Member,
+    ready: () => void,
+    failed: (reason: Error) => void,
+    compiled?: Compilation,
+  ): void {
     const { module, codec, config, profileFolder } = this.#options;
-    const data: ThreadData = { number: member.number, module, codec, config, profileFolder };
+    const { number } = member;
+    const data: ThreadData = { number, module, codec, config, profileFolder, compiled };
     const worker = new Worker(new URL("./thread.js", import.meta.url), { workerData: data });
     member.worker = worker;
     let reason: string | undefined;

@@ -3,6 +3,7 @@
  * handle: its request and its answer do not go through the main thread.
  */
 
+import type { Compilation } from "./compiled-file.js";
 import type { ProfileKind } from "./profile.js";
 
 /** A task handle, low and high half. */
@@ -34,4 +35,6 @@ export interface ThreadData {
   readonly codec: "json" | "raw";
   readonly config: unknown;
   readonly profileFolder: string | undefined;
+  /** Of TypeScript, for the first threads; one that replaces another reads the files as they are then. */
+  readonly compiled: Compilation | undefined;
 }

@@ -16,7 +16,7 @@ import { Profiler } from "./profile.js";
 import type { FromThread, Handle, ThreadData, ToThread } from "./thread-messages.js";
 
 async function main(port: MessagePort, data: ThreadData): Promise<void> {
-  const { module, codec, config, number, profileFolder } = data;
+  const { module, codec, config, number, profileFolder, compiled } = data;
   const addon = loadAddon();
   const memory = viewMemory(addon.join());
   const answers = new Answers(memory, addon);
@@ -36,7 +36,7 @@ async function main(port: MessagePort, data: ThreadData): Promise<void> {
   markWarnings();
 
   try {
-    const { namespace } = await loadModule(module);
+    const { namespace } = await loadModule(module, compiled);
     const methods = new Methods(module, namespace);
     dispatcher = new Dispatcher(addon, memory, answers, { methods, codec: codecOf(codec), config });
     serve(port, dispatcher, answers, (low, high) => addon.take(low, high) === 0);

@@ -23,6 +23,11 @@ local ROOT = debug_getinfo(1, "S").source:match("^@(.*)/lualib/resty/nffi/")
 
 local HOST_PROGRAM = ROOT .. "/nffi/node/main.js"
 
+-- Inherited by the threads and processes that a module starts: they read
+-- TypeScript, too. Node reads it as a URL.
+local PRELOAD = "file://" .. ngx.escape_uri(ROOT):gsub("%%2[fF]", "/")
+                .. "/nffi/node/preload.js"
+
 
 local _M = {
     codec = "json",
@@ -158,7 +163,7 @@ function _M.start(options, codec)
                       and child.absolute(options.profile_dir),
     }, "", 3)
 
-    local argv = { programs[1] }
+    local argv = { programs[1], "--import", PRELOAD }
 
     child.append(argv, options.node_args)
 

@@ -1,6 +1,7 @@
 // A worker for tests: drives host.c, which starts a real Node with the real program over the real
 // libnffi. See host.c for the lines that are spoken.
 import { type ChildProcess, spawn } from "node:child_process";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { installedRuntime } from "./installed-runtime.js";
@@ -98,7 +99,9 @@ export class Host {
       ...{ module, codec, config, threads, inspect, name: "test" },
       profile_dir: options.profileFolder,
     });
-    const command = [program, ...(options.nodeArgs ?? []), options.main ?? main, addon];
+    const preload = join(dirname(main), "preload.js");
+    const args = ["--import", preload, ...(options.nodeArgs ?? [])];
+    const command = [program, ...args, options.main ?? main, addon];
     this.#child = spawn(host, [settings, ...command], {
       stdio: ["pipe", "pipe", "inherit"],
       env: {

@@ -72,6 +72,108 @@ export const thrown = () => fail();
   "node_modules/dependency/index.js": 'module.exports = { name: "dependency" };\n',
 };
 
+/** As package.json says what a file is. */
+const FORMATS = [
+  ["module", { "package.json": MODULE_PACKAGE }],
+  ["commonjs", { "package.json": '{ "type": "commonjs" }' }],
+  ["typeless", { "package.json": "{}" }],
+] as const;
+
+const MORE_THAN_TYPES: Files = {
+  "tsconfig.json": `{
+    // with comments, and a comma too many
+    "compilerOptions": { "experimentalDecorators": true, "paths": { "@lib/*": ["./lib/*"] }, },
+  }`,
+  "main.ts": `import path = require("node:path");
+import { Mark } from "./lib/mark";
+import { Colour } from "@lib/colour";
+import { doubled } from "./decorated";
+import data from "./data.json";
+
+const counts = globalThis as { loads?: number };
+counts.loads = (counts.loads ?? 0) + 1;
+const enum Size { small = 7 }
+class Box { constructor(readonly size: Size) {} }
+
+export const all = () => [
+  Mark.end, Colour[Colour.red], doubled(2), data.answer, new Box(Size.small).size, path.sep,
+  counts.loads,
+];
+`,
+  "lib/mark.ts": 'export namespace Mark { export const end = "!"; }\n',
+  "lib/colour.ts": "export enum Colour { red = 1, green }\n",
+  "decorated.ts": `function twice(_target: any, _key: any, descriptor?: any): any {
+  const old = descriptor.value;
+  descriptor.value = function (this: any, x: number) { return old.call(this, x) * 2; };
+  return descriptor;
+}
+class Numbers { @twice same(x: number) { return x; } }
+export const doubled = (x: number) => new Numbers().same(x);
+`,
+  "data.json": '{ "answer": 42 }\n',
+};
+const ALL_OF_IT = ["!", "red", 4, 42, 7, "/", 1];
+
+const STARTS_THREADS: Files = {
+  "package.json": MODULE_PACKAGE,
+  "main.ts": `import { fork } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+
+const options = { workerData: "given" as string };
+const first = async (worker: Worker): Promise<unknown> => (await once(worker, "message"))[0];
+const url = (name: string): URL => new URL("./" + name, import.meta.url);
+
+export const byUrl = (name: string) => first(new Worker(url(name), options));
+export const byPath = (name: string) => first(new Worker(join(import.meta.dirname, name), options));
+export const nested = () => first(new Worker(url("nested.ts"), options));
+export const forked = async () => (await once(fork(url("forked.ts"), ["given"]), "message"))[0];
+`,
+  "answer.ts": "export const answer: number = 42;\n",
+  "plain.ts": `import { parentPort, workerData } from "node:worker_threads";
+import { answer } from "./answer.ts";
+parentPort?.postMessage({ answer, arg: workerData as string });
+`,
+  "common.cts": `const { parentPort, workerData } = require("node:worker_threads");
+const { answer } = require("./answer.ts");
+parentPort?.postMessage({ answer, arg: workerData as string });
+`,
+  "bundled.ts": `import { parentPort, workerData } from "node:worker_threads";
+import { answer } from "./answer";
+enum Kind { given }
+parentPort?.postMessage({ answer, arg: Kind[Kind.given] satisfies typeof workerData });
+`,
+  "bundled.cts": `import worker = require("node:worker_threads");
+import { answer } from "./answer";
+worker.parentPort?.postMessage({ answer, arg: worker.workerData as string });
+`,
+  "nested.ts": `import { parentPort, Worker } from "node:worker_threads";
+const inner = new Worker(new URL("./plain.ts", import.meta.url), { workerData: "given" as string });
+inner.on("message", (message: object) => parentPort?.postMessage(message));
+`,
+  "forked.ts": `import { answer } from "./answer.ts";
+process.send?.({ answer, arg: process.argv[2] as string }, () => process.exit());
+`,
+  "broken.ts": "\nconst = 1;\n",
+};
+
+const MEMORY_MS = 5000;
+
+/** What a process has for itself, in KiB, when the work of its start is done: it falls for a while. */
+async function settledPrivateMemory(pid: number): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let unchanged = 0, end = Date.now() + MEMORY_MS; unchanged < 4 && Date.now() < end; ) {
+    const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+    const parts = [...text.matchAll(/^Private_\w+: +(\d+) kB/gm)].map(([, size]) => Number(size));
+    const now = parts.reduce((sum, size) => sum + size, 0);
+    unchanged = now < least ? 0 : unchanged + 1;
+    least = Math.min(least, now);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  return least;
+}
+
 /** The lines of a stack that name files of the project, without its folder. */
 async function stackOf(host: Host, method: string, folder: string): Promise<string[]> {
   const failure = await host.json(method).then(
@@ -162,6 +264,60 @@ require("node:vm").compileFunction("const = 1;");
       expect(host.stderr).toContain(line);
       expect(readFileSync(ran, "utf8")).toBe("x");
     }
+  });
+
+  test.each(FORMATS)(
+    "decorators, enums and the old import are bundled: %s",
+    async (_, packageJson) => {
+      const folder = project({ ...MORE_THAN_TYPES, ...packageJson }, { withEsbuild: true });
+      const host = await start(join(folder, "main.ts"));
+      expect(await host.json("all")).toEqual(ALL_OF_IT);
+      // each of them alone, without an import or export that shows the format
+      const alone = await start(join(folder, "decorated.ts"));
+      expect(await alone.json("doubled", 21)).toBe(42);
+    },
+  );
+
+  test("threads and processes that a module starts from TypeScript", async () => {
+    const folder = project(STARTS_THREADS, { withEsbuild: true });
+    const host = await start(join(folder, "main.ts"));
+    const job = { answer: 42, arg: "given" };
+    const answers = await Promise.all([
+      host.json("byUrl", "plain.ts"),
+      host.json("byPath", "plain.ts"),
+      host.json("byPath", "common.cts"),
+      host.json("byUrl", "bundled.ts"),
+      host.json("byPath", "bundled.cts"),
+      host.json("nested"),
+      host.json("forked"),
+    ]);
+    expect(answers).toEqual(answers.map(() => job));
+    await expect(host.json("byUrl", "broken.ts")).rejects.toThrow(/broken\.ts:2/);
+    expect(host.stderr).toBe("");
+
+    const threads = await start(join(folder, "main.ts"), { threads: 2 });
+    expect(await threads.json("byUrl", "plain.ts")).toEqual(job);
+  });
+
+  test("TypeScript takes little more memory than JavaScript", async () => {
+    const source = "export const f = async () => (await import('./later.LANG')).answer;\n";
+    const later = "export const answer = 42;\n";
+    const folder = project({
+      "package.json": MODULE_PACKAGE,
+      "main.js": source.replace("LANG", "js"),
+      "later.js": later,
+      "main.ts": source.replace("LANG", "ts").replace("()", "(): Promise<number>"),
+      "later.ts": later.replace("answer", "answer: number"),
+    });
+    // both at a time: the code of Node itself is then shared, and counts for neither
+    const hosts = await Promise.all(
+      ["main.js", "main.ts"].map((name) => start(join(folder, name))),
+    );
+    for (const host of hosts) expect(await host.json("f")).toBe(42);
+    const pids = await Promise.all(hosts.map(({ pid }) => pid));
+    const [javascript = 0, typescript = 0] = await Promise.all(pids.map(settledPrivateMemory));
+    // Node 20 has a thread for module hooks
+    expect(typescript - javascript).toBeLessThan(version === 20 ? 10_240 : 4_096);
   });
 
   test("TypeScript in node_modules is bundled, too", async () => {
@@ -327,7 +483,7 @@ describe("without a bundler", () => {
     [
       { "main.tsx": "export const a = () => <b/>;\n" },
       "main.tsx",
-      /main\.tsx: JSX is syntax.*npm install esbuild/,
+      /main\.tsx: JSX is .*npm install esbuild/,
     ],
     [
       { "main.ts": 'export * from "./other";\n', "other.ts": "export {};\n" },
@@ -342,6 +498,34 @@ describe("without a bundler", () => {
       "main.ts",
       /does not provide an export named 'A'.*imported without "type"/,
     ],
+    [
+      { "main.ts": "const d: any = 1;\n@d class A {}\nexport const f = () => A;\n" },
+      "main.ts",
+      /main\.ts:2: a decorator is not supported.*npm install esbuild/,
+    ],
+    [
+      { "main.cts": "const d: any = 1;\n@d class A {}\nexports.f = () => A;\n" },
+      "main.cts",
+      /main\.cts:2: a decorator is not supported.*npm install esbuild/,
+    ],
+    [
+      { "main.cts": 'import { sep } from "node:path";\nexports.f = () => sep;\n' },
+      "main.cts",
+      /main\.cts:1: .*CommonJS.*"type": "module".*npm install esbuild/,
+    ],
+    [
+      { "main.cts": 'import path = require("node:path");\nexports.f = () => path.sep;\n' },
+      "main.cts",
+      /main\.cts:1: .*import.*not supported.*npm install esbuild/,
+    ],
+    [
+      {
+        "main.ts": 'import data from "./data.json";\nexport const f = () => data;\n',
+        "data.json": "1",
+      },
+      "main.ts",
+      /with \{ type: "json" \}.*npm install esbuild/,
+    ],
   ] as const)("%j: the message tells what to do", async (files, module, message) => {
     expect(await refusal(files as Files, module)).toMatch(message);
   });
@@ -351,6 +535,27 @@ describe("without a bundler", () => {
     expect(reason).toMatch(/Cannot find package 'no-such'/);
     expect(reason).not.toMatch(/esbuild/);
   });
+});
+
+test("metadata of decorators, which esbuild does not write, is refused where it is asked for", async () => {
+  const started = async (options: string) => {
+    const folder = project(
+      {
+        ...MORE_THAN_TYPES,
+        "package.json": MODULE_PACKAGE,
+        "base/tsconfig.json": `{ "compilerOptions": { "emitDecoratorMetadata": true } }`,
+        "tsconfig.json": `{ "extends": "./base/tsconfig", // nearer options win
+          "compilerOptions": { "experimentalDecorators": true ${options} } }`,
+      },
+      { withEsbuild: true },
+    );
+    const host = new Host(join(folder, "decorated.ts"));
+    return (await host.started).replaceAll(folder, "");
+  };
+  expect(await started("")).toMatch(
+    /^\/decorated\.ts: emitDecoratorMetadata is set in \/base\/tsconfig\.json.*esbuild.*tsc/,
+  );
+  expect(await started(`, "emitDecoratorMetadata": false`)).toBe("ready");
 });
 
 test("an error of esbuild is reported with its position, and a missing package", async () => {
