@@ -4,9 +4,11 @@
  */
 import type * as TypeScript from "typescript";
 import type { CheckedModule } from "./compiler.js";
+import { membersOf, requireInstance } from "./default-export.js";
 import { deprecationOf, docOf } from "./doc.js";
 import { chunkOf, isBytes } from "./js-values.js";
 import { ANY, type LuaType, NIL, NULL, unionOf, word } from "./lua-type.js";
+import { aliasedOf, signaturesOf, typeOf } from "./symbols.js";
 import type { Translation } from "./translation.js";
 
 export interface Signature {
@@ -41,9 +43,7 @@ export function methodsOf(module: CheckedModule, translation: Translation): Modu
   const exported = symbol ? checker.getExportsOfModule(symbol) : [];
   const main = exported.find(({ name }) => name === "default" || name === "export=");
   const found = new Map<string, TypeScript.Symbol>();
-  if (main && signaturesOf(module, main).length === 0) {
-    for (const one of checker.getPropertiesOfType(typeOf(module, main))) found.set(one.name, one);
-  }
+  for (const one of main ? membersOf(module, main) : []) found.set(one.name, one);
   for (const one of exported) if (one !== main) found.set(one.name, one);
 
   const named: Method[] = [];
@@ -51,6 +51,7 @@ export function methodsOf(module: CheckedModule, translation: Translation): Modu
     const method = methodOf(module, translation, name, one);
     if (method) named.push(method);
   }
+  if (main) requireInstance(module, translation, main, named.length === 0);
   const handle = named.find(({ name }) => name === "handle");
   const unnamed = main && methodOf(module, translation, "default", main);
   return {
@@ -199,22 +200,4 @@ function isOfBytes(module: CheckedModule, signature: TypeScript.Signature): bool
 function isRawHandler(module: CheckedModule, symbol: TypeScript.Symbol): boolean {
   const name = typeOf(module, aliasedOf(module, symbol)).aliasSymbol?.name ?? "";
   return name === "RawHandler" || name === "RawStreamHandler";
-}
-
-function signaturesOf(
-  module: CheckedModule,
-  symbol: TypeScript.Symbol,
-): readonly TypeScript.Signature[] {
-  const target = aliasedOf(module, symbol);
-  if (!(target.flags & module.ts.SymbolFlags.Value)) return [];
-  return typeOf(module, target).getCallSignatures();
-}
-
-function typeOf(module: CheckedModule, symbol: TypeScript.Symbol): TypeScript.Type {
-  const target = aliasedOf(module, symbol);
-  return module.checker.getTypeOfSymbolAtLocation(target, module.source);
-}
-
-function aliasedOf({ ts, checker }: CheckedModule, symbol: TypeScript.Symbol): TypeScript.Symbol {
-  return symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
 }

@@ -1,7 +1,9 @@
 // What types of TypeScript become in a stub, and what is refused. The compiler is the repository's.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import ts from "typescript";
 import { expect, test } from "vitest";
+import { Methods } from "../../../src/node-runtime/methods.js";
 import { makeStub, writeStub } from "../../../src/types/write-types.js";
 import { repository } from "../../support/cli.js";
 import { temporaryFolder } from "../../support/temporary.js";
@@ -314,6 +316,57 @@ test("code that does not compile is reported with its position", async () => {
   expect(failed.code).toBe("types-failed");
   expect(failed.message).toBe("handlers.ts has errors");
   expect(failed.hint).toMatch(/handlers\.ts:1:15: TS2307: .*\n.*handlers\.ts:2:46: TS2322: Type/);
+});
+
+const SERVICE = `class Base {
+  protected readonly name = "service";
+  inherited(): string { return this.name; }
+  protected guarded(): void {}
+}
+class Service extends Base {
+  property = (value: number): number => value;
+  static not(): void {}
+  get given(): () => string { return () => this.name; }
+  get text(): string { return this.name; }
+  async *count(to: number): AsyncGenerator<number> { for (let at = 1; at <= to; at++) yield at; }
+  #hidden(): void {}
+  _internal(): void {}
+  [Symbol.iterator](): void {}
+  ["computed"](): void {}
+  override toString(): string { this.#hidden(); return "own"; }
+}
+export class Exported { method(): void {} }
+export const alone = (): number => 1;
+export default new Service();
+`;
+
+test("the methods of an instance of a class are those that the runtime finds", async () => {
+  const stub = await stubOf(SERVICE);
+  expect([...stub.methods].sort()).toEqual([
+    ...["alone", "computed", "count", "given", "inherited", "property", "toString"],
+  ]);
+  expect(stub.streams).toEqual(["count"]);
+
+  const compiled = join(temporaryFolder(), "service.mjs");
+  const compilerOptions = { module: ts.ModuleKind.ES2022, target: ts.ScriptTarget.ES2022 };
+  writeFileSync(compiled, ts.transpileModule(SERVICE, { compilerOptions }).outputText);
+  const methods = new Methods(compiled, await import(compiled));
+  for (const name of stub.methods) expect(methods.find(name), name).toBeTypeOf("function");
+  for (const name of ["text", "not", "_internal", "Exported", "method", "constructor"]) {
+    expect(() => methods.find(name), name).toThrow(/^no method/);
+  }
+  // the runtime does not see what only TypeScript hides
+  const known = methods.names.filter((name) => name !== "guarded");
+  expect(stub.methods).toEqual(expect.arrayContaining(known));
+});
+
+test("a default export that a runtime refuses has no stub", async () => {
+  await expect(stubOf("export default class { m(): void {} }")).rejects.toMatchObject({
+    hint: expect.stringMatching(/default export: it is a class: export an instance/),
+  });
+  await expect(
+    stubOf("export default Promise.resolve({ m: (): number => 1 });"),
+  ).rejects.toMatchObject({ hint: expect.stringMatching(/default export: it is a promise/) });
 });
 
 test("a module without functions has no stub", async () => {

@@ -537,6 +537,22 @@ describe("without a bundler", () => {
   });
 });
 
+test("decorators of the standard are bundled", async () => {
+  const folder = project(
+    {
+      "main.ts": `function twice(method: (x: number) => number, _: ClassMethodDecoratorContext) {
+  return function (this: Numbers, x: number) { return method.call(this, x) * 2; };
+}
+class Numbers { @twice same(x: number) { return x; } }
+export const doubled = (x: number) => new Numbers().same(x);
+`,
+    },
+    { withEsbuild: true },
+  );
+  const host = await Host.start(join(folder, "main.ts"), { program: installedNode(24) });
+  expect(await host.json("doubled", 21)).toBe(42);
+});
+
 test("metadata of decorators, which esbuild does not write, is refused where it is asked for", async () => {
   const started = async (options: string) => {
     const folder = project(
