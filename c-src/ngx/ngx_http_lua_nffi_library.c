@@ -159,7 +159,7 @@ ngx_http_lua_nffi_enter_public(void *handle, const char *file,
 static ngx_int_t
 ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_host_t *host,
     nffi_queue_t *queue, const u_char *config, size_t config_size,
-    ngx_http_lua_nffi_error_t *err)
+    const ngx_str_t *module, ngx_http_lua_nffi_error_t *err)
 {
     int                          rc;
     char                         reason[512];
@@ -184,10 +184,15 @@ ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_host_t *host,
                    sizeof(reason));
         reason[sizeof(reason) - 1] = '\0';
 
-        return rc == 0 ? NGX_OK
-                       : ngx_http_lua_nffi_fail(err, "load_failed",
-                             "%s did not start: %s (%d)", file,
-                             reason[0] ? reason : "no reason given", rc);
+        if (rc == 0) {
+            return NGX_OK;
+        }
+
+        return ngx_http_lua_nffi_fail(err, "load_failed",
+                   "%*s did not start: %s (%d)",
+                   module ? module->len : ngx_strlen(file),
+                   module ? (char *) module->data : file,
+                   reason[0] ? reason : "no reason given", rc);
     }
 
     return ngx_http_lua_nffi_enter_public(handle, file, host, config,
@@ -296,7 +301,10 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
     } else if (handle) {
         inst->library = handle;
         result = ngx_http_lua_nffi_enter(handle, file, inst->host, queue,
-                                         config, config_size, err);
+                                         config, config_size,
+                                         inst->runtime->bridged
+                                             ? &inst->runtime->name : NULL,
+                                         err);
 
     } else {
         (void) ngx_http_lua_nffi_fail(err, "no_library", "%s", dlerror());
@@ -319,8 +327,8 @@ done:
 
 
 static ngx_http_lua_nffi_runtime_t *
-ngx_http_lua_nffi_try(ngx_str_t *key, ngx_str_t *name, const char *file,
-    const u_char *config, size_t config_size,
+ngx_http_lua_nffi_try(ngx_str_t *key, ngx_str_t *name, ngx_uint_t bridged,
+    const char *file, const u_char *config, size_t config_size,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
 {
     ngx_int_t                      rc;
@@ -336,6 +344,7 @@ ngx_http_lua_nffi_try(ngx_str_t *key, ngx_str_t *name, const char *file,
 
     } else {
         rt->limits = *limits;
+        rt->bridged = bridged;
         rc = ngx_http_lua_nffi_open(inst, file, config, config_size, limits,
                                     err);
     }
@@ -442,13 +451,17 @@ ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
+/* `name` is what the runtime is called in messages and metrics: of a bridge,
+   the user's module */
+
 void *
-ngx_http_lua_nonblocking_ffi_load(const u_char *library, size_t library_size,
-    const u_char *config, size_t config_size,
-    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
+ngx_http_lua_nonblocking_ffi_load(const u_char *name, size_t name_size,
+    const u_char *library, size_t library_size, const u_char *config,
+    size_t config_size, const ngx_http_lua_nffi_limits_t *limits,
+    ngx_http_lua_nffi_error_t *err)
 {
     char                          file[NGX_HTTP_LUA_NFFI_FILE];
-    ngx_str_t                     key, name;
+    ngx_str_t                     key, rt_name;
     ngx_http_lua_nffi_runtime_t  *rt;
 
     if (ngx_http_lua_nffi_may_load(err) != NGX_OK) {
@@ -472,11 +485,13 @@ ngx_http_lua_nonblocking_ffi_load(const u_char *library, size_t library_size,
         ngx_http_lua_nffi_fail(err, "no_library", "bad name of a library");
 
     } else if (rt == NULL) {
-        name.data = (u_char *) library;
-        name.len = library_size;
+        rt_name.data = (u_char *) name;
+        rt_name.len = name_size;
 
-        rt = ngx_http_lua_nffi_try(&key, &name, file, config, config_size,
-                                   limits, err);
+        rt = ngx_http_lua_nffi_try(&key, &rt_name,
+                                   name_size != library_size
+                                   || ngx_memcmp(name, library, name_size) != 0,
+                                   file, config, config_size, limits, err);
     }
 
     ngx_free(key.data);

@@ -323,11 +323,21 @@ ngx_int_t
 ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
     ngx_http_lua_nffi_instance_t *inst, int rc)
 {
+    uint64_t     used;
+    const char  *limit;
+
     switch (rc) {
 
     case NFFI_QUEUE_FULL:
-        return ngx_http_lua_nffi_fail(err, "queue_full", "%s",
-                                      nffi_error_text(rc));
+        limit = nffi_host_full(inst->host, &used);
+
+        return ngx_http_lua_nffi_fail(err, "queue_full",
+                   "the queue of the runtime \"%V\" is full: %uL %s",
+                   &inst->runtime->name, used,
+                   limit == NULL ? "bytes of requests are unanswered"
+                   : ngx_strcmp(limit, "max_queue") == 0
+                   ? "calls wait (max_queue)"
+                   : "calls are unanswered (max_tasks)");
 
     case NFFI_NO_MEMORY:
         return ngx_http_lua_nffi_fail(err, "no_memory", "%s",
@@ -346,6 +356,16 @@ ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
                                       &inst->runtime->name,
                                       nffi_error_text(rc));
     }
+}
+
+
+/* NGX_OK where the current coroutine may wait for a runtime */
+
+int
+ngx_http_lua_nonblocking_ffi_may_wait(ngx_http_request_t *r,
+    ngx_http_lua_nffi_error_t *err)
+{
+    return ngx_http_lua_nffi_may_wait(r, err) ? NGX_OK : NGX_ERROR;
 }
 
 

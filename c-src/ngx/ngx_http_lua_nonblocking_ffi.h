@@ -101,6 +101,8 @@ struct ngx_http_lua_nffi_instance_s {
     ngx_event_t                    alive;       /* keeps a leaving worker */
     ngx_msec_t                     drain_until; /* 0: the worker stays */
     ngx_http_lua_nffi_rate_t       rate;        /* of its messages */
+    uint32_t                       taken;       /* calls, at the last look */
+    ngx_msec_t                     idle_since;  /* calls wait, none is taken */
 
     ngx_queue_t                    reap;        /* of those that have ended */
     ngx_atomic_t                   unused;      /* set by the last thread */
@@ -111,6 +113,8 @@ struct ngx_http_lua_nffi_instance_s {
     unsigned                       reaping:1;
     unsigned                       end_asked:1; /* `unused` will be set */
     unsigned                       kept_counted:1;
+    unsigned                       waiting:1;   /* calls, at the last look */
+    unsigned                       stalled:1;   /* that was logged */
     unsigned                       closed:1;    /* takes no new calls */
     unsigned                       starting:1;  /* of a reload */
     unsigned                       exiting:1;   /* drain_until is of the
@@ -195,10 +199,24 @@ struct ngx_http_lua_nffi_runtime_s {
 
     ngx_http_lua_nffi_reload_t    *reload;   /* under way, or NULL */
 
+    unsigned                       bridged:1;   /* `name` is of a module */
     unsigned                       closed:1;
     unsigned                       failed:1;    /* to start: Lua never had it */
     unsigned                       misused:2;   /* kinds that were logged */
 };
+
+
+/* what processes of a runtime that failed to start have said, so that the next
+   one that fails in the same way does not say it again */
+
+#define NGX_HTTP_LUA_NFFI_KNOWN    64       /* lines */
+
+typedef struct {
+    uint32_t                       lines[NGX_HTTP_LUA_NFFI_KNOWN];  /* hashes */
+    ngx_uint_t                     count;
+    uint32_t                       reason;   /* the last one: its hash */
+    time_t                         since;
+} ngx_http_lua_nffi_known_t;
 
 
 /* the last error that a process wrote */
@@ -206,6 +224,7 @@ struct ngx_http_lua_nffi_runtime_s {
 typedef struct {
     size_t                         size;
     u_char                         text[512];
+    ngx_http_lua_nffi_known_t     *known;    /* NULL: it has started */
 
     /* the last stack that was logged: its hash, who said it, and when */
     u_char                         stack[8];
@@ -390,6 +409,7 @@ void ngx_http_lua_nffi_count_failed(ngx_http_lua_nffi_runtime_t *rt,
 
 ngx_int_t ngx_http_lua_nffi_process_available(
     ngx_http_lua_nffi_instance_t *inst, ngx_http_lua_nffi_error_t *err);
+ngx_pid_t ngx_http_lua_nffi_process_pid(ngx_http_lua_nffi_instance_t *inst);
 ngx_uint_t ngx_http_lua_nffi_process_is_ready(
     ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst);
@@ -420,14 +440,17 @@ uint32_t ngx_http_lua_nonblocking_ffi_abi_version(void);
 
 void *ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size);
 
-void *ngx_http_lua_nonblocking_ffi_load(const u_char *library,
-    size_t library_size, const u_char *config, size_t config_size,
-    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
+void *ngx_http_lua_nonblocking_ffi_load(const u_char *name, size_t name_size,
+    const u_char *library, size_t library_size, const u_char *config,
+    size_t config_size, const ngx_http_lua_nffi_limits_t *limits,
+    ngx_http_lua_nffi_error_t *err);
 
 void *ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
     const ngx_http_lua_nffi_process_options_t *options,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 
+int ngx_http_lua_nonblocking_ffi_may_wait(ngx_http_request_t *r,
+    ngx_http_lua_nffi_error_t *err);
 int ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     const u_char *method, size_t method_size, const u_char *data, size_t size,
     uint32_t timeout_ms, ngx_http_lua_nffi_error_t *err);

@@ -14,28 +14,30 @@ local loaded = require "resty.nffi.loaded"
 local markers = require "resty.nffi.json_markers"
 local metrics = require "resty.nffi.metrics"
 local reload = require "resty.nffi.reload"
+local call_options = require "resty.nffi.call_options"
+local failure = require "resty.nffi.failure"
+local load_options = require "resty.nffi.load_options"
+local misuse = require "resty.nffi.misuse"
 local streams = require "resty.nffi.stream"
 
 
 local base_call = base.call
 local base_bytes = base.bytes
-local ceil = math.ceil
-local error = error
-local find = string.find
-local next = next
+local check = call_options.check
+local config_bytes = load_options.config_bytes
+local failure_message = failure.message
 local pairs = pairs
+local raise = misuse.raise
 local setmetatable = setmetatable
-local tonumber = tonumber
 local tostring = tostring
 local type = type
+local timeout_of = call_options.timeout
 
 local OK = base.OK
 local RC = base.RC
 
--- Bytes of a stream that may wait to be read.
-local DEFAULT_WINDOW = 65536
-
-local STREAM_OPTIONS = { timeout = true, method = true, window = true }
+local CALL, METHOD = call_options.CALL, call_options.METHOD
+local STREAM, METHOD_STREAM = call_options.STREAM, call_options.METHOD_STREAM
 
 
 local _M = {
@@ -52,67 +54,25 @@ local languages = { node = node, process = process, python = python,
 
 
 local Runtime = {}
-Runtime.__index = Runtime
+local FIELDS = { methods = true, streams = true }
 
+Runtime.__index = setmetatable(Runtime, {
+    -- only for what a runtime does not have
+    __index = function(_, name)
+        local hint = misuse.hint(name, FIELDS)
 
--- The options of a native library; a language has its own beside these.
-local COMMON_OPTIONS = {
-    config = true,
-    codec = true,
-    timeout = true,
-    max_queue = true,
-    max_tasks = true,
-    arena = true,
-    spin = true,
-}
+        if hint == "" and type(name) == "string" then
+            hint = "; a method is called as runtime.methods:" .. name .. "()"
+        end
+
+        raise("a runtime has no field \"" .. tostring(name) .. "\"" .. hint)
+    end,
+})
+
 
 local NO_OPTIONS = {}
 
-local LIBRARY_OPTIONS = { is_global = true, unpin = true }
-
-
-local function check_names(options, more, level)
-    for name in pairs(options) do
-        if not COMMON_OPTIONS[name] and not more[name] then
-            error("unknown option " .. tostring(name), level + 1)
-        end
-    end
-end
-
-
--- Options of a call. Cheap, since it is made for each: a name that is wrong is
--- found where no other is right.
-local function check_call_options(options, level)
-    if type(options) ~= "table" then
-        error("options must be a table, got " .. type(options), level + 1)
-    end
-
-    if options.timeout == nil and options.method == nil
-       and next(options) ~= nil
-    then
-        error("unknown option " .. tostring(next(options)), level + 1)
-    end
-end
-
-
-local function timeout_of(self, options, level)
-    local timeout = options and options.timeout
-
-    if timeout == nil then
-        return self._timeout
-    end
-
-    local ms = tonumber(timeout)
-
-    -- NaN fails both comparisons; 0 means no limit, so a fraction of a
-    -- millisecond must not become 0
-    if not ms or not (ms >= 0 and ms <= 2147483647) then
-        error("timeout must be milliseconds, got " .. tostring(timeout),
-              level + 1)
-    end
-
-    return ceil(ms)
-end
+local HINT = "; runtime.methods with codec = \"json\" sends tables"
 
 
 -- rt.call(payload) for rt:call(payload) must not reach C with no pointer.
@@ -120,7 +80,7 @@ local function pointer_of(self, name)
     local pointer = type(self) == "table" and self._pointer
 
     if not pointer then
-        error("call it as runtime:" .. name .. "()", 3)
+        raise("call it as runtime:" .. name .. "()")
     end
 
     return pointer
@@ -128,7 +88,7 @@ end
 
 
 -- OK: bytes, never nil. Else nil, message, code, detail.
-local function finish(kind, a, b, c)
+local function finish(self, method, timeout, kind, a, b, c)
     if kind == OK then
         return a or ""
     end
@@ -138,77 +98,63 @@ local function finish(kind, a, b, c)
                "runtime_error", a
     end
 
-    return nil, a, b, c
+    return nil, failure_message(self, method, a, b, "has not answered",
+                                timeout), b, c
 end
 
 
 -- Sends bytes as they are and returns bytes. Options: timeout (ms), method.
 function Runtime:call(payload, options)
     local pointer = pointer_of(self, "call")
+    local timeout, method = self._timeout, nil
 
     if options ~= nil then
-        check_call_options(options, 2)
+        check(options, CALL)
+        timeout = timeout_of(options.timeout, timeout)
+        method = call_options.method(options)
     end
 
-    local method = options and options.method
+    local bytes = base_bytes(payload, HINT)
 
-    if method ~= nil and (type(method) ~= "string" or #method > 255) then
-        error("method must be a string of at most 255 bytes", 2)
-    end
-
-    return finish(base_call(pointer, method, base_bytes(payload, 2),
-                            timeout_of(self, options, 2)))
+    return finish(self, method, timeout,
+                  base_call(pointer, method, bytes, timeout))
 end
 
 
 -- A stream of chunks, each as the runtime has written it. Options: timeout (ms
 -- for each chunk), method, window (bytes). Never nil: its first read returns a
 -- failure to start.
-local function open_stream(self, method, bytes, options, decode, level)
-    local window = DEFAULT_WINDOW
+local function open_stream(self, method, bytes, options, decode)
+    local timeout, more_timeout = self._timeout, self._timeout
 
-    if options ~= nil then
-        if type(options) ~= "table" then
-            error("options must be a table, got " .. type(options), level + 1)
-        end
+    if options and options.timeout ~= nil then
+        timeout = timeout_of(options.timeout)
+        more_timeout = timeout
 
-        for name in pairs(options) do
-            if not STREAM_OPTIONS[name] then
-                error("unknown option " .. tostring(name), level + 1)
-            end
-        end
-
-        window = options.window or window
-
-        if type(window) ~= "number" or not (window >= 1)
-           or window > 1073741824
-        then
-            error("window must be bytes from 1 to 1073741824, got "
-                  .. tostring(window), level + 1)
-        end
+    elseif self._has_default_timeout then
+        -- a stream may rest for long once it has begun
+        more_timeout = 0
     end
 
-    local timeout = timeout_of(self, options, level + 1)
     local pointer, err, code = base.stream(self._pointer, method, bytes,
-                                           window)
+                                           call_options.window(options))
     if not pointer then
-        return streams.failed(err, code)
+        return streams.failed(failure_message(self, method, err, code), code)
     end
 
-    return streams.new(pointer, timeout, decode)
+    return streams.new(self, method, pointer, timeout, more_timeout, decode)
 end
 
 
 function Runtime:stream(payload, options)
     pointer_of(self, "stream")
 
-    local method = type(options) == "table" and options.method or nil
-
-    if method ~= nil and (type(method) ~= "string" or #method > 255) then
-        error("method must be a string of at most 255 bytes", 2)
+    if options ~= nil then
+        check(options, STREAM)
     end
 
-    return open_stream(self, method, base_bytes(payload, 2), options, nil, 2)
+    return open_stream(self, call_options.method(options),
+                       base_bytes(payload, HINT), options, nil)
 end
 
 
@@ -232,7 +178,7 @@ function Runtime:reload(options)
         return bridge.reload(pointer)
     end
 
-    local done, message, code = reload.run(pointer, options, 2)
+    local done, message, code = reload.run(pointer, options)
 
     if done then
         return true
@@ -249,8 +195,11 @@ end
 
 
 local function call_method(self, name, value, options)
+    local timeout = self._timeout
+
     if options ~= nil then
-        check_call_options(options, 3)
+        check(options, METHOD)
+        timeout = timeout_of(options.timeout, timeout)
     end
 
     local codec = self._codec
@@ -261,8 +210,8 @@ local function call_method(self, name, value, options)
     end
 
     local reply, message, code, detail =
-        finish(base_call(self._pointer, name, base_bytes(bytes, 3),
-                         timeout_of(self, options, 3)))
+        finish(self, name, timeout,
+               base_call(self._pointer, name, base_bytes(bytes, HINT), timeout))
 
     if not reply then
         return nil, message, code, detail
@@ -279,6 +228,10 @@ end
 
 
 local function stream_method(self, name, value, options)
+    if options ~= nil then
+        check(options, METHOD_STREAM)
+    end
+
     local codec = self._codec
     local bytes, err = codec.encode(value)
 
@@ -287,8 +240,8 @@ local function stream_method(self, name, value, options)
                               "codec_error")
     end
 
-    return open_stream(self, name, base_bytes(bytes, 3), options,
-                       codec.decode, 3)
+    return open_stream(self, name, base_bytes(bytes, HINT), options,
+                       codec.decode)
 end
 
 
@@ -300,13 +253,13 @@ local function methods_of(runtime, field, call)
     return setmetatable({}, {
         __index = function(methods, name)
             if type(name) ~= "string" or #name > 255 then
-                error("a method's name is a string of at most 255 bytes", 2)
+                raise("a method's name must be a string of at most 255 bytes")
             end
 
             local function method(this, value, options)
                 if this ~= methods then
-                    error("call it as runtime." .. field .. ":" .. name .. "()",
-                          2)
+                    raise("call it as runtime." .. field .. ":" .. name
+                          .. "()")
                 end
 
                 return call(runtime, name, value, options)
@@ -323,21 +276,8 @@ local function methods_of(runtime, field, call)
 end
 
 
--- What a library or program gets: a string as it is, a table as JSON, nil for
--- none.
-local function config_bytes(config, level)
-    if config == nil or type(config) == "string" then
-        return config
-    end
-
-    if type(config) ~= "table" then
-        error("config must be a string or a table, got " .. type(config),
-              level + 1)
-    end
-
-    local json = codecs.configuration(config, "config", level + 1)
-
-    return json
+for name in pairs(Runtime) do
+    FIELDS[name] = name ~= "__index" or nil
 end
 
 
@@ -345,14 +285,7 @@ end
 -- ("demo" for libdemo.so, or a path). The same arguments return the same
 -- runtime.
 function _M.load(name, options)
-    if type(name) ~= "string" or name == "" then
-        error("load() requires the name of a language or a library", 2)
-    end
-
-    if options ~= nil and type(options) ~= "table" then
-        error("options must be a table, got " .. type(options), 2)
-    end
-
+    load_options.check(name, options, languages, _M)
     options = options or NO_OPTIONS
 
     local found = loaded.find(name, options)
@@ -363,29 +296,28 @@ function _M.load(name, options)
 
     local language = languages[name]
 
-    check_names(options, language and language.options or LIBRARY_OPTIONS, 2)
+    load_options.check_names(name, options, languages)
 
-    local codec = codecs.find(options.codec,
-                              language and language.codec or "raw", 2)
-    local timeout = timeout_of({ _timeout = 0 }, options, 2)
+    local codec = codecs.find(options.codec, language and language.codec
+                                             or "raw")
+    local timeout = timeout_of(options.timeout, call_options.DEFAULT_TIMEOUT)
     local pointer, err, code
 
     if language == process then
         pointer, err, code = process.start(options, codec,
-                                           config_bytes(options.config, 2))
+                                           config_bytes(options.config))
 
     elseif language then
         pointer, err, code = language.start(options, codec)
 
     else
-        pointer, err, code = base.load(name, config_bytes(options.config, 2),
-                                       base.limits(options, 2))
+        pointer, err, code = base.load(name, config_bytes(options.config),
+                                       base.limits(options))
     end
 
     if not pointer then
-        if not language and find(name, "%.[cm]?[jt]s$") then
-            err = err .. "; a module is loaded by load(\"node\", { module = \""
-                  .. name .. "\" })"
+        if code == "no_library" and not language then
+            err = err .. load_options.library_hint(name, languages)
         end
 
         return nil, err, code
@@ -393,8 +325,10 @@ function _M.load(name, options)
 
     local runtime = setmetatable({
         _pointer = pointer,
+        _name = language and (options.module or options.program) or name,
         _codec = codec,
         _timeout = timeout,
+        _has_default_timeout = options.timeout == nil,
         _is_bridged = language ~= nil and options.host == "worker",
     }, Runtime)
 
@@ -417,8 +351,8 @@ function _M.metrics(kind)
         return metrics.prometheus()
     end
 
-    error("metrics() takes nothing or \"prometheus\", got " .. tostring(kind),
-          2)
+    raise("metrics() takes nothing or \"prometheus\", got " .. tostring(kind)
+          .. misuse.hint(kind, { prometheus = true }))
 end
 
 

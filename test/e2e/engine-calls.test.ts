@@ -220,7 +220,7 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
       "true|bytes",
       "true|nil",
       "nil|runtime_error|why",
-      "false|payload must be a string, got table",
+      expect.stringMatching(/^false\|content_by_lua\S+ payload must be a string, got table$/),
       `truenil|closed|the runtime "${echo}" is closed`,
       "",
     ]);
@@ -233,19 +233,22 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
       /^nil\|libz\.so\.1 is no runtime: it has none of the symbols .*\|no_entry$/,
     );
     expect(lines[2]).toMatch(/did not start: the configuration is the number of threads/);
-    expect(lines[3]).toMatch(/^false\|.*load\("python"\) wants \{ module = "app\.py" \}/);
-    expect(lines[4]).toMatch(/^false\|.*load\(\) wants the name/);
+    expect(lines[3]).toMatch(/^false\|.*load\("python"\) requires \{ module = "app\.py" \}/);
+    expect(lines[4]).toMatch(/^false\|.*load\(\) requires the name/);
     expect(lines[5]).toMatch(/^false\|.*payload must be a string, got table/);
     expect(lines[6]).toMatch(/^false\|.*max_queue must be a whole number/);
   });
 
   test("ends a call at its timeout; the late answer is freed, not refused", async () => {
-    expect(await nginx.get("/timeout")).toBe("nil|timeout|timeout|nil\nafter\n00\n");
+    expect(await nginx.get("/timeout")).toBe(
+      `nil|method "sleep": the runtime "${echo}" has not answered within 20 ms|timeout|nil\nafter\n00\n`,
+    );
   });
 
   test("refuses a call immediately when the queue is full, and serves the others", async () => {
     const lines = (await nginx.get("/full")).trim().split("\n");
-    expect(lines.filter((line) => line.startsWith("true|nil|queue full")).length).toBe(4);
+    const full = `true|nil|method "sleep": the queue of the runtime "${echo}" is full: 2 calls `;
+    expect(lines.filter((line) => line.startsWith(full)).length).toBe(4);
     expect(lines.filter((line) => line === "true|100").length).toBe(2);
     expect(lines.at(-1)).toBe("0");
   });

@@ -103,14 +103,17 @@ const EXPECTED: Record<string, RegExp> = {
   reloading: /^nil\|.*is being reloaded already\|reloading$/,
   runtime_error: /^nil\|why\|runtime_error\|nffi_echo$/,
   "runtime_error in Node": /^nil\|no luck\|runtime_error\|RangeError: no luck\n\s+at fail /,
-  timeout: /^nil\|timeout\|timeout\|nil$/,
-  "timeout in Node": /^nil\|timeout\|timeout\|nil$/,
-  queue_full: /^nil\|queue full\|queue_full\|nil$/,
+  timeout: /^nil\|method "\w+": the runtime ".*" has not answered within \d+ ms\|timeout\|nil$/,
+  "timeout in Node":
+    /^nil\|method "\w+": the runtime "m\.mjs" has not answered within \d+ ms\|timeout\|nil$/,
+  queue_full:
+    /^nil\|the queue of the runtime ".*" is full: 2 calls (wait \(max_queue\)|are unanswered \(max_tasks\))\|queue_full\|nil$/,
   closed: /^nil\|the runtime ".*" is closed\|closed\|nil$/,
   "closed in Node": /^nil\|the runtime "m\.mjs" is closed\|closed\|nil$/,
-  runtime_down: /^nil\|the runtime "m\.mjs" is down: .*exit code 7.*\|runtime_down\|nil$/,
+  runtime_down:
+    /^nil\|method "\w+": the runtime "m\.mjs" is down: .*exit code 7.*\|runtime_down\|nil$/,
   "runtime_down of a module":
-    /^nil\|the runtime "none\.mjs" is down: .*none\.mjs.*\|runtime_down\|/,
+    /^nil\|(method "\w+": )?the runtime "none\.mjs" is down: .*none\.mjs.*\|runtime_down\|/,
   codec_error: /^nil\|cannot encode the payload: .*function.*\|codec_error$/,
   "codec_error of an answer": /^nil\|cannot decode the response: not mine\|codec_error$/,
   busy: /^nil\|.*\|busy$/,
@@ -124,7 +127,7 @@ const EXPECTED: Record<string, RegExp> = {
   no_entry: /^nil\|libz\.so\.1 is no runtime: it has none of the symbols .*\|no_entry$/,
   abi_mismatch: /^nil\|.*libother_abi\.so is built for ABI 99, this nginx has ABI 1\|abi_mismatch$/,
   "abi_mismatch of a process":
-    /^nil\|the runtime "m\.mjs" is down: its libnffi has queue ABI 99, this nginx has 2\|abi_mismatch\|nil$/,
+    /^nil\|(method "\w+": )?the runtime "m\.mjs" is down: its libnffi has queue ABI 99, this nginx has 2\|abi_mismatch\|nil$/,
   load_failed: /^nil\|.* did not start: the configuration is the number of threads.*\|load_failed$/,
   "load_failed of a program":
     /^nil\|.* is down: .*exec\("\/no\/node"\) as user ".*" failed \(2: No such file or directory\)\|load_failed\|nil$/,
@@ -305,7 +308,7 @@ describe("the error codes of docs/lua.md", () => {
       const text = /ended: ([^,]*)/.exec(log)?.[1] ?? "";
       remember(text);
       expect(text).toMatch(
-        /^nil\|the worker exits and the runtime has not answered.*\|exiting\|nil/,
+        /^nil\|method "\w+": the worker exits and the runtime ".*" has not answered within the drain limit \(\d+ ms\)\|exiting\|nil/,
       );
     });
   });

@@ -214,7 +214,7 @@ describe("metrics", () => {
       5_000,
       () => "not queued",
     );
-    expect(await call("r", "mark b", "&max=1")).toMatch(/queue full/);
+    expect(await call("r", "mark b", "&max=1")).toMatch(/is full: 1 calls wait \(max_queue\)/);
     await Promise.all([block, queued]);
     runtime = await runtimeOf("r");
     expect(runtime.rejected).toMatchObject({ queue_full: 1, closed: 0 });
@@ -356,7 +356,7 @@ describe("metrics", () => {
     );
     const own = `${streams}${TABLE}`;
     await withNginx({ prefix, server: own }, async (nginxOfStreams) => {
-      expect(await nginxOfStreams.get("/streams")).toMatch(/^bad\|runtime_error.* timeout$/m);
+      expect(await nginxOfStreams.get("/streams")).toMatch(/^bad\|runtime_error.* within 20 ms$/m);
       const runtime = await runtimeOf("streams", nginxOfStreams);
       expect(runtime).toMatchObject({
         calls: 4,
@@ -407,7 +407,7 @@ describe("metrics", () => {
   test("metrics() of another kind is misuse", async () => {
     const bad = content("= /bad", `ngx.say(show(pcall(nffi.metrics, "xml")))`);
     await withNginx({ prefix, server: bad }, async (own) => {
-      expect(await own.get("/bad")).toMatch(/false\|.*metrics\(\) wants nothing or "prometheus"/);
+      expect(await own.get("/bad")).toMatch(/false\|.*metrics\(\) takes nothing or "prometheus"/);
     });
   });
 });

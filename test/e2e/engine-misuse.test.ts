@@ -32,25 +32,200 @@ int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev) {
 }
 `;
 
+/** Lua that is wrong, and what is raised at its line; `rt`, `old` and `stream` are there. */
+const MISUSES: readonly (readonly [string, string])[] = [
+  [
+    `rt.methods:hello("v", 500)`,
+    "options must be a table, got number; a deadline is { timeout = 500 }",
+  ],
+  [
+    `rt.streams:hello("v", 500)`,
+    "options must be a table, got number; a deadline is { timeout = 500 }",
+  ],
+  [`rt:call("x", "y")`, "options must be a table, got string"],
+  [`rt:stream("x", 5)`, "options must be a table, got number; a deadline is { timeout = 5 }"],
+  [`rt:call("x", { timout = 500 })`, 'unknown option "timout"; did you mean "timeout"?'],
+  [
+    `rt:call("x", { timeout = 5, mehtod = "a" })`,
+    'unknown option "mehtod"; did you mean "method"?',
+  ],
+  [`rt.methods:hello("v", { method = "x" })`, 'unknown option "method"'],
+  [`rt.streams:hello("v", { windows = 1 })`, 'unknown option "windows"; did you mean "window"?'],
+  [`rt:stream("v", { window = 0 })`, "window must be bytes from 1 to 1073741824, got 0"],
+  [`rt:call("x", { timeout = "soon" })`, "timeout must be milliseconds, got soon"],
+  [`rt.methods:hello("v", { timeout = -1 })`, "timeout must be milliseconds, got -1"],
+  [`rt.streams:hello("v", { timeout = -1 })`, "timeout must be milliseconds, got -1"],
+  [
+    `rt:call({})`,
+    'payload must be a string, got table; runtime.methods with codec = "json" sends tables',
+  ],
+  [
+    `rt:stream({})`,
+    'payload must be a string, got table; runtime.methods with codec = "json" sends tables',
+  ],
+  [
+    `rt.methods:echo({})`,
+    'payload must be a string, got table; runtime.methods with codec = "json" sends tables',
+  ],
+  [`old:echo(true)`, "payload must be a string, got boolean"],
+  [`old(true)`, "payload must be a string, got boolean"],
+  [`rt:call("x", { method = 5 })`, "method must be a string of at most 255 bytes"],
+  [
+    `rt.methods[("x"):rep(256)](rt.methods)`,
+    "a method's name must be a string of at most 255 bytes",
+  ],
+  [`rt.call("x")`, "call it as runtime:call()"],
+  [`rt.methods.echo("x")`, "call it as runtime.methods:echo()"],
+  [`rt.streams.echo("x")`, "call it as runtime.streams:echo()"],
+  [`old.echo("x")`, "call it as runtime:echo()"],
+  [`stream.read()`, "call it as stream:read()"],
+  [`stream.close()`, "call it as stream:close()"],
+  [`stream.error({})`, "call it as stream:error()"],
+  [
+    `rt:hello("x")`,
+    'a runtime has no field "hello"; a method is called as runtime.methods:hello()',
+  ],
+  [`local _ = rt.method`, 'a runtime has no field "method"; did you mean "methods"?'],
+  [`rt:colse()`, 'a runtime has no field "colse"; did you mean "close"?'],
+  [`rt:reload({ libary = "x" })`, 'unknown option "libary"; did you mean "library"?'],
+  [`rt:reload({ library = 1 })`, "library must be a path, got 1"],
+  [`rt:reload("x")`, "options must be a table, got string"],
+  [`nffi.load("x", { tiemout = 1 })`, 'unknown option "tiemout"; did you mean "timeout"?'],
+  [`nffi.load("node", { modul = "a" })`, 'unknown option "modul"; did you mean "module"?'],
+  [`nffi.load("node", { Module = "a" })`, 'unknown option "Module"; did you mean "module"?'],
+  [`nffi.load("python", { afinity = 1 })`, 'unknown option "afinity"; did you mean "affinity"?'],
+  [`nffi.load("node", { colour = 1 })`, 'unknown option "colour"'],
+  [
+    `nffi.load("node", { module = "m.mjs", is_global = true })`,
+    'unknown option "is_global" of load("node"); it is an option of a native library',
+  ],
+  [
+    `nffi.load("x", { node_args = {} })`,
+    'unknown option "node_args" of a native library; it is an option of load("node")',
+  ],
+  [
+    `nffi.load("node", "app.ts")`,
+    'options must be a table, got string; did you mean { module = "app.ts" }?',
+  ],
+  [`nffi:load("node")`, "call it as nffi.load(), with a dot"],
+  [`nffi.load({})`, "load() requires the name of a language or a library, got table"],
+  [`nffi.load("node", {})`, 'load("node") requires { module = "file.ts" }'],
+  [`nffi.load("python")`, 'load("python") requires { module = "app.py" }'],
+  [`nffi.load("java")`, 'load("java") requires { module = "com.example.App" }'],
+  [`nffi.load("process")`, 'load("process") requires { program = "/path/of/program" }'],
+  [
+    `nffi.load("python", { module = "m", host = "wroker" })`,
+    'host must be "process" or "worker", got wroker; did you mean "worker"?',
+  ],
+  [
+    `nffi.load("python", { module = "m", host = "worker", nice = 1 })`,
+    'nice is an option of host = "process"',
+  ],
+  [
+    `nffi.load("python", { module = "m", threads = 0 })`,
+    "threads must be a whole number from 1 to 1024, got 0",
+  ],
+  [
+    `nffi.load("python", { module = "m", path = { 1, true } })`,
+    "path must be a folder or a list of folders, got 1",
+  ],
+  [
+    `nffi.load("java", { module = "m", threads = "virtul" })`,
+    'threads must be a whole number from 1 to 10000 or "virtual", got virtul; did you mean "virtual"?',
+  ],
+  [
+    `nffi.load("java", { module = "m", classpath = 1 })`,
+    "classpath must be a string or a list, got 1",
+  ],
+  [
+    `nffi.load("node", { module = "m", affinity = "al" })`,
+    'affinity must be "all" or "inherit", got al; did you mean "all"?',
+  ],
+  [
+    `nffi.load("node", { module = "m", codec = "jsn" })`,
+    'codec must be "json", "raw" or a table with encode and decode, got jsn; did you mean "json"?',
+  ],
+  [
+    `nffi.load("node", limits { memroy = 1 })`,
+    'unknown field of limits "memroy"; did you mean "memory"?',
+  ],
+  [
+    `nffi.load("node", limits { files = 1 })`,
+    "limits.files must be a whole number from 32 to 9007199254740992, got 1",
+  ],
+  [`nffi.load("node", limits(1))`, "limits must be a table, got number"],
+  [`nffi.load("node", { module = "m", env = 1 })`, "env must be a table, got number"],
+  [`nffi.load("node", { module = "m", env = { "x" } })`, "env: bad name 1"],
+  [`nffi.load("node", { module = "m", node_args = "x" })`, "node_args must be a table, got string"],
+  [
+    `nffi.load("node", { module = "m", processes = 0 })`,
+    "processes must be a whole number from 1 to 256, got 0",
+  ],
+  [
+    `nffi.load("node", { module = "m", max_queue = 0 })`,
+    "max_queue must be a whole number from 1 to 1048576, got 0",
+  ],
+  [
+    `nffi.load("x", { arena = "big" })`,
+    "arena must be a whole number from 1 to 1073741824, got big",
+  ],
+  [`nffi.load("x", { config = 1 })`, "config must be a string or a table, got number"],
+  [`nffi.load("node", { module = "m", inspect = -1 })`, "inspect must be true or a port, got -1"],
+  [
+    `nffi.metrics("prometeus")`,
+    'metrics() takes nothing or "prometheus", got prometeus; did you mean "prometheus"?',
+  ],
+  [`ngx.load_ffi("x", 1)`, "configuration must be a string, got number"],
+  [
+    `ngx.load_ffi("x", "", { max_queue = -1 })`,
+    "max_queue must be a whole number from 1 to 1048576, got -1",
+  ],
+];
+
+/** The name that load() gets, and the end of its message. */
+const LIBRARIES: readonly (readonly [string, string])[] = [
+  ["nodejs", '; did you mean load("node")?'],
+  ["Node", '; did you mean load("node")?'],
+  ["typescript", '; did you mean load("node")?'],
+  ["pyhton", '; did you mean load("python")?'],
+  ["proces", '; did you mean load("process")?'],
+  ["app.py", '; a module is loaded by load("python", { module = "app.py" })'],
+  ["hello.ts", '; a module is loaded by load("node", { module = "hello.ts" })'],
+  ["rust", '; a Rust library is load("/path/of/lib.so")'],
+  ["postgres", ": No such file or directory"],
+];
+
 describe.each(suites)("misuse of a native runtime, %s", (suite) => {
   let nginx: Nginx;
+  let echo: string;
 
   beforeAll(async () => {
     const prefix = await builtOpenresty(suite);
-    const echo = join(prefix, "nffi/lib/libnffi_echo.so");
+    echo = join(prefix, "nffi/lib/libnffi_echo.so");
     const load = `local rt = assert(nffi.load("${echo}", { config = "4" }))`;
     nginx = await startNginx({
       prefix,
       server: [
         content("= /pid", `ngx.print(ngx.worker.pid())`),
         content(
-          "= /options",
+          "= /lines",
           `${load}
-           ngx.say(show(pcall(rt.call, rt, "x", 500)))
-           ngx.say(show(pcall(rt.call, rt, "x", { timout = 500 })))
-           ngx.say(show(pcall(rt.methods.echo, rt.methods, "x", 500)))
-           ngx.say(show(pcall(nffi.load, "${echo}", { tiemout = 1 })))
-           ngx.say(show(pcall(nffi.load, "node", { module = "x.mjs", is_global = true })))`,
+           local old = assert(ngx.load_ffi("${echo}", "1"))
+           local stream = rt:stream("x")
+           local function limits(of) return { module = "m.mjs", limits = of } end
+           local function try(f)
+               local ok, err = pcall(f)
+               local line = debug.getinfo(f, "S").linedefined
+               local at, message = tostring(err):match("^content_by_lua%(nginx.conf:%d+%):(%d+): (.*)")
+               ngx.say(tostring(ok), " ", tonumber(at) == line and "here" or at or "nowhere", " ", message)
+           end
+           ${MISUSES.map(([code]) => `try(function() ${code} end)`).join("\n           ")}`,
+        ),
+        content(
+          "= /libraries",
+          `for _, name in ipairs { ${LIBRARIES.map(([name]) => `"${name}"`).join(", ")} } do
+               ngx.say((select(2, nffi.load(name))))
+           end`,
         ),
         content(
           "= /dot",
@@ -117,15 +292,18 @@ describe.each(suites)("misuse of a native runtime, %s", (suite) => {
     await nginx?.stop();
   });
 
-  test("options that are none are Lua errors", async () => {
-    const lines = (await nginx.get("/options")).trim().split("\n");
-    expect(lines.map((line) => line.replace(/^false\|(.*: )?/, ""))).toEqual([
-      "options must be a table, got number",
-      "unknown option timout",
-      "options must be a table, got number",
-      "unknown option tiemout",
-      "unknown option is_global",
-    ]);
+  test("misuse raises at the line of the caller, and names the word that was meant", async () => {
+    const lines = (await nginx.get("/lines")).trim().split("\n");
+    expect(lines).toEqual(MISUSES.map(([, message]) => `false here ${message}`));
+  });
+
+  test("the name of a language that is almost right is suggested", async () => {
+    const lines = (await nginx.get("/libraries")).trim().split("\n");
+    expect(lines.length).toBe(LIBRARIES.length);
+    for (const [i, [, end]] of LIBRARIES.entries()) {
+      expect(lines[i]).toMatch(/cannot open shared object file/);
+      expect(lines[i]?.endsWith(end) ? end : lines[i]).toBe(end);
+    }
   });
 
   test("a method called without its runtime is a Lua error", async () => {
@@ -142,7 +320,9 @@ describe.each(suites)("misuse of a native runtime, %s", (suite) => {
     const lines = (await nginx.get("/timeouts")).trim().split("\n");
     expect(lines.length).toBe(5);
     for (const line of lines.slice(0, 4)) expect(line).toMatch(/^false\|.*must be milliseconds/);
-    expect(lines[4]).toBe("nil|timeout|timeout|nil");
+    expect(lines[4]).toBe(
+      `nil|method "sleep": the runtime "${echo}" has not answered within 1 ms|timeout|nil`,
+    );
   });
 
   test("a call below a C function is refused, and answers nothing else later", async () => {
@@ -172,7 +352,7 @@ describe.each(suites)("misuse of a native runtime, %s", (suite) => {
 
   test("strings that C would cut short are refused", async () => {
     const lines = (await nginx.get("/nul")).trim().split("\n");
-    expect(lines.map((line) => line.replace(/^.*: (?=env: )/, ""))).toEqual([
+    expect(lines.map((line) => line.replace(/^content_by_lua\(.*?\):\d+: /, ""))).toEqual([
       "module must not hold NUL bytes",
       "program must not hold NUL bytes",
       "directory must not hold NUL bytes",
@@ -202,17 +382,29 @@ describe("a process that misbehaves", () => {
     });
   });
 
-  test("a syntax error is one line for Lua, and its source is once in error.log", async () => {
+  test("a syntax error is one line for Lua; error.log has it once, then a line for each try", async () => {
     const code = `local rt = assert(nffi.load("node", { module = "bad.ts" }))
-      ngx.say((select(2, rt:call("x"))))`;
+      ngx.say((select(2, rt.methods:hello())))`;
     const files = { "bad.ts": "export const a = () => {\n  const wrong = ;\n};\n" };
     await withNginx({ prefix, server: content("= /", code), files }, async (nginx) => {
-      expect(await nginx.get("/")).toMatch(/ is down: .*\/bad\.ts:2: Expression expected\n$/);
+      expect(await nginx.get("/")).toMatch(
+        /^method "hello": the runtime "bad.ts" is down: .*\/bad\.ts:2: Expression expected\n$/,
+      );
       const log = await nginx.waitForLog("it is started again in 800 ms");
-      const count = (text: string) => log.split(text).length - 1;
-      expect(count("SyntaxError: ")).toBeGreaterThanOrEqual(3);
-      expect(count("const wrong = ;")).toBe(1);
-      expect(count("(the rest is as before)")).toBeGreaterThanOrEqual(2);
+      const ours = log
+        .split("\n")
+        .filter((line) => line.includes("bad.ts") && !/\[info\]/.test(line));
+      const again = ours.findIndex((line) => line.includes("it is started again"));
+      expect(ours[again]).toMatch(/\/bad\.ts:2: Expression expected; it is .* 100 ms$/);
+      expect(log.match(/SyntaxError: /g)?.length).toBe(1);
+      expect(log.match(/const wrong = ;/g)?.length).toBe(1);
+      expect(ours.slice(again + 1).map((line) => line.replace(/^.*?nffi: /, ""))).toEqual(
+        [200, 400, 800].map((delay) =>
+          expect.stringMatching(
+            `^runtime "bad.ts": its process \\d+ cannot start, for the same reason; it is started again in ${delay} ms`,
+          ),
+        ),
+      );
       expect(log).not.toContain("\\x0a");
     });
   });
@@ -232,13 +424,6 @@ describe("a process that misbehaves", () => {
       await nginx.get("/");
       await nginx.waitForLog("at one");
       await nginx.waitForLog("at two");
-    });
-  });
-
-  test("loading a module as a library explains how to load it", async () => {
-    const code = `ngx.say((select(2, nffi.load("hello.ts"))))`;
-    await withNginx({ prefix, server: content("= /", code) }, async (nginx) => {
-      expect(await nginx.get("/")).toMatch(/; .*load\("node", \{ module = "hello\.ts" \}\)\n$/);
     });
   });
 

@@ -240,7 +240,7 @@ describe("runtime:reload() of processes", () => {
       const lines = (await nginx.get("/misuse")).trim().split("\n");
       expect(lines).toEqual([
         expect.stringMatching(/^false\|.*options must be a table, got string/),
-        expect.stringMatching(/^false\|.*unknown option libary/),
+        expect.stringMatching(/^false\|.*unknown option "libary"; did you mean "library"\?/),
         expect.stringMatching(/^false\|.*call it as runtime:reload\(\)/),
         expect.stringMatching(/^nil\|the runtime "module\.mjs" is no library.*\|invalid$/),
         expect.stringMatching(/^nil\|.*is being reloaded already\|reloading$/),

@@ -335,6 +335,29 @@ nffi_host_ping(nffi_host_t *host)
 }
 
 
+const char *
+nffi_host_full(const nffi_host_t *host, uint64_t *used)
+{
+    uint32_t queued, pings = host->pinging ? 1 : 0;
+
+    queued = nffi__ring_waiting(&host->region.header->tasks_ring);
+
+    if (queued >= host->max_queue + pings) {
+        *used = queued - pings;
+        return "max_queue";
+    }
+
+    if (host->free_count == 0) {
+        *used = host->region.max_tasks;
+        return "max_tasks";
+    }
+
+    *used = host->bytes;
+
+    return NULL;
+}
+
+
 uint32_t
 nffi_host_taken(nffi_host_t *host, uint32_t *waiting)
 {

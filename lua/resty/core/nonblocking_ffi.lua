@@ -5,6 +5,7 @@
 
 local ffi = require "ffi"
 local base = require "resty.core.base"
+local misuse = require "resty.nffi.misuse"
 
 
 local C = ffi.C
@@ -14,6 +15,7 @@ local ffi_string = ffi.string
 local format = string.format
 local get_request = base.get_request
 local ngx = ngx
+local raise = misuse.raise
 local setmetatable = setmetatable
 local tonumber = tonumber
 local tostring = tostring
@@ -72,9 +74,10 @@ uint32_t ngx_http_lua_nonblocking_ffi_abi_version(void);
 
 void *ngx_http_lua_nonblocking_ffi_find(const char *key, size_t key_size);
 
-void *ngx_http_lua_nonblocking_ffi_load(const char *library,
-    size_t library_size, const char *config, size_t config_size,
-    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
+void *ngx_http_lua_nonblocking_ffi_load(const char *name, size_t name_size,
+    const char *library, size_t library_size, const char *config,
+    size_t config_size, const ngx_http_lua_nffi_limits_t *limits,
+    ngx_http_lua_nffi_error_t *err);
 
 void *ngx_http_lua_nonblocking_ffi_start(const char *key, size_t key_size,
     const ngx_http_lua_nffi_process_options_t *options,
@@ -83,6 +86,9 @@ void *ngx_http_lua_nonblocking_ffi_start(const char *key, size_t key_size,
 int ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     const char *method, size_t method_size, const char *data, size_t size,
     uint32_t timeout_ms, ngx_http_lua_nffi_error_t *err);
+
+int ngx_http_lua_nonblocking_ffi_may_wait(ngx_http_request_t *r,
+    ngx_http_lua_nffi_error_t *err);
 
 typedef struct {
     const char      *data;
@@ -176,7 +182,7 @@ end
 
 
 -- A count from options: nil, or a whole number up to `most`.
-local function count(options, name, most, level)
+local function count(options, name, most)
     local value = options[name]
 
     if value == nil then
@@ -186,8 +192,8 @@ local function count(options, name, most, level)
     local n = tonumber(value)
 
     if not n or n < 1 or n > most or n % 1 ~= 0 then
-        error(name .. " must be a whole number from 1 to " .. most
-              .. ", got " .. tostring(value), level + 1)
+        raise(name .. " must be a whole number from 1 to " .. most
+              .. ", got " .. tostring(value))
     end
 
     return n
@@ -195,25 +201,25 @@ end
 
 
 -- Microseconds; 0 is none.
-local function spin(options, level)
+local function spin(options)
     local value = options.spin
 
     if value == 0 then
         return 0
     end
 
-    return value and count(options, "spin", 1000, level + 1) or DEFAULT_SPIN
+    return value and count(options, "spin", 1000) or DEFAULT_SPIN
 end
 
 
 -- The C structure of the limits that `options` names; raises on bad ones.
-function _M.limits(options, level)
+function _M.limits(options)
     return ffi.new("ngx_http_lua_nffi_limits_t", {
-        max_queue = count(options, "max_queue", 1048576, level + 1),
-        max_tasks = count(options, "max_tasks", 1048576, level + 1),
-        arena = count(options, "arena", 1073741824, level + 1),
-        start_timeout = count(options, "start_timeout", 2147483647, level + 1),
-        spin_us = spin(options, level + 1),
+        max_queue = count(options, "max_queue", 1048576),
+        max_tasks = count(options, "max_tasks", 1048576),
+        arena = count(options, "arena", 1073741824),
+        start_timeout = count(options, "start_timeout", 2147483647),
+        spin_us = spin(options),
         is_global = options.is_global and 1 or 0,
     })
 end
@@ -234,8 +240,9 @@ end
 -- The runtime of a native library and its configuration, a string or nil; the
 -- same for the same two. Returns a pointer that keeps the runtime in memory, or
 -- nil, message, code, and the rc with which the entry of a library of the
--- public ABIs has refused.
-function _M.load(library, config, limits)
+-- public ABIs has refused. `name`: of the runtime in messages and metrics; nil
+-- for the library's own.
+function _M.load(library, config, limits, name)
     if is_init() then
         return nil, "a runtime cannot be loaded in init_by_lua*: threads and "
                     .. "child processes do not survive the fork of the "
@@ -243,10 +250,11 @@ function _M.load(library, config, limits)
                "wrong_process"
     end
 
-    local pointer = C.ngx_http_lua_nonblocking_ffi_load(library, #library,
-                                                        config,
-                                                        config and #config or 0,
-                                                        limits, failure)
+    name = name or library
+
+    local pointer = C.ngx_http_lua_nonblocking_ffi_load(name, #name, library,
+        #library, config, config and #config or 0, limits, failure)
+
     if pointer == nil then
         local message, code = read_failure()
         local rc = failure.rc
@@ -375,7 +383,8 @@ end
 
 
 -- Bytes of a payload: a string, a number, or nil for none.
-function _M.bytes(payload, level)
+-- `hint`: what is added to the error for a table.
+function _M.bytes(payload, hint)
     local kind = type(payload)
 
     if kind == "string" or kind == "nil" then
@@ -386,7 +395,8 @@ function _M.bytes(payload, level)
         return number_text(payload)
     end
 
-    error("payload must be a string, got " .. kind, level + 1)
+    raise("payload must be a string, got " .. kind
+          .. (kind == "table" and hint or ""))
 end
 
 
@@ -394,6 +404,22 @@ end
 local function wrong_phase()
     return "API disabled in the context of " .. ngx.get_phase() .. "_by_lua*",
            "wrong_phase"
+end
+
+
+-- True where a coroutine may wait for a runtime; else nil, message, code.
+function _M.may_wait()
+    local r = get_request()
+
+    if not r then
+        return nil, wrong_phase()
+    end
+
+    if C.ngx_http_lua_nonblocking_ffi_may_wait(r, failure) ~= FFI_OK then
+        return nil, read_failure()
+    end
+
+    return true
 end
 
 
@@ -560,7 +586,7 @@ local function pointer_of(runtime, name)
     local pointer = pointers[runtime]
 
     if not pointer then
-        error("call it as runtime:" .. name .. "()", 3)
+        raise("call it as runtime:" .. name .. "()")
     end
 
     return pointer
@@ -581,7 +607,7 @@ local methods = setmetatable({
         local function method(runtime, payload)
             local pointer = pointer_of(runtime, name)
 
-            return results(_M.call(pointer, name, _M.bytes(payload, 2), 0))
+            return results(_M.call(pointer, name, _M.bytes(payload), 0))
         end
 
         if kept < MOST_METHODS then
@@ -598,8 +624,7 @@ local runtime_mt = {
     __index = methods,
 
     __call = function(runtime, payload)
-        return results(_M.call(pointers[runtime], nil, _M.bytes(payload, 2),
-                               0))
+        return results(_M.call(pointers[runtime], nil, _M.bytes(payload), 0))
     end,
 }
 
@@ -612,16 +637,16 @@ local runtimes = setmetatable({}, { __mode = "v" })
 
 local function load_library(library, config, options)
     if type(library) ~= "string" then
-        error("library must be a string, got " .. type(library), 2)
+        raise("library must be a string, got " .. type(library))
     end
 
     if config ~= nil and type(config) ~= "string" then
-        error("configuration must be a string, got " .. type(config), 2)
+        raise("configuration must be a string, got " .. type(config))
     end
 
     options = options or {}
 
-    local limits = _M.limits(options, 2)
+    local limits = _M.limits(options)
 
     if limits.max_queue == 0 then
         limits.max_queue = DEFAULT_MAX_QUEUE

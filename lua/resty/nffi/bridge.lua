@@ -8,12 +8,13 @@
 local base = require "resty.core.nonblocking_ffi"
 local child = require "resty.nffi.child"
 local codecs = require "resty.nffi.codecs"
+local misuse = require "resty.nffi.misuse"
 
 
 local debug_getinfo = debug.getinfo
-local error = error
 local ipairs = ipairs
 local pairs = pairs
+local raise = misuse.raise
 local tostring = tostring
 local type = type
 
@@ -31,49 +32,45 @@ local _M = { ROOT = PREFIX .. "/nffi" }
 
 
 -- The options that the host in the worker has no use for.
-local function refuse_process_options(spec, options, level)
+local function refuse_process_options(spec, options)
     for name in pairs(options) do
         if name ~= "program" and (child.options[name]
            or spec.process_options[name])
         then
-            error(name .. " is an option of host = \"process\"", level + 1)
+            raise(name .. " is an option of host = \"process\"")
         end
     end
 end
 
 
--- Raises on bad options, at `level`, 1 for the caller's line.
-local function check(spec, options, level)
-    level = level + 1
-
+local function check(spec, options)
     if type(options.module) ~= "string" or options.module == "" then
-        error("load(\"" .. spec.name .. "\") requires { module = "
-              .. spec.module_example .. " }", level)
+        raise("load(\"" .. spec.name .. "\") requires { module = "
+              .. spec.module_example .. " }")
     end
 
     local host, handler = options.host, options.handler
 
     if host ~= nil and host ~= "process" and host ~= "worker" then
-        error("host must be \"process\" or \"worker\", got " .. tostring(host),
-              level)
+        misuse.not_one_of("host", host, { "process", "worker" })
     end
 
     if handler ~= nil and (type(handler) ~= "string" or handler == "") then
-        error("handler must be a name, got " .. tostring(handler), level)
+        raise("handler must be a name, got " .. tostring(handler))
     end
 
     local program = options.program
 
     if program ~= nil and (type(program) ~= "string" or program == "") then
-        error("program must be a path, got " .. tostring(program), level)
+        raise("program must be a path, got " .. tostring(program))
     end
 
     if host == "worker" then
-        refuse_process_options(spec, options, level)
+        refuse_process_options(spec, options)
     end
 
-    child.check(options, spec.lists or {}, { "module", "program", "directory" },
-                level)
+    child.check(options, spec.lists or {},
+                { "module", "program", "directory" })
 end
 
 
@@ -110,8 +107,8 @@ end
 --   options          names of its options, for both hosts
 --   process_options  names of options for a process only
 --   lists            names of options that are lists of strings
---   settings(options, settings, level)  adds to the settings of the runtime;
---                    raises at `level` on bad options
+--   settings(options, settings)  adds to the settings of the runtime; raises on
+--                    bad options
 --   argv(program, options)  of the process, for the first of its programs
 function _M.new(spec)
     local language = {
@@ -130,10 +127,10 @@ function _M.new(spec)
     -- Starts the runtime, or finds it. Returns its pointer or nil, message,
     -- code.
     function language.start(options, codec)
-        check(spec, options, 3)
+        check(spec, options)
 
         local worker = options.host == "worker"
-        local limits = (worker and base or child).limits(options, 3)
+        local limits = (worker and base or child).limits(options)
         local settings = {
             module = options.module,
             handler = options.handler,
@@ -144,16 +141,16 @@ function _M.new(spec)
             program = options.program and child.absolute(options.program),
         }
 
-        spec.settings(options, settings, 4)
+        spec.settings(options, settings)
 
-        local json = codecs.configuration(settings, "", 3)
+        local json = codecs.configuration(settings, "")
 
         if not worker then
             return start_process(spec, options, json, limits)
         end
 
         return base.load(_M.ROOT .. "/lib/libnffi_" .. spec.name .. ".so",
-                         json, limits)
+                         json, limits, options.module)
     end
 
     return language

@@ -5,14 +5,15 @@
 local base = require "resty.core.nonblocking_ffi"
 local ffi = require "ffi"
 local hosting = require "resty.nffi.hosting"
+local misuse = require "resty.nffi.misuse"
 
 
 local C = ffi.C
 local base_text = base.text
-local error = error
 local ipairs = ipairs
 local ngx = ngx
 local pairs = pairs
+local raise = misuse.raise
 local sort = table.sort
 local concat = table.concat
 local tostring = tostring
@@ -104,64 +105,62 @@ end
 
 
 -- C would cut it short: another program, file or value would be used.
-local function no_nul(name, value, level)
+local function no_nul(name, value)
     if value ~= nil and tostring(value):find("%z") then
-        error(name .. " must not hold NUL bytes", level + 1)
+        raise(name .. " must not hold NUL bytes")
     end
 end
 
 
 -- Raises on bad options. `lists`: names of options that are lists of strings,
--- `paths`: names of options that are paths. Level 1 is the caller's line.
-function _M.check(options, lists, paths, level)
-    level = level + 1
-
+-- `paths`: names of options that are paths.
+function _M.check(options, lists, paths)
     for _, name in ipairs(lists) do
         if options[name] ~= nil and type(options[name]) ~= "table" then
-            error(name .. " must be a table", level)
+            raise(name .. " must be a table, got " .. type(options[name]))
         end
 
         for _, argument in ipairs(options[name] or {}) do
-            no_nul(name, argument, level)
+            no_nul(name, argument)
         end
     end
 
     if options.env ~= nil and type(options.env) ~= "table" then
-        error("env must be a table", level)
+        raise("env must be a table, got " .. type(options.env))
     end
 
     for name, value in pairs(options.env or {}) do
         if type(name) ~= "string" or name == "" or name:find("[=%z]") then
-            error("env: bad name " .. tostring(name), level)
+            raise("env: bad name " .. tostring(name))
         end
 
-        no_nul("env", value, level)
+        no_nul("env", value)
     end
 
     if options.affinity ~= nil and options.affinity ~= "all"
        and options.affinity ~= "inherit"
     then
-        error("affinity must be \"all\" or \"inherit\"", level)
+        misuse.not_one_of("affinity", options.affinity, { "all", "inherit" })
     end
 
     for _, name in ipairs(paths) do
-        no_nul(name, options[name], level)
+        no_nul(name, options[name])
     end
 
     local directory = options.directory
 
     if directory ~= nil and (type(directory) ~= "string" or directory == "")
     then
-        error("directory must be a string that is not empty", level)
+        raise("directory must be a string that is not empty")
     end
 
-    hosting.check(options, level)
+    hosting.check(options)
 end
 
 
 -- The limits of the queue between worker and process; raises on bad ones.
-function _M.limits(options, level)
-    local limits = base.limits(options, level + 1)
+function _M.limits(options)
+    local limits = base.limits(options)
 
     if limits.max_queue == 0 then
         limits.max_queue = DEFAULT_MAX_QUEUE
@@ -200,7 +199,7 @@ end
 -- what decides, beside the options of every process, whether it is the same; and
 -- `argv`, its command line.
 function _M.key(kind, own, argv, options, limits)
-    local spec = hosting.check(options, 1)
+    local spec = hosting.check(options)
     local parts = { kind }
 
     for i = 1, own.n do
@@ -246,7 +245,7 @@ end
 -- Returns its pointer or nil, message, code; what is wrong with a program is
 -- known later, by the calls.
 function _M.start(key, name, programs, argv, config, options, limits)
-    local spec = hosting.check(options, 1)
+    local spec = hosting.check(options)
 
     spec.name = name
     spec.programs = programs

@@ -5,10 +5,11 @@
 
 local json_decode = require "resty.nffi.json_decode"
 local json_encode = require "resty.nffi.json_encode"
+local misuse = require "resty.nffi.misuse"
 
 
 local encode = json_encode.encode
-local error = error
+local tostring = tostring
 local type = type
 
 
@@ -35,10 +36,9 @@ local _M = { json = json, raw = raw }
 
 
 -- The JSON of a configuration, the same for two that are equal: it is part of
--- the key by which a runtime is found again. Raises at `level`, 1 for the
--- caller's line. `name`: the value's, for messages; "" where that is the name
--- of a field of it.
-function _M.configuration(value, name, level)
+-- the key by which a runtime is found again. Raises if it cannot be encoded.
+-- `name`: of the value, for messages; "" where its fields have their own.
+function _M.configuration(value, name)
     local text, err = json_encode.canonical(value, name)
 
     if not text then
@@ -46,7 +46,7 @@ function _M.configuration(value, name, level)
             err = err:gsub("^%.", "")
         end
 
-        error("cannot encode config: " .. err, level + 1)
+        misuse.raise("cannot encode config: " .. err)
     end
 
     return text
@@ -54,7 +54,7 @@ end
 
 
 -- The codec of an option: nil, a name, or a table of the user's.
-function _M.find(option, default, level)
+function _M.find(option, default)
     if option == nil then
         return _M[default]
     end
@@ -69,8 +69,9 @@ function _M.find(option, default, level)
         return option
     end
 
-    error("codec must be \"json\", \"raw\" or a table with encode and decode",
-          level + 1)
+    misuse.raise("codec must be \"json\", \"raw\" or a table with encode and "
+                 .. "decode, got " .. tostring(option)
+                 .. misuse.hint(option, { json = true, raw = true }))
 end
 
 

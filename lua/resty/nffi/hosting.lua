@@ -2,11 +2,14 @@
 -- user and priority, and whether they are asked for signs of life.
 
 
-local error = error
+local misuse = require "resty.nffi.misuse"
+
+
 local format = string.format
 local pairs = pairs
 local tonumber = tonumber
 local tostring = tostring
+local raise = misuse.raise
 local type = type
 
 
@@ -34,19 +37,19 @@ local _M = {
 }
 
 
-local function check_number(name, value, least, most, level)
+local function check_number(name, value, least, most)
     local n = tonumber(value)
 
     if not n or n < least or n > most or n % 1 ~= 0 then
-        error(format("%s must be a whole number from %d to %.0f, got %s", name,
-                     least, most, tostring(value)), level + 1)
+        raise(format("%s must be a whole number from %d to %.0f, got %s", name,
+                     least, most, tostring(value)))
     end
 
     return n
 end
 
 
-local function check_table(options, name, names, level)
+local function check_table(options, name, names)
     local value = options[name]
 
     if value == nil then
@@ -54,12 +57,12 @@ local function check_table(options, name, names, level)
     end
 
     if type(value) ~= "table" then
-        error(name .. " must be a table", level + 1)
+        raise(name .. " must be a table, got " .. type(value))
     end
 
     for key in pairs(value) do
         if not names[key] then
-            error("there is no " .. name .. "." .. tostring(key), level + 1)
+            misuse.unknown("field of " .. name, key, names)
         end
     end
 
@@ -67,54 +70,51 @@ local function check_table(options, name, names, level)
 end
 
 
-local function check_limits(options, level)
-    local limits, checked = check_table(options, "limits", LIMITS, level + 1),
-                            {}
+local function check_limits(options)
+    local limits, checked = check_table(options, "limits", LIMITS), {}
 
     for name, value in pairs(limits) do
         checked[name] = check_number("limits." .. name, value,
                                      name == "files" and FEWEST_FILES
                                      or name == "core" and 0 or 1,
-                                     MOST, level + 1)
+                                     MOST)
     end
 
     return checked
 end
 
 
-local function check_health(options, level)
-    local health = check_table(options, "health", HEALTH, level + 1)
+local function check_health(options)
+    local health = check_table(options, "health", HEALTH)
 
     if options.health == nil then
         return 0, 0
     end
 
     return check_number("health.interval", health.interval or 1000, 10,
-                        2147483647, level + 1),
+                        2147483647),
            check_number("health.timeout", health.timeout or 10000, 10,
-                        2147483647, level + 1)
+                        2147483647)
 end
 
 
--- Raises on bad options at `level`, 1 for the caller's line. Returns what
--- base.start() gets of them.
-function _M.check(options, level)
-    local limits = check_limits(options, level + 1)
-    local interval, timeout = check_health(options, level + 1)
+-- Raises on bad options. Returns what base.start() gets of them.
+function _M.check(options)
+    local limits = check_limits(options)
+    local interval, timeout = check_health(options)
     local user = options.user
 
     if user ~= nil
        and (type(user) ~= "string" or user == "" or user:find("%z"))
     then
-        error("user must be the name of a user, got " .. tostring(user),
-              level + 1)
+        raise("user must be the name of a user, got " .. tostring(user))
     end
 
     return {
         user = user,
         processes = check_number("processes", options.processes or 1, 1,
-                                 MOST_PROCESSES, level + 1),
-        nice = check_number("nice", options.nice or 0, -20, 19, level + 1),
+                                 MOST_PROCESSES),
+        nice = check_number("nice", options.nice or 0, -20, 19),
         health_interval = interval,
         health_timeout = timeout,
         memory = limits.memory,

@@ -6,15 +6,16 @@ local base = require "resty.core.nonblocking_ffi"
 local bridge = require "resty.nffi.bridge"
 local child = require "resty.nffi.child"
 local codecs = require "resty.nffi.codecs"
+local misuse = require "resty.nffi.misuse"
 
 
 local concat = table.concat
-local error = error
 local find = string.find
 local gmatch = string.gmatch
 local insert = table.insert
 local io_open = io.open
 local ipairs = ipairs
+local raise = misuse.raise
 local tonumber = tonumber
 local tostring = tostring
 local type = type
@@ -55,7 +56,7 @@ end
 
 
 -- A list, or one string with colons between, seen from nginx's prefix.
-local function class_path_of(path, level)
+local function class_path_of(path)
     if path == nil then
         return nil
     end
@@ -71,15 +72,14 @@ local function class_path_of(path, level)
         entries = path
 
     else
-        error("classpath must be a string or a list, got " .. tostring(path),
-              level + 1)
+        raise("classpath must be a string or a list, got " .. tostring(path))
     end
 
     local absolute = {}
 
     for i, entry in ipairs(entries) do
         if type(entry) ~= "string" or entry == "" or find(entry, "[%z:]") then
-            error("classpath: bad entry " .. tostring(entry), level + 1)
+            raise("classpath: bad entry " .. tostring(entry))
         end
 
         absolute[i] = child.absolute(entry)
@@ -89,7 +89,7 @@ local function class_path_of(path, level)
 end
 
 
-local function threads_of(threads, level)
+local function threads_of(threads)
     if threads == nil or threads == "virtual" then
         return threads
     end
@@ -97,8 +97,9 @@ local function threads_of(threads, level)
     local n = tonumber(threads)
 
     if not n or n < 1 or n > MOST_THREADS or n % 1 ~= 0 then
-        error("threads must be a whole number from 1 to " .. MOST_THREADS
-              .. " or \"virtual\", got " .. tostring(threads), level + 1)
+        raise("threads must be a whole number from 1 to " .. MOST_THREADS
+              .. " or \"virtual\", got " .. tostring(threads)
+              .. misuse.hint(threads, { virtual = true }))
     end
 
     return n
@@ -159,13 +160,13 @@ local language = bridge.new({
     process_options = {},
     lists = { "jvm_args" },
 
-    settings = function(options, settings, level)
-        settings.threads = threads_of(options.threads, level + 1)
+    settings = function(options, settings)
+        settings.threads = threads_of(options.threads)
         settings.codec = nil
         settings.program = nil
 
         -- checked for both hosts; the process has it on its command line
-        local class_path = class_path_of(options.classpath, level + 1)
+        local class_path = class_path_of(options.classpath)
 
         if options.host ~= "worker" then
             -- Java has no use for it, but another one is another runtime
@@ -183,8 +184,8 @@ local language = bridge.new({
             settings.java_home = home_of(child.absolute(options.program))
 
             if not settings.java_home then
-                error("program must be HOME/bin/java for host = \"worker\", "
-                      .. "got " .. options.program, level)
+                raise("program must be HOME/bin/java for host = \"worker\", "
+                      .. "got " .. options.program)
             end
         end
     end,
@@ -200,7 +201,7 @@ local language = bridge.new({
             argv[#argv + 1] = argument
         end
 
-        local class_path = class_path_of(options.classpath, 1) or {}
+        local class_path = class_path_of(options.classpath) or {}
 
         insert(class_path, 1, JAR)
         argv[#argv + 1] = "-cp"

@@ -5,13 +5,14 @@
 local base = require "resty.core.nonblocking_ffi"
 local child = require "resty.nffi.child"
 local codecs = require "resty.nffi.codecs"
+local misuse = require "resty.nffi.misuse"
 
 
 local debug_getinfo = debug.getinfo
-local error = error
 local insert = table.insert
 local io_open = io.open
 local ngx = ngx
+local raise = misuse.raise
 local tonumber = tonumber
 local tostring = tostring
 local type = type
@@ -77,7 +78,7 @@ end
 
 local function check(options)
     if type(options.module) ~= "string" or options.module == "" then
-        error("load(\"node\") requires { module = \"file.ts\" }", 4)
+        raise("load(\"node\") requires { module = \"file.ts\" }")
     end
 
     local program = options.program
@@ -85,7 +86,7 @@ local function check(options)
     if program ~= nil
        and (type(program) ~= "string" or not child.is_absolute(program))
     then
-        error("program must be an absolute path, got " .. tostring(program), 4)
+        raise("program must be an absolute path, got " .. tostring(program))
     end
 
     local threads = tonumber(options.threads or 1)
@@ -93,8 +94,8 @@ local function check(options)
     if not threads or not (threads >= 1 and threads <= MOST_THREADS)
        or threads % 1 ~= 0
     then
-        error("threads must be a whole number from 1 to " .. MOST_THREADS
-              .. ", got " .. tostring(options.threads), 4)
+        raise("threads must be a whole number from 1 to " .. MOST_THREADS
+              .. ", got " .. tostring(options.threads))
     end
 
     local port = options.inspect
@@ -103,7 +104,7 @@ local function check(options)
        and not (type(port) == "number" and port >= 0 and port <= 65535
                 and port % 1 == 0)
     then
-        error("inspect must be true or a port, got " .. tostring(port), 4)
+        raise("inspect must be true or a port, got " .. tostring(port))
     end
 
     -- a wrong count of processes is reported later, with the other options
@@ -111,18 +112,18 @@ local function check(options)
        and port + ngx.worker.count() * (tonumber(options.processes) or 1)
            > 65536
     then
-        error("inspect = " .. port .. " leaves too few ports for each process "
-              .. "of each worker: the last one is 65535", 4)
+        raise("inspect = " .. port .. " leaves too few ports for each process "
+              .. "of each worker: the last one is 65535")
     end
 
     local folder = options.profile_dir
 
     if folder ~= nil and (type(folder) ~= "string" or folder == "") then
-        error("profile_dir must be a string that is not empty", 4)
+        raise("profile_dir must be a string that is not empty")
     end
 
     child.check(options, { "node_args" },
-                { "module", "program", "directory", "profile_dir" }, 4)
+                { "module", "program", "directory", "profile_dir" })
 end
 
 
@@ -149,7 +150,7 @@ end
 function _M.start(options, codec)
     check(options)
 
-    local limits = child.limits(options, 3)
+    local limits = child.limits(options)
     local module = child.absolute(options.module)
     local programs = options.program and { options.program } or PROGRAMS
     local runtime_json = codecs.configuration({
@@ -161,7 +162,7 @@ function _M.start(options, codec)
         inspect = inspect_ports(options),
         profile_dir = options.profile_dir
                       and child.absolute(options.profile_dir),
-    }, "", 3)
+    }, "")
 
     local argv = { programs[1], "--import", PRELOAD }
 

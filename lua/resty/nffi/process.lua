@@ -5,9 +5,9 @@
 
 local base = require "resty.core.nonblocking_ffi"
 local child = require "resty.nffi.child"
+local misuse = require "resty.nffi.misuse"
 
 
-local error = error
 local type = type
 
 
@@ -21,10 +21,11 @@ local _M = {
 
 local function check(options)
     if type(options.program) ~= "string" or options.program == "" then
-        error("load(\"process\") requires { program = \"/path/to/it\" }", 4)
+        misuse.raise("load(\"process\") requires "
+                     .. "{ program = \"/path/of/program\" }")
     end
 
-    child.check(options, { "args" }, { "program", "directory" }, 4)
+    child.check(options, { "args" }, { "program", "directory" })
 end
 
 
@@ -33,7 +34,7 @@ end
 function _M.start(options, _, config)
     check(options)
 
-    local limits = child.limits(options, 3)
+    local limits = child.limits(options)
     local program = child.absolute(options.program)
     local argv = { program }
 

@@ -4,12 +4,13 @@
 
 local bridge = require "resty.nffi.bridge"
 local child = require "resty.nffi.child"
+local misuse = require "resty.nffi.misuse"
 
 
-local error = error
 local find = string.find
 local ipairs = ipairs
 local ngx = ngx
+local raise = misuse.raise
 local tonumber = tonumber
 local tostring = tostring
 local type = type
@@ -27,7 +28,7 @@ local function is_file(module)
 end
 
 
-local function folders_of(path, level)
+local function folders_of(path)
     if path == nil then
         return nil
     end
@@ -36,8 +37,8 @@ local function folders_of(path, level)
 
     for i, folder in ipairs(type(path) == "table" and path or { path }) do
         if type(folder) ~= "string" or folder == "" or find(folder, "%z") then
-            error("path must be a folder or a list of folders, got "
-                  .. tostring(folder), level + 1)
+            raise("path must be a folder or a list of folders, got "
+                  .. tostring(folder))
         end
 
         folders[i] = child.absolute(folder)
@@ -47,7 +48,7 @@ local function folders_of(path, level)
 end
 
 
-local function threads_of(threads, level)
+local function threads_of(threads)
     if threads == nil then
         return nil
     end
@@ -55,8 +56,8 @@ local function threads_of(threads, level)
     local n = tonumber(threads)
 
     if not n or n < 1 or n > MOST_THREADS or n % 1 ~= 0 then
-        error("threads must be a whole number from 1 to " .. MOST_THREADS
-              .. ", got " .. tostring(threads), level + 1)
+        raise("threads must be a whole number from 1 to " .. MOST_THREADS
+              .. ", got " .. tostring(threads))
     end
 
     return n
@@ -73,9 +74,9 @@ return bridge.new({
     process_options = { python_args = true },
     lists = { "python_args" },
 
-    settings = function(options, settings, level)
-        settings.path = folders_of(options.path, level + 1)
-        settings.threads = threads_of(options.threads, level + 1)
+    settings = function(options, settings)
+        settings.path = folders_of(options.path)
+        settings.threads = threads_of(options.threads)
         settings.prefix = child.absolute(ngx.config.prefix())
 
         if is_file(options.module) then

@@ -3,12 +3,10 @@
 
 
 local base = require "resty.core.nonblocking_ffi"
+local misuse = require "resty.nffi.misuse"
 
 
-local error = error
-local next = next
 local ngx = ngx
-local pcall = pcall
 local tostring = tostring
 local type = type
 
@@ -16,27 +14,23 @@ local type = type
 -- Seconds between two looks at processes that start, which takes longer.
 local PERIOD = 0.005
 
+local OPTIONS = { library = true }
+
 
 local _M = {}
 
 
-local function library_of(options, level)
+local function library_of(options)
     if options == nil then
         return nil
     end
 
-    if type(options) ~= "table" then
-        error("options must be a table, got " .. type(options), level + 1)
-    end
+    misuse.check_names("option", options, OPTIONS)
 
     local library = options.library
 
-    if library == nil and next(options) ~= nil then
-        error("unknown option " .. tostring(next(options)), level + 1)
-    end
-
     if library ~= nil and (type(library) ~= "string" or library == "") then
-        error("library must be a path, got " .. tostring(library), level + 1)
+        misuse.raise("library must be a path, got " .. tostring(library))
     end
 
     return library
@@ -44,14 +38,14 @@ end
 
 
 -- Yields. Returns true, or nil, message, code: then the old code serves on.
-function _M.run(pointer, options, level)
-    local library = library_of(options, level + 1)
+function _M.run(pointer, options)
+    local library = library_of(options)
 
-    -- raises where no coroutine can wait, before anything is started
-    local waits, why = pcall(ngx.sleep, 0)
+    -- before anything is started
+    local waits, why, why_code = base.may_wait()
 
     if not waits then
-        return nil, why, "wrong_phase"
+        return nil, why, why_code
     end
 
     local reload, message, code = base.reload(pointer, library)

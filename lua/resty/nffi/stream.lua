@@ -9,9 +9,12 @@
 
 
 local base = require "resty.core.nonblocking_ffi"
+local failure = require "resty.nffi.failure"
+local misuse = require "resty.nffi.misuse"
 
 
 local base_read = base.read
+local getmetatable = getmetatable
 local setmetatable = setmetatable
 
 local OK = base.OK
@@ -35,9 +38,18 @@ local function fail(self, message, code, detail)
 end
 
 
+local function check_self(self, name)
+    if getmetatable(self) ~= Stream then
+        misuse.raise("call it as stream:" .. name .. "()")
+    end
+end
+
+
 -- The next chunk; nil at the end; nil, message, code, detail at a failure, and
 -- from then on. Yields until a chunk is there.
 function Stream:read()
+    check_self(self, "read")
+
     if self._over then
         return nil, self:error()
     end
@@ -46,6 +58,8 @@ function Stream:read()
     local kind, a, b, c = base_read(self._pointer, self._timeout)
 
     if kind == OK then
+        self._timeout = self._more_timeout
+
         local decode = self._decode
 
         if not decode then
@@ -77,7 +91,9 @@ function Stream:read()
                     "runtime_error", a)
     end
 
-    return fail(self, a, b, c)
+    return fail(self, failure.message(self._runtime, self._method, a, b,
+                                      "has not sent a chunk", self._timeout),
+                b, c)
 end
 
 
@@ -87,6 +103,8 @@ Stream.__call = Stream.read
 -- message, code, detail of what ended the stream; nothing when it ended well,
 -- or goes on.
 function Stream:error()
+    check_self(self, "error")
+
     if self._code then
         return self._message, self._code, self._detail
     end
@@ -95,6 +113,8 @@ end
 
 -- The runtime stops, and what was not read is dropped.
 function Stream:close()
+    check_self(self, "close")
+
     if not self._over then
         fail(self, "the stream is closed", "closed")
     end
@@ -104,12 +124,16 @@ end
 local _M = {}
 
 
--- A stream over the result of base.stream(). `decode` converts a chunk to a
--- value, or is nil; `timeout`: milliseconds for each chunk, 0 for none.
-function _M.new(pointer, timeout, decode)
+-- A stream over the result of base.stream(), of a method (or nil) of `runtime`.
+-- Milliseconds, 0 for none: `timeout` for the first chunk, `more_timeout` for
+-- each of the others. `decode` converts a chunk to a value, or is nil.
+function _M.new(runtime, method, pointer, timeout, more_timeout, decode)
     return setmetatable({
+        _runtime = runtime,
+        _method = method,
         _pointer = pointer,
         _timeout = timeout,
+        _more_timeout = more_timeout,
         _decode = decode,
     }, Stream)
 end

@@ -45,7 +45,7 @@
 ---@field name? string
 
 ---@class nffi.CallOptions
----Milliseconds after which the call is given up; 0: never.
+---Milliseconds after which the call times out; 0: never.
 ---@field timeout? number
 
 ---@class nffi.RuntimeCallOptions: nffi.CallOptions
@@ -53,7 +53,7 @@
 ---@field method? string
 
 ---@class nffi.StreamOptions
----Milliseconds for each chunk; 0: no limit.
+---Milliseconds for each chunk; 0: no limit. The default limits the first one.
 ---@field timeout? number
 ---The limit of unread bytes.
 ---@field window? integer
@@ -139,7 +139,7 @@ function runtime:state() end
 ---@field config? any
 ---How values of methods are converted to bytes.
 ---@field codec? "json"|"raw"|nffi.Codec
----Milliseconds after which a call times out; 0: never (default).
+---Milliseconds after which a call times out (60000); 0: never.
 ---@field timeout? number
 ---Calls that may wait for the runtime.
 ---@field max_queue? integer

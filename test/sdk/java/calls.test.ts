@@ -275,7 +275,9 @@ describe.each(["process", "worker"])("hosted by the %s", (host) => {
     expect(await misuse({ threads: 0 })).toContain("threads must be a whole number from 1");
     expect(await misuse({ classpath: [1] })).toContain("classpath: bad entry 1");
     expect(await misuse({ jvm_args: "-Xmx1g" })).toContain("jvm_args must be a table");
-    expect(await misuse({ jvmargs: [] })).toContain("unknown option jvmargs");
+    expect(await misuse({ jvmargs: [] })).toContain(
+      'unknown option "jvmargs"; did you mean "jvm_args"?',
+    );
   });
 });
 

@@ -359,7 +359,9 @@ describe("the life of a Node process and its worker", () => {
     } }`;
     await withNginx({ prefix, server }, async (nginx) => {
       const begin = Date.now();
-      expect(await nginx.get("/")).toMatch(/was not ready within the start limit and is killed/);
+      expect(await nginx.get("/")).toMatch(
+        /was not ready within the start limit \(start_timeout, 300 ms\) and is killed/,
+      );
       expect(Date.now() - begin).toBeLessThan(10_000);
     });
   });

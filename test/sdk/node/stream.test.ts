@@ -213,7 +213,9 @@ describe.each(suites)("streams of a TypeScript runtime, %s", (suite) => {
       () => "it does not begin",
     );
     process.kill(pid, "SIGKILL");
-    expect(await reply).toMatch(/^(x;)*the runtime "streams\.ts" is down: .*\|runtime_down$/);
+    expect(await reply).toMatch(
+      /^(x;)*(method "\w+": )?the runtime "streams\.ts" is down: .*\|runtime_down$/,
+    );
     await until(
       async () => (await nginx.get("/stream?m=sync&v=1")) === "0;end",
       10_000,

@@ -372,7 +372,7 @@ test("bad options say what is wrong and what to do", async () => {
     await says("/host", 'host must be "process" or "worker", got moon');
     await says("/directory", 'directory is an option of host = "process"');
     await says("/threads-option", "threads must be a whole number from 1 to 1024, got 0");
-    await says("/unknown", "unknown option thread");
+    await says("/unknown", 'unknown option "thread"; did you mean "threads"?');
     await says("/round", "cannot encode config: ");
     await says("/program", "load_failed ");
     await says("/program", "no Python that this user may run: /nowhere/python");

@@ -1,0 +1,102 @@
+-- Options of calls and streams: which there are, and what they may be. Wrong
+-- ones raise at the user's line.
+
+
+local misuse = require "resty.nffi.misuse"
+
+
+local ceil = math.ceil
+local next = next
+local raise = misuse.raise
+local tonumber = tonumber
+local tostring = tostring
+local type = type
+
+
+-- Milliseconds, 0 for no limit: the default of calls.
+local DEFAULT_TIMEOUT = 60000
+
+-- Bytes: the default limit of what a stream holds unread.
+local DEFAULT_WINDOW = 65536
+
+local CALL_OPTIONS = { timeout = true, method = true }
+local METHOD_OPTIONS = { timeout = true }
+local STREAM_OPTIONS = { timeout = true, method = true, window = true }
+local METHOD_STREAM_OPTIONS = { timeout = true, window = true }
+
+
+local _M = {
+    DEFAULT_TIMEOUT = DEFAULT_TIMEOUT,
+
+    -- of runtime:call, runtime.methods, runtime:stream, runtime.streams
+    CALL = CALL_OPTIONS,
+    METHOD = METHOD_OPTIONS,
+    STREAM = STREAM_OPTIONS,
+    METHOD_STREAM = METHOD_STREAM_OPTIONS,
+}
+
+
+-- Raises unless `options` is a table with names of the set `names` only.
+function _M.check(options, names)
+    if type(options) ~= "table" then
+        raise("options must be a table, got " .. type(options)
+              .. (type(options) == "number"
+                  and "; a deadline is { timeout = " .. options .. " }" or ""))
+    end
+
+    local name = next(options)
+
+    while name ~= nil do
+        if not names[name] then
+            misuse.unknown("option", name, names)
+        end
+
+        name = next(options, name)
+    end
+end
+
+
+-- Returns whole milliseconds: the option `timeout`, or `default` for nil.
+function _M.timeout(timeout, default)
+    if timeout == nil then
+        return default
+    end
+
+    local ms = tonumber(timeout)
+
+    -- NaN fails both comparisons; 0 means no limit, so a fraction of a
+    -- millisecond must not become 0
+    if not ms or not (ms >= 0 and ms <= 2147483647) then
+        raise("timeout must be milliseconds, got " .. tostring(timeout))
+    end
+
+    return ceil(ms)
+end
+
+
+-- Returns the option `method`, or nil.
+function _M.method(options)
+    local method = options and options.method
+
+    if method ~= nil and (type(method) ~= "string" or #method > 255) then
+        raise("method must be a string of at most 255 bytes")
+    end
+
+    return method
+end
+
+
+-- Returns the option `window`, in bytes.
+function _M.window(options)
+    local window = options and options.window or DEFAULT_WINDOW
+
+    if type(window) ~= "number" or not (window >= 1) or window > 1073741824 then
+        raise("window must be bytes from 1 to 1073741824, got "
+              .. tostring(window))
+    end
+
+    return window
+end
+
+
+return _M

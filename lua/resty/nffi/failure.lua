@@ -1,0 +1,53 @@
+-- Messages of calls that the host ended: they name the runtime, the method and
+-- the limit. Made only when a call has failed.
+
+
+local format = string.format
+
+
+-- Codes of the host. The message of a handler's error is not changed.
+local OF_HOST = {
+    abi_mismatch = true,
+    exiting = true,
+    load_failed = true,
+    no_program = true,
+    queue_full = true,
+    runtime_down = true,
+    timeout = true,
+}
+
+
+local _M = {}
+
+
+-- `what`: the event that did not happen within `timeout` milliseconds.
+-- `is_default`: the caller set no timeout.
+local function timed_out(name, what, timeout, is_default)
+    return format("the runtime \"%s\" %s within %d ms%s", name, what, timeout,
+                  is_default
+                  and " (the default; { timeout = ms } sets another, 0 none)"
+                  or "")
+end
+
+
+-- Returns the message for Lua.
+function _M.message(runtime, method, message, code, what, timeout)
+    if not OF_HOST[code] then
+        return message
+    end
+
+    if code == "timeout" then
+        message = timed_out(runtime._name, what, timeout,
+                            runtime._has_default_timeout
+                            and timeout == runtime._timeout)
+    end
+
+    if method then
+        return "method \"" .. method .. "\": " .. message
+    end
+
+    return message
+end
+
+
+return _M

@@ -1,0 +1,156 @@
+-- Errors for wrong use of resty.nffi: they are raised at the line of the user's
+-- code, and a word that is almost right gets a suggestion.
+
+
+local concat = table.concat
+local error = error
+local getinfo = debug.getinfo
+local ipairs = ipairs
+local min = math.min
+local pairs = pairs
+local sort = table.sort
+local sub = string.sub
+local tostring = tostring
+local type = type
+
+
+-- "@PREFIX/lualib/resty/", before the names of our files
+local FOLDER = getinfo(1, "S").source:match("^(@.*)nffi/[^/]*$") or "@"
+local OURS = FOLDER .. "nffi/"
+local OTHERS = {
+    [FOLDER .. "nffi.lua"] = true,
+    [FOLDER .. "core/nonblocking_ffi.lua"] = true,
+}
+
+-- Longer words are not typing errors, and comparing them costs too much.
+local MAX_WORD = 64
+
+
+local _M = {}
+
+
+-- Raises at the first line outside of our files. Counting levels would not do:
+-- a tail call leaves no frame.
+function _M.raise(message)
+    local level = 2
+    local info = getinfo(level, "S")
+
+    while info and (info.what == "C" or OTHERS[info.source]
+                    or sub(info.source, 1, #OURS) == OURS)
+    do
+        level = level + 1
+        info = getinfo(level, "S")
+    end
+
+    error(message, info and level or 0)
+end
+
+
+local raise = _M.raise
+
+
+-- Returns the edit distance of two words; a swap of neighbours is one edit.
+-- Three rows of the usual table are enough.
+local function distance(a, b)
+    local before, row = {}, {}
+
+    for j = 0, #b do
+        row[j] = j
+    end
+
+    for i = 1, #a do
+        local next_row = { [0] = i }
+
+        for j = 1, #b do
+            local same = a:byte(i) == b:byte(j)
+
+            next_row[j] = min(row[j] + 1, next_row[j - 1] + 1,
+                              row[j - 1] + (same and 0 or 1))
+
+            if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1)
+               and a:byte(i - 1) == b:byte(j)
+            then
+                next_row[j] = min(next_row[j], before[j - 2] + 1)
+            end
+        end
+
+        before, row = row, next_row
+    end
+
+    return row[#b]
+end
+
+
+-- Returns the word of the set `words` that is nearest to `word`, or nil if none
+-- is near. Ignores case, and takes "-" as "_".
+function _M.nearest(word, words)
+    if type(word) ~= "string" or #word > MAX_WORD then
+        return nil
+    end
+
+    local sorted, best, least = {}, nil, nil
+
+    for candidate in pairs(words) do
+        sorted[#sorted + 1] = candidate
+    end
+
+    sort(sorted)
+    word = word:lower():gsub("-", "_")
+
+    for _, candidate in ipairs(sorted) do
+        local steps = distance(word, candidate)
+        local longest = #word > #candidate and #word or #candidate
+
+        if steps <= (longest + 1) / 3 and (not best or steps < least) then
+            best, least = candidate, steps
+        end
+    end
+
+    return best
+end
+
+
+-- Returns "; did you mean ...?", or "".
+function _M.hint(word, words)
+    local nearest = _M.nearest(word, words)
+
+    return nearest and "; did you mean \"" .. nearest .. "\"?" or ""
+end
+
+
+-- Raises for a name that is not in the set `words`.
+function _M.unknown(kind, name, words)
+    raise("unknown " .. kind .. " \"" .. tostring(name) .. "\""
+          .. _M.hint(name, words))
+end
+
+
+-- Raises unless `options` is a table with no other names than `words`.
+function _M.check_names(kind, options, words)
+    if type(options) ~= "table" then
+        raise(kind .. "s must be a table, got " .. type(options))
+    end
+
+    for name in pairs(options) do
+        if not words[name] then
+            _M.unknown(kind, name, words)
+        end
+    end
+end
+
+
+-- Raises for a value that is not in the list `values`.
+function _M.not_one_of(name, value, values)
+    local quoted, set = {}, {}
+
+    for i, each in ipairs(values) do
+        quoted[i] = "\"" .. each .. "\""
+        set[each] = true
+    end
+
+    raise(name .. " must be " .. concat(quoted, " or ") .. ", got "
+          .. tostring(value) .. _M.hint(value, set))
+end
+
+
+return _M
