@@ -18,6 +18,9 @@
 #define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms between two looks */
 #define NGX_HTTP_LUA_NFFI_ALIVE_FIRST  10       /* the least */
 
+/* ms without a call that is taken, then the log says so */
+#define NGX_HTTP_LUA_NFFI_STALL        5000
+
 /* more than any queue holds */
 #define NGX_HTTP_LUA_NFFI_NOT_READY    0x40000000
 
@@ -347,6 +350,105 @@ ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
+/* 3 calls wait, 1 runs; for a process also its id */
+
+static void
+ngx_http_lua_nffi_log_stall(ngx_http_lua_nffi_instance_t *inst)
+{
+    u_char             process[64], *last;
+    ngx_msec_t         since = ngx_current_msec - inst->idle_since;
+    nffi_host_state_t  state;
+
+    nffi_host_state(inst->host, &state);
+    last = process;
+
+    if (inst->process) {
+        last = ngx_snprintf(process, sizeof(process), " (process %P)",
+                            ngx_http_lua_nffi_process_pid(inst));
+    }
+
+    if (inst->process && !ngx_http_lua_nffi_process_is_ready(inst)) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "nffi: runtime \"%V\"%*s is not ready yet: %uD calls "
+                      "have waited for it for %M ms", &inst->runtime->name,
+                      (size_t) (last - process), process, state.queued, since);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "nffi: runtime \"%V\"%*s has taken no call for %M ms: %uD "
+                  "calls wait, %uD run; an endless loop, or calls that block "
+                  "all of its threads?", &inst->runtime->name,
+                  (size_t) (last - process), process, since, state.queued,
+                  state.unanswered - ngx_min(state.unanswered, state.queued));
+}
+
+
+/*
+ * A runtime that takes no call while some wait is logged once, and once more
+ * when it takes calls again. The time counts from the first look that finds
+ * them, since nothing looks at a runtime without calls.
+ */
+
+static void
+ngx_http_lua_nffi_look_for_stall(ngx_http_lua_nffi_instance_t *inst)
+{
+    uint32_t           taken, waiting;
+    nffi_host_state_t  state;
+
+    /* pings are taken, too, but none of them waits as a call does */
+
+    taken = nffi_host_taken(inst->host, &waiting);
+    nffi_host_state(inst->host, &state);
+
+    if (state.queued && inst->waiting && taken == inst->taken) {
+
+        if (!inst->stalled && ngx_current_msec - inst->idle_since
+                              >= NGX_HTTP_LUA_NFFI_STALL)
+        {
+            inst->stalled = 1;
+            ngx_http_lua_nffi_log_stall(inst);
+        }
+
+        return;
+    }
+
+    if (inst->stalled) {
+        inst->stalled = 0;
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "nffi: runtime \"%V\" takes calls again, after %M ms",
+                      &inst->runtime->name,
+                      ngx_current_msec - inst->idle_since);
+    }
+
+    inst->taken = taken;
+    inst->waiting = state.queued != 0;
+    inst->idle_since = ngx_current_msec;
+}
+
+
+static void
+ngx_http_lua_nffi_drain_limit_over(ngx_http_lua_nffi_instance_t *inst)
+{
+    u_char     text[512];
+    ngx_str_t  message;
+
+    message.data = text;
+    message.len = ngx_snprintf(text, sizeof(text),
+                               "%s and the runtime \"%V\" has not answered "
+                               "within the drain limit (%M ms)",
+                               ngx_exiting ? "the worker exits"
+                                           : "the runtime is closed",
+                               &inst->runtime->name,
+                               ngx_exiting ? ngx_http_lua_nffi_exit_limit()
+                                           : ngx_http_lua_nffi_drain_limit())
+                  - text;
+
+    ngx_http_lua_nffi_fail_calls(inst, &message,
+                                 ngx_exiting ? "exiting" : "closed");
+}
+
+
 static void
 ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
 {
@@ -354,11 +456,9 @@ ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
     ngx_msec_int_t                 left;
     ngx_http_lua_nffi_instance_t  *inst = ev->data;
 
-    static ngx_str_t  exiting = ngx_string("the worker exits and the runtime "
-                                           "has not answered within the drain "
-                                           "limit");
-    static ngx_str_t  closed = ngx_string("the runtime is closed and has not "
-                                          "answered within the drain limit");
+    if (inst->host) {
+        ngx_http_lua_nffi_look_for_stall(inst);
+    }
 
     if (inst->awaited == 0) {
         return;
@@ -384,8 +484,7 @@ ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
         left = inst->drain_until - ngx_current_msec;
 
         if (left <= 0) {
-            ngx_http_lua_nffi_fail_calls(inst, ngx_exiting ? &exiting : &closed,
-                                         ngx_exiting ? "exiting" : "closed");
+            ngx_http_lua_nffi_drain_limit_over(inst);
             return;
         }
 

@@ -107,14 +107,38 @@ ngx_http_lua_nffi_stack_line(ngx_http_lua_nffi_output_t *out, u_char *line,
 }
 
 
+/* 1: the line was logged when a process failed to start; else it is kept */
+
+static ngx_uint_t
+ngx_http_lua_nffi_is_known(ngx_http_lua_nffi_known_t *known, u_char *line,
+    size_t size)
+{
+    uint32_t    hash = ngx_murmur_hash2(line, size);
+    ngx_uint_t  i;
+
+    for (i = 0; i < known->count; i++) {
+        if (known->lines[i] == hash) {
+            return 1;
+        }
+    }
+
+    if (i < NGX_HTTP_LUA_NFFI_KNOWN) {
+        known->lines[known->count++] = hash;
+    }
+
+    return 0;
+}
+
+
 static void
 ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
     u_char *last)
 {
-    size_t      size;
-    u_char     *body;
-    u_char      text[NGX_MAX_ERROR_STR - 512];
-    ngx_uint_t  level, known, is_stack;
+    size_t                      size;
+    u_char                     *body;
+    u_char                      text[NGX_MAX_ERROR_STR - 512];
+    ngx_uint_t                  level, known, is_stack;
+    ngx_http_lua_nffi_known_t  *failed = out->last_words->known;
 
     if (last > line && last[-1] == '\r') {
         last--;
@@ -123,7 +147,7 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
     level = out->level;
     body = ngx_http_lua_nffi_stack_line(out, line, last, &known);
 
-    if (known == 2) {
+    if (known == 2 || (known && failed)) {
         return;
     }
 
@@ -154,6 +178,10 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
     if (!is_stack && level <= NGX_LOG_ERR && *line != ' ' && *line != '\t') {
         out->last_words->size = ngx_min(size, sizeof(out->last_words->text));
         ngx_memcpy(out->last_words->text, text, out->last_words->size);
+    }
+
+    if (failed && ngx_http_lua_nffi_is_known(failed, line, last - line)) {
+        return;
     }
 
     if (ngx_cycle->log->log_level < level

@@ -34,6 +34,7 @@ struct ngx_http_lua_nffi_program_s {
     ngx_msec_t                          health_interval;  /* 0: never asked */
     ngx_msec_t                          health_timeout;
     ngx_http_lua_nffi_limits_t          limits;
+    ngx_http_lua_nffi_known_t           known;
 };
 
 
@@ -98,6 +99,7 @@ struct ngx_http_lua_nffi_process_s {
     unsigned                            ended:1;     /* `status` is known */
     unsigned                            unstarted:1; /* it was never executed */
     unsigned                            broken:1;    /* the rules of the queue */
+    unsigned                            killed:1;    /* by us */
     unsigned                            dying:1;
 };
 

@@ -157,6 +157,10 @@ ngx_http_lua_nffi_reload_processes(ngx_http_lua_nffi_runtime_t *rt,
     ngx_queue_t                   *q;
     ngx_http_lua_nffi_instance_t  *inst;
 
+    /* the reason of each reload that fails is logged */
+
+    ngx_memzero(&rt->program->known, sizeof(ngx_http_lua_nffi_known_t));
+
     for (i = 0; i < rt->program->processes; i++) {
 
         if (ngx_http_lua_nffi_process_add(rt, &rt->starting, reason)

@@ -18,6 +18,7 @@
 #define NGX_HTTP_LUA_NFFI_START_LIMIT   30000    /* ms until it is ready */
 #define NGX_HTTP_LUA_NFFI_END_LIMIT     1000     /* ms, after it has let go of
                                                     its control socket */
+#define NGX_HTTP_LUA_NFFI_KNOWN_TIME    600      /* seconds; logs are rotated */
 
 
 static void ngx_http_lua_nffi_restart_handler(ngx_event_t *ev);
@@ -66,11 +67,21 @@ ngx_http_lua_nffi_process_started(ngx_http_lua_nffi_process_t *p)
     p->state = NGX_HTTP_LUA_NFFI_STARTING;
     p->started = ngx_current_msec;
     p->last_words.size = 0;
+    p->last_words.known = &p->program->known;
     p->reason.size = 0;
+
+    if (ngx_time() - p->program->known.since >= NGX_HTTP_LUA_NFFI_KNOWN_TIME) {
+        ngx_memzero(&p->program->known, sizeof(ngx_http_lua_nffi_known_t));
+        p->program->known.since = ngx_time();
+    }
+
     p->gone = 0;
     p->ended = 0;
     p->unstarted = 0;
     p->broken = 0;
+    p->killed = 0;
+    p->instance->waiting = 0;
+    p->instance->stalled = 0;
 
     ngx_add_timer(&p->kill, limit ? limit : NGX_HTTP_LUA_NFFI_START_LIMIT);
 }
@@ -80,6 +91,8 @@ void
 ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p)
 {
     p->state = NGX_HTTP_LUA_NFFI_READY;
+    p->last_words.known = NULL;
+    p->program->known.since = 0;
 
     if (p->instance->starting) {
         ngx_http_lua_nffi_reload_ready(p->instance);
@@ -104,9 +117,7 @@ ngx_http_lua_nffi_kill(ngx_http_lua_nffi_process_t *p, const char *why)
                                why);
     }
 
-    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "nffi: runtime \"%V\": %*s", p->name,
-                  p->reason.size, p->reason.message);
+    p->killed = 1;
 
     /* and all that descend from it: the program that a shell has started would
        hold the socket */
@@ -126,6 +137,7 @@ ngx_http_lua_nffi_kill(ngx_http_lua_nffi_process_t *p, const char *why)
 static void
 ngx_http_lua_nffi_health_handler(ngx_event_t *ev)
 {
+    u_char                         why[128];
     uint32_t                       taken, waiting;
     ngx_msec_t                     left, timeout;
     ngx_http_lua_nffi_process_t   *p = ev->data;
@@ -151,8 +163,9 @@ ngx_http_lua_nffi_health_handler(ngx_event_t *ev)
         left = timeout;
 
     } else if (ngx_current_msec - p->alive >= timeout) {
-        ngx_http_lua_nffi_kill(p, "has taken no call within the time of its "
-                                  "health check");
+        ngx_sprintf(why, "has taken no call within the time of its health "
+                    "check (health.timeout, %M ms)%Z", timeout);
+        ngx_http_lua_nffi_kill(p, (char *) why);
         return;
 
     } else {
@@ -174,7 +187,81 @@ ngx_http_lua_nffi_down_code(ngx_http_lua_nffi_process_t *p)
 }
 
 
-/* after five quick deaths one line a minute is enough */
+/* of the reason, without the pid in it */
+
+static uint32_t
+ngx_http_lua_nffi_reason_hash(ngx_http_lua_nffi_process_t *p)
+{
+    u_char   pid[NGX_INT64_LEN + 1], *at;
+    size_t   before, size;
+
+    static const char  mark[] = "process ";
+
+    size = ngx_sprintf(pid, "%P", p->child.pid) - pid;
+    at = memmem(p->reason.message, p->reason.size, pid, size);
+    before = at ? (size_t) (at - p->reason.message) : 0;
+
+    if (before < sizeof(mark) - 1
+        || ngx_memcmp(at - sizeof(mark) + 1, mark, sizeof(mark) - 1) != 0)
+    {
+        return ngx_murmur_hash2(p->reason.message, p->reason.size);
+    }
+
+    return ngx_murmur_hash2(p->reason.message, before)
+           ^ ngx_murmur_hash2(at + size, p->reason.size - before - size);
+}
+
+
+/* its process 17 cannot start, for the same reason */
+
+static size_t
+ngx_http_lua_nffi_short_reason(ngx_http_lua_nffi_process_t *p, u_char *text,
+    size_t room, const char *which)
+{
+    u_char  pid[NGX_INT64_LEN + 2], *last;
+
+    last = p->unstarted ? pid : ngx_sprintf(pid, " %P", p->child.pid);
+
+    return ngx_snprintf(text, room, "its process%*s cannot start, for the %s",
+                        (size_t) (last - pid), pid, which)
+           - text;
+}
+
+
+/* what the log gets of the reason: one that is there already is not repeated */
+
+static size_t
+ngx_http_lua_nffi_reason_to_log(ngx_http_lua_nffi_process_t *p, u_char *text,
+    size_t room)
+{
+    uint32_t                    hash;
+    ngx_http_lua_nffi_known_t  *known = p->last_words.known;
+
+    if (known) {
+        hash = ngx_http_lua_nffi_reason_hash(p);
+
+        if (known->reason == hash) {
+            return ngx_http_lua_nffi_short_reason(p, text, room,
+                                                  "same reason");
+        }
+
+        known->reason = hash;
+
+        if (p->last_words.size
+            && memmem(p->reason.message, p->reason.size, p->last_words.text,
+                      p->last_words.size))
+        {
+            return ngx_http_lua_nffi_short_reason(p, text, room,
+                                                  "reason above");
+        }
+    }
+
+    return ngx_http_lua_nffi_escape(text, room, p->reason.message,
+                                    p->reason.size);
+}
+
+
+/* one line for each step of the back-off, then one a minute */
 
 static void
 ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p)
@@ -186,12 +273,33 @@ ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p)
         return;
     }
 
-    size = ngx_http_lua_nffi_escape(text, sizeof(text), p->reason.message,
-                                    p->reason.size);
+    size = ngx_http_lua_nffi_reason_to_log(p, text, sizeof(text));
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "nffi: runtime \"%V\": %*s; it is started again in %M ms",
                   p->name, size, text, (ngx_msec_t) p->backoff.delay_ms);
+}
+
+
+/* the end of one that is not started again: it was closed, or should have
+   taken over at a reload */
+
+static void
+ngx_http_lua_nffi_report_end(ngx_http_lua_nffi_process_t *p)
+{
+    size_t      size;
+    u_char      text[sizeof(p->reason.message)];
+    ngx_uint_t  level;
+
+    level = p->instance->starting ? NGX_LOG_ERR
+            : p->killed || !p->ended || p->status ? NGX_LOG_WARN
+            : NGX_LOG_INFO;
+
+    size = ngx_http_lua_nffi_reason_to_log(p, text, sizeof(text));
+
+    ngx_log_error(level, ngx_cycle->log, 0, "nffi: runtime \"%V\": %*s%s",
+                  p->name, size, text,
+                  p->instance->starting ? "; the old code stays" : "");
 }
 
 
@@ -202,7 +310,6 @@ ngx_http_lua_nffi_schedule_restart(ngx_http_lua_nffi_process_t *p)
         return;
     }
 
-    ngx_http_lua_nffi_report_death(p);
     ngx_add_timer(&p->restart, nffi_backoff_next(&p->backoff));
 }
 
@@ -281,12 +388,58 @@ again:
 }
 
 
-/* its process 17 ended (signal 9) */
+/* what a signal, or a code of a shell that was told of one, often means */
+
+static const char *
+ngx_http_lua_nffi_hint(ngx_uint_t signaled, int number)
+{
+    if (!signaled && (number == 126 || number == 127)) {
+        return number == 126 ? " (a program in it cannot be executed)"
+                             : " (a program in it was not found)";
+    }
+
+    switch (signaled ? number : number - 128) {
+
+    case SIGKILL:
+        return " (SIGKILL: out of memory? the kernel's log tells)";
+
+    case SIGABRT:
+        return " (SIGABRT: a failed check, or no memory for its heap)";
+
+    case SIGSEGV:
+        return " (SIGSEGV: a crash in native code)";
+
+    case SIGBUS:
+        return " (SIGBUS: a crash in native code, or a full file system)";
+
+    case SIGILL:
+        return " (SIGILL: code for another CPU, or a crash)";
+
+    case SIGFPE:
+        return " (SIGFPE: a crash in native code)";
+
+    case SIGSYS:
+        return " (SIGSYS: a system call that seccomp forbids)";
+
+    case SIGXCPU:
+        return " (SIGXCPU: limits.cpu is used up)";
+
+    case SIGTERM:
+        return " (SIGTERM: from outside of nffi)";
+
+    default:
+        return "";
+    }
+}
+
+
+/* its process 17 ended by signal 9 (SIGKILL: out of memory?) */
 
 static void
 ngx_http_lua_nffi_reason_of_death(ngx_http_lua_nffi_process_t *p)
 {
-    u_char  how[64], *last;
+    int     number;
+    u_char  how[128], *last;
 
     if (p->reason.size) {
         return;
@@ -295,12 +448,14 @@ ngx_http_lua_nffi_reason_of_death(ngx_http_lua_nffi_process_t *p)
     last = how;
 
     if (p->ended && WIFSIGNALED(p->status)) {
-        last = ngx_snprintf(how, sizeof(how), " by signal %d",
-                            WTERMSIG(p->status));
+        number = WTERMSIG(p->status);
+        last = ngx_snprintf(how, sizeof(how), " by signal %d%s", number,
+                            ngx_http_lua_nffi_hint(1, number));
 
     } else if (p->ended) {
-        last = ngx_snprintf(how, sizeof(how), " with code %d",
-                            WEXITSTATUS(p->status));
+        number = WEXITSTATUS(p->status);
+        last = ngx_snprintf(how, sizeof(how), " with code %d%s", number,
+                            ngx_http_lua_nffi_hint(0, number));
     }
 
     ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
@@ -336,6 +491,15 @@ ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
 
     nffi_backoff_died(&p->backoff, p->started, ngx_current_msec);
     p->state = NGX_HTTP_LUA_NFFI_DOWN;
+
+    /* before its calls fail, of which the log may tell, too */
+
+    if (p->instance->closed || p->instance->starting || ngx_exiting) {
+        ngx_http_lua_nffi_report_end(p);
+
+    } else {
+        ngx_http_lua_nffi_report_death(p);
+    }
 
     ngx_http_lua_nffi_death_handler(&p->death);
 }
@@ -451,6 +615,7 @@ ngx_http_lua_nffi_restart_handler(ngx_event_t *ev)
 
     if (ngx_http_lua_nffi_process_spawn(p, &p->reason) != NGX_OK) {
         nffi_backoff_died(&p->backoff, ngx_current_msec, ngx_current_msec);
+        ngx_http_lua_nffi_report_death(p);
         ngx_http_lua_nffi_schedule_restart(p);
         return;
     }
@@ -463,11 +628,22 @@ ngx_http_lua_nffi_restart_handler(ngx_event_t *ev)
 static void
 ngx_http_lua_nffi_kill_handler(ngx_event_t *ev)
 {
+    u_char                        why[128];
+    ngx_uint_t                    limit;
     ngx_http_lua_nffi_process_t  *p = ev->data;
 
-    ngx_http_lua_nffi_kill(p, p->instance->closed
-                              ? "has not ended within the drain limit"
-                              : "was not ready within the start limit");
+    if (p->instance->closed) {
+        ngx_sprintf(why, "has not ended within the drain limit (%M ms)%Z",
+                    ngx_http_lua_nffi_drain_limit());
+
+    } else {
+        limit = p->program->limits.start_timeout;
+        ngx_sprintf(why, "was not ready within the start limit "
+                    "(start_timeout, %ui ms)%Z",
+                    limit ? limit : NGX_HTTP_LUA_NFFI_START_LIMIT);
+    }
+
+    ngx_http_lua_nffi_kill(p, (char *) why);
 }
 
 
@@ -491,6 +667,13 @@ ngx_uint_t
 ngx_http_lua_nffi_process_is_ready(ngx_http_lua_nffi_instance_t *inst)
 {
     return inst->process->state == NGX_HTTP_LUA_NFFI_READY;
+}
+
+
+ngx_pid_t
+ngx_http_lua_nffi_process_pid(ngx_http_lua_nffi_instance_t *inst)
+{
+    return inst->process->child.pid;
 }
 
 

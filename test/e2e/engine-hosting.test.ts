@@ -315,7 +315,7 @@ describe("the life of a hosted process", () => {
       expect(Number(await call(nginx, "checked", "busy", 250))).toBe(pid);
       const begin = Date.now();
       expect(await call(nginx, "checked", "spin")).toMatch(
-        /its process \d+ has taken no call within the time of its health check and is killed.*runtime_down/,
+        /its process \d+ has taken no call within the time of its health check \(health\.timeout, 600 ms\) and is killed.*runtime_down/,
       );
       expect(Date.now() - begin).toBeLessThan(5000);
       await until(
@@ -357,7 +357,7 @@ describe("the life of a hosted process", () => {
     });
   });
 
-  test("restarts back off, and after five quick deaths the log is silent for a minute", async () => {
+  test("restarts back off, and each step is one line of the log", async () => {
     const server = shell("dying", "exit 1");
     await withNginx(options({ prefix, server }), async (nginx) => {
       await nginx.get("/dying");
@@ -368,7 +368,9 @@ describe("the life of a hosted process", () => {
         () => `${starts()} starts`,
       );
       const delays = [...nginx.errorLog().matchAll(/it is started again in (\d+) ms/g)];
-      expect(delays.map((match) => Number(match[1]))).toEqual([100, 200, 400, 800, 1600]);
+      expect(delays.slice(0, 6).map((match) => Number(match[1]))).toEqual([
+        100, 200, 400, 800, 1600, 3200,
+      ]);
       const begin = Date.now();
       expect(await nginx.get("/dying")).toMatch(/is down: its process \d+ ended/);
       expect(Date.now() - begin).toBeLessThan(1000);
@@ -389,7 +391,7 @@ describe("the life of a hosted process", () => {
       const begin = Date.now();
       await nginx.get("/close");
       expect(await spinning).toMatch(
-        /has not ended within the drain limit and is killed.*runtime_down/,
+        /has not ended within the drain limit \(1000 ms\) and is killed.*runtime_down/,
       );
       expect(Date.now() - begin).toBeGreaterThan(700);
       await until(
@@ -660,7 +662,7 @@ def spoil(offset):
         expect(await call(nginx, "rt", "spoil", endOf(ring))).toMatch(
           /its process \d+ broke the rules of the queue and is killed\|runtime_down/,
         );
-        await nginx.waitForLog(/\[warn\].*broke the rules of the queue/);
+        await nginx.waitForLog(/\[error\].*broke the rules of the queue/);
         await until(
           () => !isRunning(pid),
           5_000,
@@ -745,17 +747,17 @@ test("options that are none are errors at the line of the caller", async () => {
       "processes must be a whole number from 1 to 256, got 1.5",
       "nice must be a whole number from -20 to 19, got 20",
       "nice must be a whole number from -20 to 19, got high",
-      "limits must be a table",
-      "there is no limits.disk",
+      expect.stringMatching(/^limits must be a table, got /),
+      'unknown field of limits "disk"',
       expect.stringMatching(/^limits\.files must be a whole number from 32 to/),
       expect.stringMatching(/^limits\.memory must be a whole number from 1 to/),
-      "health must be a table",
-      "there is no health.period",
+      expect.stringMatching(/^health must be a table, got /),
+      'unknown field of health "period"',
       expect.stringMatching(/^health\.interval must be a whole number from 10 to/),
       "user must be the name of a user, got ",
       expect.stringMatching(/^user must be the name of a user, got a/),
       "directory must be a string that is not empty",
-      'affinity must be "all" or "inherit"',
+      expect.stringMatching(/^affinity must be "all" or "inherit", got /),
       "env: bad name A=B",
     ]);
   });

@@ -36,6 +36,11 @@ const SERVER = [
      ngx.timer.at(0, function() rt:call("1 from a timer", { method = "log" }) end) ngx.say("ok")`,
   ),
   content(
+    "= /sleep",
+    `local rt = assert(nffi.load("@ECHO@", { config = ngx.var.arg_threads }))
+     ngx.say(rt:call(ngx.var.arg_ms, { method = "sleep" }))`,
+  ),
+  content(
     "= /node",
     `local rt = assert(nffi.load("node", { module = "log.ts" }))
      local value = ngx.unescape_uri(ngx.var.arg_v)
@@ -70,6 +75,24 @@ describe.each(suites)("the log, %s", (suite) => {
     const log = await nginx.waitForLog(text);
     return log.split("\n").filter((line) => line.includes(text));
   }
+
+  test("a library that takes no call for 5 s is logged once, one that has none to take is not", async () => {
+    const sleep = (threads: number, ms: number) => nginx.get(`/sleep?threads=${threads}&ms=${ms}`);
+    await sleep(3, 1);
+    const stalled = [sleep(1, 7000)];
+    await new Promise((done) => setTimeout(done, 200));
+    stalled.push(sleep(1, 1), sleep(1, 1));
+    await nginx.waitForLog("has taken no call");
+    // it had nothing to do for longer than that
+    await sleep(3, 1500);
+    await Promise.all(stalled);
+    await nginx.waitForLog(/runtime ".*libnffi_echo\.so" takes calls again, after [67]\d{3} ms/);
+    const [line = "", ...more] = await lines("has taken no call");
+    expect(line).toMatch(
+      /\[warn\] .*: nffi: runtime ".*libnffi_echo\.so" has taken no call for [56]\d{3} ms: 2 calls wait, 1 run;/,
+    );
+    expect(more).toEqual([]);
+  });
 
   test("a message carries its request, level and runtime", async () => {
     await nginx.get("/native?v=1%20hello%20there");

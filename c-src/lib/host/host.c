@@ -247,6 +247,12 @@ nffi_host_state(nffi_host_t *host, nffi_host_state_t *state)
     int i;
 
     state->queued = nffi__ring_waiting(&host->region.header->tasks_ring);
+
+    /* a ping that waits is nobody's call */
+    if (host->pinging && state->queued > 0) {
+        state->queued--;
+    }
+
     state->unanswered = host->unanswered;
     state->awaited = host->awaited;
     state->bytes = host->bytes;

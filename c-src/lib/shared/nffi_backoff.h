@@ -14,20 +14,19 @@
 #define NFFI_BACKOFF_LAST_MS 30000
 #define NFFI_BACKOFF_STEADY_MS 60000  /* after this time, as if for the first
                                          time */
-#define NFFI_BACKOFF_QUICK 5          /* deaths, then one line a minute */
-#define NFFI_BACKOFF_LINE_MS 60000
+#define NFFI_BACKOFF_LINE_MS 60000    /* between two lines of one step */
 
 typedef struct nffi_backoff {
     uint32_t delay_ms;        /* before the next start */
-    uint32_t quick_deaths;    /* in a row */
-    uint64_t reported_ms;     /* when the log was last written */
+    uint32_t reported_delay;  /* that the log has last told */
+    uint64_t reported_ms;     /* when that was */
 } nffi_backoff_t;
 
 static inline void
 nffi_backoff_init(nffi_backoff_t *backoff)
 {
     backoff->delay_ms = NFFI_BACKOFF_FIRST_MS;
-    backoff->quick_deaths = 0;
+    backoff->reported_delay = 0;
     backoff->reported_ms = 0;
 }
 
@@ -39,20 +38,20 @@ nffi_backoff_died(nffi_backoff_t *backoff, uint64_t started_ms, uint64_t now_ms)
     if (now_ms - started_ms >= NFFI_BACKOFF_STEADY_MS) {
         nffi_backoff_init(backoff);
     }
-
-    backoff->quick_deaths++;
 }
 
-/* Whether this death is worth a line; asked once for each. */
+/* Whether this death is worth a line: each step of the back-off has one, the
+   last one has more. Asked once for each death. */
 static inline bool
 nffi_backoff_is_reported(nffi_backoff_t *backoff, uint64_t now_ms)
 {
-    if (backoff->quick_deaths > NFFI_BACKOFF_QUICK
+    if (backoff->delay_ms == backoff->reported_delay
         && now_ms - backoff->reported_ms < NFFI_BACKOFF_LINE_MS)
     {
         return false;
     }
 
+    backoff->reported_delay = backoff->delay_ms;
     backoff->reported_ms = now_ms;
 
     return true;

@@ -43,14 +43,14 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
     "go-process": `nffi.load("process", { program = "${go.program}", codec = "json", config = config })`,
     rust: `nffi.load("${rust.library}", { codec = "json", config = config })`,
     "rust-process": `nffi.load("process", { program = "${rust.program}", codec = "json", config = config })`,
-    java: `nffi.load("java", { ${javaOptions}, host = "worker", config = config })`,
-    "java-process": `nffi.load("java", { ${javaOptions}, config = config })`,
+    java: `nffi.load("java", { ${javaOptions}, host = "worker", config = config, threads = threads })`,
+    "java-process": `nffi.load("java", { ${javaOptions}, config = config, threads = threads })`,
     python: `nffi.load("python", { module = "${folder}/python/runtime.py", host = "worker", program = "${systemPython}", config = config })`,
     "python-process": `nffi.load("python", { module = "${folder}/python/runtime.py", program = "${systemPython}", config = config })`,
     "typescript-process": `nffi.load("node", { module = "${folder}/node/runtime.mjs", config = config })`,
   };
   const rows = Object.entries(loads).map(
-    ([name, load]) => `["${name}"] = function(config) return ${load} end,`,
+    ([name, load]) => `["${name}"] = function(config, threads) return ${load} end,`,
   );
   const isProcess = (name: string) => name.endsWith("-process");
   const all = Object.keys(loads);
@@ -64,7 +64,7 @@ export async function buildAllLanguages(prefix: string): Promise<AllLanguages> {
 local loads = {
   ${rows.join("\n  ")}
 }
-return function(name, config) return assert(loads[name](config)) end
+return function(name, config, threads) return assert(loads[name](config, threads)) end
 `,
     remove: () => {
       go.remove();

@@ -99,6 +99,14 @@ location = /slow { ${content(`
   local rt = require("languages")(ngx.var.arg_language)
   local reply, message, code = rt.methods:sleep(tonumber(ngx.var.arg_ms))
   ngx.print(reply or code .. ": " .. message)`)} }
+location = /names { ${content(`
+  for _, runtime in ipairs(require("resty.nffi").metrics().runtimes) do ngx.say(runtime.name) end`)} }
+location = /processes { ${content(`
+  for _, runtime in ipairs(require("resty.nffi").metrics().runtimes) do
+    for _, process in ipairs(runtime.processes) do
+      ngx.say(process.pid or 0, " ", process.state, " ", runtime.name)
+    end
+  end`)} }
 location = /crash { ${content(`
   local rt = require("languages")(ngx.var.arg_language)
   local reply, message, code = rt.methods:crash(0)
@@ -163,6 +171,137 @@ function signalsOf(status: string, field: "SigBlk" | "SigCgt" | "SigIgn"): numbe
 const statusOf = (pid: number, tid = pid) =>
   readFileSync(`/proc/${pid}/task/${tid}/status`, "utf8");
 
+test("a process that hangs, and one that is killed, is one line of the log in each language", async () => {
+  await withNginx(options(await freePort()), async (nginx) => {
+    const echo = (language: string, text: string) =>
+      nginx.get(`/echo?language=${language}&text=${text}`);
+    for (const language of all.processes) expect(await echo(language, "x")).toBe("x");
+    const processes = (await nginx.get("/processes")).trim().split("\n");
+    const named = processes.map((line) => /^(\d+) ready (.*)$/.exec(line) ?? []);
+    const pids = named.map(([, pid]) => Number(pid));
+    expect(pids.length).toBe(all.processes.length);
+    const linesOf = (pid: number, text: string) =>
+      nginx
+        .errorLog()
+        .split("\n")
+        .filter((line) => line.includes(`process ${pid}`) && line.includes(text));
+    const eachHas = (text: string) =>
+      until(
+        () => pids.every((pid) => linesOf(pid, text).length > 0),
+        15_000,
+        () => nginx.errorLog(),
+      );
+    for (const pid of pids) process.kill(pid, "SIGSTOP");
+    const held = all.processes.flatMap((language) =>
+      ["a", "b"].map((text) => echo(language, text)),
+    );
+    await eachHas("has taken no call for");
+    for (const pid of pids) process.kill(pid, "SIGCONT");
+    expect((await Promise.all(held)).sort().join("")).toMatch(/^a+b+$/);
+    await until(
+      () => nginx.errorLog().split("takes calls again").length > pids.length,
+      10_000,
+      () => nginx.errorLog(),
+    );
+    for (const pid of pids) process.kill(pid, "SIGKILL");
+    await eachHas("ended by signal 9");
+    for (const [, pid, name] of named) {
+      expect(linesOf(Number(pid), "has taken no call")).toEqual([
+        expect.stringContaining(`runtime "${name}" (process ${pid}) has taken no call for `),
+      ]);
+      expect(linesOf(Number(pid), "has taken no call")[0]).toContain(": 2 calls wait, 0 run");
+      expect(linesOf(Number(pid), "ended")).toEqual([
+        expect.stringMatching(
+          /by signal 9 \(SIGKILL: out of memory\? .*\); it is started again in 100 ms/,
+        ),
+      ]);
+    }
+    expect(nginx.errorLog()).not.toMatch(/unknown process|\[alert\]/);
+  });
+});
+
+test("calls that wait for one of the runtime's threads are one line of the log as well", async () => {
+  const files = {
+    "languages.lua": all.lua,
+    // plain functions beside async ones: they run in threads, and the queue is taken by the loop
+    "mixed.py": "import time\nasync def other(): pass\ndef sleep(ms): time.sleep(ms / 1000)",
+    "inside.py": "import time\nasync def other(): pass\ndef sleep(ms): time.sleep(ms / 1000)",
+  };
+  const server = `location = /hold { ${content(`
+    local nffi = require "resty.nffi"
+    local runtimes = {
+      assert(nffi.load("python", { module = "mixed.py", threads = 1 })),
+      assert(nffi.load("python", { module = "inside.py", threads = 1, host = "worker" })),
+      require("languages")("java", "stall", 1),
+      require("languages")("java-process", "stall", 1),
+    }
+    local calls = {}
+    for _, runtime in ipairs(runtimes) do
+      for _, ms in ipairs { 8000, 1, 1 } do
+        calls[#calls + 1] = ngx.thread.spawn(runtime.methods.sleep, runtime.methods, ms)
+      end
+    end
+    for _, call in ipairs(calls) do assert(ngx.thread.wait(call)) end
+    ngx.print("done")`)} }`;
+  const http = `lua_package_path "@DIR@/?.lua;;";`;
+  await withNginx({ prefix, files, server, http }, async (nginx) => {
+    expect(await nginx.get("/hold")).toBe("done");
+    const lines = nginx.errorLog().match(/\[warn\].* has begun no call for .*/g) ?? [];
+    expect(lines.length, nginx.errorLog()).toBe(4);
+    for (const line of lines) expect(line).toMatch(/: 2 calls wait for one of its /);
+    for (const name of ["mixed.py", "inside.py"]) {
+      expect(lines.filter((line) => line.includes(name)).length).toBe(1);
+    }
+  });
+});
+
+/** Runtimes that cannot start, by the name that the log has for them. */
+const BROKEN = {
+  "broken.mjs": `nffi.load("node", { module = "broken.mjs" })`,
+  "broken.py": `nffi.load("python", { module = "broken.py" })`,
+  "within.py": `nffi.load("python", { module = "within.py", host = "worker" })`,
+  "none.App": `nffi.load("java", { module = "none.App" })`,
+  "none.Within": `nffi.load("java", { module = "none.Within", host = "worker" })`,
+  "/bin/sh": `nffi.load("process", { program = "/bin/sh", args = { "-c", "echo broken >&2; exit 1" } })`,
+};
+
+test("a runtime that cannot start is logged once, then each try is one line", async () => {
+  const files = {
+    "broken.mjs": "import './nothing-there.mjs';",
+    "broken.py": "import nothing_there",
+    "within.py": "import nothing_there",
+  };
+  const loads = Object.values(BROKEN).map((load) => `assert(${load})`);
+  const server = `location = /broken { ${content(`
+    local nffi = require "resty.nffi" ${loads.join(" ")}`)} }`;
+  await withNginx({ prefix, files, server }, async (nginx) => {
+    await nginx.get("/broken");
+    const linesOf = (name: string) =>
+      nginx
+        .errorLog()
+        .split("\n")
+        .filter((line) => !line.includes("[info]"))
+        .filter((line) => line.includes(`[${name}]`) || line.includes(`"${name}"`));
+    for (const name of Object.keys(BROKEN)) {
+      await until(
+        () => linesOf(name).some((line) => line.endsWith(" again in 800 ms")),
+        30_000,
+        () => nginx.errorLog(),
+      );
+      const lines = linesOf(name);
+      const first = lines.findIndex((line) => line.includes(" again in 100 ms"));
+      const tries = lines.slice(first).filter((line) => / again in \d+ ms/.test(line));
+      const delays = tries.map((line) => Number(/again in (\d+) ms/.exec(line)?.[1]));
+      expect(delays.slice(0, 4)).toEqual([100, 200, 400, 800]);
+      for (const line of tries.slice(1)) expect(line).toContain(", for the same reason; it is ");
+      // what the first failure has printed is not printed again
+      const again = lines.slice(lines.findIndex((line) => line.endsWith(" again in 200 ms")));
+      expect(again.filter((line) => !tries.includes(line))).toEqual([]);
+      expect(lines.filter((line) => /nothing.there|no class|broken$/.test(line))).not.toEqual([]);
+    }
+  });
+});
+
 describe("with the runtimes of all languages in one worker", () => {
   let nginx: Nginx;
   let worker: number;
@@ -185,6 +324,11 @@ describe("with the runtimes of all languages in one worker", () => {
     );
     expect(replies).toEqual(asked.map(({ text }) => text));
     expect(nginx.workers()).toEqual([worker]);
+    // the modules of Python and Java, not the bridges that host them
+    const names = await nginx.get("/names");
+    expect(names).toContain("languages.App\n");
+    expect(names).toContain("/python/runtime.py\n");
+    expect(names).not.toContain("libnffi_");
   });
 
   test("a signal of nginx that one of their threads takes is forwarded", async () => {
