@@ -8,6 +8,7 @@ import "C"
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Level is one of nginx's error log.
@@ -34,6 +35,17 @@ func Logf(ctx context.Context, level Level, format string, args ...any) bool {
 	text := []byte(fmt.Sprintf(format, args...))
 	return C.nffi_log(C.nffi_task_t(call.task), C.int(level), pointerTo(text),
 		C.size_t(len(text))) == C.NFFI_OK
+}
+
+// logStart writes why a start has failed, or that it was for the same reason again.
+func (q *queue) logStart(err error, isKnown bool, delay time.Duration) {
+	why := ": " + err.Error()
+	if isKnown {
+		why = ", for the same reason"
+	}
+	text := []byte(fmt.Sprintf("the runtime did not start%s; it is tried again in %d ms",
+		why, delay.Milliseconds()))
+	C.nffi_queue_log(q.pointer, C.NFFI_LOG_ERROR, pointerTo(text), C.size_t(len(text)))
 }
 
 type callKey struct{}

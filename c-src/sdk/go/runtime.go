@@ -45,6 +45,7 @@ func newRuntime(queue *queue) *runtime {
 // start creates the handler, with retries, and then serves until the queue has
 // ended. Calls wait for the first try and fail between later ones.
 func (r *runtime) start(make func(context.Context) (Handler, error)) {
+	known, reported := "", time.Duration(0)
 	for delay := firstDelay; ; delay *= 2 {
 		handler, err := try(r.ctx, make)
 		if err == nil {
@@ -54,6 +55,10 @@ func (r *runtime) start(make func(context.Context) (Handler, error)) {
 		if delay > lastDelay {
 			delay = lastDelay
 		}
+		if err.Error() != known || delay != reported {
+			r.queue.logStart(err, err.Error() == known, delay)
+		}
+		known, reported = err.Error(), delay
 		if !r.refuse(startError(err), delay) {
 			r.end()
 			return

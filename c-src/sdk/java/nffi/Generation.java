@@ -3,6 +3,7 @@ package nffi;
 import java.io.IOException;
 import java.net.URLClassLoader;
 import java.util.concurrent.ExecutorService;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -48,6 +49,18 @@ final class Generation {
     void run(Call call) {
         if (handler.isInline(call.method())) call.run(handler);
         else pool.execute(() -> call.run(handler));
+    }
+
+    /** Calls that wait for a thread; 0 with virtual threads. */
+    int waiting() {
+        return pool instanceof ThreadPoolExecutor ? ((ThreadPoolExecutor) pool).getQueue().size()
+                : 0;
+    }
+
+    /** Calls that a thread has begun since the code was loaded. */
+    long begun() {
+        ThreadPoolExecutor threads = (ThreadPoolExecutor) pool;
+        return threads.getCompletedTaskCount() + threads.getActiveCount();
     }
 
     void execute(Runnable action) {

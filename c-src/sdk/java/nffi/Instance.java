@@ -84,13 +84,22 @@ final class Instance {
 
     /** Starts, with retries; calls fail between them. Then serves. */
     void startAndServe() {
+        String known = null;
+        long reported = 0;
         for (long delay = FIRST_DELAY_MS; ; delay = Math.min(2 * delay, LAST_DELAY_MS)) {
             try {
                 start();
                 break;
             } catch (Throwable thrown) {
                 Failure failure = Failure.of(thrown);
-                Output.line(Level.ERROR, settings.module() + " did not start: " + failure.line());
+                boolean isKnown = failure.line().equals(known);
+                if (!isKnown || delay != reported) {
+                    Output.line(Level.ERROR, settings.module() + " did not start"
+                            + (isKnown ? ", for the same reason" : ": " + failure.line())
+                            + "; it is tried again in " + delay + " ms");
+                }
+                known = failure.line();
+                reported = delay;
                 if (!refuse(Failure.of("the runtime did not start: " + failure.line(),
                         text(failure.detail)), delay)) {
                     end();
@@ -117,10 +126,11 @@ final class Instance {
     /** Takes calls until the queue has ended and the last one is answered. */
     void serve() {
         loop = Thread.currentThread();
+        Stall stall = new Stall(settings.module());
         while (!isStopped) {
             int count;
             try {
-                count = poll(-1);
+                count = poll(stall.look(generation));
                 if (count < 0) break;
                 tell();
             } catch (OutOfMemoryError noMemory) {

@@ -17,6 +17,8 @@ from .plan import ASYNC
 _CLOSED_TICK = 0.02
 # The same for a thread that waits for a reader of its stream.
 _CREDIT_TICK = 1.0
+# Seconds in which no waiting call gets a thread, then that is logged.
+_STALL = 5
 # Seconds that tasks of the module's own may take in the end to be cancelled.
 _TIDY_SECONDS = 1
 
@@ -34,6 +36,10 @@ class Loop:
         # whether the pool has a thread, and whether one could not be started
         self._has_thread = False
         self._has_less = False
+        # calls that a thread has begun, and the next look whether there is one more
+        self._begun = 0
+        self._look = None
+        self._is_stalled = False
         self._threads = ThreadPoolExecutor(
             runtime.settings.threads, thread_name_prefix=f"nffi-{runtime.settings.module}"
         )
@@ -133,6 +139,19 @@ class Loop:
                 self._fail(task, error)
         else:
             self._has_thread = True
+            if self._look is None and self._threads._work_queue.qsize():
+                self._look = self._loop.call_later(_STALL, self._look_for_stall, self._begun)
+
+    def _look_for_stall(self, begun):
+        """The queue sees no stall of the pool, whose calls were taken from it."""
+        waiting = self._threads._work_queue.qsize()
+        is_stalled = waiting > 0 and self._begun == begun
+        if is_stalled and not self._is_stalled:
+            self._runtime.report_stall(waiting, _STALL)
+        self._is_stalled = is_stalled
+        self._look = None
+        if waiting:
+            self._look = self._loop.call_later(_STALL, self._look_for_stall, self._begun)
 
     def _start(self, task, entry, coroutine):
         running = self._loop.create_task(coroutine)
@@ -169,6 +188,7 @@ class Loop:
     # thread: one of the pool
 
     def _call(self, dropped, task, entry, argument):
+        self._begun += 1
         if dropped.is_set():
             return
         try:

@@ -62,14 +62,18 @@ class Runtime:
 
     def load_until_closed(self, report):
         """Retries until it succeeds; calls that arrive in that time fail with the reason. False:
-        the queue has ended. `report(error)` is called for each failure."""
-        delay = _FIRST_DELAY
+        the queue has ended. `report(error, delay, is_known)` is called for each step of the delay,
+        in seconds, and for a new reason; `is_known`: the previous try failed for the same one."""
+        delay, reported, known = _FIRST_DELAY, 0, None
         while True:
             try:
                 self.load()
                 return True
             except BaseException as error:
-                report(error)
+                reason = describe(error)
+                if reason != known or delay != reported:
+                    report(error, delay, reason == known)
+                reported, known = delay, reason
                 if not self.refuse(error, delay):
                     return False
                 delay = min(delay * 2, _LAST_DELAY)
@@ -163,6 +167,17 @@ class Runtime:
             "%s: %s: it is served by fewer threads than %d",
             self.settings.module,
             error,
+            self.settings.threads,
+        )
+
+    def report_stall(self, waiting, seconds):
+        """No thread was free for so long: all of them are at the same calls as before."""
+        logging.getLogger("nffi").warning(
+            "%s has begun no call for %d s: %d calls wait for one of its %d threads, which are busy; "
+            "an endless loop, or calls that block?",
+            self.settings.module,
+            seconds,
+            waiting,
             self.settings.threads,
         )
 

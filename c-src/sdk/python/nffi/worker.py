@@ -63,7 +63,7 @@ def _run(queue, config):
     runtime.project = Project(runtime.settings)
     threading.current_thread().name = f"nffi-{runtime.settings.module}"
     scope.runtime.set(runtime)
-    if runtime.load_until_closed(lambda error: _report(runtime, error)):
+    if runtime.load_until_closed(lambda *failed: _report_load(runtime, *failed)):
         if runtime.settings.plain and _serves_itself(runtime):
             # its threads run on
             return
@@ -71,11 +71,20 @@ def _run(queue, config):
     runtime.project.leave()
 
 
-def _report(runtime, error):
+def _report_load(runtime, error, delay, is_known):
+    again = f"; it is loaded again in {round(delay * 1000)} ms"
+    if is_known:
+        text = f"{runtime.settings.module} cannot be loaded, for the same reason{again}"
+        write_log(runtime.queue, 0, codes.ERROR, text)
+    else:
+        _report(runtime, error, again)
+
+
+def _report(runtime, error, more=""):
     text = in_one_line(message_of(error))
     if runtime.settings.module not in text:
         text = f"{runtime.settings.module}: {text}"
-    write_log(runtime.queue, 0, codes.ERROR, f"{text}\n{detail_of(error)}")
+    write_log(runtime.queue, 0, codes.ERROR, f"{text}{more}\n{detail_of(error)}")
 
 
 def _serves_itself(runtime):

@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::error::{failure, start_error, told, BoxError};
 use crate::ffi::{Queue, Task};
 use crate::handler::Kind;
+use crate::log::Level;
 use crate::notes::Notes;
 use crate::panics::catch;
 use crate::pool::Pool;
@@ -74,10 +75,26 @@ pub(crate) fn spawn(queue: Queue, make: Make) -> Result<thread::JoinHandle<()>, 
 /// first try and fail between later ones.
 fn run(mut queue: Queue, make: &Make) {
     let mut delay = FIRST_DELAY;
+    let mut reported = (String::new(), Duration::ZERO);
     loop {
         match Engine::new().map_err(BoxError::from).and_then(|engine| engine.start(make)) {
             Ok(started) => return started.serve(queue),
             Err(error) => {
+                let reason = error.to_string();
+                if reported != (reason.clone(), delay) {
+                    let why = if reason == reported.0 {
+                        ", for the same reason".into()
+                    } else {
+                        format!(": {}", reason)
+                    };
+                    let again = delay.as_millis();
+                    let text = format!(
+                        "the runtime did not start{}; it is tried again in {} ms",
+                        why, again
+                    );
+                    queue.log(Level::Error, &text);
+                    reported = (reason, delay);
+                }
                 if !refuse(&mut queue, &*start_error(&*error), delay) {
                     return;
                 }

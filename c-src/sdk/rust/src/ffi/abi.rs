@@ -123,6 +123,7 @@ functions! {
         fn nffi_stream_writable(*mut RawQueue, *mut u64, usize) -> c_int;
         fn nffi_stream_end(u64) -> c_int;
         fn nffi_log(u64, c_int, *const c_void, usize) -> c_int;
+        fn nffi_queue_log(*mut RawQueue, c_int, *const c_void, usize) -> c_int;
         fn nffi_attach(*mut *mut RawQueue) -> c_int;
         fn nffi_attach_ready(*mut RawQueue) -> c_int;
         fn nffi_attach_failed(*mut RawQueue, *const c_void, usize) -> c_int;

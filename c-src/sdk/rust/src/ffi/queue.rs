@@ -4,6 +4,7 @@ use super::abi::{RawQueue, RawRequest, CLOSED, OK};
 use super::load::functions;
 use super::os::wait_readable;
 use super::task::{Task, TaskId};
+use crate::log::Level;
 use std::os::raw::c_int;
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,13 @@ impl Queue {
         let count = unsafe { tell(self.pointer, self.notes.as_mut_ptr(), MOST_NOTES) };
         let told = usize::try_from(count).unwrap_or(0);
         self.notes[..told].iter().copied().map(TaskId).collect()
+    }
+
+    /// Writes a line to the error log that belongs to no call.
+    pub(crate) fn log(&self, level: Level, text: &str) {
+        let (bytes, size) = (text.as_ptr().cast(), text.len());
+        // SAFETY: the bytes live during the call
+        unsafe { (functions().nffi_queue_log)(self.pointer, level as c_int, bytes, size) };
     }
 
     /// False: something is there already. True: the descriptor will become readable.
