@@ -395,7 +395,12 @@ describe("dev", () => {
 
     writeFileSync(join(dir, "greeting.src"), "second\n");
     await answers("second");
-    await shows("built, and loaded by nginx for the next requests");
+    await shows("the greeting is second");
+    // one line for the reload, beside what the command and the project print
+    const said = dev.output.slice(dev.output.lastIndexOf("built\n"));
+    expect(said.replace(/^.* \[notice\] .*\[lua\] .*: the greeting is \w+.*\n/gm, "")).toBe(
+      "built\nbuilt, and loaded by nginx for the next requests\n",
+    );
 
     // what does not build is not loaded, nor what nginx refuses
     writeFileSync(join(dir, "greeting.src"), "wrong\n");
