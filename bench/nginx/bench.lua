@@ -9,8 +9,11 @@
 -- load      what nffi.load is given, and
 -- options   its options as JSON
 -- method    of the runtime
+-- timeout   of each call, in milliseconds (20000)
 -- loads     1: loads of the same runtime instead of calls. Its options are a
 --           table literal, made for each load
+-- memory    "worker" or "process", instead of all of this: KB of private memory
+--           of the worker, or of the processes of its runtimes
 local nffi = require "resty.nffi"
 local cjson = require "cjson"
 
@@ -49,7 +52,43 @@ local function per_second(count, together, call)
 end
 
 
+local function private(pid)
+    local file = assert(io.open("/proc/" .. pid .. "/smaps_rollup"))
+    local sum = 0
+
+    for kb in file:read("*a"):gmatch("Private_%a+: +(%d+) kB") do
+        sum = sum + kb
+    end
+
+    file:close()
+
+    return sum
+end
+
+
+local function memory(of)
+    if of == "worker" then
+        collectgarbage()
+        return private("self")
+    end
+
+    local sum = 0
+
+    for _, runtime in ipairs(nffi.metrics().runtimes) do
+        for _, process in ipairs(runtime.processes) do
+            sum = sum + private(process.pid)
+        end
+    end
+
+    return sum
+end
+
+
 function _M.run(args)
+    if args.memory then
+        return memory(args.memory)
+    end
+
     local bytes = ("x"):rep(tonumber(args.size))
     local count = tonumber(args.count)
     local together = tonumber(args.together or 1)
@@ -74,7 +113,7 @@ function _M.run(args)
 
     local loaded = args.options and cjson.decode(args.options)
     local runtime = assert(nffi.load(args.load, loaded))
-    local options = { method = args.method, timeout = 20000 }
+    local options = { method = args.method, timeout = tonumber(args.timeout or 20000) }
 
     return per_second(count, together, function()
         return runtime:call(bytes, options)

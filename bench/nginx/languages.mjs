@@ -3,15 +3,12 @@
 // compiler is not there are left out.
 //
 //   node bench/nginx/languages.mjs PREFIX [CALLS]
-import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { buildGo } from "./go.mjs";
+import { join, resolve } from "node:path";
+import { runtimes } from "./runtimes.mjs";
 import { startWorker, stopAll } from "./worker.mjs";
 
-const here = dirname(fileURLToPath(import.meta.url));
 const prefix = resolve(process.argv[2] ?? ".nffi/openresty");
 const calls = Number(process.argv[3] ?? 20000);
 const SIZE = 512;
@@ -24,7 +21,7 @@ if (!existsSync(join(prefix, "nffi/lib/libnffi_echo.so"))) {
 
 const dir = mkdtempSync(join(tmpdir(), "nffi-bench-"));
 try {
-  const rows = runtimes();
+  const rows = runtimes(prefix, dir);
   for (const pinned of [true, false]) {
     console.log(`${SIZE} B, ${pinned ? "one CPU" : "two CPUs"}`);
     for (const row of rows) await measure(row, pinned);
@@ -52,68 +49,4 @@ async function measure({ name, load, options, method, process }, pinned) {
   await worker.stop();
   const us = (rate) => `${(1e6 / rate).toFixed(1).padStart(7)} us`;
   console.log(`  ${name.padEnd(24)} ${us(alone)} a call   ${us(many)} with ${TOGETHER} at once`);
-}
-
-/** One row for each way to host a language. */
-function runtimes() {
-  const go = buildGo(dir, prefix);
-  const rust = buildRust();
-  const java = buildJava();
-  const python = { module: join(here, "languages/echo.py"), codec: "raw" };
-  const both = (name, load, options, more = {}) => [
-    { name: `${name}, process`, load, options, process: true, ...more },
-    { name: `${name}, worker`, load, options: { ...options, host: "worker" }, ...more },
-  ];
-  return [
-    { name: "C", load: join(prefix, "nffi/lib/libnffi_echo.so") },
-    ...(rust ? [{ name: "Rust", load: rust }] : []),
-    ...(rust ? [{ name: "Rust, inline", load: rust, method: "inline" }] : []),
-    ...(go ? [{ name: "Go", load: go.library }] : []),
-    ...(go ? [{ name: "Go, inline", load: go.library, method: "inline" }] : []),
-    {
-      name: "TypeScript, process",
-      load: "node",
-      options: { module: join(here, "echo.mjs") },
-      process: true,
-    },
-    ...both("Python", "python", python),
-    ...(java ? both("Java", "java", java) : []),
-    ...(java ? both("Java, inline", "java", java, { method: "inline" }) : []),
-  ];
-}
-
-function buildRust() {
-  if (spawnSync("cargo", ["--version"]).status !== 0) return undefined;
-  const cwd = join(dir, "rust");
-  cpSync(join(here, "languages/rust"), cwd, { recursive: true });
-  writeFileSync(
-    join(cwd, "Cargo.toml"),
-    `[package]
-name = "echo"
-version = "0.0.0"
-edition = "2021"
-
-[lib]
-crate-type = ["cdylib"]
-
-[dependencies]
-nffi = { path = "${prefix}/nffi/rust" }
-`,
-  );
-  run("cargo", ["build", "--release", "--quiet"], cwd);
-  return join(cwd, "target/release/libecho.so");
-}
-
-/** The options of nffi.load, or nothing where there is no JDK or the product has no Java. */
-function buildJava() {
-  const jar = join(prefix, "nffi/java/nffi.jar");
-  if (!existsSync(jar) || spawnSync("javac", ["-version"]).status !== 0) return undefined;
-  const classes = join(dir, "classes");
-  run("javac", ["-cp", jar, "-d", classes, join(here, "languages/Echo.java")], dir);
-  return { module: "Echo", classpath: classes, jvm_args: ["-Xmx256m"] };
-}
-
-function run(program, args, cwd) {
-  const ran = spawnSync(program, args, { cwd });
-  if (ran.status !== 0) throw new Error(String(ran.stderr));
 }
