@@ -9,6 +9,7 @@ local misuse = require "resty.nffi.misuse"
 
 
 local debug_getinfo = debug.getinfo
+local format = string.format
 local insert = table.insert
 local io_open = io.open
 local ngx = ngx
@@ -25,8 +26,12 @@ local ROOT = debug_getinfo(1, "S").source:match("^@(.*)/lualib/resty/nffi/")
 local HOST_PROGRAM = ROOT .. "/nffi/node/main.js"
 
 -- Inherited by the threads and processes that a module starts: they read
--- TypeScript, too. Node reads it as a URL.
-local PRELOAD = "file://" .. ngx.escape_uri(ROOT):gsub("%%2[fF]", "/")
+-- TypeScript, too. Node reads it as a URL. A VM of ngx.run_worker_thread() has
+-- no ngx.escape_uri().
+local PRELOAD = "file://"
+                .. ROOT:gsub("[^%w/._~-]", function(byte)
+                    return format("%%%02X", byte:byte())
+                end)
                 .. "/nffi/node/preload.js"
 
 
