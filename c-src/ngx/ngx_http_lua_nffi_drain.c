@@ -14,34 +14,6 @@
 #include "ngx_http_lua_nonblocking_ffi.h"
 
 
-/* nothing more is read from such a runtime, so nobody would be answered */
-
-static void
-ngx_http_lua_nffi_broken(ngx_http_lua_nffi_instance_t *inst)
-{
-    static ngx_str_t  message = ngx_string("the runtime broke the rules of "
-                                           "the queue");
-
-    if (inst->broken) {
-        return;
-    }
-
-    if (inst->process) {
-        ngx_http_lua_nffi_process_broken(inst);
-        return;
-    }
-
-    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                  "nffi: runtime \"%V\" broke the rules of the queue and is "
-                  "closed", &inst->runtime->name);
-
-    inst->broken = 1;
-    ngx_http_lua_nffi_close_runtime(inst->runtime);
-    ngx_http_lua_nffi_instance_close(inst);
-    ngx_http_lua_nffi_fail_calls(inst, &message, "runtime_down");
-}
-
-
 /*
  * Nothing is left to drain. While calls are answered within microseconds the
  * event loop goes round without sleeping, for a bounded time, and looks again;
@@ -76,21 +48,6 @@ ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
 
 
 /*
- * A runtime hears of the deadline, too. What its handler fails with then may
- * come before our timer, which waits for the end of this turn of the event
- * loop: Lua gets the same, whoever is faster.
- */
-
-static ngx_uint_t
-ngx_http_lua_nffi_is_late(ngx_http_lua_nffi_call_t *call,
-    const nffi_host_response_t *response)
-{
-    return ngx_http_lua_nffi_is_error(response)
-           && ngx_http_lua_nffi_is_over(call);
-}
-
-
-/*
  * Resumes the coroutines whose responses have come. One at a time, since a
  * resumed coroutine may kill another's thread, or close the runtime.
  */
@@ -98,7 +55,7 @@ ngx_http_lua_nffi_is_late(ngx_http_lua_nffi_call_t *call,
 void
 ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 {
-    int                        n, nrets;
+    int                        n;
     size_t                     bytes;
     ngx_uint_t                 left, waiting, messages;
     nffi_host_t               *host;
@@ -142,21 +99,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
         call = response.owner;
         bytes += response.size;
 
-        if (call->stream) {
-            ngx_http_lua_nffi_stream_take(call->stream, &response);
-            continue;
-        }
-
-        if (ngx_http_lua_nffi_is_late(call, &response)) {
-            nffi_host_release(host, &response);
-            ngx_http_lua_nffi_time_is_over(call);
-            continue;
-        }
-
-        ngx_http_lua_nffi_count_answer(inst->runtime, &response);
-        nrets = ngx_http_lua_nffi_push_response(call, &response);
-        nffi_host_release(host, &response);
-        ngx_http_lua_nffi_resume(call, nrets);
+        call->ops->deliver(call, &response);
     }
 
     inst->draining = 0;
@@ -167,7 +110,12 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
     }
 
     if (left && n < 0) {
-        ngx_http_lua_nffi_broken(inst);
+        /* nothing more is read, so that no call would be answered */
+
+        if (!inst->broken) {
+            inst->ops->broken(inst);
+        }
+
         return;
     }
 
@@ -231,7 +179,7 @@ ngx_http_lua_nffi_fail_some_calls(ngx_http_lua_nffi_instance_t *inst,
             return NGX_OK;
         }
 
-        ngx_http_lua_nffi_resume_failed(call, message, code);
+        call->ops->fail(call, message, code);
     }
 
     return inst->host == host && host != NULL ? NGX_AGAIN : NGX_OK;

@@ -32,7 +32,7 @@ static void ngx_http_lua_nffi_alive_handler(ngx_event_t *ev);
 
 ngx_http_lua_nffi_instance_t *
 ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
-    ngx_queue_t *list)
+    ngx_queue_t *list, const ngx_http_lua_nffi_instance_ops_t *ops)
 {
     ngx_http_lua_nffi_instance_t  *inst;
 
@@ -42,6 +42,7 @@ ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
     }
 
     inst->runtime = rt;
+    inst->ops = ops;
 
     inst->wake_task.event.data = inst;
     inst->wake_task.event.handler = ngx_http_lua_nffi_woken_handler;
@@ -85,6 +86,7 @@ ngx_http_lua_nffi_instance_t *
 ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
     ngx_http_lua_nffi_error_t *err)
 {
+    ngx_int_t                      rc;
     ngx_uint_t                     load, least;
     ngx_queue_t                   *q;
     nffi_host_state_t              state;
@@ -101,9 +103,7 @@ ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
     inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
 
     if (q == ngx_queue_last(&rt->serving)) {
-        return inst->process == NULL
-               || ngx_http_lua_nffi_process_available(inst, err) == NGX_OK
-               ? inst : NULL;
+        return inst->ops->available(inst, err) != NGX_ERROR ? inst : NULL;
     }
 
     best = NULL;
@@ -115,14 +115,16 @@ ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
     {
         inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
 
-        if (ngx_http_lua_nffi_process_available(inst, err) != NGX_OK) {
+        rc = inst->ops->available(inst, err);
+
+        if (rc == NGX_ERROR) {
             continue;
         }
 
         nffi_host_state(inst->host, &state);
         load = state.unanswered;
 
-        if (!ngx_http_lua_nffi_process_is_ready(inst)) {
+        if (rc == NGX_AGAIN) {
             load += NGX_HTTP_LUA_NFFI_NOT_READY;
         }
 
@@ -151,7 +153,7 @@ ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst)
         return;
     }
 
-    if (inst->process && inst->host == NULL) {
+    if (inst->host == NULL) {
         ngx_http_lua_nffi_instance_end(inst);
 
     } else {
@@ -161,26 +163,18 @@ ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst)
         ngx_queue_insert_tail(&inst->runtime->leaving, &inst->queue);
     }
 
-    if (inst->process) {
-        ngx_http_lua_nffi_process_finish(inst);
-
-    } else {
-        nffi_host_close(inst->host);
-        ngx_http_lua_nffi_reap_instance(inst);
-    }
+    inst->ops->close(inst);
 }
 
 
-void
-ngx_http_lua_nonblocking_ffi_close(void *runtime)
-{
-    ngx_uint_t                    i;
-    ngx_queue_t                  *q;
-    ngx_http_lua_nffi_runtime_t  *rt = runtime;
-    ngx_queue_t                  *lists[] = { &rt->serving, &rt->starting };
+/* a runtime that was closed, all that it has */
 
-    ngx_http_lua_nffi_close_runtime(rt);
-    ngx_http_lua_nffi_reload_close(rt);
+void
+ngx_http_lua_nffi_instances_close(ngx_http_lua_nffi_runtime_t *rt)
+{
+    ngx_uint_t    i;
+    ngx_queue_t  *q;
+    ngx_queue_t  *lists[] = { &rt->serving, &rt->starting };
 
     for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         while (!ngx_queue_empty(lists[i])) {
@@ -189,64 +183,6 @@ ngx_http_lua_nonblocking_ffi_close(void *runtime)
                 ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue));
         }
     }
-}
-
-
-/* counts of all instances, also of those that are leaving */
-
-int
-ngx_http_lua_nonblocking_ffi_state(void *runtime, nffi_host_state_t *sum)
-{
-    ngx_uint_t                     i;
-    ngx_queue_t                   *q;
-    nffi_host_state_t              state;
-    ngx_http_lua_nffi_runtime_t   *rt = runtime;
-    ngx_http_lua_nffi_instance_t  *inst;
-    ngx_queue_t                   *lists[] = { &rt->serving, &rt->leaving };
-
-    ngx_memzero(sum, sizeof(*sum));
-
-    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        for (q = ngx_queue_head(lists[i]);
-             q != ngx_queue_sentinel(lists[i]);
-             q = ngx_queue_next(q))
-        {
-            inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
-
-            if (inst->host == NULL) {
-                continue;
-            }
-
-            nffi_host_state(inst->host, &state);
-            sum->queued += state.queued;
-            sum->unanswered += state.unanswered;
-            sum->awaited += state.awaited;
-            sum->bytes += state.bytes;
-            ngx_http_lua_nffi_count_misuse(inst);
-        }
-    }
-
-    for (i = 0; i < NFFI_HOST_MISUSES; i++) {
-        sum->refused += rt->counts.refused[i];
-    }
-
-    return rt->closed ? NGX_DECLINED : NGX_OK;
-}
-
-
-/* the smaller of ours and worker_shutdown_timeout */
-
-ngx_msec_t
-ngx_http_lua_nffi_drain_limit(void)
-{
-    ngx_core_conf_t  *ccf;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
-                                           ngx_core_module);
-
-    return ccf->shutdown_timeout
-           && ccf->shutdown_timeout < NGX_HTTP_LUA_NFFI_DRAIN_LIMIT
-           ? ccf->shutdown_timeout : NGX_HTTP_LUA_NFFI_DRAIN_LIMIT;
 }
 
 
@@ -355,19 +291,21 @@ ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst)
 static void
 ngx_http_lua_nffi_log_stall(ngx_http_lua_nffi_instance_t *inst)
 {
-    u_char             process[64], *last;
-    ngx_msec_t         since = ngx_current_msec - inst->idle_since;
-    nffi_host_state_t  state;
+    u_char                      process[64], *last;
+    ngx_pid_t                   pid;
+    ngx_msec_t                  since = ngx_current_msec - inst->idle_since;
+    nffi_host_state_t           state;
+    ngx_http_lua_nffi_error_t   err;
 
     nffi_host_state(inst->host, &state);
     last = process;
+    pid = inst->ops->pid(inst);
 
-    if (inst->process) {
-        last = ngx_snprintf(process, sizeof(process), " (process %P)",
-                            ngx_http_lua_nffi_process_pid(inst));
+    if (pid) {
+        last = ngx_snprintf(process, sizeof(process), " (process %P)", pid);
     }
 
-    if (inst->process && !ngx_http_lua_nffi_process_is_ready(inst)) {
+    if (inst->ops->available(inst, &err) != NGX_OK) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "nffi: runtime \"%V\"%*s is not ready yet: %uD calls "
                       "have waited for it for %M ms", &inst->runtime->name,
@@ -492,4 +430,71 @@ ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
     }
 
     ngx_add_timer(ev, period);
+}
+
+
+/* a task keeps a leaving worker, and one does so no more */
+
+void
+ngx_http_lua_nffi_awaited(ngx_http_lua_nffi_instance_t *inst)
+{
+    inst->awaited++;
+    ngx_http_lua_nffi_instance_keep(inst);
+}
+
+
+void
+ngx_http_lua_nffi_not_awaited(ngx_http_lua_nffi_instance_t *inst)
+{
+    inst->awaited--;
+
+    if (inst->awaited == 0) {
+        ngx_http_lua_nffi_instance_let_go(inst);
+
+        if (inst->reaping) {
+            ngx_http_lua_nffi_reap_soon();
+        }
+    }
+}
+
+
+/* counts of all instances, also of those that are leaving */
+
+ngx_int_t
+ngx_http_lua_nffi_state(ngx_http_lua_nffi_runtime_t *rt,
+    nffi_host_state_t *sum)
+{
+    ngx_uint_t                     i;
+    ngx_queue_t                   *q;
+    nffi_host_state_t              state;
+    ngx_http_lua_nffi_instance_t  *inst;
+    ngx_queue_t                   *lists[] = { &rt->serving, &rt->leaving };
+
+    ngx_memzero(sum, sizeof(*sum));
+
+    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        for (q = ngx_queue_head(lists[i]);
+             q != ngx_queue_sentinel(lists[i]);
+             q = ngx_queue_next(q))
+        {
+            inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
+
+            if (inst->host == NULL) {
+                continue;
+            }
+
+            nffi_host_state(inst->host, &state);
+            sum->queued += state.queued;
+            sum->unanswered += state.unanswered;
+            sum->awaited += state.awaited;
+            sum->bytes += state.bytes;
+            ngx_http_lua_nffi_count_misuse(inst);
+        }
+    }
+
+    for (i = 0; i < NFFI_HOST_MISUSES; i++) {
+        sum->refused += rt->counts.refused[i];
+    }
+
+    return rt->closed ? NGX_DECLINED : NGX_OK;
 }

@@ -1,7 +1,7 @@
 /*
- * ngx_http_lua_nffi_launch.c - the glue: the supervisor program of
- * this worker, which starts the processes of its runtimes. It is started when
- * the first of them is needed, and again when it has ended.
+ * ngx_http_lua_nffi_launch.c - the glue: the supervisor program of this worker,
+ * which starts the processes of its runtimes, and how the worker lets go of
+ * one. It is started when the first is needed, and again when it has ended.
  *
  * All of it runs in the event loop.
  */
@@ -179,4 +179,69 @@ ngx_http_lua_nffi_launch(ngx_http_lua_nffi_process_t *p, nffi_host_t *host,
     return ngx_http_lua_nffi_fail(err, "load_failed",
                "the runtime \"%V\" cannot be started: %s failed (%d: %s)",
                p->name, stage, e, strerror(e));
+}
+
+
+void
+ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t                     i;
+    ngx_http_lua_nffi_instance_t  *inst = p->instance;
+    ngx_event_t                   *timers[] = { &p->kill, &p->health, &p->end };
+
+    ngx_http_lua_nffi_channels_close(p);
+
+    if (inst->drain.posted) {
+        ngx_delete_posted_event(&inst->drain);
+    }
+
+    if (p->death.posted) {
+        ngx_delete_posted_event(&p->death);
+    }
+
+    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+        if (timers[i]->timer_set) {
+            ngx_del_timer(timers[i]);
+        }
+    }
+
+    /* the keeper reaps it, and kills what it has left behind */
+
+    nffi_child_leave(&p->child);
+    p->dying = 0;
+
+    nffi_host_destroy(inst->host);
+    inst->host = NULL;
+}
+
+
+/* at once and for good: nobody waits for it */
+
+void
+ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p)
+{
+    nffi_child_kill(&p->child);
+    ngx_http_lua_nffi_process_release(p);
+    p->state = NGX_HTTP_LUA_NFFI_DOWN;
+}
+
+
+/* of one that has no process; the keeper of its last one needs nothing of it */
+
+void
+ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t    i;
+    ngx_event_t  *timers[] = {
+        &p->restart, &p->kill, &p->health, &p->end,
+        &p->out.output.rate.told, &p->err.output.rate.told
+    };
+
+    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+        if (timers[i]->timer_set) {
+            ngx_del_timer(timers[i]);
+        }
+    }
+
+    ngx_free(p);
 }

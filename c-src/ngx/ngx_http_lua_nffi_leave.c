@@ -54,6 +54,9 @@ typedef struct {
 } ngx_http_lua_nffi_leave_t;
 
 
+static ngx_msec_t  ngx_http_lua_nffi_leave_limit;
+
+
 static void
 ngx_http_lua_nffi_leave_add(ngx_http_lua_nffi_leave_t *leave,
     ngx_http_lua_nffi_process_t *p)
@@ -300,7 +303,7 @@ ngx_http_lua_nffi_leave_await(ngx_http_lua_nffi_leave_t *leave)
 /* all runtimes are told to end; their processes are awaited for `limit` ms at
    most, 0: not at all */
 
-void
+static void
 ngx_http_lua_nffi_leave(ngx_msec_t limit)
 {
     ngx_http_lua_nffi_leave_t  leave;
@@ -330,4 +333,43 @@ ngx_http_lua_nffi_leave(ngx_msec_t limit)
         ngx_http_lua_nffi_leave_await(&leave);
         ngx_destroy_pool(leave.pool);
     }
+}
+
+
+static void
+ngx_http_lua_nffi_leave_handler(void *data)
+{
+    ngx_uint_t  leaves;
+
+    if (!ngx_http_lua_nffi_has_registry()) {
+        return;
+    }
+
+    ngx_http_lua_nffi_close_runtimes();
+
+    /* nobody waits where a single process goes on with another configuration */
+
+    leaves = ngx_exiting || ngx_quit || ngx_terminate;
+
+    ngx_http_lua_nffi_leave(leaves ? ngx_http_lua_nffi_leave_limit : 0);
+}
+
+
+/* the end of the worker, or of its configuration, is the end of its runtimes;
+   there is no configuration any more then, so the limit is kept */
+
+ngx_int_t
+ngx_http_lua_nffi_leave_init(void)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(((ngx_cycle_t *) ngx_cycle)->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_lua_nffi_leave_handler;
+    ngx_http_lua_nffi_leave_limit = ngx_http_lua_nffi_drain_limit();
+
+    return NGX_OK;
 }

@@ -39,6 +39,27 @@ typedef int (*ngx_http_lua_nffi_init_later_pt)(char *cfg, void *tq);
 #define NGX_HTTP_LUA_NFFI_FILE  4096      /* bytes of a library's path */
 
 
+static ngx_int_t ngx_http_lua_nffi_library_available(
+    ngx_http_lua_nffi_instance_t *inst, ngx_http_lua_nffi_error_t *err);
+static void ngx_http_lua_nffi_library_close(
+    ngx_http_lua_nffi_instance_t *inst);
+static void ngx_http_lua_nffi_library_broken(
+    ngx_http_lua_nffi_instance_t *inst);
+static ngx_int_t ngx_http_lua_nffi_library_free(
+    ngx_http_lua_nffi_instance_t *inst);
+static ngx_pid_t ngx_http_lua_nffi_library_pid(
+    ngx_http_lua_nffi_instance_t *inst);
+
+
+static const ngx_http_lua_nffi_instance_ops_t  ngx_http_lua_nffi_library_ops = {
+    ngx_http_lua_nffi_library_available,
+    ngx_http_lua_nffi_library_close,
+    ngx_http_lua_nffi_library_broken,
+    ngx_http_lua_nffi_library_free,
+    ngx_http_lua_nffi_library_pid
+};
+
+
 /*
  * thread: of a runtime. The host has parked, but the task may be on its way all
  * the same: a host that finds a response after it has announced that it parks
@@ -336,7 +357,9 @@ ngx_http_lua_nffi_try(ngx_str_t *key, ngx_str_t *name, ngx_uint_t bridged,
     ngx_http_lua_nffi_instance_t  *inst;
 
     rt = ngx_http_lua_nffi_register(key, name);
-    inst = rt ? ngx_http_lua_nffi_instance_add(rt, &rt->serving) : NULL;
+    inst = rt ? ngx_http_lua_nffi_instance_add(rt, &rt->serving,
+                                               &ngx_http_lua_nffi_library_ops)
+              : NULL;
 
     if (inst == NULL) {
         (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
@@ -356,7 +379,8 @@ ngx_http_lua_nffi_try(ngx_str_t *key, ngx_str_t *name, ngx_uint_t bridged,
 
         if (rt) {
             rt->failed = 1;
-            ngx_http_lua_nonblocking_ffi_close(rt);
+            ngx_http_lua_nffi_close_runtime(rt);
+            ngx_http_lua_nffi_instances_close(rt);
         }
 
         return NULL;
@@ -427,7 +451,8 @@ ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
                                       "bad name of a library");
     }
 
-    inst = ngx_http_lua_nffi_instance_add(rt, list);
+    inst = ngx_http_lua_nffi_instance_add(rt, list,
+                                          &ngx_http_lua_nffi_library_ops);
     if (inst == NULL) {
         return ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
     }
@@ -454,8 +479,8 @@ ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
 /* `name` is what the runtime is called in messages and metrics: of a bridge,
    the user's module */
 
-void *
-ngx_http_lua_nonblocking_ffi_load(const u_char *name, size_t name_size,
+ngx_http_lua_nffi_runtime_t *
+ngx_http_lua_nffi_library_load(const u_char *name, size_t name_size,
     const u_char *library, size_t library_size, const u_char *config,
     size_t config_size, const ngx_http_lua_nffi_limits_t *limits,
     ngx_http_lua_nffi_error_t *err)
@@ -463,10 +488,6 @@ ngx_http_lua_nonblocking_ffi_load(const u_char *name, size_t name_size,
     char                          file[NGX_HTTP_LUA_NFFI_FILE];
     ngx_str_t                     key, rt_name;
     ngx_http_lua_nffi_runtime_t  *rt;
-
-    if (ngx_http_lua_nffi_may_load(err) != NGX_OK) {
-        return NULL;
-    }
 
     if (ngx_http_lua_nffi_library_key(&key, library, library_size, config,
                                       config_size)
@@ -496,5 +517,92 @@ ngx_http_lua_nonblocking_ffi_load(const u_char *name, size_t name_size,
 
     ngx_free(key.data);
 
-    return ngx_http_lua_nffi_handle(rt);
+    return rt;
+}
+
+
+static ngx_int_t
+ngx_http_lua_nffi_library_available(ngx_http_lua_nffi_instance_t *inst,
+    ngx_http_lua_nffi_error_t *err)
+{
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_lua_nffi_library_close(ngx_http_lua_nffi_instance_t *inst)
+{
+    nffi_host_close(inst->host);
+    ngx_http_lua_nffi_reap_instance(inst);
+}
+
+
+static void
+ngx_http_lua_nffi_library_broken(ngx_http_lua_nffi_instance_t *inst)
+{
+    static ngx_str_t  message = ngx_string("the runtime broke the rules of "
+                                           "the queue");
+
+    ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                  "nffi: runtime \"%V\" broke the rules of the queue and is "
+                  "closed", &inst->runtime->name);
+
+    inst->broken = 1;
+    ngx_http_lua_nffi_close_runtime(inst->runtime);
+    ngx_http_lua_nffi_instance_close(inst);
+    ngx_http_lua_nffi_fail_calls(inst, &message, "runtime_down");
+}
+
+
+/* NGX_OK: its queue is gone; NGX_AGAIN: something uses it, and tells when that
+   is over; NGX_BUSY: a thread is about to leave it */
+
+static ngx_int_t
+ngx_http_lua_nffi_library_free(ngx_http_lua_nffi_instance_t *inst)
+{
+    int  rc;
+
+    if (inst->host == NULL) {
+        return NGX_OK;
+    }
+
+    if (inst->awaited || (inst->end_asked && !inst->unused)) {
+        return NGX_AGAIN;
+    }
+
+    if (!inst->broken && nffi_host_waiting(inst->host)) {
+
+        /* its end comes here again */
+
+        if (!inst->drain.posted) {
+            ngx_post_event(&inst->drain, &ngx_posted_next_events);
+        }
+
+        return NGX_AGAIN;
+    }
+
+    ngx_http_lua_nffi_write_messages(inst);
+
+    inst->unused = 0;
+    inst->end_asked = 1;
+    rc = nffi_host_end(inst->host);
+
+    if (rc == 1) {
+        inst->host = NULL;
+        return NGX_OK;
+    }
+
+    if (rc == NFFI_WOULD_BLOCK) {
+        inst->end_asked = 0;
+        return NGX_BUSY;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_pid_t
+ngx_http_lua_nffi_library_pid(ngx_http_lua_nffi_instance_t *inst)
+{
+    return 0;
 }

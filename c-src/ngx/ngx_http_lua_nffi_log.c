@@ -114,15 +114,15 @@ ngx_http_lua_nffi_log_of(ngx_http_lua_nffi_call_t *call)
     ngx_connection_t    *c;
     ngx_http_log_ctx_t  *log_ctx;
 
-    if (call == NULL || call->request == NULL) {
+    if (call == NULL || call->waiter.request == NULL) {
         return ngx_cycle->log;
     }
 
-    c = call->request->connection;
+    c = call->waiter.request->connection;
 
     if (c->fd != (ngx_socket_t) -1) {    /* not a fake connection */
         log_ctx = c->log->data;
-        log_ctx->current_request = call->request;
+        log_ctx->current_request = call->waiter.request;
     }
 
     return c->log;

@@ -12,7 +12,7 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nffi_process.h"
+#include "ngx_http_lua_nonblocking_ffi.h"
 
 
 /* NGX_HTTP_LUA_NFFI_CODES of them, as Lua gets them; the last is for others */
@@ -116,78 +116,4 @@ ngx_http_lua_nonblocking_ffi_code(uint32_t index)
 {
     return index < NGX_HTTP_LUA_NFFI_CODES ? ngx_http_lua_nffi_codes[index]
                                            : NULL;
-}
-
-
-/* the counts of one runtime; they change as it works */
-
-const ngx_http_lua_nffi_counts_t *
-ngx_http_lua_nonblocking_ffi_counts(void *runtime)
-{
-    ngx_http_lua_nffi_runtime_t  *rt = runtime;
-
-    return &rt->counts;
-}
-
-
-/* which runtime, as a person and as a program tells it from others */
-
-void
-ngx_http_lua_nonblocking_ffi_identity(void *runtime,
-    ngx_http_lua_nffi_identity_t *identity)
-{
-    ngx_http_lua_nffi_runtime_t  *rt = runtime;
-
-    identity->name = rt->name.data;
-    identity->name_size = rt->name.len;
-    identity->id = rt->id;
-    identity->process = rt->program != NULL;
-}
-
-
-/* the process of the instance at `index`; NGX_DONE: there are no more */
-
-int
-ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,
-    ngx_http_lua_nffi_process_info_t *info)
-{
-    ngx_uint_t                     i;
-    ngx_queue_t                   *q;
-    nffi_host_state_t              state;
-    ngx_http_lua_nffi_process_t   *p;
-    ngx_http_lua_nffi_runtime_t   *rt = runtime;
-    ngx_http_lua_nffi_instance_t  *inst;
-    ngx_queue_t                   *lists[] = { &rt->serving, &rt->leaving };
-
-    for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        for (q = ngx_queue_head(lists[i]);
-             q != ngx_queue_sentinel(lists[i]);
-             q = ngx_queue_next(q))
-        {
-            inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
-
-            if (inst->process == NULL || index-- > 0) {
-                continue;
-            }
-
-            p = inst->process;
-            ngx_memzero(info, sizeof(*info));
-            info->pid = inst->host ? p->child.pid : 0;
-            info->state = inst->closed && inst->host ? "leaving"
-                          : p->state == NGX_HTTP_LUA_NFFI_READY ? "ready"
-                          : p->state == NGX_HTTP_LUA_NFFI_STARTING ? "starting"
-                          : "down";
-            info->restarts = p->restarts;
-
-            if (inst->host) {
-                nffi_host_state(inst->host, &state);
-                info->queued = state.queued;
-                info->unanswered = state.unanswered;
-            }
-
-            return NGX_OK;
-        }
-    }
-
-    return NGX_DONE;
 }

@@ -14,10 +14,29 @@
 #include "ngx_http_lua_nffi_process.h"
 
 
+static ngx_int_t ngx_http_lua_nffi_process_try_free(
+    ngx_http_lua_nffi_instance_t *inst);
+static ngx_pid_t ngx_http_lua_nffi_process_pid(
+    ngx_http_lua_nffi_instance_t *inst);
+
+
+static const ngx_http_lua_nffi_instance_ops_t  ngx_http_lua_nffi_process_ops = {
+    ngx_http_lua_nffi_process_available,
+    ngx_http_lua_nffi_process_finish,
+    ngx_http_lua_nffi_process_broken,
+    ngx_http_lua_nffi_process_try_free,
+    ngx_http_lua_nffi_process_pid
+};
+
+
+static void ngx_http_lua_nffi_restart_handler(ngx_event_t *ev);
+
+
 /* gives an instance the structure of its process, which is then spawned */
 
 static ngx_int_t
-ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst)
+ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst,
+    const ngx_http_lua_nffi_process_events_t *events)
 {
     ngx_http_lua_nffi_process_t  *p;
 
@@ -31,6 +50,7 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst)
     }
 
     p->instance = inst;
+    p->events = events;
     p->program = inst->runtime->program;
     p->name = &inst->runtime->name;
 
@@ -40,14 +60,14 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst)
     p->err.output = p->out.output;
     p->err.output.level = NGX_LOG_ERR;
 
-    ngx_http_lua_nffi_supervise(p);
+    ngx_http_lua_nffi_supervise(p, ngx_http_lua_nffi_restart_handler);
     inst->process = p;
 
     return NGX_OK;
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     ngx_http_lua_nffi_error_t *err)
 {
@@ -110,68 +130,22 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
 }
 
 
-void
-ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
+static void
+ngx_http_lua_nffi_restart_handler(ngx_event_t *ev)
 {
-    ngx_uint_t                     i;
-    ngx_http_lua_nffi_instance_t  *inst = p->instance;
-    ngx_event_t                   *timers[] = { &p->kill, &p->health, &p->end };
+    ngx_http_lua_nffi_process_t  *p = ev->data;
 
-    ngx_http_lua_nffi_channels_close(p);
-
-    if (inst->drain.posted) {
-        ngx_delete_posted_event(&inst->drain);
+    if (ngx_exiting || p->instance->closed) {
+        return;
     }
 
-    if (p->death.posted) {
-        ngx_delete_posted_event(&p->death);
+    if (ngx_http_lua_nffi_process_spawn(p, &p->reason) != NGX_OK) {
+        ngx_http_lua_nffi_process_not_restarted(p);
+        return;
     }
 
-    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
-        if (timers[i]->timer_set) {
-            ngx_del_timer(timers[i]);
-        }
-    }
-
-    /* the keeper reaps it, and kills what it has left behind */
-
-    nffi_child_leave(&p->child);
-    p->dying = 0;
-
-    nffi_host_destroy(inst->host);
-    inst->host = NULL;
-}
-
-
-/* at once and for good: nobody waits for it */
-
-void
-ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p)
-{
-    nffi_child_kill(&p->child);
-    ngx_http_lua_nffi_process_release(p);
-    p->state = NGX_HTTP_LUA_NFFI_DOWN;
-}
-
-
-/* of one that has no process; the keeper of its last one needs nothing of it */
-
-void
-ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p)
-{
-    ngx_uint_t    i;
-    ngx_event_t  *timers[] = {
-        &p->restart, &p->kill, &p->health, &p->end,
-        &p->out.output.rate.told, &p->err.output.rate.told
-    };
-
-    for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
-        if (timers[i]->timer_set) {
-            ngx_del_timer(timers[i]);
-        }
-    }
-
-    ngx_free(p);
+    p->restarts++;
+    p->instance->runtime->counts.restarts++;
 }
 
 
@@ -179,13 +153,17 @@ ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p)
 
 ngx_int_t
 ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
-    ngx_queue_t *list, ngx_http_lua_nffi_error_t *err)
+    ngx_queue_t *list, const ngx_http_lua_nffi_process_events_t *events,
+    ngx_http_lua_nffi_error_t *err)
 {
     ngx_http_lua_nffi_instance_t  *inst;
 
-    inst = ngx_http_lua_nffi_instance_add(rt, list);
+    inst = ngx_http_lua_nffi_instance_add(rt, list,
+                                          &ngx_http_lua_nffi_process_ops);
 
-    if (inst == NULL || ngx_http_lua_nffi_process_create(inst) != NGX_OK) {
+    if (inst == NULL
+        || ngx_http_lua_nffi_process_create(inst, events) != NGX_OK)
+    {
         (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
 
     } else if (ngx_http_lua_nffi_process_spawn(inst->process, err) == NGX_OK) {
@@ -200,8 +178,8 @@ ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
-void *
-ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
+ngx_http_lua_nffi_runtime_t *
+ngx_http_lua_nffi_process_load(const u_char *key, size_t key_size,
     const ngx_http_lua_nffi_process_options_t *options,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err)
 {
@@ -212,13 +190,9 @@ ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
     ngx_http_lua_nffi_program_t   *program;
     ngx_http_lua_nffi_instance_t  *inst;
 
-    if (ngx_http_lua_nffi_may_load(err) != NGX_OK) {
-        return NULL;
-    }
-
     rt = ngx_http_lua_nffi_lookup(key, key_size);
     if (rt) {
-        return ngx_http_lua_nffi_handle(rt);
+        return rt;
     }
 
     program = ngx_http_lua_nffi_program_create(options, limits, err);
@@ -242,12 +216,14 @@ ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
     rt->program = program;
 
     for (i = 0; i < options->processes; i++) {
-        if (ngx_http_lua_nffi_process_add(rt, &rt->serving, err) != NGX_OK) {
+        if (ngx_http_lua_nffi_process_add(rt, &rt->serving, NULL, err)
+            != NGX_OK)
+        {
             goto failed;
         }
     }
 
-    return ngx_http_lua_nffi_handle(rt);
+    return rt;
 
 failed:
 
@@ -264,4 +240,28 @@ failed:
     ngx_http_lua_nffi_close_runtime(rt);
 
     return NULL;
+}
+
+
+/* NGX_AGAIN: there is a process */
+
+static ngx_int_t
+ngx_http_lua_nffi_process_try_free(ngx_http_lua_nffi_instance_t *inst)
+{
+    if (inst->host) {
+        return NGX_AGAIN;
+    }
+
+    if (inst->process) {
+        ngx_http_lua_nffi_process_free(inst->process);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_pid_t
+ngx_http_lua_nffi_process_pid(ngx_http_lua_nffi_instance_t *inst)
+{
+    return inst->process->child.pid;
 }

@@ -61,10 +61,19 @@ typedef enum {
 } ngx_http_lua_nffi_process_state_e;
 
 
+/* what a reload wants to know of the processes that it starts */
+
+typedef struct {
+    void  (*ready)(ngx_http_lua_nffi_instance_t *inst);
+    void  (*died)(ngx_http_lua_nffi_instance_t *inst);
+} ngx_http_lua_nffi_process_events_t;
+
+
 /* of one instance, and freed with it */
 
 struct ngx_http_lua_nffi_process_s {
     ngx_http_lua_nffi_instance_t       *instance;
+    const ngx_http_lua_nffi_process_events_t  *events;  /* of a reload */
     ngx_http_lua_nffi_program_t        *program;
     ngx_str_t                          *name;        /* of the runtime */
     ngx_http_lua_nffi_process_state_e   state;
@@ -113,18 +122,20 @@ const char *ngx_http_lua_nffi_user_name(void);
 
 /* _process.c */
 
+ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_process_load(const u_char *key,
+    size_t key_size, const ngx_http_lua_nffi_process_options_t *options,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 ngx_int_t ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
-    ngx_queue_t *list, ngx_http_lua_nffi_error_t *err);
-void ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p);
-ngx_int_t ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
+    ngx_queue_t *list, const ngx_http_lua_nffi_process_events_t *events,
     ngx_http_lua_nffi_error_t *err);
-void ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p);
-void ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p);
 
 /* _launch.c */
 
 ngx_int_t ngx_http_lua_nffi_launch(ngx_http_lua_nffi_process_t *p,
     nffi_host_t *host, ngx_http_lua_nffi_error_t *err);
+void ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p);
 
 /* _channel.c */
 
@@ -132,20 +143,22 @@ void ngx_http_lua_nffi_channel_init(ngx_http_lua_nffi_process_t *p,
     ngx_http_lua_nffi_channel_t *ch, int fd, ngx_event_handler_pt handler);
 void ngx_http_lua_nffi_channel_close(ngx_http_lua_nffi_channel_t *ch,
     ngx_uint_t close_fd);
-ngx_uint_t ngx_http_lua_nffi_read_keeper(ngx_http_lua_nffi_process_t *p);
-
-ngx_int_t ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_channels_close(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_read_last_output(ngx_http_lua_nffi_process_t *p);
 
-/* _reload.c */
+/* _events.c */
 
-void ngx_http_lua_nffi_reload_ready(ngx_http_lua_nffi_instance_t *inst);
-void ngx_http_lua_nffi_reload_died(ngx_http_lua_nffi_instance_t *inst);
+ngx_int_t ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p);
 
 /* _supervisor.c */
 
-void ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p,
+    ngx_event_handler_pt restart);
+ngx_int_t ngx_http_lua_nffi_process_available(
+    ngx_http_lua_nffi_instance_t *inst, ngx_http_lua_nffi_error_t *err);
+void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_process_not_restarted(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_process_started(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_process_gone(ngx_http_lua_nffi_process_t *p);

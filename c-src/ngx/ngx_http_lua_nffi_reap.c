@@ -13,7 +13,7 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nffi_process.h"
+#include "ngx_http_lua_nonblocking_ffi.h"
 
 #include <ngx_thread_pool.h>
 
@@ -136,10 +136,8 @@ ngx_http_lua_nffi_kept_handler(ngx_event_t *ev)
 }
 
 
-/* of this worker: queues of closed libraries that cannot be freed */
-
-uint32_t
-ngx_http_lua_nonblocking_ffi_kept(void)
+ngx_uint_t
+ngx_http_lua_nffi_kept_queues(void)
 {
     return ngx_http_lua_nffi_kept;
 }
@@ -178,53 +176,6 @@ ngx_http_lua_nffi_reap_runtime(ngx_http_lua_nffi_runtime_t *rt)
 }
 
 
-/* NGX_OK: the queue of a library is gone; NGX_AGAIN: something uses it, and
-   reaping goes on when that is over */
-
-static ngx_int_t
-ngx_http_lua_nffi_end_queue(ngx_http_lua_nffi_instance_t *inst)
-{
-    int  rc;
-
-    if (inst->awaited || (inst->end_asked && !inst->unused)) {
-        return NGX_AGAIN;
-    }
-
-    if (!inst->broken && nffi_host_waiting(inst->host)) {
-
-        /* its end comes here again */
-
-        if (!inst->drain.posted) {
-            ngx_post_event(&inst->drain, &ngx_posted_next_events);
-        }
-
-        return NGX_AGAIN;
-    }
-
-    ngx_http_lua_nffi_write_messages(inst);
-
-    inst->unused = 0;
-    inst->end_asked = 1;
-    rc = nffi_host_end(inst->host);
-
-    if (rc == 1) {
-        inst->host = NULL;
-        return NGX_OK;
-    }
-
-    if (rc == NFFI_WOULD_BLOCK) {
-        inst->end_asked = 0;
-
-        if (!ngx_http_lua_nffi_reap_timer.timer_set) {
-            ngx_add_timer(&ngx_http_lua_nffi_reap_timer,
-                          NGX_HTTP_LUA_NFFI_BUSY);
-        }
-    }
-
-    return NGX_AGAIN;
-}
-
-
 static void
 ngx_http_lua_nffi_free_instance(ngx_http_lua_nffi_instance_t *inst)
 {
@@ -258,24 +209,38 @@ ngx_http_lua_nffi_free_instance(ngx_http_lua_nffi_instance_t *inst)
 static ngx_int_t
 ngx_http_lua_nffi_reap_one(ngx_http_lua_nffi_instance_t *inst)
 {
+    ngx_int_t  rc;
+
     if (inst->draining || inst->woken) {
         return NGX_AGAIN;
     }
 
-    if (inst->process) {
-        if (inst->host) {
-            return NGX_AGAIN;
-        }
+    rc = inst->ops->free(inst);
 
-        ngx_http_lua_nffi_process_free(inst->process);
+    if (rc == NGX_BUSY && !ngx_http_lua_nffi_reap_timer.timer_set) {
+        ngx_add_timer(&ngx_http_lua_nffi_reap_timer, NGX_HTTP_LUA_NFFI_BUSY);
+    }
 
-    } else if (inst->host && ngx_http_lua_nffi_end_queue(inst) != NGX_OK) {
+    if (rc != NGX_OK) {
         return NGX_AGAIN;
     }
 
     ngx_http_lua_nffi_free_instance(inst);
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_lua_nffi_free_runtime(ngx_http_lua_nffi_runtime_t *rt)
+{
+    ngx_queue_remove(&rt->queue);
+
+    if (rt->program) {
+        ngx_free(rt->program);
+    }
+
+    ngx_free(rt);
 }
 
 

@@ -116,7 +116,7 @@ ngx_http_lua_nffi_reload_close(ngx_http_lua_nffi_runtime_t *rt)
 
 /* a process of the new ones has attached */
 
-void
+static void
 ngx_http_lua_nffi_reload_ready(ngx_http_lua_nffi_instance_t *inst)
 {
     ngx_queue_t                  *q;
@@ -128,7 +128,7 @@ ngx_http_lua_nffi_reload_ready(ngx_http_lua_nffi_instance_t *inst)
     {
         inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
 
-        if (!ngx_http_lua_nffi_process_is_ready(inst)) {
+        if (inst->process->state != NGX_HTTP_LUA_NFFI_READY) {
             return;
         }
     }
@@ -140,11 +140,18 @@ ngx_http_lua_nffi_reload_ready(ngx_http_lua_nffi_instance_t *inst)
 /* one of the new ones has ended before all were ready; it has no queue any
    more */
 
-void
+static void
 ngx_http_lua_nffi_reload_died(ngx_http_lua_nffi_instance_t *inst)
 {
     ngx_http_lua_nffi_reload_fail(inst->runtime, &inst->process->reason);
 }
+
+
+static const ngx_http_lua_nffi_process_events_t
+ngx_http_lua_nffi_reload_events = {
+    ngx_http_lua_nffi_reload_ready,
+    ngx_http_lua_nffi_reload_died
+};
 
 
 /* NGX_ERROR: `reason` says why; what was started is for reload_fail() to end */
@@ -163,7 +170,9 @@ ngx_http_lua_nffi_reload_processes(ngx_http_lua_nffi_runtime_t *rt,
 
     for (i = 0; i < rt->program->processes; i++) {
 
-        if (ngx_http_lua_nffi_process_add(rt, &rt->starting, reason)
+        if (ngx_http_lua_nffi_process_add(rt, &rt->starting,
+                                          &ngx_http_lua_nffi_reload_events,
+                                          reason)
             != NGX_OK)
         {
             return NGX_ERROR;

@@ -39,7 +39,7 @@ struct ngx_http_lua_nffi_chunk_s {
 };
 
 
-struct ngx_http_lua_nffi_stream_s {
+typedef struct {
     ngx_http_lua_nffi_call_t       call;     /* its task, and who waits */
     ngx_http_cleanup_pt           *cleanup;  /* of its request, or NULL */
     ngx_event_t                    client;   /* looks whether it is gone */
@@ -56,12 +56,24 @@ struct ngx_http_lua_nffi_stream_s {
     unsigned                       open:1;   /* its task is not answered */
     unsigned                       waiting:1;
     unsigned                       closed:1; /* by Lua, or with its request */
-};
+} ngx_http_lua_nffi_stream_t;
 
 
+static void ngx_http_lua_nffi_stream_deliver(ngx_http_lua_nffi_call_t *call,
+    nffi_host_response_t *response);
+static void ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_call_t *call,
+    ngx_str_t *message, const char *code);
+static void ngx_http_lua_nffi_stream_abort(ngx_http_lua_nffi_call_t *call);
 static void ngx_http_lua_nffi_stream_timed_out(ngx_event_t *ev);
 static void ngx_http_lua_nffi_stream_client(ngx_event_t *ev);
 static void ngx_http_lua_nffi_stream_cleanup(void *data);
+
+
+static const ngx_http_lua_nffi_call_ops_t  ngx_http_lua_nffi_stream_ops = {
+    ngx_http_lua_nffi_stream_deliver,
+    ngx_http_lua_nffi_stream_fail,
+    ngx_http_lua_nffi_stream_abort
+};
 
 
 static ngx_http_lua_nffi_chunk_t *
@@ -126,13 +138,13 @@ ngx_http_lua_nffi_stream_cancel(ngx_http_lua_nffi_stream_t *s)
 
 
 static void
-ngx_http_lua_nffi_stream_resume(ngx_http_lua_nffi_stream_t *s, int nrets)
+ngx_http_lua_nffi_stream_resume(ngx_http_lua_nffi_stream_t *s)
 {
     s->waiting = 0;
     ngx_http_lua_nffi_stop_waiting(&s->call);
 
     /* the stream may be gone after this */
-    ngx_http_lua_nffi_resume_coroutine(s->call.request, s->call.coctx, nrets);
+    ngx_http_lua_nffi_resume_coroutine(&s->call.waiter);
 }
 
 
@@ -155,10 +167,12 @@ ngx_http_lua_nffi_stream_set_failure(ngx_http_lua_nffi_stream_t *s,
 }
 
 
-void
-ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_stream_t *s,
+static void
+ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_call_t *call,
     ngx_str_t *message, const char *code)
 {
+    ngx_http_lua_nffi_stream_t  *s = (ngx_http_lua_nffi_stream_t *) call;
+
     if (s->open) {
         ngx_http_lua_nffi_count_failed(s->call.instance->runtime, code);
         nffi_host_cancel(s->call.host, s->call.task);
@@ -169,9 +183,8 @@ ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_stream_t *s,
                                          message->len, code, 0);
 
     if (s->waiting) {
-        ngx_http_lua_nffi_stream_resume(s,
-            ngx_http_lua_nffi_push_failure(s->call.coctx->co, message->data,
-                                           message->len, code));
+        ngx_http_lua_nffi_give_failure(call, message, code);
+        ngx_http_lua_nffi_stream_resume(s);
     }
 }
 
@@ -186,18 +199,10 @@ ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_stream_t *s,
 static ngx_uint_t
 ngx_http_lua_nffi_client_is_gone(ngx_http_request_t *r, ngx_uint_t ask)
 {
-    struct pollfd        pfd;
-    ngx_connection_t    *c = r->connection;
-    ngx_http_lua_ctx_t  *ctx;
+    struct pollfd      pfd;
+    ngx_connection_t  *c = r->connection;
 
-    if (c->fd == (ngx_socket_t) -1) {    /* of a timer: there is no client */
-        return 0;
-    }
-
-    /* ngx.eof(): it has got its response, and Lua goes on without it */
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
-    if (ctx == NULL || (ctx->eof && !r->header_only)) {
+    if (!ngx_http_lua_nffi_has_client(r)) {
         return 0;
     }
 
@@ -252,9 +257,8 @@ ngx_http_lua_nffi_stream_client_gone(ngx_http_lua_nffi_stream_t *s)
                                          "client_gone", 0);
 
     if (s->waiting) {
-        ngx_http_lua_nffi_stream_resume(s,
-            ngx_http_lua_nffi_push_failure(s->call.coctx->co, gone.data,
-                                           gone.len, "client_gone"));
+        ngx_http_lua_nffi_give_failure(&s->call, &gone, "client_gone");
+        ngx_http_lua_nffi_stream_resume(s);
     }
 }
 
@@ -268,26 +272,20 @@ ngx_http_lua_nffi_stream_client_gone(ngx_http_lua_nffi_stream_t *s)
 static void
 ngx_http_lua_nffi_stream_client(ngx_event_t *ev)
 {
-    ngx_connection_t            *c;
-    ngx_http_lua_ctx_t          *ctx;
     ngx_http_lua_nffi_call_t    *call = ev->data;
-    ngx_http_lua_nffi_stream_t  *s = call->stream;
+    ngx_http_lua_nffi_stream_t  *s = (ngx_http_lua_nffi_stream_t *) call;
 
     if (!s->open) {
         return;
     }
 
-    if (!ngx_http_lua_nffi_client_is_gone(call->request, 1)) {
+    if (!ngx_http_lua_nffi_client_is_gone(call->waiter.request, 1)) {
         ngx_add_timer(ev, NGX_HTTP_LUA_NFFI_CLIENT);
         return;
     }
 
-    c = call->request->connection;
-    ctx = ngx_http_get_module_ctx(call->request, ngx_http_lua_module);
-
-    if (c->error && ctx->flushing_coros) {
-        c->write->ready = 1;
-        ngx_post_event(c->write, &ngx_posted_events);
+    if (call->waiter.request->connection->error) {
+        ngx_http_lua_nffi_wake_flush(call->waiter.request);
     }
 
     ngx_http_lua_nffi_stream_client_gone(s);
@@ -298,7 +296,6 @@ static void
 ngx_http_lua_nffi_stream_take_chunk(ngx_http_lua_nffi_stream_t *s,
     nffi_host_response_t *response)
 {
-    int                         nrets;
     size_t                      size = response->size;
     nffi_host_t                *host = s->call.host;
     ngx_http_lua_nffi_chunk_t  *chunk;
@@ -306,10 +303,10 @@ ngx_http_lua_nffi_stream_take_chunk(ngx_http_lua_nffi_stream_t *s,
     static ngx_str_t  no_memory = ngx_string("not enough memory for a chunk");
 
     if (s->waiting) {
-        nrets = ngx_http_lua_nffi_push_response(&s->call, response);
+        ngx_http_lua_nffi_give_response(&s->call, response);
         nffi_host_release(host, response);
         nffi_host_credit(host, s->call.task, size);
-        ngx_http_lua_nffi_stream_resume(s, nrets);
+        ngx_http_lua_nffi_stream_resume(s);
         return;
     }
 
@@ -317,7 +314,7 @@ ngx_http_lua_nffi_stream_take_chunk(ngx_http_lua_nffi_stream_t *s,
     nffi_host_release(host, response);
 
     if (chunk == NULL) {
-        ngx_http_lua_nffi_stream_fail(s, &no_memory, "no_memory");
+        ngx_http_lua_nffi_stream_fail(&s->call, &no_memory, "no_memory");
         return;
     }
 
@@ -332,23 +329,25 @@ static void
 ngx_http_lua_nffi_stream_take_end(ngx_http_lua_nffi_stream_t *s,
     nffi_host_response_t *response)
 {
-    int                         nrets;
     ngx_http_lua_nffi_chunk_t  *chunk;
+
+    static const ngx_http_lua_nffi_result_t  ended = {
+        .kind = NGX_HTTP_LUA_NFFI_ENDED
+    };
 
     ngx_http_lua_nffi_count_answer(s->call.instance->runtime, response);
     ngx_http_lua_nffi_stream_end(s);
 
     if (s->waiting) {
         if (response->flags & NFFI_HOST_END) {
-            lua_pushinteger(s->call.coctx->co, NGX_HTTP_LUA_NFFI_ENDED);
-            nrets = 1;
+            ngx_http_lua_nffi_give_result(&s->call.waiter, &ended);
 
         } else {
-            nrets = ngx_http_lua_nffi_push_response(&s->call, response);
+            ngx_http_lua_nffi_give_response(&s->call, response);
         }
 
         nffi_host_release(s->call.host, response);
-        ngx_http_lua_nffi_stream_resume(s, nrets);
+        ngx_http_lua_nffi_stream_resume(s);
         return;
     }
 
@@ -379,11 +378,12 @@ ngx_http_lua_nffi_stream_take_end(ngx_http_lua_nffi_stream_t *s,
 }
 
 
-void
-ngx_http_lua_nffi_stream_take(ngx_http_lua_nffi_stream_t *s,
+static void
+ngx_http_lua_nffi_stream_deliver(ngx_http_lua_nffi_call_t *call,
     nffi_host_response_t *response)
 {
-    ngx_str_t  message;
+    ngx_str_t                    message;
+    ngx_http_lua_nffi_stream_t  *s = (ngx_http_lua_nffi_stream_t *) call;
 
     if (!(response->flags & NFFI_HOST_CHUNK)) {
         ngx_http_lua_nffi_stream_take_end(s, response);
@@ -392,7 +392,7 @@ ngx_http_lua_nffi_stream_take(ngx_http_lua_nffi_stream_t *s,
         message.data = (u_char *) response->data;
         message.len = response->message_size;
         nffi_host_release(s->call.host, response);
-        ngx_http_lua_nffi_stream_fail(s, &message, "runtime_error");
+        ngx_http_lua_nffi_stream_fail(&s->call, &message, "runtime_error");
 
     } else {
         ngx_http_lua_nffi_stream_take_chunk(s, response);
@@ -402,9 +402,11 @@ ngx_http_lua_nffi_stream_take(ngx_http_lua_nffi_stream_t *s,
 
 /* the coroutine that waits goes: client gone, thread killed */
 
-void
-ngx_http_lua_nffi_stream_abort(ngx_http_lua_nffi_stream_t *s)
+static void
+ngx_http_lua_nffi_stream_abort(ngx_http_lua_nffi_call_t *call)
 {
+    ngx_http_lua_nffi_stream_t  *s = (ngx_http_lua_nffi_stream_t *) call;
+
     s->waiting = 0;
     ngx_http_lua_nffi_stop_waiting(&s->call);
     ngx_http_lua_nonblocking_ffi_stream_close(s);
@@ -417,16 +419,16 @@ static void
 ngx_http_lua_nffi_stream_timed_out(ngx_event_t *ev)
 {
     ngx_http_lua_nffi_call_t    *call = ev->data;
-    ngx_http_lua_nffi_stream_t  *s = call->stream;
+    ngx_http_lua_nffi_stream_t  *s = (ngx_http_lua_nffi_stream_t *) call;
 
     static ngx_str_t  timeout = ngx_string("timeout");
     static ngx_str_t  closed = ngx_string("the stream is closed");
 
     if (s->closed) {
-        ngx_http_lua_nffi_stream_fail(s, &closed, "closed");
+        ngx_http_lua_nffi_stream_fail(&s->call, &closed, "closed");
 
     } else if (!ngx_http_lua_nffi_is_early(call)) {
-        ngx_http_lua_nffi_stream_fail(s, &timeout, "timeout");
+        ngx_http_lua_nffi_stream_fail(&s->call, &timeout, "timeout");
     }
 }
 
@@ -442,13 +444,12 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
     uint32_t window, ngx_http_lua_nffi_error_t *err)
 {
     int                            rc;
-    ngx_http_cleanup_t            *cln;
     nffi_host_request_t            request;
     ngx_http_lua_nffi_stream_t    *s;
     ngx_http_lua_nffi_runtime_t   *rt = runtime;
     ngx_http_lua_nffi_instance_t  *inst;
 
-    if (ngx_http_lua_nffi_may_wait(r, err) == NULL) {
+    if (ngx_http_lua_nffi_find_coroutine(r, err) == NULL) {
         return NULL;
     }
 
@@ -460,9 +461,12 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
     }
 
     s = ngx_calloc(sizeof(ngx_http_lua_nffi_stream_t), ngx_cycle->log);
-    cln = s ? ngx_http_lua_cleanup_add(r, 0) : NULL;
 
-    if (cln == NULL) {
+    if (s == NULL
+        || ngx_http_lua_nffi_on_request_end(r, &s->cleanup,
+                                            ngx_http_lua_nffi_stream_cleanup, s)
+           != NGX_OK)
+    {
         if (s) {
             ngx_free(s);
         }
@@ -481,16 +485,16 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
     rc = nffi_host_submit(inst->host, &request, &s->call, &s->call.task);
 
     if (rc != NFFI_OK) {
-        ngx_http_lua_cleanup_free(r, &cln->handler);
+        (void) ngx_http_lua_nffi_on_request_end(r, &s->cleanup, NULL, NULL);
         ngx_free(s);
         (void) ngx_http_lua_nffi_refused(err, inst, rc);
         goto rejected;
     }
 
-    s->call.request = r;
+    s->call.waiter.request = r;
     s->call.instance = inst;
     s->call.host = inst->host;
-    s->call.stream = s;
+    s->call.ops = &ngx_http_lua_nffi_stream_ops;
     s->call.timeout.data = &s->call;
     s->call.timeout.handler = ngx_http_lua_nffi_stream_timed_out;
     s->call.timeout.log = ngx_cycle->log;
@@ -504,10 +508,6 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
     if (r->connection->fd != (ngx_socket_t) -1) {
         ngx_add_timer(&s->client, NGX_HTTP_LUA_NFFI_CLIENT);
     }
-
-    cln->handler = ngx_http_lua_nffi_stream_cleanup;
-    cln->data = s;
-    s->cleanup = &cln->handler;
 
     ngx_http_lua_nffi_awaited(inst);
 
@@ -532,7 +532,7 @@ ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
     uint32_t timeout_ms, ngx_http_lua_nffi_read_t *read,
     ngx_http_lua_nffi_error_t *err)
 {
-    ngx_http_lua_co_ctx_t       *coctx;
+    struct ngx_http_lua_co_ctx_s  *coctx;
     ngx_http_lua_nffi_chunk_t   *chunk;
     ngx_http_lua_nffi_stream_t  *s = stream;
 
@@ -540,7 +540,7 @@ ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
         return ngx_http_lua_nffi_fail(err, "closed", "the stream is closed");
     }
 
-    if (s->call.request != r) {
+    if (s->call.waiter.request != r) {
         return ngx_http_lua_nffi_fail(err, "wrong_request", "the stream "
                                       "belongs to another request");
     }
@@ -598,7 +598,7 @@ ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
         return NGX_DONE;
     }
 
-    coctx = ngx_http_lua_nffi_may_wait(r, err);
+    coctx = ngx_http_lua_nffi_find_coroutine(r, err);
     if (coctx == NULL) {
         return NGX_ERROR;
     }
@@ -627,9 +627,8 @@ ngx_http_lua_nonblocking_ffi_stream_close(void *stream)
     ngx_http_lua_nffi_stream_drop_chunks(s);
 
     if (s->cleanup) {
-        *s->cleanup = NULL;
-        ngx_http_lua_cleanup_free(s->call.request, s->cleanup);
-        s->cleanup = NULL;
+        (void) ngx_http_lua_nffi_on_request_end(s->call.waiter.request,
+                                                &s->cleanup, NULL, NULL);
     }
 
     /* a coroutine cannot be resumed from within another one */
@@ -659,7 +658,7 @@ ngx_http_lua_nffi_stream_cleanup(void *data)
     }
 
     ngx_http_lua_nonblocking_ffi_stream_close(s);
-    s->call.request = NULL;
+    s->call.waiter.request = NULL;
 }
 
 

@@ -21,7 +21,6 @@
 #define NGX_HTTP_LUA_NFFI_KNOWN_TIME    600      /* seconds; logs are rotated */
 
 
-static void ngx_http_lua_nffi_restart_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_kill_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_health_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_end_handler(ngx_event_t *ev);
@@ -42,7 +41,8 @@ ngx_http_lua_nffi_timer_init(ngx_event_t *ev, ngx_event_handler_pt handler,
 /* once for each process structure */
 
 void
-ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p)
+ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p,
+    ngx_event_handler_pt restart)
 {
     nffi_backoff_init(&p->backoff);
 
@@ -50,8 +50,7 @@ ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p)
     p->death.handler = ngx_http_lua_nffi_death_handler;
     p->death.log = ngx_cycle->log;
 
-    ngx_http_lua_nffi_timer_init(&p->restart,
-                                 ngx_http_lua_nffi_restart_handler, p);
+    ngx_http_lua_nffi_timer_init(&p->restart, restart, p);
     ngx_http_lua_nffi_timer_init(&p->kill, ngx_http_lua_nffi_kill_handler, p);
     ngx_http_lua_nffi_timer_init(&p->health,
                                  ngx_http_lua_nffi_health_handler, p);
@@ -95,7 +94,7 @@ ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p)
     p->program->known.since = 0;
 
     if (p->instance->starting) {
-        ngx_http_lua_nffi_reload_ready(p->instance);
+        p->events->ready(p->instance);
     }
 
     if (p->kill.timer_set && !p->instance->closed) {
@@ -314,6 +313,17 @@ ngx_http_lua_nffi_schedule_restart(ngx_http_lua_nffi_process_t *p)
 }
 
 
+/* it could not even be started again */
+
+void
+ngx_http_lua_nffi_process_not_restarted(ngx_http_lua_nffi_process_t *p)
+{
+    nffi_backoff_died(&p->backoff, ngx_current_msec, ngx_current_msec);
+    ngx_http_lua_nffi_report_death(p);
+    ngx_http_lua_nffi_schedule_restart(p);
+}
+
+
 static void
 ngx_http_lua_nffi_buried(ngx_http_lua_nffi_process_t *p)
 {
@@ -327,7 +337,7 @@ ngx_http_lua_nffi_buried(ngx_http_lua_nffi_process_t *p)
     }
 
     if (inst->starting) {
-        ngx_http_lua_nffi_reload_died(inst);
+        p->events->died(inst);
         return;
     }
 
@@ -605,27 +615,6 @@ ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst)
 
 
 static void
-ngx_http_lua_nffi_restart_handler(ngx_event_t *ev)
-{
-    ngx_http_lua_nffi_process_t  *p = ev->data;
-
-    if (ngx_exiting || p->instance->closed) {
-        return;
-    }
-
-    if (ngx_http_lua_nffi_process_spawn(p, &p->reason) != NGX_OK) {
-        nffi_backoff_died(&p->backoff, ngx_current_msec, ngx_current_msec);
-        ngx_http_lua_nffi_report_death(p);
-        ngx_http_lua_nffi_schedule_restart(p);
-        return;
-    }
-
-    p->restarts++;
-    p->instance->runtime->counts.restarts++;
-}
-
-
-static void
 ngx_http_lua_nffi_kill_handler(ngx_event_t *ev)
 {
     u_char                        why[128];
@@ -654,26 +643,12 @@ ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_instance_t *inst,
     ngx_http_lua_nffi_process_t  *p = inst->process;
 
     if (p->state != NGX_HTTP_LUA_NFFI_DOWN && inst->host) {
-        return NGX_OK;
+        return p->state == NGX_HTTP_LUA_NFFI_READY ? NGX_OK : NGX_AGAIN;
     }
 
     return ngx_http_lua_nffi_fail(err, ngx_http_lua_nffi_down_code(p),
                                   "the runtime \"%V\" is down: %*s", p->name,
                                   p->reason.size, p->reason.message);
-}
-
-
-ngx_uint_t
-ngx_http_lua_nffi_process_is_ready(ngx_http_lua_nffi_instance_t *inst)
-{
-    return inst->process->state == NGX_HTTP_LUA_NFFI_READY;
-}
-
-
-ngx_pid_t
-ngx_http_lua_nffi_process_pid(ngx_http_lua_nffi_instance_t *inst)
-{
-    return inst->process->child.pid;
 }
 
 

@@ -10,8 +10,7 @@
 #define _NGX_HTTP_LUA_NONBLOCKING_FFI_H_INCLUDED_
 
 
-#include "ngx_http_lua_common.h"
-#include "ngx_http_lua_util.h"
+#include "ngx_http_lua_nffi_coroutine.h"
 
 #include <nffi.h>
 #include <host/nffi_host.h>
@@ -25,15 +24,29 @@ typedef struct ngx_http_lua_nffi_instance_s  ngx_http_lua_nffi_instance_t;
 typedef struct ngx_http_lua_nffi_process_s  ngx_http_lua_nffi_process_t;
 typedef struct ngx_http_lua_nffi_program_s  ngx_http_lua_nffi_program_t;
 typedef struct ngx_http_lua_nffi_call_s  ngx_http_lua_nffi_call_t;
-typedef struct ngx_http_lua_nffi_stream_s  ngx_http_lua_nffi_stream_t;
+
+
+/* how a task's answer, or why there is none, reaches who wants it */
+
+typedef struct {
+    /* takes the response over; the call may be gone afterwards */
+    void  (*deliver)(ngx_http_lua_nffi_call_t *call,
+                     nffi_host_response_t *response);
+
+    /* its task is cancelled; the call may be gone afterwards */
+    void  (*fail)(ngx_http_lua_nffi_call_t *call, ngx_str_t *message,
+                  const char *code);
+
+    /* the coroutine that waited is gone */
+    void  (*abort)(ngx_http_lua_nffi_call_t *call);
+} ngx_http_lua_nffi_call_ops_t;
 
 
 /* a call that waits for its response; owned by the glue, recycled */
 
 struct ngx_http_lua_nffi_call_s {
-    ngx_http_request_t            *request;
-    ngx_http_lua_co_ctx_t         *coctx;    /* the coroutine that yielded */
-    ngx_http_lua_co_ctx_t         *thread;   /* the light thread it runs in */
+    ngx_http_lua_nffi_waiter_t     waiter;
+    const ngx_http_lua_nffi_call_ops_t  *ops;
     ngx_http_lua_nffi_instance_t  *instance;
     nffi_host_t                   *host;
     nffi_task_t                    task;
@@ -41,19 +54,8 @@ struct ngx_http_lua_nffi_call_s {
     uint64_t                       deadline_ns;  /* CLOCK_MONOTONIC; 0: none */
     uint32_t                       mark;     /* of responses to look at first */
     unsigned                       marked:1;
-    ngx_http_lua_nffi_stream_t    *stream;   /* that it is part of, or NULL */
     ngx_http_lua_nffi_call_t      *next;     /* in the free list */
 };
-
-
-/* what Lua gets when a call cannot wait */
-
-typedef struct {
-    u_char                         message[1024];
-    size_t                         size;
-    const char                    *code;     /* static, NUL-terminated */
-    int                            rc;       /* of a public library's entry */
-} ngx_http_lua_nffi_error_t;
 
 
 typedef struct {
@@ -79,6 +81,29 @@ typedef struct {
 } ngx_http_lua_nffi_rate_t;
 
 
+/* what differs between a library and a process */
+
+typedef struct {
+    /* NGX_OK; NGX_AGAIN: calls are taken later; NGX_ERROR: `err` says why it
+       takes none */
+    ngx_int_t  (*available)(ngx_http_lua_nffi_instance_t *inst,
+                            ngx_http_lua_nffi_error_t *err);
+
+    /* no new calls; what waits is still answered */
+    void       (*close)(ngx_http_lua_nffi_instance_t *inst);
+
+    /* the runtime broke the rules of the queue */
+    void       (*broken)(ngx_http_lua_nffi_instance_t *inst);
+
+    /* of one that was closed: NGX_OK: nothing is left; NGX_AGAIN: something
+       uses it, and tells; NGX_BUSY: try again soon */
+    ngx_int_t  (*free)(ngx_http_lua_nffi_instance_t *inst);
+
+    /* of its process; 0: a library */
+    ngx_pid_t  (*pid)(ngx_http_lua_nffi_instance_t *inst);
+} ngx_http_lua_nffi_instance_ops_t;
+
+
 /*
  * One queue and who serves it: the threads of a library, or a process. Freed
  * by _reap.c once it is closed and no thread, call or event uses it.
@@ -87,6 +112,7 @@ typedef struct {
 struct ngx_http_lua_nffi_instance_s {
     ngx_queue_t                    queue;    /* in one list of its runtime */
     ngx_http_lua_nffi_runtime_t   *runtime;
+    const ngx_http_lua_nffi_instance_ops_t  *ops;
 
     nffi_host_t                   *host;     /* NULL: no queue now */
     ngx_uint_t                     awaited;  /* calls that wait */
@@ -274,14 +300,6 @@ typedef struct {
 } ngx_http_lua_nffi_process_options_t;
 
 
-/* the first values that a resumed coroutine gets, and what follows */
-
-#define NGX_HTTP_LUA_NFFI_OK       0    /* bytes */
-#define NGX_HTTP_LUA_NFFI_RC       1    /* rc, bytes or nil */
-#define NGX_HTTP_LUA_NFFI_FAILED   2    /* message, code, detail or nil */
-#define NGX_HTTP_LUA_NFFI_ENDED    3    /* of a stream: nothing */
-
-
 /* what Lua reads of a stream: a chunk, or why there is none; valid until it
    reads again */
 
@@ -334,25 +352,35 @@ ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_lookup(const u_char *key,
     size_t key_size);
 void *ngx_http_lua_nffi_handle(ngx_http_lua_nffi_runtime_t *rt);
 void ngx_http_lua_nffi_close_runtime(ngx_http_lua_nffi_runtime_t *rt);
-void ngx_http_lua_nffi_free_runtime(ngx_http_lua_nffi_runtime_t *rt);
-ngx_int_t ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err);
-ngx_int_t ngx_http_lua_nffi_check_thread(ngx_http_lua_nffi_error_t *err);
-ngx_int_t ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err,
-    const char *code, const char *fmt, ...);
+void ngx_http_lua_nffi_close_runtimes(void);
+void ngx_http_lua_nffi_release(ngx_http_lua_nffi_runtime_t *rt);
+void ngx_http_lua_nffi_registry_init(void);
+ngx_uint_t ngx_http_lua_nffi_has_registry(void);
+ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_next_runtime(
+    ngx_http_lua_nffi_runtime_t *rt);
 
+ngx_int_t ngx_http_lua_nffi_may_serve(ngx_http_lua_nffi_error_t *err);
 void ngx_http_lua_nffi_shield(ngx_http_lua_nffi_shield_t *shield);
 void ngx_http_lua_nffi_unshield(ngx_http_lua_nffi_shield_t *shield);
 
+ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_library_load(
+    const u_char *name, size_t name_size, const u_char *library,
+    size_t library_size, const u_char *config, size_t config_size,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 ngx_int_t ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
     ngx_queue_t *list, const u_char *library, size_t size,
     ngx_http_lua_nffi_error_t *err);
 
 ngx_http_lua_nffi_instance_t *ngx_http_lua_nffi_instance_add(
-    ngx_http_lua_nffi_runtime_t *rt, ngx_queue_t *list);
+    ngx_http_lua_nffi_runtime_t *rt, ngx_queue_t *list,
+    const ngx_http_lua_nffi_instance_ops_t *ops);
 void ngx_http_lua_nffi_instance_end(ngx_http_lua_nffi_instance_t *inst);
 ngx_http_lua_nffi_instance_t *ngx_http_lua_nffi_instance_choose(
     ngx_http_lua_nffi_runtime_t *rt, ngx_http_lua_nffi_error_t *err);
 void ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_instances_close(ngx_http_lua_nffi_runtime_t *rt);
+ngx_int_t ngx_http_lua_nffi_state(ngx_http_lua_nffi_runtime_t *rt,
+    nffi_host_state_t *sum);
 void ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst);
 
 /* the last call that kept a leaving worker has ended */
@@ -369,34 +397,21 @@ void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
 ngx_int_t ngx_http_lua_nffi_fail_some_calls(ngx_http_lua_nffi_instance_t *inst,
     ngx_str_t *message, const char *code, ngx_uint_t max);
 
-ngx_http_lua_co_ctx_t *ngx_http_lua_nffi_may_wait(ngx_http_request_t *r,
-    ngx_http_lua_nffi_error_t *err);
 ngx_int_t ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
     ngx_http_lua_nffi_instance_t *inst, int rc);
 void ngx_http_lua_nffi_awaited(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_not_awaited(ngx_http_lua_nffi_instance_t *inst);
 uint64_t ngx_http_lua_nffi_deadline(uint32_t timeout_ms);
 void ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
-    ngx_http_lua_co_ctx_t *coctx, uint32_t timeout_ms, uint64_t deadline_ns);
+    struct ngx_http_lua_co_ctx_s *coctx, uint32_t timeout_ms,
+    uint64_t deadline_ns);
 ngx_uint_t ngx_http_lua_nffi_is_over(ngx_http_lua_nffi_call_t *call);
 ngx_uint_t ngx_http_lua_nffi_is_early(ngx_http_lua_nffi_call_t *call);
 void ngx_http_lua_nffi_stop_waiting(ngx_http_lua_nffi_call_t *call);
-int ngx_http_lua_nffi_push_response(ngx_http_lua_nffi_call_t *call,
+void ngx_http_lua_nffi_give_response(ngx_http_lua_nffi_call_t *call,
     const nffi_host_response_t *response);
-int ngx_http_lua_nffi_push_failure(lua_State *L, const u_char *message,
-    size_t size, const char *code);
-void ngx_http_lua_nffi_resume(ngx_http_lua_nffi_call_t *call, int nrets);
-void ngx_http_lua_nffi_resume_failed(ngx_http_lua_nffi_call_t *call,
-    ngx_str_t *message, const char *code);
-void ngx_http_lua_nffi_time_is_over(ngx_http_lua_nffi_call_t *call);
-void ngx_http_lua_nffi_resume_coroutine(ngx_http_request_t *r,
-    ngx_http_lua_co_ctx_t *coctx, int nrets);
-
-void ngx_http_lua_nffi_stream_take(ngx_http_lua_nffi_stream_t *s,
-    nffi_host_response_t *response);
-void ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_stream_t *s,
-    ngx_str_t *message, const char *code);
-void ngx_http_lua_nffi_stream_abort(ngx_http_lua_nffi_stream_t *s);
+void ngx_http_lua_nffi_give_failure(ngx_http_lua_nffi_call_t *call,
+    const ngx_str_t *message, const char *code);
 
 void ngx_http_lua_nffi_count_rejected(ngx_http_lua_nffi_runtime_t *rt,
     const char *code);
@@ -407,21 +422,15 @@ void ngx_http_lua_nffi_count_misuse(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_count_failed(ngx_http_lua_nffi_runtime_t *rt,
     const char *code);
 
-ngx_int_t ngx_http_lua_nffi_process_available(
-    ngx_http_lua_nffi_instance_t *inst, ngx_http_lua_nffi_error_t *err);
-ngx_pid_t ngx_http_lua_nffi_process_pid(ngx_http_lua_nffi_instance_t *inst);
-ngx_uint_t ngx_http_lua_nffi_process_is_ready(
-    ngx_http_lua_nffi_instance_t *inst);
-void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst);
-void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst);
-
 void ngx_http_lua_nffi_reap_init(void);
 void ngx_http_lua_nffi_reap_soon(void);
 void ngx_http_lua_nffi_reap_instance(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_reap_runtime(ngx_http_lua_nffi_runtime_t *rt);
 void ngx_http_lua_nffi_unused(void *data);
 
-void ngx_http_lua_nffi_leave(ngx_msec_t limit);
+ngx_uint_t ngx_http_lua_nffi_kept_queues(void);
+
+ngx_int_t ngx_http_lua_nffi_leave_init(void);
 
 void ngx_http_lua_nffi_reload_close(ngx_http_lua_nffi_runtime_t *rt);
 

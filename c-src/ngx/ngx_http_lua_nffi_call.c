@@ -1,0 +1,208 @@
+/*
+ * ngx_http_lua_nffi_call.c - the glue: what one response and streams share: a
+ * task, its deadline, and the coroutine that waits for it.
+ *
+ * All of it runs in the event loop.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+
+static uint64_t
+ngx_http_lua_nffi_now(void)
+{
+    struct timespec  now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+
+    return (uint64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+
+/* 0: there is none */
+
+uint64_t
+ngx_http_lua_nffi_deadline(uint32_t timeout_ms)
+{
+    return timeout_ms
+           ? ngx_http_lua_nffi_now() + (uint64_t) timeout_ms * 1000000 : 0;
+}
+
+
+/* to the millisecond that nginx's timers have; by the clock of now, since that
+   of nginx stands still during a turn of the event loop */
+
+ngx_uint_t
+ngx_http_lua_nffi_is_over(ngx_http_lua_nffi_call_t *call)
+{
+    return call->deadline_ns
+           && ngx_http_lua_nffi_now() + 1000000 >= call->deadline_ns;
+}
+
+
+/*
+ * The timer has fired. Returns 1, and sets it again, if that was too early: it
+ * was set late in a long turn of the event loop, or the turn was so long that
+ * responses which came in time are not yet looked at.
+ */
+
+ngx_uint_t
+ngx_http_lua_nffi_is_early(ngx_http_lua_nffi_call_t *call)
+{
+    uint64_t  now;
+
+    now = ngx_http_lua_nffi_now();
+
+    if (now + 1000000 < call->deadline_ns) {
+        ngx_add_timer(&call->timeout,
+                      (call->deadline_ns - now + 999999) / 1000000);
+        return 1;
+    }
+
+    if (!call->marked) {
+        call->marked = 1;
+        call->mark = nffi_host_mark(call->host);
+    }
+
+    if (nffi_host_is_past(call->host, call->mark)) {
+        return 0;
+    }
+
+    ngx_add_timer(&call->timeout, 1);
+    ngx_http_lua_nffi_drain_soon(call->instance);
+
+    return 1;
+}
+
+
+static void
+ngx_http_lua_nffi_call_cancelled(ngx_http_lua_nffi_waiter_t *waiter)
+{
+    ngx_http_lua_nffi_call_t  *call;
+
+    call = (ngx_http_lua_nffi_call_t *)
+               ((u_char *) waiter - offsetof(ngx_http_lua_nffi_call_t, waiter));
+
+    call->ops->abort(call);
+}
+
+
+/* the coroutine is about to yield, until it is resumed or goes */
+
+void
+ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
+    struct ngx_http_lua_co_ctx_s *coctx, uint32_t timeout_ms,
+    uint64_t deadline_ns)
+{
+    call->waiter.cancel = ngx_http_lua_nffi_call_cancelled;
+    ngx_http_lua_nffi_park_coroutine(&call->waiter, coctx);
+
+    call->deadline_ns = deadline_ns;
+    call->marked = 0;
+
+    if (timeout_ms > 0) {
+        ngx_add_timer(&call->timeout, timeout_ms);
+    }
+}
+
+
+void
+ngx_http_lua_nffi_stop_waiting(ngx_http_lua_nffi_call_t *call)
+{
+    if (call->timeout.timer_set) {
+        ngx_del_timer(&call->timeout);
+    }
+
+    ngx_http_lua_nffi_unpark_coroutine(&call->waiter);
+}
+
+
+/* gives a response to the coroutine that waits */
+
+void
+ngx_http_lua_nffi_give_response(ngx_http_lua_nffi_call_t *call,
+    const nffi_host_response_t *response)
+{
+    ngx_http_lua_nffi_result_t  result;
+
+    ngx_memzero(&result, sizeof(result));
+    result.kind = response->rc == 0 ? NGX_HTTP_LUA_NFFI_OK
+                                    : NGX_HTTP_LUA_NFFI_RC;
+    result.rc = response->rc;
+    result.data = response->data;
+    result.size = response->size;
+
+    if (response->flags & NFFI_HOST_ERROR) {
+        result.kind = NGX_HTTP_LUA_NFFI_FAILED;
+        result.code = "runtime_error";
+        result.size = response->message_size;
+        result.detail = (u_char *) response->data + response->message_size;
+        result.detail_size = response->size - response->message_size;
+    }
+
+    ngx_http_lua_nffi_give_result(&call->waiter, &result);
+}
+
+
+void
+ngx_http_lua_nffi_give_failure(ngx_http_lua_nffi_call_t *call,
+    const ngx_str_t *message, const char *code)
+{
+    ngx_http_lua_nffi_result_t  result;
+
+    ngx_memzero(&result, sizeof(result));
+    result.kind = NGX_HTTP_LUA_NFFI_FAILED;
+    result.data = message->data;
+    result.size = message->len;
+    result.code = code;
+
+    ngx_http_lua_nffi_give_result(&call->waiter, &result);
+}
+
+
+/* why a task could not be queued */
+
+ngx_int_t
+ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
+    ngx_http_lua_nffi_instance_t *inst, int rc)
+{
+    uint64_t     used;
+    const char  *limit;
+
+    switch (rc) {
+
+    case NFFI_QUEUE_FULL:
+        limit = nffi_host_full(inst->host, &used);
+
+        return ngx_http_lua_nffi_fail(err, "queue_full",
+                   "the queue of the runtime \"%V\" is full: %uL %s",
+                   &inst->runtime->name, used,
+                   limit == NULL ? "bytes of requests are unanswered"
+                   : ngx_strcmp(limit, "max_queue") == 0
+                   ? "calls wait (max_queue)"
+                   : "calls are unanswered (max_tasks)");
+
+    case NFFI_NO_MEMORY:
+        return ngx_http_lua_nffi_fail(err, "no_memory", "%s",
+                                      nffi_error_text(rc));
+
+    case NFFI_INVALID:
+        return ngx_http_lua_nffi_fail(err, "invalid",
+                   "the payload is larger than a queue takes, or the "
+                   "method has more than 255 bytes");
+
+    default:
+        /* nobody has closed it: the runtime has broken the rules, or gone a
+           moment ago */
+        return ngx_http_lua_nffi_fail(err, "runtime_down",
+                                      "the runtime \"%V\" is down: %s",
+                                      &inst->runtime->name,
+                                      nffi_error_text(rc));
+    }
+}

@@ -1,0 +1,408 @@
+/*
+ * ngx_http_lua_nffi_coroutine.c - the glue: the door to ngx_lua. Only this
+ * file knows how a coroutine is found, parked and resumed, and what Lua has
+ * done with its request.
+ *
+ * thread: event loop; blocks: no
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_common.h"
+#include "ngx_http_lua_util.h"
+#include "ngx_http_lua_contentby.h"
+
+#include "ngx_http_lua_nffi_coroutine.h"
+
+
+/* responses above this are made Lua strings in a protected call: running out
+   of memory fails the call, not the worker */
+#define NGX_HTTP_LUA_NFFI_LARGE        65536
+
+
+static ngx_int_t ngx_http_lua_nffi_resume_handler(ngx_http_request_t *r);
+
+
+/*
+ * ngx_lua counts the phases of a TLS handshake among those that may yield, but
+ * an nginx without OpenResty's patches does not wait there: it would end the
+ * handshake. NULL: a call may wait.
+ */
+
+static const char *
+ngx_http_lua_nffi_handshake_phase(ngx_http_lua_ctx_t *ctx)
+{
+#ifndef NGX_HTTP_LUA_NFFI_WAITS_FOR_CERT
+    if (ctx->context == NGX_HTTP_LUA_CONTEXT_SSL_CERT) {
+        return "ssl_certificate_by_lua*";
+    }
+#endif
+
+#ifndef NGX_HTTP_LUA_NFFI_WAITS_FOR_CLIENT_HELLO
+    if (ctx->context == NGX_HTTP_LUA_CONTEXT_SSL_CLIENT_HELLO) {
+        return "ssl_client_hello_by_lua*";
+    }
+#endif
+
+#if !defined(NGX_HTTP_LUA_NFFI_WAITS_FOR_SESSION)                             \
+    || !defined(SSL_ERROR_PENDING_SESSION)
+    if (ctx->context == NGX_HTTP_LUA_CONTEXT_SSL_SESS_FETCH) {
+        return "ssl_session_fetch_by_lua*";
+    }
+#endif
+
+    return NULL;
+}
+
+
+ngx_http_lua_co_ctx_t *
+ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
+    ngx_http_lua_nffi_error_t *err)
+{
+    const char             *phase;
+    ngx_http_lua_ctx_t     *ctx;
+    ngx_http_lua_co_ctx_t  *coctx;
+
+    if (ngx_http_lua_nffi_check_thread(err) != NGX_OK) {
+        return NULL;
+    }
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
+    if (ctx == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "no request ctx "
+                                      "found");
+        return NULL;
+    }
+
+    err->size = sizeof(err->message);
+
+    if (ngx_http_lua_ffi_check_context(ctx, NGX_HTTP_LUA_CONTEXT_YIELDABLE,
+                                       err->message, &err->size)
+        != NGX_OK)
+    {
+        err->code = "wrong_phase";
+        return NULL;
+    }
+
+    phase = ngx_http_lua_nffi_handshake_phase(ctx);
+    if (phase) {
+        (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "API disabled in the "
+                                      "context of %s: this nginx lacks "
+                                      "OpenResty's patch with which its TLS "
+                                      "handshake can wait there", phase);
+        return NULL;
+    }
+
+    coctx = ctx->cur_co_ctx;
+    if (coctx == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "no co ctx found");
+        return NULL;
+    }
+
+    /* a yield would only raise an error, and leave the task behind: its
+       response would resume the coroutine wherever it waits by then */
+
+    if (!lua_isyieldable(coctx->co)) {
+        (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "attempt to yield "
+                                      "across C-call boundary (a callback of "
+                                      "string.gsub() or table.sort(), "
+                                      "require())");
+        return NULL;
+    }
+
+    return coctx;
+}
+
+
+/*
+ * The coroutine goes: client gone, thread killed, ngx.exit() elsewhere. A
+ * coroutine inside a light thread is not asked to clean up by ngx_lua, so the
+ * thread that runs it carries this handler too.
+ */
+
+static void
+ngx_http_lua_nffi_coroutine_gone(void *data)
+{
+    ngx_http_lua_co_ctx_t       *coctx = data;
+    ngx_http_lua_nffi_waiter_t  *waiter = coctx->data;
+
+    waiter->cancel(waiter);
+}
+
+
+void
+ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
+    ngx_http_lua_co_ctx_t *coctx)
+{
+    ngx_http_lua_co_ctx_t  *thread;
+
+    for (thread = coctx;
+         thread->co_ref == LUA_NOREF && thread->parent_co_ctx;
+         thread = thread->parent_co_ctx)
+    { /* void */ }
+
+    waiter->coctx = coctx;
+    waiter->thread = thread;
+
+    ngx_http_lua_cleanup_pending_operation(coctx);
+    coctx->cleanup = ngx_http_lua_nffi_coroutine_gone;
+    coctx->data = waiter;
+    thread->cleanup = ngx_http_lua_nffi_coroutine_gone;
+    thread->data = waiter;
+}
+
+
+void
+ngx_http_lua_nffi_unpark_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
+{
+    waiter->coctx->cleanup = NULL;
+    waiter->thread->cleanup = NULL;
+}
+
+
+static int
+ngx_http_lua_nffi_push_large(lua_State *L)
+{
+    ngx_str_t  *bytes;
+
+    bytes = lua_touserdata(L, 1);
+    lua_pushlstring(L, (char *) bytes->data, bytes->len);
+
+    return 1;
+}
+
+
+/*
+ * Pushes bytes; NGX_ERROR when there is no memory for them. A coroutine that
+ * has yielded takes values but no calls, so the protected one is the VM's.
+ */
+
+static ngx_int_t
+ngx_http_lua_nffi_push_bytes(lua_State *vm, lua_State *co, const void *data,
+    size_t size)
+{
+    ngx_str_t  bytes;
+
+    if (size < NGX_HTTP_LUA_NFFI_LARGE) {
+        lua_pushlstring(co, data, size);
+        return NGX_OK;
+    }
+
+    bytes.data = (u_char *) data;
+    bytes.len = size;
+
+    lua_pushcfunction(vm, ngx_http_lua_nffi_push_large);
+    lua_pushlightuserdata(vm, &bytes);
+
+    if (lua_pcall(vm, 1, 1, 0) != 0) {
+        lua_pop(vm, 1);
+        return NGX_ERROR;
+    }
+
+    lua_xmove(vm, co, 1);
+
+    return NGX_OK;
+}
+
+
+/* NGX_ERROR: there is no memory for the values */
+
+static ngx_int_t
+ngx_http_lua_nffi_push_result(lua_State *vm, lua_State *L,
+    const ngx_http_lua_nffi_result_t *result)
+{
+    lua_pushinteger(L, result->kind);
+
+    if (result->kind == NGX_HTTP_LUA_NFFI_RC) {
+        lua_pushinteger(L, result->rc);
+    }
+
+    if ((result->data || result->kind == NGX_HTTP_LUA_NFFI_FAILED)
+        && ngx_http_lua_nffi_push_bytes(vm, L, result->data, result->size)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (result->kind != NGX_HTTP_LUA_NFFI_FAILED) {
+        return NGX_OK;
+    }
+
+    lua_pushstring(L, result->code);
+
+    return result->detail_size == 0
+           ? NGX_OK
+           : ngx_http_lua_nffi_push_bytes(vm, L, result->detail,
+                                          result->detail_size);
+}
+
+
+void
+ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
+    const ngx_http_lua_nffi_result_t *result)
+{
+    int                  top;
+    lua_State           *L, *vm;
+    ngx_http_lua_ctx_t  *ctx;
+
+    static const ngx_http_lua_nffi_result_t  no_memory = {
+        NGX_HTTP_LUA_NFFI_FAILED, 0,
+        "not enough memory for the response",
+        sizeof("not enough memory for the response") - 1,
+        NULL, 0, "no_memory"
+    };
+
+    ctx = ngx_http_get_module_ctx(waiter->request, ngx_http_lua_module);
+    vm = ngx_http_lua_get_lua_vm(waiter->request, ctx);
+    L = waiter->coctx->co;
+    top = lua_gettop(L);
+
+    if (ngx_http_lua_nffi_push_result(vm, L, result) != NGX_OK) {
+        lua_settop(L, top);
+        (void) ngx_http_lua_nffi_push_result(vm, L, &no_memory);
+    }
+
+    waiter->nrets = lua_gettop(L) - top;
+}
+
+
+void
+ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
+{
+    ngx_connection_t       *c;
+    ngx_http_request_t     *r = waiter->request;
+    ngx_http_log_ctx_t     *log_ctx;
+    ngx_http_lua_ctx_t     *ctx;
+    ngx_http_lua_co_ctx_t  *coctx = waiter->coctx;
+
+    c = r->connection;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
+    if (ctx == NULL) {
+        return;
+    }
+
+    if (c->fd != (ngx_socket_t) -1) {    /* not a fake connection */
+        log_ctx = c->log->data;
+        log_ctx->current_request = r;
+    }
+
+    /* for the handler; no call uses it any more */
+    coctx->data = (void *) (intptr_t) waiter->nrets;
+    ctx->cur_co_ctx = coctx;
+
+    if (ctx->entered_content_phase) {
+        (void) ngx_http_lua_nffi_resume_handler(r);
+
+    } else {
+        ctx->resume_handler = ngx_http_lua_nffi_resume_handler;
+        ngx_http_core_run_phases(r);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static ngx_int_t
+ngx_http_lua_nffi_resume_handler(ngx_http_request_t *r)
+{
+    int                  nrets;
+    lua_State           *vm;
+    ngx_int_t            rc;
+    ngx_uint_t           nreqs;
+    ngx_connection_t    *c;
+    ngx_http_lua_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->resume_handler = ngx_http_lua_wev_handler;
+
+    c = r->connection;
+    vm = ngx_http_lua_get_lua_vm(r, ctx);
+    nreqs = c->requests;
+    nrets = (int) (intptr_t) ctx->cur_co_ctx->data;
+    ctx->cur_co_ctx->data = NULL;
+
+    rc = ngx_http_lua_run_thread(vm, r, ctx, nrets);
+
+    if (rc == NGX_AGAIN) {
+        return ngx_http_lua_run_posted_threads(c, vm, r, ctx, nreqs);
+    }
+
+    if (rc == NGX_DONE) {
+        ngx_http_lua_finalize_request(r, NGX_DONE);
+        return ngx_http_lua_run_posted_threads(c, vm, r, ctx, nreqs);
+    }
+
+    if (ctx->entered_content_phase) {
+        ngx_http_lua_finalize_request(r, rc);
+        return NGX_DONE;
+    }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_lua_nffi_on_request_end(ngx_http_request_t *r,
+    ngx_http_cleanup_pt **slot, ngx_http_cleanup_pt handler, void *data)
+{
+    ngx_http_cleanup_t  *cln;
+
+    if (handler == NULL) {
+        **slot = NULL;
+        ngx_http_lua_cleanup_free(r, *slot);
+        *slot = NULL;
+        return NGX_OK;
+    }
+
+    cln = ngx_http_lua_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = handler;
+    cln->data = data;
+    *slot = &cln->handler;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_lua_nffi_has_client(ngx_http_request_t *r)
+{
+    ngx_http_lua_ctx_t  *ctx;
+
+    if (r->connection->fd == (ngx_socket_t) -1) {    /* of a timer */
+        return 0;
+    }
+
+    /* ngx.eof(): it has got its response, and Lua goes on without it */
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
+
+    return ctx != NULL && (!ctx->eof || r->header_only);
+}
+
+
+void
+ngx_http_lua_nffi_wake_flush(ngx_http_request_t *r)
+{
+    ngx_connection_t    *c = r->connection;
+    ngx_http_lua_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
+
+    if (ctx && ctx->flushing_coros) {
+        c->write->ready = 1;
+        ngx_post_event(c->write, &ngx_posted_events);
+    }
+}

@@ -1,0 +1,222 @@
+/*
+ * ngx_http_lua_nffi_events.c - the glue: what the descriptors of a runtime's
+ * process report: the socket of its keeper, its control socket, its done list
+ * and its two pipes.
+ *
+ * All of it runs in the event loop.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nffi_process.h"
+
+
+static void ngx_http_lua_nffi_keeper_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_control_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_done_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_pipe_handler(ngx_event_t *ev);
+
+
+/* all five are made before the first is watched: each can be released then */
+
+ngx_int_t
+ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t                    i;
+    ngx_http_lua_nffi_channel_t  *channels[] = {
+        &p->keeper, &p->control, &p->done, &p->out.channel, &p->err.channel
+    };
+
+    ngx_http_lua_nffi_channel_init(p, &p->keeper, p->child.keeper_fd,
+                                   ngx_http_lua_nffi_keeper_handler);
+    ngx_http_lua_nffi_channel_init(p, &p->control, p->child.control_fd,
+                                   ngx_http_lua_nffi_control_handler);
+    ngx_http_lua_nffi_channel_init(p, &p->done, p->child.done_fd,
+                                   ngx_http_lua_nffi_done_handler);
+    ngx_http_lua_nffi_channel_init(p, &p->out.channel, p->child.stdout_fd,
+                                   ngx_http_lua_nffi_pipe_handler);
+    ngx_http_lua_nffi_channel_init(p, &p->err.channel, p->child.stderr_fd,
+                                   ngx_http_lua_nffi_pipe_handler);
+
+    for (i = 0; i < sizeof(channels) / sizeof(channels[0]); i++) {
+        if (ngx_add_event(&channels[i]->read, NGX_READ_EVENT, NGX_CLEAR_EVENT)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* the rest is left to the next turn: other events come in between */
+
+static void
+ngx_http_lua_nffi_read_on(ngx_event_t *ev)
+{
+    if (!ev->posted) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_pipe_handler(ngx_event_t *ev)
+{
+    ngx_int_t                  rc;
+    ngx_connection_t          *c = ev->data;
+    ngx_http_lua_nffi_pipe_t  *pipe;
+
+    pipe = (ngx_http_lua_nffi_pipe_t *)
+               ((u_char *) c - offsetof(ngx_http_lua_nffi_pipe_t,
+                                        channel.connection));
+
+    rc = ngx_http_lua_nffi_read_output(&pipe->output, c->fd,
+                                       NGX_HTTP_LUA_NFFI_READS);
+
+    if (rc == NGX_DONE) {
+        ngx_http_lua_nffi_channel_close(&pipe->channel, 1);
+
+    } else if (rc == NGX_AGAIN) {
+        ngx_http_lua_nffi_read_on(ev);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_done_handler(ngx_event_t *ev)
+{
+    ngx_connection_t             *c = ev->data;
+    ngx_http_lua_nffi_channel_t  *ch;
+
+    /* edge-triggered: the counter is not read */
+
+    ch = (ngx_http_lua_nffi_channel_t *) c;
+    ngx_http_lua_nffi_drain(ch->process->instance, NGX_HTTP_LUA_NFFI_TURN);
+}
+
+
+/* what its keeper says of the process; 0: the process is not served any more */
+
+static ngx_uint_t
+ngx_http_lua_nffi_read_keeper(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_uint_t           n;
+    nffi_child_report_t  report;
+
+    for (n = 0; n < NGX_HTTP_LUA_NFFI_EVENTS; n++) {
+
+        switch (nffi_child_report(p->instance->host, &p->child, &report)) {
+
+        case NFFI_CHILD_STARTED:
+            ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                          "nffi: runtime \"%V\": process %P started", p->name,
+                          p->child.pid);
+            break;
+
+        case NFFI_CHILD_NOT_STARTED:
+            ngx_http_lua_nffi_process_not_started(p, &report);
+            return 0;
+
+        case NFFI_CHILD_ENDED:
+            p->ended = 1;
+            p->status = report.status;
+
+            if (p->gone) {
+                ngx_http_lua_nffi_process_died(p);
+                return 0;
+            }
+
+            break;
+
+        case NFFI_CHILD_GONE:
+            ngx_http_lua_nffi_channel_close(&p->keeper, 1);
+            p->child.keeper_fd = -1;
+
+            if (p->gone) {
+                ngx_http_lua_nffi_process_died(p);
+                return 0;
+            }
+
+            if (!p->ended) {
+                ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                              "nffi: runtime \"%V\": the keeper of process %P "
+                              "has ended; the process is served on", p->name,
+                              p->child.pid);
+            }
+
+            return 1;
+
+        default:
+            return 1;
+        }
+    }
+
+    ngx_http_lua_nffi_read_on(&p->keeper.read);
+
+    return 1;
+}
+
+
+static void
+ngx_http_lua_nffi_keeper_handler(ngx_event_t *ev)
+{
+    ngx_connection_t  *c = ev->data;
+
+    (void) ngx_http_lua_nffi_read_keeper(
+               ((ngx_http_lua_nffi_channel_t *) c)->process);
+}
+
+
+static void
+ngx_http_lua_nffi_control_handler(ngx_event_t *ev)
+{
+    ngx_uint_t                    n;
+    ngx_connection_t             *c = ev->data;
+    nffi_child_message_t          message;
+    ngx_http_lua_nffi_process_t  *p;
+
+    p = ((ngx_http_lua_nffi_channel_t *) c)->process;
+
+    /* first who it is: both sockets may have become readable in this turn */
+
+    if (!ngx_http_lua_nffi_read_keeper(p)) {
+        return;
+    }
+
+    for (n = 0; n < NGX_HTTP_LUA_NFFI_EVENTS; n++) {
+
+        switch (nffi_host_child_event(p->instance->host, &message)) {
+
+        case NFFI_CHILD_READY:
+            ngx_http_lua_nffi_process_ready(p);
+            break;
+
+        case NFFI_CHILD_FAILED:
+            ngx_http_lua_nffi_fail(&p->reason, "load_failed", "%*s",
+                                   message.size, message.text);
+            break;
+
+        case NFFI_CHILD_ABI_MISMATCH:
+            ngx_http_lua_nffi_fail(&p->reason, "abi_mismatch",
+                                   "its libnffi has queue ABI %uD, this "
+                                   "nginx has %uD", message.abi,
+                                   message.host_abi);
+            break;
+
+        case NFFI_CHILD_GONE:
+            ngx_http_lua_nffi_process_gone(p);
+            return;
+
+        default:
+            return;
+        }
+    }
+
+    ngx_http_lua_nffi_read_on(ev);
+}

@@ -1,0 +1,121 @@
+/*
+ * ngx_http_lua_nffi_worker.c - the glue: the process and the thread that the
+ * glue runs in: whether they can host a runtime, and how long they may take to
+ * exit.
+ *
+ * thread: any for ngx_http_lua_nffi_check_thread(), else the event loop
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nonblocking_ffi.h"
+
+#include <sys/syscall.h>
+
+
+/*
+ * A VM of ngx.run_worker_thread() runs in a thread of nginx's pool, where
+ * nothing of the event loop may be touched. That loop runs in the first thread
+ * of its process, whose id is that of the process.
+ */
+
+ngx_int_t
+ngx_http_lua_nffi_check_thread(ngx_http_lua_nffi_error_t *err)
+{
+    static __thread ngx_pid_t   process;    /* that was looked at */
+    static __thread ngx_uint_t  is_first;
+
+    if (process != ngx_pid) {
+        process = ngx_pid;
+        is_first = syscall(SYS_gettid) == ngx_pid;
+    }
+
+    if (is_first) {
+        return NGX_OK;
+    }
+
+    if (err) {
+        (void) ngx_http_lua_nffi_fail(err, "wrong_thread", "a runtime cannot "
+                   "be loaded or called in a thread of "
+                   "ngx.run_worker_thread(): do it in the request that starts "
+                   "the thread");
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* the privileged agent has an event loop like a worker's; the other helpers of
+   nginx have no Lua */
+
+static ngx_uint_t
+ngx_http_lua_nffi_is_privileged_agent(void)
+{
+#ifdef HAVE_PRIVILEGED_PROCESS_PATCH
+    return ngx_process == NGX_PROCESS_HELPER && ngx_is_privileged_agent;
+#else
+    return 0;
+#endif
+}
+
+
+/*
+ * Threads do not survive fork and a child belongs to the process that made it,
+ * so nothing is loaded before the workers are there.
+ */
+
+ngx_int_t
+ngx_http_lua_nffi_may_serve(ngx_http_lua_nffi_error_t *err)
+{
+    if (ngx_http_lua_nffi_check_thread(err) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* at the first start init_by_lua* runs before nginx has a master */
+
+    if (ngx_process == NGX_PROCESS_HELPER
+        && !ngx_http_lua_nffi_is_privileged_agent())
+    {
+        return ngx_http_lua_nffi_fail(err, "wrong_process",
+                   "a runtime cannot be loaded in a helper process of nginx: "
+                   "it serves no requests and runs no Lua");
+    }
+
+    if ((ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE
+         && ngx_process != NGX_PROCESS_HELPER)
+        || ngx_cycle->connections == NULL)
+    {
+        return ngx_http_lua_nffi_fail(err, "wrong_process",
+                   "a runtime cannot be loaded in the master (init_by_lua*): "
+                   "threads and child processes do not survive its fork; load "
+                   "it in init_worker_by_lua* or later");
+    }
+
+    if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT) || ngx_notify == NULL) {
+        return ngx_http_lua_nffi_fail(err, "wrong_event_method",
+                   "the event method in use has no notify: remove \"use poll\""
+                   " or \"use select\" from the events block");
+    }
+
+    return NGX_OK;
+}
+
+
+/* the smaller of ours and worker_shutdown_timeout */
+
+ngx_msec_t
+ngx_http_lua_nffi_drain_limit(void)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    return ccf->shutdown_timeout
+           && ccf->shutdown_timeout < NGX_HTTP_LUA_NFFI_DRAIN_LIMIT
+           ? ccf->shutdown_timeout : NGX_HTTP_LUA_NFFI_DRAIN_LIMIT;
+}
