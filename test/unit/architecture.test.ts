@@ -160,6 +160,18 @@ describe("c-src", () => {
     expect(foreign).toEqual([]);
   });
 
+  test("one file of the glue knows ngx_lua", () => {
+    const ofNgxLua =
+      /\bngx_http_lua_(ctx_t|co_ctx_t|common|util|contentby|cleanup|run_|get_lua_vm)|\blua_/;
+    const intruders = filesBelow(join(c, "ngx"), ".c", ".h").filter((file) =>
+      ofNgxLua.test(withoutComments(readFileSync(join(c, "ngx", file), "utf8"))),
+    );
+    expect(intruders).toEqual(["ngx_http_lua_nffi_coroutine.c"]);
+    const door = readFileSync(join(c, "ngx/ngx_http_lua_nffi_coroutine.h"), "utf8");
+    const functions = withoutComments(door).match(/^[\w *]+\bngx_http_lua_nffi_\w+\([^;{]*\);$/gm);
+    expect(functions).toHaveLength(8);
+  });
+
   test("the public header stands alone", () => {
     const headers = includesOf("include").map(({ header }) => header);
     expect(headers.filter((header) => !/^std\w+\.h$/.test(header))).toEqual([]);
