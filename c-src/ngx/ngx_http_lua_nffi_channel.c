@@ -12,6 +12,8 @@
 #include "ddebug.h"
 
 
+#include "ngx_http_lua_nffi_channel.h"
+#include "ngx_http_lua_nffi_output.h"
 #include "ngx_http_lua_nffi_process.h"
 
 

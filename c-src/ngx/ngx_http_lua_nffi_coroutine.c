@@ -17,6 +17,8 @@
 #include "ngx_http_lua_contentby.h"
 
 #include "ngx_http_lua_nffi_coroutine.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_worker.h"
 
 
 /* responses above this are made Lua strings in a protected call: running out

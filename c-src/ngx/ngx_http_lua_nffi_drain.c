@@ -11,7 +11,12 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_drain.h"
+#include "ngx_http_lua_nffi_call.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_log.h"
+#include "ngx_http_lua_nffi_metrics.h"
+#include "ngx_http_lua_nffi_reap.h"
 
 
 /*

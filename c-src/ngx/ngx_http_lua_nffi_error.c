@@ -10,7 +10,7 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_error.h"
 
 
 ngx_int_t

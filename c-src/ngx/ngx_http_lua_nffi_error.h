@@ -22,8 +22,5 @@ typedef struct {
 ngx_int_t ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err,
     const char *code, const char *fmt, ...);
 
-/* NGX_ERROR: this is not the thread of the event loop; `err` may be NULL */
-ngx_int_t ngx_http_lua_nffi_check_thread(ngx_http_lua_nffi_error_t *err);
-
 
 #endif /* _NGX_HTTP_LUA_NFFI_ERROR_H_INCLUDED_ */

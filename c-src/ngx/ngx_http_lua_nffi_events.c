@@ -12,7 +12,14 @@
 #include "ddebug.h"
 
 
+#include "ngx_http_lua_nffi_events.h"
+#include "ngx_http_lua_nffi_channel.h"
+#include "ngx_http_lua_nffi_drain.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_output.h"
 #include "ngx_http_lua_nffi_process.h"
+#include "ngx_http_lua_nffi_supervisor.h"
 
 
 static void ngx_http_lua_nffi_keeper_handler(ngx_event_t *ev);

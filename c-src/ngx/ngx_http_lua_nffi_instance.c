@@ -12,7 +12,14 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_drain.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_metrics.h"
+#include "ngx_http_lua_nffi_reap.h"
+#include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nffi_types.h"
+#include "ngx_http_lua_nffi_worker.h"
 
 
 #define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms between two looks */

@@ -12,7 +12,12 @@
 #include "ddebug.h"
 
 
+#include "ngx_http_lua_nffi_launch.h"
+#include "ngx_http_lua_nffi_channel.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_process.h"
+#include "ngx_http_lua_nffi_program.h"
 
 #include <dlfcn.h>
 

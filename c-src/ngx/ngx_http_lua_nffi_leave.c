@@ -15,7 +15,13 @@
 #include "ddebug.h"
 
 
+#include "ngx_http_lua_nffi_leave.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_log.h"
+#include "ngx_http_lua_nffi_output.h"
 #include "ngx_http_lua_nffi_process.h"
+#include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nffi_worker.h"
 
 #include <poll.h>
 

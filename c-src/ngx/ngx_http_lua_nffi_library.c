@@ -12,7 +12,14 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_library.h"
+#include "ngx_http_lua_nffi_drain.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_log.h"
+#include "ngx_http_lua_nffi_reap.h"
+#include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nffi_signals.h"
 
 #include <ngx_thread_pool.h>
 

@@ -13,7 +13,10 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_log.h"
+#include "ngx_http_lua_nffi_call.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_runtime.h"
 
 
 /* bytes that could forge or hide a line of the log are shown as \xHH */

@@ -12,6 +12,9 @@
 #include "ddebug.h"
 
 
+#include "ngx_http_lua_nffi_metrics.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_runtime.h"
 #include "ngx_http_lua_nonblocking_ffi.h"
 
 

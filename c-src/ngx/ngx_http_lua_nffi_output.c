@@ -10,7 +10,8 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_output.h"
+#include "ngx_http_lua_nffi_log.h"
 
 
 /* our program marks a line with its level: \1 level \2 text */

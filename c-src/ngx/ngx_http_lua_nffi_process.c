@@ -12,6 +12,14 @@
 
 
 #include "ngx_http_lua_nffi_process.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_events.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_launch.h"
+#include "ngx_http_lua_nffi_program.h"
+#include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nffi_supervisor.h"
+#include "ngx_http_lua_nffi_types.h"
 
 
 static ngx_int_t ngx_http_lua_nffi_process_try_free(

@@ -1,49 +1,21 @@
 /*
- * ngx_http_lua_nffi_process.h - a runtime's process, as the files
- * of the glue that look after it see it: _program.c knows what is started,
- * _process.c starts it by means of _launch.c, which knows the supervisor
- * program; _channel.c watches its descriptors, _supervisor.c decides when it is
- * started again or killed.
- *
- * All of it runs in the event loop.
+ * ngx_http_lua_nffi_process.h - a runtime's process: _events.c listens to its
+ * descriptors, _supervisor.c decides when it is started again or killed,
+ * _launch.c starts and releases it.
  */
 
-#ifndef _NGX_HTTP_LUA_NONBLOCKING_FFI_PROCESS_H_INCLUDED_
-#define _NGX_HTTP_LUA_NONBLOCKING_FFI_PROCESS_H_INCLUDED_
+#ifndef _NGX_HTTP_LUA_NFFI_PROCESS_H_INCLUDED_
+#define _NGX_HTTP_LUA_NFFI_PROCESS_H_INCLUDED_
 
 
-#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_channel.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_output.h"
+#include "ngx_http_lua_nffi_program.h"
+#include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nffi_types.h"
 
 #include <shared/nffi_backoff.h>
-
-
-#define NGX_HTTP_LUA_NFFI_READS         24       /* of a pipe in one turn: some
-                                                    more than it holds */
-#define NGX_HTTP_LUA_NFFI_EVENTS        64       /* messages of a process in one
-                                                    turn */
-
-
-/* what is started; one block of memory, owned by the runtime */
-
-struct ngx_http_lua_nffi_program_s {
-    nffi_spawn_options_t                spawn;
-    nffi_spawn_limit_t                  rlimits[4];
-    char                               *config;      /* NULL: none */
-    size_t                              config_size;
-    ngx_uint_t                          processes;
-    ngx_msec_t                          health_interval;  /* 0: never asked */
-    ngx_msec_t                          health_timeout;
-    ngx_http_lua_nffi_limits_t          limits;
-    ngx_http_lua_nffi_known_t           known;
-};
-
-
-typedef struct {
-    ngx_connection_t                    connection;
-    ngx_event_t                         read;
-    ngx_event_t                         write;       /* never active */
-    ngx_http_lua_nffi_process_t        *process;
-} ngx_http_lua_nffi_channel_t;
 
 
 /* one of the child's pipes */
@@ -113,58 +85,14 @@ struct ngx_http_lua_nffi_process_s {
 };
 
 
-/* _program.c */
-
-ngx_http_lua_nffi_program_t *ngx_http_lua_nffi_program_create(
-    const ngx_http_lua_nffi_process_options_t *options,
-    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
-const char *ngx_http_lua_nffi_user_name(void);
-
-/* _process.c */
-
 ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_process_load(const u_char *key,
     size_t key_size, const ngx_http_lua_nffi_process_options_t *options,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 ngx_int_t ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
     ngx_queue_t *list, const ngx_http_lua_nffi_process_events_t *events,
     ngx_http_lua_nffi_error_t *err);
-
-/* _launch.c */
-
-ngx_int_t ngx_http_lua_nffi_launch(ngx_http_lua_nffi_process_t *p,
-    nffi_host_t *host, ngx_http_lua_nffi_error_t *err);
-void ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p);
-void ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p);
-void ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p);
-
-/* _channel.c */
-
-void ngx_http_lua_nffi_channel_init(ngx_http_lua_nffi_process_t *p,
-    ngx_http_lua_nffi_channel_t *ch, int fd, ngx_event_handler_pt handler);
-void ngx_http_lua_nffi_channel_close(ngx_http_lua_nffi_channel_t *ch,
-    ngx_uint_t close_fd);
 void ngx_http_lua_nffi_channels_close(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_read_last_output(ngx_http_lua_nffi_process_t *p);
 
-/* _events.c */
 
-ngx_int_t ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p);
-
-/* _supervisor.c */
-
-void ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p,
-    ngx_event_handler_pt restart);
-ngx_int_t ngx_http_lua_nffi_process_available(
-    ngx_http_lua_nffi_instance_t *inst, ngx_http_lua_nffi_error_t *err);
-void ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst);
-void ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst);
-void ngx_http_lua_nffi_process_not_restarted(ngx_http_lua_nffi_process_t *p);
-void ngx_http_lua_nffi_process_started(ngx_http_lua_nffi_process_t *p);
-void ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p);
-void ngx_http_lua_nffi_process_gone(ngx_http_lua_nffi_process_t *p);
-void ngx_http_lua_nffi_process_not_started(ngx_http_lua_nffi_process_t *p,
-    const nffi_child_report_t *report);
-void ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p);
-
-
-#endif /* _NGX_HTTP_LUA_NONBLOCKING_FFI_PROCESS_H_INCLUDED_ */
+#endif /* _NGX_HTTP_LUA_NFFI_PROCESS_H_INCLUDED_ */

@@ -11,7 +11,10 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nffi_process.h"
+#include "ngx_http_lua_nffi_program.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nffi_types.h"
 
 
 static size_t

@@ -13,7 +13,10 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_reap.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nffi_worker.h"
 
 #include <ngx_thread_pool.h>
 

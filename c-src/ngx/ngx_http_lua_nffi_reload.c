@@ -13,7 +13,15 @@
 #include "ddebug.h"
 
 
+#include "ngx_http_lua_nffi_reload.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_launch.h"
+#include "ngx_http_lua_nffi_library.h"
+#include "ngx_http_lua_nffi_output.h"
 #include "ngx_http_lua_nffi_process.h"
+#include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nonblocking_ffi.h"
 
 
 /* it is not under way any more; `reason`: why it failed, or NULL */

@@ -11,7 +11,10 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_reap.h"
+#include "ngx_http_lua_nffi_types.h"
 
 
 /* the registry of this worker; its owner tells whether it was inherited by

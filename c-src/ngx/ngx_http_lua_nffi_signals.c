@@ -19,7 +19,7 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_signals.h"
 
 #include <sys/syscall.h>
 #include <sys/wait.h>

@@ -20,6 +20,12 @@
 #include "ddebug.h"
 
 
+#include "ngx_http_lua_nffi_call.h"
+#include "ngx_http_lua_nffi_coroutine.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_metrics.h"
+#include "ngx_http_lua_nffi_runtime.h"
 #include "ngx_http_lua_nonblocking_ffi.h"
 
 #include <poll.h>

@@ -12,7 +12,17 @@
 #include "ddebug.h"
 
 
+#include "ngx_http_lua_nffi_supervisor.h"
+#include "ngx_http_lua_nffi_channel.h"
+#include "ngx_http_lua_nffi_drain.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_launch.h"
+#include "ngx_http_lua_nffi_log.h"
+#include "ngx_http_lua_nffi_output.h"
 #include "ngx_http_lua_nffi_process.h"
+#include "ngx_http_lua_nffi_program.h"
+#include "ngx_http_lua_nffi_worker.h"
 
 
 #define NGX_HTTP_LUA_NFFI_START_LIMIT   30000    /* ms until it is ready */

@@ -12,7 +12,10 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_worker.h"
+#include "ngx_http_lua_nffi_error.h"
+
+#include <ngx_event.h>
 
 #include <sys/syscall.h>
 

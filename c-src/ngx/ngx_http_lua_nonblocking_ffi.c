@@ -13,7 +13,18 @@
 #include "ddebug.h"
 
 
+#include "ngx_http_lua_nonblocking_ffi.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_leave.h"
+#include "ngx_http_lua_nffi_library.h"
+#include "ngx_http_lua_nffi_metrics.h"
 #include "ngx_http_lua_nffi_process.h"
+#include "ngx_http_lua_nffi_program.h"
+#include "ngx_http_lua_nffi_reap.h"
+#include "ngx_http_lua_nffi_reload.h"
+#include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nffi_worker.h"
 
 
 uint32_t

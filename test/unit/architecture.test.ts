@@ -172,6 +172,17 @@ describe("c-src", () => {
     expect(functions).toHaveLength(8);
   });
 
+  test("each header of the glue is short, and lists what one file gives", () => {
+    const headers = filesBelow(join(c, "ngx"), ".h");
+    const lines = (file: string) =>
+      readFileSync(join(c, "ngx", file), "utf8").split("\n").length - 1;
+    expect(headers.filter((file) => lines(file) > 130)).toEqual([]);
+    const withoutCode = headers.filter(
+      (file) => !existsSync(join(c, "ngx", `${file.slice(0, -2)}.c`)),
+    );
+    expect(withoutCode).toEqual(["ngx_http_lua_nffi_types.h"]);
+  });
+
   test("the public header stands alone", () => {
     const headers = includesOf("include").map(({ header }) => header);
     expect(headers.filter((header) => !/^std\w+\.h$/.test(header))).toEqual([]);

@@ -1,0 +1,62 @@
+/*
+ * ngx_http_lua_nffi_call.h - what one response and streams share: a task, its
+ * deadline, and the coroutine that waits for it.
+ */
+
+#ifndef _NGX_HTTP_LUA_NFFI_CALL_H_INCLUDED_
+#define _NGX_HTTP_LUA_NFFI_CALL_H_INCLUDED_
+
+
+#include "ngx_http_lua_nffi_coroutine.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_types.h"
+
+
+/* how a task's answer, or why there is none, reaches who wants it */
+
+typedef struct {
+    /* takes the response over; the call may be gone afterwards */
+    void  (*deliver)(ngx_http_lua_nffi_call_t *call,
+                     nffi_host_response_t *response);
+
+    /* its task is cancelled; the call may be gone afterwards */
+    void  (*fail)(ngx_http_lua_nffi_call_t *call, ngx_str_t *message,
+                  const char *code);
+
+    /* the coroutine that waited is gone */
+    void  (*abort)(ngx_http_lua_nffi_call_t *call);
+} ngx_http_lua_nffi_call_ops_t;
+
+
+/* a call that waits for its response; owned by the glue, recycled */
+
+struct ngx_http_lua_nffi_call_s {
+    ngx_http_lua_nffi_waiter_t     waiter;
+    const ngx_http_lua_nffi_call_ops_t  *ops;
+    ngx_http_lua_nffi_instance_t  *instance;
+    nffi_host_t                   *host;
+    nffi_task_t                    task;
+    ngx_event_t                    timeout;
+    uint64_t                       deadline_ns;  /* CLOCK_MONOTONIC; 0: none */
+    uint32_t                       mark;     /* of responses to look at first */
+    unsigned                       marked:1;
+    ngx_http_lua_nffi_call_t      *next;     /* in the free list */
+};
+
+
+ngx_int_t ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
+    ngx_http_lua_nffi_instance_t *inst, int rc);
+uint64_t ngx_http_lua_nffi_deadline(uint32_t timeout_ms);
+void ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
+    struct ngx_http_lua_co_ctx_s *coctx, uint32_t timeout_ms,
+    uint64_t deadline_ns);
+ngx_uint_t ngx_http_lua_nffi_is_over(ngx_http_lua_nffi_call_t *call);
+ngx_uint_t ngx_http_lua_nffi_is_early(ngx_http_lua_nffi_call_t *call);
+void ngx_http_lua_nffi_stop_waiting(ngx_http_lua_nffi_call_t *call);
+void ngx_http_lua_nffi_give_response(ngx_http_lua_nffi_call_t *call,
+    const nffi_host_response_t *response);
+void ngx_http_lua_nffi_give_failure(ngx_http_lua_nffi_call_t *call,
+    const ngx_str_t *message, const char *code);
+
+
+#endif /* _NGX_HTTP_LUA_NFFI_CALL_H_INCLUDED_ */

@@ -1,0 +1,35 @@
+/*
+ * ngx_http_lua_nffi_log.h - lines of a runtime on their way to the error log.
+ */
+
+#ifndef _NGX_HTTP_LUA_NFFI_LOG_H_INCLUDED_
+#define _NGX_HTTP_LUA_NFFI_LOG_H_INCLUDED_
+
+
+#include "ngx_http_lua_nffi_types.h"
+
+
+/* lines of one source for the error log, in the second that began at `start` */
+
+#define NGX_HTTP_LUA_NFFI_LINES    1000     /* more are dropped, and counted */
+
+typedef struct {
+    ngx_str_t                      name;     /* of the runtime */
+    ngx_msec_t                     start;
+    ngx_uint_t                     lines;
+    ngx_uint_t                     dropped;
+    ngx_event_t                    told;     /* when no line comes any more */
+} ngx_http_lua_nffi_rate_t;
+
+
+/* and takes at most so many messages for the log: as many as the queue holds */
+#define NGX_HTTP_LUA_NFFI_MESSAGES     256
+
+ngx_uint_t ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_rate_tell(ngx_http_lua_nffi_rate_t *rate);
+ngx_int_t ngx_http_lua_nffi_rate_take(ngx_http_lua_nffi_rate_t *rate);
+size_t ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data,
+    size_t size);
+
+
+#endif /* _NGX_HTTP_LUA_NFFI_LOG_H_INCLUDED_ */

@@ -1,0 +1,34 @@
+/*
+ * ngx_http_lua_nffi_reload.h - the code of a runtime is loaded again.
+ */
+
+#ifndef _NGX_HTTP_LUA_NFFI_RELOAD_H_INCLUDED_
+#define _NGX_HTTP_LUA_NFFI_RELOAD_H_INCLUDED_
+
+
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_types.h"
+
+
+typedef enum {
+    NGX_HTTP_LUA_NFFI_RELOADING = 0,
+    NGX_HTTP_LUA_NFFI_RELOADED,
+    NGX_HTTP_LUA_NFFI_RELOAD_FAILED
+} ngx_http_lua_nffi_reload_e;
+
+
+/* one reload; Lua asks how it goes, and frees it. One that is under way is its
+   runtime's, too. */
+
+typedef struct {
+    ngx_http_lua_nffi_runtime_t   *runtime;
+    ngx_http_lua_nffi_reload_e     state;
+    ngx_http_lua_nffi_error_t      reason;   /* of a failure */
+    unsigned                       freed:1;  /* by Lua, while under way */
+} ngx_http_lua_nffi_reload_t;
+
+
+void ngx_http_lua_nffi_reload_close(ngx_http_lua_nffi_runtime_t *rt);
+
+
+#endif /* _NGX_HTTP_LUA_NFFI_RELOAD_H_INCLUDED_ */
