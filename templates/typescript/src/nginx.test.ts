@@ -1,23 +1,34 @@
 // End to end: HTTP, nginx, Lua, the handler, and back. Starts a separate nginx with the project's
 // nginx.conf on a free port, beside one that `npm start` may have started.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+// prints its address when it serves, and ends nginx when its standard input ends
+const nginx = spawn("sh", ["scripts/nginx.sh", "run"], {
+  cwd: root,
+  stdio: ["pipe", "pipe", "inherit"],
+});
 let address = "";
 
 before(async () => {
-  const port = await freePort();
-  nginx("start", "--port", String(port));
-  address = `http://127.0.0.1:${port}`;
+  const [line] = await Promise.race([
+    once(createInterface(nginx.stdout), "line"),
+    once(nginx, "exit"),
+  ]);
+  assert.match(String(line), /^http:/, "nginx did not start");
+  address = String(line);
 });
 
-after(() => nginx("stop"));
+after(async () => {
+  nginx.stdin.end();
+  if (nginx.exitCode === null) await once(nginx, "exit");
+});
 
 test("GET /hello answers", async () => {
   const response = await fetch(`${address}/hello?name=Ada`);
@@ -43,20 +54,3 @@ test("a slow call does not delay others", async () => {
   await slow;
   assert.deepEqual(order, ["first", "second", "slow"]);
 });
-
-function nginx(...args: string[]): void {
-  execFileSync(process.execPath, ["scripts/nginx.mjs", ...args, "--run", "run-test"], {
-    cwd: root,
-    stdio: ["ignore", "ignore", "inherit"],
-  });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const bound = server.address();
-  server.close();
-  await once(server, "close");
-  assert(bound !== null && typeof bound === "object");
-  return bound.port;
-}
