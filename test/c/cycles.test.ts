@@ -1,5 +1,5 @@
-// No file of our C, below the glue, needs one that needs it: seen by the symbols of the objects. The
-// same for the glue is in test/e2e/glue.test.ts, since that wants a configured nginx.
+// No call cycles among nffi's C files below the glue, according to the symbols of the object files.
+// test/e2e/glue.test.ts checks the glue, because that requires a configured nginx.
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ const nodeApi: string = createRequire(import.meta.url)("node-api-headers").inclu
 const jdk = await findJdk(process.env);
 const java = isJdk(jdk) ? [`${jdk.home}/include`, `${jdk.home}/include/linux`] : [];
 
-/** Folders of C files, by what is linked of them; only the addon and Java want headers of others. */
+/** Directories of C files that are linked together. Only the addon and Java need other headers. */
 const PARTS: Readonly<Record<string, readonly string[]>> = {
   libnffi: ["lib"],
   supervisor: ["supervisor", "lib/shared", "lib/host"],

@@ -1,5 +1,5 @@
-// What a runtime sees of libnffi: a header for C and C++, and a library that exports just what the
-// header and its version map name.
+// The interface of libnffi for runtimes: a header for C and C++, and a library that exports exactly
+// the names in the header and its version map.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

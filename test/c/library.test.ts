@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { repository, runProgram } from "../support/cli.js";
 
-/** Those of the library, and of what the languages have in C. */
+/** The programs of the library, and of the C code of the languages. */
 const folders = ["test/c/lib", "c-src/sdk/python/test", "c-src/sdk/shared/test"];
 const sources = new Map(
   folders.flatMap((folder) =>

@@ -69,7 +69,7 @@ ngx_module_t ngx_http_${name}_module = {
   return dir;
 }
 
-// What nginx needs of OpenSSL is left; the rest would only take time.
+// Keeps only the parts of OpenSSL that nginx needs; the rest would only take time.
 const LEAN_OPENSSL = [
   ..."apps aria bf camellia cast cmp cms des docs dsa dtls engine gost idea legacy".split(" "),
   ..."md4 mdc2 quic rc2 rc4 rmd160 scrypt seed siphash sm2 sm3 sm4 srp srtp tests".split(" "),

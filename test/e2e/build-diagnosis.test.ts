@@ -1,4 +1,4 @@
-// What a failed compiler or configure looks like to the user, on a machine and in GitHub Actions.
+// How nffi reports a failed compiler or configure, on a terminal and in GitHub Actions.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

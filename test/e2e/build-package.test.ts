@@ -25,7 +25,7 @@ describe("the tarball", () => {
   let tarball = "";
 
   beforeAll(async () => {
-    // what was once compiled and has no source any more
+    // compiled files whose source was deleted
     writeFileSync(join(repository, "dist/gone.js"), "");
     await runProgram("npm", ["pack", "--pack-destination", folder], { env: quiet });
     const [name = ""] = readdirSync(folder);

@@ -1,4 +1,4 @@
-// On a terminal the steps are rows that are redrawn; `script` gives the CLI a terminal.
+// On a terminal the steps are rows that are redrawn; `script` provides the CLI with a terminal.
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, test } from "vitest";

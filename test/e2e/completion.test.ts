@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { runCli } from "../support/cli.js";
 import { temporaryFolder } from "../support/temporary.js";
 
-/** What bash gives to the function: the word at the cursor, and the one before it. */
+/** The arguments that bash passes to the function: the word at the cursor, and the previous one. */
 const quotedEnd = (words: string[]) => `'${words.at(-1)}' '${words.at(-2) ?? "nffi"}'`;
 
 const has = (shell: string) => spawnSync(shell, ["-c", "exit 0"]).status === 0;

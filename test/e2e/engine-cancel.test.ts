@@ -65,7 +65,7 @@ function location(path: string, code: string, directives = ""): string {
     } }`;
 }
 
-/** Ways in which a waiting call is cancelled; each ends its request. */
+/** Ways to cancel a waiting call; each ends its request. */
 const SERVER = [
   location("/report", `ngx.print(rt.methods:report())`),
   location("/release", `ngx.print(rt.methods:release())`),
@@ -86,7 +86,7 @@ const SERVER = [
      repeat until os.clock() - begin > 0.05
      ngx.print(show(ngx.thread.wait(thread)))`,
   ),
-  // in the turn of the event loop in which the first answer keeps the worker busy
+  // in the same turn of the event loop, while the first response keeps the worker busy
   location(
     "/late",
     `rt.methods:mark("is there")
@@ -256,7 +256,7 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       expect(left).toBeGreaterThan(7000);
       // Date.now() is rounded down, the deadline up
       expect(left).toBeLessThanOrEqual(9001);
-      // that of a runtime which names none
+      // the default, for a runtime that sets none
       const byDefault = Number(await get("/deadline"));
       expect(byDefault).toBeGreaterThan(58_000);
       expect(byDefault).toBeLessThanOrEqual(60_001);

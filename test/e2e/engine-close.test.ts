@@ -240,7 +240,7 @@ describe("closing returns descriptors, maps and memory", () => {
     console.log(kind, result);
     expect(result.runtimes).toBe(0);
     expect(result.fds).toBeLessThanOrEqual(0);
-    // an interpreter maps and unmaps memory of its own now and then; a leak is one map each cycle
+    // an interpreter sometimes maps and unmaps memory; a leak would be one map for each cycle
     const isNative = KINDS.includes(kind);
     expect(result.maps).toBeLessThanOrEqual(isNative ? 0 : CYCLES / 5);
     expect(result.bytes).toBeLessThan(100);

@@ -1,6 +1,6 @@
-// What a container may refuse (memfd, exec, fork, close_range, pidfd): a named error of load that
-// leaves nothing and is not tried in a loop, or another way that works as well. A library preloaded
-// into nginx installs the seccomp filter.
+// System calls that a container may refuse (memfd, exec, fork, close_range, pidfd): load returns an
+// error that names the call, leaves nothing behind and does not retry in a loop, or nffi uses
+// another way that works as well. A library preloaded into nginx installs the seccomp filter.
 import { execFileSync } from "node:child_process";
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -46,7 +46,7 @@ process.on("exit", () => {
 export const pid = () => process.pid;
 `;
 
-/** Runs `use` with an nginx in which one system call is refused. */
+/** Runs `use` with an nginx that may not use one system call. */
 async function refusing(
   call: string,
   error: string,

@@ -63,7 +63,7 @@ const PROVOKED: Record<string, string> = {
     return a, b, c`,
   wrong_process: `return nil, in_init[1], in_init[2]`,
   wrong_thread: `return select(2, ngx.run_worker_thread("pool", "in_thread", "load", ECHO))`,
-  // Java looks at the manifest when it is wanted first
+  // Java reads the manifest at its first load
   no_language: `
     local bridge = require "resty.nffi.bridge"
     local root = bridge.ROOT
@@ -313,7 +313,7 @@ describe("the error codes of docs/lua.md", () => {
     });
   });
 
-  // who is not root cannot give the worker away
+  // only root can run the worker as another user
   test.runIf(process.getuid?.() === 0)("are all of them", () => {
     const manual = readFileSync(join(repository, "docs/lua.md"), "utf8");
     const table = (manual.split("## Errors")[1] ?? "").split(/^## /m)[0] ?? "";

@@ -98,10 +98,10 @@ describe("several processes of one runtime", () => {
 
   test("calls go to the one with the fewest in flight", async () => {
     const pids = await pidsOf(nginx, "a", 3);
-    // three at once, each in a process of its own
+    // three concurrent calls, each in a separate process
     const busy = await Promise.all([300, 300, 300].map((ms) => call(nginx, "a", "busy", ms)));
     expect(busy.map(Number).sort()).toEqual(pids.sort());
-    // one that is stuck holds up nobody else
+    // a stuck process does not delay the others
     const stuck = call(nginx, "a", "busy", 1500);
     const begin = Date.now();
     await new Promise((done) => setTimeout(done, 50));
@@ -124,7 +124,7 @@ describe("several processes of one runtime", () => {
       5_000,
       () => "its death is not noticed",
     );
-    // at once, be it down or starting
+    // immediately, whether it is down or starting
     const begin = Date.now();
     const more = await Promise.all(Array.from({ length: 6 }, () => call(nginx, "b", "pid")));
     expect(Date.now() - begin).toBeLessThan(1000);
@@ -290,7 +290,7 @@ describe("what a process gets", () => {
     for (const kind of ["SigBlk", "SigIgn"]) {
       expect(lines.find((line) => line.startsWith(kind))).toMatch(/\b0{16}$/);
     }
-    // V8 that ends for want of memory, in a test before, writes arrows too: "(582.1) -> 579.5 MB"
+    // in an earlier test V8 runs out of memory, and it also writes arrows: "(582.1) -> 579.5 MB"
     const links = lines.filter((line) => /\d -> /.test(line));
     // 0 to 6, and the folder that ls reads; of sockets the control socket only
     expect(links.map((line) => /(\d+) -> /.exec(line)?.[1])).toEqual([
@@ -578,7 +578,7 @@ describe("a process that forks, floods or breaks the rules", () => {
     prefix = await builtOpenresty(anySuite);
   });
 
-  // the numbers of the descriptors and the head of the memory are those of c-src/lib
+  // the descriptor numbers and the header of the memory must match c-src/lib
   const files = {
     "app.py": `
 import ctypes, multiprocessing, os, struct, threading

@@ -220,7 +220,7 @@ test("a process of a reload that was not yet served has the time as well", async
     10_000,
     () => `no process is started:\n${nginx.errorLog()}`,
   );
-  // and has told its worker of it, which nobody outside sees
+  // and has notified its worker, which is not visible from outside
   await new Promise((resolve) => setTimeout(resolve, 1000));
   await ends(nginx, "SIGTERM");
   expect(existsSync(join(nginx.dir, "end")), nginx.errorLog()).toBe(true);

@@ -1,5 +1,5 @@
-// What runtimes write to error.log: messages with the request they belong to, lines of a process,
-// floods of both, and the log's reopening.
+// Output of runtimes in error.log: messages with the request they belong to, lines of a process,
+// floods of both, and reopening the log.
 import { renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -153,7 +153,7 @@ describe.each(suites)("the log, %s", (suite) => {
       10_000,
       () => `nothing is told:\n${tail().slice(-2000)}`,
     );
-    // nobody is held up, and what is told adds up
+    // no call is delayed, and the counts in the log add up
     await nginx.get("/node?m=say&v=alive");
     const kept = tail().split(`] ${text}`).length - 1;
     expect(kept).toBeGreaterThan(100);

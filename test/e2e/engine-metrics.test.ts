@@ -1,5 +1,5 @@
-// What nffi counts of a worker's calls, each number made to move on purpose in a real nginx, and
-// read as a table and as Prometheus's text.
+// The metrics of a worker's calls: each number is changed on purpose in a real nginx, and read as a
+// table and as Prometheus's text.
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,7 +43,7 @@ export const later = async (ms: number) => { await new Promise((done) => setTime
 export const exit = () => process.exit(3);
 `;
 
-/** A library of its own for each test: `lib` is its config, so that no count is another's. */
+/** A separate runtime for each test, with `lib` as its config, so that tests share no counters. */
 const CALL = content(
   "= /call",
   `local rt = assert(nffi.load("@WITNESS@",

@@ -1,6 +1,6 @@
-// What must neither crash nor stall a worker, nor leak in it: methods called without their runtime,
-// odd options, calls where no coroutine can yield, libraries that fail to start, processes that let
-// go of the worker, an event method that refuses a descriptor.
+// Misuse and faults must not crash, stall or leak in a worker: methods called without their
+// runtime, odd options, calls where no coroutine can yield, libraries that fail to start, processes
+// that close their connection to the worker, an event method that refuses a descriptor.
 import { execFileSync } from "node:child_process";
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -341,7 +341,7 @@ describe.each(suites)("misuse of a native runtime, %s", (suite) => {
     const before = descriptors();
     for (let i = 0; i < 2; i++) {
       expect(await nginx.get("/failing")).toMatch(/^nil\|.*did not start: .*\|load_failed$/);
-      // each is freed in an event of its own
+      // each is freed in a separate event
       await until(
         () => descriptors() <= before,
         5_000,
@@ -481,7 +481,7 @@ describe("a process that misbehaves", () => {
     const env = {
       ...(process.env as Record<string, string>),
       LD_PRELOAD: `${shim}`,
-      // where nginx runs under it, AddressSanitizer wants to be first, and need not be
+      // under AddressSanitizer: it normally must be loaded first, which is not necessary here
       ASAN_OPTIONS: "detect_leaks=0:verify_asan_link_order=0",
     };
     const files = { "hello.mjs": "export const hello = () => 1;" };

@@ -12,7 +12,7 @@ export const echo = async (value) => { await new Promise((done) => setTimeout(do
 export const life = () => ({ pid: process.pid, started: start });
 `;
 
-/** Both ways of hosting, each with one way to call: \`call(text)\` gives text, or nil and an error. */
+/** Both ways of hosting, each with one way to call: \`call(text)\` returns text, or nil, err. */
 const LUA = `
 local nffi = require "resty.nffi"
 local _M = {}

@@ -188,7 +188,7 @@ describe("runtime:reload() of processes", () => {
         else nginx.signal(signal);
         await Promise.all([slow, reload]);
         expect(all.map(({ pid }) => pid)).toContain(old);
-        // a second one finds whoever is left: withNginx throws
+        // a second check finds remaining processes: withNginx throws
         await until(
           () => all.every(({ pid, started }) => statOf(pid)?.started !== started),
           10_000,

@@ -333,7 +333,7 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
     const before = await counted();
     const memory = residentKb(worker);
     const client = slowClient(nginx.port, "/flood");
-    // it goes on until what lies in the sockets' buffers is full, then nothing moves
+    // it continues until the buffers of the sockets are full, then nothing moves
     let last = -1;
     await until(
       async () => {

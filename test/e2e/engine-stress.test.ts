@@ -1,7 +1,8 @@
-// Everything at once for some seconds: calls and streams of both ways of hosting with timeouts, errors,
-// killed threads, clients that go, runtimes that are closed, a process that dies and reloads, with
-// random delays. No worker may crash, each call comes back exactly once and with its own answer, at the
-// end nothing waits and memory is what it was. The choices follow from a seed, which is printed.
+// All kinds of faults concurrently for some seconds: calls and streams, in libraries and processes,
+// with timeouts, errors, killed threads, disconnecting clients, closed runtimes, a process that
+// dies and reloads, with random delays. No worker may crash, each call must return exactly once
+// with its own response, and at the end no call waits and memory is at its earlier level. A seed
+// determines the choices; the test prints it.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";

@@ -80,7 +80,7 @@ interface Handshake {
   readonly reused: boolean;
 }
 
-/** A handshake of TLS 1.2, whose session the server finds by its id; gives that session. */
+/** A TLS 1.2 handshake whose session the server finds by its id. Returns that session. */
 function handshake(port: number, session?: Buffer): Promise<Handshake> {
   return new Promise((done, failed) => {
     const options = { host: "127.0.0.1", port, rejectUnauthorized: false, servername: "localhost" };
@@ -91,7 +91,7 @@ function handshake(port: number, session?: Buffer): Promise<Handshake> {
   });
 }
 
-// An nginx with all of OpenResty's patches waits in these, too; Debian's own has one of them.
+// An nginx with all of OpenResty's patches can also wait here; Debian's has one of the patches.
 test.each(suites)(
   "ssl_client_hello_by_lua, ssl_session_fetch_by_lua and ssl_session_store_by_lua refuse a call with the reason, and the handshake goes on, %s",
   async (suite) => {
@@ -124,7 +124,7 @@ test.each(suites)(
     await withNginx(options, async (nginx) => {
       const pid = await nginx.get("/pid");
       const { session } = await handshake(port);
-      // the fetch handler gives no session, so that a full handshake follows
+      // the fetch handler returns no session, so a full handshake follows
       expect(await handshake(port, session)).toMatchObject({ reused: false });
       const told = (await nginx.get("/told")).split("\n");
       expect(told).toHaveLength(5);

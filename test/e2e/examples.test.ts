@@ -1,5 +1,5 @@
 // The examples in C and Go, which are written to the oldest public ABI, and a runtime in TypeScript:
-// many calls at once, one that takes long, and what makes two runtimes of one library.
+// concurrent calls, a slow call, and two runtimes of one library.
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -74,7 +74,7 @@ const SERVER = [
     `ngx.print(assert(kind.call(assert(kind.load(prefix, delay)), ngx.var.arg_text)))`,
   ),
   location("/pending", `ngx.print(kind.state(prefix, delay).awaited)`),
-  // All threads run until they wait for their answer, so that many calls are in flight at once.
+  // All threads run until they wait for their response, so many calls are in flight together.
   location(
     "/threads",
     `local runtime, threads, own = assert(kind.load(prefix, delay)), {}, 0

@@ -1,5 +1,5 @@
-// PREFIX/nffi/bin/nffi-nginx, by which the projects of all languages start, watch and end their
-// nginx: run as a user or a test of such a project runs it, by each shell that Debian has.
+// PREFIX/nffi/bin/nffi-nginx, which starts, watches and stops the nginx of a project in any
+// language: run as a user or a test of a project runs it, with each shell that Debian has.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

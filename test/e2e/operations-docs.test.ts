@@ -31,7 +31,7 @@ const lua = (...names: string[]) =>
 const PATH = 'lua_package_path "@DIR@/lua/?.lua;;";';
 const app = (version: number | string) => `export const version = () => ${version};\n`;
 
-/** What each worker answers: requests, each over a connection of its own, until both have. */
+/** The response of each worker: sends requests over separate connections until both responded. */
 async function ofEachWorker(nginx: Nginx): Promise<string[]> {
   const answers = new Map<string, string>();
   await until(

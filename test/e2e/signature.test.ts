@@ -48,7 +48,7 @@ test("without verification builds what it gets, and says so", async () => {
     );
     expect(result.exitCode).toBe(11);
   }
-  // What nobody has verified is not kept for those who ask for verified files.
+  // An unverified file is not kept, so that a request for a verified file never finds it.
   const { stdout } = await runCli(["cache", "list"], { env: { XDG_CACHE_HOME: folder } });
   expect(stdout).toMatch(/^no archives in /);
   const careful = await build("--openresty", "1.27.1.2", "--mirror", mirror);

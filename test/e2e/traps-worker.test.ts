@@ -339,7 +339,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
         (["SigCgt", "SigIgn"] as const).map((of) => signalsIn(statusOf(worker), of));
       const [handled = [], ignored = []] = handlers();
       expect(await nginx.get("/")).toBe("x");
-      // those that nginx ignores have a handler that does nothing
+      // signals that nginx ignores have a handler that does nothing
       const all = [...handled, ...ignored].sort((a, b) => a - b);
       expect(handlers()).toEqual([all, []]);
       // a child ends, logs are reopened, and the worker is still nginx's

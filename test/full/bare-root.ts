@@ -25,7 +25,7 @@ export class BareRoot {
   readonly #base: string;
   readonly #instance: string;
 
-  /** `name` is that of the copy; an earlier one is removed. */
+  /** `name` is the name of the copy; an earlier copy is removed. */
   constructor(suite: BareSuite, name: string) {
     this.#base = baseOf(suite);
     this.#instance = join(roots, `${suite}-${name}`);
@@ -33,12 +33,12 @@ export class BareRoot {
     mkdirSync(this.#instance, { recursive: true });
   }
 
-  /** Runs a script of bash in the home of the user, who is made if there is none. */
+  /** Runs a bash script in the home of the user; creates the user if necessary. */
   run(user: string, script: string): Promise<CliResult> {
     return enter(this.#base, this.#instance, user, script);
   }
 
-  /** Puts the files of this repository, those of git and the new ones, into a home. */
+  /** Copies the files of this repository, tracked and new ones, into a home. */
   async clone(user: string): Promise<void> {
     await this.run(user, "true");
     const home = user === "root" ? "/root" : `/home/${user}`;

@@ -1,5 +1,5 @@
-// The Dockerfiles of projects in Go, Python, Rust and Java, as test/e2e/docker.test.ts runs those of the
-// other languages: building OpenResty with a JDK, and crates, take minutes.
+// The Dockerfiles of projects in Go, Python, Rust and Java; test/e2e/docker.test.ts runs the other
+// languages. Building OpenResty with a JDK, and crates, takes minutes.
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { repository } from "../support/cli.js";

@@ -1,7 +1,7 @@
 #!/bin/bash
-# enter-root.sh BASE INSTANCE USER SCRIPT: runs a script in a Debian whose files are those of the
-# directory BASE; what it changes goes to INSTANCE and is there at the next call. All its processes
-# end with it. Needs root; `unshare --mount --pid --fork --kill-child` calls it.
+# enter-root.sh BASE INSTANCE USER SCRIPT: runs a script in a Debian whose files are in the
+# directory BASE. Changes are written to INSTANCE and are there at the next call. All its processes
+# end with it. Requires root; `unshare --mount --pid --fork --kill-child` calls it.
 set -eu
 base=$1 instance=$2 user=$3 script=$4
 root=$instance/root

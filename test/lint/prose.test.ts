@@ -60,7 +60,7 @@ const GROUPS: readonly (readonly [
   ["comments of c-src, C", 80, ["c-src"], native],
   ["comments of src", 73, ["src"], comments],
   ["comments of lua", 53, ["lua/resty", "lua/resty_ffi.lua"], comments],
-  ["comments of test", 131, ["test"], comments],
+  ["comments of test", 10, ["test"], comments],
   ["comments of bench and scripts", 54, ["bench", "scripts", "bin"], comments],
   ["titles of tests", 40, ["test"], (_, text) => titles(text)],
 ];

@@ -16,7 +16,7 @@ export type CreditStep = (typeof CREDIT_STEPS)[number];
 
 export interface CreditSetting {
   readonly chunks: number;
-  /** NFFI__CHUNKS: so many may be unread. */
+  /** NFFI__CHUNKS: the maximum of unread chunks. */
   readonly most: number;
   readonly without?: CreditStep;
 }
@@ -95,7 +95,7 @@ export function creditModel(setting: CreditSetting): Model {
           add("nffi_host_credit: chunks_read", (to) => {
             const read = load(s, "host", "read") + 1;
             store(to, "host", "read", read, has("read: seq_cst"));
-            // told when half of the window is free
+            // notified when half of the window is free
             go(to, get(s, "taken") - read <= setting.most / 2 ? H.blocked : H.idle);
           });
         }

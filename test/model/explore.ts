@@ -1,6 +1,6 @@
-// Walks all states of a small model, in every order in which its parts may move, and finds: a state
-// that breaks an invariant, an end that is not the one wanted (somebody sleeps for ever), and a way
-// in circles (somebody never sleeps).
+// Visits all states of a small model, with every possible order of its moves, and finds: a state
+// that breaks an invariant, a wrong final state (a thread never wakes up), and a livelock (a thread
+// never sleeps).
 
 /** A state is a few bytes; equal bytes are the same state. */
 export type State = Uint8Array;
@@ -13,9 +13,9 @@ export interface Move {
 export interface Model {
   readonly start: State;
   moves(state: State): Move[];
-  /** What is wrong with a state, whatever comes next. */
+  /** Describes the fault of a state, whatever follows it. */
   broken(state: State): string | undefined;
-  /** What is wrong with a state from which nothing moves. */
+  /** Describes the fault of a state without further moves. */
   badEnd(state: State): string | undefined;
 }
 

@@ -4,7 +4,7 @@ import { at, type Context, get, LEADER, NEWS, T, threadAt } from "./leader-model
 
 export type Add = (name: string, change: (to: State) => void) => void;
 
-/** Threads on a list of waiters: those that follow and were not woken. */
+/** Threads on a list of waiters: followers that were not woken. */
 function waiting(s: State, { threads, isWriter }: Context, writers: boolean): number[] {
   const found: number[] = [];
   for (let i = 0; i < threads; i++) {
@@ -32,7 +32,7 @@ function nudge(to: State): void {
   to[at.tasksFd] = 1;
 }
 
-/** nffi__take_notes: the notes that have come, all at once. */
+/** nffi__take_notes: takes all notes that have arrived. */
 function takeNotes(s: State, to: State, context: Context): void {
   const { setting, has } = context;
   let notes = get(s, "notes");
@@ -369,7 +369,7 @@ export function threadMoves(s: State, index: number, context: Context, add: Add)
         });
         break;
       case T.armRetry:
-        // it comes back at once; more rounds change nothing
+        // it returns immediately; more rounds change nothing
         if (get(s, "leader") === LEADER.nobody) add("nffi_queue_arm: 1", (to) => go(to, T.lock));
         break;
       case T.armClear:

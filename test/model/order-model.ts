@@ -1,10 +1,11 @@
-// What both sides do with the shared memory, as programs for weak-memory.ts: the rings and the
-// wake-up of region.h, chunks, credit and notes of streams, the mutex between threads of a runtime,
-// and the end. Each access has the order that the code gives it; `weaken` gives one of them another.
+// The accesses of both sides to the shared memory, as programs for weak-memory.ts: the rings and
+// the wake-up of region.h, chunks, credit and notes of streams, the mutex between threads of a
+// runtime, and the end. Each access has the memory order that it has in the code; `weaken` replaces
+// one.
 import type { Model } from "./explore.js";
 import { type Order, type Registers, type Step, weakModel } from "./weak-memory.js";
 
-/** An access of the code, and the order that it gets instead of its own. */
+/** An access of the code, and the memory order that replaces its real one. */
 export interface Weaker {
   readonly access: string;
   readonly order: Order;

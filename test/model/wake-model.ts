@@ -144,7 +144,7 @@ export function wakeModel(setting: Setting): Model {
   const has = (step: Step) => setting.without !== step;
 
   const start = new Uint8Array(base + threads * THREAD);
-  start[at.hostParked] = 1; // the glue parks a new queue at once
+  start[at.hostParked] = 1; // the glue parks a new queue immediately
   start[at.cancels] = setting.cancels ?? 0;
   start[at.closing] = setting.close ? 1 : 0;
   for (let i = 0; i < threads; i++) start[base + i * THREAD + 1] = NONE;
@@ -516,7 +516,7 @@ export function wakeModel(setting: Setting): Model {
         });
         break;
       case R.follow:
-        break; // until somebody signals
+        break; // until the other side signals
       case R.followed:
         lock("follow: pthread_cond_wait returns", R.notes);
         break;

@@ -3,7 +3,7 @@ import { codeBelow } from "../support/code.js";
 import { explore } from "./explore.js";
 import { type Setting, STEPS, type Step, wakeModel } from "./wake-model.js";
 
-/** Small, and yet each shows all that can happen between so many: more of the same adds nothing. */
+/** Small, but each covers every interaction of its threads: larger numbers add nothing. */
 const SETTINGS: Record<string, Setting> = {
   "one poller in the worker": { tasks: 3, pollers: 1, cancels: 1, close: true },
   "two pollers in the worker": { tasks: 2, pollers: 2, close: true },

@@ -6,11 +6,11 @@
 // word that it must know. A load may return that one or any newer one, so loads are reordered with
 // loads, and stores, as others see them, with stores and loads. A release store carries the view of
 // its thread; an acquire load that sees it joins that view with its own. Sequentially consistent
-// accesses of a word are in one order, too. Plain data are checked for races: who reads must know
-// the last write, who writes the last write and all reads.
+// accesses of a word are in one order as well. Plain data are checked for races: a reader must know
+// the last write, a writer must know the last write and all reads.
 //
-// A word's stores are in the order in which the walk makes them. A store that passes a later load of
-// its own thread is the load of an old value here; that is how Dekker's pattern fails.
+// The stores to a word are in the order of the walk. A store that is reordered after a later load
+// of the same thread appears here as the load of an old value; that is how Dekker's pattern fails.
 import type { Model, Move, State } from "./explore.js";
 
 export type Order = "relaxed" | "acquire" | "release" | "acq_rel" | "seq_cst";
@@ -51,7 +51,7 @@ export interface Programs {
   /** Words, with their first value. */
   readonly words: Readonly<Record<string, number>>;
   readonly threads: Readonly<Record<string, readonly Step[]>>;
-  /** What is wrong when no thread can go on. */
+  /** Describes the fault of a state in which no thread can continue. */
   readonly badEnd: (ended: Readonly<Record<string, boolean>>, read: Reader) => string | undefined;
 }
 

@@ -50,7 +50,7 @@ export function ranged(body: Buffer, file: RangedFile = {}): RequestListener {
     });
     const { cutAfter, stallAfter } = file;
     if (cutAfter !== undefined) {
-      // What is still in flight when a connection ends may be lost; a moment later it is not.
+      // Data in flight may be lost when a connection ends; a moment later it has arrived.
       response.write(part.subarray(0, cutAfter));
       return setTimeout(() => response.socket?.end(), 100);
     }

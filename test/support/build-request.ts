@@ -1,4 +1,4 @@
-// A request for a build as a unit test wants it; the rest is what --help calls the default.
+// Build requests for unit tests; options that a test does not set have the defaults of --help.
 
 import { DIRECT } from "../../src/io/http.js";
 import type { BuildRequest, FetchPolicy } from "../../src/pipeline/request.js";

@@ -1,9 +1,9 @@
-// Who calls whom among C files, by the symbols of their objects.
+// The calls between C files, according to the symbols of their object files.
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 
-/** The objects below a folder by their path in it, each with those that define what it calls. */
+/** The objects below a directory, by relative path, each with the objects that it calls. */
 export function callsBetweenObjects(folder: string, names = /\.o$/): Map<string, string[]> {
   const objects = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && names.test(entry.name))

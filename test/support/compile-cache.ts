@@ -1,5 +1,5 @@
-// Compiled objects are shared by builds of the tests that differ in their folders only. Not by those
-// whose bytes are compared: ccache makes paths relative, which debug information tells.
+// Test builds that differ only in their directories share compiled objects. Builds whose bytes are
+// compared do not: ccache makes paths relative, which is visible in debug information.
 import { join } from "node:path";
 import { repository } from "./cli.js";
 

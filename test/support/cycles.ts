@@ -1,6 +1,6 @@
 // Cycles in a graph of files.
 
-/** The files of the first cycle found, in the order in which they need each other; or none. */
+/** The files of the first cycle found, each followed by the file that it needs; or none. */
 export function cycleIn(graph: ReadonlyMap<string, readonly string[]>): string[] {
   const done = new Set<string>();
   const visit = (path: string, trail: readonly string[]): string[] => {

@@ -47,7 +47,7 @@ SHA256:
   return `file:${dir}`;
 }
 
-/** A folder /usr/share/keyrings in which these keys are those of Debian. */
+/** A directory like /usr/share/keyrings, with these keys in place of Debian's. */
 export function writeDebianKeyring(dir: string, ...signers: Signer[]): string {
   const packets = new openpgp.PacketList<openpgp.AnyPacket>();
   for (const { key } of signers) packets.push(...key.toPublic().toPacketList());

@@ -1,6 +1,6 @@
 // Runs the steps of a Dockerfile without a container engine: the root of each stage is a writable
-// layer over the file system of this machine, in namespaces of its own (mounts, network, processes),
-// so that nothing of it stays and nothing of it can be reached from outside. Needs root.
+// layer over the file system of this machine, in new namespaces (mounts, network, processes), so
+// that nothing remains and nothing is reachable from outside. Requires root.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -38,7 +38,7 @@ export function canRunStages(): boolean {
  * Runs all stages of one Dockerfile after the other, and CMD of each one's last; the outputs of
  * `meanwhile`. A stage that an earlier one has made already, of the same image by the same
  * instructions with nothing but the package of nffi from its context, is not made again.
- * `caches`: where cache mounts lie; they stay between runs.
+ * `caches`: the directory of cache mounts; they stay between runs.
  */
 export async function runStages(
   folder: string,
@@ -65,7 +65,7 @@ export async function runStages(
   throw new Error(`exit code ${result.exitCode}\n${result.stdout}\n${result.stderr}`);
 }
 
-/** What is printed after each run. */
+/** A marker that is printed after each run. */
 const BETWEEN = "=== that was one";
 
 /** Comments are left out, lines that go on are joined. */
@@ -150,7 +150,7 @@ function linesOfStage(
       case "CMD": {
         const argv: string[] = JSON.parse(text);
         const program = argv.map(quoted).join(" ");
-        // a network of its own: the port is free, and nobody else sees it
+        // a separate network: the port is free, and invisible to other processes
         const script = [
           "ip link set lo up",
           `chroot ${root} env -C ${folder} ${program} >&2 &`,

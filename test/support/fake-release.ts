@@ -1,5 +1,5 @@
-// A source tree that looks like OpenResty to `nffi build` and takes its patches, but whose
-// configure and make do what a test wants, in no time.
+// A source tree that looks like OpenResty to `nffi build`, and that its patches apply to. The test
+// defines what its configure and make do, so that they take no time.
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { repository } from "./cli.js";

@@ -92,7 +92,7 @@ export class LanguageServer {
     return server;
   }
 
-  /** What an editor underlines in a text. */
+  /** The problems that an editor underlines in a text. */
   async complaints(name: string, text: string): Promise<Complaint[]> {
     const uri = this.#show(name, text);
     const answer = (await this.#ask("textDocument/diagnostic", { textDocument: { uri } })) as {
@@ -105,7 +105,7 @@ export class LanguageServer {
     }));
   }
 
-  /** What an editor offers where `¦` stands in a text; each name once, however often overloaded. */
+  /** The completions that an editor offers at `¦`; each name once, even if it is overloaded. */
   async completions(name: string, marked: string): Promise<string[]> {
     const { uri, position } = this.#showMarked(name, marked);
     const answer = (await this.#ask("textDocument/completion", {
@@ -117,7 +117,7 @@ export class LanguageServer {
     return [...new Set(items.map(({ label }) => label))];
   }
 
-  /** What an editor shows of the name before `¦`. */
+  /** The hover text of the name before `¦`. */
   async hover(name: string, marked: string): Promise<string> {
     const { uri, position } = this.#showMarked(name, marked);
     const answer = (await this.#ask("textDocument/hover", {

@@ -1,4 +1,4 @@
-// Locations whose content is made by Lua, as the engine's tests want them.
+// nginx locations with Lua content handlers, for the tests of the engine.
 
 /** A content handler with `nffi`, and `show(...)`, which joins values of any type by "|". */
 export function content(path: string, code: string): string {

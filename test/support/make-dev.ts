@@ -1,5 +1,5 @@
-// `make dev` of a project that a template has made, as its user works with it: what does not compile
-// is told and harms nobody, the next version answers, Ctrl-C ends all of it.
+// `make dev` of a generated project, as its user works with it: compile errors are reported and do
+// no harm, the next version responds, Ctrl-C ends everything.
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ export interface DevSession {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** The file with the greeting, by its path in the project. */
   readonly source: string;
-  /** What is replaced by what, so that it does not compile; and what the compiler then says. */
+  /** A replacement that breaks the compilation, and the compiler's message. */
   readonly broken: readonly [from: string, to: string];
   readonly complaint: RegExp;
   /** The same for a greeting "hello, dear NAME". */

@@ -21,7 +21,7 @@ export function nativeProgram(
   const path = join(repository, source);
   const name = basename(source, ".c");
   return {
-    // a library of that flavour wants its run time in the program
+    // a library of that flavour needs its run-time library in the program
     program: compile(prefix, path, name, flavor === "asan" ? ["-fsanitize=address"] : []),
     library: compile(prefix, path, `lib${name}.so`, ["-fPIC", "-shared"]),
   };

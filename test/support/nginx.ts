@@ -1,4 +1,4 @@
-// Starts a real nginx of a built prefix with the configuration of one test, in a folder of its own
+// Starts a real nginx of a built prefix with the configuration of one test, in a separate directory
 // and on a free port of the loopback interface, and stops it so that nothing is left.
 import { type ChildProcess, spawn } from "node:child_process";
 import {
@@ -48,9 +48,9 @@ export interface NginxOptions {
   readonly relativePrefix?: boolean;
   /** Files written into the folder before the start, by relative path. */
   readonly files?: Readonly<Record<string, string>>;
-  /** Goes into the background as in production: a binary upgrade wants that. */
+  /** Goes into the background as in production: a binary upgrade requires that. */
   readonly daemon?: boolean;
-  /** The environment of nginx; that of the test if not given. */
+  /** The environment of nginx; by default the test's environment. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -213,8 +213,8 @@ export class Nginx {
   }
 
   /**
-   * SIGHUP, then waits until new workers are there and the old ones are leaving or gone: the master
-   * lets 0.1 s or more pass between the two. What is requested from here on goes to a new worker.
+   * Sends SIGHUP and waits until new workers run and the old ones are exiting or have exited: the
+   * master waits 0.1 s or more between the two. Later requests go to a new worker.
    */
   async reload(timeoutMs = 10_000): Promise<void> {
     const before = this.workers();
@@ -284,13 +284,13 @@ function newAgent(): Agent {
   return new Agent({ connections: 2048, pipelining: 1 });
 }
 
-/** Is this worker there and not told to leave? Under valgrind that is not seen from outside. */
+/** True if this worker runs and is not shutting down, which is not visible under valgrind. */
 function isAtWork(pid: number): boolean {
   const title = commandLineOf(pid);
   return title.includes("nginx: worker") && !title.includes("is shutting down");
 }
 
-/** What comes before the program: nothing, or valgrind, which each worker then has a log of. */
+/** The command before the program: none, or valgrind, with a log for each worker. */
 function watched(dir: string): string[] {
   if (!valgrind) return [];
   return [

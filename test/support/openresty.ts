@@ -49,7 +49,10 @@ export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
   }
 }
 
-/** The command line that builds it, with `options` more. What is off by default and yet tested is on. */
+/**
+ * The command line that builds it, with `options`. Turns on tested features that are off by
+ * default.
+ */
 export function buildArgs(suite: Suite, options: readonly string[] = []): string[] {
   const folder = folderOf(suite);
   return [
@@ -62,7 +65,7 @@ export function buildArgs(suite: Suite, options: readonly string[] = []): string
   ];
 }
 
-/** LuaJIT then tells valgrind of the code that it writes. */
+/** With this flag LuaJIT notifies valgrind of the code that it generates. */
 const FOR_VALGRIND = "--with-luajit-xcflags=-DLUAJIT_USE_VALGRIND";
 const hasValgrind = existsSync("/usr/include/valgrind/valgrind.h");
 

@@ -1,4 +1,4 @@
-// A second installation of nffi: what the npm package holds, in a folder of its own, to change.
+// A second installation of nffi: a copy of the npm package in another directory, to modify.
 import { cpSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type CliOptions, type CliResult, repository, runProgram } from "./cli.js";

@@ -19,7 +19,7 @@ export interface SignerWish {
   readonly signingSubkey?: boolean;
 }
 
-/** openpgp has no length of a salt for SHA-1, so it is told to do without. */
+/** openpgp has no salt length for SHA-1, so salts are turned off. */
 const ofOldTimes: openpgp.PartialConfig = {
   preferredHashAlgorithm: openpgp.enums.hash.sha1,
   nonDeterministicSignaturesViaNotation: false,

@@ -36,7 +36,7 @@ export function commandLineOf(pid: number): string {
   }
 }
 
-/** The process itself and everything that descends from it now, supervisors of nginx too. */
+/** The process and all its current descendants, including supervisors of nginx. */
 export function familyOf(pid: number): ProcessId[] {
   const children = new Map<number, Stat[]>();
   for (const stat of allProcesses()) {
@@ -86,8 +86,8 @@ export function isThere(id: ProcessId): boolean {
 }
 
 /**
- * Waits until all have gone; gives those that have not. A zombie counts while its parent is one of
- * them, who forgot to reap it; an orphan is reaped by init in its own time.
+ * Waits until all have exited, and returns the remaining ones. A zombie counts while its parent is
+ * one of them and forgot to reap it; init reaps an orphan later.
  */
 export async function stillThereAfter(
   ids: readonly ProcessId[],

@@ -10,7 +10,7 @@ export interface Proxy {
   /** With user and password. */
   readonly url: string;
   readonly urlWithoutPassword: string;
-  /** What it has let through: "GET http://..." or "CONNECT host:port". */
+  /** The requests that it has forwarded: "GET http://..." or "CONNECT host:port". */
   readonly passed: string[];
 }
 

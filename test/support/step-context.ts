@@ -1,4 +1,4 @@
-// What a step of a build gets, for tests of one step alone.
+// The context of a build step, for tests of a single step.
 import type { StepContext } from "../../src/pipeline/step.js";
 
 export interface RecordedStep extends StepContext {

@@ -23,7 +23,7 @@ interface Workflow {
 }
 
 export interface WorkflowRun {
-  /** What the steps printed, errors too. */
+  /** The output of the steps, including stderr. */
   readonly output: string;
   /** The key of the cache that holds the OpenResty. */
   readonly cacheKey: string;

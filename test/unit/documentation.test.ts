@@ -1,4 +1,4 @@
-// What the documents list is what the sources have: options, exit codes, error codes, links.
+// The documents list exactly what the sources have: options, exit codes, error codes, links.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";

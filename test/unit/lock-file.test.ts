@@ -1,7 +1,7 @@
 // package-lock.json works on every machine: `npm ci` refuses a lock file that leaves out optional
-// packages of other platforms (npm forgets them where its registry does not offer them), and a
-// lock file that names a registry's host works only where that host can be reached. What it installs
-// is known byte for byte, and runs nothing while it is installed.
+// packages of other platforms (npm forgets them where its registry does not offer them), and a lock
+// file that names a registry's host works only where that host can be reached. All packages have a
+// checksum, and none runs a script during the installation.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

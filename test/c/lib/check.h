@@ -1,9 +1,9 @@
 /*
  * check.h - the frame of the C tests.
  *
- * A program lists its cases. Each runs in a process of its own, so that a
+ * A program lists its cases. Each runs in a separate process, so that a
  * crash, a hang or a leak fails one case and has its name; the sanitizers
- * speak on stderr. One line a case on stdout:
+ * write to stderr. One line for each case on stdout:
  *
  *     ok NAME | not ok NAME: reason | skip NAME: reason
  *
@@ -28,7 +28,7 @@
 
 #define CHECK_SECONDS 30      /* a case that takes longer hangs */
 #define CHECK_SKIPPED 77
-#define CHECK_FIRST_FD 200    /* cases may want the low numbers */
+#define CHECK_FIRST_FD 200    /* cases may use the low numbers */
 
 /* How much a stress does: the sanitizers make everything slower. */
 #if defined(__SANITIZE_THREAD__)

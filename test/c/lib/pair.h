@@ -95,7 +95,7 @@ pair_open_shared(pair_t *pair, const nffi_host_options_t *options)
 }
 
 
-/* What the handle of the queue stands for. */
+/* The queue behind the handle. */
 static inline nffi_queue_t *
 pair_inner(nffi_queue_t *handle)
 {

@@ -10,7 +10,7 @@
 #define BLOCK (1u << NFFI__BLOCK_SHIFT)
 #define MOST (ARENA / BLOCK)
 
-/* What the model knows of a block that was given out. */
+/* The model's record of an allocated block. */
 typedef struct given {
     uint32_t offset;
     size_t size;

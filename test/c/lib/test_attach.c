@@ -545,8 +545,8 @@ wait_for_role(child_t *child, int attaches)
 }
 
 
-/* The runtime of a killed worker; with the supervisor and the keeper, in which
-   case the runtime becomes a child of this one. */
+/* The runtime of a killed worker. With the supervisor and the keeper, the
+   runtime becomes a child of this process. */
 static pid_t
 runtime_of_killed_worker(const char *role, int attaches, int alone)
 {

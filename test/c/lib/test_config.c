@@ -137,7 +137,7 @@ file_holds(const char *path, const char *text)
 }
 
 
-/* What a program that the runtime starts has inherited. */
+/* Everything that a program inherits if the runtime starts it. */
 static void
 play_program(void)
 {

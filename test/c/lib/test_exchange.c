@@ -12,7 +12,7 @@
 #define ABANDONED 1           /* states of a call beside its size */
 #define FINISHED 2
 
-/* What a request says of itself, before its bytes. */
+/* The header of a request; its bytes follow. */
 typedef struct label {
     uint32_t call;
     uint32_t size;            /* of the bytes */

@@ -27,7 +27,7 @@ typedef struct reader {
     bool open;
 } reader_t;
 
-/* What the runtime knows of a stream that it writes. */
+/* The runtime's state of a stream that it writes. */
 typedef struct writer {
     nffi_task_t task;
     uint32_t number;

@@ -121,7 +121,7 @@ full_stream(reader_t *reader)
 }
 
 
-/* What a writer that leads owes the pollers that follow it. */
+/* Duties of a leading writer to the pollers that follow it. */
 static void
 writer_leads(void)
 {
@@ -260,7 +260,7 @@ beside_a_descriptor(void)
 }
 
 
-/* What a poller that leads owes a writer that follows. */
+/* Duties of a leading poller to a writer that follows. */
 static void
 poller_leads(void)
 {

@@ -1,7 +1,7 @@
 /*
- * test_lying_host.c - a host that violates the rules of the shared memory, with
- * one lie at a time or with noise all over it: the runtime gets the end of its
- * queue, and does not crash.
+ * test_lying_host.c - a host that violates the rules of the shared memory,
+ * with one false value or with noise everywhere: the runtime sees the end of
+ * its queue and does not crash.
  */
 
 #include "child.h"

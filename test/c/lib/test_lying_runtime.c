@@ -1,7 +1,7 @@
 /*
  * test_lying_runtime.c - a runtime that violates the rules of the shared
- * memory, with one lie at a time or with noise all over it: the host cuts it
- * off and does not crash.
+ * memory, with one false value or with noise everywhere: the host cuts it off
+ * and does not crash.
  */
 
 #include "child.h"

@@ -188,7 +188,7 @@ follows(void)
 }
 
 
-/* What the threads of a runtime share with the case. */
+/* State that the threads of a runtime share with the case. */
 typedef struct crew {
     nffi_queue_t *queue;
     int batch;

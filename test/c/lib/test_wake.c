@@ -1,7 +1,7 @@
 /*
- * test_wake.c - no wake-up is lost: both sides sleep for real, again and
- * again, with random tiny pauses between all steps. A host that sleeps for
- * seconds while tasks are in flight has missed one, or its runtime has.
+ * test_wake.c - no wake-up is lost: both sides really sleep, many times, with
+ * random tiny pauses between all steps. If the host sleeps for seconds while
+ * tasks are in flight, it or its runtime has missed a wake-up.
  */
 
 #include "pair.h"

@@ -42,7 +42,7 @@ export class Postgres {
     );
   }
 
-  /** At once, as in a crash: whoever is connected is cut off, and the next start recovers. */
+  /** Stops immediately, like a crash: clients are disconnected, and the next start recovers. */
   async kill(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
@@ -57,7 +57,7 @@ export class Postgres {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  /** Debian has the programs of each version in a folder of their own. */
+  /** Debian has a separate directory with the programs of each version. */
   #command(name: string, ...args: string[]): string[] {
     const [version] = readdirSync("/usr/lib/postgresql").sort((a, b) => Number(b) - Number(a));
     const command = [`/usr/lib/postgresql/${version}/bin/${name}`, ...args];

@@ -42,7 +42,7 @@ async function stopServer(): Promise<void> {
   await ended;
 }
 
-/** A client of its own: https://docs.nats.io/reference/reference-protocols/nats-protocol */
+/** A separate client: https://docs.nats.io/reference/reference-protocols/nats-protocol */
 class Client {
   readonly #socket: Socket;
   received = "";

@@ -1,4 +1,4 @@
-// The Go package as it lies in a prefix, with its own tests: each must hold under the race detector.
+// The Go package as installed in a prefix, with its own tests: each must pass the race detector.
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";

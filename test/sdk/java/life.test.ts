@@ -183,7 +183,7 @@ test("in the worker the signals and children of nginx stay its own", async () =>
     const ignored = field(status, "SigIgn") & NGINX_SIGNALS;
     const caught = field(status, "SigCgt") & NGINX_SIGNALS;
     expect(await nginx.get("/method?host=worker&name=version")).toBe('["one"]');
-    // those that nginx ignores have a handler that does nothing, so that programs do not inherit it
+    // signals that nginx ignores have an empty handler, so programs do not inherit SIG_IGN
     expect(field(status, "SigIgn") & NGINX_SIGNALS).toBe(0n);
     expect(field(status, "SigCgt") & NGINX_SIGNALS).toBe(caught | ignored);
     const threads = readdirSync(`/proc/${pid}/task`).filter((tid) => tid !== String(pid));

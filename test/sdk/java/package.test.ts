@@ -1,4 +1,4 @@
-// The jars for Java as they lie in a prefix, with their own tests; and that two builds of them are
+// The jars for Java as installed in a prefix, with their own tests; two builds of them must have
 // the same bytes.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";

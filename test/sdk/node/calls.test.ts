@@ -1,5 +1,5 @@
-// A TypeScript runtime in a Node process of its own, called from Lua in a real nginx: values, errors,
-// the process's life and death, and what it may not do.
+// A TypeScript runtime in a separate Node process, called from Lua in a real nginx: values, errors,
+// start, death and restart of the process, and its restrictions.
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { content } from "../../support/lua.js";
@@ -85,7 +85,7 @@ function queuesMapped(pids = readdirSync("/proc").filter((name) => /^\d+$/.test(
       const maps = readFileSync(`/proc/${pid}/maps`, "utf8");
       return [...maps.matchAll(/ (\d+) +\/memfd:nffi-queue/g)].map((match) => match[1] ?? "");
     } catch {
-      return []; // it has gone
+      return []; // it has exited
     }
   });
 }

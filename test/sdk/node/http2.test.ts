@@ -26,7 +26,7 @@ let nginx: Nginx;
 let port: number;
 let server: TestServer;
 
-/** /quote?of=X answers X, of=slow never, of=missing 404; /file?size=N sends so many bytes. */
+/** /quote?of=X answers X, of=slow never, of=missing 404; /file?size=N sends N bytes. */
 class TestServer {
   sessions = 0;
   /** Codes of the streams that were reset. */
@@ -75,7 +75,7 @@ class TestServer {
     return started;
   }
 
-  /** As a server that is ended: its sessions go, too. */
+  /** Closes the server together with its sessions. */
   async stop(): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();

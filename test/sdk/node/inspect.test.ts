@@ -24,7 +24,7 @@ beforeAll(async () => {
   prefix = await builtOpenresty(anySuite);
 });
 
-/** The first of so many ports that are free; below those that the kernel gives to others. */
+/** The first of several consecutive free ports, below the kernel's ephemeral ports. */
 async function freePorts(count: number): Promise<number> {
   for (;;) {
     const first = 20_000 + Math.floor(Math.random() * 10_000);
@@ -44,7 +44,7 @@ function listening(port: number) {
   });
 }
 
-/** What an expression is in the process at the other end. */
+/** Evaluates an expression in the debugged process. */
 async function evaluate(url: string, expression: string): Promise<unknown> {
   const socket = new WebSocket(url);
   try {

@@ -95,7 +95,7 @@ export const SERVER = [
 
 export const pythonNginx = (prefix: string, server = ""): NginxOptions => ({
   prefix,
-  // it may lie in a home
+  // it may be in a home
   ...(process.env.NFFI_TEST_PYTHON && process.getuid?.() === 0 ? { main: "user root;" } : {}),
   http: `lua_package_path "$prefix?.lua;;"; client_max_body_size 0; client_body_buffer_size 8m;`,
   server: `lua_check_client_abort on; ${SERVER} ${server}`,

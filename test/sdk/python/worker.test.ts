@@ -611,7 +611,7 @@ if os.stat("${pid}").st_size == 0:
   await withNginx(pythonNginx(prefix), async (nginx) => {
     const query = `&module=app.py${optionsOf({ program })}`;
     try {
-      // the trial gives up after a minute
+      // the trial times out after a minute
       const answer = await call(nginx, "worker", "hello", query, { name: "x" });
       expect(answer).toEqual([expect.objectContaining({ greeting: "hello x" })]);
     } finally {

@@ -8,7 +8,7 @@ export const rustMinor = Number(
   /^rustc 1\.(\d+)/.exec(execFileSync("rustc", ["--version"], { encoding: "utf8" }))?.[1],
 );
 
-/** What cargo and rustc are told; without symbols for debuggers half of the time is saved. */
+/** Settings for cargo and rustc. Without debug symbols, a build takes half of the time. */
 export const cargoEnv = {
   CARGO_TARGET_DIR: join(repository, ".nffi/test/rust-target"),
   CARGO_INCREMENTAL: "0",

@@ -1,4 +1,4 @@
-// The Rust crate as it lies in a prefix, with its own tests, its linter and its documentation.
+// The Rust crate as installed in a prefix, with its own tests, its linter and its documentation.
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";

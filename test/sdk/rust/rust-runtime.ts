@@ -85,7 +85,7 @@ interface Artifact {
   readonly file: string;
 }
 
-/** What cargo says that it has made of the crate itself. */
+/** The files that cargo reports as built from the crate itself. */
 function artifactsOf(output: string, manifest: string): Artifact[] {
   return output
     .split("\n")

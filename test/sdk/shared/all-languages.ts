@@ -1,7 +1,6 @@
 // One runtime in each language, with the same methods: echo, sleep and crash, config and run, which
 // returns what a command prints, and fetch of an https address where the language's own library has
-// it. Those that can be in the worker are; NAME-process
-// is the same one in a process.
+// it. A runtime that can be in the worker is there; NAME-process is the same one in a process.
 import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -33,14 +33,14 @@ beforeAll(async () => {
 
 afterAll(() => all?.remove());
 
-/** What a program that a handler starts has: its environment, descriptors and memory. */
+/** Prints the environment, descriptors and memory of a program that a handler starts. */
 const LOOK = `env; xargs -0 echo < /proc/$$/environ; cat /proc/$$/maps;
 for fd in /proc/$$/fd/*; do if [ -e $fd ]; then echo fd $(basename $fd); fi; done`.replaceAll(
   "\n",
   " ",
 );
 
-/** What it does with signals: /proc tells those it blocks and ignores, and then it tries some. */
+/** Prints the signals that it blocks and ignores, from /proc, and then tries some. */
 const SIGNALS = `exec 2>/dev/null;
 grep -E '^Sig(Blk|Ign):' /proc/self/status | while read name mask; do echo -n $name$mask' '; done;
 for s in TERM INT HUP QUIT PIPE; do sh -c 'kill -'$s' $$; echo on'; echo -n $s$?' '; done`.replaceAll(
@@ -154,7 +154,7 @@ async function loadAll(nginx: Nginx): Promise<void> {
   }
 }
 
-/** What nginx handles itself: HUP, INT, QUIT, USR1, USR2, PIPE, ALRM, TERM, WINCH, IO, SYS. */
+/** Signals that nginx handles: HUP, INT, QUIT, USR1, USR2, PIPE, ALRM, TERM, WINCH, IO, SYS. */
 const NGINX_SIGNALS = [1, 2, 3, 10, 12, 13, 14, 15, 28, 29, 31];
 const SIGHUP = 1;
 const USR2 = 12;

@@ -12,24 +12,24 @@ export interface NativeBuild {
 export interface NativeLanguage {
   readonly language: string;
   readonly build: (prefix: string) => NativeBuild;
-  /** Methods that give what they get. */
+  /** Methods that return their request. */
   readonly echoes: readonly string[];
-  /** Methods that wait so many milliseconds, unless nobody waits for them. */
+  /** Methods that wait for a number of milliseconds, or until their call is cancelled. */
   readonly waits: readonly string[];
   /** Methods that stream numbers, and bytes without an end. */
   readonly counts: readonly string[];
   readonly floods: readonly string[];
-  /** Methods that panic, and what the detail tells of the place and the stack. */
+  /** Methods that panic, and the location and stack that the detail must contain. */
   readonly panics: readonly string[];
   readonly place: readonly RegExp[];
-  /** What is said of a request that is no JSON, and of a field of the configuration that is none. */
+  /** The errors for a request that is no JSON, and for an unknown field of the configuration. */
   readonly noJson: RegExp;
   readonly unknownField: string;
-  /** How its own library tells an exit status. */
+  /** How the language's own library formats an exit status. */
   readonly exited: string;
   /** What `spin` takes for twenty threads in a minute. */
   readonly spin: string;
-  /** The greeting where no configuration gives one. */
+  /** The greeting without a configuration. */
   readonly greeting: string;
   /** Whether the fixture has `log`. */
   readonly logs: boolean;

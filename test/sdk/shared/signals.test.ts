@@ -1,5 +1,5 @@
-// A library in Go or Rust brings many threads into the worker, and Go signal handlers of its own. What
-// nginx and Lua do with signals and with child processes must be as it is in an nginx without it.
+// A library in Go or Rust adds many threads to the worker, and Go adds signal handlers. nginx and
+// Lua must handle signals and child processes as they do without the library.
 import { readdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -68,7 +68,7 @@ function threadsOf(pid: number): number[] {
     .filter((tid) => tid !== pid);
 }
 
-/** Those of nginx's signals that a thread blocks; a program that it starts would, too. */
+/** nginx's signals that a thread blocks; a program that it starts would block them as well. */
 function blockedBy(pid: number, tid: number): number[] {
   const status = readFileSync(`/proc/${pid}/task/${tid}/status`, "utf8");
   const blocked = BigInt(`0x${/^SigBlk:\t(\w+)/m.exec(status)?.[1]}`);

@@ -17,7 +17,7 @@ import { buildRustRuntime } from "../rust/rust-runtime.js";
 const HOSTS = ["go", "java", "python", "rust"].flatMap((name) => [name, `${name}-process`]);
 const RUNTIMES = [...HOSTS, "typescript-process"];
 
-/** Those in C have no JSON of their own: they return the bytes that they got. */
+/** Runtimes in C have no JSON library: they return the bytes of the request. */
 const WITH_C = ["c", "c-process", ...RUNTIMES];
 
 const content = (code: string) => `content_by_lua_block { ${code} }`;

@@ -17,7 +17,7 @@ test("npx is given its package by an absolute path", () => {
   expect(ownCommand({ env, cwd: home, script, root })).toBe(
     `npx --package '${home}/my work/nffi-0.1.0.tgz' nffi`,
   );
-  // a name of the registry may be anybody's
+  // a package of that name in the registry may belong to someone else
   writeFileSync(join(cache, "package.json"), JSON.stringify({ dependencies: { nffi: "^1" } }));
   expect(ownCommand({ env, cwd: "/", script, root })).toBe(script);
 });

@@ -1,4 +1,4 @@
-// What the compiler was told is what is read from the file that it made.
+// The values read from an ELF file are those that the compiler was asked for.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

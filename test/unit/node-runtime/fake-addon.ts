@@ -54,7 +54,7 @@ export class FakeAddon implements Pick<Addon, Faked> {
     });
   }
 
-  /** Puts requests where the addon would, and gives their number. */
+  /** Stores requests as the addon would, and returns their number. */
   put(...requests: { method?: string; bytes: string | Uint8Array; deadline?: number }[]): number {
     let used = 0;
     requests.forEach(({ method = "", bytes, deadline = 0 }, index) => {

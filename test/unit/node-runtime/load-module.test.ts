@@ -1,4 +1,5 @@
-// What is refused before Node sees it; the loading itself is tested with real Nodes in test/sdk/node/addon.
+// Modules that are refused before Node reads them. test/sdk/node/addon tests loading with real
+// Nodes.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

@@ -106,7 +106,7 @@ test.each(["file", "link"])("a %s with the name of the project is left alone", a
 });
 
 test("a folder that cannot be written to is named with the reason", async () => {
-  // Neither root nor anybody else can make a folder there.
+  // No user, not even root, can create a directory there.
   await expect(writeProject("/proc/hello", CONTENT, keep)).rejects.toMatchObject({
     code: "scaffold-failed",
     message: expect.stringMatching(/^cannot make \/proc\/hello: /),

@@ -44,7 +44,7 @@ test("every option of load is a field, and every field an option", () => {
   expect([...typed].sort()).toEqual([...accepted].sort());
 });
 
-/** The fields of a class and of those that it extends. */
+/** The fields of a class and of its base classes. */
 function fieldsOf(name: string): string[] {
   const found = new RegExp(`^---@class ${name}(?:: (\\S+))?\n((?:---.*\n)+)`, "m").exec(stub);
   const [, parent, body = ""] = found ?? [];

@@ -1,4 +1,4 @@
-// What types of TypeScript become in a stub, and what is refused. The compiler is the repository's.
+// TypeScript types in a stub, and types that are refused. Uses the repository's compiler.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";

@@ -47,7 +47,7 @@ test("concurrent large and small payloads do not disturb each other", async () =
 test("a long text needs more bytes than it has characters", async () => {
   const host = await Host.start(fixture("results.mjs"));
   for (const length of [80_000, 100_000, 131_070, 3_000_000]) {
-    // hex is shown for short answers only, so the length tells: 2 bytes each and 2 quotes
+    // hex is shown for short responses only, so check the length: 2 bytes each and 2 quotes
     const { hex } = await host.call("longText", JSON.stringify({ length })).answer;
     expect(hex).toBe(`#${2 * length + 2}!`);
   }

@@ -1,4 +1,4 @@
-// What handlers learn of their calls, and that calls do not learn of each other.
+// The context of handlers: it has the data of their call and none of another call.
 import { afterEach, expect, test } from "vitest";
 import { fixture, Host, stopHosts, untilTrue } from "./host.js";
 

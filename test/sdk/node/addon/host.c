@@ -7,7 +7,7 @@
  *   close
  *   state
  *
- * What happens is told by lines on stdout:
+ * It reports events as lines on stdout:
  *
  *   pid N | ready | failed HEX | abi N | gone | spawn STAGE ERRNO
  *   answer ID RC BYTES | error ID HEX HEX | refused ID NAME
@@ -276,7 +276,7 @@ drain(void)
 }
 
 
-/* Returns false when the child is gone. */
+/* Returns false when the child has exited. */
 static bool
 print_messages(void)
 {

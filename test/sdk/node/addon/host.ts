@@ -139,12 +139,12 @@ export class Host {
     return this.#submit(method, Buffer.from(bytes).toString("hex"), timeoutMs);
   }
 
-  /** A call of the default export with a pattern of so many bytes. */
+  /** Calls the default export with a pattern of `size` bytes. */
   pattern(size: number): Promise<Answer> {
     return this.#submit(undefined, `*${size}`, 0).answer;
   }
 
-  /** A stream that may have so many unread bytes; nothing is read before credit() says so. */
+  /** A stream with a limit of unread bytes. Nothing is read before credit() allows it. */
   stream(method: string, value: unknown, window = 65_536): Stream {
     const bytes = Buffer.from(JSON.stringify(value)).toString("hex");
     const { id, answer } = this.#expectAnswer();
@@ -154,7 +154,7 @@ export class Host {
     return { id, answer, chunks };
   }
 
-  /** One chunk of so many bytes was read. */
+  /** Reports that one chunk of this size was read. */
   credit(stream: Stream, size: number): void {
     this.#say(`credit ${stream.id} ${size}`);
   }
@@ -201,7 +201,7 @@ export class Host {
     this.#child.stdin?.write(`${line}\n`);
   }
 
-  /** Obeys what host.c says; the result gives the first line that begins with a word. */
+  /** Processes the lines of host.c. The result returns the first line that begins with a word. */
   #listen(): (word: string) => Promise<string[]> {
     const waiting = new Map<string, (words: string[]) => void>();
     this.#told = ([first = "", ...rest]) => {

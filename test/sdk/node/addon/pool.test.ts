@@ -156,7 +156,7 @@ describe("a thread that ends", () => {
     await expect(host.json("exits")).rejects.toThrow(/process\.exit/);
     await untilTrue(() => host.stderr.includes("cannot be started again"));
     await expect(host.json("one")).rejects.toThrow(/all threads have ended: .*broken now/);
-    // the reason is also told while the next one is loaded
+    // the reason is also reported while the next one is loaded
     writeFileSync(
       module,
       "await new Promise((done) => setTimeout(done, 500));\nexport const one = () => 2;\n",

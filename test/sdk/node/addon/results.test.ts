@@ -1,4 +1,4 @@
-// What a handler may give back, what it may not, and that only its own call learns of it.
+// Results that a handler may and may not return. An invalid result fails only its own call.
 import { afterEach, describe, expect, test } from "vitest";
 import { CallFailure, fixture, Host, stopHosts } from "./host.js";
 

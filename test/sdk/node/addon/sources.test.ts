@@ -1,5 +1,5 @@
-// What a module may be written in, on every Node: JavaScript of both kinds, TypeScript that is
-// stripped or bundled, packages with native code; and that stacks name the lines of the sources.
+// Kinds of modules that work on every Node: JavaScript of both kinds, TypeScript that is stripped
+// or bundled, packages with native code. Stacks must name the lines of the sources.
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import ts from "typescript";

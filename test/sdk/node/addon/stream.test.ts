@@ -1,4 +1,4 @@
-// Answers in chunks from a real Node, read by a C program that plays the worker and gives credit.
+// Responses in chunks from a real Node. A C program plays the worker, reads them and grants credit.
 import { afterEach, expect, test } from "vitest";
 import { fixture, Host, type Stream, stopHosts, untilTrue } from "./host.js";
 

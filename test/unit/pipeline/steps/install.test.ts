@@ -174,7 +174,7 @@ test.each(["lualib", "lualib/resty"])(
       code: "foreign-files",
       message: expect.stringContaining(join(prefix, at)),
     });
-    // what is stale there stays, too, where nothing new is to be written
+    // stale files also stay there if no new file replaces them
     await installProduct(productOf({ "bin/openresty": "" }), siteOf(prefix), stepContext());
     expect(contentOf(elsewhere)).toEqual(before);
   },

@@ -13,7 +13,7 @@ import { describe, expect, it } from "vitest";
 import { shipped } from "../../../../src/host/package.js";
 import { temporaryFolder, writeFiles } from "./packages.js";
 
-// Stand-ins that leave behind what they were told.
+// Stand-ins that record their arguments.
 const NGINX_CONFIGURE = `#!/bin/sh
 for argument in "$@"; do echo "$argument"; done >arguments
 echo "$LUAJIT_LIB $LUAJIT_INC $NFFI_INC" >environment
