@@ -110,6 +110,7 @@ end
 --   settings(options, settings)  adds to the settings of the runtime; raises on
 --                    bad options
 --   argv(program, options)  of the process, for the first of its programs
+--   missing()        optional: why this product cannot run the language, or nil
 function _M.new(spec)
     local language = {
         codec = "json",
@@ -142,6 +143,12 @@ function _M.new(spec)
         }
 
         spec.settings(options, settings)
+
+        local reason = spec.missing and spec.missing()
+
+        if reason then
+            return nil, reason, "no_language"
+        end
 
         local json = codecs.configuration(settings, "")
 

@@ -146,11 +146,29 @@ local function warns_of_libraries(program)
 end
 
 
--- the Java of the build comes before them
 local programs = { "/usr/local/bin/java", "/usr/bin/java" }
 
 
-local language = bridge.new({
+local built
+
+
+-- Why this product has no Java, or nil. The Java of the build comes before the
+-- others.
+local function missing()
+    if not built then
+        built = built_with()
+
+        if built.home then
+            insert(programs, 1, built.home .. "/bin/java")
+        end
+    end
+
+    return built.reason and "this product was built without Java: "
+           .. built.reason .. "; install a JDK and run `nffi build` again"
+end
+
+
+return bridge.new({
     name = "java",
     title = "Java",
     module_example = "\"com.example.App\"",
@@ -159,6 +177,7 @@ local language = bridge.new({
     options = { classpath = true, threads = true, jvm_args = true },
     process_options = {},
     lists = { "jvm_args" },
+    missing = missing,
 
     settings = function(options, settings)
         settings.threads = threads_of(options.threads)
@@ -211,30 +230,3 @@ local language = bridge.new({
         return argv
     end,
 })
-
-
-local start = language.start
-local built
-
-
--- Starts the runtime, or finds it. Returns its pointer or nil, message, code.
-function language.start(options, codec)
-    if not built then
-        built = built_with()
-
-        if built.home then
-            insert(programs, 1, built.home .. "/bin/java")
-        end
-    end
-
-    if built.reason then
-        return nil, "this product was built without Java: " .. built.reason
-               .. "; install a JDK and run `nffi build` again",
-               "no_language"
-    end
-
-    return start(options, codec)
-end
-
-
-return language

@@ -149,7 +149,8 @@ end
 
 -- Where the string that begins at `from` ends: its closing quote.
 local function closing_quote(from)
-    local quote, skip = nil, backslash
+    local quote
+    local skip = backslash
     local start = from
 
     repeat
