@@ -168,7 +168,7 @@ describe("the source", () => {
   test("an unknown version lists the known ones", async () => {
     const at = place();
     const result = await at.build(["--openresty", "1.2.3.4"]);
-    expectRefusal(at, result, 5, "OpenResty 1.2.3.4", "1.27.1.2", "1.21.4.1");
+    expectRefusal(at, result, 5, "unknown OpenResty release 1.2.3.4", "1.27.1.2", "1.21.4.1");
   });
 
   test.each([
