@@ -33,7 +33,7 @@ export const EXIT_CODES = {
 export type ErrorCode = keyof typeof EXIT_CODES;
 
 export interface ErrorContext {
-  /** What the user can do about it, one or several lines. */
+  /** What the user can do, in one or several lines. */
   readonly hint?: string | undefined;
   readonly cause?: unknown;
 }
@@ -46,7 +46,7 @@ export interface Diagnosis {
   /** The lines around it, from `firstLine` on. */
   readonly excerpt: readonly string[];
   readonly firstLine: number;
-  /** What usually helps. */
+  /** The usual solution. */
   readonly cure: string | undefined;
 }
 

@@ -7,7 +7,7 @@
 export interface BundledComponent {
   /** "owner/name" at GitHub. */
   readonly github: string;
-  /** What stands before the version in the tags there. */
+  /** The prefix of the version in its tags. */
   readonly tag: string;
   /** An SPDX identifier; absent where the sources do not name one licence. */
   readonly licence?: string;
@@ -70,7 +70,7 @@ const BUNDLED: Readonly<Record<string, BundledComponent>> = {
   "resty-cli": openresty("resty-cli"),
 };
 
-/** What is linked statically where --with-openssl and its like ask for it. */
+/** Licences of libraries that --with-pcre and --with-zlib link statically. */
 export const LIBRARY_LICENCES: Readonly<Record<string, string>> = {
   pcre: "BSD-3-Clause",
   zlib: "Zlib",

@@ -1,5 +1,5 @@
 /**
- * What a line in the log of a failed build usually means: data without I/O. The first pattern that
+ * The usual meaning of lines in the log of a failed build: data without I/O. The first pattern that
  * matches a line decides.
  */
 import { packageOfHeader, packageOfLibrary } from "./system-packages.js";

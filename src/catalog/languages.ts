@@ -7,12 +7,12 @@ export interface Language {
   readonly title: string;
   /** The folder in templates/. */
   readonly template: string;
-  /** What a project is written against: a folder in PREFIX/nffi, and a file that proves it there. */
+  /** The SDK of a project: a folder in PREFIX/nffi, and a file in it that proves its presence. */
   readonly sdk: { readonly folder: string; readonly file: string };
-  /** What is done first in a new project, up to its start, and how its nginx is ended. */
+  /** The first commands in a new project, up to its start, and the command that stops its nginx. */
   readonly start: readonly string[];
   readonly stop: string;
-  /** What its packages may be called, if that is less than what npm allows. */
+  /** Valid names of its packages, if npm allows more. */
   readonly names?: { readonly allowed: RegExp; readonly otherwise: string };
 }
 

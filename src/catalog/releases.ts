@@ -12,7 +12,7 @@ export interface Release {
   readonly support: Support;
 }
 
-/** What backs the claim that nffi works with something. */
+/** The evidence that nffi works with a release. */
 export interface Support {
   readonly level: "tested" | "expected";
   readonly why: string;

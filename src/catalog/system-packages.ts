@@ -22,7 +22,7 @@ const NAMES: Readonly<Record<string, Names>> = {
   "libaio-dev": { fedora: "libaio-devel", suse: "libaio-devel", arch: "libaio" },
 };
 
-/** What follows these are the names of packages. */
+/** Commands that are followed by the names of packages. */
 const INSTALLERS: Readonly<Record<Family, readonly string[]>> = {
   debian: ["apt-get", "install", "--no-install-recommends"],
   fedora: ["dnf", "install"],

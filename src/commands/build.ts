@@ -70,7 +70,7 @@ async function tellPlan(
   const request = await buildRequestOf(options, configureArgs, currentPlatform().cpus, context);
   const plan = await planBuild(request, { env: context.env, shipped });
   if (options.json) return context.print(JSON.stringify({ format: 1, ...plan }, null, 2));
-  if (options.quiet) return; // as with git and cargo: only the exit code tells
+  if (options.quiet) return; // as in git and cargo: only the exit code reports success
   for (const line of linesOfPlan(plan)) context.print(line);
 }
 

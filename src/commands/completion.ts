@@ -7,7 +7,7 @@ import type { CommandContext } from "./context.js";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 
-/** What follows an option, where commander does not know it: any other value is possible, too. */
+/** Values of options that commander does not know; other values are possible as well. */
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   "--lang": LANGUAGES.map(({ name }) => name),
   "--openresty": RELEASES.map(({ version }) => version),
@@ -18,9 +18,9 @@ interface Words {
   readonly name: string;
   readonly description: string;
   readonly options: readonly Option[];
-  /** What may follow it, such as `list` after `cache`. */
+  /** Words that may follow it, such as `list` after `cache`. */
   readonly subcommands: readonly string[];
-  /** What its first argument may be, if that is one of a list. */
+  /** Valid first arguments, if they are a list. */
   readonly choices: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-/** What every command gets from the CLI; a test brings its own. */
+/** The context that the CLI passes to every command; tests pass another one. */
 import type { Environment } from "../host/environment.js";
 import type { Choice } from "../ui/choose.js";
 

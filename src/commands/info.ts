@@ -69,7 +69,7 @@ function answer(manifest: Manifest, options: InfoOptions): string[] {
   ];
 }
 
-/** What the distribution has fixed and this product may lack. */
+/** Fixes of the distribution that this product may lack. */
 function gapLines({ source }: Manifest): string[] {
   return (source.securityGaps ?? []).map(({ text }) => `unpatched   ${text}`);
 }

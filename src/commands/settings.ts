@@ -34,7 +34,7 @@ it has its default.`;
 const HELP_ON_CONFIGURE = `"configure" in that file lists options for configure,
 which come before those after --.`;
 
-/** What the file may hold besides options; `configure` is what could stand after `--`. */
+/** Other keys of the file besides options; `configure` has the arguments that could follow `--`. */
 export interface Settings {
   readonly configure: readonly string[];
 }

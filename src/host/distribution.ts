@@ -1,6 +1,6 @@
 /**
- * Which family of distributions this machine belongs to, by /etc/os-release, and the command by which
- * its user installs packages.
+ * The family of distributions of this machine, according to /etc/os-release, and its command to
+ * install packages.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -35,7 +35,7 @@ export function familyOf(osRelease: string): Family | undefined {
   return names.map((name) => FAMILIES[name]).find((family) => family !== undefined);
 }
 
-/** What decides how packages are installed here. */
+/** The facts that decide how packages are installed here. */
 export interface Installer {
   readonly family: Family | undefined;
   readonly isRoot: boolean;

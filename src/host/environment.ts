@@ -25,7 +25,7 @@ export function sourceDate(env: Environment): number | undefined {
   });
 }
 
-/** What a build passes on; docs/build.md lists it. */
+/** Variables that a build passes on; docs/build.md lists them. */
 const PASSED_ON = [
   ...["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"],
   ...["http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"],

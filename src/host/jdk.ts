@@ -19,7 +19,7 @@ export interface NoJdk {
 /** The first Java whose `javac` compiles for what the SDK is written in. */
 const OLDEST = 11;
 
-/** What the build uses of it, and what the worker opens. */
+/** Its files that the build uses, and the library that the worker opens. */
 const NEEDED = ["bin/javac", "bin/jar", "include/jni.h", "include/linux/jni_md.h"];
 const MACHINE = "lib/server/libjvm.so";
 

@@ -5,7 +5,7 @@ import { messageOf, NffiError } from "../errors.js";
 import type { Network } from "../io/http.js";
 import type { Environment } from "./environment.js";
 
-/** `cafile`: certificates to trust in addition to those of Node. */
+/** `cafile`: certificates to trust in addition to Node's. */
 export async function networkOf(env: Environment, cafile: string | undefined): Promise<Network> {
   return {
     httpProxy: proxyIn(env, "http_proxy"),

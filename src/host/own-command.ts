@@ -54,7 +54,7 @@ function realPathOf(path: string): string | undefined {
   }
 }
 
-/** A text in which commands are written as `nffi build`, in backticks, as the user can run them. */
+/** Replaces commands in backticks, such as `nffi build`, with commands that the user can run. */
 export function withOwnCommand(text: string, command: string): string {
   return text.replaceAll("`nffi ", () => `\`${command} `);
 }

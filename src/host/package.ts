@@ -12,7 +12,7 @@ const require = createRequire(import.meta.url);
 export interface ShippedFiles {
   readonly root: string;
   readonly patches: string;
-  /** What turns the sources of Debian's packages into the tree of an OpenResty. */
+  /** Files that turn the sources of Debian's packages into an OpenResty source tree. */
   readonly debianTree: string;
   readonly cSource: string;
   readonly lua: string;

@@ -12,10 +12,10 @@ import { findProgram } from "./tools.js";
 export interface RequiredPackage {
   /** The Debian package that brings it. */
   readonly debian: string;
-  /** What shows that it is there: a program in PATH or a header the compiler finds. */
+  /** The proof that it is there: a program in PATH or a header that the compiler finds. */
   readonly program?: string;
   readonly header?: string;
-  /** What to do where the distribution no longer has the package. */
+  /** The hint for distributions that no longer have the package. */
   readonly otherwise?: string;
 }
 
@@ -58,7 +58,7 @@ export function compilerOf(env: Environment): string {
   return env.CC?.trim() || "cc";
 }
 
-/** What the compiler says of itself and of the headers of the libraries that nginx links. */
+/** The compiler's version, and the versions in the headers of libraries that nginx links. */
 const IDENTITY = `
 #if __has_include(<openssl/opensslv.h>)
 #include <openssl/opensslv.h>

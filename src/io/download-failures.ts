@@ -1,4 +1,4 @@
-/** What went wrong with a download, in words, and whether another try may go better. */
+/** The reason of a failed download, in words, and whether a retry may succeed. */
 import { errnoOf, messageOf, NffiError } from "../errors.js";
 import { type Reply, withoutSecrets } from "./http.js";
 import { type Failure, retryAfterMs } from "./retry.js";

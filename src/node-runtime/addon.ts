@@ -1,6 +1,6 @@
 /**
  * The only import of nffi.node (c-src/sdk/node), which is installed beside this program: its
- * functions and the memory that passes batches. The structures are those of c-src/sdk/node/addon.h;
+ * functions and the memory that passes batches. c-src/sdk/node/addon.h defines the structures;
  * the addon reports the offset of each part.
  */
 

@@ -12,7 +12,7 @@ import { type CompiledFile, versionOf } from "./compiled-file.js";
 import { formatOfSource } from "./module-format.js";
 import { tsconfigWith } from "./tsconfig.js";
 
-/** What is used of esbuild, whose types a project need not have. */
+/** The part of esbuild's API in use; a project need not have its types. */
 interface Esbuild {
   buildSync(options: Record<string, unknown>): {
     readonly outputFiles: readonly { readonly text: string }[];
@@ -63,7 +63,7 @@ export function bundle(path: string, esbuild: Esbuild, source: string): Compiled
   return { path, format, code: build(path, esbuild, format === "module" ? "esm" : "cjs"), version };
 }
 
-/** What esbuild makes of a `require` in an ES module, `import x = require()` among them. */
+/** esbuild's output for a `require` in an ES module, including `import x = require()`. */
 const ASKS_FOR_REQUIRE = /^var __require = /m;
 const GIVES_REQUIRE =
   'import { createRequire as nffiCreateRequire } from "node:module"; ' +
@@ -77,7 +77,7 @@ function build(path: string, esbuild: Esbuild, format: "esm" | "cjs"): string {
   return run(path, esbuild, { format, banner: { js: GIVES_REQUIRE } });
 }
 
-/** What esbuild makes of decorators as `experimentalDecorators` has them. */
+/** esbuild's output for decorators with `experimentalDecorators`. */
 const DECORATES = /^var __decorateClass = /m;
 
 /** Libraries that read the metadata would find none, and fail in ways that do not name the cause. */

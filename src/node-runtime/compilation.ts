@@ -99,13 +99,15 @@ function compileAlone(path: string, compileFile: CompileFile): Compilation {
   }
 }
 
-/** What the module's user sets for its process (a preload, a debugger) is not for the compiler. */
+/**
+ * Options that the user sets for the module's process (a preload, a debugger) do not apply here.
+ */
 function ownEnvironment(): NodeJS.ProcessEnv {
   const { NODE_OPTIONS: _, ...rest } = process.env;
   return rest;
 }
 
-/** With the place of a syntax error, which Node prints only when nobody catches it. */
+/** With the place of a syntax error, which Node prints only if the error is not caught. */
 function located(problem: Problem, stderr: string): Problem {
   if (!problem.isSyntaxError || problem.message.startsWith("/")) return problem;
   const place = /^(?:file:\/\/)?(\/.*:\d+)\n(.*)\n( *)\^/m.exec(stderr);

@@ -1,4 +1,4 @@
-/** What compiling TypeScript gives, as it travels between processes and threads. */
+/** The result of compiling TypeScript, as it travels between processes and threads. */
 
 import { statSync } from "node:fs";
 import type { Format } from "./module-format.js";

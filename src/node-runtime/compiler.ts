@@ -1,7 +1,7 @@
 /**
  * The program of a short-lived process that compiles a TypeScript module and the files it imports
  * (`node compiler.js PATH`) and prints them as JSON. In the process that serves the module the type
- * stripper would stay: its WebAssembly costs 15 to 50 MB, and ending a thread gives back little of it.
+ * stripper would stay: its WebAssembly costs 15 to 50 MB, and ending a thread frees little of it.
  */
 
 import { readFileSync, realpathSync, statSync } from "node:fs";
@@ -94,7 +94,7 @@ class Compiler {
   }
 }
 
-/** What a file imports. Throws its syntax errors. */
+/** Returns the imports of a file. Throws its syntax errors. */
 function parse({ path, code, format }: CompiledFile): Dependency[] {
   const dynamic = dependenciesIn(code, DYNAMIC, false);
   if (format === "commonjs") {
@@ -143,7 +143,7 @@ if (entry !== undefined) {
   registerExtensions();
   const compiler = new Compiler();
   process.stdout.write(JSON.stringify(compiler.compile(entry)), () => {
-    // Node prints the place of a syntax error only when nobody catches it.
+    // Node prints the place of a syntax error only if the error is not caught.
     if (compiler.thrown !== undefined) throw compiler.thrown;
   });
 }

@@ -91,7 +91,7 @@ export function markWarnings(): void {
   });
 }
 
-/** Who hands us a .ts file, perhaps one without a package.json, has chosen that. */
+/** The user has chosen a .ts file on purpose, perhaps without a package.json. */
 function isAboutTypeScript(warning: Error & { code?: string }): boolean {
   return (
     warning.code === "MODULE_TYPELESS_PACKAGE_JSON" ||

@@ -1,6 +1,6 @@
 /**
- * What a handler may ask about its call. The AbortSignal is made when it is first asked for: most
- * handlers never do, and it costs more than everything else of a call.
+ * The context of a call, for its handler. The AbortSignal is created when it is first read: most
+ * handlers never read it, and it costs more than the rest of a call.
  */
 
 import type { Addon } from "./addon.js";

@@ -14,7 +14,7 @@ import { Logs } from "./log.js";
 import type { Methods } from "./methods.js";
 import { Streams, sourceOf } from "./streams.js";
 
-/** What is used of the addon. */
+/** The functions of the addon in use. */
 type DispatcherAddon = Pick<
   Addon,
   "large" | "isCancelled" | "isStream" | "mayWrite" | "write" | "end" | "log"
@@ -30,7 +30,7 @@ export interface Served {
 /** It reaches no caller, but every task needs a response. */
 export const NEVER_STARTED = { message: "cancelled before it was started", detail: "" };
 
-/** What serves the calls that the addon takes: this thread, or a pool of others. */
+/** Serves the calls that the addon takes: this thread, or a pool of worker threads. */
 export interface Server {
   /** Calls that are not answered yet. */
   readonly running: number;

@@ -1,6 +1,6 @@
 /**
- * What the code of a runtime is written against: types only, nothing here runs. A runtime is a
- * module whose exported functions are its methods:
+ * The API for the code of a runtime: types only, nothing here runs. A runtime is a module whose
+ * exported functions are its methods:
  *
  *     import type { Handler } from "@nffi/runtime";
  *     export const hello: Handler<{ name: string }, { greeting: string }> = ({ name }) => ({
@@ -10,7 +10,7 @@
  * and `rt.methods:hello({ name = "Lua" })` calls it.
  */
 
-/** What a handler may ask about the call it serves. */
+/** The context of the call that a handler serves. */
 export interface Context<Config = unknown> {
   /** Aborts when the call is cancelled: client disconnected, Lua thread killed, deadline passed. */
   readonly signal: AbortSignal;
@@ -22,7 +22,7 @@ export interface Context<Config = unknown> {
   readonly log: Log;
 }
 
-/** What is not a string is shown as by `console.log`; `error_log` decides what is kept. */
+/** Formats other values like `console.log`; nginx's `error_log` sets the minimum level. */
 export interface Log {
   debug(...values: unknown[]): void;
   info(...values: unknown[]): void;
@@ -65,6 +65,6 @@ export type RawStreamHandler<Config = unknown> = (
 /** An async generator, a `ReadableStream`, a `Readable`; or a generator. */
 export type Chunks<Chunk> = AsyncIterable<Chunk> | Generator<Chunk, unknown, unknown>;
 
-/** What goes out as bytes: a string as UTF-8, nothing as no bytes. */
+/** A result that is sent as bytes: a string as UTF-8, nothing as no bytes. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler without `return` is meant, too
 export type RawReply = string | Uint8Array | undefined | void;

@@ -65,7 +65,7 @@ function checkObject(value: object, path: Path, isSent = false): void {
   }
 }
 
-/** What a toJSON() returns is sent instead: checked in the same place. */
+/** The result of toJSON() is sent instead, so it is checked at the same path. */
 function checkToJson(value: HasToJson, path: Path): void {
   const sent = value.toJSON(String(path.at(-1) ?? ""));
   // the toJSON() of what is sent is not called

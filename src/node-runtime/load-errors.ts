@@ -1,6 +1,6 @@
 /**
- * What the errors of loading a module say: the place, and what to do where types alone cannot be
- * removed.
+ * The text of errors when loading a module: the place, and a hint for TypeScript syntax that type
+ * stripping alone cannot remove.
  */
 
 import { spawnSync } from "node:child_process";
@@ -76,7 +76,7 @@ function hintOf(reason: Error): string | undefined {
  * The position of a syntax error: Node hides it from code that catches an error of an ES module.
  */
 export function withPlace(error: unknown, path: string): Error {
-  // What the type stripper throws names it already, what code throws has its stack.
+  // Errors of the type stripper name it already, errors thrown by code have a stack.
   if (!isOfLoader(error) || error.message.startsWith("/")) return error as Error;
   return new SyntaxError(`${placeOf(error, path)}: ${error.message}`, { cause: error });
 }

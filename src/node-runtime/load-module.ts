@@ -13,7 +13,7 @@ import { isForBundler, withHint, withPlace } from "./load-errors.js";
 import { checkFile, isJsx, isTypeScript } from "./module-file.js";
 import { registerTypeScript } from "./typescript.js";
 
-/** Wrapped in an object: an export named `then` would be taken for that of a promise. */
+/** Wrapped in an object: a module that exports `then` would be mistaken for a promise. */
 export interface Loaded {
   readonly namespace: Record<string, unknown>;
 }
@@ -33,7 +33,7 @@ export async function loadModule(path: string, compiled?: Compilation): Promise<
   return await loadUnbundled(path);
 }
 
-/** For threads that load the module, too; undefined: it is not TypeScript. */
+/** For other threads that load the module; undefined: it is not TypeScript. */
 export async function compileForThreads(path: string): Promise<Compilation | undefined> {
   checkFile(path);
   return isTypeScript(path) ? await compileModule(path) : undefined;
@@ -62,7 +62,7 @@ async function loadUnbundled(path: string): Promise<Loaded> {
     return await importFrom(pathToFileURL(path).href, [progress.linkedUrl]);
   } catch (error) {
     const reason = withPlace(error, path);
-    // What has run must not run again, in a bundle.
+    // Code that has run must not run again, in a bundle.
     const mayBundle = isTypeScript(path) && !progress.state.linked && isForBundler(error);
     if (mayBundle) return await loadBundled(path, reason);
     throw reason;

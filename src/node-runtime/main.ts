@@ -1,5 +1,5 @@
 /**
- * The program of the process in which an nginx worker runs a module: it attaches to the queue,
+ * The program of a process that runs a module for an nginx worker: it attaches to the queue,
  * loads the module, and responds to requests until the queue is closed. It imports only Node and
  * the type stripper from outside its directory, since it is installed alone (PREFIX/nffi/node).
  */
@@ -74,7 +74,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** What the module has no part in, before it is loaded. */
+/** The setup that does not depend on the module, before it is loaded. */
 async function prepare(settings: Settings, server: () => Server | undefined): Promise<void> {
   const { module, name, inspect, profileFolder } = settings;
   process.title = `nffi: ${name}`;

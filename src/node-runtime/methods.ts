@@ -1,6 +1,6 @@
 /**
- * The functions of a module that requests can name: its exports, and the properties, inherited ones
- * too, of a default export that is an object, which is how `import()` presents a CommonJS module.
+ * The functions of a module that requests can name: its exports, and the properties (own and
+ * inherited) of a default export that is an object, which is how `import()` presents CommonJS.
  */
 
 import { types } from "node:util";
@@ -12,7 +12,9 @@ export class Methods {
   readonly #path: string;
   readonly #named = new Map<string, Callable>();
   readonly #unnamed: Callable | undefined;
-  /** The default export, if it is an object: it may have methods that only its accessors give. */
+  /**
+   * The default export, if it is an object: some of its methods may exist through accessors only.
+   */
   readonly #service: object | undefined;
 
   /** Throws when there is nothing to call. */
@@ -74,7 +76,7 @@ export class Methods {
     }
   }
 
-  /** What an accessor gives is asked for at each call: it may change, and reading it may do things. */
+  /** Accessors are read at each call: the value may change, and reading may have side effects. */
   #read(name: string): Callable | undefined {
     const service = this.#service as Record<string, unknown> | undefined;
     if (service === undefined || !isPublic(name, service)) return undefined;

@@ -38,7 +38,7 @@ function packageType(folder: string): Format | undefined {
   }
 }
 
-/** What compiles as the body of a CommonJS module is one; all else is for the ES loader to judge. */
+/** True if it compiles as the body of a CommonJS module; the ES loader judges all other files. */
 function detectFormat(javascript: string): Format {
   try {
     compileFunction(javascript, ["exports", "require", "module", "__filename", "__dirname"]);

@@ -1,6 +1,6 @@
 /**
- * What the main thread and a worker thread of the pool say to each other. A task is named by its
- * handle: its request and its answer do not go through the main thread.
+ * Messages between the main thread and a worker thread of the pool. A task is named by its handle:
+ * its request and its response do not pass through the main thread.
  */
 
 import type { Compilation } from "./compiled-file.js";
@@ -27,7 +27,7 @@ export type FromThread =
   /** These were answered; with `started` it can take another. */
   | { readonly kind: "progress"; readonly started: boolean; readonly ended: readonly Handle[] };
 
-/** What a thread is made with. */
+/** The data that a thread is created with. */
 export interface ThreadData {
   /** From 1; the one that replaces another has its number. */
   readonly number: number;

@@ -1,4 +1,4 @@
-/** What a project's tsconfig.json says, where esbuild reads it only for itself. */
+/** Settings of a project's tsconfig.json that esbuild reads but does not report. */
 
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -24,7 +24,7 @@ interface CommonJsModule {
 
 type NextLoad = (url: string, context: unknown) => unknown;
 
-/** What the thread of hooks gets, where Node has one. */
+/** The data for the thread of hooks, where Node has one. */
 export interface HookData {
   readonly compilation: Compilation;
 }

@@ -22,7 +22,7 @@ export interface Compilation {
   readonly hardening: Hardening;
   /** The variables of the addon in c-src/Makefile. */
   readonly addon: Readonly<Record<string, string>>;
-  /** What the Java part is built with; why there is none. */
+  /** The JDK of the Java part, or the reason why there is none. */
   readonly jdk: Jdk | NoJdk;
   /** For every program that compiles: where ccache stands in for the compiler, what a flavour needs. */
   readonly env: Readonly<Record<string, string>>;

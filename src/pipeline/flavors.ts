@@ -11,7 +11,7 @@ export interface Flavor {
   readonly plainAddon: boolean;
   /** With the flags of hardening.ts. */
   readonly isHardened: boolean;
-  /** What the programs of the product need in their environment, also while they are built. */
+  /** Environment variables that the product's programs need, also during the build. */
   readonly env: Readonly<Record<string, string>>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * What makes faults in the C code of a product harder to use: the flags of Debian's own packages.
+ * Flags that make faults in the C code of a product harder to exploit, as in Debian's own packages.
  * They come before the user's flags, so that the user's win. The debug and sanitizer flavours have
  * none: they are for finding faults.
  */

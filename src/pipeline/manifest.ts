@@ -18,7 +18,7 @@ export interface Manifest {
   readonly format: 1;
   readonly nffi: string;
   readonly prefix: string;
-  /** What the build depended on: the same inputs make the same product. */
+  /** The inputs of the build: the same inputs make the same product. */
   readonly inputs?: BuildInputs;
   readonly flavor?: FlavorName;
   readonly source: SourceIdentity;
@@ -32,7 +32,7 @@ export interface Manifest {
   readonly node: string;
   /** The Node that ran the build: what a runtime is started with first. */
   readonly nodeProgram: string;
-  /** What the Java part was built with, or why there is none; products of nffi 0.1 lack it. */
+  /** The JDK of the Java part, or why there is none; products of nffi 0.1 lack this field. */
   readonly java?: Jdk | NoJdk;
   /** How each executable and shared library is protected; products of nffi 0.1 lack it. */
   readonly hardening?: HardeningRecord;
@@ -57,7 +57,7 @@ export function isUsers(path: string): boolean {
   return USER_FOLDERS.some((folder) => path.startsWith(`${folder}/`));
 }
 
-/** What a manifest says is in the prefix and belongs to nffi: files, then links. */
+/** Entries of a manifest that are in the prefix and belong to nffi: files, then links. */
 export function ownPaths(manifest: Manifest): string[] {
   return listedPaths(manifest).filter((path) => !isUsers(path) && !isOutside(path));
 }

@@ -1,5 +1,5 @@
 /**
- * What is at the places that a manifest names. No link below the prefix is followed (the prefix
+ * The files at the paths that a manifest names. No link below the prefix is followed (the prefix
  * itself may be one), so nothing outside of the prefix is read, counted as ours, or removed.
  */
 import { readlink } from "node:fs/promises";

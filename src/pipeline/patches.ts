@@ -39,7 +39,7 @@ export function readPatch(name: string, text: string): FilePatch[] {
   });
 }
 
-/** What a diff can say besides lines, and what would be lost without a word. */
+/** Diff entries other than lines, which would be lost silently. */
 const UNSUPPORTED = /^(rename from|copy from|GIT binary patch|Binary files) ?.*/m;
 
 /**

@@ -97,7 +97,7 @@ async function buildAnew(
   }
 }
 
-/** What was built in spite of missing patches is not what a build that requires them would make. */
+/** A product that lacks security patches does not satisfy a build that requires them. */
 function suffices({ manifest }: Product, { trust }: BuildRequest): boolean {
   return !trust.requireSecurityPatches || (manifest.source.securityGaps ?? []).length === 0;
 }

@@ -78,7 +78,7 @@ async function requireNoLinks(prefix: string, paths: readonly string[]): Promise
   }
 }
 
-/** What an interrupted install of the same product has left is as good as ours. */
+/** Files of an interrupted install of the same product count as nffi's. */
 async function isSame(place: string, staged: string): Promise<boolean> {
   if ((await kindOf(place)) !== "file" || (await kindOf(staged)) !== "file") return false;
   return (await sha256OfFile(place)) === (await sha256OfFile(staged));

@@ -1,4 +1,4 @@
-/** What a product is, in words, and the command that builds it again. */
+/** A description of a product, and the command that builds it again. */
 import { basename } from "node:path";
 import { releaseOfHash } from "../catalog/releases.js";
 import { shellWords } from "../io/shell-words.js";

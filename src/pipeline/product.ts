@@ -13,7 +13,7 @@ export interface Product {
 }
 
 export interface FoundProduct extends Product {
-  /** What named it: "--prefix", "NFFI_PREFIX", "nffi.config.json" or "default". */
+  /** The source of the path: "--prefix", "NFFI_PREFIX", "nffi.config.json" or "default". */
   readonly foundBy: string;
 }
 

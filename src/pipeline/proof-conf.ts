@@ -9,7 +9,7 @@ export function proofConf(
   const staged = (path: string) => join(stagedPrefix, path);
   const lualib = staged("lualib");
   const luajit = staged("luajit/share/luajit-2.1");
-  // Without it the workers run as the user given to configure, by default nobody.
+  // Without it the workers run as the user passed to configure, by default `nobody`.
   const user = workersAreRoot ? "user root;" : "";
   return `
 daemon off;

@@ -18,7 +18,7 @@ import type { ProofPlace } from "./proof-place.js";
 export interface Proof extends ProofPlace {
   /** Made for nginx to run in, and removed. */
   readonly proofDir: string;
-  /** What its nginx needs in the environment. */
+  /** Environment variables that its nginx needs. */
   readonly env: Readonly<Record<string, string>>;
 }
 

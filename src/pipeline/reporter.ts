@@ -24,13 +24,13 @@ export type StepName = keyof typeof STEPS;
 
 export interface Reporter {
   stepStarted(step: StepName): void;
-  /** What the step is doing now; replaces the last note. */
+  /** The current activity of the step; replaces the last note. */
   stepNote(step: StepName, note: string): void;
   /** Raw output of the programs that a step runs. */
   stepOutput(step: StepName, text: string): void;
   stepFinished(step: StepName, outcome: { note: string | undefined; durationMs: number }): void;
   stepFailed(step: StepName, error: NffiError): void;
-  /** What the user should know although the build goes on; `details` are what it sums up. */
+  /** A warning; the build continues. `details` has the facts that it sums up. */
   warning(message: string, details?: readonly string[]): void;
   /** No step follows; the renderer releases the terminal. */
   close(): Promise<void>;

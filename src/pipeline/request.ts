@@ -1,4 +1,4 @@
-/** What a build is asked to do, and what it runs in. Both are given from outside and never change. */
+/** The request and the environment of a build. The caller passes both; they never change. */
 import type { Environment } from "../host/environment.js";
 import type { ShippedFiles } from "../host/package.js";
 import type { Platform } from "../host/platform.js";

@@ -16,7 +16,7 @@ import { debianPurl, genericPurl, githubPurl, npmPurl } from "./purl.js";
 /** Below the prefix. */
 export const SBOM_FILE = "nffi/sbom.cdx.json";
 
-/** What the bill is made of. */
+/** The inputs of the bill of materials. */
 export interface SbomSubject {
   readonly nffi: string;
   readonly source: SourceIdentity;

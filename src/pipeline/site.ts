@@ -1,6 +1,6 @@
 /**
- * The folders of one build: the prefix and the work folder, both locked against a second run. What
- * a failed build has made is removed here, except for the logs.
+ * The folders of one build: the prefix and the work folder, both locked against a second run. The
+ * files of a failed build are removed here, except for the logs.
  */
 import { randomBytes } from "node:crypto";
 import { readdir, realpath, rm, rmdir, writeFile } from "node:fs/promises";
@@ -48,7 +48,7 @@ export function sitePaths(prefix: string, workDir: string): SitePaths {
   };
 }
 
-/** Refuses directories in which no build can work. */
+/** Refuses directories that cannot be used for a build. */
 export function requireUsablePlaces(request: BuildRequest): void {
   requirePlainPath("prefix", request.prefix);
   requirePlainPath("work folder", request.workDir);

@@ -14,7 +14,7 @@ import { type Reporter, STEPS, type StepName } from "./reporter.js";
 /** `env` is added to the environment that every program of a build has. */
 export type StepCommand = Omit<Command, "env"> & Partial<Pick<Command, "env">>;
 
-/** What a step may use besides its input. */
+/** The context that a step may use besides its input. */
 export interface StepContext {
   readonly signal: AbortSignal;
   readonly env: Environment;

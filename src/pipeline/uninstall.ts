@@ -15,7 +15,7 @@ import type { Product } from "./product.js";
 export interface Uninstalled {
   /** Paths below the prefix that were removed, or with `dryRun` would be. */
   readonly removed: readonly string[];
-  /** Files below the prefix that are kept, without those of `changed`. */
+  /** Files below the prefix that are kept, except the files in `changed`. */
   readonly kept: readonly string[];
   /** Files of the product that stay because they were changed after the installation. */
   readonly changed: readonly string[];

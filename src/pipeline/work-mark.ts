@@ -20,7 +20,7 @@ const LOGS = "logs";
 /** The prefix whose builds use the folder. */
 const PREFIX = join(LOGS, "prefix");
 
-/** What a file system, or an nffi that was killed, leaves in an empty folder. */
+/** Entries that a file system, or an nffi that was killed, leaves in an empty folder. */
 const LITTER = /^(lost\+found|\.nffi-probe-.*|\.\.nffi-work\..*\.nffi-tmp)$/;
 
 /** The prefix of the last build here; undefined where none is recorded. */

@@ -1,5 +1,5 @@
 /**
- * The source from which the CI file and the Dockerfile of a project build: the source of the
+ * The source that the CI file and the Dockerfile of a project build from: the source of the
  * product with which the project was created, if another machine can download it.
  */
 

@@ -2,7 +2,7 @@
 import type { Language } from "../catalog/languages.js";
 import { NffiError } from "../errors.js";
 
-/** What npm asks of the name of a package. */
+/** npm's rules for the name of a package. */
 const LONGEST = 214;
 const TAKEN = new Set(["node_modules", "favicon.ico"]);
 

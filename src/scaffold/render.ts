@@ -8,7 +8,7 @@ import type { TemplateFile } from "./template.js";
 export interface ProjectValues {
   readonly name: string;
   readonly port: number;
-  /** What the CI file and the Dockerfile build OpenResty from. */
+  /** The source that the CI file and the Dockerfile build OpenResty from. */
   readonly source: BuildSource;
 }
 

@@ -38,7 +38,7 @@ export interface ScaffoldedProject {
   /** The files that were written, or would be, by path in the folder. */
   readonly paths: readonly string[];
   readonly link: ProjectLink;
-  /** What the CI file and the Dockerfile build OpenResty from. */
+  /** The source that the CI file and the Dockerfile build OpenResty from. */
   readonly source: BuildSource;
   /** False if no other machine can fetch the source of the product, and `source` is another one. */
   readonly hasSourceOfProduct: boolean;

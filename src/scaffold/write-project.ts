@@ -24,7 +24,7 @@ export interface ProjectLink {
   readonly path: string;
   /** Absolute, or relative to the directory of the link. */
   readonly target: string;
-  /** What the target is, without links. */
+  /** The real path of the target. */
   readonly real: string;
 }
 

@@ -124,7 +124,7 @@ export class ArchiveCache {
     return bytes;
   }
 
-  /** What else is there is not ours. */
+  /** Other files there do not belong to nffi. */
   async #ownNames(folder: string): Promise<string[]> {
     const names = await readdir(join(this.dir, folder));
     return names.filter((name) => /^[0-9a-f]{64}(\.|$)/.test(name));

@@ -38,7 +38,7 @@ export interface DebianSource {
   readonly resolved: ResolvedDebianSuite;
 }
 
-/** What a tree was made of, for the manifest and for knowing a kept tree again. */
+/** The inputs of a tree, for the manifest and to recognize a kept tree. */
 export interface SourceIdentity {
   readonly kind: "archive" | "directory" | "debian";
   readonly name: string;

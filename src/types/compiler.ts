@@ -88,7 +88,7 @@ function loadFrom(require: NodeJS.Require, found: string): Compiler {
 }
 
 /**
- * The options of the tsconfig.json above the module; without one, those that match Node's
+ * The options of the tsconfig.json above the module; without one, options that match Node's
  * behaviour.
  */
 function optionsFor(ts: Compiler, path: string, cwd: string): TypeScript.CompilerOptions {
@@ -114,7 +114,7 @@ function optionsFor(ts: Compiler, path: string, cwd: string): TypeScript.Compile
     allowImportingTsExtensions: true,
     noEmit: true,
     skipLibCheck: true,
-    // What is unused says nothing of the types.
+    // Unused code does not affect the types.
     noUnusedLocals: false,
     noUnusedParameters: false,
   };

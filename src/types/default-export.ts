@@ -4,7 +4,7 @@ import type { CheckedModule } from "./compiler.js";
 import { typeOf } from "./symbols.js";
 import type { Translation } from "./translation.js";
 
-/** What a default export that is an object has and inherits, as far as it is public. */
+/** The public members, own and inherited, of a default export that is an object. */
 export function membersOf(module: CheckedModule, main: TypeScript.Symbol): TypeScript.Symbol[] {
   const { ts, checker } = module;
   const type = typeOf(module, main);

@@ -158,7 +158,7 @@ function rawSignature(module: CheckedModule, signature: TypeScript.Signature): S
   };
 }
 
-/** What the promise of a handler becomes: values, and the chunks of what is iterated. */
+/** The results that the promise of a handler resolves to: values, and chunks of iterables. */
 function repliesOf(
   module: CheckedModule,
   signature: TypeScript.Signature,

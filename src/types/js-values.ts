@@ -1,4 +1,4 @@
-/** What the values of a type are in JavaScript: bytes, functions, collections, iterators. */
+/** The JavaScript kind of a type's values: bytes, functions, collections, iterators. */
 import type * as TypeScript from "typescript";
 import type { CheckedModule, Compiler } from "./compiler.js";
 
@@ -59,7 +59,7 @@ export function propertyNamed(
     );
 }
 
-/** What a value yields when it is iterated as an answer in chunks; undefined: it is no stream. */
+/** The type of the chunks of a value that is streamed; undefined: it is no stream. */
 export function chunkOf(
   module: CheckedModule,
   type: TypeScript.Type,

@@ -34,7 +34,7 @@ export const word = (text: string): LuaType => ({ kind: "word", text });
 
 export const ANY = word("any");
 export const NIL = word("nil");
-/** What cjson makes of null, and null of: `ngx.null`. */
+/** JSON's null in Lua, both ways: `ngx.null`. */
 export const NULL = word("nffi.Null");
 
 /** One of them; nothing twice, and what says nothing last. */

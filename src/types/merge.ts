@@ -4,7 +4,7 @@
  */
 import { type Declaration, textOf } from "./lua-type.js";
 
-/** What is declared in the end. `twins`: by a type's second translation its first one. */
+/** The final declarations. `twins`: by a type's second translation its first one. */
 export function mergeTwins(
   declarations: readonly Declaration[],
   twins: ReadonlyMap<Declaration, Declaration>,

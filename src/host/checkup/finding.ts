@@ -4,7 +4,7 @@ export interface Finding {
   readonly name: string;
   /** "missing" keeps a build from working, "warning" may, "absent" is only good to know. */
   readonly status: "ok" | "missing" | "warning" | "absent";
-  /** What was found, or what is wrong and what to do. */
+  /** The result, or the problem and its solution. */
   readonly found: string;
   /** The Debian package that would bring it. */
   readonly debian?: string | undefined;

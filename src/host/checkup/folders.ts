@@ -1,4 +1,4 @@
-/** The part of a checkup about space: disk, memory, and folders in which programs may run. */
+/** The part of a checkup about space: disk, memory, and folders that allow programs to run. */
 import { randomBytes } from "node:crypto";
 import { rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -69,8 +69,8 @@ export async function configureTree(
 /**
  * nginx and LuaJIT read CFLAGS from the environment of configure, LuaJIT also LDFLAGS. Values from
  * the environment do not appear in `nginx -V`, so flags that contain the work folder are passed
- * there. make must not get them, since the build of a static OpenSSL would use them in place of its
- * own.
+ * there. make must not get them, since the build of a static OpenSSL would use them instead of
+ * OpenSSL's flags.
  */
 export function configureEnvOf(
   compilation: Compilation,
@@ -87,7 +87,7 @@ export function configureEnvOf(
 
 /**
  * The C libraries for Lua read their flags from these variables. The build of a static library
- * would use them in place of its own, so they are not set beside one.
+ * would use them instead of the library's flags, so they are not set if there is one.
  */
 export function makeEnvOf(
   request: Pick<BuildRequest, "added" | "configureArgs">,

@@ -22,7 +22,7 @@ export interface FetchedArchive {
   readonly origin: string;
   /** Of the local bytes. */
   readonly sha256: string;
-  /** What it must be; undefined for a file of the user without --sha256. */
+  /** The expected hash; undefined for a file of the user without --sha256. */
   readonly expected: string | undefined;
   /** Of an official release, known or not. */
   readonly version: string | undefined;

@@ -61,7 +61,7 @@ async function pathsToInstall(stagedPrefix: string, prefix: string): Promise<str
   return paths.sort((a, b) => isManifest(a) - isManifest(b) || (a < b ? -1 : 1));
 }
 
-/** What the last build had installed and this one has not; what was changed since is kept. */
+/** Files that the last build installed and this one does not. Files changed since are kept. */
 async function stalePaths(
   previous: Manifest | undefined,
   current: Manifest,

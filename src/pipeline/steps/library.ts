@@ -13,7 +13,7 @@ import type { StepCommand, StepContext } from "../step.js";
 
 export interface StagedLibrary {
   readonly compilation: Compilation;
-  /** What the patched `config` of ngx_lua reads. */
+  /** The variables that the patched `config` of ngx_lua reads. */
   readonly glueEnv: Readonly<Record<string, string>>;
 }
 

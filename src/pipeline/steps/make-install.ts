@@ -74,10 +74,10 @@ async function stageLua(files: ShippedFiles, site: Site): Promise<void> {
   });
 }
 
-/** What a .luarc.json names; nothing there is ever run. */
+/** The directory that a .luarc.json names; nothing in it is ever run. */
 const LUA_TYPES = "nffi/lua-types";
 
-/** What the code of a runtime is written against. */
+/** The types for the code of runtimes. */
 const TYPES = "handler.d.ts";
 
 /** Projects depend on the folder as @nffi/runtime; the program itself needs only `type`. */

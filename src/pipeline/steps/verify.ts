@@ -13,7 +13,7 @@ declare const verified: unique symbol;
 
 interface Verified {
   readonly [verified]: true;
-  /** What the trust rests on; goes into the manifest. */
+  /** The basis of the trust, for the manifest. */
   readonly verifiedBy: string;
 }
 
@@ -37,7 +37,7 @@ export async function verifySource(
 
 const NOTHING = "nothing: the user's own files";
 
-/** What goes into the manifest is what a later reader will see of it. */
+/** The manifest is all that a later reader sees of it. */
 function skipped(source: FetchedSource, step: StepContext): string {
   if (source.kind === "debian") return OF_DEBIAN;
   if (source.kind === "directory") return NOTHING;

@@ -34,7 +34,7 @@ import {
 export interface ResolvedDebianSuite {
   readonly suite: DebianSuite;
   readonly archive: MachineArchive;
-  /** What may be Debian's if `archive` is not: entries of apt that name no key. */
+  /** Entries of apt that name no key: they may be Debian's if `archive` is not. */
   readonly otherArchives?: readonly MachineArchive[];
 }
 

@@ -1,4 +1,4 @@
-/** What the user should know about an assembled tree: where the archive fell short of the best. */
+/** Notes for the user about an assembled tree: shortcomings of the archive. */
 export interface DebianNote {
   readonly kind:
     | "index-stale"
@@ -25,7 +25,7 @@ export interface SecurityGap {
   readonly text: string;
 }
 
-/** What may lack a security fix that Debian has published. */
+/** Components that may lack a security fix that Debian has published. */
 const GAPS: ReadonlySet<DebianNote["kind"]> = new Set([
   "older-revision",
   "series-missing",
@@ -43,7 +43,7 @@ export interface DebianWarning {
   readonly details: readonly string[];
 }
 
-/** What the archive lacks in one line, however much that is; the rest as it is. */
+/** Joins everything that the archive lacks into one line; other notes stay unchanged. */
 export function warningsOf(notes: readonly DebianNote[], suite: string): DebianWarning[] {
   const lacks = notes.filter(({ kind }) => IN_SHORT[kind] !== undefined);
   const others = lacks.length > 1 ? notes.filter((note) => !lacks.includes(note)) : notes;

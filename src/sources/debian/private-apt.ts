@@ -17,7 +17,7 @@ export interface AptOptions {
   readonly signal?: AbortSignal | undefined;
   /** Gets what apt prints. */
   readonly log?: ((text: string) => void) | undefined;
-  /** The user's environment; that of this process by default. */
+  /** The user's environment; by default the environment of this process. */
   readonly env?: Environment | undefined;
 }
 

@@ -64,7 +64,7 @@ export function findSuite(wanted: string): DebianSuite | undefined {
   );
 }
 
-/** What an assembled tree calls itself. */
+/** The version string of an assembled tree. */
 export function treeVersion(nginx: string, suite: DebianSuite): string {
   return `${nginx}-debian-${suite.name}`;
 }
