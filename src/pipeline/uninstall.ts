@@ -32,9 +32,10 @@ export async function uninstallProduct(
     busyMessage: `the prefix ${prefix} is in use by another nffi`,
   });
   try {
-    const { removable, changed, outside } = await surveyOf(prefix, product.manifest);
+    const present = await filesBelow(prefix);
+    const { removable, changed, outside } = await surveyOf(prefix, product.manifest, present);
     const told = new Set([...removable, ...changed]);
-    const kept = (await filesBelow(prefix)).filter((path) => !told.has(path));
+    const kept = present.filter((path) => !told.has(path));
     if (!options.dryRun) await removeAll(prefix, removable);
     return { removed: removable, kept, changed, outside };
   } finally {
@@ -49,7 +50,11 @@ interface Survey {
 }
 
 /** The manifest comes last: until then a second run can finish what a first one has not. */
-async function surveyOf(prefix: string, manifest: Manifest): Promise<Survey> {
+async function surveyOf(
+  prefix: string,
+  manifest: Manifest,
+  present: readonly string[],
+): Promise<Survey> {
   const survey: Survey = { removable: [], changed: [], outside: pathsOutside(manifest) };
   const manifestPath = relative(prefix, manifestFile(prefix));
   const own = new Set(ownPaths(manifest));
@@ -60,9 +65,16 @@ async function surveyOf(prefix: string, manifest: Manifest): Promise<Survey> {
     if (state === "changed") survey.changed.push(path);
     if (state === "behind a link") survey.outside.push(path);
   }
+  survey.removable.push(...present.filter((path) => own.has(sourceOfCompiled(path) ?? "")));
   if ((await linkAbove(prefix, manifestPath)) === undefined) survey.removable.push(manifestPath);
   else survey.outside.push(manifestPath);
   return survey;
+}
+
+/** The module that Python compiled into `path`; it writes that file whenever a user imports nffi. */
+function sourceOfCompiled(path: string): string | undefined {
+  const [, folder, name] = /^(.*)\/__pycache__\/([^/]+?)\.[^/]+\.pyc$/.exec(path) ?? [];
+  return folder === undefined ? undefined : `${folder}/${name}.py`;
 }
 
 async function filesBelow(prefix: string): Promise<string[]> {
