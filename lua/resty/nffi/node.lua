@@ -169,9 +169,10 @@ function _M.start(options, codec)
                       and child.absolute(options.profile_dir),
     }, "")
 
-    local argv = { programs[1], "--import", PRELOAD }
+    local argv = { programs[1] }
 
     child.append(argv, options.node_args)
+    child.append(argv, { "--import", PRELOAD })
 
     if options.inspect then
         -- the log gets the URL from us, with its level
