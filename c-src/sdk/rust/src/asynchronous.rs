@@ -80,9 +80,9 @@ async fn run(call: Call, mut running: Running) {
     let result = poll_fn(|cx| match catch(|| running.as_mut().poll(cx)) {
         Err(panic) => Poll::Ready(Err(panic)),
         Ok(Poll::Ready(result)) => Poll::Ready(result),
-        Ok(Poll::Pending) => Pin::new(&mut cancelled)
-            .poll(cx)
-            .map(|()| Err("the call was cancelled".into())),
+        Ok(Poll::Pending) => {
+            Pin::new(&mut cancelled).poll(cx).map(|()| Err("the call was cancelled".into()))
+        }
     })
     .await;
     // first, so that the answer of a call is also the end of what it had
