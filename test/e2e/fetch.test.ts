@@ -81,7 +81,7 @@ test("reads nffi.config.json and the environment as nffi build does", async () =
   expectRefused(at, await at.fetch([], inFolder), 7, "expected 0000");
   expectFetched(at, await at.fetch([], { ...inFolder, env: { NFFI_SHA256: sum } }));
   writeFileSync(join(at.folder, "nffi.config.json"), '{ "colour": true }');
-  expectRefused(place(), await at.fetch([], inFolder), 2, 'no option "colour"');
+  expectRefused(place(), await at.fetch([], inFolder), 2, '"colour"');
 });
 
 test("downloads nothing with --offline", async () => {
@@ -157,8 +157,8 @@ describe("refuses", () => {
 
   test("what is no archive, or no proxy, or no number", async () => {
     const at = place();
-    expectRefused(at, await at.fetch(["--source", "debian"]), 2, "is no archive");
-    expectRefused(at, await at.fetch(["--source", at.folder]), 2, "is no archive");
+    expectRefused(at, await at.fetch(["--source", "debian"]), 2, "is not an archive");
+    expectRefused(at, await at.fetch(["--source", at.folder]), 2, "is not an archive");
     const badProxy = { env: { http_proxy: "http://me:s3cret@:::" } };
     const result = await at.from("http://127.0.0.1:1", [], badProxy);
     expectRefused(at, result, 2, "http_proxy is not the URL of a proxy");

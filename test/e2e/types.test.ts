@@ -209,7 +209,11 @@ describe.runIf(hasLanguageServer)("in an editor", () => {
       'local reply = assert(rt.methods:hello({ name = "" }))\nlocal friend = assert(reply.friends[1])\nfriend.¦',
       ["age", "name"],
     ],
-    ["the functions of nffi", "nffi.¦", ["_VERSION", "load", "metrics"]],
+    [
+      "the functions of nffi",
+      "nffi.¦",
+      ["_VERSION", "array_mt", "empty_array_mt", "load", "metrics", "null"],
+    ],
   ];
 
   test.each(offered)("%s are offered", async (_what, code, names) => {
@@ -264,7 +268,7 @@ test("--check distinguishes an outdated stub from a current one", async () => {
     HANDLERS.replace("greeting: string", "greeting: string | null"),
   );
   const stale = await check();
-  expect(stale.stderr).toContain("run `nffi types handlers.ts`");
+  expect(stale.stderr).toMatch(/run `.*nffi(\.mjs)? types handlers\.ts`/);
   expect(stale.exitCode).toBe(19);
   expect(readFileSync(join(cwd, "handlers.d.lua"), "utf8")).toBe(text);
   expect(readdirSync(cwd).sort()).toEqual(["handlers.d.lua", "handlers.ts", "node_modules"]);
@@ -287,7 +291,13 @@ test("--output and --name choose the place and the class; - is stdout", async ()
 describe("bad input", () => {
   const failures = [
     ["a file that is not there", "export {}", ["no.ts"], 10, /^nffi: there is no \S+\/no\.ts\n/],
-    ["a file that is no module", "", ["handlers.d.lua"], 2, /is no module in TypeScript/],
+    [
+      "a file that is no module",
+      "",
+      ["handlers.d.lua"],
+      2,
+      /is not a TypeScript or JavaScript module/,
+    ],
     [
       "what does not compile",
       "export const a = (n: nope) => n;",

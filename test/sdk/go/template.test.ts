@@ -114,5 +114,5 @@ test("on a terminal the language is asked for; --yes takes the first", async () 
   expect(asked).toContain("answer with a number from 1 to");
   expect(asked).toMatch(/would make \S+ \(Go\)/);
   expect(ask("", "\\n")).toContain("(TypeScript)");
-  expect(ask("--yes", "")).toMatch(/^would make \S+ \(TypeScript\)/);
+  expect(ask("--yes", "")).toMatch(/^using .*\r?\nwould make \S+ \(TypeScript\)/);
 });

@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { findJdk, isJdk } from "../../../src/host/jdk.js";
 import { repository, runProgram } from "../../support/cli.js";
@@ -20,15 +20,16 @@ const names = readdirSync(sources)
     return [...tests].map((match) => match[1] ?? "");
   });
 
-async function make(name: string): Promise<string> {
+/** Builds for `prefix` and installs below `stage`. Returns the directory of the jars. */
+async function make(name: string, prefix: string, stage = ""): Promise<string> {
   const jdk = await findJdk(process.env);
   if (!isJdk(jdk)) throw new Error(jdk.reason);
   const made = await runProgram("make", [
     ...["-s", "-C", join(repository, "c-src"), "all", "install", `JAVA_HOME=${jdk.home}`],
-    ...[`BUILD_DIR=${folder}/${name}-build`, `PREFIX=${folder}/${name}`],
+    ...[`BUILD_DIR=${folder}/${name}-build`, `PREFIX=${prefix}`, `DESTDIR=${stage}`],
   ]);
   expect(made.stderr).toBe("");
-  return join(folder, name, "nffi/java");
+  return join(`${stage}${prefix}`, "nffi/java");
 }
 
 let jars: string;
@@ -36,21 +37,23 @@ let jars: string;
 beforeAll(async () => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  jars = await make("prefix");
+  jars = await make("prefix", join(folder, "prefix"));
 });
 
 const hashes = (place: string) =>
-  readdirSync(place).map((name) => [
-    name,
-    createHash("sha256")
-      .update(readFileSync(join(place, name)))
-      .digest("hex"),
-  ]);
+  readdirSync(place, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .map((file) => [
+      relative(place, file),
+      createHash("sha256").update(readFileSync(file)).digest("hex"),
+    ]);
 
 test("are the same bytes when they are built again elsewhere", async () => {
-  const again = await make("again");
+  // the jar holds its prefix
+  const again = await make("again", join(folder, "prefix"), join(folder, "stage"));
   expect(hashes(again)).toEqual(hashes(jars));
-  expect(readdirSync(jars)).toEqual(["nffi-testing.jar", "nffi.jar"]);
+  expect(readdirSync(jars)).toEqual(["maven", "nffi-testing.jar", "nffi.jar"]);
 });
 
 describe("their own tests, with every check of JNI", () => {

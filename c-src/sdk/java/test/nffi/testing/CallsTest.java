@@ -74,7 +74,7 @@ final class CallsTest {
             equal(text(runtime.call("null", bytes("null"))), "null");
             equal(text(runtime.call("null", null)), "null");
             CallFailed wrong = fails(CallFailed.class, () -> runtime.call("hello", bytes("[1]")));
-            holds(wrong.getMessage().startsWith("request: got a list where java.util.Map"),
+            holds(wrong.getMessage().startsWith("request: expected java.util.Map, got a list"),
                     wrong.getMessage());
             wrong = fails(CallFailed.class, () -> runtime.call("hello", bytes("{\"a\" 1}")));
             equal(wrong.getMessage(), "request: no JSON: expected \":\" (at \"1}\")");
