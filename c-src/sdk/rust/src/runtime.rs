@@ -80,7 +80,7 @@ fn run(mut queue: Queue, make: &Make) {
         match Engine::new().map_err(BoxError::from).and_then(|engine| engine.start(make)) {
             Ok(started) => return started.serve(queue),
             Err(error) => {
-                let reason = error.to_string();
+                let reason = told(&*error).to_string();
                 if reported != (reason.clone(), delay) {
                     let why = if reason == reported.0 {
                         ", for the same reason".into()
