@@ -5,8 +5,8 @@ export interface Language {
   /** What --lang takes. */
   readonly name: string;
   readonly title: string;
-  /** The folder in templates/. */
-  readonly template: string;
+  /** The directories in templates/ whose files together are a project. No file is in two of them. */
+  readonly templates: readonly string[];
   /** The SDK of a project: a folder in PREFIX/nffi, and a file in it that proves its presence. */
   readonly sdk: { readonly folder: string; readonly file: string };
   /** The first commands in a new project, up to its start, and the command that stops its nginx. */
@@ -21,7 +21,7 @@ export const LANGUAGES: readonly [Language, ...Language[]] = [
   {
     name: "typescript",
     title: "TypeScript",
-    template: "typescript",
+    templates: ["typescript", "shared/project"],
     sdk: { folder: "node", file: "package.json" },
     start: ["npm install", "npm run build", "npm start"],
     stop: "npm stop",
@@ -29,7 +29,7 @@ export const LANGUAGES: readonly [Language, ...Language[]] = [
   {
     name: "go",
     title: "Go",
-    template: "go",
+    templates: ["go", "shared/library", "shared/make", "shared/project"],
     sdk: { folder: "go", file: "go.mod" },
     start: ["make", "make start"],
     stop: "make stop",
@@ -37,7 +37,7 @@ export const LANGUAGES: readonly [Language, ...Language[]] = [
   {
     name: "python",
     title: "Python",
-    template: "python",
+    templates: ["python", "shared/make", "shared/project"],
     sdk: { folder: "python", file: "nffi_process.py" },
     start: ["make", "make start"],
     stop: "make stop",
@@ -49,7 +49,7 @@ export const LANGUAGES: readonly [Language, ...Language[]] = [
   {
     name: "rust",
     title: "Rust",
-    template: "rust",
+    templates: ["rust", "shared/library", "shared/make", "shared/project"],
     sdk: { folder: "rust", file: "Cargo.toml" },
     start: ["make", "make start"],
     stop: "make stop",
@@ -64,7 +64,7 @@ export const LANGUAGES: readonly [Language, ...Language[]] = [
   {
     name: "c",
     title: "C",
-    template: "c",
+    templates: ["c", "shared/make", "shared/project"],
     sdk: { folder: "include", file: "nffi_testhost.h" },
     start: ["make", "make start"],
     stop: "make stop",
@@ -72,7 +72,7 @@ export const LANGUAGES: readonly [Language, ...Language[]] = [
   {
     name: "java",
     title: "Java",
-    template: "java",
+    templates: ["java", "shared/make", "shared/project"],
     sdk: { folder: "java", file: "nffi.jar" },
     start: ["make", "make start"],
     stop: "make stop",

@@ -61,7 +61,7 @@ export async function scaffold(
 
   const found = buildSourceOf(product.manifest);
   const source = found ?? TEMPLATE_SOURCE;
-  const template = await readTemplate(join(shipped.templates, language.template));
+  const template = await readTemplate(shipped.templates, language.templates);
   const files = renderTemplate(template, { name, port, source });
   const link = await linkTo(product, folder, parent);
   if (request.dryRun) await requirePlace(folder, { files, link }, overwrite);

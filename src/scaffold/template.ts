@@ -1,6 +1,7 @@
 /**
- * Reads a template: a small project that builds in place in templates/. Files that a build there
- * creates are not part of it.
+ * Reads a template: a small project. It consists of the directory of its language in templates/ and
+ * of those in templates/shared with the files that are the same for several languages. Files that a
+ * build there creates are not part of it.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
@@ -21,11 +22,19 @@ const LEFT_BEHIND =
  */
 const DOT_FILES = /^(gitignore|github)(?=\/|$)/;
 
-export async function readTemplate(folder: string): Promise<TemplateFile[]> {
+/** The files of all `parts`, which are directories in `root`. */
+export async function readTemplate(
+  root: string,
+  parts: readonly string[],
+): Promise<TemplateFile[]> {
   try {
-    const paths = await filesBelow(folder, folder);
+    const found: { folder: string; path: string }[] = [];
+    for (const folder of parts.map((part) => join(root, part))) {
+      for (const path of await filesBelow(folder, folder)) found.push({ folder, path });
+    }
+    found.sort((one, other) => (one.path < other.path ? -1 : 1));
     return await Promise.all(
-      paths.sort().map(async (path) => ({
+      found.map(async ({ folder, path }) => ({
         path: path.replace(DOT_FILES, ".$1"),
         text: await readFile(join(folder, path), "utf8"),
       })),

@@ -1,15 +1,17 @@
 // lua/failure.lua of the templates: what a client and error.log get of a call that fails.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { LANGUAGES } from "../../../src/catalog/languages.js";
+import { LANGUAGES, type Language } from "../../../src/catalog/languages.js";
+import { readTemplate } from "../../../src/scaffold/template.js";
 import { repository } from "../../support/cli.js";
 import { failureLua } from "../../support/failure-lua.js";
 import { type Nginx, startNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
 
-const sourceIn = (template: string) =>
-  readFileSync(join(repository, "templates", template, "lua/failure.lua"), "utf8");
+async function sourceIn({ templates }: Language): Promise<string> {
+  const files = await readTemplate(join(repository, "templates"), templates);
+  return files.find(({ path }) => path === "lua/failure.lua")?.text ?? "";
+}
 
 const HANDLERS = `
 import { setTimeout } from "node:timers/promises";
@@ -48,15 +50,16 @@ beforeAll(async () => {
     prefix: await builtOpenresty(),
     http: 'lua_package_path "@DIR@/?.lua;;";',
     server: LOCATIONS,
-    files: { "handlers.mjs": HANDLERS, "failure.lua": sourceIn("typescript") },
+    files: { "handlers.mjs": HANDLERS, "failure.lua": await sourceIn(LANGUAGES[0]) },
   });
 });
 
 afterAll(() => nginx?.stop());
 
-test("the templates and the examples have the same one", () => {
-  expect(failureLua["failure.lua"]).toBe(sourceIn("typescript"));
-  for (const { template } of LANGUAGES) expect(sourceIn(template)).toBe(sourceIn("typescript"));
+test("the templates and the examples have the same one", async () => {
+  const source = await sourceIn(LANGUAGES[0]);
+  expect(failureLua["failure.lua"]).toBe(source);
+  for (const language of LANGUAGES) expect(await sourceIn(language)).toBe(source);
 });
 
 test.each([

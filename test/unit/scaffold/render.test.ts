@@ -11,15 +11,15 @@ const VALUES = {
   source: { options: "--source official --openresty 1.21.4.1", suite: "bookworm", pcre: 1 },
 } as const;
 
-async function rendered(language = "typescript"): Promise<Map<string, string>> {
-  const template = await readTemplate(join(repository, "templates", language));
+async function rendered({ templates } = LANGUAGES[0]): Promise<Map<string, string>> {
+  const template = await readTemplate(join(repository, "templates"), templates);
   return new Map(renderTemplate(template, VALUES).map(({ path, text }) => [path, text]));
 }
 
-test.each(LANGUAGES.map(({ template }) => template))(
+test.each(LANGUAGES.map((language) => [language.name, language] as const))(
   "%s: the name, the port and the source are those asked for, everywhere",
-  async (template) => {
-    const project = await rendered(template);
+  async (_name, language) => {
+    const project = await rendered(language);
     const all = [...project.keys(), ...project.values()].join("\n");
     expect(all).not.toMatch(/hello.runtime/);
     expect(all).toContain("other-one");
@@ -35,10 +35,10 @@ test.each(LANGUAGES.map(({ template }) => template))(
   },
 );
 
-test.each(LANGUAGES.map(({ template }) => template))(
+test.each(LANGUAGES.map((language) => [language.name, language] as const))(
   "%s: nffi is a file that git ignores, and no name that a package manager downloads",
-  async (template) => {
-    const project = await rendered(template);
+  async (_name, language) => {
+    const project = await rendered(language);
     const all = [...project.values()].join("\n");
     expect(project.get(".gitignore")?.split("\n")).toContain(".nffi/");
     expect(project.get(".dockerignore")?.split("\n")).toContain(".nffi");
@@ -54,3 +54,13 @@ test("npm would leave a .gitignore out, so the template's has no dot", async () 
   expect([...project.keys()]).toContain(".gitignore");
   expect([...project.keys()]).not.toContain("gitignore");
 });
+
+test.each(LANGUAGES.map((language) => [language.name, language] as const))(
+  "%s: each file comes from one directory of the templates",
+  async (_name, { templates }) => {
+    const template = await readTemplate(join(repository, "templates"), templates);
+    const paths = template.map(({ path }) => path);
+    expect(paths).toEqual([...new Set(paths)]);
+    expect(paths).toContain("lua/failure.lua");
+  },
+);

@@ -10,7 +10,7 @@ test("what building a template where it lies leaves behind is no part of it", as
   for (const path of ["src/a.ts", "dist/a.js", "node_modules/x", "run/log", "package-lock.json"]) {
     writeFileSync(join(folder, path), path);
   }
-  expect(await readTemplate(folder)).toEqual([{ path: "src/a.ts", text: "src/a.ts" }]);
+  expect(await readTemplate(folder, ["."])).toEqual([{ path: "src/a.ts", text: "src/a.ts" }]);
 });
 
 test("files that have a dot in a project are stored without it", async () => {
@@ -20,7 +20,7 @@ test("files that have a dot in a project are stored without it", async () => {
   for (const path of ["gitignore", "github/workflows/ci.yml", "src/github", "githubber"]) {
     writeFileSync(join(folder, path), "");
   }
-  const paths = (await readTemplate(folder)).map(({ path }) => path);
+  const paths = (await readTemplate(folder, ["."])).map(({ path }) => path);
   expect(paths.sort()).toEqual([
     ".github/workflows/ci.yml",
     ".gitignore",
@@ -30,7 +30,7 @@ test("files that have a dot in a project are stored without it", async () => {
 });
 
 test("a package without its templates says so", async () => {
-  await expect(readTemplate(join(temporaryFolder(), "none"))).rejects.toMatchObject({
+  await expect(readTemplate(temporaryFolder(), ["none"])).rejects.toMatchObject({
     code: "input-missing",
     message: expect.stringContaining("cannot read the template"),
   });
