@@ -20,6 +20,9 @@
 #include "ngx_http_lua_nffi_types.h"
 
 
+static void ngx_http_lua_nffi_deadline_handler(ngx_event_t *ev);
+
+
 static uint64_t
 ngx_http_lua_nffi_now(void)
 {
@@ -87,6 +90,92 @@ ngx_http_lua_nffi_is_early(ngx_http_lua_nffi_call_t *call)
 }
 
 
+/*
+ * Most calls of a runtime have the same timeout, the default: their deadlines
+ * are in the order of the calls. They are a list with one timer, so that a call
+ * costs no search in the tree of nginx's timers. Other calls have a timer each.
+ */
+
+static void
+ngx_http_lua_nffi_set_timeout(ngx_http_lua_nffi_call_t *call,
+    ngx_msec_t timeout)
+{
+    ngx_http_lua_nffi_instance_t  *inst = call->instance;
+    ngx_event_t                   *ev = &inst->deadline;
+
+    if (ngx_queue_empty(&inst->deadlines)) {
+        inst->deadlines_timeout = timeout;
+
+        /* it may be set for a call that has ended, later than for this one */
+
+        if (ev->timer_set
+            && (ngx_msec_int_t) (ev->timer.key - (ngx_current_msec + timeout))
+               > 0)
+        {
+            ngx_del_timer(ev);
+        }
+
+        if (!ev->timer_set) {
+            ev->data = inst;
+            ev->handler = ngx_http_lua_nffi_deadline_handler;
+            ev->log = ngx_cycle->log;
+            ev->cancelable = 1;
+            ngx_add_timer(ev, timeout);
+        }
+
+    } else if (inst->deadlines_timeout != timeout) {
+        ngx_add_timer(&call->timeout, timeout);
+        return;
+    }
+
+    ngx_queue_insert_tail(&inst->deadlines, &call->queue);
+    call->listed = 1;
+}
+
+
+static void
+ngx_http_lua_nffi_unlist(ngx_http_lua_nffi_call_t *call)
+{
+    if (call->listed) {
+        ngx_queue_remove(&call->queue);
+        call->listed = 0;
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_deadline_handler(ngx_event_t *ev)
+{
+    uint64_t                       now;
+    ngx_uint_t                     n;
+    ngx_queue_t                   *q;
+    ngx_http_lua_nffi_call_t      *call;
+    ngx_http_lua_nffi_instance_t  *inst = ev->data;
+
+    for (n = 0; !ngx_queue_empty(&inst->deadlines); n++) {
+        q = ngx_queue_head(&inst->deadlines);
+        call = ngx_queue_data(q, ngx_http_lua_nffi_call_t, queue);
+        now = ngx_http_lua_nffi_now();
+
+        if (n == NGX_HTTP_LUA_NFFI_TURN || now + 1000000 < call->deadline_ns) {
+
+            if (!ev->timer_set) {
+                ngx_add_timer(ev, now >= call->deadline_ns ? 1
+                                  : (call->deadline_ns - now + 999999)
+                                    / 1000000);
+            }
+
+            return;
+        }
+
+        /* it may get a timer of its own, or resume its coroutine */
+
+        ngx_http_lua_nffi_unlist(call);
+        call->timeout.handler(&call->timeout);
+    }
+}
+
+
 static void
 ngx_http_lua_nffi_call_cancelled(ngx_http_lua_nffi_waiter_t *waiter)
 {
@@ -113,7 +202,7 @@ ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
     call->marked = 0;
 
     if (timeout_ms > 0) {
-        ngx_add_timer(&call->timeout, timeout_ms);
+        ngx_http_lua_nffi_set_timeout(call, timeout_ms);
     }
 }
 
@@ -121,6 +210,8 @@ ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
 void
 ngx_http_lua_nffi_stop_waiting(ngx_http_lua_nffi_call_t *call)
 {
+    ngx_http_lua_nffi_unlist(call);
+
     if (call->timeout.timer_set) {
         ngx_del_timer(&call->timeout);
     }

@@ -37,9 +37,11 @@ struct ngx_http_lua_nffi_call_s {
     nffi_host_t                   *host;
     nffi_task_t                    task;
     ngx_event_t                    timeout;
+    ngx_queue_t                    queue;    /* in the list of its deadline */
     uint64_t                       deadline_ns;  /* CLOCK_MONOTONIC; 0: none */
     uint32_t                       mark;     /* of responses to look at first */
     unsigned                       marked:1;
+    unsigned                       listed:1;
     ngx_http_lua_nffi_call_t      *next;     /* in the free list */
 };
 

@@ -64,6 +64,7 @@ ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
     inst->alive.log = ngx_cycle->log;
     inst->alive.cancelable = 1;
 
+    ngx_queue_init(&inst->deadlines);
     ngx_queue_insert_tail(list, &inst->queue);
 
     return inst;

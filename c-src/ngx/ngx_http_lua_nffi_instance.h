@@ -60,6 +60,9 @@ struct ngx_http_lua_nffi_instance_s {
     ngx_event_t                    alive;       /* keeps a leaving worker */
     ngx_msec_t                     drain_until; /* 0: the worker stays */
     ngx_http_lua_nffi_rate_t       rate;        /* of its messages */
+    ngx_queue_t                    deadlines;   /* calls of equal timeouts */
+    ngx_event_t                    deadline;    /* of the first, or sooner */
+    ngx_msec_t                     deadlines_timeout;
     uint32_t                       taken;       /* calls, at the last look */
     ngx_msec_t                     idle_since;  /* calls wait, none is taken */
 

@@ -184,7 +184,7 @@ ngx_http_lua_nffi_free_instance(ngx_http_lua_nffi_instance_t *inst)
 {
     ngx_uint_t    i;
     ngx_event_t  *timers[] = {
-        &inst->alive, &inst->rate.told, &inst->kept
+        &inst->alive, &inst->rate.told, &inst->kept, &inst->deadline
     };
 
     if (inst->drain.posted) {
