@@ -129,6 +129,29 @@ const SERVER = [
      ngx.say(show(short:call('"' .. name .. '"', { method = "hold" })))`,
   ),
   location("/hold", `ngx.print(show(rt.methods:hold(name)))`),
+  // calls of one timeout share a timer, others have their own
+  location(
+    "/together",
+    `local order, threads = {}, {}
+     local function hold(i, timeout)
+         threads[i] = ngx.thread.spawn(function()
+             local result, _, code = rt.methods:hold("t" .. i, { timeout = timeout })
+             order[#order + 1] = i .. ":" .. tostring(result or code)
+         end)
+     end
+     hold(1, 150)
+     for i = 2, 4 do hold(i, 60) end
+     for i = 5, 8 do hold(i, 150) end
+     hold(9, 30000)
+     ngx.thread.kill(threads[5])
+     for _, i in ipairs({ 1, 2, 3, 4, 6, 7, 8 }) do ngx.thread.wait(threads[i]) end
+     -- the first of the list is gone: one that comes now is not late, nor early
+     hold(10, 40)
+     ngx.thread.wait(threads[10])
+     rt.methods:release()
+     ngx.thread.wait(threads[9])
+     ngx.print(table.concat(order, " "))`,
+  ),
   location("/hold_checked", `ngx.print(show(rt.methods:hold(name)))`, "lua_check_client_abort on;"),
   location("/timeout", `ngx.print(show(rt.methods:hold(name, { timeout = 50 })))`),
   location(
@@ -275,6 +298,12 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
         expect.stringMatching(TIMED_OUT),
       ]);
       await wasCancelled(name);
+    });
+
+    test("calls of equal and of other timeouts each time out in their turn", async () => {
+      expect(await get("/together", `${kind}-together`)).toBe(
+        "2:timeout 3:timeout 4:timeout 1:timeout 6:timeout 7:timeout 8:timeout 10:timeout 9:t9",
+      );
     });
 
     test.each([
