@@ -1,60 +1,22 @@
 // `nffi new-runtime --lang c` as a user meets it: the project it makes does what the printed lines
 // say, its own tests pass, also under sanitizers, and its CI file does.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
-import { freePort } from "../../../src/io/port.js";
-import { runCli } from "../../support/cli.js";
+import { expect, test } from "vitest";
+import { expectPrintedLines, generatedProject } from "../../support/generated-project.js";
 import { expectMakeDev } from "../../support/make-dev.js";
-import { builtOpenresty } from "../../support/openresty.js";
 import { runWorkflow } from "../../support/workflow.js";
 
-let prefix: string;
-let parent: string;
-let project: string;
-let lines: string[];
-
-beforeAll(async () => {
-  prefix = await builtOpenresty();
-  parent = mkdtempSync(join(tmpdir(), "nffi-test-"));
-  project = join(parent, "greeter");
-  const args = ["new-runtime", "greeter", "--lang", "c", "--prefix", prefix];
-  const made = await runCli([...args, "--port", String(await freePort())], { cwd: parent });
-  expect(made.stderr).toBe("");
-  lines = (made.stdout.split("next:\n")[1] ?? "").trimEnd().split("\n");
-});
-
-/** One shell, as a user has, that stops at the first command that fails. */
-function shell(commands: readonly string[], cwd = project) {
-  const env = { ...process.env, MAKEFLAGS: "" };
-  return spawnSync("sh", ["-e", "-c", commands.join("\n")], { cwd, env, encoding: "utf8" });
-}
-
-/** A file of the project as another one, until the test has ended. */
-function change(path: string, from: string, to: string): void {
-  const file = join(project, path);
-  const text = readFileSync(file, "utf8");
-  expect(text).toContain(from);
-  onTestFinished(() => writeFileSync(file, text));
-  writeFileSync(file, text.replaceAll(from, to));
-}
-
-afterEach(() => void shell(["make stop"]));
-afterAll(() => rmSync(parent, { recursive: true, force: true }));
+const greeter = generatedProject({ language: "c", env: { MAKEFLAGS: "" } });
+const { project, shell, change } = greeter;
 
 test("answers after the lines that were printed", () => {
-  const ran = shell(lines, parent);
-  expect(ran.stderr).not.toMatch(/warning|error/);
-  expect(ran.stdout).toMatch(/nginx listens on http:\/\/127\.0\.0\.1:\d+ /);
-  expect(ran.stdout).toContain("\nhello World\n");
-  expect(ran.stdout).toContain("nginx has ended");
-  expect(ran.status).toBe(0);
+  expect(expectPrintedLines(greeter).stderr).not.toMatch(/warning|error/);
 });
 
 test("its CI file passes: linter, tests, sanitizers, nginx", () => {
-  const { output, cacheKey } = runWorkflow(project, prefix);
+  const { output, cacheKey } = runWorkflow(project, greeter.prefix);
   expect(cacheKey).toMatch(/^openresty-[0-9a-f]{64}$/);
   // the unit tests run twice, once of them under AddressSanitizer
   expect(output.split("ok - concurrent calls get their own responses")).toHaveLength(3);
@@ -123,8 +85,8 @@ test("a missing product is reported with what to do, which helps", () => {
   expect(none.stderr).toContain("no OpenResty in .nffi/openresty: run `nffi build` here");
   expect([wrong.status, none.status]).not.toContain(0);
   // as the hint says
-  expect(shell([`make NFFI_PREFIX=${prefix} build/cflags`]).status).toBe(0);
-  expect(readlinkSync(join(project, ".nffi/openresty"))).toBe(prefix);
+  expect(shell([`make NFFI_PREFIX=${greeter.prefix} build/cflags`]).status).toBe(0);
+  expect(readlinkSync(join(project, ".nffi/openresty"))).toBe(greeter.prefix);
 });
 
 test("make dev answers with the new code after a change, and ends all of it", () =>

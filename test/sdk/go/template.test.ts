@@ -1,63 +1,31 @@
 // `nffi new-runtime --lang go` as a user meets it: the project it makes does what the printed lines
 // say, its own tests pass, and nothing is downloaded for it.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
-import { freePort } from "../../../src/io/port.js";
-import { runCli } from "../../support/cli.js";
+import { expect, onTestFinished, test } from "vitest";
+import { expectPrintedLines, generatedProject } from "../../support/generated-project.js";
 import { expectMakeDev } from "../../support/make-dev.js";
-import { builtOpenresty } from "../../support/openresty.js";
 import { temporaryFolder } from "../../support/temporary.js";
 import { runWorkflow } from "../../support/workflow.js";
 
-let prefix: string;
-let parent: string;
-let project: string;
-let lines: string[];
+// Go may download nothing
+const ENV = { GOPROXY: "off", GOFLAGS: "-mod=mod", NFFI_PREFIX: "" };
 
-beforeAll(async () => {
-  prefix = await builtOpenresty();
-  parent = mkdtempSync(join(tmpdir(), "nffi-test-"));
-  project = join(parent, "greeter");
-  const args = ["new-runtime", "greeter", "--lang", "go", "--prefix", prefix];
-  const made = await runCli([...args, "--port", String(await freePort())], { cwd: parent });
-  expect(made.stderr).toBe("");
-  lines = (made.stdout.split("next:\n")[1] ?? "").trimEnd().split("\n");
-});
+const greeter = generatedProject({ language: "go", env: ENV });
+const { project, shell, change } = greeter;
 
-/** One shell, as a user has, that stops at the first command that fails; Go may download nothing. */
-function shell(commands: readonly string[], cwd = project) {
-  const env = { ...process.env, GOPROXY: "off", GOFLAGS: "-mod=mod", NFFI_PREFIX: "" };
-  return spawnSync("sh", ["-e", "-c", commands.join("\n")], { cwd, env, encoding: "utf8" });
-}
-
-afterEach(() => void shell(["make stop"]));
-afterAll(() => rmSync(parent, { recursive: true, force: true }));
-
-test("answers after the lines that were printed", () => {
-  const ran = shell(lines, parent);
-  expect(ran.stdout, ran.stderr).toMatch(/nginx listens on http:\/\/127\.0\.0\.1:\d+ /);
-  expect(ran.stdout).toContain("\nhello World\n");
-  expect(ran.stdout).toContain("nginx has ended");
-  expect(ran.status).toBe(0);
-});
+test("answers after the lines that were printed", () => void expectPrintedLines(greeter));
 
 test("its CI file passes: linter, tests of the handlers alone and through nginx", () => {
-  const env = { GOPROXY: "off", GOFLAGS: "-mod=mod", NFFI_PREFIX: "" };
-  const { output, cacheKey } = runWorkflow(project, prefix, { env });
+  const { output, cacheKey } = runWorkflow(project, greeter.prefix, { env: ENV });
   expect(cacheKey).toMatch(/^openresty-[0-9a-f]{64}$/);
   expect(output).toMatch(/^ok\s+example\.com\/greeter\/handlers/m);
   expect(output).toMatch(/^ok\s+example\.com\/greeter\s/m);
 });
 
 test("its tests fail when the code is wrong", () => {
-  const file = join(project, "handlers/handlers.go");
-  const text = readFileSync(file, "utf8");
-  onTestFinished(() => writeFileSync(file, text));
-  writeFileSync(file, text.replace('Greeting + " " + name', "Greeting + name"));
+  change("handlers/handlers.go", 'Greeting + " " + name', "Greeting + name");
   const alone = shell(["make test"]);
   expect(alone.stdout).toContain("--- FAIL: TestHelloGreets");
   const throughNginx = shell(["make e2e"]);
@@ -66,15 +34,11 @@ test("its tests fail when the code is wrong", () => {
 });
 
 test("the program serves as a process with the same answers", () => {
-  const file = join(project, "lua/runtime.lua");
-  const text = readFileSync(file, "utf8");
-  onTestFinished(() => writeFileSync(file, text));
-  const asProcess = text.replace(
+  change(
+    "lua/runtime.lua",
     "nffi.load(LIBRARY, {",
     'nffi.load("process", { program = "../build/greeter",',
   );
-  writeFileSync(file, asProcess);
-  expect(asProcess).not.toBe(text);
   const ran = shell(["make e2e"]);
   expect(ran.stdout).toMatch(/^ok\s+example\.com\/greeter\s/m);
 });
@@ -106,7 +70,7 @@ test("on a terminal the language is asked for; --yes takes the first", async () 
   const cwd = temporaryFolder();
   const cli = `${process.execPath} ${join(import.meta.dirname, "../../../bin/nffi.mjs")}`;
   const ask = (more: string, answers: string) => {
-    const command = `printf '${answers}' | script -qec "${cli} new-runtime a --dry-run --prefix ${prefix} ${more}" /dev/null`;
+    const command = `printf '${answers}' | script -qec "${cli} new-runtime a --dry-run --prefix ${greeter.prefix} ${more}" /dev/null`;
     return spawnSync("sh", ["-c", command], { cwd, encoding: "utf8" }).stdout;
   };
   const asked = ask("", "cobol\\n2\\n");

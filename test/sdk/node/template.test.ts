@@ -1,11 +1,10 @@
 // `nffi new-runtime` as a user meets it: the project it makes does what the printed lines say, and
 // each way to go wrong is one message.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import {
   existsSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -13,11 +12,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../../src/io/port.js";
 import { repository, runCli } from "../../support/cli.js";
+import { expectPrintedLines, generatedProject, shellIn } from "../../support/generated-project.js";
 import { hasLanguageServer, LanguageServer } from "../../support/language-server.js";
 import { until, withNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
@@ -35,49 +34,26 @@ beforeAll(async () => {
   prefix = await builtOpenresty();
 });
 
-/** One shell, as a user has, that stops at the first command that fails. */
-function shell(lines: readonly string[], cwd: string, { path = withNffi } = {}) {
-  const env = {
-    ...process.env,
-    npm_config_loglevel: "error",
-    npm_config_fund: "false",
-    PATH: `${path}:${process.env.PATH}`,
-  };
-  return spawnSync("sh", ["-e", "-c", lines.join("\n")], { cwd, env, encoding: "utf8" });
-}
+const ENV = {
+  npm_config_loglevel: "error",
+  npm_config_fund: "false",
+  PATH: `${withNffi}:${process.env.PATH}`,
+};
 
 describe("the project", () => {
-  let parent: string;
-  let project: string;
-  let lines: string[];
+  const hello = generatedProject({ name: "hello", env: ENV, stop: "npm stop" });
+  const { parent, project, shell } = hello;
 
-  beforeAll(async () => {
-    parent = mkdtempSync(join(tmpdir(), "nffi-test-"));
-    project = join(parent, "hello");
-    const port = await freePort();
-    const args = ["new-runtime", "hello", "--prefix", prefix, "--port", String(port)];
-    const made = await runCli(args, { cwd: parent });
-    expect(made.stderr).toBe("");
-    lines = (made.stdout.split("next:\n")[1] ?? "").trimEnd().split("\n");
-  });
-
-  afterEach(() => void shell(["npm stop"], project));
-  afterAll(() => rmSync(parent, { recursive: true, force: true }));
-
-  test("answers after the lines that were printed", () => {
-    const ran = shell(lines, parent);
-    expect(ran.stdout).toMatch(/nginx listens on http:\/\/127\.0\.0\.1:\d+ /);
-    expect(ran.stdout).toContain("\nhello World\n");
-    expect(ran.stdout).toContain("nginx has ended");
-    expect(ran.status).toBe(0);
-  });
+  test("answers after the lines that were printed", () => void expectPrintedLines(hello));
 
   // Debian's and Ubuntu's: npm 9.0 to 9.3 copies the folder of a `file:` dependency, others link it.
   test("answers with npm 9.2, too", () => {
     const path = join(packagesFolder("npm-9.2", "npm@9.2.0"), "node_modules/.bin");
     rmSync(join(project, "node_modules"), { recursive: true });
     rmSync(join(project, "package-lock.json"));
-    const ran = shell(["npm --version", ...lines], parent, { path });
+    const ran = shell(["npm --version", ...hello.lines], parent, {
+      PATH: `${path}:${process.env.PATH}`,
+    });
     expect(ran.stdout, ran.stderr).toMatch(/^9\.2\.0\n/);
     expect(ran.stdout, ran.stderr).toContain("\nhello World\n");
     expect(lstatSync(join(project, "node_modules/@nffi/runtime")).isSymbolicLink()).toBe(false);
@@ -85,30 +61,30 @@ describe("the project", () => {
   });
 
   test("passes its own tests, of the handlers alone and through nginx", () => {
-    const tested = shell(["npm test"], project);
+    const tested = shell(["npm test"]);
     expect(tested.stdout).toMatch(/# pass 6\n# fail 0/);
     expect(tested.status).toBe(0);
   });
 
   test("lint finds nothing, and finds what is wrong", () => {
-    const linted = shell(["npm run lint"], project);
+    const linted = shell(["npm run lint"]);
     expect(linted.stdout + linted.stderr).toMatch(/Checked \d+ files/);
     expect(linted.status, linted.stdout + linted.stderr).toBe(0);
     const file = join(project, "src/wrong.ts");
     onTestFinished(() => rmSync(file));
     writeFileSync(file, 'import { once } from "node:events";\n');
-    const wrong = shell(["npm run lint"], project);
+    const wrong = shell(["npm run lint"]);
     expect(wrong.stdout + wrong.stderr).toContain("noUnusedImports");
     expect(wrong.status).not.toBe(0);
   });
 
   test("the types of its handlers are current, and npm run types makes them so", () => {
-    expect(shell(["npm run types -- --check"], project).stdout).toContain("is current");
+    expect(shell(["npm run types -- --check"]).stdout).toContain("is current");
     const source = join(project, "src/handlers.ts");
     const text = readFileSync(source, "utf8");
     onTestFinished(() => writeFileSync(source, text));
     writeFileSync(source, text.replace("readonly name: string", "readonly name: string | null"));
-    expect(shell(["npm run types -- --check"], project).status).not.toBe(0);
+    expect(shell(["npm run types -- --check"]).status).not.toBe(0);
     writeFileSync(
       source,
       text.replace("readonly waited: number", "readonly waited: number | string"),
@@ -116,7 +92,7 @@ describe("the project", () => {
     const stub = join(project, "lua/handlers.d.lua");
     const before = readFileSync(stub, "utf8");
     onTestFinished(() => writeFileSync(stub, before));
-    expect(shell(["npm run types"], project).stdout).toContain("wrote lua/handlers.d.lua");
+    expect(shell(["npm run types"]).stdout).toContain("wrote lua/handlers.d.lua");
     expect(readFileSync(stub, "utf8")).toContain("---@field waited string|number");
   });
 
@@ -124,21 +100,18 @@ describe("the project", () => {
     const path = (process.env.PATH ?? "")
       .split(":")
       .filter((one) => !existsSync(join(one, "nffi")));
-    const refused = shell([`PATH=${path.join(":")}`, "npm run types"], project);
+    const refused = shell([`PATH=${path.join(":")}`, "npm run types"]);
     expect(refused.stderr).toContain("npm run types needs nffi, which is not on the PATH");
     expect(refused.status).toBe(1);
     const hint = /run: (npm install --global .*)/.exec(refused.stderr)?.[1] ?? "";
     const global = temporaryFolder();
-    const followed = shell(
-      [
-        `PATH=${global}/bin:${path.join(":")}; export npm_config_prefix=${global}`,
-        `(cd ${repository} && npm pack --ignore-scripts --silent --pack-destination ${project})`,
-        hint,
-        "npm run types -- --check",
-        "rm nffi-*.tgz",
-      ],
-      project,
-    );
+    const followed = shell([
+      `PATH=${global}/bin:${path.join(":")}; export npm_config_prefix=${global}`,
+      `(cd ${repository} && npm pack --ignore-scripts --silent --pack-destination ${project})`,
+      hint,
+      "npm run types -- --check",
+      "rm nffi-*.tgz",
+    ]);
     expect(followed.stdout, followed.stderr).toContain("is current");
   });
 
@@ -165,7 +138,7 @@ describe("the project", () => {
     await new Promise<void>((done) => other.listen(0, "127.0.0.1", done));
     onTestFinished(() => void other.close());
     const { port } = other.address() as { port: number };
-    const busy = shell([`npm start -- --port ${port}`], project);
+    const busy = shell([`npm start -- --port ${port}`]);
     expect(busy.stderr).toContain(`port ${port} is used by another program`);
     expect(busy.status).not.toBe(0);
   });
@@ -178,7 +151,7 @@ describe("the project", () => {
   ] as const;
 
   test.each(misuse)("%s is reported in words", (_what, command, message) => {
-    const told = shell([command], project);
+    const told = shell([command]);
     expect(told.stderr).toMatch(message);
     expect(told.stderr).not.toContain("    at ");
     expect(told.status).toBe(2);
@@ -190,30 +163,30 @@ describe("the project", () => {
     onTestFinished(() => writeFileSync(conf, text));
     const port = await freePort();
     writeFileSync(conf, text.replace(/listen .*/, `listen localhost:${port} reuseport;`));
-    expect(shell(["npm start", "npm stop"], project).stdout).toContain(`:${port} `);
+    expect(shell(["npm start", "npm stop"]).stdout).toContain(`:${port} `);
     writeFileSync(conf, text.replace(/listen .*/, "listen unix:nginx.sock;"));
-    expect(shell(["npm start"], project).stderr).toContain("no line `listen PORT;`");
+    expect(shell(["npm start"]).stderr).toContain("no line `listen PORT;`");
   });
 
   test("npm start says that it runs already, npm stop that it does not", () => {
-    const twice = shell(["npm start", "npm start"], project);
+    const twice = shell(["npm start", "npm start"]);
     expect(twice.stderr).toContain("nginx runs already in run/");
     expect(twice.status).not.toBe(0);
-    expect(shell(["npm stop", "npm stop"], project).stdout).toContain("no nginx runs in run/");
+    expect(shell(["npm stop", "npm stop"]).stdout).toContain("no nginx runs in run/");
   });
 
   test("a pid file with the number of another project's nginx does no harm", async () => {
     await withNginx({ prefix }, async (nginx) => {
       mkdirSync(join(project, "run/logs"), { recursive: true });
       writeFileSync(join(project, "run/logs/nginx.pid"), `${nginx.pid}\n`);
-      expect(shell(["npm stop"], project).stdout).toContain("no nginx runs in run/");
+      expect(shell(["npm stop"]).stdout).toContain("no nginx runs in run/");
       expect((await nginx.request("/")).status).toBeGreaterThan(0);
     });
   });
 
   test("npm start says what is missing when the product was removed", () => {
     const env = "NFFI_PREFIX=/nowhere";
-    const gone = shell([`${env} npm start`], project);
+    const gone = shell([`${env} npm start`]);
     expect(gone.stderr).toContain("no OpenResty in /nowhere: run `nffi build` here, or link");
     expect(gone.status).toBe(1);
   });
@@ -268,7 +241,7 @@ test("the steps of its CI file pass, from a checkout on, with the packed file of
   const args = ["new-runtime", "checked", "--lang", "typescript", "--prefix", prefix];
   expect((await runCli(args, { cwd: parent })).stderr).toBe("");
   const pack = ["npm pack --ignore-scripts --silent --pack-destination", parent].join(" ");
-  const packed = join(parent, shell([pack], repository).stdout.trim());
+  const packed = join(parent, shellIn(repository, [pack], ENV).stdout.trim());
   const { output, cacheKey } = runWorkflow(join(parent, "checked"), prefix, { packed });
   expect(cacheKey).toMatch(/^openresty-[0-9a-f]{64}$/);
   expect(output).toContain("handlers.d.lua is current");

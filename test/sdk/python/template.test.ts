@@ -1,60 +1,22 @@
 // `nffi new-runtime --lang python` as a user meets it: the project it makes does what the printed
 // lines say, its own tests pass, also in a virtual environment and in the worker.
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
-import { freePort } from "../../../src/io/port.js";
-import { runCli } from "../../support/cli.js";
+import { expect, onTestFinished, test } from "vitest";
+import { expectPrintedLines, generatedProject } from "../../support/generated-project.js";
 import { expectMakeDev } from "../../support/make-dev.js";
-import { builtOpenresty } from "../../support/openresty.js";
 import { runWorkflow } from "../../support/workflow.js";
 import { makeVenv, systemPython } from "./python.js";
 
-let prefix: string;
-let parent: string;
-let project: string;
-let lines: string[];
+const ENV = { PYTHON: systemPython, NFFI_PREFIX: undefined };
 
-beforeAll(async () => {
-  prefix = await builtOpenresty();
-  parent = mkdtempSync(join(tmpdir(), "nffi-test-"));
-  project = join(parent, "greeter");
-  const args = ["new-runtime", "greeter", "--lang", "python", "--prefix", prefix];
-  const made = await runCli([...args, "--port", String(await freePort())], { cwd: parent });
-  expect(made.stderr).toBe("");
-  lines = (made.stdout.split("next:\n")[1] ?? "").trimEnd().split("\n");
-});
+const greeter = generatedProject({ language: "python", env: ENV });
+const { project, shell, change } = greeter;
 
-/** One shell, as a user has, that stops at the first command that fails. */
-function shell(commands: readonly string[], cwd = project, more: NodeJS.ProcessEnv = {}) {
-  const env = { ...process.env, PYTHON: systemPython, NFFI_PREFIX: undefined, ...more };
-  return spawnSync("sh", ["-e", "-c", commands.join("\n")], { cwd, env, encoding: "utf8" });
-}
-
-/** A file of the project as another one, until the test has ended. */
-function change(path: string, from: string, to: string): void {
-  const file = join(project, path);
-  const text = readFileSync(file, "utf8");
-  expect(text).toContain(from);
-  onTestFinished(() => writeFileSync(file, text));
-  writeFileSync(file, text.replaceAll(from, to));
-}
-
-afterEach(() => void shell(["make stop"]));
-afterAll(() => rmSync(parent, { recursive: true, force: true }));
-
-test("answers after the lines that were printed", () => {
-  const ran = shell(lines, parent);
-  expect(ran.stdout, ran.stderr).toMatch(/nginx listens on http:\/\/127\.0\.0\.1:\d+ /);
-  expect(ran.stdout).toContain("\nhello World\n");
-  expect(ran.stdout).toContain("nginx has ended");
-  expect(ran.status).toBe(0);
-});
+test("answers after the lines that were printed", () => void expectPrintedLines(greeter));
 
 test("its CI file passes: linters, mypy, tests of the functions alone and through nginx", () => {
-  const { output, cacheKey, folder } = runWorkflow(project, prefix);
+  const { output, cacheKey, folder } = runWorkflow(project, greeter.prefix);
   expect(cacheKey).toMatch(/^openresty-[0-9a-f]{64}$/);
   expect(output).toMatch(/Success: no issues found in \d source files/);
   expect(output).toContain("All checks passed!");
@@ -112,7 +74,7 @@ test("the same answers in the worker, and by the Python of .venv", () => {
 test("make dev answers with the new code after a change, and ends all of it", () =>
   expectMakeDev({
     project,
-    env: { PYTHON: systemPython, NFFI_PREFIX: undefined },
+    env: ENV,
     source: "src/greeter/handlers.py",
     broken: ["def hello(", "def hello(("],
     complaint: /SyntaxError/,
