@@ -2,9 +2,9 @@
 // languages.mjs.
 import { spawn } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../free-port.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const children = new Set();
@@ -58,15 +58,6 @@ async function ready(port, sockets) {
     await new Promise((done) => setTimeout(done, 25));
   }
   throw new Error("nginx or a server does not start");
-}
-
-function freePort() {
-  return new Promise((done) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
-  });
 }
 
 function configuration(dir, pinned, port) {

@@ -4,10 +4,10 @@
 //   node bench/pause/run.mjs PREFIX [ROUNDS] [MEGABYTES]
 import { spawn, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../free-port.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const prefix = resolve(process.argv[2] ?? ".nffi/openresty");
@@ -35,14 +35,6 @@ http {
     location = /alive { return 204; }
   }
 }`;
-
-const freePort = () =>
-  new Promise((done) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
-  });
 
 async function start(dir, size) {
   const port = await freePort();
