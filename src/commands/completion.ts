@@ -2,6 +2,7 @@
 import { Argument, Command, type Option } from "commander";
 import { LANGUAGES } from "../catalog/languages.js";
 import { RELEASES } from "../catalog/releases.js";
+import { shellQuoted } from "../io/shell-words.js";
 import { DEBIAN_SUITES } from "../sources/debian/suites.js";
 import type { CommandContext } from "./context.js";
 
@@ -137,7 +138,6 @@ function bash(commands: readonly Words[]): string[] {
 }
 
 function zsh(commands: readonly Words[]): string[] {
-  const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const described = (text: string) => text.replace(/[[\]:]/g, "\\$&");
   const zshValue = (option: Option) => {
     if (!takesValue(option)) return "";
@@ -149,7 +149,7 @@ function zsh(commands: readonly Words[]): string[] {
     "      _arguments \\",
     ...options.map(
       (option) =>
-        `        ${quoted(`*${option.long}[${described(option.description)}]${zshValue(option)}`)} \\`,
+        `        ${shellQuoted(`*${option.long}[${described(option.description)}]${zshValue(option)}`)} \\`,
     ),
     subcommands.length + choices.length > 0
       ? `        '1:command:(${[...subcommands, ...choices].join(" ")})' '*:file:_files'`
@@ -162,7 +162,7 @@ function zsh(commands: readonly Words[]): string[] {
     "  local -a commands",
     "  commands=(",
     ...commands.map(
-      ({ name, description }) => `    ${quoted(`${name}:${described(description)}`)}`,
+      ({ name, description }) => `    ${shellQuoted(`${name}:${described(description)}`)}`,
     ),
     "  )",
     "  if (( CURRENT == 2 )); then",

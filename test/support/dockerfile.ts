@@ -4,6 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { shellQuoted } from "../../src/io/shell-words.js";
 import { runProgram } from "./cli.js";
 import { compileCache } from "./compile-cache.js";
 
@@ -110,7 +111,7 @@ function scriptOf(run: DockerRun, caches: string, layers: Map<string, string>): 
     const base = rootOf.get(stage.image);
     return linesOfStage(stage, root, { rootOf, base }, run, caches);
   });
-  return [...lines, `echo ${quoted(BETWEEN)}`];
+  return [...lines, `echo ${shellQuoted(BETWEEN)}`];
 }
 
 function linesOfStage(
@@ -122,7 +123,7 @@ function linesOfStage(
 ): string[] {
   let folder = "/";
   const inRoot = (command: string) =>
-    `chroot ${root} env -C ${folder} sh -c ${quoted(command)} >&2`;
+    `chroot ${root} env -C ${folder} sh -c ${shellQuoted(command)} >&2`;
   const lines = stage.instructions.flatMap(({ name, text }) => {
     switch (name) {
       case "RUN": {
@@ -131,13 +132,13 @@ function linesOfStage(
         const cache = target && join(caches, encodeURIComponent(target));
         if (cache) mkdirSync(cache, { recursive: true });
         const bind = cache
-          ? [`mkdir -p ${root}${target}`, `mount --bind ${quoted(cache)} ${root}${target}`]
+          ? [`mkdir -p ${root}${target}`, `mount --bind ${shellQuoted(cache)} ${root}${target}`]
           : [];
         return [...bind, inRoot(command), ...(target ? [`umount ${root}${target}`] : [])];
       }
       case "COPY": {
         const [, from, what = "", to = ""] = /^(?:--from=(\w+) )?(\S+) (\S+)$/.exec(text) ?? [];
-        const source = from ? `${rootOf.get(from)}${what}` : `${quoted(run.context)}/${what}`;
+        const source = from ? `${rootOf.get(from)}${what}` : `${shellQuoted(run.context)}/${what}`;
         // a folder is copied by its content, whatever is there
         return [
           `mkdir -p "$(dirname ${root}${to})"`,
@@ -149,14 +150,14 @@ function linesOfStage(
         return [`mkdir -p ${root}${folder}`];
       case "CMD": {
         const argv: string[] = JSON.parse(text);
-        const program = argv.map(quoted).join(" ");
+        const program = argv.map(shellQuoted).join(" ");
         // a separate network: the port is free, and invisible to other processes
         const script = [
           "ip link set lo up",
           `chroot ${root} env -C ${folder} ${program} >&2 &`,
-          `chroot ${root} sh -eu -c ${quoted(run.meanwhile)}`,
+          `chroot ${root} sh -eu -c ${shellQuoted(run.meanwhile)}`,
         ].join("\n");
-        return [`unshare --net sh -eu -c ${quoted(script)}`];
+        return [`unshare --net sh -eu -c ${shellQuoted(script)}`];
       }
       case "EXPOSE":
       case "STOPSIGNAL":
@@ -180,8 +181,4 @@ function newRoot(root: string, base: string | undefined): string[] {
     `mount -t proc proc ${root}/proc`,
     `mount --rbind /dev ${root}/dev`,
   ];
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }
