@@ -26,7 +26,7 @@ export const EVERY_BUILD: readonly RequiredPackage[] = [
 ];
 
 /** Debian 13, Ubuntu 24.10 and newer no longer have it. */
-export const PCRE1: RequiredPackage = {
+const PCRE1: RequiredPackage = {
   debian: "libpcre3-dev",
   header: "pcre.h",
   otherwise:

@@ -3,7 +3,7 @@
  * configure they need, and which packages a machine needs to build them. Data without I/O. A suite
  * is chosen by name, never by an exact revision: security updates come and go.
  */
-import { PCRE1, type RequiredPackage } from "../../host/toolchain.js";
+import { packagesForOpenresty, type RequiredPackage } from "../../host/toolchain.js";
 
 export interface DebianComponent {
   /** The name in bundle/, without the version. */
@@ -26,14 +26,11 @@ export interface DebianSuite {
   readonly requiredPackages: readonly RequiredPackage[];
 }
 
+/** In addition to what every build needs. */
 const TOOLS: readonly RequiredPackage[] = [
   { debian: "gcc", program: "gcc" },
-  { debian: "libc6-dev", header: "stdlib.h" },
-  { debian: "make", program: "make" },
   { debian: "patch", program: "patch" },
   { debian: "xz-utils", program: "xz" },
-  { debian: "libssl-dev", header: "openssl/ssl.h" },
-  { debian: "zlib1g-dev", header: "zlib.h" },
 ];
 
 /** The newest suite first; it is taken when none is asked for. */
@@ -44,7 +41,7 @@ export const DEBIAN_SUITES: readonly DebianSuite[] = [
     ngxLua: "0.10.28",
     components: components("luajit"),
     configureArgs: [],
-    requiredPackages: [...TOOLS, { debian: "libpcre2-dev", header: "pcre2.h" }],
+    requiredPackages: [...TOOLS, ...packagesForOpenresty(2)],
   },
   {
     name: "bookworm",
@@ -53,7 +50,7 @@ export const DEBIAN_SUITES: readonly DebianSuite[] = [
     components: components("luajit2"),
     // ngx_lua 0.10.23 knows PCRE1 only. Debian 13 has no libpcre3-dev: bookworm builds on Debian 12.
     configureArgs: ["--without-pcre2"],
-    requiredPackages: [...TOOLS, PCRE1],
+    requiredPackages: [...TOOLS, ...packagesForOpenresty(1)],
   },
 ];
 
