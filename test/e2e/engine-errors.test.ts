@@ -65,11 +65,11 @@ const PROVOKED: Record<string, string> = {
   wrong_thread: `return select(2, ngx.run_worker_thread("pool", "in_thread", "load", ECHO))`,
   // Java reads the manifest at its first load
   no_language: `
-    local bridge = require "resty.nffi.bridge"
-    local root = bridge.ROOT
-    bridge.ROOT = ngx.config.prefix() .. "without-java"
+    local product = require "resty.nffi.product"
+    local root = product.ROOT
+    product.ROOT = ngx.config.prefix() .. "without-java"
     local a, b, c = nffi.load("java", { module = "com.example.App" })
-    bridge.ROOT = root
+    product.ROOT = root
     return a, b, c`,
   no_library: `return nffi.load("/no/such.so")`,
   no_entry: `return nffi.load("libz.so.1")`,

@@ -189,14 +189,7 @@ local function count(options, name, most)
         return 0
     end
 
-    local n = tonumber(value)
-
-    if not n or n < 1 or n > most or n % 1 ~= 0 then
-        raise(name .. " must be a whole number from 1 to " .. most
-              .. ", got " .. tostring(value))
-    end
-
-    return n
+    return misuse.whole_number(name, value, 1, most)
 end
 
 

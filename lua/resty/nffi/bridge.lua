@@ -9,9 +9,9 @@ local base = require "resty.core.nonblocking_ffi"
 local child = require "resty.nffi.child"
 local codecs = require "resty.nffi.codecs"
 local misuse = require "resty.nffi.misuse"
+local product = require "resty.nffi.product"
 
 
-local debug_getinfo = debug.getinfo
 local ipairs = ipairs
 local pairs = pairs
 local raise = misuse.raise
@@ -19,16 +19,12 @@ local tostring = tostring
 local type = type
 
 
--- PREFIX, seen from PREFIX/lualib/resty/nffi/bridge.lua
-local PREFIX = debug_getinfo(1, "S").source:match("^@(.*)/lualib/resty/nffi/")
-               or "/usr/local/openresty"
-
 -- The method with which the worker makes a hosted runtime reload its code; no
 -- function name contains such a byte.
 local RELOAD = "\0reload"
 
 
-local _M = { ROOT = PREFIX .. "/nffi" }
+local _M = {}
 
 
 -- The options that the host in the worker has no use for.
@@ -156,7 +152,7 @@ function _M.new(spec)
             return start_process(spec, options, json, limits)
         end
 
-        return base.load(_M.ROOT .. "/lib/libnffi_" .. spec.name .. ".so",
+        return base.load(product.ROOT .. "/lib/libnffi_" .. spec.name .. ".so",
                          json, limits, options.module)
     end
 

@@ -5,12 +5,11 @@
 local misuse = require "resty.nffi.misuse"
 
 
-local format = string.format
 local pairs = pairs
-local tonumber = tonumber
 local tostring = tostring
 local raise = misuse.raise
 local type = type
+local whole_number = misuse.whole_number
 
 
 local MOST_PROCESSES = 256
@@ -35,18 +34,6 @@ local _M = {
         health = true,
     },
 }
-
-
-local function check_number(name, value, least, most)
-    local n = tonumber(value)
-
-    if not n or n < least or n > most or n % 1 ~= 0 then
-        raise(format("%s must be a whole number from %d to %.0f, got %s", name,
-                     least, most, tostring(value)))
-    end
-
-    return n
-end
 
 
 local function check_table(options, name, names)
@@ -74,7 +61,7 @@ local function check_limits(options)
     local limits, checked = check_table(options, "limits", LIMITS), {}
 
     for name, value in pairs(limits) do
-        checked[name] = check_number("limits." .. name, value,
+        checked[name] = whole_number("limits." .. name, value,
                                      name == "files" and FEWEST_FILES
                                      or name == "core" and 0 or 1,
                                      MOST)
@@ -91,9 +78,9 @@ local function check_health(options)
         return 0, 0
     end
 
-    return check_number("health.interval", health.interval or 1000, 10,
+    return whole_number("health.interval", health.interval or 1000, 10,
                         2147483647),
-           check_number("health.timeout", health.timeout or 10000, 10,
+           whole_number("health.timeout", health.timeout or 10000, 10,
                         2147483647)
 end
 
@@ -112,9 +99,9 @@ function _M.check(options)
 
     return {
         user = user,
-        processes = check_number("processes", options.processes or 1, 1,
+        processes = whole_number("processes", options.processes or 1, 1,
                                  MOST_PROCESSES),
-        nice = check_number("nice", options.nice or 0, -20, 19),
+        nice = whole_number("nice", options.nice or 0, -20, 19),
         health_interval = interval,
         health_timeout = timeout,
         memory = limits.memory,

@@ -5,15 +5,14 @@
 local base = require "resty.core.nonblocking_ffi"
 local bridge = require "resty.nffi.bridge"
 local child = require "resty.nffi.child"
-local codecs = require "resty.nffi.codecs"
 local misuse = require "resty.nffi.misuse"
+local product = require "resty.nffi.product"
 
 
 local concat = table.concat
 local find = string.find
 local gmatch = string.gmatch
 local insert = table.insert
-local io_open = io.open
 local ipairs = ipairs
 local raise = misuse.raise
 local tonumber = tonumber
@@ -21,7 +20,7 @@ local tostring = tostring
 local type = type
 
 
-local JAR = bridge.ROOT .. "/java/nffi.jar"
+local JAR = product.ROOT .. "/java/nffi.jar"
 
 local MOST_THREADS = 10000
 
@@ -30,28 +29,11 @@ local MOST_THREADS = 10000
 local FIRST_WITH_WARNING = 22
 
 
-local function read_file(path)
-    local file = io_open(path)
-
-    if not file then
-        return nil
-    end
-
-    local text = file:read("*a")
-
-    file:close()
-
-    return text
-end
-
-
 -- What the manifest says of Java: { home, version }, or { reason }.
 local function built_with()
-    local text = read_file(bridge.ROOT .. "/nffi.json")
-    local manifest = text and codecs.json.decode(text)
+    local java = product.manifest().java
 
-    return type(manifest) == "table" and type(manifest.java) == "table"
-           and manifest.java or {}
+    return type(java) == "table" and java or {}
 end
 
 
@@ -137,7 +119,7 @@ local function warns_of_libraries(program)
     end
 
     local home = home_of(program)
-    local release = home and read_file(home .. "/release")
+    local release = home and product.read_file(home .. "/release")
     local major = release and release:match("JAVA_VERSION=\"(%d+)")
 
     warned[program] = (tonumber(major) or 0) >= FIRST_WITH_WARNING

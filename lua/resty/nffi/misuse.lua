@@ -4,12 +4,14 @@
 
 local concat = table.concat
 local error = error
+local format = string.format
 local getinfo = debug.getinfo
 local ipairs = ipairs
 local min = math.min
 local pairs = pairs
 local sort = table.sort
 local sub = string.sub
+local tonumber = tonumber
 local tostring = tostring
 local type = type
 
@@ -47,6 +49,20 @@ end
 
 
 local raise = _M.raise
+
+
+-- Returns the number of the option `name`. Raises unless it is a whole number
+-- from `least` to `most`.
+function _M.whole_number(name, value, least, most)
+    local n = tonumber(value)
+
+    if not n or n < least or n > most or n % 1 ~= 0 then
+        raise(format("%s must be a whole number from %d to %.0f, got %s", name,
+                     least, most, tostring(value)))
+    end
+
+    return n
+end
 
 
 -- Returns the edit distance of two words; a swap of neighbours is one edit.

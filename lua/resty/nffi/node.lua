@@ -6,12 +6,11 @@ local base = require "resty.core.nonblocking_ffi"
 local child = require "resty.nffi.child"
 local codecs = require "resty.nffi.codecs"
 local misuse = require "resty.nffi.misuse"
+local product = require "resty.nffi.product"
 
 
-local debug_getinfo = debug.getinfo
 local format = string.format
 local insert = table.insert
-local io_open = io.open
 local ngx = ngx
 local raise = misuse.raise
 local tonumber = tonumber
@@ -19,20 +18,16 @@ local tostring = tostring
 local type = type
 
 
--- PREFIX/nffi, seen from PREFIX/lualib/resty/nffi/node.lua
-local ROOT = debug_getinfo(1, "S").source:match("^@(.*)/lualib/resty/nffi/")
-             or "/usr/local/openresty"
-
-local HOST_PROGRAM = ROOT .. "/nffi/node/main.js"
+local HOST_PROGRAM = product.ROOT .. "/node/main.js"
 
 -- Inherited by the threads and processes that a module starts: they read
 -- TypeScript, too. Node reads it as a URL. A VM of ngx.run_worker_thread() has
 -- no ngx.escape_uri().
 local PRELOAD = "file://"
-                .. ROOT:gsub("[^%w/._~-]", function(byte)
+                .. product.ROOT:gsub("[^%w/._~-]", function(byte)
                     return format("%%%02X", byte:byte())
                 end)
-                .. "/nffi/node/preload.js"
+                .. "/node/preload.js"
 
 
 local _M = {
@@ -55,25 +50,9 @@ local MOST_THREADS = 256
 local INSPECT_PORT = 9229
 
 
--- The Node that the build saw, from the manifest.
-local function built_with()
-    local file = io_open(ROOT .. "/nffi/nffi.json")
-
-    if not file then
-        return nil
-    end
-
-    local manifest = codecs.json.decode(file:read("*a"))
-
-    file:close()
-
-    return type(manifest) == "table" and manifest.nodeProgram or nil
-end
-
-
 -- read when this module is loaded, which is not when a runtime is
 local PROGRAMS = { "/usr/local/bin/node", "/usr/bin/node" }
-local BUILT_WITH = built_with()
+local BUILT_WITH = product.manifest().nodeProgram
 
 
 if BUILT_WITH then
@@ -94,14 +73,7 @@ local function check(options)
         raise("program must be an absolute path, got " .. tostring(program))
     end
 
-    local threads = tonumber(options.threads or 1)
-
-    if not threads or not (threads >= 1 and threads <= MOST_THREADS)
-       or threads % 1 ~= 0
-    then
-        raise("threads must be a whole number from 1 to " .. MOST_THREADS
-              .. ", got " .. tostring(options.threads))
-    end
+    misuse.whole_number("threads", options.threads or 1, 1, MOST_THREADS)
 
     local port = options.inspect
 

@@ -5,18 +5,19 @@
 local bridge = require "resty.nffi.bridge"
 local child = require "resty.nffi.child"
 local misuse = require "resty.nffi.misuse"
+local product = require "resty.nffi.product"
 
 
 local find = string.find
 local ipairs = ipairs
 local ngx = ngx
 local raise = misuse.raise
-local tonumber = tonumber
 local tostring = tostring
 local type = type
+local whole_number = misuse.whole_number
 
 
-local HOST_PROGRAM = bridge.ROOT .. "/python/nffi_process.py"
+local HOST_PROGRAM = product.ROOT .. "/python/nffi_process.py"
 
 -- Threads of a runtime; they wait for one lock when they compute.
 local MOST_THREADS = 1024
@@ -53,14 +54,7 @@ local function threads_of(threads)
         return nil
     end
 
-    local n = tonumber(threads)
-
-    if not n or n < 1 or n > MOST_THREADS or n % 1 ~= 0 then
-        raise("threads must be a whole number from 1 to " .. MOST_THREADS
-              .. ", got " .. tostring(threads))
-    end
-
-    return n
+    return whole_number("threads", threads, 1, MOST_THREADS)
 end
 
 
