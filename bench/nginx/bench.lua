@@ -113,7 +113,8 @@ function _M.run(args)
 
     local loaded = args.options and cjson.decode(args.options)
     local runtime = assert(nffi.load(args.load, loaded))
-    local options = { method = args.method, timeout = tonumber(args.timeout or 20000) }
+    local timeout = tonumber(args.timeout or 20000)
+    local options = { method = args.method, timeout = timeout }
 
     return per_second(count, together, function()
         return runtime:call(bytes, options)

@@ -196,8 +196,8 @@ end
 
 
 -- The key of a runtime, exact in each number and byte: `kind`; `own`, a list of
--- what decides, beside the options of every process, whether it is the same; and
--- `argv`, its command line.
+-- what decides, beside the options of every process, whether it is the same;
+-- and `argv`, its command line.
 function _M.key(kind, own, argv, options, limits)
     local spec = hosting.check(options)
     local parts = { kind }

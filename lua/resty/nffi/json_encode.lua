@@ -132,8 +132,9 @@ local function put_byte(code)
 end
 
 
--- The rest of a string, from a byte at `at` that cannot stay as it is.
-local function put_escaped(text, bytes, at, length, depth)
+-- The rest of a string, from a byte at `at` that cannot stay as it is. `_text`
+-- owns `bytes`.
+local function put_escaped(_text, bytes, at, length, depth)
     while at < length do
         local escape = ESCAPES[bytes[at]]
 

@@ -17,8 +17,8 @@ local type = type
 -- Runtimes that are kept; with one more all are forgotten, and found again.
 local MOST = 10000
 
--- Deeper tables, tables that contain themselves, and tables with more values are
--- not kept: a step costs a table.
+-- Deeper tables, tables that contain themselves, and tables with more values
+-- are not kept: a step costs a table.
 local MOST_DEPTH = 32
 local MOST_STEPS = 10000
 
