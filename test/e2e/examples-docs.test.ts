@@ -1,9 +1,10 @@
 // The examples that the documents print: they are taken from there and do what is said of them.
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { repository } from "../support/cli.js";
+import { codeBlocks } from "../support/code-blocks.js";
 import { until, withNginx } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
 import { temporaryFolder } from "../support/temporary.js";
@@ -14,23 +15,16 @@ beforeAll(async () => {
   prefix = await builtOpenresty();
 });
 
-/** The code blocks of one language in a document. */
-function blocks(path: string, language: string): string[] {
-  const text = readFileSync(join(repository, path), "utf8");
-  const fence = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms");
-  return [...text.matchAll(fence)].map(([, code = ""]) => code);
-}
-
 test("README.md: the smallest example answers", async () => {
-  const [hello = ""] = blocks("README.md", "ts");
-  const [server = ""] = blocks("README.md", "nginx");
+  const [hello = ""] = codeBlocks("README.md", "ts");
+  const [server = ""] = codeBlocks("README.md", "nginx");
   await withNginx({ prefix, server, files: { "hello.ts": hello } }, async (nginx) => {
     expect(await nginx.get("/hello?name=World")).toBe("hello World\n");
   });
 });
 
 test("docs/typescript.md: a method with a configuration answers, and so does a call of bytes", async () => {
-  const handlers = blocks("docs/typescript.md", "ts").find((code) =>
+  const handlers = codeBlocks("docs/typescript.md", "ts").find((code) =>
     code.includes("export default"),
   );
   const server = `location = /both { content_by_lua_block {
@@ -46,8 +40,10 @@ test("docs/typescript.md: a method with a configuration answers, and so does a c
 });
 
 test("docs/typescript.md: a generator serves server-sent events", async () => {
-  const events = blocks("docs/typescript.md", "ts").find((code) => code.startsWith("// events.ts"));
-  const [server = ""] = blocks("docs/typescript.md", "nginx");
+  const events = codeBlocks("docs/typescript.md", "ts").find((code) =>
+    code.startsWith("// events.ts"),
+  );
+  const [server = ""] = codeBlocks("docs/typescript.md", "nginx");
   await withNginx({ prefix, server, files: { "events.ts": events ?? "" } }, async (nginx) => {
     const reply = await nginx.request("/events");
     expect(reply.headers["content-type"]).toBe("text/event-stream");
@@ -70,7 +66,7 @@ test.each(["README.md", "docs/typescript.md"])("%s: the TypeScript is sound", (p
   symlinkSync(join(prefix, "nffi/node"), join(folder, "node_modules/@nffi/runtime"));
   symlinkSync(join(repository, "node_modules/@types"), join(folder, "node_modules/@types"));
   const template = join(repository, "templates/typescript/tsconfig.json");
-  const files = blocks(path, "ts").map((code, index) => {
+  const files = codeBlocks(path, "ts").map((code, index) => {
     writeFileSync(join(folder, `block${index}.ts`), code);
     return `block${index}.ts`;
   });
@@ -89,7 +85,7 @@ test.each(["README.md", "docs/typescript.md"])("%s: the TypeScript is sound", (p
 test("docs/c-abi.md: the C runtime compiles without a warning and answers", async () => {
   const folder = temporaryFolder();
   chmodSync(folder, 0o755); // the worker may be another user
-  const [shout = ""] = blocks("docs/c-abi.md", "c");
+  const [shout = ""] = codeBlocks("docs/c-abi.md", "c");
   writeFileSync(join(folder, "shout.c"), shout);
   const info = (option: string) =>
     execFileSync(
@@ -123,7 +119,7 @@ test.each(["c-echo", "go-echo"])("examples/%s/README.md: its location answers", 
   chmodSync(folder, 0o755);
   const makefile = ["-C", join(repository, "examples", name), `OUT=${folder}`];
   execFileSync("make", makefile, { stdio: ["ignore", "ignore", 2] });
-  const [location = ""] = blocks(`examples/${name}/README.md`, "nginx");
+  const [location = ""] = codeBlocks(`examples/${name}/README.md`, "nginx");
   const server = location.replace(/"\/path\/to\/examples\/[a-z-]+/, `"${folder}`);
   await withNginx({ prefix, server }, async (nginx) => {
     expect(await nginx.get("/echo?abc")).toMatch(/^you.said: ?abc\n$/);

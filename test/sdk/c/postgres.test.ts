@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { repository } from "../../support/cli.js";
+import { codeBlocks } from "../../support/code-blocks.js";
 import { failureLua, withPackagePath } from "../../support/failure-lua.js";
 import { type Nginx, startNginx, until } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
@@ -40,8 +41,7 @@ afterAll(async () => {
 
 /** The configuration of the README, hosted one way or the other, and locations of the tests. */
 function configuration(how: string): { http: string; server: string } {
-  const readme = readFileSync(join(EXAMPLE, "README.md"), "utf8");
-  const blocks = [...readme.matchAll(/^```nginx\n(.*?)^```$/gms)].map(([, code = ""]) => code);
+  const blocks = codeBlocks(join(EXAMPLE, "README.md"), "nginx");
   const [http = "", locations = ""] = blocks.map((code) =>
     code
       .replace("/path/to/examples/c-postgres/libc_postgres.so", join(built, "libc_postgres.so"))

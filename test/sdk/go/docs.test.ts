@@ -1,9 +1,9 @@
 // The Go that the documents print: it is taken from there, compiles, and answers as they say.
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { repository } from "../../support/cli.js";
+import { codeBlocks } from "../../support/code-blocks.js";
 import { withNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
 import { temporaryFolder } from "../../support/temporary.js";
@@ -14,11 +14,6 @@ beforeAll(async () => {
   prefix = await builtOpenresty();
 });
 
-function blocks(path: string): string[] {
-  const text = readFileSync(join(repository, path), "utf8");
-  return [...text.matchAll(/^```go\n(.*?)^```$/gms)].map(([, code = ""]) => code);
-}
-
 const isTest = (code: string) => code.includes('"testing"');
 
 /** A module of one document: a package for each block; a test belongs to the first one. */
@@ -27,7 +22,7 @@ function moduleOf(path: string): string {
   chmodSync(folder, 0o755); // the worker may be another user
   const replace = `require nffi.local/nffi v0.0.0\nreplace nffi.local/nffi => ${prefix}/nffi/go\n`;
   writeFileSync(join(folder, "go.mod"), `module example.com/docs\ngo 1.19\n${replace}`);
-  for (const [index, code] of blocks(path).entries()) {
+  for (const [index, code] of codeBlocks(path, "go").entries()) {
     const place = join(folder, isTest(code) ? "block0" : `block${index}`);
     mkdirSync(place, { recursive: true });
     writeFileSync(join(place, isTest(code) ? "main_test.go" : "main.go"), code);
@@ -47,7 +42,7 @@ describe.each(["docs/go.md"])("%s", (path) => {
     expect(spawnSync("gofmt", ["-l", folder], { encoding: "utf8" }).stdout).toBe("");
     const tested = go(folder, "test", "./...");
     expect(tested.status, tested.stdout + tested.stderr).toBe(0);
-    expect(/^ok .*block0/m.test(tested.stdout)).toBe(blocks(path).some(isTest));
+    expect(/^ok .*block0/m.test(tested.stdout)).toBe(codeBlocks(path, "go").some(isTest));
   });
 
   test("its first program answers", async () => {

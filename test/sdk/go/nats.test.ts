@@ -2,12 +2,10 @@
 // that goes, and a server that goes and comes back. The other side speaks the protocol by itself.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { freePort } from "../../../src/io/port.js";
-import { repository } from "../../support/cli.js";
+import { codeBlocks } from "../../support/code-blocks.js";
 import { failureLua, withPackagePath } from "../../support/failure-lua.js";
 import { type Nginx, startNginx, until } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
@@ -91,8 +89,7 @@ beforeAll(async () => {
   built = buildGoRuntime("examples/go-nats", prefix);
   port = await freePort();
   await startServer();
-  const readme = readFileSync(join(repository, "examples/go-nats/README.md"), "utf8");
-  const blocks = [...readme.matchAll(/^```nginx\n(.*?)^```$/gms)].map(([, code = ""]) => code);
+  const blocks = codeBlocks("examples/go-nats/README.md", "nginx");
   const [http = "", locations = ""] = blocks.map((code) =>
     code
       .replace("/path/to/examples/go-nats/libgo_nats.so", built.library)

@@ -1,12 +1,13 @@
 // examples/java-kafka as its README has it, against a real Kafka: records sent, read by the members of
 // a group, which share partitions and remember how far they are; a broker that goes and comes back.
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { repository } from "../../support/cli.js";
+import { codeBlocks } from "../../support/code-blocks.js";
 import { failureLua, withPackagePath } from "../../support/failure-lua.js";
 import { content } from "../../support/lua.js";
 import { type Nginx, startNginx, until } from "../../support/nginx.js";
@@ -89,13 +90,11 @@ describe.each(["process", "worker"])("in the %s", (host) => {
   let nginx: Nginx;
 
   beforeAll(async () => {
-    const readme = readFileSync(join(repository, EXAMPLE, "README.md"), "utf8");
-    const [http = "", server = ""] = [...readme.matchAll(/^```nginx\n(.*?)^```$/gms)].map(
-      ([, code = ""]) =>
-        code
-          .replace(`/path/to/${EXAMPLE}`, folder)
-          .replace("127.0.0.1:9092", `127.0.0.1:${kafka.port}`)
-          .replace("jvm_args", `host = "${host}", jvm_args`),
+    const [http = "", server = ""] = codeBlocks(`${EXAMPLE}/README.md`, "nginx").map((code) =>
+      code
+        .replace(`/path/to/${EXAMPLE}`, folder)
+        .replace("127.0.0.1:9092", `127.0.0.1:${kafka.port}`)
+        .replace("jvm_args", `host = "${host}", jvm_args`),
     );
     const numbered = content(
       "/numbered",

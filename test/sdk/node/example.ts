@@ -1,10 +1,11 @@
 // An example in TypeScript as its README has it: copied, its packages installed by npm, the blocks for
 // nginx.conf with its path in them.
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { repository } from "../../support/cli.js";
+import { codeBlocks } from "../../support/code-blocks.js";
 
 export interface Example {
   readonly folder: string;
@@ -29,8 +30,7 @@ export function exampleInTypeScript(path: string): Example {
       throw new Error(`npm install:\n${npm.stdout}${npm.stderr}`);
     }
   }
-  const readme = readFileSync(join(folder, "README.md"), "utf8");
-  const nginx = [...readme.matchAll(/^```nginx\n(.*?)^```$/gms)].map(([, code = ""]) =>
+  const nginx = codeBlocks(join(folder, "README.md"), "nginx").map((code) =>
     code.replaceAll(`/path/to/${path}`, folder),
   );
   return { folder, nginx, remove };

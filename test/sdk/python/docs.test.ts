@@ -1,9 +1,9 @@
 // The Python that the documents print: it is taken from there and does what is said of it.
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { repository } from "../../support/cli.js";
+import { codeBlocks } from "../../support/code-blocks.js";
 import { content } from "../../support/lua.js";
 import { withNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
@@ -16,16 +16,9 @@ beforeAll(async () => {
   prefix = await builtOpenresty();
 });
 
-/** The code blocks of one language in a document. */
-function blocks(path: string, language: string): string[] {
-  const text = readFileSync(join(repository, path), "utf8");
-  const fence = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms");
-  return [...text.matchAll(fence)].map(([, code = ""]) => code);
-}
-
 test("docs/python.md: the first example answers", async () => {
-  const [app = ""] = blocks("docs/python.md", "python");
-  const [lua = ""] = blocks("docs/python.md", "lua");
+  const [app = ""] = codeBlocks("docs/python.md", "python");
+  const [lua = ""] = codeBlocks("docs/python.md", "lua");
   const server = content("/", `${lua} ngx.say(reply and reply.greeting or message)`);
   await withNginx({ prefix, server, files: { "app.py": app } }, async (nginx) => {
     expect(await nginx.get("/")).toBe("hello Ada\n");
@@ -33,7 +26,7 @@ test("docs/python.md: the first example answers", async () => {
 });
 
 test("docs/python.md: asyncio, a stream and its loop in Lua", async () => {
-  const [, app = "", ticks = ""] = blocks("docs/python.md", "python");
+  const [, app = "", ticks = ""] = codeBlocks("docs/python.md", "python");
   const server = content(
     "/",
     `local runtime = assert(require("resty.nffi").load("python", { module = "app.py", host = "worker",
@@ -52,7 +45,7 @@ test("docs/python.md: asyncio, a stream and its loop in Lua", async () => {
 });
 
 test("docs/python.md: the unit test passes", () => {
-  const [app = "", , , unit = ""] = blocks("docs/python.md", "python");
+  const [app = "", , , unit = ""] = codeBlocks("docs/python.md", "python");
   const folder = temporaryFolder();
   writeFileSync(join(folder, "app.py"), app);
   writeFileSync(join(folder, "test_app.py"), unit);

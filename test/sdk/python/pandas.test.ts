@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { repository } from "../../support/cli.js";
+import { codeBlocks } from "../../support/code-blocks.js";
 import { failureLua, withPackagePath } from "../../support/failure-lua.js";
 import { content } from "../../support/lua.js";
 import { type Nginx, startNginx } from "../../support/nginx.js";
@@ -22,8 +23,7 @@ describe.each(["process", "worker"])("in the %s", (host) => {
     // the worker may be another user
     chmodSync(folder, 0o755);
     cpSync(example, folder, { recursive: true });
-    const readme = readFileSync(join(example, "README.md"), "utf8");
-    const blocks = [...readme.matchAll(/^```nginx\n(.*?)^```$/gms)].map(([, code = ""]) => code);
+    const blocks = codeBlocks(join(example, "README.md"), "nginx");
     const [http = "", locations = ""] = blocks.map((code) =>
       code
         .replace("/path/to/examples/python-pandas/", `${folder}/`)

@@ -1,9 +1,10 @@
 // The Rust that the documents print: it is taken from there, compiles, and answers as they say.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { repository } from "../../support/cli.js";
+import { codeBlocks } from "../../support/code-blocks.js";
 import { withNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
 import { cargoEnv, rustMinor } from "./cargo.js";
@@ -13,12 +14,6 @@ let prefix: string;
 beforeAll(async () => {
   prefix = await builtOpenresty();
 });
-
-function blocks(path: string, language: string): string[] {
-  const text = readFileSync(join(repository, path), "utf8");
-  const found = text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"));
-  return [...found].map(([, code = ""]) => code);
-}
 
 const isTest = (code: string) => code.includes("#[test]");
 
@@ -31,8 +26,8 @@ function cratesOf(path: string): string {
   const folder = join(repository, ".nffi/test/rust-projects", name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const [manifest = ""] = blocks("docs/rust.md", "toml");
-  const rust = blocks(path, "rust");
+  const [manifest = ""] = codeBlocks("docs/rust.md", "toml");
+  const rust = codeBlocks(path, "rust");
   const programs = rust.filter((code) => !isTest(code));
   const tests = rust.filter(isTest).join("");
   for (const [index, code] of programs.entries()) {
@@ -70,7 +65,7 @@ describe.skipIf(rustMinor < 85).each(["docs/rust.md"])("%s", (path) => {
     expect(tested.status, tested.stdout + tested.stderr).toBe(0);
     expect(tested.stderr).not.toContain("warning");
     expect(tested.stdout.includes("a_name_is_greeted ... ok")).toBe(
-      blocks(path, "rust").some(isTest),
+      codeBlocks(path, "rust").some(isTest),
     );
   });
 

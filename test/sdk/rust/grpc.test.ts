@@ -2,11 +2,9 @@
 // client that goes, and a server that goes and comes back.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { repository } from "../../support/cli.js";
+import { codeBlocks } from "../../support/code-blocks.js";
 import { failureLua, withPackagePath } from "../../support/failure-lua.js";
 import { type Nginx, startNginx, until } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
@@ -39,8 +37,7 @@ describe.skipIf(rustMinor < 85)("a gRPC client", () => {
     const prefix = await builtOpenresty();
     built = buildRustRuntime("examples/rust-grpc", prefix);
     await startServer();
-    const readme = readFileSync(join(repository, "examples/rust-grpc/README.md"), "utf8");
-    const blocks = [...readme.matchAll(/^```nginx\n(.*?)^```$/gms)].map(([, code = ""]) => code);
+    const blocks = codeBlocks("examples/rust-grpc/README.md", "nginx");
     const [http = "", locations = ""] = blocks.map((code) =>
       code
         .replace("/path/to/examples/rust-grpc/libprices.so", built.library)
