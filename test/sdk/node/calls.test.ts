@@ -351,6 +351,31 @@ describe("the life of a Node process and its worker", () => {
     );
   });
 
+  test("an instance as default export has its methods, own and inherited, with their this", async () => {
+    const module = `
+      class Base {
+        readonly greeting: string;
+        constructor(greeting: string) { this.greeting = greeting; }
+        hello(name: string) { return this.greeting + " " + name; }
+        async *count(to: number) { for (let i = 1; i <= to; i++) yield this.greeting + i; }
+      }
+      class Service extends Base {
+        override hello(name: string) { return super.hello(name) + "!"; }
+        twice(name: string) { return this.hello(this.hello(name)); }
+        _hidden() { return "hidden"; }
+      }
+      export default new Service("hi");`;
+    const server = `location / { content_by_lua_block {
+      local rt = assert(require("resty.nffi").load("node", { module = "service.ts" }))
+      ngx.say(rt.methods:hello("Ada"), " ", rt.methods:twice("Bob"))
+      for part in rt.streams:count(2) do ngx.print(part, " ") end
+      ngx.say((select(2, rt.methods:_hidden())))
+    } }`;
+    await withNginx({ prefix, server, files: { "service.ts": module } }, async (nginx) => {
+      expect(await nginx.get("/")).toMatch(/^hi Ada! hi hi Bob!!\nhi1 hi2 .*_hidden.*\n$/);
+    });
+  });
+
   test("a program that never attaches is killed at the start limit, and its calls fail", async () => {
     const server = `location / { content_by_lua_block {
       local rt = assert(require("resty.nffi").load("node", {
