@@ -63,7 +63,7 @@ typedef struct nffi_host_options {
                                  caller's, filled in while tasks are drained */
 } nffi_host_options_t;
 
-int nffi_host_create(nffi_host_t **host, const nffi_host_options_t *options);
+int nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options);
 
 /* Unmaps and frees all; only when no thread of this process uses the queue
    (a runtime that is a process, or none). Releases pending tasks silently. */
@@ -294,7 +294,7 @@ typedef struct nffi_child_report {
  * has ended).
  */
 int nffi_child_report(nffi_host_t *host, nffi_child_t *child,
-    nffi_child_report_t *report);
+    nffi_child_report_t *result);
 
 /* All memory of the queue is allocated, so that all of it may be used; called
    by nffi_child_report. */

@@ -140,7 +140,7 @@ struct nffi_queue {
 
 /* Makes the runtime's side over a mapped region and enters it in the table of
    this process. 0, NFFI_NO_MEMORY or NFFI_QUEUE_FULL (the table is). */
-int nffi__queue_create(nffi_queue_t **queue, const nffi__region_t *region,
+int nffi__queue_create(nffi_queue_t **result, const nffi__region_t *region,
     int tasks_fd, const nffi__callbacks_t *callbacks);
 
 /* Frees what the queue holds. The structure stays: calls with its handles are

@@ -17,7 +17,8 @@ void nffi__refuse_foreign(nffi_task_t task);
 
 /* Fills in the response part of the slot, then finishes. */
 void nffi__publish(nffi_queue_t *queue, nffi__running_t *running,
-    uint32_t slot, int rc, const nffi__location_t *place, size_t message_size,
+    uint32_t number, int rc, const nffi__location_t *place,
+    size_t message_size,
     enum nffi__outcome outcome);
 
 /* Puts a stream on the done ring, unless it waits there already. */

@@ -23,7 +23,6 @@ var (
 	errNoConfig = errors.New("this runtime takes no configuration")
 	errGoexit   = errors.New("the handler has ended its goroutine (runtime.Goexit)")
 	errNotServe = errors.New("nothing is served: call nffi.Serve in an init function")
-	errBroken   = errors.New("nffi: the queue cannot be polled")
 )
 
 // startError is why calls fail while a runtime does not start.

@@ -69,6 +69,7 @@ run(const char *const *argv, char *const *environment, int out, pid_t parent)
     (void) execve(argv[0], (char *const *) argv, environment);
 
     n = write(2, argv[0], strlen(argv[0]));
+    (void) n;
     n = write(2, failed, sizeof(failed) - 1);
     (void) n;
     _exit(127);

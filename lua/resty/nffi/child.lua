@@ -195,9 +195,9 @@ local function add_list(parts, list)
 end
 
 
--- The key of a runtime, exact in each number and byte: `kind`; `own`, a list of
--- what decides, beside the options of every process, whether it is the same;
--- and `argv`, its command line.
+-- Returns the key of a runtime, exact in each number and byte. `own` is a list
+-- of what identifies the runtime besides the options of every process; `argv`
+-- is its command line.
 function _M.key(kind, own, argv, options, limits)
     local spec = hosting.check(options)
     local parts = { kind }

@@ -1,7 +1,7 @@
 """What a module that serves requests of nginx may use; it need not use anything.
 
-Every public function of the module is a method for Lua. Its first parameter is the request, a second
-one named ``context``, or without a default, is the :class:`Context` of the call::
+Every public function of the module is a method for Lua. Its first parameter is the request, a
+second one named ``context``, or without a default, is the :class:`Context` of the call::
 
     def hello(request):
         return {"greeting": f"hello {request['name']}"}

@@ -1,5 +1,5 @@
-"""How a request becomes a value and a result becomes bytes. A result that would lose something on the
-way is refused rather than sent."""
+"""How a request becomes a value and a result becomes bytes. A result that would lose something on
+the way is refused rather than sent."""
 
 import codecs
 import collections.abc
@@ -113,8 +113,8 @@ _UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
 
 
 def constructor(annotation):
-    """What makes an argument of the value of a request, or None where it stays as it is: a dataclass is
-    made of its fields, also where it is a field, in a list or optional."""
+    """What makes an argument of the value of a request, or None where it stays as it is: a
+    dataclass is made of its fields, also where it is a field, in a list or optional."""
     make = _maker(annotation, {})
     return make and (lambda value: make(value, "the request"))
 
@@ -124,7 +124,8 @@ def _inside(path):
 
 
 def _maker(annotation, known):
-    """A function of a value and its path, or None. `known`: of dataclasses, which may hold themselves."""
+    """A function of a value and its path, or None. `known`: of dataclasses, which may hold
+    themselves."""
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         if annotation not in known:
             known[annotation] = _DataclassMaker(annotation)

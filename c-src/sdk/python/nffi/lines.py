@@ -30,7 +30,8 @@ class Lines(io.TextIOBase):
 
     @property
     def buffer(self):
-        """A binary stream. It decodes bytes in the encoding of this stream and logs them as text."""
+        """A binary stream. It decodes bytes in the encoding of this stream and logs them as
+        text."""
         return self._buffer
 
     @property

@@ -1,6 +1,6 @@
-"""Serves by an event loop of asyncio: the queue's descriptor says that there is something to take, and
-one look takes all of it. An ``async def`` function becomes one task of the loop, without a coroutine
-around it; plain functions run in threads."""
+"""Serves by an event loop of asyncio: the queue's descriptor says that there is something to take,
+and one look takes all of it. An ``async def`` function becomes one task of the loop, without a
+coroutine around it; plain functions run in threads."""
 
 import asyncio
 import contextvars
@@ -62,7 +62,8 @@ class Loop:
         _nffi.release_fd(self._runtime.queue)
 
     def _tidy_up(self):
-        """What the module has begun beside its calls is ended as asyncio.run() does it, in bounded time."""
+        """What the module has begun beside its calls is ended as asyncio.run() does it, in bounded
+        time."""
         left = asyncio.all_tasks(self._loop)
         for task in left:
             task.cancel()

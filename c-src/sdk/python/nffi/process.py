@@ -59,8 +59,8 @@ class _Ending:
         os._exit(_EXIT_LOAD_FAILED)
 
     def exit_requested(self, error):
-        """A function has raised SystemExit: the worker fails the calls that run and starts the process
-        again. Of several threads that do this the first one decides."""
+        """A function has raised SystemExit: the worker fails the calls that run and starts the
+        process again. Of several threads that do this the first one decides."""
         self._lock.acquire()
         code = error.code
         if code is None:

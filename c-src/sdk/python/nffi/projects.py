@@ -1,7 +1,7 @@
 """Refuses a runtime whose directories contain a module with the name of another runtime's module.
 
-The runtimes of a worker share one sys.modules, which holds one module for a name. Code imports at any
-time (in functions, in threads, by pickle), so the second module cannot be imported reliably.
+The runtimes of a worker share one sys.modules, which holds one module for a name. Code imports at
+any time (in functions, in threads, by pickle), so the second module cannot be imported reliably.
 """
 
 import importlib.machinery
@@ -37,10 +37,12 @@ class Project:
 
     def __init__(self, settings):
         self._settings = settings
-        self.directories = [os.path.dirname(settings.file)] if settings.file else list(settings.path)
+        file = settings.file
+        self.directories = [os.path.dirname(file)] if file else list(settings.path)
 
     def enter(self):
-        """Call it before each load. Raises Error if another runtime has a module of the same name."""
+        """Call it before each load. Raises Error if another runtime has a module of the same
+        name."""
         with _lock:
             others = [project for project in _projects if project is not self]
             for other in others:
@@ -80,7 +82,8 @@ class Project:
                 self._compare(path, other_path, owner, f"{prefix}{name}.", depth + 1)
 
     def _compare_with_imported(self):
-        """Finds modules that another runtime has imported from entries that it added to sys.path."""
+        """Finds modules that another runtime has imported from entries that it added to
+        sys.path."""
         for directory in self.directories:
             for name, (path, is_module) in _modules_in(directory).items():
                 module = sys.modules.get(name)
@@ -94,9 +97,9 @@ class Project:
 
     def _conflict(self, name, path, other):
         return Error(
-            f"{self._settings.module}: two modules named {name}: {path} and {other}. The runtimes of a "
-            "worker share one interpreter, which holds one module for a name. Rename one of them, or "
-            'load one of the runtimes with host = "process"'
+            f"{self._settings.module}: two modules named {name}: {path} and {other}. The runtimes "
+            "of a worker share one interpreter, which holds one module for a name. Rename one of "
+            'them, or load one of the runtimes with host = "process"'
         )
 
 

@@ -1,8 +1,8 @@
 """One runtime: its queue, the functions that it serves, and the threads that call them.
 
-Where all functions are plain ones, a crew of threads takes calls from the queue and makes them in the
-extension; this file has what is not the common case. With ``async def`` functions there is an event
-loop (loop.py), and plain functions run in threads beside it.
+Where all functions are plain ones, a crew of threads takes calls from the queue and makes them in
+the extension; this file has what is not the common case. With ``async def`` functions there is an
+event loop (loop.py), and plain functions run in threads beside it.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ _LAST_DELAY = 30.0
 
 class Runtime:
     def __init__(self, queue, settings, exit_process=None, project=None):
-        """`exit_process(error)`: what a SystemExit of a function does; None: the call fails. `project`:
-        its Project where others share the interpreter."""
+        """`exit_process(error)`: what a SystemExit of a function does; None: the call fails.
+        `project`: its Project where others share the interpreter."""
         self.queue = queue
         self.settings = settings
         self.project = project
@@ -122,8 +122,8 @@ class Runtime:
         plan = Plan(self.settings, new, self)
         if plan.is_async != self._plan.is_async:
             raise Error(
-                "functions that are async and that are not cannot take each other's place while they "
-                "serve: reload nginx"
+                "functions that are async and that are not cannot take each other's place while "
+                "they serve: reload nginx"
             )
         self._install(plan)
 
@@ -173,8 +173,8 @@ class Runtime:
     def report_stall(self, waiting, seconds):
         """No thread was free for so long: all of them are at the same calls as before."""
         logging.getLogger("nffi").warning(
-            "%s has begun no call for %d s: %d calls wait for one of its %d threads, which are busy; "
-            "an endless loop, or calls that block?",
+            "%s has begun no call for %d s: %d calls wait for one of its %d threads, which are "
+            "busy; an endless loop, or calls that block?",
             self.settings.module,
             seconds,
             waiting,

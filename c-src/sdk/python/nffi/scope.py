@@ -1,7 +1,7 @@
 """Which runtime, and which call of it, the code that runs now belongs to.
 
-A function that is called by the extension itself is known to it (``_nffi.current()``); what it hands
-on, to the event loop or to another thread, carries the two variables of this file.
+A function that is called by the extension itself is known to it (``_nffi.current()``); what it
+hands on, to the event loop or to another thread, carries the two variables of this file.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Answers in chunks: what a generator yields is written one by one, and the next is not asked for
-before the reader has room for it. Where Lua only called, the chunks are collected into one answer."""
+before the reader has room for it. Where Lua only called, the chunks are collected into one
+answer."""
 
 import _nffi
 

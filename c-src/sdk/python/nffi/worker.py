@@ -23,7 +23,8 @@ sys.argv = ["nffi"]
 
 
 def _search_python_path():
-    """The interpreter has not read its variables: a bad value of some would have ended the worker."""
+    """The interpreter has not read its variables: a bad value of some would have ended the
+    worker."""
     variable = os.environ.get("PYTHONPATH")
     folders = [os.path.abspath(folder) for folder in variable.split(os.pathsep)] if variable else []
     # behind the folder of this package
@@ -34,8 +35,8 @@ _search_python_path()
 
 
 def _spawn_by_default():
-    """A fork would copy the worker of nginx with its sockets. set_start_method(), which may be called
-    once, stays free for modules."""
+    """A fork would copy the worker of nginx with its sockets. set_start_method(), which may be
+    called once, stays free for modules."""
     default = getattr(multiprocessing.context, "_default_context", None)
     spawn = getattr(multiprocessing.context, "_concrete_contexts", {}).get("spawn")
     if spawn is not None and hasattr(default, "_default_context"):
