@@ -1,9 +1,12 @@
 import { configDefaults, defineConfig } from "vitest/config";
+import { SlowestFirst } from "./test/support/order.js";
 
 // lint: formatter, linter and types; unit: our TypeScript alone; c: the C library and the addon through make and node;
 // asan, valgrind: some of the e2e files once more, on an nginx that watches its memory.
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
+// alone: the e2e files that measure time, look at every process of the machine or rewrite dist/.
 // full: slow proofs that `npm test` leaves out; `npm run test:full` runs them.
+// The files of c, e2e, asan and valgrind run two at a time, slow ones first (test/support/order.ts).
 
 // The C library, and the packages of the languages without nginx.
 const IN_PARTS = [
@@ -12,8 +15,18 @@ const IN_PARTS = [
   "test/sdk/node/addon/**/*.test.ts",
 ];
 
+const ALONE = [
+  "test/e2e/build-package.test.ts",
+  "test/e2e/demo.test.ts",
+  "test/e2e/engine-stress.test.ts",
+  "test/sdk/node/calls.test.ts",
+];
+
+const SIDE_BY_SIDE = { maxWorkers: 2, sequence: { groupOrder: 1 } };
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: SlowestFirst },
     projects: [
       {
         test: {
@@ -37,20 +50,18 @@ export default defineConfig({
           include: [...IN_PARTS],
           testTimeout: 600_000,
           hookTimeout: 600_000,
-          maxWorkers: 1,
-          sequence: { groupOrder: 1 },
+          ...SIDE_BY_SIDE,
         },
       },
       {
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts", "test/sdk/**/*.test.ts"],
-          exclude: [...configDefaults.exclude, ...IN_PARTS],
+          exclude: [...configDefaults.exclude, ...IN_PARTS, ...ALONE],
           globalSetup: ["test/support/compile.ts"],
           testTimeout: 120_000,
           hookTimeout: 1_500_000,
-          maxWorkers: 1,
-          sequence: { groupOrder: 2 },
+          ...SIDE_BY_SIDE,
         },
       },
       {
@@ -69,8 +80,7 @@ export default defineConfig({
           globalSetup: ["test/support/compile.ts"],
           testTimeout: 240_000,
           hookTimeout: 1_500_000,
-          maxWorkers: 1,
-          sequence: { groupOrder: 3 },
+          ...SIDE_BY_SIDE,
         },
       },
       {
@@ -81,8 +91,18 @@ export default defineConfig({
           globalSetup: ["test/support/compile.ts"],
           testTimeout: 240_000,
           hookTimeout: 1_500_000,
+          ...SIDE_BY_SIDE,
+        },
+      },
+      {
+        test: {
+          name: "alone",
+          include: ALONE,
+          globalSetup: ["test/support/compile.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 1_500_000,
           maxWorkers: 1,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -93,7 +113,7 @@ export default defineConfig({
           testTimeout: 1_800_000,
           hookTimeout: 1_800_000,
           maxWorkers: 1,
-          sequence: { groupOrder: 5 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

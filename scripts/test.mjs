@@ -2,6 +2,7 @@
 // With --full (`npm run test:full`) it runs those instead. The last line counts the tests, from
 // vitest's own report: "N passed, N failed"; the line before it is "N skipped" if any were.
 import { existsSync, readFileSync, rmSync } from "node:fs";
+import { relative } from "node:path";
 import { $ } from "zx";
 import { ensurePackages, FOR_BUILD, isOffered } from "./os-packages.mjs";
 
@@ -54,7 +55,21 @@ rmSync(REPORT, { force: true });
 const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORT}`];
 const project = full ? "--project=full" : "--project=!full";
 const vitest = await inherit`node_modules/.bin/vitest run ${project} ${reporters} ${filters}`;
+printSlowest();
 end(countsOf(vitest.exitCode));
+
+/** The files that take longest, so that a slow one is seen by who adds it. */
+function printSlowest() {
+  if (!existsSync(REPORT)) return;
+  const { testResults } = JSON.parse(readFileSync(REPORT, "utf8"));
+  const times = testResults.map(({ name, startTime, endTime }) => ({
+    file: relative(".", name),
+    seconds: Math.round((endTime - startTime) / 1000),
+  }));
+  const slowest = times.sort((a, b) => b.seconds - a.seconds).slice(0, 10);
+  console.log("\nThe slowest files:");
+  for (const { file, seconds } of slowest) console.log(`${String(seconds).padStart(5)} s  ${file}`);
+}
 
 function argumentsOf(args) {
   const own = ["--full", "--yes"];

@@ -1,95 +1,13 @@
-// Runs the steps of docs/ci.md and action.yml for a CI system, from the texts themselves, twice:
-// the second time nothing is built. Each run has an empty home and workspace and a bare
-// environment; the cache of the CI system stays, and so do npm's downloads and ccache's objects.
+// Runs the steps of action.yml for a CI system, from the text itself, twice: the second time nothing
+// is built. docs/ci.md has steps for other CI systems: test/full/ci.test.ts runs those.
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { repository, runCli, runProgram } from "../support/cli.js";
-import { compileCache } from "../support/compile-cache.js";
+import { bareEnvironment, expectNginx, lastEvent, runScript } from "../support/ci-run.js";
+import { repository, runCli } from "../support/cli.js";
 import { temporaryFolderOfAll } from "../support/temporary.js";
-
-const npmConfig = (name: string) =>
-  execFileSync("npm", ["config", "get", name], { encoding: "utf8", stdio: "pipe" }).trim();
-
-/** `env -i`, but for where this machine's packages come from and what was downloaded before. */
-function bareEnvironment(home: string): Record<string, string> {
-  mkdirSync(home, { recursive: true });
-  return {
-    PATH: process.env.PATH ?? "",
-    HOME: home,
-    npm_config_userconfig: npmConfig("userconfig"),
-    npm_config_cache: npmConfig("cache"),
-    npm_config_loglevel: "error",
-    ...compileCache(dirname(home)),
-    ...(process.env.NODE_EXTRA_CA_CERTS && {
-      NODE_EXTRA_CA_CERTS: process.env.NODE_EXTRA_CA_CERTS,
-    }),
-  };
-}
-
-async function runScript(
-  shell: readonly string[],
-  script: string,
-  { cwd, env }: { readonly cwd: string; readonly env: Record<string, string> },
-): Promise<string> {
-  const assignments = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  const args = ["-i", ...assignments, ...shell, "-c", script];
-  const result = await runProgram("env", args, { cwd });
-  if (result.exitCode !== 0) {
-    throw new Error(`exit code ${result.exitCode}\n${result.stdout}\n${result.stderr}`);
-  }
-  return result.stdout;
-}
-
-interface BuiltEvent {
-  readonly event: string;
-  readonly prefix: string;
-  readonly unchanged: boolean;
-}
-
-function lastEvent(file: string): BuiltEvent {
-  return JSON.parse(readFileSync(file, "utf8").trim().split("\n").at(-1) ?? "{}");
-}
-
-async function expectNginx(prefix: string): Promise<void> {
-  const told = await runProgram(join(prefix, "bin/openresty"), ["-V"]);
-  expect(told.stderr).toContain(`--prefix=${prefix}`);
-}
-
-describe("docs/ci.md, other CI systems", () => {
-  const folder = temporaryFolderOfAll();
-  const workspace = join(folder, "workspace");
-  const cache = join(folder, "cache");
-  const script = /^## Other CI systems\n[\s\S]*?^```sh\n([\s\S]*?)^```$/m.exec(
-    readFileSync(join(repository, "docs/ci.md"), "utf8"),
-  )?.[1];
-
-  beforeAll(async () => {
-    mkdirSync(cache);
-    const packed = await runProgram("npm", ["pack", "--pack-destination", folder]);
-    expect(packed.exitCode).toBe(0);
-  });
-
-  async function run(name: string): Promise<BuiltEvent> {
-    rmSync(workspace, { recursive: true, force: true });
-    mkdirSync(workspace);
-    const [tarball = ""] = readdirSync(folder).filter((file) => file.endsWith(".tgz"));
-    cpSync(join(folder, tarball), join(workspace, tarball));
-    const env = { ...bareEnvironment(join(folder, `home-${name}`)), CI: "true", CI_CACHE: cache };
-    await runScript(["sh"], script ?? "exit 1", { cwd: workspace, env });
-    return lastEvent(join(workspace, "build.ndjson"));
-  }
-
-  test("the first run builds, the second takes what the first has kept", async () => {
-    const prefix = join(workspace, "openresty");
-    expect(await run("first")).toMatchObject({ event: "built", prefix, unchanged: false });
-    expect(await run("second")).toMatchObject({ event: "built", prefix, unchanged: true });
-    await expectNginx(prefix);
-    expect(existsSync(join(folder, "home-second/.cache/nffi/work"))).toBe(false);
-  }, 900_000);
-});
 
 interface Step {
   readonly id?: string;

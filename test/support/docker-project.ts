@@ -18,7 +18,12 @@ export const ASK = `
 
 /** The file that `npm pack` makes, in `folder`. */
 export async function packNffi(folder: string): Promise<string> {
-  const packed = await runProgram("npm", ["pack", "--pack-destination", folder]);
+  const packed = await runProgram("npm", [
+    "pack",
+    "--ignore-scripts",
+    "--pack-destination",
+    folder,
+  ]);
   expect(packed.exitCode, packed.stderr).toBe(0);
   return join(folder, packed.stdout.trim().split("\n").at(-1) ?? "");
 }
