@@ -6,7 +6,7 @@ import { SlowestFirst } from "./test/support/order.js";
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
 // alone: the e2e files that measure time, look at every process of the machine or rewrite dist/.
 // full: slow proofs that `npm test` leaves out; `npm run test:full` runs them.
-// The files of c, e2e, asan and valgrind run two at a time, slow ones first (test/support/order.ts).
+// All but the last two run two files at a time, slow ones first (test/support/order.ts).
 
 // The C library, and the packages of the languages without nginx.
 const IN_PARTS = [
@@ -33,7 +33,7 @@ export default defineConfig({
           name: "lint",
           include: ["test/lint/**/*.test.ts"],
           testTimeout: 400_000,
-          sequence: { groupOrder: 0 },
+          ...SIDE_BY_SIDE,
         },
       },
       {
@@ -41,7 +41,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/unit/**/*.test.ts", "test/model/**/*.test.ts"],
           testTimeout: 20_000,
-          sequence: { groupOrder: 0 },
+          ...SIDE_BY_SIDE,
         },
       },
       {

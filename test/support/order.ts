@@ -16,6 +16,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "e2e/traps-worker": 40,
   "e2e/engine-close": 40,
   "e2e/build-product": 35,
+  "lint/lint": 150,
 };
 
 /** The first files of each flavour build its OpenResty. */

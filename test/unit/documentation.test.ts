@@ -136,3 +136,21 @@ test.each(DOCUMENTS)("the links of %s lead somewhere", (path) => {
   const dead = targets.filter((one) => !existsSync(join(repository, dirname(path), one)));
   expect(dead).toEqual([]);
 });
+
+test("each vitest command of CONTRIBUTING.md finds test files", () => {
+  const files = readdirSync(join(repository, "test"), { recursive: true, encoding: "utf8" });
+  const commands = found(read("CONTRIBUTING.md"), /npx vitest run ([^`#\n]+)/g);
+  expect(commands.length).toBeGreaterThan(8);
+  for (const command of commands) {
+    const filters = command
+      .replace(/--project \S+/g, "")
+      .trim()
+      .split(/\s+/);
+    for (const filter of filters) {
+      const isThere = files.some(
+        (file) => file.endsWith(".test.ts") && `test/${file}`.includes(filter),
+      );
+      expect(isThere, `npx vitest run ${command}: no test file for ${filter}`).toBe(true);
+    }
+  }
+});
