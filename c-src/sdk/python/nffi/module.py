@@ -10,9 +10,17 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import threading
+import time
 import typing
+import weakref
 
 from .projects import is_installed
+
+# Seconds until the second look for code that is still in use, and how many looks follow. Each
+# pause is twice the one before it.
+_FIRST_PAUSE = 0.1
+_LOOKS = 10
 
 
 class _FreshLoader(importlib.machinery.SourceFileLoader):
@@ -71,6 +79,39 @@ def reload(settings, old, install):
             sys.modules.pop(name, None)
         sys.modules.update(dropped)
         raise
+
+
+class _Code:
+    """An object in the namespace of a module: it lives as long as any code of the module."""
+
+
+def watch(module):
+    """Returns a weak reference that is dead when all code of the module has been freed."""
+    code = _Code()
+    vars(module)["__nffi_code__"] = code
+    return weakref.ref(code)
+
+
+def collect_when_unused(code):
+    """Frees the code that a reload has replaced, later if a call of it still runs: for 100 s at
+    most. `code`: from watch()."""
+    collect()
+    if code() is None:
+        return
+    try:
+        threading.Thread(target=_keep_collecting, args=(code,), daemon=True).start()
+    except RuntimeError:
+        pass  # the interpreter collects by itself later
+
+
+def _keep_collecting(code):
+    pause = _FIRST_PAUSE
+    for _ in range(_LOOKS):
+        time.sleep(pause)
+        collect()
+        if code() is None:
+            return
+        pause *= 2
 
 
 def collect():

@@ -55,6 +55,10 @@ class Runtime:
         self._plan = plan
         self._cell[0] = plan.as_tuple({RELOAD: reload})
 
+    def watch(self):
+        """As module.watch(), for the module that is served now."""
+        return module.watch(self._plan.module)
+
     @property
     def handler(self):
         """The function that requests without a method are for."""
@@ -105,8 +109,9 @@ class Runtime:
                 with self._reloading:
                     if self.project is not None:
                         self.project.enter()
+                    code = self.watch()
                     module.reload(self.settings, self._plan.module, self._replace)
-                    module.collect()
+                    module.collect_when_unused(code)
             except BaseException as error:
                 message, detail = describe(error)
                 _nffi.respond_error(task, message, detail)

@@ -49,27 +49,32 @@ _spawn_by_default()
 def run(queue, config):
     """Until the queue has ended and every call was answered. `config`: bytes."""
     # the variables of this context refer to the runtime
-    contextvars.copy_context().run(_run, queue, config)
-    module.collect()
+    code = contextvars.copy_context().run(_run, queue, config)
+    if code is not None:
+        module.collect_when_unused(code)
 
 
 def _run(queue, config):
+    """Returns what module.watch() does, of the module that was served last; None for none."""
     _log.queue = queue
     runtime = Runtime(queue, None)
     try:
         runtime.settings = parse(config)
     except ValueError as error:
         runtime.refuse(Error(str(error)))
-        return
+        return None
     runtime.project = Project(runtime.settings)
     threading.current_thread().name = f"nffi-{runtime.settings.module}"
     scope.runtime.set(runtime)
+    code = None
     if runtime.load_until_closed(lambda *failed: _report_load(runtime, *failed)):
         if runtime.settings.plain and _serves_itself(runtime):
             # its threads run on
-            return
+            return None
         runtime.serve()
+        code = runtime.watch()
     runtime.project.leave()
+    return code
 
 
 def _report_load(runtime, error, delay, is_known):
