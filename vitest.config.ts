@@ -4,7 +4,8 @@ import { SlowestFirst } from "./test/support/order.js";
 // lint: formatter, linter and types; unit: our TypeScript alone; c: the C library and the addon through make and node;
 // asan, valgrind: some of the e2e files once more, on an nginx that watches its memory.
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
-// alone: the e2e files that measure time, look at every process of the machine or rewrite dist/.
+// alone: the e2e files that measure time, look at every process of the machine, or rewrite dist/ or
+// the product that all share.
 // full: slow proofs that `npm test` leaves out; `npm run test:full` runs them.
 // All but the last two run two files at a time, slow ones first (test/support/order.ts).
 
@@ -16,6 +17,7 @@ const IN_PARTS = [
 ];
 
 const ALONE = [
+  "test/e2e/build-again.test.ts",
   "test/e2e/build-package.test.ts",
   "test/e2e/demo.test.ts",
   "test/e2e/engine-stress.test.ts",
