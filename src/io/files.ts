@@ -61,7 +61,11 @@ export async function makeFolders(folder: string, mode?: number): Promise<string
   return made;
 }
 
-export async function writeFileWhole(file: string, text: string, mode = 0o644): Promise<void> {
+export async function writeFileWhole(
+  file: string,
+  text: string | Buffer,
+  mode = 0o644,
+): Promise<void> {
   await replaceWhenWritten(file, (temp) => writeFile(temp, text, { mode }));
 }
 

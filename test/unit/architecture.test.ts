@@ -13,6 +13,7 @@ const LAYERS = [
   ["host"],
   ["sources"],
   ["pipeline"],
+  ["attach"],
   ["scaffold", "types"],
   ["index.ts", "ui"],
   ["commands"],
