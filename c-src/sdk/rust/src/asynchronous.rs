@@ -4,16 +4,13 @@ use crate::call::Call;
 use crate::context::Context;
 use crate::error::BoxError;
 use crate::ffi::Task;
-use crate::handler::{Handler, Kind, Outcome, Reply};
+use crate::handler::{Async, Handler, Kind, Outcome, Reply, Running};
 use crate::panics::catch;
 use crate::sender::{Chunks, NobodyReads};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-
-pub(crate) type Async = dyn Fn(Context, &Task) -> Running + Send + Sync;
-pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
 
 /// A handler from an async function that takes and returns bytes, like [`bytes`](crate::bytes). It
 /// runs in a tokio runtime. When the call is cancelled (the client disconnects, the Lua thread is

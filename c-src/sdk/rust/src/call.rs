@@ -1,13 +1,24 @@
 //! One request on its way through a handler.
 
+use crate::answers::Answers;
 use crate::context::Context;
-use crate::error::{failure, BoxError};
+use crate::error::BoxError;
+use crate::failure::failure;
 use crate::ffi::{Answer, Task};
 use crate::handler::{Outcome, Sync};
+use crate::notes::Notes;
 use crate::panics::catch;
-use crate::runtime::Shared;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+
+/// What the calls of a runtime share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub answers: Answers,
+    pub notes: Arc<Notes>,
+    /// Calls that were not answered yet.
+    pub running: AtomicUsize,
+}
 
 pub(crate) struct Call {
     pub context: Context,

@@ -1,11 +1,11 @@
 //! The loop that takes the calls of a queue: a thread that waits for its descriptor, or, with the
 //! feature `tokio`, a task of a tokio runtime.
 
+use crate::dispatcher::Dispatcher;
 use crate::error::BoxError;
 use crate::ffi::{Queue, Waited};
 use crate::panics::catch;
-use crate::runtime::{Dispatcher, Make};
-use crate::service::Service;
+use crate::service::{Make, Service};
 use std::io;
 
 /// What services run in, from their start on.

@@ -1,7 +1,5 @@
-//! Errors of handlers, and the error that the caller gets.
+//! Errors of handlers.
 
-use crate::ffi::{Answer, Task};
-use crate::panics::catch;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -13,9 +11,9 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// as detail.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Error {
-    message: String,
-    detail: String,
-    code: i32,
+    pub(crate) message: String,
+    pub(crate) detail: String,
+    pub(crate) code: i32,
 }
 
 impl Error {
@@ -46,53 +44,3 @@ impl fmt::Display for Error {
 }
 
 impl StdError for Error {}
-
-/// Why calls fail while a runtime does not start.
-pub(crate) fn start_error(error: &(dyn StdError + 'static)) -> BoxError {
-    let Error { message, detail, .. } = told(error);
-    Error::new(format!("the runtime did not start: {}", message)).detail(detail).into()
-}
-
-/// The error that the caller gets.
-pub(crate) fn failure(task: Task, error: &(dyn StdError + 'static)) -> Answer {
-    match told(error) {
-        Error { message, detail, code: 0 } => Answer::Error { task, message, detail },
-        Error { message, code, .. } => Answer::Code { task, code, message },
-    }
-}
-
-/// Converts an error to its text, with its causes as detail. User code formats the text; if it
-/// panics, the panic is reported instead.
-pub(crate) fn told(error: &(dyn StdError + 'static)) -> Error {
-    catch(|| described(error)).unwrap_or_else(|panic| described(&*panic))
-}
-
-fn described(error: &(dyn StdError + 'static)) -> Error {
-    let message = error.to_string();
-    match detail_of(error) {
-        Some(known) => Error { message, detail: known.detail.clone(), code: known.code },
-        None => Error { message, detail: causes(error), code: 0 },
-    }
-}
-
-/// The [`Error`] that this is, or that has caused it.
-fn detail_of<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
-    let mut cause = Some(error);
-    while let Some(one) = cause {
-        if let Some(known) = one.downcast_ref::<Error>() {
-            return Some(known);
-        }
-        cause = one.source();
-    }
-    None
-}
-
-fn causes(error: &(dyn StdError + 'static)) -> String {
-    let mut lines = Vec::new();
-    let mut cause = error.source();
-    while let Some(one) = cause {
-        lines.push(format!("caused by: {}", one));
-        cause = one.source();
-    }
-    lines.join("\n")
-}

@@ -3,6 +3,10 @@
 use crate::context::Context;
 use crate::error::BoxError;
 use crate::ffi::{Buffer, Task};
+#[cfg(feature = "tokio")]
+use std::future::Future;
+#[cfg(feature = "tokio")]
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// Handles the calls of one method, several concurrently.
@@ -15,11 +19,16 @@ pub(crate) enum Kind {
     /// In the thread that takes the calls.
     Inline(Arc<Sync>),
     #[cfg(feature = "tokio")]
-    Async(Arc<crate::asynchronous::Async>),
+    Async(Arc<Async>),
 }
 
 pub(crate) type Sync =
     dyn Fn(&Context, &Task) -> Result<Outcome, BoxError> + Send + std::marker::Sync;
+
+#[cfg(feature = "tokio")]
+pub(crate) type Async = dyn Fn(Context, &Task) -> Running + Send + std::marker::Sync;
+#[cfg(feature = "tokio")]
+pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
 
 /// How a handler that has not failed answers.
 pub(crate) enum Outcome {

@@ -48,8 +48,10 @@ mod asynchronous;
 mod call;
 mod config;
 mod context;
+mod dispatcher;
 mod engine;
 mod error;
+mod failure;
 #[allow(unsafe_code)]
 mod ffi;
 #[cfg(feature = "serde")]

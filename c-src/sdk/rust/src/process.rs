@@ -2,7 +2,8 @@
 
 use crate::config::Configuration;
 use crate::engine::{Engine, Started};
-use crate::error::{told, BoxError};
+use crate::error::BoxError;
+use crate::failure::report;
 use crate::ffi::{attach, error_text, keep_signals_away, load, NOT_A_PROCESS};
 use crate::runtime::prepare;
 use crate::service::Service;
@@ -52,7 +53,7 @@ where
 {
     let make = prepare(start, config)?;
     let engine = Engine::new().map_err(|error| error.to_string())?;
-    engine.start(&make).map_err(|error| told(&*error).to_string())
+    engine.start(&make).map_err(|error| report(&*error).to_string())
 }
 
 fn refuse(reason: &str) -> ! {

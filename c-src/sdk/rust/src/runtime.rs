@@ -1,38 +1,19 @@
 //! One configuration of the program: its queue, its service, and its life.
 
 use crate::answers::Answers;
-use crate::call::Call;
 use crate::config::Configuration;
 use crate::engine::Engine;
-use crate::error::{failure, start_error, told, BoxError};
-use crate::ffi::{Queue, Task};
-use crate::handler::Kind;
+use crate::error::BoxError;
+use crate::failure::{failure, report, start_error};
+use crate::ffi::Queue;
 use crate::log::Level;
-use crate::notes::Notes;
 use crate::panics::catch;
-use crate::pool::Pool;
-use crate::service::Service;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
+use crate::service::{Make, Service};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const LAST_DELAY: Duration = Duration::from_secs(30);
-/// How often calls that outlive a closed queue are checked for cancellation.
-const CLOSED_TICK: Duration = Duration::from_millis(20);
-
-/// What the calls of a runtime share.
-#[derive(Default)]
-pub(crate) struct Shared {
-    pub answers: Answers,
-    pub notes: Arc<Notes>,
-    /// Calls that were not answered yet.
-    pub running: AtomicUsize,
-}
-
-/// Makes the service of one configuration, each time it is called.
-pub(crate) type Make = Box<dyn Fn() -> Result<Service, BoxError> + Send>;
 
 /// Reads the configuration once, so that an error in it is reported immediately.
 pub(crate) fn prepare<C, E>(
@@ -45,7 +26,7 @@ where
 {
     match catch(|| C::read(&config).map(drop)) {
         Ok(Ok(())) => {}
-        Ok(Err(error)) | Err(error) => return Err(told(&*error).to_string()),
+        Ok(Err(error)) | Err(error) => return Err(report(&*error).to_string()),
     }
     Ok(Box::new(move || start(C::read(&config)?).map_err(Into::into)))
 }
@@ -80,7 +61,7 @@ fn run(mut queue: Queue, make: &Make) {
         match Engine::new().map_err(BoxError::from).and_then(|engine| engine.start(make)) {
             Ok(started) => return started.serve(queue),
             Err(error) => {
-                let reason = told(&*error).to_string();
+                let reason = report(&*error).to_string();
                 if reported != (reason.clone(), delay) {
                     let why = if reason == reported.0 {
                         ", for the same reason".into()
@@ -119,52 +100,6 @@ fn refuse(queue: &mut Queue, error: &(dyn std::error::Error + 'static), lasting:
         }
         if waited.closed {
             return false;
-        }
-    }
-}
-
-/// The calls of a queue on their way to the handlers.
-pub(crate) struct Dispatcher {
-    pub shared: Arc<Shared>,
-    service: Service,
-    pool: Pool,
-}
-
-impl Dispatcher {
-    pub fn new(service: Service) -> Self {
-        let pool = Pool::new(service.most_threads());
-        Self { shared: Arc::default(), service, pool }
-    }
-
-    /// True: other code has to run before the call is answered.
-    pub fn dispatch(&self, task: Task) -> bool {
-        let kind = match self.service.find(task.method()) {
-            Ok(kind) => kind,
-            Err(error) => {
-                self.shared.answers.add(failure(task, &*BoxError::from(error)));
-                return false;
-            }
-        };
-        let call = Call::new(task, &self.shared);
-        match kind {
-            Kind::Inline(handler) => {
-                // values that the call leaves are dropped here as well: dropping the task sends a
-                // response
-                let _ = catch(move || call.run(&*handler));
-                return false;
-            }
-            Kind::Sync(handler) => self.pool.run(move || call.run_if_awaited(&*handler)),
-            #[cfg(feature = "tokio")]
-            Kind::Async(handler) => crate::asynchronous::spawn(call, &*handler),
-        }
-        true
-    }
-
-    /// Waits for the calls under way.
-    pub fn end(&self, mut queue: Queue) {
-        while self.shared.running.load(Ordering::Acquire) > 0 {
-            self.shared.notes.tell(&queue.take_notes());
-            thread::sleep(CLOSED_TICK);
         }
     }
 }

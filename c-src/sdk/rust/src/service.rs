@@ -1,5 +1,6 @@
 //! The methods of one runtime.
 
+use crate::error::BoxError;
 use crate::handler::{Handler, Kind};
 use std::collections::HashMap;
 
@@ -62,3 +63,6 @@ impl Service {
         }
     }
 }
+
+/// Makes the service of one configuration, each time it is called.
+pub(crate) type Make = Box<dyn Fn() -> Result<Service, BoxError> + Send>;

@@ -1,6 +1,6 @@
 //! The runtime's side of one queue: it is polled by one thread at a time.
 
-use super::abi::{RawQueue, RawRequest, CLOSED, OK};
+use super::abi::{RawQueue, RawRequest, OK};
 use super::load::functions;
 use super::os::wait_readable;
 use super::task::{Task, TaskId};
@@ -173,9 +173,4 @@ impl Attached {
         // SAFETY: the bytes live during the call
         unsafe { (functions().nffi_attach_failed)(self.0, reason.as_ptr().cast(), reason.len()) };
     }
-}
-
-/// True for a result that needs no response: the task or its queue has ended.
-pub(super) fn is_over(result: c_int) -> bool {
-    result == super::abi::STALE || result == CLOSED
 }

@@ -1,9 +1,10 @@
 //! One running task. The owner of the `Task` may read its request and is the only one that can
 //! respond.
 
-use super::abi::{RawRequest, RawResponse, OK, REQUEST_STREAM, RESPONSE_BUFFER, RESPONSE_ERROR};
+use super::abi::{
+    RawRequest, RawResponse, CLOSED, OK, REQUEST_STREAM, RESPONSE_BUFFER, RESPONSE_ERROR, STALE,
+};
 use super::load::{error_text, functions};
-use super::queue::is_over;
 use std::mem::ManuallyDrop;
 use std::os::raw::{c_int, c_void};
 
@@ -273,4 +274,9 @@ fn fail(task: u64, message: &str) {
             0,
         )
     };
+}
+
+/// True for a result that needs no response: the task or its queue has ended.
+fn is_over(result: c_int) -> bool {
+    result == STALE || result == CLOSED
 }

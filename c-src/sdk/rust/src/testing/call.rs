@@ -1,6 +1,6 @@
 //! Calls that a test has begun.
 
-use super::Failure;
+use super::failure::Failure;
 use crate::ffi::{Ended, HostCall};
 
 /// A running call. Dropping it cancels it.

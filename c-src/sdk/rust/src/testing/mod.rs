@@ -14,18 +14,18 @@
 //! ```
 
 mod call;
+mod failure;
 mod nginx;
 
 pub use call::{Call, Stream};
+pub use failure::Failure;
 pub use nginx::{Nginx, Response};
 
 use crate::config::Configuration;
 use crate::error::BoxError;
-use crate::ffi::{error_text, load, Host};
+use crate::ffi::{load, Host};
 use crate::runtime::{prepare, spawn};
 use crate::service::Service;
-use std::fmt;
-use std::os::raw::c_int;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -34,43 +34,6 @@ pub struct Runtime {
     host: Host,
     thread: Option<JoinHandle<()>>,
 }
-
-/// The error of a failed call, as Lua gets it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The second result.
-    pub message: String,
-    /// The third: `runtime_error`, `timeout`, `cancelled`, `queue_full`, `closed`.
-    pub code: &'static str,
-    /// The fourth: a stack, say.
-    pub detail: String,
-    /// The code of [`crate::Error::code`], or 0.
-    pub rc: i32,
-}
-
-impl Failure {
-    fn of(code: &'static str, message: impl Into<String>) -> Self {
-        Self { message: message.into(), code, detail: String::new(), rc: 0 }
-    }
-
-    /// Of a call that was not taken.
-    fn refused(code: c_int) -> Self {
-        let name = match code {
-            -4 => "queue_full",
-            crate::ffi::CLOSED => "closed",
-            _ => "invalid",
-        };
-        Self::of(name, error_text(code))
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Failure {}
 
 impl Runtime {
     /// Starts the runtime that the program passes to [`crate::serve!`], with the bytes of a
