@@ -33,11 +33,11 @@ pub fn start(Json(config): Json<Config>) -> Result<Service, BoxError> {
     Ok(Service::new()
         .method(
             "get",
-            nffi::json_asynchronous(move |context, query| get(client.clone(), context, query)),
+            nffi::json_async(move |context, query| get(client.clone(), context, query)),
         )
         .method(
             "watch",
-            nffi::json_stream_asynchronous(move |_, query, values| {
+            nffi::json_stream_async(move |_, query, values| {
                 watch(watcher.clone(), query, values)
             }),
         ))

@@ -29,5 +29,5 @@ pub fn start(Json(config): Json<Config>) -> Result<Service, BoxError> {
     Ok(Service::new()
         // takes microseconds and waits for nothing
         .method("hello", nffi::inline(nffi::json(move |_, request| greeter.hello(request))))
-        .method("wait", nffi::json_asynchronous(|_, request| wait(request))))
+        .method("wait", nffi::json_async(|_, request| wait(request))))
 }

@@ -55,7 +55,7 @@ describe.each([
     }
   });
 
-  test.each(names.filter(([file]) => features.length > 0 || !/json|asynchronous/.test(file)))(
+  test.each(names.filter(([file]) => features.length > 0 || !/json|async_fn/.test(file)))(
     "%s: %s",
     (_file, name) => {
       expect(output).toContain(name);

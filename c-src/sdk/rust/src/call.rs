@@ -1,20 +1,20 @@
 //! One request on its way through a handler.
 
-use crate::answers::Answers;
 use crate::context::Context;
 use crate::error::BoxError;
 use crate::failure::failure;
-use crate::ffi::{Answer, Task};
+use crate::ffi::{Response, Task};
 use crate::handler::{Outcome, Sync};
 use crate::notes::Notes;
 use crate::panics::catch;
+use crate::responses::Responses;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 /// What the calls of a runtime share.
 #[derive(Default)]
 pub(crate) struct Shared {
-    pub answers: Answers,
+    pub responses: Responses,
     pub notes: Arc<Notes>,
     /// Calls that were not answered yet.
     pub running: AtomicUsize,
@@ -33,7 +33,7 @@ impl Call {
         Self { context, task: Some(task), runtime: runtime.clone() }
     }
 
-    /// The task, which is there until `answer`.
+    /// The task, which is there until `respond`.
     pub fn task(&self) -> &Task {
         self.task.as_ref().expect("a call is answered once")
     }
@@ -41,27 +41,27 @@ impl Call {
     /// Checks a call that may have waited for a thread: it may be cancelled.
     pub fn run_if_awaited(self, handler: &Sync) {
         if self.context.is_cancelled() {
-            return self.answer(Err("cancelled before it was started".into()));
+            return self.respond(Err("cancelled before it was started".into()));
         }
         self.run(handler);
     }
 
     pub fn run(self, handler: &Sync) {
         let result = catch(|| handler(&self.context, self.task()));
-        self.answer(result.and_then(|result| result));
+        self.respond(result.and_then(|result| result));
     }
 
-    pub fn answer(mut self, result: Result<Outcome, BoxError>) {
+    pub fn respond(mut self, result: Result<Outcome, BoxError>) {
         let task = self.task.take().expect("a call is answered once");
         self.context.end();
-        let answer = match result {
-            Ok(Outcome::Bytes(data)) => Answer::Bytes { task, data },
-            Ok(Outcome::Static(data)) => Answer::Static { task, data },
-            Ok(Outcome::Buffer(buffer)) => Answer::Buffer { task, buffer },
+        let response = match result {
+            Ok(Outcome::Bytes(data)) => Response::Bytes { task, data },
+            Ok(Outcome::Static(data)) => Response::Static { task, data },
+            Ok(Outcome::Buffer(buffer)) => Response::Buffer { task, buffer },
             Ok(Outcome::Stream) => return task.end_stream(),
             Err(error) => failure(task, &*error),
         };
-        self.runtime.answers.add(answer);
+        self.runtime.responses.add(response);
     }
 }
 

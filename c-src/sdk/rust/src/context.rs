@@ -65,8 +65,8 @@ impl Context {
     }
 
     /// Waits until the call is cancelled, or answered. It needs no tokio.
-    pub fn cancelled(&self) -> Cancelled {
-        Cancelled { signal: self.signal(), key: 0 }
+    pub fn cancelled(&self) -> Cancellation {
+        Cancellation { signal: self.signal(), key: 0 }
     }
 
     /// Writes a line to nginx's error.log, with the client and the request of this call. False: it was
@@ -128,12 +128,12 @@ impl Drop for OnCancel {
 
 /// Of [`Context::cancelled`].
 #[must_use = "a future does nothing until it is awaited"]
-pub struct Cancelled {
+pub struct Cancellation {
     signal: Arc<Signal>,
     key: u64,
 }
 
-impl Future for Cancelled {
+impl Future for Cancellation {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
@@ -146,7 +146,7 @@ impl Future for Cancelled {
     }
 }
 
-impl Drop for Cancelled {
+impl Drop for Cancellation {
     fn drop(&mut self) {
         self.signal.forget(self.key);
     }

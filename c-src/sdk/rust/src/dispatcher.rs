@@ -1,7 +1,7 @@
 //! Hands the calls of a queue to their handlers.
 
 #[cfg(feature = "tokio")]
-use crate::asynchronous;
+use crate::async_fn;
 use crate::call::{Call, Shared};
 use crate::error::BoxError;
 use crate::failure::failure;
@@ -27,7 +27,7 @@ pub(crate) struct Dispatcher {
 
 impl Dispatcher {
     pub fn new(service: Service) -> Self {
-        let pool = Pool::new(service.most_threads());
+        let pool = Pool::new(service.max_threads());
         Self { shared: Arc::default(), service, pool }
     }
 
@@ -36,7 +36,7 @@ impl Dispatcher {
         let kind = match self.service.find(task.method()) {
             Ok(kind) => kind,
             Err(error) => {
-                self.shared.answers.add(failure(task, &*BoxError::from(error)));
+                self.shared.responses.add(failure(task, &*BoxError::from(error)));
                 return false;
             }
         };
@@ -50,7 +50,7 @@ impl Dispatcher {
             }
             Kind::Sync(handler) => self.pool.run(move || call.run_if_awaited(&*handler)),
             #[cfg(feature = "tokio")]
-            Kind::Async(handler) => asynchronous::spawn(call, &*handler),
+            Kind::Async(handler) => async_fn::spawn(call, &*handler),
         }
         true
     }
@@ -58,7 +58,7 @@ impl Dispatcher {
     /// Waits for the calls under way.
     pub fn end(&self, mut queue: Queue) {
         while self.shared.running.load(Ordering::Acquire) > 0 {
-            self.shared.notes.tell(&queue.take_notes());
+            self.shared.notes.report(&queue.take_notes());
             thread::sleep(CLOSED_TICK);
         }
     }

@@ -50,7 +50,7 @@ impl Started {
 
 /// What has come is handed on; true: other code has to run before all of it is answered.
 fn hand_on(dispatcher: &Dispatcher, waited: Waited) -> bool {
-    dispatcher.shared.notes.tell(&waited);
+    dispatcher.shared.notes.report(&waited);
     let mut others = false;
     for task in waited.tasks {
         others |= dispatcher.dispatch(task);
@@ -68,9 +68,9 @@ impl Engine {
         loop {
             let waited = queue.wait(None);
             let closed = waited.closed;
-            dispatcher.shared.answers.hold();
+            dispatcher.shared.responses.hold();
             hand_on(&dispatcher, waited);
-            dispatcher.shared.answers.release();
+            dispatcher.shared.responses.release();
             if closed {
                 break;
             }
@@ -85,7 +85,7 @@ impl Engine {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
             let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-            builder.worker_threads(cpus.min(MOST_WORKERS));
+            builder.worker_threads(cpus.min(MAX_WORKERS));
         }
         Ok(Self { tokio: builder.thread_name("nffi-tokio").enable_all().build()? })
     }
@@ -102,7 +102,7 @@ impl Engine {
 
 /// An nginx has a worker for each CPU already.
 #[cfg(feature = "tokio")]
-const MOST_WORKERS: usize = 4;
+const MAX_WORKERS: usize = 4;
 
 #[cfg(feature = "tokio")]
 async fn poll(dispatcher: Dispatcher, mut queue: Queue) -> (Dispatcher, Queue) {
@@ -130,13 +130,13 @@ async fn poll(dispatcher: Dispatcher, mut queue: Queue) -> (Dispatcher, Queue) {
             continue;
         }
         let closed = waited.closed;
-        dispatcher.shared.answers.hold();
+        dispatcher.shared.responses.hold();
         let others = hand_on(&dispatcher, waited);
         if others {
             // let quick handlers finish, so that one call of libnffi sends all responses
             tokio::task::yield_now().await;
         }
-        dispatcher.shared.answers.release();
+        dispatcher.shared.responses.release();
         if closed {
             return (dispatcher, queue);
         }

@@ -1,7 +1,7 @@
 //! The error that the caller gets for an error of a handler or of a start.
 
 use crate::error::{BoxError, Error};
-use crate::ffi::{Answer, Task};
+use crate::ffi::{Response, Task};
 use crate::panics::catch;
 use std::error::Error as StdError;
 
@@ -12,10 +12,10 @@ pub(crate) fn start_error(error: &(dyn StdError + 'static)) -> BoxError {
 }
 
 /// The error that the caller gets.
-pub(crate) fn failure(task: Task, error: &(dyn StdError + 'static)) -> Answer {
+pub(crate) fn failure(task: Task, error: &(dyn StdError + 'static)) -> Response {
     match report(error) {
-        Error { message, detail, code: 0 } => Answer::Error { task, message, detail },
-        Error { message, code, .. } => Answer::Code { task, code, message },
+        Error { message, detail, code: 0 } => Response::Error { task, message, detail },
+        Error { message, code, .. } => Response::Code { task, code, message },
     }
 }
 

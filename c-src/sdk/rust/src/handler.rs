@@ -30,7 +30,7 @@ pub(crate) type Async = dyn Fn(Context, &Task) -> Running + Send + std::marker::
 #[cfg(feature = "tokio")]
 pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
 
-/// How a handler that has not failed answers.
+/// How a handler that has not failed responses.
 pub(crate) enum Outcome {
     Bytes(Vec<u8>),
     /// `None`: no response, which is not an empty one.

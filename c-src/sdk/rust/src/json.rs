@@ -1,7 +1,7 @@
 //! Values as JSON: what Lua's `codec = "json"` sends and reads.
 
 #[cfg(feature = "tokio")]
-use crate::asynchronous::{handler, AsyncSender};
+use crate::async_fn::{handler, AsyncSender};
 use crate::config::Configuration;
 use crate::context::Context;
 use crate::error::{BoxError, Error};
@@ -85,9 +85,9 @@ impl<T: Serialize> Values<T> {
     }
 }
 
-/// [`json`] for an async function, which runs like one of [`asynchronous`](crate::asynchronous).
+/// [`json`] for an async function, which runs like one of [`async_fn`](crate::async_fn).
 #[cfg(feature = "tokio")]
-pub fn json_asynchronous<F, Q, T, R, E>(f: F) -> Handler
+pub fn json_async<F, Q, T, R, E>(f: F) -> Handler
 where
     F: Fn(Context, Q) -> T + Send + Sync + 'static,
     Q: DeserializeOwned,
@@ -109,7 +109,7 @@ where
 
 /// [`json_stream`] for an async function.
 #[cfg(feature = "tokio")]
-pub fn json_stream_asynchronous<F, Q, T, V, E>(f: F) -> Handler
+pub fn json_stream_async<F, Q, T, V, E>(f: F) -> Handler
 where
     F: Fn(Context, Q, AsyncValues<V>) -> T + Send + Sync + 'static,
     Q: DeserializeOwned,
@@ -140,7 +140,7 @@ where
     })
 }
 
-/// Where a handler of [`json_stream_asynchronous`] sends its values.
+/// Where a handler of [`json_stream_async`] sends its values.
 #[cfg(feature = "tokio")]
 pub struct AsyncValues<T> {
     sender: AsyncSender,

@@ -5,7 +5,7 @@ use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 use std::io::{self, Write};
 
 /// Levels of lists and objects that Lua decodes.
-const MOST: usize = 1000;
+const MAX_LEVELS: usize = 1000;
 
 /// Appends `value` to `text`.
 pub(crate) fn append<T: Serialize + ?Sized>(
@@ -22,10 +22,13 @@ struct Levels {
 impl Levels {
     fn enter(&mut self) -> io::Result<()> {
         self.inside += 1;
-        if self.inside <= MOST {
+        if self.inside <= MAX_LEVELS {
             return Ok(());
         }
-        Err(io::Error::new(io::ErrorKind::Other, format!("nested deeper than {} levels", MOST)))
+        Err(io::Error::new(
+            io::ErrorKind::Other,
+            format!("nested deeper than {} levels", MAX_LEVELS),
+        ))
     }
 }
 

@@ -35,16 +35,15 @@
 //! ```
 //!
 //! Create handlers with [`bytes`], [`fill`] and [`stream`]; with the feature `serde` also [`json`] and
-//! [`json_stream`], with `tokio` with [`asynchronous`], [`stream_asynchronous`] and, with both, by
-//! [`json_asynchronous`] and [`json_stream_asynchronous`]. Without features the crate has no
+//! [`json_stream`], with `tokio` with [`async_fn`], [`stream_async`] and, with both, by
+//! [`json_async`] and [`json_stream_async`]. Without features the crate has no
 //! dependency. [`testing`] runs a runtime without nginx.
 #![cfg_attr(not(all(feature = "serde", feature = "tokio")), allow(rustdoc::broken_intra_doc_links))]
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 
-mod answers;
 #[cfg(feature = "tokio")]
-mod asynchronous;
+mod async_fn;
 mod call;
 mod config;
 mod context;
@@ -67,25 +66,26 @@ mod output;
 mod panics;
 mod pool;
 mod process;
+mod responses;
 mod runtime;
 mod sender;
 mod service;
 pub mod testing;
 
 #[cfg(feature = "tokio")]
-pub use asynchronous::{asynchronous, stream_asynchronous, AsyncSender};
+pub use async_fn::{async_fn, stream_async, AsyncSender};
 pub use config::Configuration;
-pub use context::{Cancelled, Context, OnCancel};
+pub use context::{Cancellation, Context, OnCancel};
 pub use error::{BoxError, Error};
 pub use handler::{bytes, inline, Handler, Reply};
 #[cfg(feature = "serde")]
 pub use json::{json, json_stream, Json, Values};
 #[cfg(all(feature = "serde", feature = "tokio"))]
-pub use json::{json_asynchronous, json_stream_asynchronous, AsyncValues};
+pub use json::{json_async, json_stream_async, AsyncValues};
 pub use log::Level;
 pub use output::{fill, Output};
 pub use process::main;
-pub use sender::{stream, NobodyReads, Sender};
+pub use sender::{stream, Cancelled, Sender};
 pub use service::Service;
 
 /// Exports the function that the nginx worker calls to start a runtime.

@@ -12,7 +12,7 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    pub fn tell(&self, waited: &Waited) {
+    pub fn report(&self, waited: &Waited) {
         for task in &waited.writable {
             let waker = lock(&self.credit).remove(task);
             if let Some(waker) = waker {

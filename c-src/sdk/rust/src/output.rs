@@ -1,4 +1,4 @@
-//! Answers that are written where Lua will read them.
+//! Responses that are written where Lua will read them.
 
 use crate::context::Context;
 use crate::error::BoxError;

@@ -18,7 +18,7 @@ pub(crate) struct Pool(Arc<Inner>);
 struct Inner {
     state: Mutex<State>,
     come: Condvar,
-    most: usize,
+    max: usize,
 }
 
 #[derive(Default)]
@@ -33,8 +33,8 @@ struct State {
 }
 
 impl Pool {
-    pub fn new(most: usize) -> Self {
-        Self(Arc::new(Inner { state: Mutex::default(), come: Condvar::new(), most }))
+    pub fn new(max: usize) -> Self {
+        Self(Arc::new(Inner { state: Mutex::default(), come: Condvar::new(), max }))
     }
 
     pub fn run(&self, job: impl FnOnce() + Send + 'static) {
@@ -61,7 +61,7 @@ impl Inner {
             state.waking = true;
             drop(state);
             self.come.notify_one();
-        } else if state.threads < self.most {
+        } else if state.threads < self.max {
             state.waking = true;
             state.threads += 1;
             drop(state);

@@ -1,6 +1,5 @@
 //! One configuration of the program: its queue, its service, and its life.
 
-use crate::answers::Answers;
 use crate::config::Configuration;
 use crate::engine::Engine;
 use crate::error::BoxError;
@@ -8,12 +7,13 @@ use crate::failure::{failure, report, start_error};
 use crate::ffi::Queue;
 use crate::log::Level;
 use crate::panics::catch;
+use crate::responses::Responses;
 use crate::service::{Make, Service};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LAST_DELAY: Duration = Duration::from_secs(30);
+const MIN_DELAY: Duration = Duration::from_millis(100);
+const MAX_DELAY: Duration = Duration::from_secs(30);
 
 /// Reads the configuration once, so that an error in it is reported immediately.
 pub(crate) fn prepare<C, E>(
@@ -55,7 +55,7 @@ pub(crate) fn spawn(queue: Queue, make: Make) -> Result<thread::JoinHandle<()>, 
 /// Creates the service, with retries, and then serves until the queue has ended. Calls wait for the
 /// first try and fail between later ones.
 fn run(mut queue: Queue, make: &Make) {
-    let mut delay = FIRST_DELAY;
+    let mut delay = MIN_DELAY;
     let mut reported = (String::new(), Duration::ZERO);
     loop {
         match Engine::new().map_err(BoxError::from).and_then(|engine| engine.start(make)) {
@@ -81,14 +81,14 @@ fn run(mut queue: Queue, make: &Make) {
                 }
             }
         }
-        delay = LAST_DELAY.min(delay * 2);
+        delay = MAX_DELAY.min(delay * 2);
     }
 }
 
 /// Fails the calls that come while the time lasts; false: the queue has ended.
 fn refuse(queue: &mut Queue, error: &(dyn std::error::Error + 'static), lasting: Duration) -> bool {
     let until = Instant::now() + lasting;
-    let answers = Answers::default();
+    let responses = Responses::default();
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -96,7 +96,7 @@ fn refuse(queue: &mut Queue, error: &(dyn std::error::Error + 'static), lasting:
         }
         let waited = queue.wait(Some(left));
         for task in waited.tasks {
-            answers.add(failure(task, error));
+            responses.add(failure(task, error));
         }
         if waited.closed {
             return false;

@@ -1,4 +1,4 @@
-//! Answers in chunks, written no faster than Lua reads them.
+//! Responses in chunks, written no faster than Lua reads them.
 
 use crate::context::Context;
 use crate::error::BoxError;
@@ -34,7 +34,7 @@ impl Sender {
     }
 
     /// Sends a copy of one chunk; waits while Lua has 8 chunks or 64 KiB unread.
-    pub fn send(&mut self, chunk: impl AsRef<[u8]>) -> Result<(), NobodyReads> {
+    pub fn send(&mut self, chunk: impl AsRef<[u8]>) -> Result<(), Cancelled> {
         let chunk = chunk.as_ref();
         if let Poll::Ready(sent) = self.0.try_send(chunk) {
             return sent;
@@ -74,16 +74,16 @@ impl Write for Sender {
 pub(crate) struct Chunks(pub Context);
 
 impl Chunks {
-    fn try_send(&self, chunk: &[u8]) -> Poll<Result<(), NobodyReads>> {
+    fn try_send(&self, chunk: &[u8]) -> Poll<Result<(), Cancelled>> {
         match self.0.task().write(chunk) {
             WOULD_BLOCK => Poll::Pending,
             0 => Poll::Ready(Ok(())),
-            CANCELLED | STALE | CLOSED => Poll::Ready(Err(NobodyReads(None))),
-            code => Poll::Ready(Err(NobodyReads(Some(error_text(code))))),
+            CANCELLED | STALE | CLOSED => Poll::Ready(Err(Cancelled(None))),
+            code => Poll::Ready(Err(Cancelled(Some(error_text(code))))),
         }
     }
 
-    pub fn poll_send(&self, chunk: &[u8], waker: &Waker) -> Poll<Result<(), NobodyReads>> {
+    pub fn poll_send(&self, chunk: &[u8], waker: &Waker) -> Poll<Result<(), Cancelled>> {
         let sent = self.try_send(chunk);
         if sent.is_ready() {
             return sent;
@@ -103,9 +103,9 @@ impl Drop for Chunks {
 
 /// The stream cannot continue, usually because it was cancelled: return this error.
 #[derive(Debug, Clone)]
-pub struct NobodyReads(Option<String>);
+pub struct Cancelled(Option<String>);
 
-impl fmt::Display for NobodyReads {
+impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             None => f.write_str("the stream was cancelled"),
@@ -114,4 +114,4 @@ impl fmt::Display for NobodyReads {
     }
 }
 
-impl std::error::Error for NobodyReads {}
+impl std::error::Error for Cancelled {}

@@ -34,12 +34,12 @@ impl Service {
     /// wait; a call that is cancelled in that time is not started. The default is 64. Threads are
     /// created on demand.
     #[must_use]
-    pub fn threads(mut self, most: usize) -> Self {
-        self.threads = most.max(1);
+    pub fn threads(mut self, max: usize) -> Self {
+        self.threads = max.max(1);
         self
     }
 
-    pub(crate) fn most_threads(&self) -> usize {
+    pub(crate) fn max_threads(&self) -> usize {
         self.threads
     }
 

@@ -8,8 +8,8 @@ use crate::log::Level;
 use std::os::raw::c_int;
 use std::time::{Duration, Instant};
 
-const MOST_TASKS: usize = 64;
-const MOST_NOTES: usize = 64;
+const MAX_TASKS: usize = 64;
+const MAX_NOTES: usize = 64;
 
 pub struct Queue {
     pointer: *mut RawQueue,
@@ -44,14 +44,14 @@ impl Queue {
     /// # Safety
     /// The pointer is a queue for the life of the process, and no other code polls it.
     pub(super) unsafe fn new(pointer: *mut RawQueue) -> Self {
-        Self { pointer, requests: Vec::with_capacity(MOST_TASKS), notes: vec![0; MOST_NOTES] }
+        Self { pointer, requests: Vec::with_capacity(MAX_TASKS), notes: vec![0; MAX_NOTES] }
     }
 
     /// Takes what is there.
     pub(crate) fn take(&mut self) -> Waited {
         let requests = self.requests.as_mut_ptr();
         // SAFETY: the vector has room for this number of requests
-        let count = unsafe { (functions().nffi_queue_poll)(self.pointer, requests, MOST_TASKS, 0) };
+        let count = unsafe { (functions().nffi_queue_poll)(self.pointer, requests, MAX_TASKS, 0) };
         let mut waited = self.take_notes();
         waited.closed = count < 0;
         if count > 0 {
@@ -76,12 +76,12 @@ impl Queue {
 
     fn notes(
         &mut self,
-        tell: unsafe extern "C" fn(*mut RawQueue, *mut u64, usize) -> c_int,
+        take: unsafe extern "C" fn(*mut RawQueue, *mut u64, usize) -> c_int,
     ) -> Vec<TaskId> {
         // SAFETY: the vector has room for this number of notes
-        let count = unsafe { tell(self.pointer, self.notes.as_mut_ptr(), MOST_NOTES) };
-        let told = usize::try_from(count).unwrap_or(0);
-        self.notes[..told].iter().copied().map(TaskId).collect()
+        let count = unsafe { take(self.pointer, self.notes.as_mut_ptr(), MAX_NOTES) };
+        let count = usize::try_from(count).unwrap_or(0);
+        self.notes[..count].iter().copied().map(TaskId).collect()
     }
 
     /// Writes a line to the error log that belongs to no call.
@@ -103,8 +103,8 @@ impl Queue {
     }
 
     /// Waits until there are tasks, notes or the end, or the time is over.
-    pub(crate) fn wait(&mut self, at_most: Option<Duration>) -> Waited {
-        let until = at_most.map(|time| Instant::now() + time);
+    pub(crate) fn wait(&mut self, limit: Option<Duration>) -> Waited {
+        let until = limit.map(|time| Instant::now() + time);
         loop {
             let waited = self.take();
             if !waited.is_nothing() {

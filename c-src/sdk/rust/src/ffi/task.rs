@@ -89,7 +89,7 @@ impl Task {
 
     /// The end of what was written.
     pub fn end_stream(self) {
-        let id = self.answered();
+        let id = self.into_id();
         // SAFETY: any number is allowed
         let result = unsafe { (functions().nffi_stream_end)(id) };
         give_up(id, result);
@@ -106,7 +106,7 @@ impl Task {
         }
     }
 
-    fn answered(self) -> u64 {
+    fn into_id(self) -> u64 {
         ManuallyDrop::new(self).id
     }
 }
@@ -175,7 +175,7 @@ impl Drop for Buffer {
     }
 }
 
-pub(crate) enum Answer {
+pub(crate) enum Response {
     Bytes { task: Task, data: Vec<u8> },
     Static { task: Task, data: Option<&'static [u8]> },
     Buffer { task: Task, buffer: Buffer },
@@ -184,16 +184,16 @@ pub(crate) enum Answer {
 }
 
 /// Sends many responses with one lock and at most one wake-up.
-pub(crate) fn give(answers: Vec<Answer>) {
-    let mut responses: Vec<RawResponse> = Vec::with_capacity(answers.len());
-    // what the responses point to lives until they are given
-    let mut kept = Vec::with_capacity(answers.len());
-    for answer in answers {
-        responses.push(respond(answer, &mut kept));
+pub(crate) fn respond(responses: Vec<Response>) {
+    let mut raw: Vec<RawResponse> = Vec::with_capacity(responses.len());
+    // what the responses point to lives until they are sent
+    let mut kept = Vec::with_capacity(responses.len());
+    for response in responses {
+        raw.push(raw_response(response, &mut kept));
     }
     // SAFETY: the responses and their bytes live during the call; each task ends by this alone
-    unsafe { (functions().nffi_respond_batch)(responses.as_mut_ptr(), responses.len()) };
-    for response in &responses {
+    unsafe { (functions().nffi_respond_batch)(raw.as_mut_ptr(), raw.len()) };
+    for response in &raw {
         if response.flags & RESPONSE_BUFFER != 0 && response.result != OK {
             // SAFETY: it is the buffer of that task, which was not taken
             unsafe { (functions().nffi_response_discard)(response.task, response.data) };
@@ -202,8 +202,8 @@ pub(crate) fn give(answers: Vec<Answer>) {
     }
 }
 
-fn respond(answer: Answer, kept: &mut Vec<(Vec<u8>, String)>) -> RawResponse {
-    let mut response = RawResponse {
+fn raw_response(response: Response, kept: &mut Vec<(Vec<u8>, String)>) -> RawResponse {
+    let mut raw = RawResponse {
         task: 0,
         data: std::ptr::null_mut(),
         size: 0,
@@ -215,45 +215,45 @@ fn respond(answer: Answer, kept: &mut Vec<(Vec<u8>, String)>) -> RawResponse {
     };
     let mut bytes = |data: &[u8]| {
         // libnffi reads from it only
-        response.data = data.as_ptr() as *mut c_void;
-        response.size = data.len();
+        raw.data = data.as_ptr() as *mut c_void;
+        raw.size = data.len();
     };
-    match answer {
-        Answer::Bytes { task, data } => {
+    match response {
+        Response::Bytes { task, data } => {
             bytes(&data);
-            response.task = task.answered();
+            raw.task = task.into_id();
             // moving a vector leaves its bytes where they are
             kept.push((data, String::new()));
         }
-        Answer::Static { task, data } => {
+        Response::Static { task, data } => {
             if let Some(data) = data {
                 bytes(data);
             }
-            response.task = task.answered();
+            raw.task = task.into_id();
         }
-        Answer::Buffer { task, buffer } => {
+        Response::Buffer { task, buffer } => {
             let buffer = ManuallyDrop::new(buffer);
-            response.task = task.answered();
-            response.data = buffer.data.cast();
-            response.size = buffer.size;
-            response.flags = RESPONSE_BUFFER;
+            raw.task = task.into_id();
+            raw.data = buffer.data.cast();
+            raw.size = buffer.size;
+            raw.flags = RESPONSE_BUFFER;
         }
-        Answer::Error { task, message, detail } => {
+        Response::Error { task, message, detail } => {
             bytes(message.as_bytes());
-            response.task = task.answered();
-            response.detail = detail.as_ptr().cast();
-            response.detail_size = detail.len();
-            response.flags = RESPONSE_ERROR;
+            raw.task = task.into_id();
+            raw.detail = detail.as_ptr().cast();
+            raw.detail_size = detail.len();
+            raw.flags = RESPONSE_ERROR;
             kept.push((message.into_bytes(), detail));
         }
-        Answer::Code { task, code, message } => {
+        Response::Code { task, code, message } => {
             bytes(message.as_bytes());
-            response.task = task.answered();
-            response.rc = code;
+            raw.task = task.into_id();
+            raw.rc = code;
             kept.push((message.into_bytes(), String::new()));
         }
     }
-    response
+    raw
 }
 
 /// Reports to the caller why its response cannot be sent, unless the call was cancelled.

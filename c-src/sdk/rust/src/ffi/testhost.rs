@@ -90,7 +90,7 @@ unsafe impl Send for HostCall {}
 unsafe impl Sync for HostCall {}
 
 pub enum Ended {
-    Answer { rc: i32, data: Vec<u8> },
+    Response { rc: i32, data: Vec<u8> },
     Error { message: Vec<u8>, detail: Vec<u8> },
     Timeout,
     Cancelled,
@@ -114,7 +114,7 @@ impl HostCall {
             (copy(answer.data.cast(), answer.size), copy(answer.detail.cast(), answer.detail_size))
         };
         match answer.end {
-            END_ANSWER => Ended::Answer { rc: answer.rc, data },
+            END_ANSWER => Ended::Response { rc: answer.rc, data },
             END_ERROR => Ended::Error { message: data, detail },
             END_TIMEOUT => Ended::Timeout,
             END_CANCELLED => Ended::Cancelled,

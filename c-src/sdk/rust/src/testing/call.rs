@@ -53,8 +53,8 @@ impl Iterator for Stream {
 fn end_of(call: &HostCall) -> Result<Vec<u8>, Failure> {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     match call.wait() {
-        Ended::Answer { rc: 0, data } => Ok(data),
-        Ended::Answer { rc, data } => {
+        Ended::Response { rc: 0, data } => Ok(data),
+        Ended::Response { rc, data } => {
             Err(Failure { rc, ..Failure::of("runtime_error", text(data)) })
         }
         Ended::Error { message, detail } => {

@@ -1,43 +1,43 @@
 //! Collects responses for the queue and sends as many as possible with one call.
 
-use crate::ffi::{give, Answer};
+use crate::ffi::{respond, Response};
 use crate::notes::lock;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// While the loop that takes calls lets quick handlers run, their answers wait for each other; not
+/// While the loop that takes calls lets quick handlers run, their responses wait for each other; not
 /// longer than this after the first.
-const LONGEST_HOLD: Duration = Duration::from_micros(50);
+const MAX_HOLD: Duration = Duration::from_micros(50);
 
 /// The thread that adds the first response sends it. Responses that arrive in that time are sent
 /// with the next batch.
 #[derive(Default)]
-pub(crate) struct Answers(Mutex<State>);
+pub(crate) struct Responses(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    waiting: Vec<Answer>,
-    giving: bool,
+    waiting: Vec<Response>,
+    sending: bool,
     held: bool,
     since: Option<Instant>,
 }
 
-impl Answers {
-    pub fn add(&self, answer: Answer) {
+impl Responses {
+    pub fn add(&self, response: Response) {
         let mut state = lock(&self.0);
-        state.waiting.push(answer);
+        state.waiting.push(response);
         if state.held {
             match state.since {
                 None => state.since = Some(Instant::now()),
-                Some(since) if since.elapsed() > LONGEST_HOLD => state.held = false,
+                Some(since) if since.elapsed() > MAX_HOLD => state.held = false,
                 Some(_) => {}
             }
         }
         drop(state);
-        self.give();
+        self.send();
     }
 
-    /// Lets answers wait until `release`.
+    /// Lets responses wait until `release`.
     pub fn hold(&self) {
         let mut state = lock(&self.0);
         state.held = true;
@@ -46,21 +46,21 @@ impl Answers {
 
     pub fn release(&self) {
         lock(&self.0).held = false;
-        self.give();
+        self.send();
     }
 
-    fn give(&self) {
+    fn send(&self) {
         let mut state = lock(&self.0);
-        if state.giving {
+        if state.sending {
             return;
         }
         while !state.held && !state.waiting.is_empty() {
             let taken = std::mem::take(&mut state.waiting);
-            state.giving = true;
+            state.sending = true;
             drop(state);
-            give(taken);
+            respond(taken);
             state = lock(&self.0);
-            state.giving = false;
+            state.sending = false;
         }
     }
 }

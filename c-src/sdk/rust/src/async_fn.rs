@@ -6,7 +6,7 @@ use crate::error::BoxError;
 use crate::ffi::Task;
 use crate::handler::{Async, Handler, Kind, Outcome, Reply, Running};
 use crate::panics::catch;
-use crate::sender::{Chunks, NobodyReads};
+use crate::sender::{Cancelled, Chunks};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::task::{Context as TaskContext, Poll};
 /// A handler from an async function that takes and returns bytes, like [`bytes`](crate::bytes). It
 /// runs in a tokio runtime. When the call is cancelled (the client disconnects, the Lua thread is
 /// killed, the call times out), its future is dropped.
-pub fn asynchronous<F, T, R, E>(f: F) -> Handler
+pub fn async_fn<F, T, R, E>(f: F) -> Handler
 where
     F: Fn(Context, Vec<u8>) -> T + Send + Sync + 'static,
     T: Future<Output = Result<R, E>> + Send + 'static,
@@ -30,7 +30,7 @@ where
 
 /// A handler from an async function that responds in chunks, like [`stream`](crate::stream). When
 /// the stream is cancelled, its future is dropped.
-pub fn stream_asynchronous<F, T, E>(f: F) -> Handler
+pub fn stream_async<F, T, E>(f: F) -> Handler
 where
     F: Fn(Context, Vec<u8>, AsyncSender) -> T + Send + Sync + 'static,
     T: Future<Output = Result<(), E>> + Send + 'static,
@@ -49,7 +49,7 @@ pub(crate) fn handler(f: impl Fn(Context, &Task) -> Running + Send + Sync + 'sta
     Handler(Kind::Async(Arc::new(f)))
 }
 
-/// Where a handler of [`stream_asynchronous`] sends its chunks.
+/// Where a handler of [`stream_async`] sends its chunks.
 pub struct AsyncSender(Chunks);
 
 impl AsyncSender {
@@ -58,7 +58,7 @@ impl AsyncSender {
     }
 
     /// Sends a copy of one chunk; waits while Lua has 8 chunks or 64 KiB unread.
-    pub async fn send(&mut self, chunk: impl AsRef<[u8]>) -> Result<(), NobodyReads> {
+    pub async fn send(&mut self, chunk: impl AsRef<[u8]>) -> Result<(), Cancelled> {
         let chunk = chunk.as_ref();
         poll_fn(|cx| self.0.poll_send(chunk, cx.waker())).await
     }
@@ -67,7 +67,7 @@ impl AsyncSender {
 /// Starts one call in the tokio runtime that this is called in.
 pub(crate) fn spawn(call: Call, handler: &Async) {
     match catch(|| handler(call.context.clone(), call.task())) {
-        Err(panic) => call.answer(Err(panic)),
+        Err(panic) => call.respond(Err(panic)),
         Ok(running) => drop(tokio::spawn(run(call, running))),
     }
 }
@@ -84,9 +84,9 @@ async fn run(call: Call, mut running: Running) {
     .await;
     // first, so that the answer of a call is also the end of what it had
     if let Err(panic) = catch(move || drop(running)) {
-        return call.answer(Err(panic));
+        return call.respond(Err(panic));
     }
-    call.answer(result);
+    call.respond(result);
 }
 
 /// `std::future::poll_fn`, which is younger than the oldest Rust that this crate is for.

@@ -2,7 +2,7 @@
 #![cfg(feature = "tokio")]
 
 use nffi::testing::Runtime;
-use nffi::{asynchronous, bytes, stream_asynchronous, AsyncSender, BoxError, Context, Service};
+use nffi::{async_fn, bytes, stream_async, AsyncSender, BoxError, Context, Service};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{mpsc, Arc, Mutex};
 use std::thread;
@@ -20,14 +20,14 @@ fn async_and_other_handlers_answer_side_by_side() {
         Service::new()
             .method(
                 "sleep",
-                asynchronous(|_, data| async move {
+                async_fn(|_, data| async move {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                     Ok::<_, BoxError>(data)
                 }),
             )
-            .method("ready", asynchronous(|_, data| async move { Ok::<_, BoxError>(data) }))
+            .method("ready", async_fn(|_, data| async move { Ok::<_, BoxError>(data) }))
             .method("thread", bytes(|_: &Context, data: &[u8]| Ok::<_, BoxError>(data.to_vec())))
-            .method("fails", asynchronous(|_, _| async { Err::<(), BoxError>("no luck".into()) }))
+            .method("fails", async_fn(|_, _| async { Err::<(), BoxError>("no luck".into()) }))
     });
     assert_eq!(runtime.call("fails", b"").unwrap_err().message, "no luck");
     thread::scope(|scope| {
@@ -51,7 +51,7 @@ fn a_thousand_that_sleep_need_no_thread_each() {
     let runtime = serve(|| {
         Service::new().method(
             "",
-            asynchronous(|_, data| async move {
+            async_fn(|_, data| async move {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 Ok::<_, BoxError>(data)
             }),
@@ -73,9 +73,9 @@ fn a_panic_fails_its_call_only() {
         panic!("no luck")
     }
     let runtime = serve(|| {
-        Service::new().method("later", asynchronous(|_, _| later())).method(
+        Service::new().method("later", async_fn(|_, _| later())).method(
             "at once",
-            asynchronous(|_, data: Vec<u8>| {
+            async_fn(|_, data: Vec<u8>| {
                 assert!(!data.is_empty(), "no luck");
                 async { Ok::<_, BoxError>("on") }
             }),
@@ -84,7 +84,7 @@ fn a_panic_fails_its_call_only() {
     for method in ["later", "at once"] {
         let failure = runtime.call(method, b"").unwrap_err();
         assert_eq!(failure.message, "panic: no luck");
-        assert!(failure.detail.starts_with("at tests/asynchronous.rs:"), "{}", failure.detail);
+        assert!(failure.detail.starts_with("at tests/async_fn.rs:"), "{}", failure.detail);
         assert_eq!(runtime.call("at once", b"x").unwrap(), b"on");
     }
 }
@@ -106,7 +106,7 @@ fn the_future_of_a_call_that_nobody_waits_for_is_dropped() {
         let channels = channels.clone();
         Service::new().method(
             "",
-            asynchronous(move |_, _| {
+            async_fn(move |_, _| {
                 let (enter, send) = channels.lock().unwrap().clone();
                 async move {
                     let _dropped = Dropped(send);
@@ -134,7 +134,7 @@ fn a_stream_waits_for_its_reader_and_ends_with_it() {
     let shared = (sent.clone(), Arc::new(Mutex::new(send)));
     let runtime = serve(move || {
         let (sent, send) = shared.clone();
-        let count = stream_asynchronous(move |_, data: Vec<u8>, mut sender: AsyncSender| {
+        let count = stream_async(move |_, data: Vec<u8>, mut sender: AsyncSender| {
             let (sent, dropped) = (sent.clone(), Dropped(send.lock().unwrap().clone()));
             async move {
                 let _dropped = dropped;
@@ -174,7 +174,7 @@ fn a_start_may_wait_for_what_is_async() {
             });
             Ok::<_, BoxError>(
                 Service::new()
-                    .method("", asynchronous(move |_, _| async move { Ok::<_, BoxError>(name) })),
+                    .method("", async_fn(move |_, _| async move { Ok::<_, BoxError>(name) })),
             )
         },
         "",
@@ -191,7 +191,7 @@ fn cancelled_is_a_future_too() {
         let send = send.lock().unwrap().clone();
         Service::new().method(
             "",
-            asynchronous(move |context: Context, _| {
+            async_fn(move |context: Context, _| {
                 let send = send.clone();
                 async move {
                     let watcher = context.clone();
@@ -214,7 +214,7 @@ fn cancelled_is_a_future_too() {
 #[cfg(feature = "serde")]
 #[test]
 fn values_are_taken_and_given() {
-    use nffi::{json_asynchronous, json_stream_asynchronous, AsyncValues};
+    use nffi::{json_async, json_stream_async, AsyncValues};
     let runtime = serve(|| {
         let count = |_, n: u32, mut values: AsyncValues<u32>| async move {
             for i in 1..=n {
@@ -223,11 +223,8 @@ fn values_are_taken_and_given() {
             Ok::<_, BoxError>(())
         };
         Service::new()
-            .method(
-                "double",
-                json_asynchronous(|_, n: u32| async move { Ok::<_, BoxError>(2 * n) }),
-            )
-            .method("count", json_stream_asynchronous(count))
+            .method("double", json_async(|_, n: u32| async move { Ok::<_, BoxError>(2 * n) }))
+            .method("count", json_stream_async(count))
     });
     assert_eq!(runtime.json::<u32>("double", 4).unwrap(), 8);
     assert!(runtime.call("double", b"x").unwrap_err().message.starts_with("request: "));
@@ -240,7 +237,7 @@ fn values_are_taken_and_given() {
 fn inline_calls_without_an_end_leave_room_for_async_ones() {
     let runtime = serve(|| {
         let echo = bytes(|_: &Context, data: &[u8]| Ok::<_, BoxError>(data.to_vec()));
-        let yields = asynchronous(|_, _| async {
+        let yields = async_fn(|_, _| async {
             for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
