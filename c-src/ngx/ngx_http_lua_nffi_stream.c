@@ -20,49 +20,19 @@
 #include "ddebug.h"
 
 
+#include "ngx_http_lua_nffi_stream.h"
 #include "ngx_http_lua_nffi_call.h"
+#include "ngx_http_lua_nffi_client.h"
 #include "ngx_http_lua_nffi_coroutine.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_metrics.h"
 #include "ngx_http_lua_nffi_runtime.h"
-#include "ngx_http_lua_nonblocking_ffi.h"
-
-#include <poll.h>
 
 
 /* ms between two questions to the kernel whether the client is gone: it tells
    nobody who neither reads nor writes */
 #define NGX_HTTP_LUA_NFFI_CLIENT       1000
-
-
-typedef struct ngx_http_lua_nffi_chunk_s  ngx_http_lua_nffi_chunk_t;
-
-struct ngx_http_lua_nffi_chunk_s {
-    ngx_http_lua_nffi_chunk_t     *next;
-    size_t                         size;
-    u_char                         data[];
-};
-
-
-typedef struct {
-    ngx_http_lua_nffi_call_t       call;     /* its task, and who waits */
-    ngx_http_cleanup_pt           *cleanup;  /* of its request, or NULL */
-    ngx_event_t                    client;   /* looks whether it is gone */
-
-    ngx_http_lua_nffi_chunk_t     *first;    /* not yet read */
-    ngx_http_lua_nffi_chunk_t    **last;
-    ngx_http_lua_nffi_chunk_t     *lent;     /* Lua looks at it */
-
-    ngx_http_lua_nffi_chunk_t     *failure;  /* message, then detail */
-    size_t                         message_size;
-    const char                    *code;     /* not NULL: it has failed */
-    int32_t                        rc;
-
-    unsigned                       open:1;   /* its task is not answered */
-    unsigned                       waiting:1;
-    unsigned                       closed:1; /* by Lua, or with its request */
-} ngx_http_lua_nffi_stream_t;
 
 
 static void ngx_http_lua_nffi_stream_deliver(ngx_http_lua_nffi_call_t *call,
@@ -195,64 +165,9 @@ ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_call_t *call,
 }
 
 
-/*
- * Returns 1 if nothing can be sent to the client any more: a write failed or
- * timed out, or its HTTP/2 or HTTP/3 stream or its connection was reset. A
- * client that only ended its own sending side is there. `ask`: asks the kernel
- * too, by a system call that does not block.
- */
-
-static ngx_uint_t
-ngx_http_lua_nffi_client_is_gone(ngx_http_request_t *r, ngx_uint_t ask)
-{
-    struct pollfd      pfd;
-    ngx_connection_t  *c = r->connection;
-
-    if (!ngx_http_lua_nffi_has_client(r)) {
-        return 0;
-    }
-
-    if (c->error || c->timedout || c->read->error || c->write->error) {
-        return 1;
-    }
-
-    /* these share a socket, and nginx reads it all the time */
-
-#if (NGX_HTTP_V2)
-    if (r->stream) {
-        return 0;
-    }
-#endif
-
-#if (NGX_HTTP_V3)
-    if (c->quic) {
-        return 0;
-    }
-#endif
-
-    if (!ask) {
-        return 0;
-    }
-
-    /* POLLHUP: both directions are closed, by a reset if we did not do it */
-
-    pfd.fd = c->fd;
-    pfd.events = 0;
-    pfd.revents = 0;
-
-    if (poll(&pfd, 1, 0) != 1 || !(pfd.revents & (POLLERR|POLLHUP))) {
-        return 0;
-    }
-
-    c->error = 1;
-
-    return 1;
-}
-
-
 /* the runtime is told, what was not read is dropped, and reads fail */
 
-static void
+void
 ngx_http_lua_nffi_stream_client_gone(ngx_http_lua_nffi_stream_t *s)
 {
     static ngx_str_t  gone = ngx_string("the client is gone");
@@ -415,7 +330,7 @@ ngx_http_lua_nffi_stream_abort(ngx_http_lua_nffi_call_t *call)
 
     s->waiting = 0;
     ngx_http_lua_nffi_stop_waiting(&s->call);
-    ngx_http_lua_nonblocking_ffi_stream_close(s);
+    ngx_http_lua_nffi_stream_close(s);
 }
 
 
@@ -439,32 +354,13 @@ ngx_http_lua_nffi_stream_timed_out(ngx_event_t *ev)
 }
 
 
-/*
- * Queues a task whose answer is read in chunks. NULL: `err` says why not, and
- * nothing is left behind. The current coroutine goes on.
- */
-
-void *
-ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
-    const u_char *method, size_t method_size, const u_char *data, size_t size,
-    uint32_t window, ngx_http_lua_nffi_error_t *err)
+ngx_http_lua_nffi_stream_t *
+ngx_http_lua_nffi_stream_open(ngx_http_request_t *r,
+    ngx_http_lua_nffi_instance_t *inst, const nffi_host_request_t *request,
+    ngx_http_lua_nffi_error_t *err)
 {
-    int                            rc;
-    nffi_host_request_t            request;
-    ngx_http_lua_nffi_stream_t    *s;
-    ngx_http_lua_nffi_runtime_t   *rt = runtime;
-    ngx_http_lua_nffi_instance_t  *inst;
-
-    if (ngx_http_lua_nffi_find_coroutine(r, err) == NULL) {
-        return NULL;
-    }
-
-    rt->counts.calls++;
-
-    inst = ngx_http_lua_nffi_instance_choose(rt, err);
-    if (inst == NULL) {
-        goto rejected;
-    }
+    int                          rc;
+    ngx_http_lua_nffi_stream_t  *s;
 
     s = ngx_calloc(sizeof(ngx_http_lua_nffi_stream_t), ngx_cycle->log);
 
@@ -478,23 +374,16 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
         }
 
         (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
-        goto rejected;
+        return NULL;
     }
 
-    ngx_memzero(&request, sizeof(request));
-    request.data = data;
-    request.size = size;
-    request.method = (const char *) method;
-    request.method_size = method_size;
-    request.window = window;
-
-    rc = nffi_host_submit(inst->host, &request, &s->call, &s->call.task);
+    rc = nffi_host_submit(inst->host, request, &s->call, &s->call.task);
 
     if (rc != NFFI_OK) {
         (void) ngx_http_lua_nffi_on_request_end(r, &s->cleanup, NULL, NULL);
         ngx_free(s);
         (void) ngx_http_lua_nffi_refused(err, inst, rc);
-        goto rejected;
+        return NULL;
     }
 
     s->call.waiter.request = r;
@@ -518,112 +407,14 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
     ngx_http_lua_nffi_awaited(inst);
 
     return s;
-
-rejected:
-
-    ngx_http_lua_nffi_count_rejected(rt, err->code);
-
-    return NULL;
-}
-
-
-/*
- * NGX_OK: `read` is a chunk. NGX_AGAIN: yield now, the coroutine is resumed as
- * after a call, or with ENDED. NGX_DONE: that was all. NGX_DECLINED: it has
- * failed as `read` tells. NGX_ERROR: it cannot be read so; `err` tells.
- */
-
-int
-ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
-    uint32_t timeout_ms, ngx_http_lua_nffi_read_t *read,
-    ngx_http_lua_nffi_error_t *err)
-{
-    struct ngx_http_lua_co_ctx_s  *coctx;
-    ngx_http_lua_nffi_chunk_t   *chunk;
-    ngx_http_lua_nffi_stream_t  *s = stream;
-
-    if (s->closed) {
-        return ngx_http_lua_nffi_fail(err, "closed", "the stream is closed");
-    }
-
-    if (s->call.waiter.request != r) {
-        return ngx_http_lua_nffi_fail(err, "wrong_request", "the stream "
-                                      "belongs to another request");
-    }
-
-    if (s->waiting) {
-        return ngx_http_lua_nffi_fail(err, "busy", "another coroutine reads "
-                                      "the stream");
-    }
-
-    if (s->lent) {
-        ngx_free(s->lent);
-        s->lent = NULL;
-    }
-
-    if ((s->open || s->first) && ngx_http_lua_nffi_client_is_gone(r, 0)) {
-        ngx_http_lua_nffi_stream_client_gone(s);
-    }
-
-    ngx_memzero(read, sizeof(*read));
-    chunk = s->first;
-
-    if (chunk) {
-        s->first = chunk->next;
-
-        if (s->first == NULL) {
-            s->last = &s->first;
-        }
-
-        s->lent = chunk;
-        read->data = chunk->data;
-        read->size = chunk->size;
-
-        if (s->open) {
-            nffi_host_credit(s->call.host, s->call.task, chunk->size);
-        }
-
-        return NGX_OK;
-    }
-
-    if (s->code) {
-        read->code = s->code;
-        read->rc = s->rc;
-
-        if (s->failure) {
-            read->data = s->failure->data;
-            read->size = s->message_size;
-            read->detail_size = s->failure->size - s->message_size;
-            read->detail = read->detail_size ? read->data + read->size : NULL;
-        }
-
-        return NGX_DECLINED;
-    }
-
-    if (!s->open) {
-        return NGX_DONE;
-    }
-
-    coctx = ngx_http_lua_nffi_find_coroutine(r, err);
-    if (coctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_http_lua_nffi_wait(&s->call, coctx, timeout_ms,
-                           ngx_http_lua_nffi_deadline(timeout_ms));
-    s->waiting = 1;
-
-    return NGX_AGAIN;
 }
 
 
 /* the runtime is told, and what was not read is dropped */
 
 void
-ngx_http_lua_nonblocking_ffi_stream_close(void *stream)
+ngx_http_lua_nffi_stream_close(ngx_http_lua_nffi_stream_t *s)
 {
-    ngx_http_lua_nffi_stream_t  *s = stream;
-
     if (s->closed) {
         return;
     }
@@ -663,7 +454,7 @@ ngx_http_lua_nffi_stream_cleanup(void *data)
         ngx_http_lua_nffi_stop_waiting(&s->call);
     }
 
-    ngx_http_lua_nonblocking_ffi_stream_close(s);
+    ngx_http_lua_nffi_stream_close(s);
     s->call.waiter.request = NULL;
 }
 
@@ -671,16 +462,14 @@ ngx_http_lua_nffi_stream_cleanup(void *data)
 /* Lua has no reference to it any more */
 
 void
-ngx_http_lua_nonblocking_ffi_stream_free(void *stream)
+ngx_http_lua_nffi_stream_free(ngx_http_lua_nffi_stream_t *s)
 {
-    ngx_http_lua_nffi_stream_t  *s = stream;
-
     if (s->waiting) {
         s->waiting = 0;
         ngx_http_lua_nffi_stop_waiting(&s->call);
     }
 
-    ngx_http_lua_nonblocking_ffi_stream_close(s);
+    ngx_http_lua_nffi_stream_close(s);
 
     if (s->lent) {
         ngx_free(s->lent);

@@ -1,0 +1,63 @@
+/*
+ * ngx_http_lua_nffi_client.c - the glue: whether the client of a request has
+ * disconnected.
+ */
+
+#ifndef DDEBUG
+#define DDEBUG 0
+#endif
+#include "ddebug.h"
+
+
+#include "ngx_http_lua_nffi_client.h"
+#include "ngx_http_lua_nffi_coroutine.h"
+
+#include <poll.h>
+
+
+ngx_uint_t
+ngx_http_lua_nffi_client_is_gone(ngx_http_request_t *r, ngx_uint_t ask)
+{
+    struct pollfd      pfd;
+    ngx_connection_t  *c = r->connection;
+
+    if (!ngx_http_lua_nffi_has_client(r)) {
+        return 0;
+    }
+
+    if (c->error || c->timedout || c->read->error || c->write->error) {
+        return 1;
+    }
+
+    /* these share a socket, and nginx reads it all the time */
+
+#if (NGX_HTTP_V2)
+    if (r->stream) {
+        return 0;
+    }
+#endif
+
+#if (NGX_HTTP_V3)
+    if (c->quic) {
+        return 0;
+    }
+#endif
+
+    if (!ask) {
+        return 0;
+    }
+
+    /* POLLHUP: both directions are closed, by a reset if we did not do it */
+
+    pfd.fd = c->fd;
+    pfd.events = 0;
+    pfd.revents = 0;
+
+    if (poll(&pfd, 1, 0) != 1 || !(pfd.revents & (POLLERR|POLLHUP))) {
+        return 0;
+    }
+
+    c->error = 1;
+
+    return 1;
+}

@@ -1,0 +1,29 @@
+/*
+ * ngx_http_lua_nffi_reason.h - why a runtime's process is down, in words for
+ * callers and for the error log.
+ *
+ * thread: event loop; blocks: no
+ */
+
+#ifndef _NGX_HTTP_LUA_NFFI_REASON_H_INCLUDED_
+#define _NGX_HTTP_LUA_NFFI_REASON_H_INCLUDED_
+
+
+#include "ngx_http_lua_nffi_types.h"
+
+
+/* These two fill in p->reason. An exit keeps a reason that is already set. */
+void ngx_http_lua_nffi_reason_of_exit(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_reason_not_started(ngx_http_lua_nffi_process_t *p,
+    const nffi_child_report_t *report);
+
+/* Returns the error code for calls while the process is down. */
+const char *ngx_http_lua_nffi_down_code(ngx_http_lua_nffi_process_t *p);
+
+/* These two log p->reason: of a process that is restarted, or of one that is
+   not. */
+void ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_report_end(ngx_http_lua_nffi_process_t *p);
+
+
+#endif /* _NGX_HTTP_LUA_NFFI_REASON_H_INCLUDED_ */
