@@ -1,19 +1,8 @@
 /** The program: argv in, exit code out. Holds the one try/catch and the signal handlers. */
 import { Command, CommanderError } from "commander";
-import { buildCommand } from "./commands/build.js";
-import { cacheCommand } from "./commands/cache.js";
-import { cacheKeyCommand } from "./commands/cache-key.js";
-import { completionCommand } from "./commands/completion.js";
 import type { CommandContext } from "./commands/context.js";
-import { doctorCommand } from "./commands/doctor.js";
-import { fetchCommand } from "./commands/fetch.js";
-import { infoCommand } from "./commands/info.js";
-import { listCommand } from "./commands/list.js";
-import { newRuntimeCommand } from "./commands/new-runtime.js";
-import { patchCommand } from "./commands/patch.js";
-import { typesCommand } from "./commands/types.js";
-import { uninstallCommand } from "./commands/uninstall.js";
-import { verifyCommand } from "./commands/verify.js";
+import { COMMAND_NAMES, declared } from "./commands/declared.js";
+import { calledCommands, loadCommand } from "./commands/load.js";
 import { EXIT_CODES, NffiError, toNffiError } from "./errors.js";
 import { environment, isContinuousIntegration } from "./host/environment.js";
 import { ownCommand } from "./host/own-command.js";
@@ -22,7 +11,6 @@ import { nearestWord } from "./io/nearest-word.js";
 import { choose } from "./ui/choose.js";
 import { wantsColour } from "./ui/colour.js";
 import { confirm } from "./ui/confirm.js";
-import { errorText } from "./ui/error-text.js";
 
 export async function main(argv: readonly string[]): Promise<number> {
   const abort = new AbortController();
@@ -36,6 +24,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     // commander has printed what was wrong with the command line, or the help asked for
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : EXIT_CODES.usage;
     const error = toNffiError(abort.signal.aborted ? abort.signal.reason : thrown);
+    const { errorText } = await import("./ui/error-text.js");
     process.stderr.write(
       await errorText(error, { coloured: colourOf(process.stderr), command: calledAs(argv) }),
     );
@@ -64,22 +53,14 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
       "Builds an OpenResty whose Lua calls TypeScript, Go, Rust, Python, Java and C without blocking.",
     )
     .version(version)
+    // as in git and cargo; the arguments of a command that is not loaded are unknown
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText("after", `\n${exitCodeHelp()}`);
-  const commands = [
-    buildCommand(context, configureArgs),
-    fetchCommand(context),
-    cacheCommand(context).addCommand(cacheKeyCommand(context, configureArgs)),
-    listCommand(context),
-    infoCommand(context),
-    verifyCommand(context),
-    uninstallCommand(context),
-    doctorCommand(context),
-    patchCommand(context),
-    newRuntimeCommand(context),
-    typesCommand(context),
-    completionCommand(context, root),
-  ];
-  for (const command of commands) root.addCommand(command);
+  const called = calledCommands(own.slice(2));
+  for (const name of COMMAND_NAMES) {
+    const loading = { context, configureArgs, root };
+    root.addCommand(called.includes(name) ? await loadCommand(name, loading) : declared(name));
+  }
   root.addCommand(versionCommand(context)).addCommand(helpCommand(root));
   for (const command of allOf(root)) {
     command.exitOverride().configureOutput({

@@ -2,9 +2,9 @@
 
 export { DEFAULT_RELEASE, RELEASES, type Release } from "./catalog/releases.js";
 export { type ErrorCode, EXIT_CODES, NffiError } from "./errors.js";
+export { build } from "./pipeline/build.js";
 export { fetchArchive, type KeptArchive } from "./pipeline/fetch-only.js";
 export { type Manifest, readManifest } from "./pipeline/manifest.js";
-export { build } from "./pipeline/pipeline.js";
 export { findProduct, type Product } from "./pipeline/product.js";
 export { type Reporter, STEPS, type StepName } from "./pipeline/reporter.js";
 export type {

@@ -12,9 +12,9 @@ import { defaultPrefix } from "../pipeline/product.js";
 import type { BuildRequest, KeepPolicy } from "../pipeline/request.js";
 import { workFolderOf } from "../pipeline/work-folders.js";
 import type { CommandContext } from "./context.js";
-import { collect } from "./patch.js";
 import {
   addSourceOptions,
+  collect,
   type SourceOptions,
   sourceRequestOf,
   wholeNumber,

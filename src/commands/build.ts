@@ -1,14 +1,14 @@
 /** `nffi build`: options -> one build -> what was built and how to use it. */
 import { join } from "node:path";
-import { Command } from "commander";
+import type { Command } from "commander";
 import { toNffiError } from "../errors.js";
 import { shipped } from "../host/package.js";
 import { currentPlatform } from "../host/platform.js";
 import { shellWord } from "../io/shell-words.js";
-import { planBuild } from "../pipeline/dry-run.js";
-import { type BuildOutcome, build } from "../pipeline/pipeline.js";
+import { build } from "../pipeline/build.js";
 import { defaultPrefix, rememberBuild } from "../pipeline/product.js";
 import type { Reporter } from "../pipeline/reporter.js";
+import type { BuildOutcome } from "../pipeline/unchanged.js";
 import { JsonReporter } from "../ui/json-reporter.js";
 import { linesOfPlan } from "../ui/plan-text.js";
 import { reporterFor } from "../ui/reporter-for.js";
@@ -19,15 +19,12 @@ import {
   buildRequestOf,
 } from "./build-options.js";
 import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
 import { addSettingsHelp, applySettings } from "./settings.js";
 
 /** `configureArgs` is what stands after `--` on the command line. */
 export function buildCommand(context: CommandContext, configureArgs: readonly string[]): Command {
-  const command = new Command("build")
-    .description(
-      "build an OpenResty that calls TypeScript, Go, Rust, Python, Java and C without blocking",
-    )
-    .usage("[options] [-- options for configure]");
+  const command = declared("build").usage("[options] [-- options for configure]");
   addSettingsHelp(command, { configures: true });
   return addTellingOptions(addBuildOptions(command)).action(async () => {
     const { configure } = await applySettings(command, context);
@@ -68,6 +65,7 @@ async function tellPlan(
   context: CommandContext,
 ): Promise<void> {
   const request = await buildRequestOf(options, configureArgs, currentPlatform().cpus, context);
+  const { planBuild } = await import("../pipeline/dry-run.js");
   const plan = await planBuild(request, { env: context.env, shipped });
   if (options.json) return context.print(JSON.stringify({ format: 1, ...plan }, null, 2));
   if (options.quiet) return; // as in git and cargo: only the exit code reports success

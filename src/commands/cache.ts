@@ -2,17 +2,16 @@
  * `nffi cache`: downloaded archives and the work folders of builds: where they are, a list, a
  * check, and removal.
  */
-import { Command } from "commander";
+import type { Command } from "commander";
 import { NffiError } from "../errors.js";
 import { cacheDir } from "../host/environment.js";
 import { listWorkFolders, removeWorkFolders, type WorkFolder } from "../pipeline/work-folders.js";
 import { type ArchiveCache, type CachedArchive, openCache } from "../sources/archive-cache.js";
 import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
 
 export function cacheCommand(context: CommandContext): Command {
-  const cache = new Command("cache").description(
-    "look after downloaded archives and the work folders of builds",
-  );
+  const cache = declared("cache");
   const dir = cacheDir(context.env);
   const wish = {
     signal: context.signal,

@@ -1,10 +1,11 @@
 /** `nffi completion SHELL`: a script for the shell, made of the commands and options there are. */
-import { Argument, Command, type Option } from "commander";
+import { Argument, type Command, type Option } from "commander";
 import { LANGUAGES } from "../catalog/languages.js";
 import { RELEASES } from "../catalog/releases.js";
 import { shellQuoted } from "../io/shell-words.js";
 import { DEBIAN_SUITES } from "../sources/debian/suites.js";
 import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 
@@ -27,8 +28,7 @@ interface Words {
 
 /** `root` gets all commands before the script is asked for. */
 export function completionCommand(context: CommandContext, root: Command): Command {
-  return new Command("completion")
-    .description("print a completion script: source <(nffi completion bash)")
+  return declared("completion")
     .addArgument(new Argument("<shell>", "bash, zsh or fish").choices(SHELLS))
     .action((shell: (typeof SHELLS)[number]) => {
       const names = root.commands.map((command) => command.name());

@@ -1,6 +1,6 @@
 /** `nffi doctor`: one look at the machine -> a table, and what installs what is missing. */
 import { join } from "node:path";
-import { Command } from "commander";
+import type { Command } from "commander";
 import type { Family } from "../catalog/system-packages.js";
 import { NffiError } from "../errors.js";
 import { checkMachine } from "../host/checkup/checkup.js";
@@ -15,6 +15,7 @@ import { defaultPrefix } from "../pipeline/product.js";
 import { DEBIAN_SUITES } from "../sources/debian/suites.js";
 import { table } from "../ui/table.js";
 import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
 
 interface DoctorOptions {
   json?: boolean;
@@ -23,8 +24,7 @@ interface DoctorOptions {
 }
 
 export function doctorCommand(context: CommandContext): Command {
-  return new Command("doctor")
-    .description("check whether this machine can run `nffi build`, and list what is missing")
+  return declared("doctor")
     .option("--json", "print the findings as JSON")
     .option("--fix", "print the command that installs what is missing; root may have it run")
     .option("--yes", "with --fix, as root: run that command without asking")

@@ -1,6 +1,6 @@
 /** `nffi info`: what was built and how to compile against it, in the manner of pg_config. */
 import { join } from "node:path";
-import { Command } from "commander";
+import type { Command } from "commander";
 import { describeJdk, isJdk } from "../host/jdk.js";
 import { shellWords } from "../io/shell-words.js";
 import { weaknessesOf } from "../pipeline/hardening.js";
@@ -9,6 +9,7 @@ import { findProduct } from "../pipeline/product.js";
 import { titleOf } from "../pipeline/product-title.js";
 import { SBOM_FILE } from "../pipeline/sbom.js";
 import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
 import { configuredPrefix } from "./settings.js";
 
 interface InfoOptions {
@@ -19,8 +20,7 @@ interface InfoOptions {
 }
 
 export function infoCommand(context: CommandContext): Command {
-  return new Command("info")
-    .description("describe a product and how to compile and link against it")
+  return declared("info")
     .option(
       "--prefix [dir]",
       "with DIR: the product to describe (env: NFFI_PREFIX; default: ./.nffi/openresty); " +

@@ -1,11 +1,12 @@
 /** `nffi list`: which releases can be built, what that claim rests on, and what is installed. */
-import { Command } from "commander";
+import type { Command } from "commander";
 import { DEFAULT_RELEASE, RELEASES, type Release } from "../catalog/releases.js";
 import { knownProducts } from "../pipeline/product.js";
 import { titleOf } from "../pipeline/product-title.js";
 import { DEBIAN_SUITES, type DebianSuite } from "../sources/debian/suites.js";
 import { table } from "../ui/table.js";
 import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
 
 const TESTED = "every run of the tests builds and uses it";
 const OTHERS = [
@@ -17,8 +18,7 @@ const OTHERS = [
 const PCRE1_NOTE = "needs PCRE 1, which Debian 13 no longer has";
 
 export function listCommand(context: CommandContext): Command {
-  return new Command("list")
-    .description("list the releases that can be built and what was built")
+  return declared("list")
     .option("--json", "print the list as JSON")
     .action(async (options: { json?: boolean }) => {
       const installed = await installedProducts(context);

@@ -1,5 +1,5 @@
 /** `nffi new-runtime`: options -> one project -> what to do with it. */
-import { Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { LANGUAGES, type Language } from "../catalog/languages.js";
 import { shipped } from "../host/package.js";
 import { type FoundProduct, findProduct } from "../pipeline/product.js";
@@ -8,6 +8,7 @@ import { requireProjectName } from "../scaffold/project-name.js";
 import { TEMPLATE_VALUES } from "../scaffold/render.js";
 import { requireLanguage, type ScaffoldedProject, scaffold } from "../scaffold/scaffold.js";
 import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
 import { configuredPrefix } from "./settings.js";
 
 interface NewRuntimeOptions {
@@ -22,8 +23,7 @@ interface NewRuntimeOptions {
 const NAMES = LANGUAGES.map(({ name }) => name).join(", ");
 
 export function newRuntimeCommand(context: CommandContext): Command {
-  return new Command("new-runtime")
-    .description("make a project: a runtime, nginx.conf, tests")
+  return declared("new-runtime")
     .argument("<name>", "the folder to make, and the name of the package")
     .option("--lang <language>", `one of: ${NAMES} (default: asked for, or ${LANGUAGES[0].name})`)
     .option("--prefix <dir>", "the product to use (env: NFFI_PREFIX; default: ./.nffi/openresty)")

@@ -1,6 +1,6 @@
 /** `nffi patch --check DIR`: whether a source tree takes the patches; nothing is written. */
 import { join, resolve } from "node:path";
-import { Command } from "commander";
+import type { Command } from "commander";
 import { NffiError } from "../errors.js";
 import { shipped } from "../host/package.js";
 import { kindOf } from "../io/files.js";
@@ -9,6 +9,8 @@ import { type PlannedFile, planPatches } from "../pipeline/patch-plan.js";
 import { readSeries } from "../pipeline/patch-series.js";
 import { table } from "../ui/table.js";
 import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
+import { collect } from "./source-options.js";
 
 interface PatchOptions {
   check: string;
@@ -16,8 +18,7 @@ interface PatchOptions {
 }
 
 export function patchCommand(context: CommandContext): Command {
-  return new Command("patch")
-    .description("check whether the patches apply to a source tree of OpenResty; writes nothing")
+  return declared("patch")
     .requiredOption("--check <dir>", "the tree, with the folder bundle/")
     .option("--patch <file>", "check this patch in addition; may be repeated", collect)
     .action(async (options: PatchOptions) => {
@@ -34,11 +35,6 @@ export function patchCommand(context: CommandContext): Command {
       for (const line of table(rows)) context.print(line);
       requireAllFit(plan.files, dir);
     });
-}
-
-/** For an option that can be given several times. */
-export function collect(value: string, earlier: readonly string[] | undefined): string[] {
-  return [...(earlier ?? []), value];
 }
 
 function requireAllFit(files: readonly PlannedFile[], dir: string): void {

@@ -35,7 +35,7 @@ export function addSourceOptions(command: Command, sources: string): Command {
     .option(
       "--mirror <url>",
       "download official releases from here; may be repeated (env: NFFI_MIRROR)",
-      (url: string, before: string[] | undefined) => [...(before ?? []), url],
+      collect,
     )
     .option("--offline", "download nothing; take what the cache has")
     .option("--cafile <file>", "trust these certificates, too (env: NFFI_CAFILE)")
@@ -73,6 +73,11 @@ export async function sourceRequestOf(
       requireSecurityPatches: options.requireSecurityPatches ?? false,
     },
   };
+}
+
+/** For an option that can be given several times. */
+export function collect(value: string, earlier: readonly string[] | undefined): string[] {
+  return [...(earlier ?? []), value];
 }
 
 export function wholeNumber(least: number, most: number): (text: string) => number {

@@ -1,10 +1,11 @@
 /** `nffi types`: a module of handlers -> their types for a Lua editor. */
 import { join, relative } from "node:path";
-import { Command } from "commander";
+import type { Command } from "commander";
 import { NffiError } from "../errors.js";
 import { shipped } from "../host/package.js";
 import { makeStub, type TypesStub, writeStub } from "../types/write-types.js";
 import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
 
 interface TypesOptions {
   output?: string;
@@ -14,8 +15,7 @@ interface TypesOptions {
 }
 
 export function typesCommand(context: CommandContext): Command {
-  return new Command("types")
-    .description("write the types of TypeScript handlers for a Lua editor (LuaLS annotations)")
+  return declared("types")
     .argument("<module>", "the file whose exports are the handlers, such as src/handlers.ts")
     .option("--output <file>", "the stub (default: NAME.d.lua beside the module; -: print it)")
     .option("--name <class>", "what the class is called (default: made of the module's name)")

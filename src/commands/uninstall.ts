@@ -1,13 +1,13 @@
 /** `nffi uninstall PREFIX`: removes what the manifest of a product lists, and nothing else. */
-import { Command } from "commander";
+import type { Command } from "commander";
 import { NffiError } from "../errors.js";
 import { findProduct } from "../pipeline/product.js";
 import { uninstallProduct } from "../pipeline/uninstall.js";
 import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
 
 export function uninstallCommand(context: CommandContext): Command {
-  return new Command("uninstall")
-    .description("remove a product: what nffi installed; configuration, logs and the rest stay")
+  return declared("uninstall")
     .argument("<prefix>", "where it lies")
     .option("--dry-run", "list the files without removing them")
     .action(async (prefix: string, options: { dryRun?: boolean }) => {

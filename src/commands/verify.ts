@@ -1,11 +1,12 @@
 /** `nffi verify PREFIX`: the hashes of the manifest and the proof of the build, once more. */
-import { Command } from "commander";
+import type { Command } from "commander";
 import { toNffiError } from "../errors.js";
 import { countOfOwn } from "../pipeline/manifest.js";
 import { type FoundProduct, findProduct, type Product } from "../pipeline/product.js";
 import { describeFound, titleOf } from "../pipeline/product-title.js";
 import { differencesOf, proveAgain } from "../pipeline/verify-product.js";
 import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
 import { configuredPrefix } from "./settings.js";
 
 interface VerifyOptions {
@@ -14,8 +15,7 @@ interface VerifyOptions {
 }
 
 export function verifyCommand(context: CommandContext): Command {
-  return new Command("verify")
-    .description("check a product: the hashes of its files, and that it still answers a call")
+  return declared("verify")
     .argument("[prefix]", "where it lies (default: found as by `nffi info`)")
     .option("--verbose", "show what is checked")
     .option("--json", "print the outcome as one JSON object")

@@ -3,7 +3,7 @@
  */
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
-import { run } from "../io/exec.js";
+import { outputOf, run } from "../io/exec.js";
 import { exists } from "../io/files.js";
 import { installHint } from "./distribution.js";
 import { buildEnvironment, type Environment } from "./environment.js";
@@ -81,13 +81,13 @@ pcre2 PCRE2_MAJOR PCRE2_MINOR, pcre PCRE_MAJOR PCRE_MINOR
 /** One line that changes with the compiler and with the libraries that a product is linked to. */
 export async function compilerIdentity(env: Environment): Promise<string> {
   const [compiler = "cc", ...flags] = compilerOf(env).split(/\s+/);
-  const probe = await run({
+  const output = await outputOf({
     program: compiler,
     args: [...flags, ...splitFlags(env.CPPFLAGS), "-E", "-P", "-x", "c", "-"],
     input: IDENTITY,
     env: buildEnvironment(env),
   });
-  const found = /^identity: (.*)$/m.exec(probe.stdout)?.[1];
+  const found = /^identity: (.*)$/m.exec(output)?.[1];
   return `${compilerOf(env)} ${found ?? "unknown"}`;
 }
 

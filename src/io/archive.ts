@@ -4,7 +4,6 @@
  */
 import { mkdir } from "node:fs/promises";
 import { posix } from "node:path";
-import * as tar from "tar";
 import { messageOf, NffiError } from "../errors.js";
 
 interface Entry {
@@ -31,6 +30,7 @@ export async function unpack(file: string, into: string): Promise<void> {
     }
   }
   await mkdir(into, { recursive: true });
+  const tar = await import("tar");
   try {
     await tar.extract({ file, cwd: into, strict: true, preserveOwner: false });
   } catch (thrown) {
@@ -43,6 +43,7 @@ async function list(file: string): Promise<Entry[]> {
   const onReadEntry = (entry: Entry) => {
     entries.push({ path: entry.path, type: entry.type, linkpath: entry.linkpath });
   };
+  const tar = await import("tar");
   try {
     await tar.list({ file, strict: true, onReadEntry });
   } catch (thrown) {

@@ -3,7 +3,7 @@
  * flushed to the disk, then renamed. Also the small questions about files that many steps ask.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import {
   chmod,
   copyFile,
@@ -18,7 +18,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { setImmediate } from "node:timers/promises";
 
 /** Lets `write` fill a temporary file beside `file`, then puts it in place in one move. */
 export async function replaceWhenWritten<T>(
@@ -86,10 +86,23 @@ export async function copyWhole(source: string, file: string): Promise<void> {
   });
 }
 
+const PIECE = Buffer.allocUnsafeSlow(1 << 20);
+const PIECES_IN_A_ROW = 16;
+
+/** Reads synchronously, which is several times faster for small files; others run in between. */
 export async function sha256OfFile(file: string): Promise<string> {
   const hash = createHash("sha256");
-  await pipeline(createReadStream(file), hash);
-  return hash.digest("hex");
+  const descriptor = openSync(file, "r");
+  try {
+    for (let pieces = 1; ; pieces++) {
+      const bytes = readSync(descriptor, PIECE, 0, PIECE.length, null);
+      if (bytes === 0) return hash.digest("hex");
+      hash.update(PIECE.subarray(0, bytes));
+      if (pieces % PIECES_IN_A_ROW === 0) await setImmediate();
+    }
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 export async function exists(path: string): Promise<boolean> {

@@ -3,7 +3,7 @@
  * given certificates. The secret parts of a URL are removed before it is shown.
  */
 import type { Readable } from "node:stream";
-import { Agent, EnvHttpProxyAgent, request } from "undici";
+import type { EnvHttpProxyAgent } from "undici";
 import { NffiError } from "../errors.js";
 
 /** How the network is reached. Empty strings stand for no proxy. */
@@ -31,14 +31,19 @@ export interface HttpClient {
   close(): Promise<void>;
 }
 
+/** Loaded with the first request: it takes 0.1 s, and most commands need no network. */
+const loadUndici = () => import("undici");
+
 const CONNECT_MS = 15_000;
 const MAX_REDIRECTS = 5;
 
 /** The timeouts of replies are the caller's, by `signal`. */
 export function openClient(network: Network): HttpClient {
   const agents = new Map<string, EnvHttpProxyAgent>();
-  const agentFor = (url: URL) => {
-    const agent = agents.get(url.protocol) ?? makeAgent(network, url.protocol);
+  const agentFor = async (url: URL) => {
+    const { EnvHttpProxyAgent } = await loadUndici();
+    const agent =
+      agents.get(url.protocol) ?? new EnvHttpProxyAgent(agentOptions(network, url.protocol));
     agents.set(url.protocol, agent);
     return agent;
   };
@@ -51,9 +56,9 @@ export function openClient(network: Network): HttpClient {
 }
 
 /** One for each protocol: undici would also use http_proxy for https, which no other tool does. */
-function makeAgent(network: Network, protocol: string): EnvHttpProxyAgent {
+function agentOptions(network: Network, protocol: string) {
   const tls = { timeout: CONNECT_MS, ...(network.ca && { ca: [...network.ca] }) };
-  return new EnvHttpProxyAgent({
+  return {
     httpProxy: protocol === "http:" ? network.httpProxy : "",
     httpsProxy: protocol === "https:" ? network.httpsProxy : "",
     noProxy: network.noProxy,
@@ -64,7 +69,7 @@ function makeAgent(network: Network, protocol: string): EnvHttpProxyAgent {
     proxyTls: tls,
     headersTimeout: 0,
     bodyTimeout: 0,
-  });
+  };
 }
 
 /** Follows redirects, never from https to plain http; another host does not get the password. */
@@ -72,12 +77,13 @@ async function follow(
   start: URL,
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
-  agentFor: (url: URL) => EnvHttpProxyAgent,
+  agentFor: (url: URL) => Promise<EnvHttpProxyAgent>,
 ): Promise<Reply> {
+  const { request } = await loadUndici();
   let url = start;
   for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
     const reply = await request(bare(url), {
-      dispatcher: agentFor(url),
+      dispatcher: await agentFor(url),
       signal,
       headers: { ...headers, ...authorization(url) },
     });
@@ -131,6 +137,7 @@ export async function getLocal(
   url: string,
   options: { timeoutMs: number; signal?: AbortSignal },
 ): Promise<{ status: number; text: string }> {
+  const { Agent, request } = await loadUndici();
   const agent = new Agent({ headersTimeout: options.timeoutMs, bodyTimeout: options.timeoutMs });
   try {
     const reply = await request(url, { dispatcher: agent, signal: options.signal ?? null });

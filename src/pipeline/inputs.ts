@@ -43,16 +43,18 @@ export async function inputsOf(
   await requireShipped(shipped);
   await requireAddedSources(request.added);
   const series = await readSeries(shipped.patches, request.patches);
+  // the compiler runs while the files are hashed
+  const [compiler, ofShipped] = await Promise.all([compilerIdentity(env), shippedParts(shipped)]);
   return inputsFrom({
     source: await identityOf(source),
     "trust in the source": await identityOfTrust(request.trust),
     patches: series.key,
-    ...(await shippedParts(shipped)),
+    ...ofShipped,
     ...(await hashesOfAdded(request.added)),
     prefix: request.prefix,
     flavor: request.flavor,
     "options for configure": JSON.stringify(request.configureArgs),
-    compiler: `${await compilerIdentity(env)}, ${platform.os} ${platform.arch}`,
+    compiler: `${compiler}, ${platform.os} ${platform.arch}`,
     "compiler's environment": compilerEnvironment(env),
     "Node that runs it": process.execPath,
     Java: describeJdk(await findJdk(env)),

@@ -3,7 +3,7 @@
  * itself may be one), so nothing outside of the prefix is read, counted as ours, or removed.
  */
 import { readlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { kindOf, sha256OfFile } from "../io/files.js";
 import type { Manifest } from "./manifest.js";
 
@@ -14,13 +14,17 @@ export type StateOfFile =
   /** A folder above it is a link, which may lead anywhere. */
   | "behind a link";
 
+/** What linkAbove has found for folders, so that many files share the look. */
+export type SeenFolders = Map<string, Promise<string | undefined>>;
+
 /** `path` is one of `ownPaths`. */
 export async function stateOf(
   prefix: string,
   { files, links }: Pick<Manifest, "files" | "links">,
   path: string,
+  seen: SeenFolders = new Map(),
 ): Promise<StateOfFile> {
-  if ((await linkAbove(prefix, path)) !== undefined) return "behind a link";
+  if ((await linkAbove(prefix, path, seen)) !== undefined) return "behind a link";
   const place = join(prefix, path);
   const kind = await kindOf(place);
   if (kind === "absent") return "missing";
@@ -33,13 +37,27 @@ export async function stateOf(
 }
 
 /** The first folder on the way from the prefix to `path` that is no directory, such as a link. */
-export async function linkAbove(prefix: string, path: string): Promise<string | undefined> {
-  let place = prefix;
-  for (const part of path.split("/").slice(0, -1)) {
-    place = join(place, part);
-    const kind = await kindOf(place);
-    if (kind === "absent") return undefined;
-    if (kind !== "directory") return place;
-  }
-  return undefined;
+export function linkAbove(
+  prefix: string,
+  path: string,
+  seen: SeenFolders = new Map(),
+): Promise<string | undefined> {
+  const folder = dirname(path);
+  if (folder === ".") return Promise.resolve(undefined);
+  const known = seen.get(folder) ?? linkAt(prefix, folder, seen);
+  seen.set(folder, known);
+  return known;
+}
+
+/** The folder itself, or the first one above it. */
+async function linkAt(
+  prefix: string,
+  folder: string,
+  seen: SeenFolders,
+): Promise<string | undefined> {
+  const above = await linkAbove(prefix, folder, seen);
+  if (above !== undefined) return above;
+  const place = join(prefix, folder);
+  const kind = await kindOf(place);
+  return kind === "absent" || kind === "directory" ? undefined : place;
 }

@@ -6,10 +6,9 @@
 import { findJdk } from "../host/jdk.js";
 import type { Source } from "../sources/source.js";
 import { compilationOf, standInForCompiler } from "./compilation.js";
-import { type BuildInputs, identityOfSuite, inputsOf, withSource } from "./inputs.js";
+import { type BuildInputs, identityOfSuite, withSource } from "./inputs.js";
 import { readSeries } from "./patch-series.js";
 import { requireOwnPrefix } from "./prefix.js";
-import type { Product } from "./product.js";
 import type { BuildRequest, Session } from "./request.js";
 import { openSite } from "./site.js";
 import { stepRunner } from "./step.js";
@@ -23,29 +22,12 @@ import { makeTree } from "./steps/make.js";
 import { stageProduct } from "./steps/make-install.js";
 import { patchTree } from "./steps/patch.js";
 import { proveProduct } from "./steps/prove.js";
-import { chooseSource, describe, resolveSource } from "./steps/resolve.js";
+import { describe, resolveSource } from "./steps/resolve.js";
 import { type VerifiedSource, verifySource } from "./steps/verify.js";
-import { reasonOf, standingOf } from "./unchanged.js";
+import { type BuildOutcome, standingOf, suffices } from "./unchanged.js";
 
-export interface BuildOutcome extends Product {
-  /** The prefix held the product already; nothing was done. */
-  readonly unchanged: boolean;
-}
-
-export async function build(request: BuildRequest, session: Session): Promise<BuildOutcome> {
-  try {
-    const inputs = await inputsOf(await chooseSource(request, session.env), request, session);
-    const standing = await standingOf(request.prefix, inputs);
-    if (standing.kind === "unchanged" && !request.force && suffices(standing.product, request)) {
-      return { ...standing.product, unchanged: true };
-    }
-    return await buildAnew(request, session, inputs, reasonOf(standing));
-  } finally {
-    await session.reporter.close();
-  }
-}
-
-async function buildAnew(
+/** `reason`: in a few words, why an existing product is not enough. */
+export async function buildAnew(
   request: BuildRequest,
   session: Session,
   wanted: BuildInputs,
@@ -95,11 +77,6 @@ async function buildAnew(
   } finally {
     await site.close({ succeeded });
   }
-}
-
-/** A product that lacks security patches does not satisfy a build that requires them. */
-function suffices({ manifest }: Product, { trust }: BuildRequest): boolean {
-  return !trust.requireSecurityPatches || (manifest.source.securityGaps ?? []).length === 0;
 }
 
 /**

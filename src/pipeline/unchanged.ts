@@ -2,7 +2,13 @@
 import { type BuildInputs, differingParts } from "./inputs.js";
 import { readManifest } from "./manifest.js";
 import type { Product } from "./product.js";
+import type { BuildRequest } from "./request.js";
 import { differencesOf } from "./verify-product.js";
+
+export interface BuildOutcome extends Product {
+  /** The prefix held the product already; nothing was done. */
+  readonly unchanged: boolean;
+}
 
 export type Standing =
   | { readonly kind: "unchanged"; readonly product: Product }
@@ -27,4 +33,9 @@ export function reasonOf(standing: Standing): string | undefined {
   if (standing.kind !== "changed") return undefined;
   if (standing.parts.length === 0) return "installed files are missing or were changed";
   return `changed since the last build: ${standing.parts.join(", ")}`;
+}
+
+/** A product that lacks security patches does not satisfy a build that requires them. */
+export function suffices({ manifest }: Product, { trust }: BuildRequest): boolean {
+  return !trust.requireSecurityPatches || (manifest.source.securityGaps ?? []).length === 0;
 }

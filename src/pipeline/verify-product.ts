@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { NffiError } from "../errors.js";
 import { flavorOf } from "./flavors.js";
 import { ownPaths, pathsOutside } from "./manifest.js";
-import { stateOf } from "./own-files.js";
+import { type SeenFolders, stateOf } from "./own-files.js";
 import type { Product } from "./product.js";
 import { rebuildCommand } from "./product-title.js";
 import { type ProofContext, runProof } from "./proof.js";
@@ -21,8 +21,9 @@ export interface Difference {
 export async function differencesOf({ prefix, manifest }: Product): Promise<Difference[]> {
   const differences: Difference[] = [];
   for (const path of pathsOutside(manifest)) differences.push({ path, what: "outside" });
+  const seen: SeenFolders = new Map();
   for (const path of ownPaths(manifest)) {
-    const state = await stateOf(prefix, manifest, path);
+    const state = await stateOf(prefix, manifest, path, seen);
     if (state === "as installed") continue;
     differences.push({ path, what: state === "behind a link" ? "outside" : state });
   }

@@ -5,8 +5,8 @@
 import { join } from "node:path";
 import type { NffiError } from "../errors.js";
 import { manifestFile } from "../pipeline/manifest.js";
-import type { BuildOutcome } from "../pipeline/pipeline.js";
 import { type Reporter, STEPS, type StepName } from "../pipeline/reporter.js";
+import type { BuildOutcome } from "../pipeline/unchanged.js";
 
 const FORMAT = 1;
 

@@ -1,6 +1,6 @@
 /** The only door to listr2: shows a build on a terminal. */
 import { stripVTControlCharacters } from "node:util";
-import { Listr, type ListrTaskWrapper } from "listr2";
+import type { ListrTaskWrapper } from "listr2";
 import type { NffiError } from "../errors.js";
 import { type Reporter, STEPS, type StepName } from "../pipeline/reporter.js";
 import { duration } from "./duration.js";
@@ -66,10 +66,11 @@ export class TerminalReporter implements Reporter {
     void this.#rows.get(step)?.started.promise.then(change);
   }
 
-  #show(): Promise<unknown> {
+  async #show(): Promise<unknown> {
     const names = Object.keys(STEPS) as StepName[];
     const tasks = names.map((name) => {
       const row: Row = { started: withResolvers(), done: withResolvers() };
+      row.done.promise.catch(() => {}); // a step may fail before listr2 is loaded
       this.#rows.set(name, row);
       return {
         title: STEPS[name],
@@ -79,6 +80,7 @@ export class TerminalReporter implements Reporter {
         },
       };
     });
+    const { Listr } = await import("listr2");
     const list = new Listr(tasks as never, {
       registerSignalListeners: false, // the CLI has its own, which clean up first
       // Rows that wrap, or hold a tab, take more lines of the terminal than are redrawn.

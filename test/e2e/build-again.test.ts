@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { acquireLock, type Lock } from "../../src/io/lock.js";
 import { type CliResult, runCli } from "../support/cli.js";
+import { modulesLoadedBy } from "../support/loaded-modules.js";
 import { startNginx } from "../support/nginx.js";
 import { anySuite, buildArgs, builtOpenresty } from "../support/openresty.js";
 import { copyPackage, type PackageCopy } from "../support/package-copy.js";
@@ -92,6 +93,14 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
     expect(statSync(join(prefix, "nginx/sbin/nginx")).mtimeMs).toBe(before);
     const told = eventsOf(await runCli(withOptions(buildArgs(anySuite), ["--json"])));
     expect(told).toMatchObject([{ event: "built", unchanged: true, prefix }]);
+  });
+
+  test("that is identical loads no code that builds", async () => {
+    const { own, packages } = await modulesLoadedBy(buildArgs(anySuite));
+    expect(own).toContain("pipeline/build");
+    expect(own).not.toContain("pipeline/pipeline");
+    const heavy = ["execa", "undici", "tar", "listr2"];
+    expect(packages.filter((name) => heavy.includes(name))).toEqual([]);
   });
 
   test("is not spared when an installed file was changed", async () => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { version } from "../../src/host/package.js";
 import { repository, runCli, runProgram } from "../support/cli.js";
+import { modulesLoadedBy } from "../support/loaded-modules.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 test("version prints what --version does", async () => {
@@ -16,6 +17,23 @@ test("help shows the help of a command", async () => {
   expect((await runCli(["help"])).stdout).toBe((await runCli(["--help"])).stdout);
   expect((await runCli(["help", "build"])).stdout).toMatch(/^Usage: nffi build /);
   expect((await runCli(["help", "cache", "list"])).stdout).toMatch(/^Usage: nffi cache list /);
+});
+
+test.each([["--version"], ["--help"], ["version"], ["help"]])(
+  "%s loads no command and no library but the parser of the command line",
+  async (word) => {
+    const { own, packages } = await modulesLoadedBy([word]);
+    expect(own).toContain("commands/declared");
+    expect(own.filter((path) => /^(pipeline|sources|scaffold|types)\//.test(path))).toEqual([]);
+    expect(packages).toEqual(["commander"]);
+  },
+);
+
+test("a command loads its own modules only", async () => {
+  const { own, packages } = await modulesLoadedBy(["list"]);
+  const commands = own.filter((path) => path.startsWith("commands/")).sort();
+  expect(commands).toEqual(["commands/declared", "commands/list", "commands/load"]);
+  expect(packages).toEqual(["commander"]);
 });
 
 const typos = [

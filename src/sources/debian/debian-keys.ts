@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { NffiError } from "../../errors.js";
 import { installHint } from "../../host/distribution.js";
 import { kindOf } from "../../io/files.js";
-import { fingerprintsIn } from "../../io/signature.js";
 
 export interface DebianKeys {
   /** For Signed-By: the paths of the keyrings. */
@@ -63,4 +62,9 @@ export async function mayBeDebians(
     }
   }
   return found.some((one) => fingerprints.has(one));
+}
+
+/** openpgp takes 0.1 s to load. */
+async function fingerprintsIn(bytes: Buffer): Promise<string[]> {
+  return (await import("../../io/signature.js")).fingerprintsIn(bytes);
 }

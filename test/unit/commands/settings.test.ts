@@ -4,9 +4,8 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { expect, test } from "vitest";
 import type { CommandContext } from "../../../src/commands/context.js";
-import { collect } from "../../../src/commands/patch.js";
 import { applySettings } from "../../../src/commands/settings.js";
-import { wholeNumber } from "../../../src/commands/source-options.js";
+import { collect, wholeNumber } from "../../../src/commands/source-options.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
 interface Given {

@@ -56,7 +56,7 @@ test("a program that ignores SIGTERM is killed", async () => {
 
 test("a started program runs until it is stopped", async () => {
   const log = join(temporaryFolder(), "log");
-  const program = start(shell("echo ready; exec sleep 600"), log);
+  const program = await start(shell("echo ready; exec sleep 600"), log);
   while (!existsSync(log) || readFileSync(log, "utf8") !== "ready\n") {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
