@@ -1,8 +1,8 @@
 /*
- * ngx_http_lua_nffi_call.c - the glue: what one response and streams share: a
- * task, its deadline, and the coroutine that waits for it.
+ * ngx_http_lua_nffi_call.c - the glue: the part that calls with one response
+ * and streams share: a task, its deadline, and the coroutine that waits for it.
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -34,7 +34,7 @@ ngx_http_lua_nffi_now(void)
 }
 
 
-/* 0: there is none */
+/* Returns the deadline on the monotonic clock, or 0 without a timeout. */
 
 uint64_t
 ngx_http_lua_nffi_deadline(uint32_t timeout_ms)
@@ -44,8 +44,9 @@ ngx_http_lua_nffi_deadline(uint32_t timeout_ms)
 }
 
 
-/* to the millisecond that nginx's timers have; by the clock of now, since that
-   of nginx stands still during a turn of the event loop */
+/* Returns 1 if the deadline has passed, to the millisecond of nginx's timers.
+   Reads the clock, since the time that nginx caches does not change during a
+   turn of the event loop. */
 
 ngx_uint_t
 ngx_http_lua_nffi_is_over(ngx_http_lua_nffi_call_t *call)
@@ -56,9 +57,10 @@ ngx_http_lua_nffi_is_over(ngx_http_lua_nffi_call_t *call)
 
 
 /*
- * The timer has fired. Returns 1, and sets it again, if that was too early: it
- * was set late in a long turn of the event loop, or the turn was so long that
- * responses which came in time are not yet looked at.
+ * Called when the timer has fired. Returns 1 and sets the timer again if it
+ * fired too early. That happens if it was set late in a long turn of the event
+ * loop, or if the turn was so slow that responses that arrived in time are not
+ * collected yet.
  */
 
 ngx_uint_t
@@ -91,9 +93,10 @@ ngx_http_lua_nffi_is_early(ngx_http_lua_nffi_call_t *call)
 
 
 /*
- * Most calls of a runtime have the same timeout, the default: their deadlines
- * are in the order of the calls. They are a list with one timer, so that a call
- * costs no search in the tree of nginx's timers. Other calls have a timer each.
+ * Most calls of a runtime use the default timeout, so their deadlines are in
+ * the order of the calls. Such calls form a list with one timer, and a call
+ * needs no search in nginx's timer tree. Calls with other timeouts have a timer
+ * each.
  */
 
 static void
@@ -106,7 +109,8 @@ ngx_http_lua_nffi_set_timeout(ngx_http_lua_nffi_call_t *call,
     if (ngx_queue_empty(&inst->deadlines)) {
         inst->deadlines_timeout = timeout;
 
-        /* it may be set for a call that has ended, later than for this one */
+        /* it may still be set for an earlier call that has ended, to a later
+           time */
 
         if (ev->timer_set
             && (ngx_msec_int_t) (ev->timer.key - (ngx_current_msec + timeout))
@@ -168,7 +172,7 @@ ngx_http_lua_nffi_deadline_handler(ngx_event_t *ev)
             return;
         }
 
-        /* it may get a timer of its own, or resume its coroutine */
+        /* the handler may set the call's own timer, or resume its coroutine */
 
         ngx_http_lua_nffi_unlist(call);
         call->timeout.handler(&call->timeout);
@@ -188,7 +192,7 @@ ngx_http_lua_nffi_call_cancelled(ngx_http_lua_nffi_waiter_t *waiter)
 }
 
 
-/* the coroutine is about to yield, until it is resumed or goes */
+/* Prepares the coroutine for a yield. It waits until it is resumed or ends. */
 
 void
 ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
@@ -220,7 +224,7 @@ ngx_http_lua_nffi_stop_waiting(ngx_http_lua_nffi_call_t *call)
 }
 
 
-/* gives a response to the coroutine that waits */
+/* Passes a response to the waiting coroutine. */
 
 void
 ngx_http_lua_nffi_give_response(ngx_http_lua_nffi_call_t *call,
@@ -263,7 +267,7 @@ ngx_http_lua_nffi_give_failure(ngx_http_lua_nffi_call_t *call,
 }
 
 
-/* why a task could not be queued */
+/* Fills in `err` with the reason why a task was not submitted. */
 
 ngx_int_t
 ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
@@ -295,8 +299,8 @@ ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
                    "method has more than 255 bytes");
 
     default:
-        /* nobody has closed it: the runtime has broken the rules, or gone a
-           moment ago */
+        /* the glue did not close it: the runtime violated the queue protocol,
+           or has just ended */
         return ngx_http_lua_nffi_fail(err, "runtime_down",
                                       "the runtime \"%V\" is down: %s",
                                       &inst->runtime->name,

@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_call.h - what one response and streams share: a task, its
- * deadline, and the coroutine that waits for it.
+ * ngx_http_lua_nffi_call.h - the part that calls with one response and streams
+ * share: a task, its deadline, and the coroutine that waits for it.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_CALL_H_INCLUDED_
@@ -12,18 +12,18 @@
 #include "ngx_http_lua_nffi_types.h"
 
 
-/* how a task's answer, or why there is none, reaches who wants it */
+/* how a call receives its response or its error */
 
 typedef struct {
-    /* takes the response over; the call may be gone afterwards */
+    /* takes ownership of the response; may free the call */
     void  (*deliver)(ngx_http_lua_nffi_call_t *call,
                      nffi_host_response_t *response);
 
-    /* its task is cancelled; the call may be gone afterwards */
+    /* the task is already cancelled; may free the call */
     void  (*fail)(ngx_http_lua_nffi_call_t *call, ngx_str_t *message,
                   const char *code);
 
-    /* the coroutine that waited is gone */
+    /* the waiting coroutine has ended */
     void  (*abort)(ngx_http_lua_nffi_call_t *call);
 } ngx_http_lua_nffi_call_ops_t;
 
@@ -37,12 +37,14 @@ struct ngx_http_lua_nffi_call_s {
     nffi_host_t                   *host;
     nffi_task_t                    task;
     ngx_event_t                    timeout;
-    ngx_queue_t                    queue;    /* in the list of its deadline */
-    uint64_t                       deadline_ns;  /* CLOCK_MONOTONIC; 0: none */
-    uint32_t                       mark;     /* of responses to look at first */
+    ngx_queue_t                    queue;    /* link in the list of equal
+                                                timeouts */
+    uint64_t                       deadline_ns;  /* CLOCK_MONOTONIC, 0: none */
+    uint32_t                       mark;     /* responses to check before a
+                                                timeout */
     unsigned                       marked:1;
     unsigned                       listed:1;
-    ngx_http_lua_nffi_call_t      *next;     /* in the free list */
+    ngx_http_lua_nffi_call_t      *next;     /* in the list of free calls */
 };
 
 

@@ -1,9 +1,10 @@
 /*
- * ngx_http_lua_nffi_channel.c - the glue: descriptors that are watched by
- * connection structures of our own: ones of nginx's pool would cost slots, be
- * closed by the shutdown handler and be reported as open sockets at exit.
+ * ngx_http_lua_nffi_channel.c - the glue: descriptors that the event loop
+ * watches. They have connection structures that are not from nginx's pool:
+ * connections of the pool would use up slots, be closed by the shutdown handler
+ * and be reported as open sockets at exit.
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -21,7 +22,7 @@ void
 ngx_http_lua_nffi_channel_init(ngx_http_lua_nffi_process_t *p,
     ngx_http_lua_nffi_channel_t *ch, int fd, ngx_event_handler_pt handler)
 {
-    /* events of an earlier descriptor that are still in flight differ */
+    /* pending events of an earlier descriptor have the other value */
     ngx_uint_t  instance = !ch->read.instance;
 
     ngx_memzero(&ch->connection, sizeof(ngx_connection_t));
@@ -64,7 +65,7 @@ ngx_http_lua_nffi_channel_close(ngx_http_lua_nffi_channel_t *ch,
         ngx_delete_posted_event(&ch->read);
     }
 
-    /* an event in the batch at hand finds -1 and is dropped */
+    /* a pending event of this batch finds -1 and is ignored */
     ch->connection.fd = (ngx_socket_t) -1;
 
     if (close_fd) {
@@ -84,7 +85,7 @@ ngx_http_lua_nffi_channels_close(ngx_http_lua_nffi_process_t *p)
 }
 
 
-/* what a process said before it died */
+/* Logs the last output of a process that has died. */
 
 void
 ngx_http_lua_nffi_read_last_output(ngx_http_lua_nffi_process_t *p)

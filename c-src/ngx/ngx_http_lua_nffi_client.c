@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_client.c - the glue: whether the client of a request has
- * disconnected.
+ * ngx_http_lua_nffi_client.c - the glue: checks whether the client of a request
+ * has disconnected.
  */
 
 #ifndef DDEBUG
@@ -29,7 +29,7 @@ ngx_http_lua_nffi_client_is_gone(ngx_http_request_t *r, ngx_uint_t ask)
         return 1;
     }
 
-    /* these share a socket, and nginx reads it all the time */
+    /* HTTP/2 and HTTP/3 streams share a socket that nginx always reads */
 
 #if (NGX_HTTP_V2)
     if (r->stream) {
@@ -47,7 +47,8 @@ ngx_http_lua_nffi_client_is_gone(ngx_http_request_t *r, ngx_uint_t ask)
         return 0;
     }
 
-    /* POLLHUP: both directions are closed, by a reset if we did not do it */
+    /* POLLHUP: both directions are closed, by a reset unless nginx closed
+       them */
 
     pfd.fd = c->fd;
     pfd.events = 0;

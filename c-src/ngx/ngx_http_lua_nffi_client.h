@@ -15,10 +15,10 @@
 
 
 /*
- * Returns 1 if nothing can be sent to the client any more: a write failed or
- * timed out, or the connection or its HTTP/2 or HTTP/3 stream was reset. A
- * client that only shut down its sending side counts as connected. With `ask`
- * the kernel is asked as well, by a system call that does not block.
+ * Returns 1 if nothing more can be sent to the client: a write failed or timed
+ * out, or the connection or its HTTP/2 or HTTP/3 stream was reset. A client
+ * that only shut down its sending side counts as connected. With `ask` the
+ * function also asks the kernel, by a system call that does not block.
  */
 ngx_uint_t ngx_http_lua_nffi_client_is_gone(ngx_http_request_t *r,
     ngx_uint_t ask);

@@ -1,7 +1,6 @@
 /*
- * ngx_http_lua_nffi_coroutine.c - the glue: the door to ngx_lua. Only this
- * file knows how a coroutine is found, parked and resumed, and what Lua has
- * done with its request.
+ * ngx_http_lua_nffi_coroutine.c - the glue: the door to ngx_lua. Only this file
+ * can find, park and resume a coroutine, and knows the state of Lua's request.
  *
  * thread: event loop; blocks: no
  */
@@ -21,19 +20,17 @@
 #include "ngx_http_lua_nffi_worker.h"
 
 
-/* responses above this are made Lua strings in a protected call: running out
-   of memory fails the call, not the worker */
+/* Larger responses are converted to Lua strings in a protected call. Without
+   memory the call fails, not the worker. */
 #define NGX_HTTP_LUA_NFFI_LARGE        65536
 
 
 static ngx_int_t ngx_http_lua_nffi_resume_handler(ngx_http_request_t *r);
 
 
-/*
- * ngx_lua counts the phases of a TLS handshake among those that may yield, but
- * an nginx without OpenResty's patches does not wait there: it would end the
- * handshake. NULL: a call may wait.
- */
+/* ngx_lua counts the phases of a TLS handshake among the phases that can yield.
+   An nginx without OpenResty's patches does not wait there but ends the
+   handshake. Returns NULL if a call can wait. */
 
 static const char *
 ngx_http_lua_nffi_handshake_phase(ngx_http_lua_ctx_t *ctx)
@@ -105,8 +102,8 @@ ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
         return NULL;
     }
 
-    /* a yield would only raise an error, and leave the task behind: its
-       response would resume the coroutine wherever it waits by then */
+    /* a yield would only raise an error and leave the task behind: its response
+       would resume the coroutine at the wrong place */
 
     if (!lua_isyieldable(coctx->co)) {
         (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "attempt to yield "
@@ -121,9 +118,9 @@ ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
 
 
 /*
- * The coroutine goes: client gone, thread killed, ngx.exit() elsewhere. A
- * coroutine inside a light thread is not asked to clean up by ngx_lua, so the
- * thread that runs it carries this handler too.
+ * Called when the coroutine ends: the client disconnected, the thread was
+ * killed, or ngx.exit() ran elsewhere. ngx_lua does not clean up a coroutine
+ * inside a light thread, so the thread that runs it has this handler as well.
  */
 
 static void
@@ -178,10 +175,9 @@ ngx_http_lua_nffi_push_large(lua_State *L)
 }
 
 
-/*
- * Pushes bytes; NGX_ERROR when there is no memory for them. A coroutine that
- * has yielded takes values but no calls, so the protected one is the VM's.
- */
+/* Pushes bytes. Returns NGX_ERROR if there is not enough memory. Values can be
+   pushed to a coroutine that has yielded, but it cannot make calls, so the
+   protected call uses the VM's main state. */
 
 static ngx_int_t
 ngx_http_lua_nffi_push_bytes(lua_State *vm, lua_State *co, const void *data,
@@ -211,7 +207,7 @@ ngx_http_lua_nffi_push_bytes(lua_State *vm, lua_State *co, const void *data,
 }
 
 
-/* NGX_ERROR: there is no memory for the values */
+/* Returns NGX_ERROR if there is not enough memory for the values. */
 
 static ngx_int_t
 ngx_http_lua_nffi_push_result(lua_State *vm, lua_State *L,
@@ -293,7 +289,7 @@ ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
         log_ctx->current_request = r;
     }
 
-    /* for the handler; no call uses it any more */
+    /* for the handler; no call uses it now */
     coctx->data = (void *) (intptr_t) waiter->nrets;
     ctx->cur_co_ctx = coctx;
 
@@ -383,11 +379,12 @@ ngx_http_lua_nffi_has_client(ngx_http_request_t *r)
 {
     ngx_http_lua_ctx_t  *ctx;
 
-    if (r->connection->fd == (ngx_socket_t) -1) {    /* of a timer */
+    if (r->connection->fd == (ngx_socket_t) -1) {    /* a timer */
         return 0;
     }
 
-    /* ngx.eof(): it has got its response, and Lua goes on without it */
+    /* after ngx.eof() the client has its response, and Lua continues without
+       it */
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
 

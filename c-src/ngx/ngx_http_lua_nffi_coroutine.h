@@ -1,6 +1,6 @@
 /*
  * ngx_http_lua_nffi_coroutine.h - the door to ngx_lua: how a coroutine waits
- * and goes on. Another way of waiting can stand behind these eight functions.
+ * and continues. Another way of waiting can stand behind these eight functions.
  *
  * thread: event loop; blocks: no
  */
@@ -24,63 +24,65 @@ typedef void (*ngx_http_lua_nffi_cancel_pt)(
     ngx_http_lua_nffi_waiter_t *waiter);
 
 
-/* a coroutine that waits, or may; `request` and `cancel` are the owner's */
+/* A coroutine that waits or may wait. The owner sets `request` and `cancel`. */
 
 struct ngx_http_lua_nffi_waiter_s {
     ngx_http_request_t            *request;
-    ngx_http_lua_nffi_cancel_pt    cancel;   /* the coroutine is gone */
+    ngx_http_lua_nffi_cancel_pt    cancel;   /* on the coroutine's end */
     struct ngx_http_lua_co_ctx_s  *coctx;    /* the coroutine that yielded */
-    struct ngx_http_lua_co_ctx_s  *thread;   /* the light thread it runs in */
-    int                            nrets;    /* values it was given */
+    struct ngx_http_lua_co_ctx_s  *thread;   /* its light thread */
+    int                            nrets;    /* values pushed for it */
 };
 
 
-/* the first value that a resumed coroutine gets, and what follows */
+/* The first value that a resumed coroutine receives, and the values after
+   it. */
 
 #define NGX_HTTP_LUA_NFFI_OK       0    /* bytes */
 #define NGX_HTTP_LUA_NFFI_RC       1    /* rc, bytes or nil */
 #define NGX_HTTP_LUA_NFFI_FAILED   2    /* message, code, detail or nil */
-#define NGX_HTTP_LUA_NFFI_ENDED    3    /* of a stream: nothing */
+#define NGX_HTTP_LUA_NFFI_ENDED    3    /* end of a stream: none */
 
 typedef struct {
     ngx_uint_t                     kind;
     int32_t                        rc;
     const void                    *data;     /* NULL: nil */
     size_t                         size;
-    const void                    *detail;   /* of a failure */
+    const void                    *detail;   /* of an error */
     size_t                         detail_size;  /* 0: none */
-    const char                    *code;     /* of a failure */
+    const char                    *code;     /* of an error */
 } ngx_http_lua_nffi_result_t;
 
 
-/* the current coroutine if it may yield, else NULL and why not */
+/* Returns the current coroutine, or NULL with `err` if it may not yield. */
 struct ngx_http_lua_co_ctx_s *ngx_http_lua_nffi_find_coroutine(
     ngx_http_request_t *r, ngx_http_lua_nffi_error_t *err);
 
-/* the coroutine is about to yield, until it is resumed or goes */
+/* Prepares the coroutine for a yield. It waits until it is resumed or ends. */
 void ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
     struct ngx_http_lua_co_ctx_s *coctx);
 
-/* it waits no more: it may be resumed, or is gone */
+/* Ends the wait: the coroutine can be resumed, or has ended. */
 void ngx_http_lua_nffi_unpark_coroutine(ngx_http_lua_nffi_waiter_t *waiter);
 
-/* copies what a parked coroutine gets when it is resumed; without memory for
-   it that is a failure */
+/* Copies the result to the stack of a parked coroutine. If there is not enough
+   memory, the coroutine receives the error `no_memory` instead. */
 void ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
     const ngx_http_lua_nffi_result_t *result);
 
-/* runs the coroutine; `waiter` may be gone when this returns */
+/* Runs the coroutine. It may free `waiter`. */
 void ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter);
 
-/* calls `handler` when the request ends; NULL takes back what `slot` names.
-   NGX_ERROR: not enough memory */
+/* Calls `handler` when the request ends. With NULL, removes the handler that
+   `slot` points to. Returns NGX_ERROR if there is not enough memory. */
 ngx_int_t ngx_http_lua_nffi_on_request_end(ngx_http_request_t *r,
     ngx_http_cleanup_pt **slot, ngx_http_cleanup_pt handler, void *data);
 
-/* 1: there is a client that Lua may still send to */
+/* Returns 1 if Lua can still send to a client. */
 ngx_uint_t ngx_http_lua_nffi_has_client(ngx_http_request_t *r);
 
-/* a coroutine that waits in ngx.flush() looks at its connection again */
+/* Wakes a coroutine that waits in ngx.flush(), so that it checks its
+   connection. */
 void ngx_http_lua_nffi_wake_flush(ngx_http_request_t *r);
 
 

@@ -1,8 +1,8 @@
 /*
- * ngx_http_lua_nffi_drain.c - the glue: the responses of an instance
- * are taken, and those who wait for them are resumed.
+ * ngx_http_lua_nffi_drain.c - the glue: collects the responses of an instance
+ * and resumes the coroutines that wait for them.
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -19,11 +19,9 @@
 #include "ngx_http_lua_nffi_reap.h"
 
 
-/*
- * Nothing is left to drain. While calls are answered within microseconds the
- * event loop goes round without sleeping, for a bounded time, and looks again;
- * its other events are handled meanwhile.
- */
+/* Called when no response is left to collect. While calls are answered within
+   microseconds, the event loop polls the queue for a bounded time instead of
+   sleeping. It handles its other events between two polls. */
 
 static ngx_uint_t
 ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
@@ -52,10 +50,8 @@ ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
 }
 
 
-/*
- * Resumes the coroutines whose responses have come. One at a time, since a
- * resumed coroutine may kill another's thread, or close the runtime.
- */
+/* Resumes the coroutines whose responses have arrived, one at a time: a resumed
+   coroutine may kill the thread of another one, or close the runtime. */
 
 void
 ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
@@ -87,7 +83,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 
         waiting = nffi_host_waiting(host);
 
-        /* those that were given before the response: their request is there */
+        /* messages sent before the response: their request still exists */
         messages += ngx_http_lua_nffi_write_messages(inst);
 
         if (messages >= NGX_HTTP_LUA_NFFI_MESSAGES) {
@@ -115,7 +111,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
     }
 
     if (left && n < 0) {
-        /* nothing more is read, so that no call would be answered */
+        /* nothing more can be collected, so no call would be answered */
 
         if (!inst->broken) {
             inst->ops->broken(inst);
@@ -135,7 +131,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 }
 
 
-/* in this turn of the event loop, after its timers */
+/* Collects in this turn of the event loop, after its timers. */
 
 void
 ngx_http_lua_nffi_drain_soon(ngx_http_lua_nffi_instance_t *inst)
@@ -155,7 +151,7 @@ ngx_http_lua_nffi_drain_handler(ngx_event_t *ev)
 }
 
 
-/* wake_task has arrived: from here on it may be posted again */
+/* Handles wake_task. From here on a thread can post it again. */
 
 void
 ngx_http_lua_nffi_woken_handler(ngx_event_t *ev)
@@ -167,7 +163,7 @@ ngx_http_lua_nffi_woken_handler(ngx_event_t *ev)
 }
 
 
-/* NGX_AGAIN: more calls wait, which may be failed in the next turn */
+/* Returns NGX_AGAIN if calls are left that can fail in the next turn. */
 
 ngx_int_t
 ngx_http_lua_nffi_fail_some_calls(ngx_http_lua_nffi_instance_t *inst,
@@ -191,9 +187,9 @@ ngx_http_lua_nffi_fail_some_calls(ngx_http_lua_nffi_instance_t *inst,
 }
 
 
-/* every call that waits gets nil, message, code; not those that are made
-   meanwhile: a coroutine that tries again and again would never let the event
-   loop go on */
+/* Fails every waiting call with nil, message, code. Calls that are made during
+   this function are not included: a coroutine that retries in a loop would
+   block the event loop. */
 
 void
 ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,

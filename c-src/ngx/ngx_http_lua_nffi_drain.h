@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_drain.h - responses of an instance reach those who wait
- * for them.
+ * ngx_http_lua_nffi_drain.h - collects the responses of an instance and passes
+ * them to their callers.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_DRAIN_H_INCLUDED_
@@ -10,11 +10,12 @@
 #include "ngx_http_lua_nffi_types.h"
 
 
-/* one turn of the event loop resumes at most so many coroutines of a runtime,
-   so that a fast one does not starve timers and sockets */
+/* The maximum number of coroutines of a runtime that one turn of the event loop
+   resumes, so that a fast runtime does not starve timers and sockets. */
 #define NGX_HTTP_LUA_NFFI_TURN         256
 
-/* and takes at most so many bytes, and one response, since each is copied */
+/* The maximum number of bytes that one turn collects, since each response is
+   copied. The response that exceeds the limit is still collected. */
 #define NGX_HTTP_LUA_NFFI_TURN_BYTES   1048576
 
 void ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst,

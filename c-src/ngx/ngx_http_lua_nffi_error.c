@@ -1,5 +1,5 @@
 /*
- * ngx_http_lua_nffi_error.c - the glue: why something failed, as Lua gets it.
+ * ngx_http_lua_nffi_error.c - the glue: an error, as Lua receives it.
  *
  * thread: event loop; blocks: no
  */

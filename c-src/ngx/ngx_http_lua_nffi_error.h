@@ -1,5 +1,5 @@
 /*
- * ngx_http_lua_nffi_error.h - why something failed, as Lua gets it.
+ * ngx_http_lua_nffi_error.h - an error, as Lua receives it.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_ERROR_H_INCLUDED_
@@ -14,11 +14,12 @@ typedef struct {
     u_char                         message[1024];
     size_t                         size;
     const char                    *code;     /* static, NUL-terminated */
-    int                            rc;       /* of a public library's entry */
+    int                            rc;       /* from the entry of a public
+                                                library */
 } ngx_http_lua_nffi_error_t;
 
 
-/* fills in `err`; returns NGX_ERROR */
+/* Fills in `err` and returns NGX_ERROR. */
 ngx_int_t ngx_http_lua_nffi_fail(ngx_http_lua_nffi_error_t *err,
     const char *code, const char *fmt, ...);
 

@@ -1,9 +1,9 @@
 /*
- * ngx_http_lua_nffi_events.c - the glue: what the descriptors of a runtime's
- * process report: the socket of its keeper, its control socket, its done list
- * and its two pipes.
+ * ngx_http_lua_nffi_events.c - the glue: handles events on the descriptors of a
+ * runtime's process: the socket of its keeper, its control socket, its eventfd
+ * for responses and its two pipes.
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -28,7 +28,8 @@ static void ngx_http_lua_nffi_done_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_pipe_handler(ngx_event_t *ev);
 
 
-/* all five are made before the first is watched: each can be released then */
+/* Creates all five channels before it watches the first one, so that each can
+   be released on failure. */
 
 ngx_int_t
 ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p)
@@ -61,7 +62,7 @@ ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p)
 }
 
 
-/* the rest is left to the next turn: other events come in between */
+/* Continues in the next turn, so that other events are handled in between. */
 
 static void
 ngx_http_lua_nffi_read_on(ngx_event_t *ev)
@@ -101,14 +102,15 @@ ngx_http_lua_nffi_done_handler(ngx_event_t *ev)
     ngx_connection_t             *c = ev->data;
     ngx_http_lua_nffi_channel_t  *ch;
 
-    /* edge-triggered: the counter is not read */
+    /* edge-triggered: no need to read the counter */
 
     ch = (ngx_http_lua_nffi_channel_t *) c;
     ngx_http_lua_nffi_drain(ch->process->instance, NGX_HTTP_LUA_NFFI_TURN);
 }
 
 
-/* what its keeper says of the process; 0: the process is not served any more */
+/* Reads the reports of the keeper. Returns 0 if the process is no longer
+   served. */
 
 static ngx_uint_t
 ngx_http_lua_nffi_read_keeper(ngx_http_lua_nffi_process_t *p)
@@ -190,7 +192,8 @@ ngx_http_lua_nffi_control_handler(ngx_event_t *ev)
 
     p = ((ngx_http_lua_nffi_channel_t *) c)->process;
 
-    /* first who it is: both sockets may have become readable in this turn */
+    /* the keeper first: it reports the pid, and both sockets may have become
+       readable in this turn */
 
     if (!ngx_http_lua_nffi_read_keeper(p)) {
         return;

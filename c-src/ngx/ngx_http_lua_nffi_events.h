@@ -1,5 +1,5 @@
 /*
- * ngx_http_lua_nffi_events.h - what the descriptors of a process report.
+ * ngx_http_lua_nffi_events.h - handles events on the descriptors of a process.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_EVENTS_H_INCLUDED_
@@ -9,8 +9,8 @@
 #include "ngx_http_lua_nffi_types.h"
 
 
-#define NGX_HTTP_LUA_NFFI_EVENTS        64       /* messages of a process in one
-                                                    turn */
+#define NGX_HTTP_LUA_NFFI_EVENTS        64       /* max messages of a process
+                                                    per turn */
 
 ngx_int_t ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p);
 

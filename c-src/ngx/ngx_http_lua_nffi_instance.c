@@ -1,9 +1,9 @@
 /*
- * ngx_http_lua_nffi_instance.c - the glue: the instances of a
- * runtime, each a queue of its own. One is chosen for a call; one that is
- * closed answers what it has, and keeps a leaving worker until then.
+ * ngx_http_lua_nffi_instance.c - the glue: the instances of a runtime, each
+ * with its queue. A call goes to one of them. A closed instance answers its
+ * tasks and keeps an exiting worker until then.
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -22,10 +22,10 @@
 #include "ngx_http_lua_nffi_worker.h"
 
 
-#define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms between two looks */
-#define NGX_HTTP_LUA_NFFI_ALIVE_FIRST  10       /* the least */
+#define NGX_HTTP_LUA_NFFI_ALIVE        1000     /* ms between checks */
+#define NGX_HTTP_LUA_NFFI_ALIVE_FIRST  10       /* min */
 
-/* ms without a call that is taken, then the log says so */
+/* ms without a taken task until the stall is logged */
 #define NGX_HTTP_LUA_NFFI_STALL        5000
 
 /* more than any queue holds */
@@ -35,7 +35,7 @@
 static void ngx_http_lua_nffi_alive_handler(ngx_event_t *ev);
 
 
-/* a new one; it takes calls once it has a queue */
+/* Creates an instance. It takes calls once it has a queue. */
 
 ngx_http_lua_nffi_instance_t *
 ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
@@ -71,7 +71,7 @@ ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
-/* it has no queue any more */
+/* Ends an instance that has no queue. */
 
 void
 ngx_http_lua_nffi_instance_end(ngx_http_lua_nffi_instance_t *inst)
@@ -84,11 +84,9 @@ ngx_http_lua_nffi_instance_end(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-/*
- * The instance with the least unanswered calls: of those whose process is
- * ready, else of those that are starting. It goes to the end of the list, so
- * that equals take turns.
- */
+/* Returns the instance with the fewest unanswered tasks, among those whose
+   process is ready, or else among those that are starting. Moves it to the end
+   of the list, so that equal instances take turns. */
 
 ngx_http_lua_nffi_instance_t *
 ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
@@ -151,8 +149,8 @@ ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
-/* no new calls; what waits is still answered, then its threads or its process
-   end */
+/* Stops new calls. Queued tasks are still answered; then its threads or its
+   process end. */
 
 void
 ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst)
@@ -175,7 +173,7 @@ ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-/* a runtime that was closed, all that it has */
+/* Closes all instances of a closed runtime. */
 
 void
 ngx_http_lua_nffi_instances_close(ngx_http_lua_nffi_runtime_t *rt)
@@ -206,7 +204,8 @@ ngx_http_lua_nffi_shutdown_timeout(void)
 }
 
 
-/* nothing tells us that the worker begins to leave: how often to look */
+/* Returns the time between two checks whether the worker is exiting, since
+   nginx does not notify modules of it. */
 
 static ngx_msec_t
 ngx_http_lua_nffi_alive_period(void)
@@ -224,9 +223,10 @@ ngx_http_lua_nffi_alive_period(void)
 
 
 /*
- * The limit of calls when the worker leaves. At worker_shutdown_timeout nginx
- * closes the connections, so ours ends before: by a tenth, in which handlers
- * answer their clients, and by what we may have noticed too late.
+ * Returns the limit for calls when the worker exits. At worker_shutdown_timeout
+ * nginx closes the connections, so the limit is shorter: by a tenth, in which
+ * handlers respond to their clients, and by one check period, in which the glue
+ * may not have noticed the exit.
  */
 
 static ngx_msec_t
@@ -247,11 +247,9 @@ ngx_http_lua_nffi_exit_limit(void)
 }
 
 
-/*
- * A timer that nginx does not cancel keeps a leaving worker while calls wait;
- * it is marked cancelable when none does. A silent runtime keeps the worker no
- * longer than the drain limit, nor its callers once it is closed.
- */
+/* A timer that nginx does not cancel keeps an exiting worker while calls wait.
+   Without waiting calls the timer is cancelable. A silent runtime keeps the
+   worker, and callers after a close, at most for the drain limit. */
 
 void
 ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst)
@@ -264,10 +262,8 @@ ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-/*
- * No call waits any more. Threads die with the worker: those that still work
- * on what nobody waits for have a moment to hear of it.
- */
+/* Called when no call waits. Threads die with the worker, so those that still
+   run cancelled tasks get a moment to react to the cancellation. */
 
 void
 ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst)
@@ -294,7 +290,7 @@ ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-/* 3 calls wait, 1 runs; for a process also its id */
+/* Logs "3 calls wait, 1 runs", with the id of a process. */
 
 static void
 ngx_http_lua_nffi_log_stall(ngx_http_lua_nffi_instance_t *inst)
@@ -330,11 +326,9 @@ ngx_http_lua_nffi_log_stall(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-/*
- * A runtime that takes no call while some wait is logged once, and once more
- * when it takes calls again. The time counts from the first look that finds
- * them, since nothing looks at a runtime without calls.
- */
+/* Logs once if a runtime takes no task while tasks wait, and once when it takes
+   tasks again. The time counts from the first check that finds waiting tasks,
+   since a runtime without calls is not checked. */
 
 static void
 ngx_http_lua_nffi_look_for_stall(ngx_http_lua_nffi_instance_t *inst)
@@ -342,7 +336,7 @@ ngx_http_lua_nffi_look_for_stall(ngx_http_lua_nffi_instance_t *inst)
     uint32_t           taken, waiting;
     nffi_host_state_t  state;
 
-    /* pings are taken, too, but none of them waits as a call does */
+    /* pings are taken as well, but they do not count as waiting calls */
 
     taken = nffi_host_taken(inst->host, &waiting);
     nffi_host_state(inst->host, &state);
@@ -416,7 +410,7 @@ ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
         left = ngx_exiting ? ngx_http_lua_nffi_exit_limit()
                            : ngx_http_lua_nffi_drain_limit();
 
-        /* one that was closed before the worker leaves has the sooner limit */
+        /* after a close before the exit, the earlier limit applies */
 
         if (inst->drain_until == 0
             || (ngx_exiting && !inst->exiting
@@ -441,7 +435,7 @@ ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
 }
 
 
-/* a task keeps a leaving worker, and one does so no more */
+/* These two count the calls that keep an exiting worker. */
 
 void
 ngx_http_lua_nffi_awaited(ngx_http_lua_nffi_instance_t *inst)
@@ -466,7 +460,7 @@ ngx_http_lua_nffi_not_awaited(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-/* counts of all instances, also of those that are leaving */
+/* Sums up all instances, including closed ones with calls left. */
 
 ngx_int_t
 ngx_http_lua_nffi_state(ngx_http_lua_nffi_runtime_t *rt,

@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_instance.h - the instances of a runtime: one queue and who
- * serves it, the threads of a library or a process.
+ * ngx_http_lua_nffi_instance.h - the instances of a runtime. An instance is one
+ * queue and the threads of a library, or the process, that serve it.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_INSTANCE_H_INCLUDED_
@@ -14,33 +14,32 @@
 #include <shared/nffi_spin.h>
 
 
-/* what differs between a library and a process */
+/* the difference between a library and a process */
 
 typedef struct {
-    /* NGX_OK; NGX_AGAIN: calls are taken later; NGX_ERROR: `err` says why it
-       takes none */
+    /* Returns NGX_OK, NGX_AGAIN if tasks are taken later, or NGX_ERROR with
+       `err` if no tasks are taken. */
     ngx_int_t  (*available)(ngx_http_lua_nffi_instance_t *inst,
                             ngx_http_lua_nffi_error_t *err);
 
-    /* no new calls; what waits is still answered */
+    /* Stops new calls. Queued tasks are still answered. */
     void       (*close)(ngx_http_lua_nffi_instance_t *inst);
 
-    /* the runtime broke the rules of the queue */
+    /* Handles a violation of the queue protocol by the runtime. */
     void       (*broken)(ngx_http_lua_nffi_instance_t *inst);
 
-    /* of one that was closed: NGX_OK: nothing is left; NGX_AGAIN: something
-       uses it, and tells; NGX_BUSY: try again soon */
+    /* Frees a closed instance. Returns NGX_OK when nothing is left, NGX_AGAIN
+       if it is in use and reports its end later, NGX_BUSY if the caller must
+       retry soon. */
     ngx_int_t  (*free)(ngx_http_lua_nffi_instance_t *inst);
 
-    /* of its process; 0: a library */
+    /* Returns the id of its process, or 0 for a library. */
     ngx_pid_t  (*pid)(ngx_http_lua_nffi_instance_t *inst);
 } ngx_http_lua_nffi_instance_ops_t;
 
 
-/*
- * One queue and who serves it: the threads of a library, or a process. Freed
- * by _reap.c once it is closed and no thread, call or event uses it.
- */
+/* One queue, and the threads of a library or the process that serve it. _reap.c
+   frees it when it is closed and no thread, call or event uses it. */
 
 struct ngx_http_lua_nffi_instance_s {
     ngx_queue_t                    queue;    /* in one list of its runtime */
@@ -48,39 +47,39 @@ struct ngx_http_lua_nffi_instance_s {
     const ngx_http_lua_nffi_instance_ops_t  *ops;
 
     nffi_host_t                   *host;     /* NULL: no queue now */
-    ngx_uint_t                     awaited;  /* calls that wait */
+    ngx_uint_t                     awaited;  /* waiting calls */
 
     ngx_http_lua_nffi_process_t   *process;  /* NULL: in this process */
-    void                          *library;  /* dlopen()ed, or NULL */
+    void                          *library;  /* from dlopen(), or NULL */
 
     ngx_thread_task_t              wake_task;   /* posted by its threads */
-    ngx_atomic_t                   woken;       /* wake_task is on its way */
-    ngx_event_t                    drain;       /* the next turn, or look */
+    ngx_atomic_t                   woken;       /* wake_task is posted */
+    ngx_event_t                    drain;       /* next turn or next spin */
     nffi_spinner_t                 spinner;
-    ngx_event_t                    alive;       /* keeps a leaving worker */
-    ngx_msec_t                     drain_until; /* 0: the worker stays */
-    ngx_http_lua_nffi_rate_t       rate;        /* of its messages */
+    ngx_event_t                    alive;       /* keeps an exiting worker */
+    ngx_msec_t                     drain_until; /* 0: no limit yet */
+    ngx_http_lua_nffi_rate_t       rate;        /* of its log messages */
     ngx_queue_t                    deadlines;   /* calls of equal timeouts */
-    ngx_event_t                    deadline;    /* of the first, or sooner */
+    ngx_event_t                    deadline;    /* of the first, or earlier */
     ngx_msec_t                     deadlines_timeout;
-    uint32_t                       taken;       /* calls, at the last look */
-    ngx_msec_t                     idle_since;  /* calls wait, none is taken */
+    uint32_t                       taken;       /* tasks at the last check */
+    ngx_msec_t                     idle_since;  /* tasks wait, none is taken */
 
-    ngx_queue_t                    reap;        /* of those that have ended */
+    ngx_queue_t                    reap;        /* link, when it has ended */
     ngx_atomic_t                   unused;      /* set by the last thread */
-    ngx_event_t                    kept;        /* it is not freed in time */
+    ngx_event_t                    kept;        /* not freed in time */
 
     unsigned                       draining:1;
-    unsigned                       broken:1;    /* a library's queue */
+    unsigned                       broken:1;    /* queue of a library */
     unsigned                       reaping:1;
     unsigned                       end_asked:1; /* `unused` will be set */
     unsigned                       kept_counted:1;
-    unsigned                       waiting:1;   /* calls, at the last look */
-    unsigned                       stalled:1;   /* that was logged */
+    unsigned                       waiting:1;   /* tasks at the last check */
+    unsigned                       stalled:1;   /* the stall was logged */
     unsigned                       closed:1;    /* takes no new calls */
-    unsigned                       starting:1;  /* of a reload */
-    unsigned                       exiting:1;   /* drain_until is of the
-                                                   worker's end */
+    unsigned                       starting:1;  /* part of a reload */
+    unsigned                       exiting:1;   /* drain_until is the worker's
+                                                   exit limit */
 };
 
 
@@ -96,7 +95,7 @@ ngx_int_t ngx_http_lua_nffi_state(ngx_http_lua_nffi_runtime_t *rt,
     nffi_host_state_t *sum);
 void ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst);
 
-/* the last call that kept a leaving worker has ended */
+/* Lets an exiting worker go after its last waiting call has ended. */
 void ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_awaited(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_not_awaited(ngx_http_lua_nffi_instance_t *inst);

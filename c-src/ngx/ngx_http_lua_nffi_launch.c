@@ -1,9 +1,10 @@
 /*
- * ngx_http_lua_nffi_launch.c - the glue: the supervisor program of this worker,
- * which starts the processes of its runtimes, and how the worker lets go of
- * one. It is started when the first is needed, and again when it has ended.
+ * ngx_http_lua_nffi_launch.c - the glue: the supervisor of this worker, which
+ * starts the processes of its runtimes, and the release of a process. The
+ * worker starts the supervisor when it first needs one, and again after it has
+ * ended.
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -25,7 +26,8 @@
 #define NGX_HTTP_LUA_NFFI_SUPERVISOR  "../bin/nffi-supervisor"
 
 
-/* of this worker; its process, by which one that was inherited is told */
+/* The channel to the supervisor, and the worker that started it: a forked child
+   inherits both and must not use them. */
 
 static ngx_http_lua_nffi_channel_t  ngx_http_lua_nffi_supervisor;
 static ngx_pid_t                    ngx_http_lua_nffi_supervised;
@@ -50,7 +52,7 @@ ngx_http_lua_nffi_supervisor_ended(void)
 }
 
 
-/* it sends nothing: its end is all that can be read */
+/* The supervisor sends nothing, so the only possible event is its end. */
 
 static void
 ngx_http_lua_nffi_supervisor_handler(ngx_event_t *ev)
@@ -69,7 +71,7 @@ ngx_http_lua_nffi_supervisor_handler(ngx_event_t *ev)
 }
 
 
-/* beside libnffi, wherever the product lies: PREFIX/nffi/lib and .../bin */
+/* Finds the supervisor relative to libnffi: PREFIX/nffi/lib and .../bin. */
 
 static ngx_int_t
 ngx_http_lua_nffi_supervisor_path(u_char *path, size_t size)
@@ -95,7 +97,7 @@ ngx_http_lua_nffi_supervisor_path(u_char *path, size_t size)
 }
 
 
-/* its socket, or -1 and why there is none */
+/* Returns its socket, or -1 with `err`. */
 
 ngx_socket_t
 ngx_http_lua_nffi_supervisor_get(ngx_http_lua_nffi_process_t *p,
@@ -147,7 +149,8 @@ ngx_http_lua_nffi_supervisor_get(ngx_http_lua_nffi_process_t *p,
 }
 
 
-/* the order to start one; a supervisor that has just ended is replaced once */
+/* Sends the order to start a process. Replaces a supervisor that has just
+   ended, once. */
 
 ngx_int_t
 ngx_http_lua_nffi_launch(ngx_http_lua_nffi_process_t *p, nffi_host_t *host,
@@ -210,7 +213,7 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
         }
     }
 
-    /* the keeper reaps it, and kills what it has left behind */
+    /* the keeper reaps it and kills its remaining children */
 
     nffi_child_leave(&p->child);
     p->dying = 0;
@@ -220,7 +223,7 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
 }
 
 
-/* at once and for good: nobody waits for it */
+/* Kills the process now and forgets it: no call waits for it. */
 
 void
 ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p)
@@ -231,7 +234,8 @@ ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p)
 }
 
 
-/* of one that has no process; the keeper of its last one needs nothing of it */
+/* Frees the structure after its process was released. The keeper of the last
+   process does not need it. */
 
 void
 ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p)

@@ -1,5 +1,5 @@
 /*
- * ngx_http_lua_nffi_launch.h - a process is started, and let go.
+ * ngx_http_lua_nffi_launch.h - starts a process, and releases it.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_LAUNCH_H_INCLUDED_

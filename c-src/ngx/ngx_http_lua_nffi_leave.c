@@ -1,12 +1,12 @@
 /*
- * ngx_http_lua_nffi_leave.c - the glue: the worker leaves, and its
- * processes are killed with it. Those that were told to end have until
- * then for what they do at their end, and their last words are logged.
+ * ngx_http_lua_nffi_leave.c - the glue: shuts down the runtimes when the worker
+ * exits. Their processes are killed with the worker. Before that, they have a
+ * limited time to shut down, and their last output is logged.
  *
- * All of it runs in the event loop's thread, after the event loop: the worker
- * has nothing else to do and may sleep here. All processes are awaited at
- * once, so that one that hangs takes no time from another, nor leaves it with
- * a full pipe.
+ * Everything runs in the thread of the event loop, after the event loop: the
+ * worker has no other work and can sleep here. It waits for all processes
+ * together, so that a process that hangs neither takes time from others nor
+ * leaves them with a full pipe.
  */
 
 #ifndef DDEBUG
@@ -26,13 +26,14 @@
 #include <poll.h>
 
 
-#define NGX_HTTP_LUA_NFFI_LEAVE_LIMIT   5000     /* ms to end, of a worker that
+#define NGX_HTTP_LUA_NFFI_LEAVE_LIMIT   5000     /* ms to exit, when the worker
                                                     quits */
-#define NGX_HTTP_LUA_NFFI_STOP_LIMIT    500      /* ms, of one that is stopped:
-                                                    nginx kills it soon after */
-#define NGX_HTTP_LUA_NFFI_LOOK          50       /* ms: for messages, which wake
-                                                    nobody, and for a quit that
-                                                    becomes a stop */
+#define NGX_HTTP_LUA_NFFI_STOP_LIMIT    500      /* ms on a stop: nginx kills
+                                                    the worker soon after */
+#define NGX_HTTP_LUA_NFFI_LOOK          50       /* ms between polls, since
+                                                    messages do not wake the
+                                                    worker and a quit may become
+                                                    a stop */
 
 
 typedef enum {
@@ -43,18 +44,18 @@ typedef enum {
 } ngx_http_lua_nffi_fd_e;
 
 
-/* a process that is awaited */
+/* a process that the worker waits for */
 
 typedef struct {
     ngx_http_lua_nffi_process_t        *process;
-    ngx_uint_t                          over;    /* no more of it is awaited */
+    ngx_uint_t                          over;    /* do not wait for it */
 } ngx_http_lua_nffi_awaited_t;
 
 
 typedef struct {
     ngx_pool_t                         *pool;
     ngx_array_t                         processes;  /* awaited_t */
-    ngx_array_t                         fds;        /* FDS for each of them */
+    ngx_array_t                         fds;        /* FDS per process */
     ngx_msec_t                          begin;
     ngx_msec_t                          limit;
 } ngx_http_lua_nffi_leave_t;
@@ -70,7 +71,7 @@ ngx_http_lua_nffi_leave_add(ngx_http_lua_nffi_leave_t *leave,
     struct pollfd                *fds;
     ngx_http_lua_nffi_awaited_t  *awaited;
 
-    /* all three or none: the indices of the two arrays belong together */
+    /* both or none: the indices of the two arrays correspond */
 
     fds = ngx_array_push_n(&leave->fds, NGX_HTTP_LUA_NFFI_FDS);
     if (fds == NULL) {
@@ -96,7 +97,7 @@ ngx_http_lua_nffi_leave_add(ngx_http_lua_nffi_leave_t *leave,
 }
 
 
-/* one that is still starting has nothing to tidy up */
+/* A process that is still starting has nothing to clean up. */
 
 static void
 ngx_http_lua_nffi_leave_instance(ngx_http_lua_nffi_instance_t *inst, void *data)
@@ -114,7 +115,7 @@ ngx_http_lua_nffi_leave_instance(ngx_http_lua_nffi_instance_t *inst, void *data)
 }
 
 
-/* how long the worker waits for the end of a process */
+/* Returns how long the worker waits for the process to exit. */
 
 static ngx_msec_t
 ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
@@ -126,7 +127,7 @@ ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
     ngx_http_lua_nffi_instance_t  *inst = awaited->process->instance;
 
     if (inst->awaited == 0) {
-        /* answers that nobody waits for are counted, and freed at once */
+        /* collects responses of cancelled tasks, which are counted and freed */
         (void) nffi_host_drain(inst->host, &response, 1);
     }
 
@@ -143,7 +144,7 @@ ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
 }
 
 
-/* what it has said is logged; the pipes do not block */
+/* Logs the output of the process. The pipes do not block. */
 
 static void
 ngx_http_lua_nffi_leave_read(ngx_http_lua_nffi_awaited_t *awaited,
@@ -189,7 +190,8 @@ ngx_http_lua_nffi_leave_over(ngx_http_lua_nffi_awaited_t *awaited,
 }
 
 
-/* its keeper says so, or its pidfd where the keeper has ended before it */
+/* Returns 1 if the process has exited, by a report of its keeper, or by its
+   pidfd if the keeper has already ended. */
 
 static ngx_uint_t
 ngx_http_lua_nffi_leave_ended(ngx_http_lua_nffi_process_t *p,
@@ -216,7 +218,7 @@ ngx_http_lua_nffi_leave_ended(ngx_http_lua_nffi_process_t *p,
 }
 
 
-/* after a turn of poll() */
+/* Handles the result of one poll(). */
 
 static void
 ngx_http_lua_nffi_leave_look(ngx_http_lua_nffi_awaited_t *awaited,
@@ -233,7 +235,7 @@ ngx_http_lua_nffi_leave_look(ngx_http_lua_nffi_awaited_t *awaited,
 }
 
 
-/* the longest time that is left to one of them; 0: nobody is awaited */
+/* Returns the longest remaining time of a process, or 0 if none is left. */
 
 static ngx_msec_int_t
 ngx_http_lua_nffi_leave_left(ngx_http_lua_nffi_leave_t *leave)
@@ -306,8 +308,8 @@ ngx_http_lua_nffi_leave_await(ngx_http_lua_nffi_leave_t *leave)
 }
 
 
-/* all runtimes are told to end; their processes are awaited for `limit` ms at
-   most, 0: not at all */
+/* Closes all runtimes and waits for their processes for at most `limit` ms. 0:
+   does not wait. */
 
 static void
 ngx_http_lua_nffi_leave(ngx_msec_t limit)
@@ -353,7 +355,8 @@ ngx_http_lua_nffi_leave_handler(void *data)
 
     ngx_http_lua_nffi_close_runtimes();
 
-    /* nobody waits where a single process goes on with another configuration */
+    /* do not wait if a single-process nginx continues with a new
+       configuration */
 
     leaves = ngx_exiting || ngx_quit || ngx_terminate;
 
@@ -361,8 +364,9 @@ ngx_http_lua_nffi_leave_handler(void *data)
 }
 
 
-/* the end of the worker, or of its configuration, is the end of its runtimes;
-   there is no configuration any more then, so the limit is kept */
+/* Registers the shutdown of the runtimes for the end of the worker or of its
+   configuration. Stores the limit, since the configuration no longer exists by
+   then. */
 
 ngx_int_t
 ngx_http_lua_nffi_leave_init(void)

@@ -1,5 +1,5 @@
 /*
- * ngx_http_lua_nffi_leave.h - the end of the worker.
+ * ngx_http_lua_nffi_leave.h - shuts down the runtimes when the worker exits.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_LEAVE_H_INCLUDED_

@@ -1,9 +1,9 @@
 /*
- * ngx_http_lua_nffi_library.c - the glue: native libraries that are
- * hosted in the worker: opened, entered, and kept.
+ * ngx_http_lua_nffi_library.c - the glue: loads, starts and closes native
+ * libraries that are hosted in the worker.
  *
- * All of it runs in the event loop, except ngx_http_lua_nffi_wake(), which a
- * runtime's thread calls when it answers and the event loop has parked.
+ * Everything runs in the event loop, except ngx_http_lua_nffi_wake(): a thread
+ * of the runtime calls it when it responds and the event loop has parked.
  */
 
 #ifndef DDEBUG
@@ -26,24 +26,22 @@
 #include <dlfcn.h>
 
 
-/* the patch of ngx_thread_pool.c */
+/* see the patch of ngx_thread_pool.c */
 extern void ngx_thread_pool_post_done(ngx_thread_task_t *task);
 
 
 typedef int (*ngx_http_lua_nffi_start_pt)(nffi_queue_t *queue,
     const char *config, size_t config_size, char *error, size_t error_size);
 
-/*
- * The entries of the public generations. libffi_init is the later one;
- * lib_nonblocking_ffi_init is (cfg, cfg_len, tq) in 2022-09 and (cfg, tq) in
- * 2022-10, and its second argument serves as both: see compat.c.
- */
+/* The entries of the public generations. libffi_init is the later one.
+   lib_nonblocking_ffi_init takes (cfg, cfg_len, tq) in 2022-09 and (cfg, tq) in
+   2022-10; its second argument serves as both, see compat.c. */
 typedef int (*ngx_http_lua_nffi_init_2022_pt)(char *cfg, void *tq_and_length,
     void *tq);
 typedef int (*ngx_http_lua_nffi_init_later_pt)(char *cfg, void *tq);
 
 
-#define NGX_HTTP_LUA_NFFI_FILE  4096      /* bytes of a library's path */
+#define NGX_HTTP_LUA_NFFI_FILE  4096      /* max bytes of a path */
 
 
 static ngx_int_t ngx_http_lua_nffi_library_available(
@@ -68,10 +66,12 @@ static const ngx_http_lua_nffi_instance_ops_t  ngx_http_lua_nffi_library_ops = {
 
 
 /*
- * thread: of a runtime. The host has parked, but the task may be on its way all
- * the same: a host that finds a response after it has announced that it parks
- * drains once more by itself, and may park again before the wake-up that it
- * provoked has arrived. Linked twice, the done queue of nginx would be a ring.
+ * thread: of the runtime
+ *
+ * Called when the worker has parked. The task may still be posted: a worker
+ * that finds a response after it announced to park collects again without a
+ * wake-up, and may park again before the wake-up arrives. Posted twice, the
+ * task would turn nginx's done queue into a ring.
  */
 
 static void
@@ -85,7 +85,7 @@ ngx_http_lua_nffi_wake(void *data)
 }
 
 
-/* "demo" is libdemo.so, as in LuaJIT's ffi.load() */
+/* Resolves a name as LuaJIT's ffi.load() does: "demo" is libdemo.so. */
 
 static ngx_int_t
 ngx_http_lua_nffi_library_file(const u_char *library, size_t size, char *file)
@@ -112,7 +112,7 @@ ngx_http_lua_nffi_library_file(const u_char *library, size_t size, char *file)
 }
 
 
-/* calls the entry of a public generation */
+/* Calls the entry of a public generation. */
 
 static ngx_int_t
 ngx_http_lua_nffi_enter_public(void *handle, const char *file,
@@ -153,7 +153,7 @@ ngx_http_lua_nffi_enter_public(void *handle, const char *file,
             return NGX_DECLINED;
         }
 
-        /* with the NUL behind it */
+        /* includes the trailing NUL */
         ngx_memcpy(copy, config, config_size + 1);
     }
 
@@ -162,8 +162,8 @@ ngx_http_lua_nffi_enter_public(void *handle, const char *file,
         free(copy);
 
     } else {
-        /* never freed here: the library of 2022-09 owns it, and nothing tells
-           it from the one of 2022-10 */
+        /* not freed: the library of 2022-09 owns it, and cannot be
+           distinguished from one of 2022-10 */
         rc = init_2022(copy, nffi_host_public_queue(host, config_size, 0),
                        nffi_host_public_queue(host, config_size, 1));
     }
@@ -179,10 +179,9 @@ ngx_http_lua_nffi_enter_public(void *handle, const char *file,
 }
 
 
-/*
- * Calls the entry that the library has. NGX_ERROR: it failed; NGX_DECLINED: it
- * was not called, so that the library does not know the queue.
- */
+/* Calls the entry of the library. Returns NGX_ERROR if the entry failed,
+   NGX_DECLINED if it was not called, so that the library does not know the
+   queue. */
 
 static ngx_int_t
 ngx_http_lua_nffi_enter(void *handle, const char *file, nffi_host_t *host,
@@ -283,9 +282,10 @@ ngx_http_lua_nffi_serves(ngx_http_lua_nffi_runtime_t *rt, void *library)
 
 
 /*
- * NGX_ERROR: the library has seen the queue and failed. It may have left
- * threads that use it, so the instance must be closed. NGX_DECLINED: it has no
- * queue, and must be ended.
+ * Opens the library and starts it. Returns
+ *   NGX_ERROR if the library has received the queue and failed. It may have
+ *     started threads that use the queue, so the instance must be closed.
+ *   NGX_DECLINED if there is no queue. The instance must be ended.
  */
 
 static ngx_int_t
@@ -341,7 +341,7 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
 
     ngx_http_lua_nffi_unshield(&shield);
 
-    /* never dlclose(): threads of the library may run in it */
+    /* no dlclose(): threads of the library may still run its code */
 
 done:
 
@@ -397,11 +397,9 @@ ngx_http_lua_nffi_try(ngx_str_t *key, ngx_str_t *name, ngx_uint_t bridged,
 }
 
 
-/*
- * The key of a runtime is the library's name and, behind a NUL, the
- * configuration with a NUL of its own; without a configuration it is the name
- * alone. So it tells "" from nil, and the configuration in it is a C string.
- */
+/* The key of a runtime is the name of the library, a NUL, and the configuration
+   with its trailing NUL. Without a configuration the key is the name alone. So
+   "" differs from nil, and the configuration in the key is a C string. */
 
 static ngx_int_t
 ngx_http_lua_nffi_library_key(ngx_str_t *key, const u_char *library,
@@ -439,8 +437,8 @@ ngx_http_lua_nffi_library_config(const ngx_str_t *key, size_t *size)
 }
 
 
-/* opens another version of a runtime's library, with the configuration that
-   is in its key */
+/* Opens another version of a runtime's library, with the configuration from the
+   key of the runtime. */
 
 ngx_int_t
 ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
@@ -483,8 +481,8 @@ ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
-/* `name` is what the runtime is called in messages and metrics: of a bridge,
-   the user's module */
+/* `name` is the runtime's name in messages and metrics. For a bridge it is the
+   user's module. */
 
 ngx_http_lua_nffi_runtime_t *
 ngx_http_lua_nffi_library_load(const u_char *name, size_t name_size,
@@ -561,8 +559,8 @@ ngx_http_lua_nffi_library_broken(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-/* NGX_OK: its queue is gone; NGX_AGAIN: something uses it, and tells when that
-   is over; NGX_BUSY: a thread is about to leave it */
+/* Returns NGX_OK if its queue is freed, NGX_AGAIN if it is in use and reports
+   its end, NGX_BUSY if a thread is about to release it. */
 
 static ngx_int_t
 ngx_http_lua_nffi_library_free(ngx_http_lua_nffi_instance_t *inst)
@@ -579,7 +577,7 @@ ngx_http_lua_nffi_library_free(ngx_http_lua_nffi_instance_t *inst)
 
     if (!inst->broken && nffi_host_waiting(inst->host)) {
 
-        /* its end comes here again */
+        /* its completion calls this handler again */
 
         if (!inst->drain.posted) {
             ngx_post_event(&inst->drain, &ngx_posted_next_events);

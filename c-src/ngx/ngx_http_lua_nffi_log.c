@@ -1,8 +1,7 @@
 /*
- * ngx_http_lua_nffi_log.c - the glue: lines of a runtime on their
- * way to the error log, whether it has written them to a pipe or given them to
- * nffi_log(). They cannot forge other lines, and too many of them in a second
- * are dropped and counted.
+ * ngx_http_lua_nffi_log.c - the glue: writes lines of a runtime to the error
+ * log, from a pipe or from nffi_log(). A line cannot forge another one. Excess
+ * lines in a second are dropped and counted.
  *
  * Everything runs in the event loop.
  */
@@ -19,7 +18,7 @@
 #include "ngx_http_lua_nffi_runtime.h"
 
 
-/* bytes that could forge or hide a line of the log are shown as \xHH */
+/* Writes bytes that could forge or hide a log line as \xHH. */
 
 size_t
 ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data, size_t size)
@@ -45,7 +44,7 @@ ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data, size_t size)
 }
 
 
-/* a new second begins: what the last one has dropped is told */
+/* Starts a new second. Logs the number of lines dropped in the last one. */
 
 void
 ngx_http_lua_nffi_rate_tell(ngx_http_lua_nffi_rate_t *rate)
@@ -89,7 +88,8 @@ ngx_http_lua_nffi_rate_drop(ngx_http_lua_nffi_rate_t *rate, ngx_uint_t lines)
 }
 
 
-/* NGX_OK: the line may be written; NGX_DECLINED: it was counted */
+/* Returns NGX_OK if the line can be written, NGX_DECLINED if it was dropped and
+   counted. */
 
 ngx_int_t
 ngx_http_lua_nffi_rate_take(ngx_http_lua_nffi_rate_t *rate)
@@ -109,7 +109,7 @@ ngx_http_lua_nffi_rate_take(ngx_http_lua_nffi_rate_t *rate)
 }
 
 
-/* the log of the request that a task belongs to */
+/* Returns the log of the request to which the task belongs. */
 
 static ngx_log_t *
 ngx_http_lua_nffi_log_of(ngx_http_lua_nffi_call_t *call)
@@ -171,8 +171,8 @@ ngx_http_lua_nffi_write_message(ngx_http_lua_nffi_rate_t *rate,
 }
 
 
-/* what waits in the queue of an instance; a broken one is found by who drains
-   it. Returns the number of messages */
+/* Writes the messages in the queue of an instance. ngx_http_lua_nffi_drain()
+   detects a broken queue. Returns the number of messages. */
 
 ngx_uint_t
 ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst)

@@ -1,5 +1,5 @@
 /*
- * ngx_http_lua_nffi_log.h - lines of a runtime on their way to the error log.
+ * ngx_http_lua_nffi_log.h - writes lines of a runtime to the error log.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_LOG_H_INCLUDED_
@@ -9,20 +9,21 @@
 #include "ngx_http_lua_nffi_types.h"
 
 
-/* lines of one source for the error log, in the second that began at `start` */
+/* The lines of one source in the second that began at `start`. Lines beyond the
+   limit are dropped and counted. */
 
-#define NGX_HTTP_LUA_NFFI_LINES    1000     /* more are dropped, and counted */
+#define NGX_HTTP_LUA_NFFI_LINES    1000
 
 typedef struct {
     ngx_str_t                      name;     /* of the runtime */
     ngx_msec_t                     start;
     ngx_uint_t                     lines;
     ngx_uint_t                     dropped;
-    ngx_event_t                    told;     /* when no line comes any more */
+    ngx_event_t                    told;     /* logs `dropped` */
 } ngx_http_lua_nffi_rate_t;
 
 
-/* and takes at most so many messages for the log: as many as the queue holds */
+/* The maximum number of log messages per turn: as many as the queue holds. */
 #define NGX_HTTP_LUA_NFFI_MESSAGES     256
 
 ngx_uint_t ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst);

@@ -1,9 +1,9 @@
 /*
- * ngx_http_lua_nffi_metrics.c - the glue: what became of a
- * runtime's calls, counted in this worker. The counts live as long as the
- * runtime: a VM that goes (lua_code_cache off) takes none along.
+ * ngx_http_lua_nffi_metrics.c - the glue: counts the calls of a runtime in this
+ * worker. The counts belong to the runtime, so they outlive a Lua VM
+ * (lua_code_cache off).
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -18,7 +18,8 @@
 #include "ngx_http_lua_nonblocking_ffi.h"
 
 
-/* NGX_HTTP_LUA_NFFI_CODES of them, as Lua gets them; the last is for others */
+/* the NGX_HTTP_LUA_NFFI_CODES codes, as Lua receives them; the last one stands
+   for all others */
 
 static const char  *ngx_http_lua_nffi_codes[NGX_HTTP_LUA_NFFI_CODES] = {
     "runtime_error", "runtime_down", "exiting", "closed", "no_memory",
@@ -56,7 +57,7 @@ ngx_http_lua_nffi_is_error(const nffi_host_response_t *response)
 }
 
 
-/* the runtime has answered; of a stream, its last answer */
+/* Counts a response. For a stream, only its last one. */
 
 void
 ngx_http_lua_nffi_count_answer(ngx_http_lua_nffi_runtime_t *rt,
@@ -71,7 +72,7 @@ ngx_http_lua_nffi_count_answer(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
-/* each kind is logged once for each runtime, and counted from then on */
+/* Counts misuse of the queue. Each kind is logged once per runtime. */
 
 void
 ngx_http_lua_nffi_count_misuse(ngx_http_lua_nffi_instance_t *inst)
@@ -99,7 +100,7 @@ ngx_http_lua_nffi_count_misuse(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-/* the wait is over, and there is no answer */
+/* Counts a call that ended without a response. */
 
 void
 ngx_http_lua_nffi_count_failed(ngx_http_lua_nffi_runtime_t *rt,

@@ -1,5 +1,6 @@
 /*
- * ngx_http_lua_nffi_metrics.h - what became of the calls of a runtime.
+ * ngx_http_lua_nffi_metrics.h - counts the calls of a runtime by how they
+ * ended.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_METRICS_H_INCLUDED_
@@ -9,14 +10,14 @@
 #include "ngx_http_lua_nffi_types.h"
 
 
-/* what became of calls; Lua reads it, and so does resty.nffi.metrics */
+/* Counts of calls. Lua reads them through resty.nffi.metrics. */
 
 #define NGX_HTTP_LUA_NFFI_CODES    7
 
 typedef struct {
-    uint64_t                       calls;    /* answers, errors, rejected,
-                                                timeouts, cancelled, and those
-                                                that wait, make it up */
+    uint64_t                       calls;    /* the sum of answers, errors,
+                                                rejected, timeouts, cancelled
+                                                and the calls that wait */
     uint64_t                       answers;
     uint64_t                       timeouts;
     uint64_t                       cancelled;

@@ -1,7 +1,7 @@
 /*
- * ngx_http_lua_nffi_output.c - the glue: what a runtime's process
- * writes to stdout and stderr becomes lines of the error log, each with its
- * level and without bytes that could forge another.
+ * ngx_http_lua_nffi_output.c - the glue: writes stdout and stderr of a
+ * runtime's process to the error log. Each line gets its level, without bytes
+ * that could forge another line.
  */
 
 #ifndef DDEBUG
@@ -14,7 +14,7 @@
 #include "ngx_http_lua_nffi_log.h"
 
 
-/* our program marks a line with its level: \1 level \2 text */
+/* nffi's own code marks a line with its level: \1 level \2 text */
 
 static u_char *
 ngx_http_lua_nffi_line_level(u_char *line, u_char *last, ngx_uint_t *level)
@@ -56,10 +56,9 @@ ngx_http_lua_nffi_line_level(u_char *line, u_char *last, ngx_uint_t *level)
 }
 
 
-/*
- * A line of a stack at the end of a process is marked \1 stack HASH PID \2. A
- * process that fails at each start says the same each time: once is enough.
- */
+/* A line of a stack that is printed when a process exits has the mark \1 stack
+   HASH PID \2. A process that fails at each start prints the same stack each
+   time. It is logged once. */
 
 #define NGX_HTTP_LUA_NFFI_STACK_AGAIN  600     /* seconds; logs are rotated */
 
@@ -108,7 +107,8 @@ ngx_http_lua_nffi_stack_line(ngx_http_lua_nffi_output_t *out, u_char *line,
 }
 
 
-/* 1: the line was logged when a process failed to start; else it is kept */
+/* Returns 1 if the line was logged by a process that failed to start. Otherwise
+   remembers the line. */
 
 static ngx_uint_t
 ngx_http_lua_nffi_is_known(ngx_http_lua_nffi_known_t *known, u_char *line,
@@ -174,7 +174,7 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
 
     size = ngx_http_lua_nffi_escape(text, sizeof(text), line, last - line);
 
-    /* not the lines of a stack, which are indented */
+    /* except the lines of a stack, which are indented */
 
     if (!is_stack && level <= NGX_LOG_ERR && *line != ' ' && *line != '\t') {
         out->last_words->size = ngx_min(size, sizeof(out->last_words->text));
@@ -224,7 +224,8 @@ ngx_http_lua_nffi_split_lines(ngx_http_lua_nffi_output_t *out)
 }
 
 
-/* reads at most so many times; NGX_AGAIN: there may be more, NGX_DONE: end */
+/* Reads at most `reads` times. Returns NGX_AGAIN if there may be more, NGX_DONE
+   at the end. */
 
 ngx_int_t
 ngx_http_lua_nffi_read_output(ngx_http_lua_nffi_output_t *out,

@@ -1,7 +1,7 @@
 /*
- * ngx_http_lua_nffi_plain.c - finds the part of a string that
- * stands in JSON as it is. In C, since Lua without its JIT compiler takes 50
- * times as long for each byte, and a payload may have hundreds of megabytes.
+ * ngx_http_lua_nffi_plain.c - finds the part of a string that needs no escapes
+ * in JSON. It is in C, since Lua without its JIT compiler takes 50 times as
+ * long per byte, and a payload may have hundreds of megabytes.
  */
 
 #include "ngx_http_lua_nonblocking_ffi.h"
@@ -14,7 +14,8 @@ size_t ngx_http_lua_nonblocking_ffi_plain(const u_char *text, size_t size);
 #define NGX_HTTP_LUA_NFFI_HIGH        NGX_HTTP_LUA_NFFI_EACH(0x80)
 
 
-/* not 0: one of the eight bytes is `byte`, or above 0x7f */
+/* Returns a value other than 0 if one of the eight bytes is `byte` or above
+   0x7f. */
 
 static ngx_inline uint64_t
 ngx_http_lua_nffi_has(uint64_t word, u_char byte)
@@ -25,7 +26,8 @@ ngx_http_lua_nffi_has(uint64_t word, u_char byte)
 }
 
 
-/* eight bytes of ASCII without quotes, backslashes and control characters */
+/* Returns 1 for eight bytes of ASCII without quotes, backslashes and control
+   characters. */
 
 static ngx_inline ngx_uint_t
 ngx_http_lua_nffi_is_plain(const u_char *p)
@@ -42,7 +44,8 @@ ngx_http_lua_nffi_is_plain(const u_char *p)
 }
 
 
-/* the bytes of the UTF-8 character at `p`, 0 if there is none (RFC 3629) */
+/* Returns the size of the UTF-8 character at `p`, or 0 if it is invalid (RFC
+   3629). */
 
 static size_t
 ngx_http_lua_nffi_utf8(const u_char *p, size_t size)
@@ -82,8 +85,8 @@ ngx_http_lua_nffi_utf8(const u_char *p, size_t size)
 
 
 /*
- * Returns the number of bytes before the first that must be escaped in JSON
- * or is not part of a UTF-8 character; `size` if there is none.
+ * Returns the number of bytes before the first one that must be escaped in JSON
+ * or is not valid UTF-8, or `size` if there is none.
  *
  * thread: any; blocks: no
  */

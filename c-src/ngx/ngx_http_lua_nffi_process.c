@@ -1,8 +1,8 @@
 /*
- * ngx_http_lua_nffi_process.c - the glue for a runtime that is a
- * process of its own: starting it, and letting go of it.
+ * ngx_http_lua_nffi_process.c - the glue for a runtime that is hosted in
+ * processes: creates their instances, starts and frees them.
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -40,7 +40,8 @@ static const ngx_http_lua_nffi_instance_ops_t  ngx_http_lua_nffi_process_ops = {
 static void ngx_http_lua_nffi_restart_handler(ngx_event_t *ev);
 
 
-/* gives an instance the structure of its process, which is then spawned */
+/* Allocates the process structure of an instance. The process is started
+   later. */
 
 static ngx_int_t
 ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst,
@@ -126,7 +127,7 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     (void) nffi_host_park(host);
 
     if (ngx_http_lua_nffi_channels_open(p) != NGX_OK) {
-        /* nobody would hear it, nor learn of its death */
+        /* the glue could neither receive its events nor learn of its death */
         ngx_http_lua_nffi_process_abandon(p);
 
         return ngx_http_lua_nffi_fail(err, "load_failed",
@@ -157,7 +158,8 @@ ngx_http_lua_nffi_restart_handler(ngx_event_t *ev)
 }
 
 
-/* one more process; on NGX_ERROR its instance is among those that ended */
+/* Adds a process. On NGX_ERROR its instance is in the list of ended
+   instances. */
 
 ngx_int_t
 ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
@@ -251,7 +253,7 @@ failed:
 }
 
 
-/* NGX_AGAIN: there is a process */
+/* Returns NGX_AGAIN while there is a process. */
 
 static ngx_int_t
 ngx_http_lua_nffi_process_try_free(ngx_http_lua_nffi_instance_t *inst)

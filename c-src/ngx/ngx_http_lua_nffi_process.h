@@ -1,7 +1,7 @@
 /*
- * ngx_http_lua_nffi_process.h - a runtime's process: _events.c listens to its
- * descriptors, _supervisor.c decides when it is started again or killed,
- * _launch.c starts and releases it.
+ * ngx_http_lua_nffi_process.h - a process of a runtime. _events.c handles its
+ * descriptors, _supervisor.c decides when to restart or kill it, _launch.c
+ * starts and releases it.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_PROCESS_H_INCLUDED_
@@ -18,7 +18,7 @@
 #include <shared/nffi_backoff.h>
 
 
-/* one of the child's pipes */
+/* stdout or stderr of the process */
 
 typedef struct {
     ngx_http_lua_nffi_channel_t         channel;
@@ -33,7 +33,7 @@ typedef enum {
 } ngx_http_lua_nffi_process_state_e;
 
 
-/* what a reload wants to know of the processes that it starts */
+/* callbacks of a reload for the processes that it starts */
 
 typedef struct {
     void  (*ready)(ngx_http_lua_nffi_instance_t *inst);
@@ -41,11 +41,12 @@ typedef struct {
 } ngx_http_lua_nffi_process_events_t;
 
 
-/* of one instance, and freed with it */
+/* belongs to one instance, and is freed with it */
 
 struct ngx_http_lua_nffi_process_s {
     ngx_http_lua_nffi_instance_t       *instance;
-    const ngx_http_lua_nffi_process_events_t  *events;  /* of a reload */
+    const ngx_http_lua_nffi_process_events_t  *events;  /* of a reload, or
+                                                           NULL */
     ngx_http_lua_nffi_program_t        *program;
     ngx_str_t                          *name;        /* of the runtime */
     ngx_http_lua_nffi_process_state_e   state;
@@ -58,17 +59,17 @@ struct ngx_http_lua_nffi_process_s {
     ngx_http_lua_nffi_pipe_t            err;
 
     ngx_event_t                         restart;
-    ngx_event_t                         kill;    /* it does not get ready, or
-                                                    does not end */
-    ngx_event_t                         end;     /* it has let go of its control
-                                                    socket and does not end */
-    ngx_event_t                         death;   /* the next turn of its end */
-    ngx_uint_t                          turns;   /* that are left */
-    int                                 status;  /* as of waitpid() */
+    ngx_event_t                         kill;    /* start timeout, or drain
+                                                    limit */
+    ngx_event_t                         end;     /* exit limit after it closed
+                                                    its control socket */
+    ngx_event_t                         death;   /* next turn of clean-up */
+    ngx_uint_t                          turns;   /* left for clean-up */
+    int                                 status;  /* as from waitpid() */
     ngx_event_t                         health;
-    uint32_t                            taken;   /* tasks, at the last sign
-                                                    of life */
-    ngx_msec_t                          alive;   /* when that was */
+    uint32_t                            taken;   /* tasks at the last sign of
+                                                    life */
+    ngx_msec_t                          alive;   /* time of that sign */
     ngx_msec_t                          started;
     ngx_uint_t                          restarts;
     nffi_backoff_t                      backoff;
@@ -76,11 +77,11 @@ struct ngx_http_lua_nffi_process_s {
     ngx_http_lua_nffi_error_t           reason;  /* why it is down */
     ngx_http_lua_nffi_last_words_t      last_words;
 
-    unsigned                            gone:1;      /* from its socket */
+    unsigned                            gone:1;      /* no control socket */
     unsigned                            ended:1;     /* `status` is known */
-    unsigned                            unstarted:1; /* it was never executed */
-    unsigned                            broken:1;    /* the rules of the queue */
-    unsigned                            killed:1;    /* by us */
+    unsigned                            unstarted:1; /* never executed */
+    unsigned                            broken:1;    /* protocol violation */
+    unsigned                            killed:1;    /* by the glue */
     unsigned                            dying:1;
 };
 

@@ -1,8 +1,9 @@
 /*
- * ngx_http_lua_nffi_program.c - the glue: what the processes of a
- * runtime are started with, copied and checked once when it is loaded.
+ * ngx_http_lua_nffi_program.c - the glue: the program that the processes of a
+ * runtime run, and its settings: checked and copied once when the runtime is
+ * loaded.
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -45,7 +46,8 @@ ngx_http_lua_nffi_copy_string(char **to, const char *s)
 }
 
 
-/* of this worker; no look-up, which may take long */
+/* Returns the name of the worker's user, without a look-up, which could
+   block. */
 
 const char *
 ngx_http_lua_nffi_user_name(void)
@@ -75,7 +77,7 @@ ngx_http_lua_nffi_user_name(void)
 }
 
 
-/* a user, and a nice value that only root may have */
+/* Checks the user, and a nice value that only root may set. */
 
 static ngx_int_t
 ngx_http_lua_nffi_program_privileges(
@@ -105,8 +107,8 @@ ngx_http_lua_nffi_program_limit(ngx_http_lua_nffi_program_t *program,
 }
 
 
-/* a copy of everything that is needed to start a process; NULL: err says why
-   there will be none */
+/* Copies everything that is needed to start a process. Returns NULL with `err`
+   if no process can be started. */
 
 ngx_http_lua_nffi_program_t *
 ngx_http_lua_nffi_program_create(
@@ -122,7 +124,7 @@ ngx_http_lua_nffi_program_create(
         return NULL;
     }
 
-    /* the configuration is last, and copied once: it may be large */
+    /* the configuration is last and copied once, since it may be large */
 
     size = sizeof(ngx_http_lua_nffi_program_t)
            + ngx_http_lua_nffi_strings_size(options->programs, &nprograms)

@@ -1,10 +1,11 @@
 /*
- * ngx_http_lua_nffi_reap.c - the glue: instances and runtimes that
- * have ended are freed.
+ * ngx_http_lua_nffi_reap.c - the glue: frees instances and runtimes that have
+ * ended.
  *
- * All of it runs in the event loop, in an event of its own: no function that
- * uses an instance is under way then. Only ngx_http_lua_nffi_unused() runs in
- * a thread of a runtime: the last one that uses a closed queue calls it.
+ * Everything runs in the event loop, in a separate event, so that no function
+ * that uses an instance is on the stack. The exception is
+ * ngx_http_lua_nffi_unused(): the last thread of a runtime that uses a closed
+ * queue calls it.
  */
 
 #ifndef DDEBUG
@@ -21,9 +22,11 @@
 #include <ngx_thread_pool.h>
 
 
-#define NGX_HTTP_LUA_NFFI_BUSY         1        /* ms until the next look at a
-                                                   queue whose mutex is taken */
-#define NGX_HTTP_LUA_NFFI_SOON         100      /* ms, for one about to go */
+#define NGX_HTTP_LUA_NFFI_BUSY         1        /* ms until the next check of a
+                                                   queue whose mutex is held */
+#define NGX_HTTP_LUA_NFFI_SOON         100      /* ms until the next check of an
+                                                   instance that is about to
+                                                   end */
 
 
 /* the patch of ngx_thread_pool.c */
@@ -36,9 +39,11 @@ static ngx_int_t ngx_http_lua_nffi_reap_one(
 
 static ngx_queue_t        ngx_http_lua_nffi_ended_instances;
 static ngx_queue_t        ngx_http_lua_nffi_closed_runtimes;
-static ngx_event_t        ngx_http_lua_nffi_reap_event;   /* the next turn */
+static ngx_event_t        ngx_http_lua_nffi_reap_event;   /* for the next
+                                                             turn */
 static ngx_event_t        ngx_http_lua_nffi_reap_timer;
-static ngx_thread_task_t  ngx_http_lua_nffi_reap_task;    /* from threads */
+static ngx_thread_task_t  ngx_http_lua_nffi_reap_task;    /* posted by
+                                                             threads */
 static ngx_atomic_t       ngx_http_lua_nffi_reap_woken;
 static ngx_uint_t         ngx_http_lua_nffi_kept;
 
@@ -51,7 +56,7 @@ ngx_http_lua_nffi_reap_woken_handler(ngx_event_t *ev)
 }
 
 
-/* once for each worker */
+/* Called once per worker. */
 
 void
 ngx_http_lua_nffi_reap_init(void)
@@ -90,8 +95,10 @@ ngx_http_lua_nffi_reap_soon(void)
 
 
 /*
- * thread: of a runtime. Once the first line has run, the event loop may free
- * the instance: what follows touches nothing of it.
+ * thread: of the runtime
+ *
+ * The event loop may free the instance after the first statement. The rest does
+ * not use the instance.
  */
 
 void
@@ -113,7 +120,7 @@ ngx_http_lua_nffi_kept_handler(ngx_event_t *ev)
     nffi_host_state_t              state;
     ngx_http_lua_nffi_instance_t  *inst = ev->data;
 
-    /* a long turn of the event loop may be all that kept it */
+    /* the only reason may be a long turn of the event loop */
 
     if (ngx_http_lua_nffi_reap_one(inst) == NGX_OK) {
         ngx_http_lua_nffi_reap_soon();
@@ -146,7 +153,7 @@ ngx_http_lua_nffi_kept_queues(void)
 }
 
 
-/* an instance that was closed, or has ended, is freed when nothing uses it */
+/* Frees a closed or ended instance when nothing uses it. */
 
 void
 ngx_http_lua_nffi_reap_instance(ngx_http_lua_nffi_instance_t *inst)
@@ -168,8 +175,8 @@ ngx_http_lua_nffi_reap_instance(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-/* a runtime that was closed is freed when it has no instances and Lua no
-   pointer to it */
+/* Frees a closed runtime when it has no instances and Lua has no pointer to
+   it. */
 
 void
 ngx_http_lua_nffi_reap_runtime(ngx_http_lua_nffi_runtime_t *rt)
@@ -207,7 +214,7 @@ ngx_http_lua_nffi_free_instance(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-/* NGX_OK: it is freed; NGX_AGAIN: something uses it */
+/* Returns NGX_OK if the instance was freed, NGX_AGAIN if it is in use. */
 
 static ngx_int_t
 ngx_http_lua_nffi_reap_one(ngx_http_lua_nffi_instance_t *inst)

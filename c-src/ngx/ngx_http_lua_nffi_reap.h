@@ -1,5 +1,5 @@
 /*
- * ngx_http_lua_nffi_reap.h - instances and runtimes that have ended are freed.
+ * ngx_http_lua_nffi_reap.h - frees instances and runtimes that have ended.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_REAP_H_INCLUDED_

@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_reason.c - the glue: why a runtime's process is down, in
- * words for callers and for the error log.
+ * ngx_http_lua_nffi_reason.c - the glue: the reason why a runtime's process is
+ * down, as text for callers and for the error log.
  *
  * Everything runs in the event loop.
  */
@@ -19,7 +19,8 @@
 #include "ngx_http_lua_nffi_program.h"
 
 
-/* what a signal, or a code of a shell that was told of one, often means */
+/* Returns the usual cause of a signal, or of an exit code by which a shell
+   reports one. */
 
 static const char *
 ngx_http_lua_nffi_hint(ngx_uint_t signaled, int number)
@@ -64,7 +65,8 @@ ngx_http_lua_nffi_hint(ngx_uint_t signaled, int number)
 }
 
 
-/* its process 17 ended by signal 9 (SIGKILL: out of memory?) */
+/* Writes, for example, "its process 17 ended by signal 9 (SIGKILL: out of
+   memory? ...)". */
 
 void
 ngx_http_lua_nffi_reason_of_exit(ngx_http_lua_nffi_process_t *p)
@@ -152,7 +154,8 @@ ngx_http_lua_nffi_reason_not_started(ngx_http_lua_nffi_process_t *p,
 }
 
 
-/* what somebody must put right has its own code; the rest may be over soon */
+/* Returns a specific code if the user must fix the cause. For other causes,
+   which may be temporary, returns "runtime_down". */
 
 const char *
 ngx_http_lua_nffi_down_code(ngx_http_lua_nffi_process_t *p)
@@ -163,7 +166,7 @@ ngx_http_lua_nffi_down_code(ngx_http_lua_nffi_process_t *p)
 }
 
 
-/* of the reason, without the pid in it */
+/* Hashes the reason without its pid. */
 
 static uint32_t
 ngx_http_lua_nffi_reason_hash(ngx_http_lua_nffi_process_t *p)
@@ -188,7 +191,7 @@ ngx_http_lua_nffi_reason_hash(ngx_http_lua_nffi_process_t *p)
 }
 
 
-/* its process 17 cannot start, for the same reason */
+/* Writes, for example, "its process 17 cannot start, for the same reason". */
 
 static size_t
 ngx_http_lua_nffi_short_reason(ngx_http_lua_nffi_process_t *p, u_char *text,
@@ -204,7 +207,8 @@ ngx_http_lua_nffi_short_reason(ngx_http_lua_nffi_process_t *p, u_char *text,
 }
 
 
-/* what the log gets of the reason: one that is there already is not repeated */
+/* Writes the reason for the log. A reason that was already logged is not
+   repeated. */
 
 static size_t
 ngx_http_lua_nffi_reason_to_log(ngx_http_lua_nffi_process_t *p, u_char *text,
@@ -237,7 +241,7 @@ ngx_http_lua_nffi_reason_to_log(ngx_http_lua_nffi_process_t *p, u_char *text,
 }
 
 
-/* one line for each step of the back-off, then one a minute */
+/* Logs one line for each step of the back-off, then one per minute. */
 
 void
 ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p)
@@ -257,8 +261,8 @@ ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p)
 }
 
 
-/* the end of one that is not started again: it was closed, or should have
-   taken over at a reload */
+/* Logs the end of a process that is not restarted: it was closed, or it was
+   part of a reload. */
 
 void
 ngx_http_lua_nffi_report_end(ngx_http_lua_nffi_process_t *p)

@@ -20,8 +20,8 @@ void ngx_http_lua_nffi_reason_not_started(ngx_http_lua_nffi_process_t *p,
 /* Returns the error code for calls while the process is down. */
 const char *ngx_http_lua_nffi_down_code(ngx_http_lua_nffi_process_t *p);
 
-/* These two log p->reason: of a process that is restarted, or of one that is
-   not. */
+/* These two log p->reason: the first for a process that is restarted, the
+   second for one that is not. */
 void ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_report_end(ngx_http_lua_nffi_process_t *p);
 

@@ -1,10 +1,10 @@
 /*
- * ngx_http_lua_nffi_reload.c - the glue: the code of a runtime is
- * loaded anew. New instances are started beside those that serve; when all of
- * them are ready they take the calls, and the old ones answer what they have.
- * If one cannot be started, nothing has changed.
+ * ngx_http_lua_nffi_reload.c - the glue: loads the code of a runtime again. New
+ * instances start beside the old ones. When all of them are ready they take the
+ * calls, and the old ones answer their tasks. If one of them fails to start,
+ * the old ones continue to serve.
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -24,7 +24,7 @@
 #include "ngx_http_lua_nonblocking_ffi.h"
 
 
-/* it is not under way any more; `reason`: why it failed, or NULL */
+/* Ends the reload. `reason`: the error, or NULL. */
 
 static void
 ngx_http_lua_nffi_reload_end(ngx_http_lua_nffi_runtime_t *rt,
@@ -83,7 +83,7 @@ ngx_http_lua_nffi_reload_finish(ngx_http_lua_nffi_runtime_t *rt)
 }
 
 
-/* the reason is kept for whoever waits; the rest that was started is ended */
+/* Stores the reason for waiting callers, and ends the other new instances. */
 
 static void
 ngx_http_lua_nffi_reload_fail(ngx_http_lua_nffi_runtime_t *rt,
@@ -107,7 +107,7 @@ ngx_http_lua_nffi_reload_fail(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
-/* the runtime is closed while it is reloaded */
+/* Called when the runtime is closed during a reload. */
 
 void
 ngx_http_lua_nffi_reload_close(ngx_http_lua_nffi_runtime_t *rt)
@@ -122,7 +122,7 @@ ngx_http_lua_nffi_reload_close(ngx_http_lua_nffi_runtime_t *rt)
 }
 
 
-/* a process of the new ones has attached */
+/* Called when a new process has attached. */
 
 static void
 ngx_http_lua_nffi_reload_ready(ngx_http_lua_nffi_instance_t *inst)
@@ -145,8 +145,8 @@ ngx_http_lua_nffi_reload_ready(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
-/* one of the new ones has ended before all were ready; it has no queue any
-   more */
+/* Called when a new process has ended before all were ready. It has no
+   queue. */
 
 static void
 ngx_http_lua_nffi_reload_died(ngx_http_lua_nffi_instance_t *inst)
@@ -162,7 +162,8 @@ ngx_http_lua_nffi_reload_events = {
 };
 
 
-/* NGX_ERROR: `reason` says why; what was started is for reload_fail() to end */
+/* Returns NGX_ERROR with `reason`. reload_fail() must then end the processes
+   that were started. */
 
 static ngx_int_t
 ngx_http_lua_nffi_reload_processes(ngx_http_lua_nffi_runtime_t *rt,
@@ -172,7 +173,7 @@ ngx_http_lua_nffi_reload_processes(ngx_http_lua_nffi_runtime_t *rt,
     ngx_queue_t                   *q;
     ngx_http_lua_nffi_instance_t  *inst;
 
-    /* the reason of each reload that fails is logged */
+    /* forget what was logged, so that each failed reload logs its reason */
 
     ngx_memzero(&rt->program->known, sizeof(ngx_http_lua_nffi_known_t));
 
@@ -195,7 +196,7 @@ ngx_http_lua_nffi_reload_processes(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
-/* NGX_ERROR: a reload cannot begin */
+/* Returns NGX_ERROR with `err` if a reload cannot begin. */
 
 static ngx_int_t
 ngx_http_lua_nffi_may_reload(ngx_http_lua_nffi_runtime_t *rt,
@@ -233,11 +234,9 @@ ngx_http_lua_nffi_may_reload(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
-/*
- * Starts to load the runtime's code anew; a native library from `library`,
- * which is NULL for a process. ..._reloaded() tells how it goes. NULL: `err`
- * says why not, and nothing has changed.
- */
+/* Starts to load the runtime's code again: a native library from `library`,
+   which is NULL for a process. ngx_http_lua_nonblocking_ffi_reloaded() reports
+   the progress. Returns NULL with `err` on failure, without a side effect. */
 
 void *
 ngx_http_lua_nonblocking_ffi_reload(void *runtime, const u_char *library,
@@ -276,7 +275,8 @@ ngx_http_lua_nonblocking_ffi_reload(void *runtime, const u_char *library,
 }
 
 
-/* NGX_AGAIN: not yet; NGX_OK: the new ones serve; NGX_ERROR: the old ones do */
+/* Returns NGX_AGAIN while the reload is in progress, NGX_OK if the new
+   instances serve, NGX_ERROR if the old ones still do. */
 
 int
 ngx_http_lua_nonblocking_ffi_reloaded(void *data,
@@ -307,7 +307,7 @@ ngx_http_lua_nonblocking_ffi_reloaded(void *data,
 }
 
 
-/* Lua asks no more */
+/* Called when Lua no longer polls the reload. */
 
 void
 ngx_http_lua_nonblocking_ffi_reload_free(void *data)

@@ -1,5 +1,5 @@
 /*
- * ngx_http_lua_nffi_reload.h - the code of a runtime is loaded again.
+ * ngx_http_lua_nffi_reload.h - loads the code of a runtime again.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_RELOAD_H_INCLUDED_
@@ -17,14 +17,14 @@ typedef enum {
 } ngx_http_lua_nffi_reload_e;
 
 
-/* one reload; Lua asks how it goes, and frees it. One that is under way is its
-   runtime's, too. */
+/* One reload. Lua polls it and frees it. While it is in progress its runtime
+   uses it as well. */
 
 typedef struct {
     ngx_http_lua_nffi_runtime_t   *runtime;
     ngx_http_lua_nffi_reload_e     state;
-    ngx_http_lua_nffi_error_t      reason;   /* of a failure */
-    unsigned                       freed:1;  /* by Lua, while under way */
+    ngx_http_lua_nffi_error_t      reason;   /* of an error */
+    unsigned                       freed:1;  /* by Lua, while in progress */
 } ngx_http_lua_nffi_reload_t;
 
 

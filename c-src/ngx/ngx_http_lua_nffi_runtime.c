@@ -1,8 +1,7 @@
 /*
- * ngx_http_lua_nffi_runtime.c - the glue: the registry of a worker's
- * runtimes.
+ * ngx_http_lua_nffi_runtime.c - the glue: the registry of a worker's runtimes.
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -17,8 +16,8 @@
 #include "ngx_http_lua_nffi_types.h"
 
 
-/* the registry of this worker; its owner tells whether it was inherited by
-   fork from a process that had one of its own */
+/* The registry of this worker. A forked process compares the owner with its
+   pid, and does not use the registry that it inherited. */
 
 static ngx_queue_t                ngx_http_lua_nffi_runtimes;
 static ngx_rbtree_t               ngx_http_lua_nffi_open_runtimes;
@@ -41,7 +40,8 @@ ngx_http_lua_nffi_each_of(ngx_queue_t *list,
 }
 
 
-/* of all runtimes; the handler moves none. Those that have ended are left out */
+/* Calls the handler for the instances of all runtimes, except ended ones. The
+   handler must not move instances between lists. */
 
 void
 ngx_http_lua_nffi_each_instance(ngx_http_lua_nffi_instance_handler_pt handler,
@@ -63,7 +63,7 @@ ngx_http_lua_nffi_each_instance(ngx_http_lua_nffi_instance_handler_pt handler,
 }
 
 
-/* once for each worker; before, there are no runtimes */
+/* Called once per worker. Before that, there are no runtimes. */
 
 void
 ngx_http_lua_nffi_registry_init(void)
@@ -116,7 +116,8 @@ ngx_http_lua_nffi_register(ngx_str_t *key, ngx_str_t *name)
 }
 
 
-/* it is found no more: loading the same again makes a new one */
+/* Removes the runtime from the registry: loading the same key creates a new
+   one. */
 
 void
 ngx_http_lua_nffi_close_runtime(ngx_http_lua_nffi_runtime_t *rt)
@@ -131,7 +132,8 @@ ngx_http_lua_nffi_close_runtime(ngx_http_lua_nffi_runtime_t *rt)
 }
 
 
-/* one more pointer for Lua, which gives it back by ..._release() */
+/* Returns one more pointer for Lua. Lua passes it to
+   ngx_http_lua_nonblocking_ffi_release(). */
 
 void *
 ngx_http_lua_nffi_handle(ngx_http_lua_nffi_runtime_t *rt)
@@ -178,7 +180,7 @@ ngx_http_lua_nffi_close_runtimes(void)
 }
 
 
-/* the first runtime for NULL; NULL behind the last one */
+/* Returns the first runtime for NULL, and NULL after the last one. */
 
 ngx_http_lua_nffi_runtime_t *
 ngx_http_lua_nffi_next_runtime(ngx_http_lua_nffi_runtime_t *rt)
@@ -196,7 +198,7 @@ ngx_http_lua_nffi_next_runtime(ngx_http_lua_nffi_runtime_t *rt)
 }
 
 
-/* Lua has given back a pointer */
+/* Called when Lua releases a pointer. */
 
 void
 ngx_http_lua_nffi_release(ngx_http_lua_nffi_runtime_t *rt)

@@ -22,21 +22,22 @@ typedef struct {
 } ngx_http_lua_nffi_limits_t;
 
 
-/* library + configuration; freed by _reap.c once it is closed, has no instances
-   and Lua has no pointer to it */
+/* A library or module with its configuration. _reap.c frees it when it is
+   closed, has no instances, and Lua has no pointer to it. */
 
 struct ngx_http_lua_nffi_runtime_s {
     ngx_str_node_t                 node;     /* by key, until it is closed */
     ngx_queue_t                    queue;    /* in the registry */
-    ngx_queue_t                    reap;     /* of those that are closed */
+    ngx_queue_t                    reap;     /* in the list of closed
+                                                runtimes */
     ngx_uint_t                     handles;  /* pointers that Lua has */
     ngx_str_t                      key;
-    uint32_t                       id;       /* a checksum of the key */
+    uint32_t                       id;       /* checksum of the key */
     ngx_str_t                      name;     /* for messages */
 
     ngx_queue_t                    serving;  /* instances for new calls */
-    ngx_queue_t                    starting; /* of a reload, not yet ready */
-    ngx_queue_t                    leaving;  /* closed, with calls left */
+    ngx_queue_t                    starting; /* instances of a reload */
+    ngx_queue_t                    leaving;  /* closed, calls left */
     ngx_queue_t                    ended;    /* to be freed */
 
     ngx_http_lua_nffi_program_t   *program;  /* NULL: a native library */

@@ -1,15 +1,16 @@
 /*
- * ngx_http_lua_nffi_signals.c - the glue: keeps the signals of nginx
- * and the threads of libraries apart.
+ * ngx_http_lua_nffi_signals.c - the glue: keeps the signals of nginx out of the
+ * threads of libraries.
  *
  * Threads of a library do not block the signals of nginx: a program inherits
- * the mask of the thread that starts it, and one that blocks SIGTERM cannot be
- * ended. The kernel delivers a signal of the process to the event loop's thread
- * whenever it can, but not always. So nginx's handlers are called through one
- * of ours, which forwards a signal to that thread. It runs on the signal stack
- * that a runtime such as Go provides, since others of its stacks are too small.
+ * the mask of the thread that starts it, and a program that blocks SIGTERM
+ * cannot be ended. The kernel delivers a signal of the process to the event
+ * loop's thread whenever it can, but not always. So nginx's handlers are called
+ * through a handler of the glue, which forwards a signal to that thread. It
+ * runs on the signal stack that a runtime such as Go provides, since Go's other
+ * stacks are too small.
  *
- * A program also inherits which signals are ignored. Those that nginx ignores
+ * A program also inherits which signals are ignored. Signals that nginx ignores
  * get a handler that does nothing, because exec resets handlers.
  */
 
@@ -25,24 +26,22 @@
 #include <sys/wait.h>
 
 
-/* nginx's own signals, which only the event loop's thread handles */
+/* nginx's signals, which only the event loop's thread handles */
 
 static int  ngx_http_lua_nffi_signals[NGX_HTTP_LUA_NFFI_NSIGNALS] = {
     SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
     SIGALRM, SIGIO, SIGPIPE, SIGSYS
 };
 
-/* the handlers that ours stands before, by number of the signal; written by
-   the event loop before ours is installed */
+/* The original handlers, by signal number. The event loop sets an entry before
+   it installs the handler of the glue. */
 
 static struct sigaction  ngx_http_lua_nffi_handlers[NSIG];
 
 
-/*
- * Whether a child has ended that the event loop's thread has started. nginx's
- * handler waits for any child, and would take the exit status from a library
- * that waits for a child of its own.
- */
+/* Returns 1 if a child that the event loop's thread started has ended. nginx's
+   handler waits for any child, and would take the exit status from a library
+   that waits for its child. */
 
 static ngx_uint_t
 ngx_http_lua_nffi_child_ended(void)
@@ -56,10 +55,9 @@ ngx_http_lua_nffi_child_ended(void)
 }
 
 
-/*
- * In a child that a library has forked and that has not executed a program:
- * the signal is not nginx's there. It is blocked until the handler returns.
- */
+/* Runs in a child that a library has forked, before it executes a program:
+   there the signal does not belong to nginx. The signal is blocked until the
+   handler returns. */
 
 static void
 ngx_http_lua_nffi_default_action(int signo)
@@ -82,7 +80,11 @@ ngx_http_lua_nffi_ignore(int signo)
 }
 
 
-/* thread: any; may interrupt anything, so it calls what is safe then */
+/*
+ * thread: any
+ *
+ * May interrupt anything, so it only makes async-signal-safe calls.
+ */
 
 static void
 ngx_http_lua_nffi_signal_handler(int signo, siginfo_t *info, void *context)
@@ -92,7 +94,7 @@ ngx_http_lua_nffi_signal_handler(int signo, siginfo_t *info, void *context)
 
     saved = errno;
 
-    /* the event loop is the thread whose number is the process's */
+    /* the thread id of the event loop is the pid */
 
     if (getpid() != ngx_pid) {
         ngx_http_lua_nffi_default_action(signo);
@@ -102,7 +104,8 @@ ngx_http_lua_nffi_signal_handler(int signo, siginfo_t *info, void *context)
 
     if ((ngx_pid_t) syscall(SYS_gettid) != ngx_pid) {
 
-        /* the kernel lets nobody say that a signal was its own */
+        /* the kernel does not accept a code that claims a signal from the
+           kernel */
         info->si_code = SI_QUEUE;
 
         if (syscall(SYS_rt_tgsigqueueinfo, ngx_pid, ngx_pid, signo, info) == 0)
@@ -158,14 +161,14 @@ ngx_http_lua_nffi_shield(ngx_http_lua_nffi_shield_t *shield)
             handler->sa_flags |= SA_SIGINFO;
         }
 
-        /* system calls of a library's thread go on after the handler */
+        /* restart interrupted system calls of a library's threads */
         handler->sa_flags |= SA_ONSTACK|SA_RESTART;
         (void) sigaction(signo, handler, NULL);
     }
 }
 
 
-/* what the library has put in their place is replaced */
+/* Restores the handlers, and replaces those that the library has installed. */
 
 void
 ngx_http_lua_nffi_unshield(ngx_http_lua_nffi_shield_t *shield)

@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_signals.h - keeps the signals of nginx and the threads of
- * libraries apart.
+ * ngx_http_lua_nffi_signals.h - keeps the signals of nginx out of the threads
+ * of libraries.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_SIGNALS_H_INCLUDED_
@@ -13,7 +13,7 @@
 #include <signal.h>
 
 
-/* what is put back when a library has started */
+/* the handlers that are restored after a library has started */
 
 #define NGX_HTTP_LUA_NFFI_NSIGNALS     12
 

@@ -1,17 +1,16 @@
 /*
- * ngx_http_lua_nffi_stream.c - the glue: an answer that Lua reads
- * in chunks.
+ * ngx_http_lua_nffi_stream.c - the glue: a response that Lua reads in chunks.
  *
- * A chunk is copied out of the shared memory when the event loop finds it, or
- * goes straight to the coroutine that waits for it, so that slow readers do
- * not fill the arena. Credit is given when Lua has got it: what waits here is
- * bounded by the window of the stream.
+ * The event loop copies a chunk out of the shared memory when it collects it,
+ * or passes it directly to the coroutine that waits for it. So slow readers do
+ * not fill the arena. Credit is sent when Lua has received the chunk, so the
+ * window of the stream limits the size of the copies.
  *
- * A stream belongs to Lua, whose collector frees it, and to its request, whose
- * end closes it. It also ends when the client of the request is gone: a loop
- * over an endless stream that ignores the results of ngx.print() and
- * ngx.flush() would otherwise never end, nor yield. Everything runs in the
- * event loop.
+ * Lua owns a stream and its garbage collector frees it. The end of the request
+ * closes it. A stream also ends when the client of the request disconnects: a
+ * loop over an endless stream that ignores the results of ngx.print() and
+ * ngx.flush() would otherwise never end or yield. Everything runs in the event
+ * loop.
  */
 
 #ifndef DDEBUG
@@ -30,8 +29,8 @@
 #include "ngx_http_lua_nffi_runtime.h"
 
 
-/* ms between two questions to the kernel whether the client is gone: it tells
-   nobody who neither reads nor writes */
+/* ms between checks for a disconnected client: without a read or a write, only
+   the kernel knows */
 #define NGX_HTTP_LUA_NFFI_CLIENT       1000
 
 
@@ -84,7 +83,7 @@ ngx_http_lua_nffi_stream_drop_chunks(ngx_http_lua_nffi_stream_t *s)
 }
 
 
-/* nothing more comes from the runtime */
+/* Marks the stream as answered. The runtime sends nothing more. */
 
 static void
 ngx_http_lua_nffi_stream_end(ngx_http_lua_nffi_stream_t *s)
@@ -100,7 +99,7 @@ ngx_http_lua_nffi_stream_end(ngx_http_lua_nffi_stream_t *s)
 }
 
 
-/* nobody wants it any more */
+/* Cancels the task. The stream has no reader. */
 
 static void
 ngx_http_lua_nffi_stream_cancel(ngx_http_lua_nffi_stream_t *s)
@@ -119,13 +118,12 @@ ngx_http_lua_nffi_stream_resume(ngx_http_lua_nffi_stream_t *s)
     s->waiting = 0;
     ngx_http_lua_nffi_stop_waiting(&s->call);
 
-    /* the stream may be gone after this */
+    /* this may free the stream */
     ngx_http_lua_nffi_resume_coroutine(&s->call.waiter);
 }
 
 
-/* keeps why it has failed for the reader that will ask; what came before is
-   read first */
+/* Stores the error for a later read. Chunks that came before are read first. */
 
 static void
 ngx_http_lua_nffi_stream_set_failure(ngx_http_lua_nffi_stream_t *s,
@@ -165,8 +163,6 @@ ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_call_t *call,
 }
 
 
-/* the runtime is told, what was not read is dropped, and reads fail */
-
 void
 ngx_http_lua_nffi_stream_client_gone(ngx_http_lua_nffi_stream_t *s)
 {
@@ -184,11 +180,9 @@ ngx_http_lua_nffi_stream_client_gone(ngx_http_lua_nffi_stream_t *s)
 }
 
 
-/*
- * Also of a stream that nobody reads just now: its runtime works all the same.
- * A coroutine in ngx.flush() is woken, since nginx does not do that when an
- * HTTP/2 stream is reset: it would wait until send_timeout.
- */
+/* Checks the client even if no read is pending, since the runtime works on the
+   stream. Wakes a coroutine in ngx.flush(): nginx does not wake it when an
+   HTTP/2 stream is reset, so it would wait until send_timeout. */
 
 static void
 ngx_http_lua_nffi_stream_client(ngx_event_t *ev)
@@ -244,7 +238,7 @@ ngx_http_lua_nffi_stream_take_chunk(ngx_http_lua_nffi_stream_t *s,
 }
 
 
-/* one answer, or the end */
+/* Handles a plain response, or the end of a stream. */
 
 static void
 ngx_http_lua_nffi_stream_take_end(ngx_http_lua_nffi_stream_t *s,
@@ -321,7 +315,8 @@ ngx_http_lua_nffi_stream_deliver(ngx_http_lua_nffi_call_t *call,
 }
 
 
-/* the coroutine that waits goes: client gone, thread killed */
+/* Called when the waiting coroutine ends: the client disconnected, or the
+   thread was killed. */
 
 static void
 ngx_http_lua_nffi_stream_abort(ngx_http_lua_nffi_call_t *call)
@@ -334,7 +329,8 @@ ngx_http_lua_nffi_stream_abort(ngx_http_lua_nffi_call_t *call)
 }
 
 
-/* the time of one read is over, or the stream was closed meanwhile */
+/* Called when the timeout of a read has passed, or when the stream was closed
+   during a read. */
 
 static void
 ngx_http_lua_nffi_stream_timed_out(ngx_event_t *ev)
@@ -410,8 +406,6 @@ ngx_http_lua_nffi_stream_open(ngx_http_request_t *r,
 }
 
 
-/* the runtime is told, and what was not read is dropped */
-
 void
 ngx_http_lua_nffi_stream_close(ngx_http_lua_nffi_stream_t *s)
 {
@@ -428,7 +422,7 @@ ngx_http_lua_nffi_stream_close(ngx_http_lua_nffi_stream_t *s)
                                                 &s->cleanup, NULL, NULL);
     }
 
-    /* a coroutine cannot be resumed from within another one */
+    /* a coroutine cannot resume another one */
 
     if (s->waiting) {
         if (s->call.timeout.timer_set) {
@@ -440,7 +434,8 @@ ngx_http_lua_nffi_stream_close(ngx_http_lua_nffi_stream_t *s)
 }
 
 
-/* the request ends; its list of handlers is being walked through */
+/* Called at the end of the request, during the walk through its list of
+   handlers. */
 
 static void
 ngx_http_lua_nffi_stream_cleanup(void *data)
@@ -458,8 +453,6 @@ ngx_http_lua_nffi_stream_cleanup(void *data)
     s->call.waiter.request = NULL;
 }
 
-
-/* Lua has no reference to it any more */
 
 void
 ngx_http_lua_nffi_stream_free(ngx_http_lua_nffi_stream_t *s)

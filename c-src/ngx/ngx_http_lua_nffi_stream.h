@@ -1,6 +1,6 @@
 /*
  * ngx_http_lua_nffi_stream.h - a stream: its task, the chunks that Lua has not
- * read, and why it failed. _reader.c has the functions that Lua calls.
+ * read, and its error. _reader.c has the functions that Lua calls.
  *
  * thread: event loop; blocks: no
  */
@@ -26,32 +26,32 @@ struct ngx_http_lua_nffi_chunk_s {
 typedef struct ngx_http_lua_nffi_stream_s  ngx_http_lua_nffi_stream_t;
 
 struct ngx_http_lua_nffi_stream_s {
-    ngx_http_lua_nffi_call_t       call;     /* its task, and who waits */
+    ngx_http_lua_nffi_call_t       call;     /* its task and its reader */
     ngx_http_cleanup_pt           *cleanup;  /* of its request, or NULL */
-    ngx_event_t                    client;   /* looks whether it is gone */
+    ngx_event_t                    client;   /* checks for a disconnect */
 
-    ngx_http_lua_nffi_chunk_t     *first;    /* not yet read */
+    ngx_http_lua_nffi_chunk_t     *first;    /* unread chunks */
     ngx_http_lua_nffi_chunk_t    **last;
-    ngx_http_lua_nffi_chunk_t     *lent;     /* Lua looks at it */
+    ngx_http_lua_nffi_chunk_t     *lent;     /* the chunk that Lua uses */
 
     ngx_http_lua_nffi_chunk_t     *failure;  /* message, then detail */
     size_t                         message_size;
-    const char                    *code;     /* not NULL: it has failed */
+    const char                    *code;     /* NULL: no error */
     int32_t                        rc;
 
-    unsigned                       open:1;   /* its task is not answered */
+    unsigned                       open:1;   /* its task is unanswered */
     unsigned                       waiting:1;
     unsigned                       closed:1; /* by Lua, or with its request */
 };
 
 
-/* Submits `request` to `inst`. Returns NULL with `err` on failure; nothing is
-   left behind then. The current coroutine does not wait. */
+/* Submits `request` to `inst`. Returns NULL with `err` on failure, without a
+   side effect. The current coroutine does not wait. */
 ngx_http_lua_nffi_stream_t *ngx_http_lua_nffi_stream_open(
     ngx_http_request_t *r, ngx_http_lua_nffi_instance_t *inst,
     const nffi_host_request_t *request, ngx_http_lua_nffi_error_t *err);
 
-/* Cancels the stream, discards its unread chunks, and lets reads fail with
+/* Cancels the stream and discards its unread chunks. Reads return the error
    `client_gone`. */
 void ngx_http_lua_nffi_stream_client_gone(ngx_http_lua_nffi_stream_t *s);
 

@@ -1,9 +1,9 @@
 /*
- * ngx_http_lua_nffi_supervisor.c - the glue: how long a runtime's
- * process may take to start and to end, what becomes of its calls when it
- * dies, and when it is started again.
+ * ngx_http_lua_nffi_supervisor.c - the glue: limits the time that a runtime's
+ * process needs to start and to exit, fails its calls when it dies, and
+ * restarts it.
  *
- * All of it runs in the event loop.
+ * Everything runs in the event loop.
  */
 
 #ifndef DDEBUG
@@ -24,9 +24,9 @@
 #include "ngx_http_lua_nffi_worker.h"
 
 
-#define NGX_HTTP_LUA_NFFI_START_LIMIT   30000    /* ms until it is ready */
-#define NGX_HTTP_LUA_NFFI_END_LIMIT     1000     /* ms, after it has let go of
-                                                    its control socket */
+#define NGX_HTTP_LUA_NFFI_START_LIMIT   30000    /* ms */
+#define NGX_HTTP_LUA_NFFI_END_LIMIT     1000     /* ms, after it has closed its
+                                                    control socket */
 #define NGX_HTTP_LUA_NFFI_KNOWN_TIME    600      /* seconds; logs are rotated */
 
 
@@ -47,7 +47,7 @@ ngx_http_lua_nffi_timer_init(ngx_event_t *ev, ngx_event_handler_pt handler,
 }
 
 
-/* once for each process structure */
+/* Called once per process structure. */
 
 void
 ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p,
@@ -127,8 +127,8 @@ ngx_http_lua_nffi_kill(ngx_http_lua_nffi_process_t *p, const char *why)
 
     p->killed = 1;
 
-    /* and all that descend from it: the program that a shell has started would
-       hold the socket */
+    /* with its descendants: a program started by a shell would keep the socket
+       open */
 
     nffi_child_kill(&p->child);
 
@@ -137,9 +137,10 @@ ngx_http_lua_nffi_kill(ngx_http_lua_nffi_process_t *p, const char *why)
 
 
 /*
- * A process is well as long as it takes tasks from its queue. If none waits, a
- * ping is queued, which libnffi answers wherever the process polls; the answer
- * is looked for here, since whoever hangs may not have woken us.
+ * A process is healthy while it takes tasks from its queue. If no task waits,
+ * the glue queues a ping, which libnffi answers wherever the process polls.
+ * Collects responses first, since a process that hangs may not have woken the
+ * worker.
  */
 
 static void
@@ -155,7 +156,7 @@ ngx_http_lua_nffi_health_handler(ngx_event_t *ev)
         ngx_http_lua_nffi_drain(inst, NGX_HTTP_LUA_NFFI_TURN);
     }
 
-    /* one that is closed has a limit of its own */
+    /* a closed process has a separate limit */
 
     if (p->state != NGX_HTTP_LUA_NFFI_READY || inst->closed || ngx_exiting) {
         return;
@@ -195,7 +196,7 @@ ngx_http_lua_nffi_schedule_restart(ngx_http_lua_nffi_process_t *p)
 }
 
 
-/* it could not even be started again */
+/* Called when even the attempt to restart has failed. */
 
 void
 ngx_http_lua_nffi_process_not_restarted(ngx_http_lua_nffi_process_t *p)
@@ -227,10 +228,9 @@ ngx_http_lua_nffi_buried(ngx_http_lua_nffi_process_t *p)
 }
 
 
-/*
- * What it answered before it died counts; every other call fails. However much
- * that is, one turn of the event loop does its share of it.
- */
+/* Delivers the responses that the process sent before it died, and fails all
+   other calls. Large numbers are spread over several turns of the event
+   loop. */
 
 static void
 ngx_http_lua_nffi_death_handler(ngx_event_t *ev)
@@ -306,7 +306,7 @@ ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
     nffi_backoff_died(&p->backoff, p->started, ngx_current_msec);
     p->state = NGX_HTTP_LUA_NFFI_DOWN;
 
-    /* before its calls fail, of which the log may tell, too */
+    /* before its calls fail, since their handlers may log as well */
 
     if (p->instance->closed || p->instance->starting || ngx_exiting) {
         ngx_http_lua_nffi_report_end(p);
@@ -319,10 +319,9 @@ ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
 }
 
 
-/*
- * It has let go of its control socket, as it does at its end: how it ended is
- * known in a moment. Nothing can be asked of one that goes on.
- */
+/* Called when the process has closed its control socket, as it does when it
+   exits. The exit status arrives soon after. A process that continues without
+   the socket cannot be controlled. */
 
 void
 ngx_http_lua_nffi_process_gone(ngx_http_lua_nffi_process_t *p)
@@ -407,7 +406,7 @@ ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_instance_t *inst,
 }
 
 
-/* no new calls; the process answers what it has, then ends by itself */
+/* Stops new calls. The process answers its tasks, then exits. */
 
 void
 ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst)

@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_supervisor.h - how long a process may take to start and to
- * end, what becomes of its calls when it dies, and when it is started again.
+ * ngx_http_lua_nffi_supervisor.h - limits the time that a process needs to
+ * start and to exit, fails its calls when it dies, and restarts it.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_SUPERVISOR_H_INCLUDED_

@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_types.h - the types that the glue's files share, most of
- * them opaque: their headers have the fields.
+ * ngx_http_lua_nffi_types.h - types that the files of the glue share. Most are
+ * opaque: their fields are in the header of their file.
  */
 
 #ifndef _NGX_HTTP_LUA_NFFI_TYPES_H_INCLUDED_

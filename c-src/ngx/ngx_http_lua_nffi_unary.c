@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_unary.c - the glue: a call queues a task and yields its
- * coroutine; one response, an error, a timeout or the end of the worker resumes
+ * ngx_http_lua_nffi_unary.c - the glue: a call submits a task and yields its
+ * coroutine. A response, an error, a timeout or the exit of the worker resumes
  * it.
  *
  * Everything runs in the event loop.
@@ -66,7 +66,7 @@ ngx_http_lua_nffi_get_call(void)
 }
 
 
-/* the call waits no more; its coroutine may be resumed, or is gone */
+/* Ends the wait of a call. Its coroutine can be resumed, or has ended. */
 
 static void
 ngx_http_lua_nffi_end_call(ngx_http_lua_nffi_call_t *call)
@@ -79,7 +79,7 @@ ngx_http_lua_nffi_end_call(ngx_http_lua_nffi_call_t *call)
 }
 
 
-/* NGX_OK where the current coroutine may wait for a runtime */
+/* Returns NGX_OK if the current coroutine can wait for a runtime. */
 
 int
 ngx_http_lua_nonblocking_ffi_may_wait(ngx_http_request_t *r,
@@ -89,10 +89,8 @@ ngx_http_lua_nonblocking_ffi_may_wait(ngx_http_request_t *r,
 }
 
 
-/*
- * Queues a task for the current coroutine. NGX_AGAIN: yield now; NGX_ERROR:
- * `err` says why not, and nothing is left behind.
- */
+/* Submits a task for the current coroutine. Returns NGX_AGAIN if the coroutine
+   must yield now, or NGX_ERROR with `err`, without a side effect. */
 
 int
 ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
@@ -157,11 +155,9 @@ rejected:
 }
 
 
-/*
- * A runtime hears of the deadline, too. What its handler fails with then may
- * come before our timer, which waits for the end of this turn of the event
- * loop: Lua gets the same, whoever is faster.
- */
+/* The runtime knows the deadline as well. The error of its handler may arrive
+   before the timer fires, since the timer waits for the end of this turn of the
+   event loop. Lua receives the same error in both cases. */
 
 static ngx_uint_t
 ngx_http_lua_nffi_is_late(ngx_http_lua_nffi_call_t *call,
@@ -191,7 +187,7 @@ ngx_http_lua_nffi_unary_deliver(ngx_http_lua_nffi_call_t *call,
 }
 
 
-/* of a call that has no task any more, or whose task is cancelled */
+/* Fails a call that has no task, or whose task is cancelled. */
 
 static void
 ngx_http_lua_nffi_unary_fail(ngx_http_lua_nffi_call_t *call,
@@ -204,7 +200,7 @@ ngx_http_lua_nffi_unary_fail(ngx_http_lua_nffi_call_t *call,
 }
 
 
-/* its coroutine is gone */
+/* Called when its coroutine has ended. */
 
 static void
 ngx_http_lua_nffi_unary_abort(ngx_http_lua_nffi_call_t *call)

@@ -1,7 +1,7 @@
 /*
- * ngx_http_lua_nffi_worker.c - the glue: the process and the thread that the
- * glue runs in: whether they can host a runtime, and how long they may take to
- * exit.
+ * ngx_http_lua_nffi_worker.c - the glue: the process and the thread in which
+ * the glue runs: checks that they can host a runtime, and limits the time of
+ * their exit.
  *
  * thread: any for ngx_http_lua_nffi_check_thread(), else the event loop
  */
@@ -20,16 +20,14 @@
 #include <sys/syscall.h>
 
 
-/*
- * A VM of ngx.run_worker_thread() runs in a thread of nginx's pool, where
- * nothing of the event loop may be touched. That loop runs in the first thread
- * of its process, whose id is that of the process.
- */
+/* A VM of ngx.run_worker_thread() runs in a thread of nginx's pool, which must
+   not touch the event loop. The event loop runs in the main thread of its
+   process, whose thread id is the pid. */
 
 ngx_int_t
 ngx_http_lua_nffi_check_thread(ngx_http_lua_nffi_error_t *err)
 {
-    static __thread ngx_pid_t   process;    /* that was looked at */
+    static __thread ngx_pid_t   process;    /* the one that was checked */
     static __thread ngx_uint_t  is_first;
 
     if (process != ngx_pid) {
@@ -52,8 +50,8 @@ ngx_http_lua_nffi_check_thread(ngx_http_lua_nffi_error_t *err)
 }
 
 
-/* the privileged agent has an event loop like a worker's; the other helpers of
-   nginx have no Lua */
+/* The privileged agent has an event loop like a worker's. Other helper
+   processes of nginx have no Lua. */
 
 static ngx_uint_t
 ngx_http_lua_nffi_is_privileged_agent(void)
@@ -66,10 +64,8 @@ ngx_http_lua_nffi_is_privileged_agent(void)
 }
 
 
-/*
- * Threads do not survive fork and a child belongs to the process that made it,
- * so nothing is loaded before the workers are there.
- */
+/* Threads do not survive fork, and a child process belongs to the process that
+   started it. So nothing is loaded before the workers exist. */
 
 ngx_int_t
 ngx_http_lua_nffi_may_serve(ngx_http_lua_nffi_error_t *err)
@@ -78,7 +74,7 @@ ngx_http_lua_nffi_may_serve(ngx_http_lua_nffi_error_t *err)
         return NGX_ERROR;
     }
 
-    /* at the first start init_by_lua* runs before nginx has a master */
+    /* on the first start, init_by_lua* runs before nginx has a master */
 
     if (ngx_process == NGX_PROCESS_HELPER
         && !ngx_http_lua_nffi_is_privileged_agent())
@@ -108,7 +104,7 @@ ngx_http_lua_nffi_may_serve(ngx_http_lua_nffi_error_t *err)
 }
 
 
-/* the smaller of ours and worker_shutdown_timeout */
+/* Returns the smaller of the default limit and worker_shutdown_timeout. */
 
 ngx_msec_t
 ngx_http_lua_nffi_drain_limit(void)

@@ -1,7 +1,7 @@
 /*
  * ngx_http_lua_nonblocking_ffi.c - the glue: the functions that Lua calls by
- * FFI to load, find, close and look at runtimes. Those of calls are in _unary.c
- * and _stream.c, those of reloads in _reload.c.
+ * FFI to load, find, close and inspect runtimes. _unary.c and _reader.c have
+ * the functions for calls, _reload.c those for reloads.
  *
  * thread: event loop, or one of ngx.run_worker_thread(), which gets an error;
  * blocks: no
@@ -34,10 +34,8 @@ ngx_http_lua_nonblocking_ffi_abi_version(void)
 }
 
 
-/*
- * Threads do not survive fork and a child belongs to the process that made it,
- * so nothing is loaded before the workers are there.
- */
+/* Threads do not survive fork, and a child process belongs to the process that
+   started it. So nothing is loaded before the workers exist. */
 
 static ngx_int_t
 ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err)
@@ -101,8 +99,8 @@ ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size)
 }
 
 
-/* the first runtime for NULL; those that are closed and have nothing left are
-   passed over */
+/* Returns the first runtime for NULL. Skips closed runtimes that have nothing
+   left. */
 
 void *
 ngx_http_lua_nonblocking_ffi_next(void *runtime)
@@ -125,7 +123,7 @@ ngx_http_lua_nonblocking_ffi_next(void *runtime)
 }
 
 
-/* by the collector of Lua */
+/* Called by Lua's garbage collector. */
 
 void
 ngx_http_lua_nonblocking_ffi_release(void *runtime)
@@ -152,7 +150,8 @@ ngx_http_lua_nonblocking_ffi_is_open(void *runtime)
 }
 
 
-/* of this worker: queues of closed libraries that cannot be freed */
+/* Returns the number of queues of closed libraries in this worker that cannot
+   be freed. */
 
 uint32_t
 ngx_http_lua_nonblocking_ffi_kept(void)
@@ -161,7 +160,7 @@ ngx_http_lua_nonblocking_ffi_kept(void)
 }
 
 
-/* counts of all instances, also of those that are leaving */
+/* Sums up all instances, including closed ones with calls left. */
 
 int
 ngx_http_lua_nonblocking_ffi_state(void *runtime, nffi_host_state_t *state)
@@ -170,7 +169,7 @@ ngx_http_lua_nonblocking_ffi_state(void *runtime, nffi_host_state_t *state)
 }
 
 
-/* the counts of one runtime; they change as it works */
+/* Returns the counts of a runtime. They change as it works. */
 
 const ngx_http_lua_nffi_counts_t *
 ngx_http_lua_nonblocking_ffi_counts(void *runtime)
@@ -181,7 +180,7 @@ ngx_http_lua_nonblocking_ffi_counts(void *runtime)
 }
 
 
-/* which runtime, as a person and as a program tells it from others */
+/* Returns the name of a runtime for people and its id for programs. */
 
 void
 ngx_http_lua_nonblocking_ffi_identity(void *runtime,
@@ -196,7 +195,8 @@ ngx_http_lua_nonblocking_ffi_identity(void *runtime,
 }
 
 
-/* the process of the instance at `index`; NGX_DONE: there are no more */
+/* Returns the process of the instance at `index`, or NGX_DONE after the last
+   one. */
 
 int
 ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,

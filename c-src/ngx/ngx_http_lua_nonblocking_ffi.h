@@ -1,7 +1,7 @@
 /*
- * ngx_http_lua_nonblocking_ffi.h - the glue between ngx_lua and libnffi: what
- * Lua calls by FFI (lua/resty/core/nonblocking_ffi.lua). A runtime, a stream
- * and a reload are opaque to Lua.
+ * ngx_http_lua_nonblocking_ffi.h - the functions of the glue that Lua calls by
+ * FFI (lua/resty/core/nonblocking_ffi.lua). Runtimes, streams and reloads are
+ * opaque to Lua.
  *
  * thread: event loop; blocks: no
  */
@@ -24,23 +24,22 @@ typedef struct {
 } ngx_http_lua_nffi_identity_t;
 
 typedef struct {
-    int32_t                        pid;      /* 0: none now */
+    int32_t                        pid;      /* 0: not running */
     uint32_t                       queued;
     uint32_t                       unanswered;
     uint64_t                       restarts;
     const char                    *state;    /* static, NUL-terminated */
 } ngx_http_lua_nffi_process_info_t;
 
-/* what Lua reads of a stream: a chunk, or why there is none; valid until it
-   reads again */
+/* One read of a stream: a chunk or an error. Valid until the next read. */
 
 typedef struct {
-    const u_char                  *data;     /* a chunk, or a message */
+    const u_char                  *data;     /* a chunk or a message */
     size_t                         size;
     const u_char                  *detail;   /* NULL: none */
     size_t                         detail_size;
     const char                    *code;     /* static, NUL-terminated */
-    int32_t                        rc;       /* 0: `code` tells */
+    int32_t                        rc;       /* 0: see `code` */
 } ngx_http_lua_nffi_read_t;
 
 uint32_t ngx_http_lua_nonblocking_ffi_abi_version(void);

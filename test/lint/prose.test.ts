@@ -57,7 +57,7 @@ const GROUPS: readonly (readonly [
   ["docstrings of the SDKs", 20, ["c-src", "lua/types", "src/node-runtime/handler.ts"], sdk],
   ["templates", 25, ["templates"], everything],
   ["examples", 25, ["examples"], everything],
-  ["comments of c-src, C", 75, ["c-src"], native],
+  ["comments of c-src, C", 20, ["c-src"], native],
   ["comments of src", 10, ["src"], comments],
   ["comments of lua", 53, ["lua/resty", "lua/resty_ffi.lua"], comments],
   ["comments of test", 10, ["test"], comments],
