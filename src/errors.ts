@@ -26,6 +26,9 @@ export const EXIT_CODES = {
   "types-stale": 19,
   "foreign-files": 20,
   "patches-missing": 21,
+  "nginx-missing": 22,
+  "lua-missing": 23,
+  "nginx-unsuitable": 24,
   interrupted: 130,
   terminated: 143,
 } as const;

@@ -5,12 +5,14 @@
 import { Command } from "commander";
 
 export const DESCRIPTIONS = {
+  attach: "put nffi into the nginx that is there: no rebuild, and no compiler where files fit",
+  detach: "remove what `nffi attach` has installed; nginx itself is not touched",
   build: "build an OpenResty that calls TypeScript, Go, Rust, Python, Java and C without blocking",
   fetch: "download and verify a source archive, and print its path",
   cache: "look after downloaded archives and the work folders of builds",
   list: "list the releases that can be built and what was built",
   info: "describe a product and how to compile and link against it",
-  verify: "check a product: the hashes of its files, and that it still answers a call",
+  verify: "check a product, built or attached: the hashes of its files, and that it answers a call",
   uninstall: "remove a product: what nffi installed; configuration, logs and the rest stay",
   doctor: "check whether this machine can run `nffi build`, and list what is missing",
   patch: "check whether the patches apply to a source tree of OpenResty; writes nothing",

@@ -4,9 +4,14 @@ import type { Command } from "commander";
 import { describeJdk, isJdk } from "../host/jdk.js";
 import { shellWords } from "../io/shell-words.js";
 import { weaknessesOf } from "../pipeline/hardening.js";
-import type { Manifest } from "../pipeline/manifest.js";
+import {
+  type AttachedManifest,
+  type BuiltManifest,
+  isAttached,
+  type Manifest,
+} from "../pipeline/manifest.js";
 import { findProduct } from "../pipeline/product.js";
-import { titleOf } from "../pipeline/product-title.js";
+import { titleOf, titleOfAttached } from "../pipeline/product-title.js";
 import { SBOM_FILE } from "../pipeline/sbom.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
@@ -50,6 +55,29 @@ function answer(manifest: Manifest, options: InfoOptions): string[] {
     options.libs ? manifest.libs : "",
   ].filter((text) => text !== "");
   if (single.length > 0) return [single.join(" ")];
+  return isAttached(manifest) ? linesOfAttached(manifest) : linesOfBuilt(manifest);
+}
+
+function linesOfAttached(manifest: AttachedManifest): string[] {
+  const { nginx, prefix, glue, conf } = manifest;
+  const built = (id: string | null) => (id === null ? "" : `, build id ${id}`);
+  return [
+    `prefix      ${prefix}`,
+    `attached to ${titleOfAttached(manifest)}${built(nginx.buildId)}`,
+    `ngx_lua     ${nginx.ngxLua} (${nginx.ngxLuaPath})${built(nginx.ngxLuaBuildId)}`,
+    `resty.core  ${nginx.luaRestyCore}`,
+    `stream      ${nginx.stream ? "yes" : "no: this nginx has no ngx_stream_lua"}`,
+    `binaries    ${glue}`,
+    ...(conf ? [`conf        ${conf.path}`] : []),
+    `cflags      ${manifest.cflags}`,
+    `libs        ${manifest.libs}`,
+    ...javaOf(manifest),
+    ...hardeningLines(manifest),
+    `nffi        ${manifest.nffi}`,
+  ];
+}
+
+function linesOfBuilt(manifest: BuiltManifest): string[] {
   const components = Object.entries(manifest.components);
   return [
     `prefix      ${manifest.prefix}`,
@@ -70,7 +98,7 @@ function answer(manifest: Manifest, options: InfoOptions): string[] {
 }
 
 /** Fixes of the distribution that this product may lack. */
-function gapLines({ source }: Manifest): string[] {
+function gapLines({ source }: BuiltManifest): string[] {
   return (source.securityGaps ?? []).map(({ text }) => `unpatched   ${text}`);
 }
 

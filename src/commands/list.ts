@@ -1,6 +1,7 @@
 /** `nffi list`: which releases can be built, what that claim rests on, and what is installed. */
 import type { Command } from "commander";
 import { DEFAULT_RELEASE, RELEASES, type Release } from "../catalog/releases.js";
+import { isAttached } from "../pipeline/manifest.js";
 import { knownProducts } from "../pipeline/product.js";
 import { titleOf } from "../pipeline/product-title.js";
 import { DEBIAN_SUITES, type DebianSuite } from "../sources/debian/suites.js";
@@ -26,7 +27,7 @@ export function listCommand(context: CommandContext): Command {
       for (const line of linesOfList()) context.print(line);
       if (installed.length === 0) return;
       context.print("");
-      context.print("Built by this user:");
+      context.print("Installed:");
       for (const line of indented(installed.map(({ title, prefix }) => [title, prefix])))
         context.print(line);
     });
@@ -45,8 +46,8 @@ async function installedProducts({ env, cwd }: CommandContext): Promise<Installe
   return products.map(({ prefix, manifest }) => ({
     title: titleOf(manifest),
     prefix,
-    source: manifest.source.name,
-    nginx: manifest.nginx,
+    source: isAttached(manifest) ? manifest.nginx.name : manifest.source.name,
+    nginx: isAttached(manifest) ? manifest.nginx.path : manifest.nginx,
     nffi: manifest.nffi,
   }));
 }

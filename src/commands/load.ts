@@ -14,6 +14,8 @@ export interface Loading {
 type Loader = (loading: Loading) => Promise<Command>;
 
 const LOADERS: Readonly<Record<CommandName, Loader>> = {
+  attach: async ({ context }) => (await import("./attach.js")).attachCommand(context),
+  detach: async ({ context }) => (await import("./detach.js")).detachCommand(context),
   build: async ({ context, configureArgs }) =>
     (await import("./build.js")).buildCommand(context, configureArgs),
   fetch: async ({ context }) => (await import("./fetch.js")).fetchCommand(context),

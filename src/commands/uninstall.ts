@@ -1,8 +1,9 @@
 /** `nffi uninstall PREFIX`: removes what the manifest of a product lists, and nothing else. */
 import type { Command } from "commander";
 import { NffiError } from "../errors.js";
-import { findProduct } from "../pipeline/product.js";
-import { uninstallProduct } from "../pipeline/uninstall.js";
+import { isAttached } from "../pipeline/manifest.js";
+import { findProduct, type Product } from "../pipeline/product.js";
+import { type Uninstalled, uninstallProduct } from "../pipeline/uninstall.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
 
@@ -14,21 +15,38 @@ export function uninstallCommand(context: CommandContext): Command {
       const { env, cwd } = context;
       const product = await findProduct({ prefix, env, cwd });
       const dryRun = options.dryRun ?? false;
-      const { removed, kept, changed, outside } = await uninstallProduct(product, { dryRun });
-      const list = (title: string, paths: readonly string[]) => {
-        if (paths.length > 0) context.print(title);
-        for (const path of paths) context.print(`  ${path}`);
-      };
-      if (dryRun) for (const path of removed) context.print(`  ${path}`);
-      const did = dryRun ? "would remove" : "removed";
-      context.print(`${did} ${removed.length} files of ${product.prefix}`);
-      list(`kept ${changed.length} files that were changed after the installation:`, changed);
-      list(`kept ${kept.length} files that are yours:`, kept);
+      if (isAttached(product.manifest)) throw isForDetach(prefix);
+      const uninstalled = await uninstallProduct(product, { dryRun });
+      for (const line of linesOfUninstalled(product, uninstalled, dryRun)) context.print(line);
+      const { outside } = uninstalled;
       if (outside.length > 0) throw leadsOutside(product.prefix, outside);
     });
 }
 
-function leadsOutside(prefix: string, paths: readonly string[]): NffiError {
+function isForDetach(prefix: string): NffiError {
+  return new NffiError("usage", `nffi is attached in ${prefix}, not built`, {
+    hint: `run \`nffi detach ${prefix}\``,
+  });
+}
+
+export function linesOfUninstalled(
+  { prefix, manifest }: Product,
+  { removed, kept, changed }: Uninstalled,
+  dryRun: boolean,
+): string[] {
+  const list = (title: string, paths: readonly string[]) =>
+    paths.length === 0 ? [] : [title, ...paths.map((path) => `  ${path}`)];
+  const did = dryRun ? "would remove" : "removed";
+  return [
+    ...(dryRun ? removed.map((path) => `  ${path}`) : []),
+    `${did} ${removed.length} files of ${prefix}`,
+    ...list(`kept ${changed.length} files that were changed after the installation:`, changed),
+    // the directory of an attached product may be one of others
+    ...(isAttached(manifest) ? [] : list(`kept ${kept.length} files that are yours:`, kept)),
+  ];
+}
+
+export function leadsOutside(prefix: string, paths: readonly string[]): NffiError {
   const many = `${paths.length} paths in the manifest of ${prefix} lead out of it`;
   return new NffiError("foreign-files", `${many}, by ".." or through a link`, {
     hint: [...paths, "nothing there was touched; look at these places yourself"].join("\n"),

@@ -1,7 +1,10 @@
 /** `nffi verify PREFIX`: the hashes of the manifest and the proof of the build, once more. */
 import type { Command } from "commander";
+import { verifyAttached } from "../attach/verify.js";
 import { toNffiError } from "../errors.js";
-import { countOfOwn } from "../pipeline/manifest.js";
+import { shipped } from "../host/package.js";
+import { currentPlatform } from "../host/platform.js";
+import { countOfOwn, isAttached } from "../pipeline/manifest.js";
 import { type FoundProduct, findProduct, type Product } from "../pipeline/product.js";
 import { describeFound, titleOf } from "../pipeline/product-title.js";
 import { differencesOf, proveAgain } from "../pipeline/verify-product.js";
@@ -29,7 +32,9 @@ export function verifyCommand(context: CommandContext): Command {
       });
       if (options.json) return verifyForPrograms(product, context);
       context.print(`verifying ${describeFound(product)}`);
-      await prove(product, options.verbose ? context.print : () => {}, context);
+      const changes = await prove(product, options.verbose ? context.print : () => {}, context);
+      if (changes.length > 0) context.print("nginx was changed since the last proof:");
+      for (const change of changes) context.print(`  ${change}`);
       const count = countOfOwn(product.manifest);
       context.print(`${product.prefix}: as it was installed (${count} files), and it works`);
     });
@@ -52,8 +57,8 @@ async function verifyForPrograms(product: FoundProduct, context: CommandContext)
     );
   const differences = await differencesOf(product);
   try {
-    await prove(product, () => {}, context);
-    tell({ ok: true, differences });
+    const changes = await prove(product, () => {}, context);
+    tell({ ok: true, differences, ...(isAttached(manifest) && { changes }) });
   } catch (thrown) {
     const { code, exitCode, message } = toNffiError(thrown);
     tell({ ok: false, differences, code, exitCode, message });
@@ -61,7 +66,18 @@ async function verifyForPrograms(product: FoundProduct, context: CommandContext)
   }
 }
 
-function prove(product: Product, log: (line: string) => void, context: CommandContext) {
+/** What is other than at the last proof, as lines to print. */
+async function prove(
+  { prefix, manifest }: Product,
+  log: (line: string) => void,
+  context: CommandContext,
+): Promise<readonly string[]> {
   const { env, signal } = context;
-  return proveAgain(product, { signal, env, log });
+  if (!isAttached(manifest)) {
+    await proveAgain({ prefix, manifest }, { signal, env, log });
+    return [];
+  }
+  const platform = currentPlatform();
+  const session = { env, signal, platform, shipped, log, warn: log };
+  return (await verifyAttached({ prefix, manifest }, session)).changes;
 }

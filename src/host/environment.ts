@@ -48,6 +48,17 @@ export function buildEnvironment(env: Environment): Record<string, string> {
   return { ...Object.fromEntries(passed), ...LOCALE };
 }
 
+/**
+ * The environment of an nginx of the user that nffi starts: as `buildEnvironment`, and what its
+ * loader and LuaJIT read, since the user's own nginx may need them.
+ */
+export function nginxEnvironment(env: Environment): Record<string, string> {
+  const read = definedOf(env).filter(([name]) =>
+    ["LD_LIBRARY_PATH", "LUA_PATH", "LUA_CPATH"].includes(name),
+  );
+  return { ...buildEnvironment(env), ...Object.fromEntries(read) };
+}
+
 /** All of an environment, for a program that the user runs through nffi. */
 export function wholeEnvironment(env: Environment): Record<string, string> {
   return Object.fromEntries(definedOf(env));

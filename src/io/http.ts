@@ -132,13 +132,21 @@ function authorization(url: URL): Record<string, string> {
   return { authorization: `Basic ${Buffer.from(pair).toString("base64")}` };
 }
 
-/** The status and text that a server of this machine answers with; no proxy is asked. */
+/**
+ * The status and text that a server of this machine answers with; no proxy is asked. With
+ * `socketPath` it is reached by that unix socket, whatever the host of the URL.
+ */
 export async function getLocal(
   url: string,
-  options: { timeoutMs: number; signal?: AbortSignal },
+  options: { timeoutMs: number; signal?: AbortSignal; socketPath?: string },
 ): Promise<{ status: number; text: string }> {
+  const { timeoutMs, socketPath } = options;
   const { Agent, request } = await loadUndici();
-  const agent = new Agent({ headersTimeout: options.timeoutMs, bodyTimeout: options.timeoutMs });
+  const agent = new Agent({
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    ...(socketPath !== undefined && { connect: { socketPath } }),
+  });
   try {
     const reply = await request(url, { dispatcher: agent, signal: options.signal ?? null });
     return { status: reply.statusCode, text: await reply.body.text() };

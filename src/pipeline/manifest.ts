@@ -1,6 +1,6 @@
 /**
- * The manifest of a product, PREFIX/nffi/nffi.json: what it was made of and how to compile and link
- * against it. `nffi info` prints it; later steps and other commands find the product by it.
+ * The manifest of a product, PREFIX/nffi/nffi.json: what it was made of, by `nffi build` or `nffi
+ * attach`, and how to compile and link against it. `nffi info` prints it; later steps and other commands find the product by it.
  */
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join, relative } from "node:path";
@@ -14,23 +14,15 @@ import type { BuildInputs } from "./inputs.js";
 import type { Site } from "./site.js";
 import type { MadeTree } from "./steps/make.js";
 
-export interface Manifest {
+/** What a product of `nffi build` and one of `nffi attach` have in common. */
+interface CommonManifest {
   readonly format: 1;
   readonly nffi: string;
   readonly prefix: string;
-  /** The inputs of the build: the same inputs make the same product. */
-  readonly inputs?: BuildInputs;
-  readonly flavor?: FlavorName;
-  readonly source: SourceIdentity;
-  /** Versions by name of the component. */
-  readonly components: Readonly<Record<string, string>>;
-  readonly patches: Readonly<Record<string, string>>;
-  readonly configure: readonly string[];
-  readonly nginx: string;
   readonly include: string;
   readonly lib: string;
   readonly node: string;
-  /** The Node that ran the build: what a runtime is started with first. */
+  /** The Node that ran the command: what a runtime is started with first. */
   readonly nodeProgram: string;
   /** The JDK of the Java part, or why there is none; products of nffi 0.1 lack this field. */
   readonly java?: Jdk | NoJdk;
@@ -42,6 +34,66 @@ export interface Manifest {
   readonly files: Readonly<Record<string, string>>;
   /** Targets of the symbolic links, by path below the prefix; products of nffi 0.1 lack it. */
   readonly links?: Readonly<Record<string, string>>;
+}
+
+/** An OpenResty with the glue compiled in. */
+export interface BuiltManifest extends CommonManifest {
+  readonly kind?: "built";
+  /** The inputs of the build: the same inputs make the same product. */
+  readonly inputs?: BuildInputs;
+  readonly flavor?: FlavorName;
+  readonly source: SourceIdentity;
+  /** Versions by name of the component. */
+  readonly components: Readonly<Record<string, string>>;
+  readonly patches: Readonly<Record<string, string>>;
+  readonly configure: readonly string[];
+  readonly nginx: string;
+}
+
+/** The glue as a library, for an nginx that nffi has not built. */
+export interface AttachedManifest extends CommonManifest {
+  readonly kind: "attached";
+  /** The nginx that the glue was proven with. */
+  readonly nginx: AttachedNginx;
+  readonly glue: GlueOrigin;
+  /** Directories of the product that were there before it, by path below the prefix ("": itself). */
+  readonly existing: readonly string[];
+  /** The file that --write-conf has written, and its SHA-256. */
+  readonly conf?: { readonly path: string; readonly sha256: string };
+}
+
+/** Where the compiled files come from: the package, or a compiler of this machine. */
+export type GlueOrigin = "prebuilt" | "compiled";
+
+/** lua/resty/nffi reads this as well: a changed name is a change there. */
+export interface AttachedNginx {
+  readonly path: string;
+  /** As it names itself: "nginx", "openresty". */
+  readonly name: string;
+  /** 1.22.1, or 1.27.1.2 of an OpenResty. */
+  readonly version: string;
+  /** Of nginx's core: 1.27.1. */
+  readonly core: string;
+  /** Its core has the patches of OpenResty. */
+  readonly openresty: boolean;
+  /** Build id of the program; null if the linker wrote none. */
+  readonly buildId: string | null;
+  readonly ngxLua: string;
+  /** The file that contains ngx_lua: the program or a module. */
+  readonly ngxLuaPath: string;
+  readonly ngxLuaBuildId: string | null;
+  readonly luaRestyCore: string;
+  /** ngx_stream_lua is there, too. */
+  readonly stream: boolean;
+  /** The nginx.conf that names the modules, and the modules. */
+  readonly conf: string;
+  readonly modules: readonly string[];
+}
+
+export type Manifest = BuiltManifest | AttachedManifest;
+
+export function isAttached(manifest: Manifest): manifest is AttachedManifest {
+  return manifest.kind === "attached";
 }
 
 /** Below the prefix: installed once, then the user's. */
@@ -101,22 +153,33 @@ export async function makeManifest(
   inputs: BuildInputs,
   flavor: FlavorName,
   jdk: Jdk | NoJdk,
-  site: Site,
-): Promise<Manifest> {
-  const inPrefix = (path: string) => join(site.prefix, path);
-  const content = await contentOf(site.stagedPrefix);
-  const lib = inPrefix("nffi/lib");
+  site: Pick<Site, "prefix" | "stagedPrefix">,
+): Promise<BuiltManifest> {
   return {
-    format: 1,
-    nffi: nffiVersion,
-    prefix: site.prefix,
+    ...(await commonManifest(jdk, site)),
+    kind: "built",
     inputs,
     flavor,
     source: tree.identity,
     components: Object.fromEntries(tree.components.map(({ name, version }) => [name, version])),
     patches: tree.patches,
     configure: tree.configureArgs,
-    nginx: inPrefix("nginx/sbin/nginx"),
+    nginx: join(site.prefix, "nginx/sbin/nginx"),
+  };
+}
+
+/** The fields that describe the staged files, and where they will be. */
+export async function commonManifest(
+  jdk: Jdk | NoJdk,
+  { prefix, stagedPrefix }: Pick<Site, "prefix" | "stagedPrefix">,
+): Promise<CommonManifest> {
+  const inPrefix = (path: string) => join(prefix, path);
+  const content = await contentOf(stagedPrefix);
+  const lib = inPrefix("nffi/lib");
+  return {
+    format: 1,
+    nffi: nffiVersion,
+    prefix,
     include: inPrefix("nffi/include"),
     lib,
     node: inPrefix("nffi/node"),
@@ -124,7 +187,7 @@ export async function makeManifest(
     java: jdk,
     cflags: `-I${inPrefix("nffi/include")}`,
     libs: `-L${lib} -Wl,-rpath,${lib} -lnffi`,
-    hardening: await hardeningOfFiles(site.stagedPrefix, content.files),
+    hardening: await hardeningOfFiles(stagedPrefix, content.files),
     ...content,
   };
 }

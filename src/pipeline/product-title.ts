@@ -2,23 +2,40 @@
 import { basename } from "node:path";
 import { releaseOfHash } from "../catalog/releases.js";
 import { shellWords } from "../io/shell-words.js";
-import type { Manifest } from "./manifest.js";
+import {
+  type AttachedManifest,
+  type BuiltManifest,
+  isAttached,
+  type Manifest,
+} from "./manifest.js";
 import type { FoundProduct, Product } from "./product.js";
 
-/** "OpenResty 1.27.1.2", "Debian trixie (nginx 1.26.3, ngx_lua 0.10.28)". */
+/** "OpenResty 1.27.1.2", "Debian trixie (nginx 1.26.3, ngx_lua 0.10.28)", "nginx 1.22.1 (/usr/sbin/nginx), attached". */
 export function titleOf(manifest: Manifest): string {
+  if (isAttached(manifest)) return `${titleOfAttached(manifest)}, attached`;
   const { flavor = "release" } = manifest;
   const title = sourceTitleOf(manifest);
   return flavor === "release" ? title : `${title}, ${flavor}`;
 }
 
+const HOW: Readonly<Record<string, string>> = {
+  default: "the default directory",
+  machine: "no product in ./.nffi/openresty",
+};
+
 /** "OpenResty 1.27.1.2 in /srv/openresty (named by NFFI_PREFIX)" */
 export function describeFound({ prefix, manifest, foundBy }: FoundProduct): string {
-  const how = foundBy === "default" ? "the default directory" : `named by ${foundBy}`;
+  const how = HOW[foundBy] ?? `named by ${foundBy}`;
   return `${titleOf(manifest)} in ${prefix} (${how})`;
 }
 
-function sourceTitleOf(manifest: Manifest): string {
+/** "nginx 1.22.1 (/usr/sbin/nginx)" */
+export function titleOfAttached({ nginx }: AttachedManifest): string {
+  const name = nginx.name === "openresty" ? "OpenResty" : nginx.name;
+  return `${name} ${nginx.version} (${nginx.path})`;
+}
+
+function sourceTitleOf(manifest: BuiltManifest): string {
   const { source, components } = manifest;
   const parts = `nginx ${components.nginx}, ngx_lua ${components.ngx_lua}`;
   if (source.kind === "debian") return `${source.origin} (${parts})`;
@@ -27,14 +44,17 @@ function sourceTitleOf(manifest: Manifest): string {
 }
 
 /** By the hash of the archive, else by a name such as openresty-1.27.1.2. */
-function releaseOf({ source }: Manifest): string | undefined {
+function releaseOf({ source }: BuiltManifest): string | undefined {
   const known = source.sha256 === undefined ? undefined : releaseOfHash(source.sha256)?.version;
   const named = /^(?:OpenResty |openresty-)(\d+(?:\.\d+){3}\w*)/;
   return known ?? named.exec(source.name)?.[1] ?? named.exec(basename(source.origin))?.[1];
 }
 
-/** The `nffi build` command that makes the product again; added sources and patches are not in it. */
+/** The command that makes the product again; added sources and patches are not in it. */
 export function rebuildCommand({ prefix, manifest }: Product): string {
+  if (isAttached(manifest)) {
+    return shellWords(["nffi", "attach", "--nginx", manifest.nginx.path, "--prefix", prefix]);
+  }
   const { source, flavor = "release", inputs } = manifest;
   const configure: string[] = JSON.parse(inputs?.parts["options for configure"] ?? "[]");
   return shellWords([
@@ -47,7 +67,7 @@ export function rebuildCommand({ prefix, manifest }: Product): string {
   ]);
 }
 
-function sourceOptions(manifest: Manifest): string[] {
+function sourceOptions(manifest: BuiltManifest): string[] {
   const { source } = manifest;
   if (source.kind === "debian") return ["--source", source.origin.replace("Debian ", "debian:")];
   if (source.origin.startsWith("/")) return ["--source", source.origin];

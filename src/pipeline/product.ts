@@ -5,15 +5,21 @@ import { NffiError } from "../errors.js";
 import { type Environment, stateDir } from "../host/environment.js";
 import { writeFileWhole } from "../io/files.js";
 import { shellWord } from "../io/shell-words.js";
-import { type Manifest, manifestFile, readManifest } from "./manifest.js";
+import {
+  type AttachedManifest,
+  isAttached,
+  type Manifest,
+  manifestFile,
+  readManifest,
+} from "./manifest.js";
 
-export interface Product {
+export interface Product<M extends Manifest = Manifest> {
   readonly prefix: string;
-  readonly manifest: Manifest;
+  readonly manifest: M;
 }
 
 export interface FoundProduct extends Product {
-  /** The source of the path: "--prefix", "NFFI_PREFIX", "nffi.config.json" or "default". */
+  /** The source of the path: "--prefix", "NFFI_PREFIX", "nffi.config.json", "default" or "machine". */
   readonly foundBy: string;
 }
 
@@ -31,9 +37,16 @@ export function defaultPrefix(env: Environment, cwd: string): string {
   return resolve(cwd, env.NFFI_PREFIX || join(".nffi", "openresty"));
 }
 
+/** Where `nffi attach` installs unless --prefix is given; it serves all users of the machine. */
+export const ATTACHED_PREFIX = "/usr/local/nffi";
+
+/** The directory of the official packages and images that their OpenResty searches for modules. */
+const SITE_OF_OPENRESTY = "/usr/local/openresty/site";
+
 /**
- * By --prefix, else NFFI_PREFIX, else nffi.config.json, else ./.nffi/openresty. The last build may belong to another project,
- * so it is only named in the hint.
+ * By --prefix, else NFFI_PREFIX, else nffi.config.json, else ./.nffi/openresty, else what is attached
+ * to an nginx of this machine. The last build may belong to another project, so it is only named in
+ * the hint.
  */
 export async function findProduct(wish: ProductWish): Promise<FoundProduct> {
   const { env, cwd } = wish;
@@ -41,9 +54,12 @@ export async function findProduct(wish: ProductWish): Promise<FoundProduct> {
   const prefix = named === undefined ? defaultPrefix(env, cwd) : resolve(cwd, named);
   const manifest = await readManifest(prefix);
   if (manifest) return { prefix, manifest, foundBy };
+  const attached = named === undefined ? (await attachedProducts(env))[0] : undefined;
+  if (attached) return { ...attached, foundBy: "machine" };
   const last = await lastPrefix(env);
   const isOther = last !== undefined && last !== prefix && (await readManifest(last)) !== undefined;
-  const hint = "run `nffi build` first, or name a build with --prefix or NFFI_PREFIX";
+  const hint =
+    "run `nffi attach` or `nffi build` first, or name a product with --prefix or NFFI_PREFIX";
   const lastHint = `\nthe last build of this user: --prefix ${shellWord(last ?? "")}`;
   throw new NffiError(
     "product-missing",
@@ -59,6 +75,17 @@ function namedPrefix({ prefix, env, configured }: ProductWish): [string | undefi
   return [undefined, "default"];
 }
 
+async function attachedProducts(env: Environment): Promise<Product<AttachedManifest>[]> {
+  const places = [await recorded(attachFile(env)), ATTACHED_PREFIX, SITE_OF_OPENRESTY];
+  const products: Product<AttachedManifest>[] = [];
+  for (const prefix of new Set(places)) {
+    const manifest = prefix === undefined ? undefined : await readManifest(prefix);
+    if (prefix !== undefined && manifest && isAttached(manifest))
+      products.push({ prefix, manifest });
+  }
+  return products;
+}
+
 /** The products that can be found without being named. */
 export async function knownProducts(env: Environment, cwd: string): Promise<Product[]> {
   const places = [defaultPrefix(env, cwd), resolve(cwd, ".nffi/openresty"), await lastPrefix(env)];
@@ -67,24 +94,42 @@ export async function knownProducts(env: Environment, cwd: string): Promise<Prod
     const manifest = prefix === undefined ? undefined : await readManifest(prefix);
     if (prefix !== undefined && manifest) products.push({ prefix, manifest });
   }
-  return products;
+  const known = new Set(products.map(({ prefix }) => prefix));
+  const attached = await attachedProducts(env);
+  return [...products, ...attached.filter(({ prefix }) => !known.has(prefix))];
 }
 
-/** A build that cannot be remembered is a build all the same, so this never throws. */
 export async function rememberBuild(prefix: string, env: Environment): Promise<void> {
+  await record(recordFile(env), prefix);
+}
+
+export async function rememberAttach(prefix: string, env: Environment): Promise<void> {
+  await record(attachFile(env), prefix);
+}
+
+/** A product that cannot be remembered is one all the same, so this never throws. */
+async function record(file: string, prefix: string): Promise<void> {
   try {
-    await writeFileWhole(recordFile(env), `${JSON.stringify({ prefix })}\n`);
+    await writeFileWhole(file, `${JSON.stringify({ prefix })}\n`);
   } catch {
     // no home, or none that can be written to
   }
 }
 
 async function lastPrefix(env: Environment): Promise<string | undefined> {
+  return recorded(recordFile(env));
+}
+
+async function recorded(file: string): Promise<string | undefined> {
   try {
-    return JSON.parse(await readFile(recordFile(env), "utf8")).prefix;
+    return JSON.parse(await readFile(file, "utf8")).prefix;
   } catch {
     return undefined;
   }
+}
+
+function attachFile(env: Environment): string {
+  return join(stateDir(env), "last-attach.json");
 }
 
 function recordFile(env: Environment): string {

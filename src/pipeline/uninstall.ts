@@ -8,7 +8,7 @@ import { dirname, join, relative } from "node:path";
 import { messageOf, NffiError } from "../errors.js";
 import { kindOf } from "../io/files.js";
 import { acquireLock } from "../io/lock.js";
-import { type Manifest, manifestFile, ownPaths, pathsOutside } from "./manifest.js";
+import { isAttached, type Manifest, manifestFile, ownPaths, pathsOutside } from "./manifest.js";
 import { linkAbove, stateOf } from "./own-files.js";
 import type { Product } from "./product.js";
 
@@ -36,7 +36,7 @@ export async function uninstallProduct(
     const { removable, changed, outside } = await surveyOf(prefix, product.manifest, present);
     const told = new Set([...removable, ...changed]);
     const kept = present.filter((path) => !told.has(path));
-    if (!options.dryRun) await removeAll(prefix, removable);
+    if (!options.dryRun) await removeAll(prefix, removable, keptFolders(product.manifest));
     return { removed: removable, kept, changed, outside };
   } finally {
     await lock.release();
@@ -84,7 +84,16 @@ async function filesBelow(prefix: string): Promise<string[]> {
     .map((entry) => relative(prefix, join(entry.parentPath, entry.name)));
 }
 
-async function removeAll(prefix: string, paths: readonly string[]): Promise<void> {
+/** An attached product may be in a directory of others, such as `site` of an OpenResty. */
+function keptFolders(manifest: Manifest): ReadonlySet<string> {
+  return new Set(isAttached(manifest) ? manifest.existing : []);
+}
+
+async function removeAll(
+  prefix: string,
+  paths: readonly string[],
+  kept: ReadonlySet<string>,
+): Promise<void> {
   try {
     for (const path of paths) {
       // Asked again, as the survey has taken a while.
@@ -97,15 +106,21 @@ async function removeAll(prefix: string, paths: readonly string[]): Promise<void
       cause: thrown,
     });
   }
-  for (const path of paths) await removeEmptyAbove(prefix, path);
+  for (const path of paths) await removeEmptyAbove(prefix, path, kept);
   // nginx creates nginx/logs and its temporary directories; no installed file belongs to them.
   for (const folder of ["nginx/logs", "nginx"]) await removeIfEmpty(prefix, folder);
-  await rmdir(prefix).catch(() => undefined); // refuses a folder that holds anything
+  if (!kept.has("")) await rmdir(prefix).catch(() => undefined); // refuses a folder that holds anything
 }
 
-async function removeEmptyAbove(prefix: string, path: string): Promise<void> {
+async function removeEmptyAbove(
+  prefix: string,
+  path: string,
+  kept: ReadonlySet<string>,
+): Promise<void> {
   let folder = dirname(path);
-  while (folder !== "." && (await removeIfEmpty(prefix, folder))) folder = dirname(folder);
+  while (folder !== "." && !kept.has(folder) && (await removeIfEmpty(prefix, folder))) {
+    folder = dirname(folder);
+  }
 }
 
 async function removeIfEmpty(prefix: string, folder: string): Promise<boolean> {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
 import { flavorOf } from "./flavors.js";
-import { ownPaths, pathsOutside } from "./manifest.js";
+import { type BuiltManifest, ownPaths, pathsOutside } from "./manifest.js";
 import { type SeenFolders, stateOf } from "./own-files.js";
 import type { Product } from "./product.js";
 import { rebuildCommand } from "./product-title.js";
@@ -31,9 +31,11 @@ export async function differencesOf({ prefix, manifest }: Product): Promise<Diff
 }
 
 /** Runs the proof of the build again; only on a product whose files are unchanged. */
-export async function proveAgain(product: Product, context: ProofContext): Promise<void> {
-  const differences = await differencesOf(product);
-  if (differences.length > 0) throw notAsInstalled(product, differences);
+export async function proveAgain(
+  product: Product<BuiltManifest>,
+  context: ProofContext,
+): Promise<void> {
+  await requireUnchanged(product);
   const prefix = await realpath(product.prefix);
   const folder = await mkdtemp(join(tmpdir(), "nffi-verify-"));
   try {
@@ -45,6 +47,12 @@ export async function proveAgain(product: Product, context: ProofContext): Promi
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Throws with the differences, so that nothing that was changed is started. */
+export async function requireUnchanged(product: Product): Promise<void> {
+  const differences = await differencesOf(product);
+  if (differences.length > 0) throw notAsInstalled(product, differences);
 }
 
 const SHOWN = 20;

@@ -4,7 +4,7 @@
  */
 
 import { RELEASES } from "../catalog/releases.js";
-import type { Manifest } from "../pipeline/manifest.js";
+import type { BuiltManifest } from "../pipeline/manifest.js";
 import { DEBIAN_SUITES } from "../sources/debian/suites.js";
 
 export interface BuildSource {
@@ -27,7 +27,7 @@ export const TEMPLATE_SOURCE: BuildSource = {
 const LAST_WITH_PCRE1 = "bookworm";
 
 /** Undefined if only the machine of the build has the source. */
-export function buildSourceOf({ source }: Pick<Manifest, "source">): BuildSource | undefined {
+export function buildSourceOf({ source }: Pick<BuiltManifest, "source">): BuildSource | undefined {
   if (source.kind === "debian") {
     const suite = DEBIAN_SUITES.find(({ name }) => source.origin === `Debian ${name}`);
     return suite && { options: `--source debian:${suite.name}`, suite: suite.name, pcre: 2 };

@@ -11,6 +11,7 @@ import { isJdk } from "../host/jdk.js";
 import type { ShippedFiles } from "../host/package.js";
 import { exists } from "../io/files.js";
 import { nearestWord } from "../io/nearest-word.js";
+import { isAttached } from "../pipeline/manifest.js";
 import type { Product } from "../pipeline/product.js";
 import { rebuildCommand } from "../pipeline/product-title.js";
 import { type BuildSource, buildSourceOf, TEMPLATE_SOURCE } from "./build-source.js";
@@ -59,7 +60,7 @@ export async function scaffold(
   const folder = join(parent, name);
   await requirePackage(product, language);
 
-  const found = buildSourceOf(product.manifest);
+  const found = isAttached(product.manifest) ? undefined : buildSourceOf(product.manifest);
   const source = found ?? TEMPLATE_SOURCE;
   const template = await readTemplate(shipped.templates, language.templates);
   const files = renderTemplate(template, { name, port, source });

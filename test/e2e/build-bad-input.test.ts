@@ -386,7 +386,7 @@ describe("a second build at the same time", () => {
     expect(first.signal).toBe("SIGKILL");
     const refused = await second;
     expect(refused?.exitCode).toBe(14);
-    expect(refused?.stderr).toContain(`${at.prefix} is in use by another nffi build`);
+    expect(refused?.stderr).toContain(`${at.prefix} is in use by another nffi`);
     const third = await at.build(["--openresty", "1.2.3.4"]);
     expect(third.exitCode).toBe(5);
   });

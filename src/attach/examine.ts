@@ -1,0 +1,115 @@
+/** Looks over an nginx before anything is written: whether nffi can be attached to it. */
+import { NffiError } from "../errors.js";
+import type { AttachedNginx } from "../pipeline/manifest.js";
+import { directivesOf, type NginxConf, type ReadContext, readConf } from "./nginx-conf.js";
+import { findNginx, type NginxProgram, type NginxWish, titleOfNginx } from "./nginx-program.js";
+import { findNgxLua, type NgxLua } from "./ngx-lua.js";
+
+export interface Examined {
+  readonly nginx: NginxProgram;
+  readonly conf: NginxConf;
+  readonly ngxLua: NgxLua;
+}
+
+export interface ExamineContext extends ReadContext {
+  log(text: string): void;
+  warn(text: string): void;
+}
+
+export interface ExamineWish extends NginxWish {
+  /** --force: versions that were not tested are accepted. */
+  readonly force: boolean;
+}
+
+export async function examine(wish: ExamineWish, context: ExamineContext): Promise<Examined> {
+  const nginx = await findNginx(wish);
+  context.log(`nginx: ${titleOfNginx(nginx)}, configuration ${nginx.conf}`);
+  requireNotBuilt(nginx);
+  requireTested(nginx, wish.force, context);
+  const conf = await readConf(nginx, context);
+  if (conf.unread) context.log(`nginx -T failed, the files were read instead: ${conf.unread}`);
+  requireEpoll(nginx, conf);
+  const ngxLua = await findNgxLua(nginx, conf, context);
+  context.log(
+    `ngx_lua ${ngxLua.version} in ${ngxLua.path}, lua-resty-core ${ngxLua.core} in ${ngxLua.coreFile}`,
+  );
+  return { nginx, conf, ngxLua };
+}
+
+/** What the manifest notes of it. */
+export function recordOf({ nginx, conf, ngxLua }: Examined): AttachedNginx {
+  return {
+    path: nginx.path,
+    name: nginx.name,
+    version: nginx.version,
+    core: nginx.core,
+    openresty: nginx.isOpenresty,
+    buildId: nginx.elf.buildId ?? null,
+    ngxLua: ngxLua.version,
+    ngxLuaPath: ngxLua.path,
+    ngxLuaBuildId: ngxLua.elf.buildId ?? null,
+    luaRestyCore: ngxLua.core,
+    stream: ngxLua.hasStream,
+    conf: nginx.conf,
+    modules: conf.modules,
+  };
+}
+
+function requireNotBuilt(nginx: NginxProgram): void {
+  if (!nginx.elf.exports.has("ngx_http_lua_nonblocking_ffi_abi_version")) return;
+  throw new NffiError("nginx-unsuitable", `${titleOfNginx(nginx)} was built by nffi`, {
+    hint: "it has the glue already: there is nothing to attach",
+  });
+}
+
+/** The first core whose structures are as the glue expects them, and the newest that was compared. */
+const OLDEST = [1, 21, 4];
+const NEWEST = [1, 29, 8];
+
+function requireTested(nginx: NginxProgram, force: boolean, context: ExamineContext): void {
+  const version = nginx.core.split(".").map(Number);
+  const title = titleOfNginx(nginx);
+  if (compare(version, NEWEST) > 0) {
+    const newest = NEWEST.join(".");
+    context.warn(
+      `${title} is newer than nginx ${newest}, the newest that nffi knows; the proof decides`,
+    );
+  }
+  if (compare(version, OLDEST) >= 0) return;
+  const reason = `${title} is older than nginx ${OLDEST.join(".")}, the oldest that nffi is tested with`;
+  if (force) {
+    context.warn(`${reason}; the proof decides`);
+    return;
+  }
+  throw new NffiError("nginx-unsuitable", reason, {
+    hint: "use a newer nginx, or run `nffi build`; --force tries it all the same, and proves it",
+  });
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  for (let i = 0; i < 3; i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/** A wake-up of the loop is an edge of an eventfd, which poll(2) and select(2) do not know. */
+function requireEpoll(nginx: NginxProgram, conf: NginxConf): void {
+  const use = directivesOf(conf.files, "use").find(({ words }) => words[0] !== "epoll");
+  if (use) {
+    throw new NffiError(
+      "nginx-unsuitable",
+      `${use.file} has \`use ${use.words[0]};\` in events { }`,
+      {
+        hint:
+          "an attached nffi works with epoll only: remove this line, as nginx on Linux takes epoll then\n" +
+          "or run `nffi build`, which builds an OpenResty that works with poll and select, too",
+      },
+    );
+  }
+  if (nginx.elf.exports.has("ngx_epoll_module") || nginx.elf.exports.size === 0) return;
+  throw new NffiError("nginx-unsuitable", `${titleOfNginx(nginx)} was built without epoll`, {
+    hint: "use another nginx, or run `nffi build`, which builds an OpenResty",
+  });
+}

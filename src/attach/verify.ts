@@ -1,0 +1,78 @@
+/**
+ * Verifies an attached product: its files, that the nginx it was attached to is still suited, and the
+ * proof. An nginx that was upgraded since is noted in the manifest when the proof succeeds.
+ */
+import { realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { NffiError } from "../errors.js";
+import { elfObjectOf } from "../io/elf-object.js";
+import type { AttachedManifest, AttachedNginx } from "../pipeline/manifest.js";
+import type { Product } from "../pipeline/product.js";
+import { requireUnchanged } from "../pipeline/verify-product.js";
+import type { AttachSession } from "./attach.js";
+import { type Examined, examine, recordOf } from "./examine.js";
+import { writeManifest } from "./lay-out.js";
+import { prove } from "./proof.js";
+import { neededSymbols, requireSymbols } from "./symbols.js";
+
+export interface Verified {
+  /** What is other than at the last proof, in words; none: nothing. */
+  readonly changes: readonly string[];
+}
+
+export async function verifyAttached(
+  product: Product<AttachedManifest>,
+  session: AttachSession,
+): Promise<Verified> {
+  await requireUnchanged(product);
+  const { manifest } = product;
+  const prefix = await realpath(product.prefix);
+  const { path, conf } = manifest.nginx;
+  const { env, platform } = session;
+  const wish = { nginx: path, conf, env, cwd: "/", arch: platform.arch, force: true };
+  const examined = await examine(wish, session);
+  await requireGlue(prefix, examined);
+  await prove({ ...examined, productDir: prefix }, session);
+  const now = recordOf(examined);
+  const changes = changesOf(manifest.nginx, now);
+  if (changes.length > 0) await noteAnew(prefix, { ...manifest, nginx: now }, session);
+  return { changes };
+}
+
+async function requireGlue(prefix: string, { nginx, ngxLua }: Examined): Promise<void> {
+  const file = join(prefix, "nffi/lib/libnffi_glue.so");
+  const glue = await elfObjectOf(file).catch(() => undefined);
+  if (glue === undefined) throw new NffiError("verify-failed", `${file} is no library`);
+  requireSymbols(neededSymbols(glue, ngxLua), nginx, ngxLua);
+}
+
+/** By the names of the manifest, with words for people. */
+const NOTED: Readonly<Partial<Record<keyof AttachedNginx, string>>> = {
+  version: "nginx",
+  openresty: "an OpenResty",
+  buildId: "the build id of nginx",
+  ngxLua: "ngx_lua",
+  ngxLuaBuildId: "the build id of ngx_lua",
+  luaRestyCore: "lua-resty-core",
+  stream: "stream {}",
+};
+
+function changesOf(before: AttachedNginx, now: AttachedNginx): string[] {
+  return (Object.keys(NOTED) as (keyof AttachedNginx)[])
+    .filter((name) => before[name] !== now[name])
+    .map((name) => `${NOTED[name]}: ${before[name]} -> ${now[name]}`);
+}
+
+async function noteAnew(
+  prefix: string,
+  manifest: AttachedManifest,
+  session: AttachSession,
+): Promise<void> {
+  try {
+    await writeManifest(prefix, manifest);
+  } catch {
+    session.warn(
+      `cannot write to ${prefix}: run this as root, so that nginx no longer warns about its new version`,
+    );
+  }
+}

@@ -1,0 +1,130 @@
+/** `nffi attach`: options -> one product beside an nginx that runs already -> what is left to do. */
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { type AttachOutcome, type AttachRequest, attach } from "../attach/attach.js";
+import { findJdk } from "../host/jdk.js";
+import { shipped } from "../host/package.js";
+import { currentPlatform } from "../host/platform.js";
+import { RETRIES, STALL_MS } from "../io/download.js";
+import { shellWord } from "../io/shell-words.js";
+import { fetchArchive } from "../pipeline/fetch-only.js";
+import { countOfOwn } from "../pipeline/manifest.js";
+import { ATTACHED_PREFIX } from "../pipeline/product.js";
+import { titleOf } from "../pipeline/product-title.js";
+import { reporterFor } from "../ui/reporter-for.js";
+import type { CommandContext } from "./context.js";
+import { declared } from "./declared.js";
+import { sourceRequestOf } from "./source-options.js";
+
+interface AttachOptions {
+  nginx?: string;
+  conf?: string;
+  prefix?: string;
+  writeConf?: string;
+  compile?: boolean;
+  nginxSource?: string;
+  force?: boolean;
+  dryRun?: boolean;
+  verbose?: boolean;
+  json?: boolean;
+}
+
+export function attachCommand(context: CommandContext): Command {
+  return declared("attach")
+    .option("--nginx <path>", "the nginx to attach to (default: openresty or nginx in PATH)")
+    .option("--conf <file>", "the nginx.conf that it runs with (default: as it was compiled)")
+    .option(
+      "--prefix <dir>",
+      `install here (env: NFFI_PREFIX; default: site of an OpenResty that searches it, else ${ATTACHED_PREFIX})`,
+    )
+    .option("--write-conf <file>", "write the line for nginx.conf into this new file")
+    .option("--compile", "compile the glue for this nginx instead of using prebuilt files")
+    .option("--nginx-source <dir>", "with --compile: the source of exactly this nginx")
+    .option("--force", "try a version of nginx that is older than those that were tested")
+    .option("--dry-run", "examine nginx and print what would be done; write nothing")
+    .option("--verbose", "show what is examined and proven")
+    .option("--json", "print the result as one JSON object")
+    .action(async (options: AttachOptions) => {
+      const warnings: string[] = [];
+      const { env, signal } = context;
+      const outcome = await attach(await requestOf(options, context), {
+        ...{ env, signal, shipped, platform: currentPlatform() },
+        log: (text) => options.verbose && !options.json && context.print(text),
+        warn: (text) => {
+          warnings.push(text);
+          if (!options.json) context.print(`warning: ${text}`);
+        },
+      });
+      if (options.json) return context.print(JSON.stringify(jsonOf(outcome, warnings)));
+      for (const line of linesOf(outcome, options, context)) context.print(line);
+    });
+}
+
+async function requestOf(options: AttachOptions, context: CommandContext): Promise<AttachRequest> {
+  const { env, cwd } = context;
+  const { arch, cpus } = currentPlatform();
+  return {
+    nginx: options.nginx,
+    conf: options.conf,
+    prefix: options.prefix ?? (env.NFFI_PREFIX || undefined),
+    writeConf: options.writeConf,
+    compile: (options.compile ?? false) || options.nginxSource !== undefined,
+    nginxSource: options.nginxSource && resolve(cwd, options.nginxSource),
+    force: options.force ?? false,
+    dryRun: options.dryRun ?? false,
+    jdk: await findJdk(env),
+    jobs: cpus,
+    ...{ env, cwd, arch },
+    fetchOpenresty: (version) => fetchOpenresty(version, context),
+  };
+}
+
+/** The official archive of a release; options of the download come from the environment. */
+async function fetchOpenresty(version: string, context: CommandContext): Promise<string> {
+  const request = await sourceRequestOf(
+    { source: "official", openresty: version, retries: RETRIES, timeout: STALL_MS / 1000 },
+    context,
+  );
+  const { path } = await fetchArchive(request, {
+    reporter: reporterFor(context, { verbose: false }),
+    signal: context.signal,
+    env: context.env,
+    platform: currentPlatform(),
+  });
+  return path;
+}
+
+function jsonOf({ prefix, manifest, advice }: AttachOutcome, warnings: readonly string[]) {
+  const { nginx, glue, conf } = manifest ?? {};
+  return {
+    format: 1,
+    prefix,
+    installed: manifest !== undefined,
+    nginx,
+    glue,
+    conf: conf?.path,
+    advice,
+    warnings,
+  };
+}
+
+function linesOf(
+  outcome: AttachOutcome,
+  options: AttachOptions,
+  context: CommandContext,
+): string[] {
+  const { prefix, manifest, advice } = outcome;
+  if (manifest === undefined) {
+    return [`nffi can be attached; it would be installed in ${prefix}`, ...advice];
+  }
+  const hasName = [ATTACHED_PREFIX, manifest.existing.includes("lualib") ? prefix : ""];
+  const named = hasName.includes(prefix) ? "" : ` --prefix ${shellWord(prefix)}`;
+  return [
+    `${titleOf(manifest)}: ${countOfOwn(manifest)} files in ${prefix}, and it works`,
+    ...(manifest.conf ? [`wrote ${manifest.conf.path}; reload nginx`] : advice),
+    ...(manifest.conf || advice.length > 0 || options.writeConf
+      ? []
+      : ["nginx.conf needs no line: this nginx searches the prefix already; reload nginx"]),
+    `next: ${context.nffi} new-runtime NAME${named}`,
+  ];
+}

@@ -1,0 +1,89 @@
+/**
+ * Replaces the product in a prefix by a staged one, all of it or nothing: files that the previous
+ * product had and this one has not are removed, unless they were changed since.
+ */
+import { readdir } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { errnoOf, messageOf, NffiError } from "../errors.js";
+import { type Environment, sourceDate } from "../host/environment.js";
+import { type Change, type ReplacementFailure, replaceTogether } from "../io/replacement.js";
+import { type Manifest, ownPaths, readManifest, usersFoldersIn } from "./manifest.js";
+import { stateOf } from "./own-files.js";
+import { requireReplaceable } from "./prefix.js";
+
+export interface ReplaceContext {
+  readonly env: Environment;
+  readonly signal: AbortSignal;
+  warn(text: string, details?: readonly string[]): void;
+}
+
+export async function replaceProduct(
+  prefix: string,
+  { stagedPrefix, manifest }: { readonly stagedPrefix: string; readonly manifest: Manifest },
+  context: ReplaceContext,
+  options: { readonly overwriteForeign: boolean } = { overwriteForeign: false },
+): Promise<void> {
+  const previous = await readManifest(prefix);
+  const paths = await pathsToInstall(stagedPrefix, prefix);
+  await requireReplaceable(prefix, paths, { stagedPrefix, previous, ...options });
+  const changes: Change[] = [
+    ...(await stalePaths(previous, manifest, prefix, context)).map((path) => ({
+      place: join(prefix, path),
+    })),
+    ...paths.map((path) => ({ place: join(prefix, path), source: join(stagedPrefix, path) })),
+  ];
+  const date = sourceDate(context.env);
+  const failure = await replaceTogether(changes, { signal: context.signal, date });
+  if (failure) throw cannotInstall(prefix, failure);
+}
+
+/** Files and links; the manifest comes last, so that it never speaks of what is not there. */
+async function pathsToInstall(stagedPrefix: string, prefix: string): Promise<string[]> {
+  const kept = (await usersFoldersIn(prefix)).map((folder) => `${folder}/`);
+  const paths: string[] = [];
+  for (const entry of await readdir(stagedPrefix, { recursive: true, withFileTypes: true })) {
+    const path = relative(stagedPrefix, join(entry.parentPath, entry.name));
+    if (entry.isDirectory() || kept.some((folder) => path.startsWith(folder))) continue;
+    paths.push(path);
+  }
+  const isManifest = (path: string) => (path === "nffi/nffi.json" ? 1 : 0);
+  return paths.sort((a, b) => isManifest(a) - isManifest(b) || (a < b ? -1 : 1));
+}
+
+/** Files that the last build installed and this one does not. Files changed since are kept. */
+async function stalePaths(
+  previous: Manifest | undefined,
+  current: Manifest,
+  prefix: string,
+  context: ReplaceContext,
+): Promise<string[]> {
+  const wanted = new Set(ownPaths(current));
+  const stale: string[] = [];
+  const kept: string[] = [];
+  for (const path of previous ? ownPaths(previous) : []) {
+    if (!previous || wanted.has(path)) continue;
+    const state = await stateOf(prefix, previous, path);
+    if (state === "as installed") stale.push(path);
+    if (state === "changed" || state === "behind a link") kept.push(path);
+  }
+  if (kept.length > 0) {
+    const many = kept.length === 1 ? "1 file" : `${kept.length} files`;
+    context.warn(
+      `${many} of the last build were changed since and stay: ${kept.slice(0, 3).join(", ")}`,
+      kept,
+    );
+  }
+  return stale;
+}
+
+function cannotInstall(prefix: string, { cause, lost }: ReplacementFailure): NffiError {
+  const full = errnoOf(cause) === "ENOSPC" ? "the disk is full; " : "";
+  const hint =
+    lost.length === 0
+      ? `${full}what was in the prefix before is unchanged`
+      : `${full}these could not be brought back, run this command again:\n${lost.join("\n")}`;
+  return new NffiError("install-failed", `cannot install into ${prefix}: ${messageOf(cause)}`, {
+    hint,
+    cause,
+  });
+}
