@@ -60,7 +60,7 @@ function answer(manifest: Manifest, options: InfoOptions): string[] {
 
 function linesOfAttached(manifest: AttachedManifest): string[] {
   const { nginx, prefix, glue, conf } = manifest;
-  const built = (id: string | null) => (id === null ? "" : `, build id ${id}`);
+  const built = (id: string | undefined) => (id === undefined ? "" : `, build id ${id}`);
   return [
     `prefix      ${prefix}`,
     `attached to ${titleOfAttached(manifest)}${built(nginx.buildId)}`,

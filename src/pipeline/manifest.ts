@@ -76,12 +76,12 @@ export interface AttachedNginx {
   readonly core: string;
   /** Its core has the patches of OpenResty. */
   readonly openresty: boolean;
-  /** Build id of the program; null if the linker wrote none. */
-  readonly buildId: string | null;
+  /** Build id of the program; absent if the linker wrote none. */
+  readonly buildId?: string;
   readonly ngxLua: string;
   /** The file that contains ngx_lua: the program or a module. */
   readonly ngxLuaPath: string;
-  readonly ngxLuaBuildId: string | null;
+  readonly ngxLuaBuildId?: string;
   readonly luaRestyCore: string;
   /** ngx_stream_lua is there, too. */
   readonly stream: boolean;

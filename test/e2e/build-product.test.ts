@@ -6,7 +6,7 @@ import { join, relative } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { PROTECTIONS } from "../../src/io/elf.js";
 import { sha256OfFile } from "../../src/io/files.js";
-import type { Manifest } from "../../src/pipeline/manifest.js";
+import type { BuiltManifest } from "../../src/pipeline/manifest.js";
 import { runCli } from "../support/cli.js";
 import { makeFakeRelease } from "../support/fake-release.js";
 import { startNginx } from "../support/nginx.js";
@@ -139,7 +139,7 @@ describe.each(allSuites.map((suite) => ({ suite, run: suites.includes(suite) }))
 
     test.runIf(run)("every executable and library is hardened as Debian's nginx is", async () => {
       const info = await runCli(["info", "--json", "--prefix", prefix]);
-      const { hardening = {} }: Manifest = JSON.parse(info.stdout);
+      const { hardening = {} }: BuiltManifest = JSON.parse(info.stdout);
       const paths = elfFilesIn(prefix);
       expect(paths).toEqual(expect.arrayContaining(FORTIFIED));
       for (const path of paths) {
@@ -156,7 +156,7 @@ describe.each(allSuites.map((suite) => ({ suite, run: suites.includes(suite) }))
 
     test.runIf(run)("the manifest describes the product, and its hashes match", async () => {
       const info = await runCli(["info", "--json", "--prefix", prefix]);
-      const manifest: Manifest = JSON.parse(info.stdout);
+      const manifest: BuiltManifest = JSON.parse(info.stdout);
       const { components, source } = manifest;
       for (const [name, version] of Object.entries(VERSIONS[suite])) {
         expect(components[name]).toContain(version);
@@ -173,7 +173,7 @@ describe.each(allSuites.map((suite) => ({ suite, run: suites.includes(suite) }))
       "--require-security-patches refuses this archive, or has nothing to refuse",
       async () => {
         const info = await runCli(["info", "--json", "--prefix", prefix]);
-        const { source }: Manifest = JSON.parse(info.stdout);
+        const { source }: BuiltManifest = JSON.parse(info.stdout);
         const gaps = source.securityGaps ?? [];
         const shown = (await runCli(["info", "--prefix", prefix])).stdout;
         for (const { text } of gaps) expect(shown).toContain(`unpatched   ${text}\n`);

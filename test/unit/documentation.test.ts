@@ -43,9 +43,13 @@ const GLUE = namesIn("c-src/ngx", /\.c$/)
 describe("docs/cli.md", () => {
   const manual = read("docs/cli.md");
 
-  test("lists the options of nffi build", () => {
-    const source = read("src/commands/source-options.ts") + read("src/commands/build-options.ts");
-    expect(found(manual, /^\| `(--[a-z0-9-]+)/gm)).toEqual(
+  test.each([
+    ["build", ["source-options.ts", "build-options.ts"]],
+    ["attach", ["attach.ts"]],
+  ])("lists the options of nffi %s", (command, files) => {
+    const section = manual.split(`\n## nffi ${command}\n`)[1]?.split("\n## ")[0] ?? "";
+    const source = files.map((file) => read(`src/commands/${file}`)).join("");
+    expect(found(section, /^\| `(--[a-z0-9-]+)/gm)).toEqual(
       found(source, /[oO]ption\(\s*"(--[a-z0-9-]+)/g),
     );
   });

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
-import type { Manifest } from "../../../src/pipeline/manifest.js";
+import type { BuiltManifest } from "../../../src/pipeline/manifest.js";
 import { rebuildCommand, titleOf } from "../../../src/pipeline/product-title.js";
 
-const manifest = (source: Partial<Manifest["source"]>, more: Partial<Manifest> = {}) =>
+const manifest = (source: Partial<BuiltManifest["source"]>, more: Partial<BuiltManifest> = {}) =>
   ({
     source: { kind: "archive", name: "", origin: "", ...source },
     components: { nginx: "1.26.3", ngx_lua: "0.10.28" },
     ...more,
-  }) as Manifest;
+  }) as BuiltManifest;
 
 const sha256 = "74f076f7e364b2a99a6c5f9bb531c27610c78985abe956b442b192a2295f7548"; // of 1.27.1.2
 
