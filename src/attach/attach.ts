@@ -51,7 +51,7 @@ export interface AttachOutcome {
   readonly prefix: string;
   /** undefined with `dryRun`. */
   readonly manifest: AttachedManifest | undefined;
-  /** What is left to do, as lines to print; none: nothing. */
+  /** The rest of the work for the user, as lines to print. */
   readonly advice: readonly string[];
 }
 

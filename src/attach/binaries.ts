@@ -74,7 +74,7 @@ async function binariesOf(
   return { origin, files, glue, java: hasJava || !isJdk(jdk) ? jdk : { reason } };
 }
 
-/** What make has left in its directory, by the names of the prebuilt files. */
+/** The files that make has left, by the names of the prebuilt files. */
 async function compiledIn(dir: string, { glibc = "" }: Platform): Promise<Prebuilt> {
   const files: PrebuiltFile[] = [];
   for (const name of Object.keys(PREBUILT_PLACES) as PrebuiltName[]) {

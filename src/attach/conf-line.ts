@@ -34,7 +34,7 @@ export function isSearched(prefix: string, { luaPath }: Pick<NgxLua, "luaPath">)
   return luaPath.split(";").includes(patternOf(prefix));
 }
 
-/** What to do, as lines to print; empty if nothing is left to do. */
+/** The rest of the work for the user, as lines to print. */
 export function adviceOf(prefix: string, ngxLua: NgxLua, nginx: NginxProgram): string[] {
   if (isSearched(prefix, ngxLua)) return [];
   const { configuredPath } = ngxLua;

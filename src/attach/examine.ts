@@ -36,7 +36,7 @@ export async function examine(wish: ExamineWish, context: ExamineContext): Promi
   return { nginx, conf, ngxLua };
 }
 
-/** What the manifest notes of it. */
+/** The part of the manifest that describes it. */
 export function recordOf({ nginx, conf, ngxLua }: Examined): AttachedNginx {
   return {
     path: nginx.path,

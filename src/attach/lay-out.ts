@@ -63,7 +63,7 @@ export async function writeManifest(prefix: string, manifest: AttachedManifest):
 
 const OF_JAVA = /\.jar$|java/;
 
-/** What an SDK consists of beside its binaries: where from, and where to below PREFIX/nffi. */
+/** The files of each SDK except its binaries: from below c-src to below PREFIX/nffi. */
 const SDKS: readonly { from: string; to: string; wanted: (path: string) => boolean }[] = [
   { from: "include", to: "include", wanted: (path) => path.endsWith(".h") },
   { from: "sdk/go", to: "go", wanted: (path) => !path.endsWith("_test.go") },

@@ -27,7 +27,7 @@ export interface NginxProgram {
   readonly isOpenresty: boolean;
   /** The arguments of its configure. */
   readonly configure: readonly string[];
-  /** What paths in nginx.conf are relative to, unless nginx gets `-p`. */
+  /** The nginx prefix: paths in nginx.conf are relative to it, unless nginx gets `-p`. */
   readonly prefix: string;
   readonly conf: string;
 }
@@ -130,7 +130,7 @@ function requireLoadable(path: string, elf: ElfObject, arch: string): void {
   }
 }
 
-/** What `nginx -V` prints. */
+/** Returns the output of `nginx -V`. */
 async function versionOf(path: string, env: Environment): Promise<string> {
   const done = await run({ program: path, args: ["-V"], cwd: "/", env: nginxEnvironment(env) });
   if (done.exitCode === 0) return done.stderr + done.stdout;

@@ -27,7 +27,7 @@ export interface NgxLua {
   readonly luaPath: string;
   /** The user's lua_package_path, if nginx.conf has one. */
   readonly configuredPath: string | undefined;
-  /** ngx_stream_lua is there, too. */
+  /** This nginx has ngx_stream_lua. */
   readonly hasStream: boolean;
   /** Everything that exports symbols to the glue: the program and its modules. */
   readonly objects: readonly LoadedObject[];

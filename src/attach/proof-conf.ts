@@ -1,7 +1,7 @@
 /** The configuration of the proof: one location for each thing that is proven. */
 import { join } from "node:path";
 
-/** What each location shows; a response of "ok" is expected from all. */
+/** The locations and what each proves; all respond with "ok". */
 export const CHECKS = {
   echo: "a call through the echo library (eventfd)",
   timeout: "a deadline (timer)",

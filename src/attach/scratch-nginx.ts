@@ -1,5 +1,5 @@
 /**
- * A temporary nginx of the user's program: in a directory of its own, on a unix socket, with the
+ * A temporary nginx of the user's program: in a new directory, on a unix socket, with the
  * modules that the user's configuration loads. Every path that the program was compiled with (logs,
  * pid, lock, temporary files) is replaced, so it shares nothing with an nginx that runs already.
  */

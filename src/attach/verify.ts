@@ -16,7 +16,7 @@ import { prove } from "./proof.js";
 import { neededSymbols, requireSymbols } from "./symbols.js";
 
 export interface Verified {
-  /** What is other than at the last proof, in words; none: nothing. */
+  /** The differences from the last proof, in words. */
   readonly changes: readonly string[];
 }
 

@@ -66,7 +66,7 @@ async function verifyForPrograms(product: FoundProduct, context: CommandContext)
   }
 }
 
-/** What is other than at the last proof, as lines to print. */
+/** Returns the differences from the last proof, as lines to print. */
 async function prove(
   { prefix, manifest }: Product,
   log: (line: string) => void,

@@ -14,7 +14,7 @@ import type { BuildInputs } from "./inputs.js";
 import type { Site } from "./site.js";
 import type { MadeTree } from "./steps/make.js";
 
-/** What a product of `nffi build` and one of `nffi attach` have in common. */
+/** The fields of every product, of `nffi build` or `nffi attach`. */
 interface CommonManifest {
   readonly format: 1;
   readonly nffi: string;
@@ -83,7 +83,7 @@ export interface AttachedNginx {
   readonly ngxLuaPath: string;
   readonly ngxLuaBuildId?: string;
   readonly luaRestyCore: string;
-  /** ngx_stream_lua is there, too. */
+  /** This nginx has ngx_stream_lua. */
   readonly stream: boolean;
   /** The nginx.conf that names the modules, and the modules. */
   readonly conf: string;
