@@ -128,6 +128,9 @@ function misfit(platform: Platform, manifest: PrebuiltManifest): string | undefi
   if (!Object.keys(manifest.files).some((path) => path.startsWith(`${arch}/`))) {
     return `the processor is ${arch}`;
   }
+  if (!Object.hasOwn(manifest.files, `${arch}/libnffi_glue.so`)) {
+    return "this package was packed without the glue";
+  }
   if (!glibc) return "the C library is not glibc (musl?)";
   if (isOlder(glibc, manifest.glibc)) {
     return `glibc is ${glibc}, expected ${manifest.glibc} or newer`;

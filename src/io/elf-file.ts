@@ -9,6 +9,8 @@ export interface ElfFile {
   /** The entries of the dynamic section: tag and value. */
   dynamic(): Promise<readonly DynamicEntry[]>;
   dynamicSymbols(): Promise<DynamicSymbol[]>;
+  /** The versions of symbols that other objects have to export, such as GLIBC_2.27. */
+  importedVersions(): Promise<string[]>;
 }
 
 export interface DynamicEntry {
@@ -26,6 +28,7 @@ export interface DynamicSymbol {
 
 export const PT_DYNAMIC = 2;
 const SHT_DYNSYM = 11;
+const SHT_GNU_VERNEED = 0x6ffffffe;
 const STB_WEAK = 2;
 
 /**
@@ -53,6 +56,7 @@ export async function withElfFile<T>(
       read,
       dynamic: () => dynamicOf(programHeaders, read),
       dynamicSymbols: () => symbolsOf(header, read),
+      importedVersions: () => versionsOf(header, read),
     });
   } finally {
     await file.close();
@@ -90,19 +94,50 @@ async function dynamicOf(programHeaders: readonly Buffer[], read: Read): Promise
 }
 
 async function symbolsOf(header: Buffer, read: Read): Promise<DynamicSymbol[]> {
-  const sections = await tableOf(header, read, { at: 40, sizes: 58 });
-  const dynsym = sections.find((entry) => entry.readUInt32LE(4) === SHT_DYNSYM);
-  const strings = dynsym && sections[dynsym.readUInt32LE(40)];
-  if (!dynsym || !strings) return [];
-  const contentOf = (section: Buffer) =>
-    read(Number(section.readBigUInt64LE(24)), Number(section.readBigUInt64LE(32)));
-  const names = await contentOf(strings);
-  return entriesOf(await contentOf(dynsym), 24).map((symbol) => {
-    const start = symbol.readUInt32LE(0);
-    return {
-      name: names.toString("latin1", start, names.indexOf(0, start)),
-      isDefined: symbol.readUInt16LE(6) !== 0,
-      isWeak: symbol.readUInt8(4) >> 4 === STB_WEAK,
-    };
+  const { table, nameAt } = await sectionOf(SHT_DYNSYM, header, read);
+  return entriesOf(table, 24).map((symbol) => ({
+    name: nameAt(symbol.readUInt32LE(0)),
+    isDefined: symbol.readUInt16LE(6) !== 0,
+    isWeak: symbol.readUInt8(4) >> 4 === STB_WEAK,
+  }));
+}
+
+/** The section is a list of libraries, each with a list of versions. */
+async function versionsOf(header: Buffer, read: Read): Promise<string[]> {
+  const { table, nameAt } = await sectionOf(SHT_GNU_VERNEED, header, read);
+  if (table.length === 0) return [];
+  const libraries = offsetsOf(table, { first: 0, next: 12 });
+  return libraries.flatMap((library) => {
+    const versions = { first: library + table.readUInt32LE(library + 8), next: 12 };
+    return offsetsOf(table, versions).map((version) => nameAt(table.readUInt32LE(version + 8)));
   });
+}
+
+/** Of a list whose entries have, at `next`, the distance to the next one, 0 in the last. */
+function offsetsOf(table: Buffer, { first, next }: { first: number; next: number }): number[] {
+  const offsets: number[] = [];
+  for (let at = first, distance = 1; distance > 0; at += distance) {
+    offsets.push(at);
+    distance = table.readUInt32LE(at + next);
+  }
+  return offsets;
+}
+
+/** The content of the first section of a type, empty if there is none, and the names it refers to. */
+async function sectionOf(
+  type: number,
+  header: Buffer,
+  read: Read,
+): Promise<{ table: Buffer; nameAt: (start: number) => string }> {
+  const sections = await tableOf(header, read, { at: 40, sizes: 58 });
+  const section = sections.find((entry) => entry.readUInt32LE(4) === type);
+  const strings = section && sections[section.readUInt32LE(40)];
+  if (!section || !strings) return { table: Buffer.alloc(0), nameAt: () => "" };
+  const contentOf = (one: Buffer) =>
+    read(Number(one.readBigUInt64LE(24)), Number(one.readBigUInt64LE(32)));
+  const names = await contentOf(strings);
+  return {
+    table: await contentOf(section),
+    nameAt: (start) => names.toString("latin1", start, names.indexOf(0, start)),
+  };
 }

@@ -1,4 +1,7 @@
-/** Reads from an ELF file (64 bits, little-endian) which protections it was compiled with. */
+/**
+ * Reads from an ELF file (64 bits, little-endian) which protections it was compiled with, and which
+ * versions of other libraries' symbols it needs.
+ */
 import { type ElfFile, withElfFile } from "./elf-file.js";
 
 export type Protection =
@@ -42,6 +45,11 @@ export async function protectionsOf(path: string): Promise<Protection[] | undefi
     };
     return PROTECTIONS.filter((protection) => found[protection]);
   });
+}
+
+/** The versions of its imported symbols ("GLIBC_2.27"), sorted; undefined as for `protectionsOf`. */
+export function versionsNeeded(path: string): Promise<string[] | undefined> {
+  return withElfFile(path, async (elf) => [...new Set(await elf.importedVersions())].sort());
 }
 
 async function bindsNow(elf: ElfFile): Promise<boolean> {

@@ -5,7 +5,15 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { basename, join } from "node:path";
 import { publint } from "publint";
 import { beforeAll, describe, expect, test } from "vitest";
+import {
+  findPrebuilt,
+  installPrebuilt,
+  isPrebuilt,
+  PREBUILT_PLACES,
+} from "../../src/attach/prebuilt.js";
+import { PROTECTIONS, protectionsOf, versionsNeeded } from "../../src/io/elf.js";
 import { sha256OfFile } from "../../src/io/files.js";
+import { weaknessesOf } from "../../src/pipeline/hardening.js";
 import {
   assembleDebianTree,
   fetchDebianSources,
@@ -17,6 +25,8 @@ import { answers, httpServer } from "../support/http-server.js";
 import { withNginx } from "../support/nginx.js";
 import { anySuite } from "../support/openresty.js";
 import { temporaryFolderOfAll } from "../support/temporary.js";
+
+const hasGlue = existsSync(join(repository, "c-src/ngx/attached"));
 
 const quiet = { npm_config_loglevel: "error" };
 
@@ -34,6 +44,9 @@ describe("the tarball", () => {
   });
 
   test("holds what is needed and nothing else", () => {
+    const { files: prebuilt } = JSON.parse(
+      readFileSync(join(repository, "prebuilt/manifest.json"), "utf8"),
+    );
     const listed = execFileSync("tar", ["-tzf", tarball], { encoding: "utf8" });
     const all = listed.trim().split("\n");
     const files = all.filter((path) => !path.startsWith("package/node_modules/"));
@@ -44,6 +57,7 @@ describe("the tarball", () => {
         (path) =>
           !/^c-src\/sdk\/(\w+\/test\/|go\/.*_test\.go$|rust\/(Cargo\.lock|tests\/))/.test(path),
       ),
+      ...["manifest.json", ...Object.keys(prebuilt)].map((path) => `prebuilt/${path}`),
       ...sourcesIn("src").flatMap((path) => [".js", ".d.ts"].map((end) => compiled(path, end))),
     ];
     expect(files.map((path) => path.replace(/^package\//, "")).sort()).toEqual(expected.sort());
@@ -56,6 +70,28 @@ describe("the tarball", () => {
     execFileSync("tar", ["-xzf", tarball, "-C", unpacked]);
     expect(versionsIn(join(unpacked, "package"))).toEqual(pinned());
   });
+
+  test.skipIf(!hasGlue)(
+    "carries files for this machine and another, which were built of these sources",
+    async () => {
+      const dir = join(folder, "unpacked/package/prebuilt");
+      for (const arch of ["x64", "arm64"]) {
+        const platform = { os: "linux", arch, glibc: "2.31", kernel: "6.1.0", cpus: 1 };
+        const found = await findPrebuilt({ dir, platform });
+        if (!isPrebuilt(found)) throw new Error(found.reason);
+        expect(found.files.map(({ name }) => name).sort()).toEqual(
+          Object.keys(PREBUILT_PLACES).sort(),
+        );
+        for (const { file } of found.files) await requireReleasable(file);
+      }
+      const here = await findPrebuilt({ dir });
+      if (!isPrebuilt(here)) throw new Error(here.reason);
+      const nffi = join(folder, "nffi");
+      await installPrebuilt(here, nffi);
+      const code = `console.log(typeof require("${nffi}/node/nffi.node").attach)`;
+      expect(execFileSync(process.execPath, ["-e", code], { encoding: "utf8" })).toBe("function\n");
+    },
+  );
 
   test("passes publint", async () => {
     const { buffer } = Uint8Array.from(readFileSync(tarball));
@@ -117,6 +153,16 @@ describe("the tarball", () => {
     });
   }
 });
+
+/** Throws if a file needs a glibc newer than 2.31, or lacks a protection that the linker gives. */
+async function requireReleasable(file: string): Promise<void> {
+  for (const version of (await versionsNeeded(file)) ?? []) {
+    const minor = /^GLIBC_2\.(\d+)/.exec(version)?.[1];
+    if (minor !== undefined) expect(Number(minor), `${file} ${version}`).toBeLessThanOrEqual(31);
+    else expect(version).toMatch(/^NFFI_/);
+  }
+  expect(weaknessesOf({ [file]: (await protectionsOf(file)) ?? PROTECTIONS })).toEqual([]);
+}
 
 /** The versions of the installed packages, by path. */
 function versionsIn(dir: string): Record<string, string> {

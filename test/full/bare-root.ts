@@ -70,24 +70,30 @@ function baseOf(suite: BareSuite): string {
   mkdirSync(roots, { recursive: true });
   const made = `${base}.${process.pid}`;
   console.log(`making a bare Debian ${suite} (minutes)`);
+  try {
+    makeBase(suite, made);
+    renameSync(made, base);
+  } finally {
+    rmSync(made, { recursive: true, force: true });
+  }
+  return base;
+}
+
+function makeBase(suite: BareSuite, made: string): void {
   execFileSync("debootstrap", ["--variant=minbase", suite, made], { stdio: "pipe" });
   // what the machine says to apt of its mirror, such as a proxy
   for (const name of readdirSync("/etc/apt/apt.conf.d").filter((one) => !/docker|auto/.test(one)))
     if (/registry|proxy/.test(name))
       cpSync(join("/etc/apt/apt.conf.d", name), join(made, "etc/apt/apt.conf.d", name));
   writeFileSync(join(made, "usr/sbin/policy-rc.d"), "#!/bin/sh\nexit 101\n", { mode: 0o755 });
-  const instance = `${made}.instance`;
   const install = "apt-get update && apt-get install -y --no-install-recommends npm";
   const script = join(repository, "test/full/enter-root.sh");
+  // not through an overlay: what apt removes would be missing from its upper directory
   execFileSync(
     "unshare",
-    ["--mount", "--pid", "--fork", "bash", script, made, instance, "root", install],
+    ["--mount", "--pid", "--fork", "bash", script, made, made, "root", install],
     { stdio: "pipe", env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } },
   );
-  cpSync(join(instance, "upper"), made, { recursive: true, verbatimSymlinks: true, force: true });
-  rmSync(instance, { recursive: true });
-  renameSync(made, base);
-  return base;
 }
 
 function succeeds(program: string, args: readonly string[]): boolean {

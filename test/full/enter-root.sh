@@ -1,13 +1,17 @@
 #!/bin/bash
 # enter-root.sh BASE INSTANCE USER SCRIPT: runs a script in a Debian whose files are in the
-# directory BASE. Changes are written to INSTANCE and are there at the next call. All its processes
-# end with it. Requires root; `unshare --mount --pid --fork --kill-child` calls it.
+# directory BASE. Changes are written to INSTANCE and are there at the next call; if both are the
+# same directory, to it. All its processes end with it. Requires root;
+# `unshare --mount --pid --fork --kill-child` calls it.
 set -eu
 base=$1 instance=$2 user=$3 script=$4
-root=$instance/root
-mkdir -p "$instance/upper" "$instance/work" "$root"
-mount -t overlay overlay \
-    -o "lowerdir=$base,upperdir=$instance/upper,workdir=$instance/work" "$root"
+root=$base
+if [ "$base" != "$instance" ]; then
+    root=$instance/root
+    mkdir -p "$instance/upper" "$instance/work" "$root"
+    mount -t overlay overlay \
+        -o "lowerdir=$base,upperdir=$instance/upper,workdir=$instance/work" "$root"
+fi
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs -o mode=1777 none "$root/tmp"

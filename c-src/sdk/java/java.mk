@@ -2,6 +2,11 @@
 # of c-src/Makefile that includes this.
 
 JAVA_HOME ?=
+# The Java that the library in the worker takes if it is given no other, and the
+# directory where a copied jar looks for the libraries; files for any machine and
+# prefix are built with both empty.
+JAVA_DEFAULT ?= $(JAVA_HOME)
+JAR_HOME ?= $(ROOT)
 # of every file in a jar, unless SOURCE_DATE_EPOCH tells it: the same bytes
 JAR_EPOCH := $(or $(SOURCE_DATE_EPOCH),946684800)
 
@@ -13,7 +18,7 @@ JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)sdk/java/bridge/*.c)) $(SRC)sdk/s
 JAVAC = $(JAVA_HOME)/bin/javac --release 11 -encoding UTF-8 -g -Xlint:all -Werror
 # names of natives are Java's, not of a header
 JAVA_CFLAGS = -D_GNU_SOURCE -Wno-missing-prototypes -I$(JAVA_HOME)/include -I$(JAVA_HOME)/include/linux \
-              -DNFFI_JAVA_HOME='"$(JAVA_HOME)"'
+              -DNFFI_JAVA_HOME='"$(JAVA_DEFAULT)"'
 JAVA_FILES := $(BUILD_DIR)/nffi.jar $(BUILD_DIR)/nffi-testing.jar \
               $(BUILD_DIR)/libnffi_java.so $(BUILD_DIR)/libnffi_java_testhost.so
 
@@ -21,7 +26,7 @@ JAVA_FILES := $(BUILD_DIR)/nffi.jar $(BUILD_DIR)/nffi-testing.jar \
 jar = mkdir -p $(1)/META-INF && \
       printf 'Manifest-Version: 1.0\r\nImplementation-Version: $(VERSION)\r\n' \
           > $(1)/META-INF/MANIFEST.MF && \
-      printf '%s' '$(ROOT)' > $(1)/nffi/home && \
+      if [ -n '$(JAR_HOME)' ]; then printf '%s' '$(JAR_HOME)' > $(1)/nffi/home; fi && \
       cd $(1) && find . -type f | sed 's,^\./,,' | LC_ALL=C sort > ../$(@F).files && \
       find . -type f -exec touch -d @$(JAR_EPOCH) {} + && \
       TZ=UTC $(JAVA_HOME)/bin/jar --create --no-manifest --file $@ @../$(@F).files

@@ -188,6 +188,10 @@ return bridge.new({
                 raise("program must be HOME/bin/java for host = \"worker\", "
                       .. "got " .. options.program)
             end
+
+        else
+            -- a prebuilt library was compiled for no Java
+            settings.default_java_home = built_with().home
         end
     end,
 

@@ -12,9 +12,11 @@ const DEBIAN_12: Platform = { os: "linux", arch: "x64", glibc: "2.36", kernel: "
 
 const FILES = {
   "x64/libnffi.so.1": "library of x64",
+  "x64/libnffi_glue.so": "glue of x64",
   "x64/libnffi.a": "archive of x64",
   "x64/nffi-supervisor": "supervisor of x64",
   "arm64/libnffi.so.1": "library of arm64",
+  "arm64/libnffi_glue.so": "glue of arm64",
   "java/nffi.jar": "classes",
   "x64/of-a-later-version": "unknown",
 };
@@ -42,13 +44,14 @@ test("installs the files of this processor, where a product has them", async () 
   const target = join(dir, "prefix/nffi");
   const installed = await installPrebuilt(await found(), target);
   expect(installed).toEqual([
-    ...["lib/libnffi.so.1", "lib/libnffi.so", "lib/libnffi.a", "bin/nffi-supervisor"],
+    ...["lib/libnffi.so.1", "lib/libnffi.so", "lib/libnffi_glue.so", "lib/libnffi.a"],
+    "bin/nffi-supervisor",
     "java/nffi.jar",
   ]);
   expect(readFileSync(join(target, "lib/libnffi.so"), "utf8")).toBe("library of x64");
   expect(readlinkSync(join(target, "lib/libnffi.so"))).toBe("libnffi.so.1");
   const modes = installed.map((path) => (statSync(join(target, path)).mode & 0o777).toString(8));
-  expect(modes).toEqual(["755", "755", "644", "755", "644"]);
+  expect(modes).toEqual(["755", "755", "755", "644", "755", "644"]);
   expect(await installPrebuilt(await found(), target, (name) => name === "libnffi.a")).toEqual([
     "lib/libnffi.a",
   ]);
@@ -58,6 +61,7 @@ test("takes the files of the other processor there", async () => {
   const { files } = await found({ ...DEBIAN_12, arch: "arm64", glibc: "2.31" });
   expect(files.map(({ file }) => file)).toEqual([
     join(dir, "arm64/libnffi.so.1"),
+    join(dir, "arm64/libnffi_glue.so"),
     join(dir, "java/nffi.jar"),
   ]);
 });

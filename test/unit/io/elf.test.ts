@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { PROTECTIONS, protectionsOf } from "../../../src/io/elf.js";
+import { PROTECTIONS, protectionsOf, versionsNeeded } from "../../../src/io/elf.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
 const SOURCE = `#include <string.h>
@@ -47,4 +47,12 @@ test("files that no one runs have none to read", async () => {
   expect(await protectionsOf(compiled("-c"))).toBeUndefined();
   expect(await protectionsOf(text)).toBeUndefined();
   expect(await protectionsOf(short)).toBeUndefined();
+});
+
+test("the versions that it needs are those that readelf prints", async () => {
+  const program = compiled(...hardened);
+  const printed = execFileSync("readelf", ["--version-info", program], { encoding: "utf8" });
+  const names = [...printed.matchAll(/Name: (GLIBC_[\w.]+)/g)].map(([, name]) => name);
+  expect(names.length).toBeGreaterThan(1);
+  expect(await versionsNeeded(program)).toEqual([...new Set(names)].sort());
 });

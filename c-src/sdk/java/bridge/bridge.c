@@ -340,6 +340,8 @@ find_own_file(char *file, size_t size)
 static int
 choose_machine(nffi_java_settings_t *settings, char *error, size_t error_size)
 {
+    const char *home = settings->java_home;
+
     if (machine.state == FAILED) {
         (void) snprintf(error, error_size, "%s", machine.reason);
         return -1;
@@ -359,8 +361,13 @@ choose_machine(nffi_java_settings_t *settings, char *error, size_t error_size)
         return -1;
     }
 
-    if (nffi_java_find_jvm(settings->java_home, machine.jvm_file,
-                           sizeof(machine.jvm_file), error, error_size) != 0)
+    if (home == NULL) {
+        home = settings->default_java_home;
+    }
+
+    if (nffi_java_find_jvm(home, machine.jvm_file, sizeof(machine.jvm_file),
+                           error, error_size)
+        != 0)
     {
         return -1;
     }

@@ -1,5 +1,5 @@
 /*
- * settings.c - finds "java_home" and "jvm_args" in a configuration in JSON.
+ * settings.c - finds the homes of Java and "jvm_args" in a JSON configuration.
  * Other values are skipped, not checked: Java reads them.
  */
 
@@ -240,6 +240,12 @@ take_member(nffi_java_settings_t *settings, reader_t *reader)
         settings->java_home = take_string(reader);
         taken = settings->java_home != NULL;
 
+    } else if (strcmp(name, "default_java_home") == 0
+               && settings->default_java_home == NULL)
+    {
+        settings->default_java_home = take_string(reader);
+        taken = settings->default_java_home != NULL;
+
     } else {
         taken = skip_value(reader);
     }
@@ -291,6 +297,7 @@ nffi_java_settings_free(nffi_java_settings_t *settings)
     size_t i;
 
     free(settings->java_home);
+    free(settings->default_java_home);
 
     for (i = 0; i < settings->options_count; i++) {
         free(settings->options[i]);

@@ -11,7 +11,9 @@
 #define NFFI_JAVA_MOST_OPTIONS 64
 
 typedef struct nffi_java_settings {
-    char *java_home;          /* "java_home"; NULL: the one of the build */
+    char *java_home;          /* "java_home"; NULL: the default */
+    /* "default_java_home", of the product; NULL: the one of the build */
+    char *default_java_home;
     char *options[NFFI_JAVA_MOST_OPTIONS]; /* "jvm_args" */
     size_t options_count;
     int has_options;
