@@ -29,6 +29,7 @@ export const EXIT_CODES = {
   "nginx-missing": 22,
   "lua-missing": 23,
   "nginx-unsuitable": 24,
+  "bench-failed": 25,
   interrupted: 130,
   terminated: 143,
 } as const;

@@ -18,6 +18,7 @@ export const DESCRIPTIONS = {
   patch: "check whether the patches apply to a source tree of OpenResty; writes nothing",
   "new-runtime": "make a project: a runtime, nginx.conf, tests",
   types: "write the types of TypeScript handlers for a Lua editor (LuaLS annotations)",
+  bench: "measure what a call costs here: by nffi, and by what else you could use",
   completion: "print a completion script: source <(nffi completion bash)",
 } as const;
 

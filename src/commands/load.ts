@@ -33,6 +33,7 @@ const LOADERS: Readonly<Record<CommandName, Loader>> = {
   "new-runtime": async ({ context }) =>
     (await import("./new-runtime.js")).newRuntimeCommand(context),
   types: async ({ context }) => (await import("./types.js")).typesCommand(context),
+  bench: async ({ context }) => (await import("./bench.js")).benchCommand(context),
   completion: async ({ context, root }) =>
     (await import("./completion.js")).completionCommand(context, root),
 };

@@ -17,6 +17,8 @@ export interface ShippedFiles {
   readonly cSource: string;
   readonly lua: string;
   readonly templates: string;
+  /** What `nffi bench` runs. */
+  readonly bench: string;
   /** The compiled files of the Node runtime host. */
   readonly nodeRuntime: string;
 }
@@ -28,6 +30,7 @@ export const shipped: ShippedFiles = {
   cSource: join(root, "c-src"),
   lua: join(root, "lua"),
   templates: join(root, "templates"),
+  bench: join(root, "bench", "compare"),
   nodeRuntime: join(root, "dist", "node-runtime"),
 };
 

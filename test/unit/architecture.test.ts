@@ -14,7 +14,7 @@ const LAYERS = [
   ["sources"],
   ["pipeline"],
   ["attach"],
-  ["scaffold", "types"],
+  ["bench", "scaffold", "types"],
   ["index.ts", "ui"],
   ["commands"],
   ["cli.ts"],

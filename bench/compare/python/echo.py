@@ -1,0 +1,5 @@
+"""The handler that nffi calls, and that server.py serves."""
+
+
+def handle(data):
+    return data
