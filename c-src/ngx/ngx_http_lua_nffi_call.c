@@ -12,6 +12,7 @@
 
 
 #include "ngx_http_lua_nffi_call.h"
+#include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_coroutine.h"
 #include "ngx_http_lua_nffi_drain.h"
 #include "ngx_http_lua_nffi_error.h"
@@ -123,7 +124,7 @@ ngx_http_lua_nffi_set_timeout(ngx_http_lua_nffi_call_t *call,
             ev->data = inst;
             ev->handler = ngx_http_lua_nffi_deadline_handler;
             ev->log = ngx_cycle->log;
-            ev->cancelable = 1;
+            ngx_http_lua_nffi_set_cancelable(ev, 1);
             ngx_add_timer(ev, timeout);
         }
 

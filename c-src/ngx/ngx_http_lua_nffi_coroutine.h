@@ -1,6 +1,6 @@
 /*
  * ngx_http_lua_nffi_coroutine.h - the door to ngx_lua: how a coroutine waits
- * and continues. Another way of waiting can stand behind these eight functions.
+ * and continues. Another way of waiting can stand behind these ten functions.
  *
  * thread: event loop; blocks: no
  */
@@ -81,9 +81,17 @@ ngx_int_t ngx_http_lua_nffi_on_request_end(ngx_http_request_t *r,
 /* Returns 1 if Lua can still send to a client. */
 ngx_uint_t ngx_http_lua_nffi_has_client(ngx_http_request_t *r);
 
-/* Wakes a coroutine that waits in ngx.flush(), so that it checks its
-   connection. */
+/* If a write of the request has failed, wakes a coroutine that waits in
+   ngx.flush(), so that it checks its connection. */
 void ngx_http_lua_nffi_wake_flush(ngx_http_request_t *r);
+
+/* Returns 0 if a parked coroutine was killed; then the waiter's cancel() was
+   called. */
+ngx_uint_t ngx_http_lua_nffi_still_waits(ngx_http_lua_nffi_waiter_t *waiter);
+
+/* Returns the log of the waiter's request, with its context; NULL if the
+   request may have ended. */
+ngx_log_t *ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter);
 
 
 #endif /* _NGX_HTTP_LUA_NFFI_COROUTINE_H_INCLUDED_ */

@@ -151,15 +151,12 @@ ngx_http_lua_nffi_drain_handler(ngx_event_t *ev)
 }
 
 
-/* Handles wake_task. From here on a thread can post it again. */
+/* Collects after a thread of the library has woken the event loop. */
 
 void
-ngx_http_lua_nffi_woken_handler(ngx_event_t *ev)
+ngx_http_lua_nffi_woken(void *data)
 {
-    ngx_http_lua_nffi_instance_t  *inst = ev->data;
-
-    (void) ngx_atomic_cmp_set(&inst->woken, 1, 0);
-    ngx_http_lua_nffi_drain(inst, NGX_HTTP_LUA_NFFI_TURN);
+    ngx_http_lua_nffi_drain(data, NGX_HTTP_LUA_NFFI_TURN);
 }
 
 

@@ -22,7 +22,7 @@ void ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst,
     ngx_uint_t turn);
 void ngx_http_lua_nffi_drain_soon(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_drain_handler(ngx_event_t *ev);
-void ngx_http_lua_nffi_woken_handler(ngx_event_t *ev);
+void ngx_http_lua_nffi_woken(void *data);
 void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
     ngx_str_t *message, const char *code);
 ngx_int_t ngx_http_lua_nffi_fail_some_calls(ngx_http_lua_nffi_instance_t *inst,

@@ -13,6 +13,7 @@
 
 
 #include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_drain.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_metrics.h"
@@ -51,10 +52,6 @@ ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
     inst->runtime = rt;
     inst->ops = ops;
 
-    inst->wake_task.event.data = inst;
-    inst->wake_task.event.handler = ngx_http_lua_nffi_woken_handler;
-    inst->wake_task.event.log = ngx_cycle->log;
-
     inst->drain.data = inst;
     inst->drain.handler = ngx_http_lua_nffi_drain_handler;
     inst->drain.log = ngx_cycle->log;
@@ -62,7 +59,7 @@ ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
     inst->alive.data = inst;
     inst->alive.handler = ngx_http_lua_nffi_alive_handler;
     inst->alive.log = ngx_cycle->log;
-    inst->alive.cancelable = 1;
+    ngx_http_lua_nffi_set_cancelable(&inst->alive, 1);
 
     ngx_queue_init(&inst->deadlines);
     ngx_queue_insert_tail(list, &inst->queue);
@@ -192,18 +189,6 @@ ngx_http_lua_nffi_instances_close(ngx_http_lua_nffi_runtime_t *rt)
 }
 
 
-static ngx_msec_t
-ngx_http_lua_nffi_shutdown_timeout(void)
-{
-    ngx_core_conf_t  *ccf;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
-                                           ngx_core_module);
-
-    return ccf->shutdown_timeout;
-}
-
-
 /* Returns the time between two checks whether the worker is exiting, since
    nginx does not notify modules of it. */
 
@@ -254,7 +239,7 @@ ngx_http_lua_nffi_exit_limit(void)
 void
 ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst)
 {
-    inst->alive.cancelable = 0;
+    ngx_http_lua_nffi_set_cancelable(&inst->alive, 0);
 
     if (!inst->alive.timer_set) {
         ngx_add_timer(&inst->alive, ngx_http_lua_nffi_alive_period());
@@ -270,7 +255,7 @@ ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst)
 {
     nffi_host_state_t  state;
 
-    inst->alive.cancelable = 1;
+    ngx_http_lua_nffi_set_cancelable(&inst->alive, 1);
 
     if (!ngx_exiting || inst->process || inst->host == NULL) {
         return;
@@ -279,7 +264,7 @@ ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst)
     nffi_host_state(inst->host, &state);
 
     if (state.unanswered) {
-        inst->alive.cancelable = 0;
+        ngx_http_lua_nffi_set_cancelable(&inst->alive, 0);
 
         if (inst->alive.timer_set) {
             ngx_del_timer(&inst->alive);

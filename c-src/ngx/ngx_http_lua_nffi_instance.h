@@ -10,6 +10,7 @@
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_log.h"
 #include "ngx_http_lua_nffi_types.h"
+#include "ngx_http_lua_nffi_wake.h"
 
 #include <shared/nffi_spin.h>
 
@@ -52,8 +53,7 @@ struct ngx_http_lua_nffi_instance_s {
     ngx_http_lua_nffi_process_t   *process;  /* NULL: in this process */
     void                          *library;  /* from dlopen(), or NULL */
 
-    ngx_thread_task_t              wake_task;   /* posted by its threads */
-    ngx_atomic_t                   woken;       /* wake_task is posted */
+    ngx_http_lua_nffi_wake_t      *wake;        /* by its threads, or NULL */
     ngx_event_t                    drain;       /* next turn or next spin */
     nffi_spinner_t                 spinner;
     ngx_event_t                    alive;       /* keeps an exiting worker */

@@ -21,13 +21,7 @@
 #include "ngx_http_lua_nffi_runtime.h"
 #include "ngx_http_lua_nffi_signals.h"
 
-#include <ngx_thread_pool.h>
-
 #include <dlfcn.h>
-
-
-/* see the patch of ngx_thread_pool.c */
-extern void ngx_thread_pool_post_done(ngx_thread_task_t *task);
 
 
 typedef int (*ngx_http_lua_nffi_start_pt)(nffi_queue_t *queue,
@@ -65,23 +59,14 @@ static const ngx_http_lua_nffi_instance_ops_t  ngx_http_lua_nffi_library_ops = {
 };
 
 
-/*
- * thread: of the runtime
- *
- * Called when the worker has parked. The task may still be posted: a worker
- * that finds a response after it announced to park collects again without a
- * wake-up, and may park again before the wake-up arrives. Posted twice, the
- * task would turn nginx's done queue into a ring.
- */
+/* Called when the worker has parked. thread: of the runtime */
 
 static void
 ngx_http_lua_nffi_wake(void *data)
 {
     ngx_http_lua_nffi_instance_t  *inst = data;
 
-    if (ngx_atomic_cmp_set(&inst->woken, 0, 1)) {
-        ngx_thread_pool_post_done(&inst->wake_task);
-    }
+    ngx_http_lua_nffi_wake_post(inst->wake);
 }
 
 
@@ -248,6 +233,12 @@ ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_instance_t *inst,
     options.unused = ngx_http_lua_nffi_unused;
     options.unused_data = inst;
     options.times = &inst->runtime->counts.times;
+
+    inst->wake = ngx_http_lua_nffi_wake_create(ngx_http_lua_nffi_woken, inst);
+
+    if (inst->wake == NULL) {
+        return NFFI_SYSTEM;
+    }
 
     nffi_spin_init(&inst->spinner, limits->spin_us);
     rc = nffi_host_create(&inst->host, &options);

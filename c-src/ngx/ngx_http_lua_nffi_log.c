@@ -14,6 +14,7 @@
 
 #include "ngx_http_lua_nffi_log.h"
 #include "ngx_http_lua_nffi_call.h"
+#include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_runtime.h"
 
@@ -82,7 +83,7 @@ ngx_http_lua_nffi_rate_drop(ngx_http_lua_nffi_rate_t *rate, ngx_uint_t lines)
         rate->told.data = rate;
         rate->told.handler = ngx_http_lua_nffi_rate_handler;
         rate->told.log = ngx_cycle->log;
-        rate->told.cancelable = 1;
+        ngx_http_lua_nffi_set_cancelable(&rate->told, 1);
         ngx_add_timer(&rate->told, 1000);
     }
 }
@@ -114,21 +115,12 @@ ngx_http_lua_nffi_rate_take(ngx_http_lua_nffi_rate_t *rate)
 static ngx_log_t *
 ngx_http_lua_nffi_log_of(ngx_http_lua_nffi_call_t *call)
 {
-    ngx_connection_t    *c;
-    ngx_http_log_ctx_t  *log_ctx;
+    ngx_log_t  *log;
 
-    if (call == NULL || call->waiter.request == NULL) {
-        return ngx_cycle->log;
-    }
+    log = call && call->waiter.request
+          ? ngx_http_lua_nffi_request_log(&call->waiter) : NULL;
 
-    c = call->waiter.request->connection;
-
-    if (c->fd != (ngx_socket_t) -1) {    /* not a fake connection */
-        log_ctx = c->log->data;
-        log_ctx->current_request = call->waiter.request;
-    }
-
-    return c->log;
+    return log ? log : ngx_cycle->log;
 }
 
 

@@ -13,6 +13,7 @@
 
 
 #include "ngx_http_lua_nffi_program.h"
+#include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_runtime.h"
 #include "ngx_http_lua_nffi_types.h"
@@ -52,10 +53,10 @@ ngx_http_lua_nffi_copy_string(char **to, const char *s)
 const char *
 ngx_http_lua_nffi_user_name(void)
 {
-    uid_t             uid;
-    ngx_core_conf_t  *ccf;
+    uid_t          uid;
+    const char    *name;
 
-    static u_char     number[sizeof("uid ") + NGX_INT64_LEN];
+    static u_char  number[sizeof("uid ") + NGX_INT64_LEN];
 
     uid = geteuid();
 
@@ -63,11 +64,10 @@ ngx_http_lua_nffi_user_name(void)
         return "root";
     }
 
-    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
-                                           ngx_core_module);
+    name = ngx_http_lua_nffi_configured_user(uid);
 
-    if (ccf->username && (uid_t) ccf->user == uid) {
-        return ccf->username;
+    if (name) {
+        return name;
     }
 
     *ngx_snprintf(number, sizeof(number) - 1, "uid %ui", (ngx_uint_t) uid)

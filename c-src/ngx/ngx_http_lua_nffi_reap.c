@@ -15,11 +15,11 @@
 
 
 #include "ngx_http_lua_nffi_reap.h"
+#include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nffi_wake.h"
 #include "ngx_http_lua_nffi_worker.h"
-
-#include <ngx_thread_pool.h>
 
 
 #define NGX_HTTP_LUA_NFFI_BUSY         1        /* ms until the next check of a
@@ -27,10 +27,6 @@
 #define NGX_HTTP_LUA_NFFI_SOON         100      /* ms until the next check of an
                                                    instance that is about to
                                                    end */
-
-
-/* the patch of ngx_thread_pool.c */
-extern void ngx_thread_pool_post_done(ngx_thread_task_t *task);
 
 
 static void ngx_http_lua_nffi_reap_handler(ngx_event_t *ev);
@@ -42,29 +38,25 @@ static ngx_queue_t        ngx_http_lua_nffi_closed_runtimes;
 static ngx_event_t        ngx_http_lua_nffi_reap_event;   /* for the next
                                                              turn */
 static ngx_event_t        ngx_http_lua_nffi_reap_timer;
-static ngx_thread_task_t  ngx_http_lua_nffi_reap_task;    /* posted by
-                                                             threads */
-static ngx_atomic_t       ngx_http_lua_nffi_reap_woken;
+static ngx_http_lua_nffi_wake_t  *ngx_http_lua_nffi_reap_wake;
 static ngx_uint_t         ngx_http_lua_nffi_kept;
 
 
 static void
-ngx_http_lua_nffi_reap_woken_handler(ngx_event_t *ev)
+ngx_http_lua_nffi_reap_woken(void *data)
 {
-    (void) ngx_atomic_cmp_set(&ngx_http_lua_nffi_reap_woken, 1, 0);
-    ngx_http_lua_nffi_reap_handler(ev);
+    ngx_http_lua_nffi_reap_handler(data);
 }
 
 
-/* Called once per worker. */
+/* Called once per worker. Returns NGX_ERROR without memory or a descriptor. */
 
-void
+ngx_int_t
 ngx_http_lua_nffi_reap_init(void)
 {
     ngx_uint_t    i;
     ngx_event_t  *events[] = {
-        &ngx_http_lua_nffi_reap_event, &ngx_http_lua_nffi_reap_timer,
-        &ngx_http_lua_nffi_reap_task.event
+        &ngx_http_lua_nffi_reap_event, &ngx_http_lua_nffi_reap_timer
     };
 
     ngx_queue_init(&ngx_http_lua_nffi_ended_instances);
@@ -74,13 +66,15 @@ ngx_http_lua_nffi_reap_init(void)
         ngx_memzero(events[i], sizeof(ngx_event_t));
         events[i]->handler = ngx_http_lua_nffi_reap_handler;
         events[i]->log = ngx_cycle->log;
-        events[i]->cancelable = 1;
+        ngx_http_lua_nffi_set_cancelable(events[i], 1);
     }
 
-    ngx_http_lua_nffi_reap_task.event.handler =
-                                         ngx_http_lua_nffi_reap_woken_handler;
-    ngx_http_lua_nffi_reap_woken = 0;
     ngx_http_lua_nffi_kept = 0;
+    ngx_http_lua_nffi_reap_wake = ngx_http_lua_nffi_wake_create(
+                                      ngx_http_lua_nffi_reap_woken,
+                                      &ngx_http_lua_nffi_reap_event);
+
+    return ngx_http_lua_nffi_reap_wake ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -108,9 +102,7 @@ ngx_http_lua_nffi_unused(void *data)
 
     (void) ngx_atomic_cmp_set(&inst->unused, 0, 1);
 
-    if (ngx_atomic_cmp_set(&ngx_http_lua_nffi_reap_woken, 0, 1)) {
-        ngx_thread_pool_post_done(&ngx_http_lua_nffi_reap_task);
-    }
+    ngx_http_lua_nffi_wake_post(ngx_http_lua_nffi_reap_wake);
 }
 
 
@@ -167,7 +159,7 @@ ngx_http_lua_nffi_reap_instance(ngx_http_lua_nffi_instance_t *inst)
         inst->kept.data = inst;
         inst->kept.handler = ngx_http_lua_nffi_kept_handler;
         inst->kept.log = ngx_cycle->log;
-        inst->kept.cancelable = 1;
+        ngx_http_lua_nffi_set_cancelable(&inst->kept, 1);
         ngx_add_timer(&inst->kept, ngx_http_lua_nffi_drain_limit());
     }
 
@@ -208,6 +200,10 @@ ngx_http_lua_nffi_free_instance(ngx_http_lua_nffi_instance_t *inst)
         ngx_http_lua_nffi_kept--;
     }
 
+    if (inst->wake) {
+        ngx_http_lua_nffi_wake_destroy(inst->wake);
+    }
+
     ngx_queue_remove(&inst->queue);
     ngx_queue_remove(&inst->reap);
     ngx_free(inst);
@@ -221,7 +217,9 @@ ngx_http_lua_nffi_reap_one(ngx_http_lua_nffi_instance_t *inst)
 {
     ngx_int_t  rc;
 
-    if (inst->draining || inst->woken) {
+    if (inst->draining
+        || (inst->wake && ngx_http_lua_nffi_wake_is_queued(inst->wake)))
+    {
         return NGX_AGAIN;
     }
 

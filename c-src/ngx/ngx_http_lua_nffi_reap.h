@@ -9,7 +9,7 @@
 #include "ngx_http_lua_nffi_types.h"
 
 
-void ngx_http_lua_nffi_reap_init(void);
+ngx_int_t ngx_http_lua_nffi_reap_init(void);
 void ngx_http_lua_nffi_reap_soon(void);
 void ngx_http_lua_nffi_reap_instance(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_reap_runtime(ngx_http_lua_nffi_runtime_t *rt);

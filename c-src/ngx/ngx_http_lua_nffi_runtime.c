@@ -65,14 +65,20 @@ ngx_http_lua_nffi_each_instance(ngx_http_lua_nffi_instance_handler_pt handler,
 
 /* Called once per worker. Before that, there are no runtimes. */
 
-void
+ngx_int_t
 ngx_http_lua_nffi_registry_init(void)
 {
     ngx_queue_init(&ngx_http_lua_nffi_runtimes);
     ngx_rbtree_init(&ngx_http_lua_nffi_open_runtimes,
                     &ngx_http_lua_nffi_sentinel, ngx_str_rbtree_insert_value);
-    ngx_http_lua_nffi_reap_init();
+
+    if (ngx_http_lua_nffi_reap_init() != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_lua_nffi_owner = ngx_pid;
+
+    return NGX_OK;
 }
 
 

@@ -67,7 +67,7 @@ void *ngx_http_lua_nffi_handle(ngx_http_lua_nffi_runtime_t *rt);
 void ngx_http_lua_nffi_close_runtime(ngx_http_lua_nffi_runtime_t *rt);
 void ngx_http_lua_nffi_close_runtimes(void);
 void ngx_http_lua_nffi_release(ngx_http_lua_nffi_runtime_t *rt);
-void ngx_http_lua_nffi_registry_init(void);
+ngx_int_t ngx_http_lua_nffi_registry_init(void);
 ngx_uint_t ngx_http_lua_nffi_has_registry(void);
 ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_next_runtime(
     ngx_http_lua_nffi_runtime_t *rt);

@@ -22,6 +22,7 @@
 #include "ngx_http_lua_nffi_stream.h"
 #include "ngx_http_lua_nffi_call.h"
 #include "ngx_http_lua_nffi_client.h"
+#include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_coroutine.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_instance.h"
@@ -199,10 +200,7 @@ ngx_http_lua_nffi_stream_client(ngx_event_t *ev)
         return;
     }
 
-    if (call->waiter.request->connection->error) {
-        ngx_http_lua_nffi_wake_flush(call->waiter.request);
-    }
-
+    ngx_http_lua_nffi_wake_flush(call->waiter.request);
     ngx_http_lua_nffi_stream_client_gone(s);
 }
 
@@ -392,7 +390,7 @@ ngx_http_lua_nffi_stream_open(ngx_http_request_t *r,
     s->client.data = &s->call;
     s->client.handler = ngx_http_lua_nffi_stream_client;
     s->client.log = ngx_cycle->log;
-    s->client.cancelable = 1;
+    ngx_http_lua_nffi_set_cancelable(&s->client, 1);
     s->last = &s->first;
     s->open = 1;
 

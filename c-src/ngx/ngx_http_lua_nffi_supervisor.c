@@ -14,6 +14,7 @@
 
 #include "ngx_http_lua_nffi_supervisor.h"
 #include "ngx_http_lua_nffi_channel.h"
+#include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_drain.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_instance.h"
@@ -43,7 +44,7 @@ ngx_http_lua_nffi_timer_init(ngx_event_t *ev, ngx_event_handler_pt handler,
     ev->data = p;
     ev->handler = handler;
     ev->log = ngx_cycle->log;
-    ev->cancelable = 1;
+    ngx_http_lua_nffi_set_cancelable(ev, 1);
 }
 
 

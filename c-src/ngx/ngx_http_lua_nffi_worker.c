@@ -13,7 +13,9 @@
 
 
 #include "ngx_http_lua_nffi_worker.h"
+#include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_wake.h"
 
 #include <ngx_event.h>
 
@@ -50,20 +52,6 @@ ngx_http_lua_nffi_check_thread(ngx_http_lua_nffi_error_t *err)
 }
 
 
-/* The privileged agent has an event loop like a worker's. Other helper
-   processes of nginx have no Lua. */
-
-static ngx_uint_t
-ngx_http_lua_nffi_is_privileged_agent(void)
-{
-#ifdef HAVE_PRIVILEGED_PROCESS_PATCH
-    return ngx_process == NGX_PROCESS_HELPER && ngx_is_privileged_agent;
-#else
-    return 0;
-#endif
-}
-
-
 /* Threads do not survive fork, and a child process belongs to the process that
    started it. So nothing is loaded before the workers exist. */
 
@@ -94,7 +82,9 @@ ngx_http_lua_nffi_may_serve(ngx_http_lua_nffi_error_t *err)
                    "it in init_worker_by_lua* or later");
     }
 
-    if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT) || ngx_notify == NULL) {
+    if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT)
+        || !ngx_http_lua_nffi_wake_is_possible())
+    {
         return ngx_http_lua_nffi_fail(err, "wrong_event_method",
                    "the event method in use has no notify: remove \"use poll\""
                    " or \"use select\" from the events block");
@@ -109,12 +99,8 @@ ngx_http_lua_nffi_may_serve(ngx_http_lua_nffi_error_t *err)
 ngx_msec_t
 ngx_http_lua_nffi_drain_limit(void)
 {
-    ngx_core_conf_t  *ccf;
+    ngx_msec_t  timeout = ngx_http_lua_nffi_shutdown_timeout();
 
-    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
-                                           ngx_core_module);
-
-    return ccf->shutdown_timeout
-           && ccf->shutdown_timeout < NGX_HTTP_LUA_NFFI_DRAIN_LIMIT
-           ? ccf->shutdown_timeout : NGX_HTTP_LUA_NFFI_DRAIN_LIMIT;
+    return timeout && timeout < NGX_HTTP_LUA_NFFI_DRAIN_LIMIT
+           ? timeout : NGX_HTTP_LUA_NFFI_DRAIN_LIMIT;
 }

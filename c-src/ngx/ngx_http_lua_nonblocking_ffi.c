@@ -48,11 +48,11 @@ ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err)
         return NGX_OK;
     }
 
-    if (ngx_http_lua_nffi_leave_init() != NGX_OK) {
+    if (ngx_http_lua_nffi_leave_init() != NGX_OK
+        || ngx_http_lua_nffi_registry_init() != NGX_OK)
+    {
         return ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
     }
-
-    ngx_http_lua_nffi_registry_init();
 
     return NGX_OK;
 }

@@ -301,7 +301,12 @@ function _M.load(name, options)
     local codec = codecs.find(options.codec, language and language.codec
                                              or "raw")
     local timeout = timeout_of(options.timeout, call_options.DEFAULT_TIMEOUT)
-    local pointer, err, code
+    local pointer
+    local err, code = base.refusal()
+
+    if err then
+        return nil, err, code
+    end
 
     if language == process then
         pointer, err, code = process.start(options, codec,

@@ -252,7 +252,7 @@ export function wakeModel(setting: Setting): Model {
         }
         break;
       case H.clear:
-        move("ngx_http_lua_nffi_woken_handler", (to) => {
+        move("ngx_http_lua_nffi_wake_handler", (to) => {
           land(to, who);
           to[at.woken] = 0;
           to[at.clearDue] = 0;
@@ -391,7 +391,7 @@ export function wakeModel(setting: Setting): Model {
               go(to, then);
             });
           } else {
-            move("ngx_http_lua_nffi_wake", (to) => {
+            move("ngx_http_lua_nffi_wake_post", (to) => {
               go(to, has("wake: once") && get(s, "woken") === 1 ? then : places.post);
               to[at.woken] = 1;
             });

@@ -83,12 +83,12 @@ const NEEDED: Record<Step, [what: string, setting: Setting, fault: string]> = {
     "a response waits for ever",
   ],
   "wake: once": [
-    "ngx_http_lua_nffi_wake posts its task only when it is not on its way",
+    "ngx_http_lua_nffi_wake_post posts its task only when it is not on its way",
     { tasks: 3, pollers: 1 },
     "a task is twice on nginx's done queue",
   ],
   "woken: clear first": [
-    "ngx_http_lua_nffi_woken_handler clears the mark before it drains",
+    "ngx_http_lua_nffi_wake_handler clears the mark before it drains",
     { tasks: 3, pollers: 1 },
     "a response waits for ever",
   ],

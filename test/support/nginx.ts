@@ -17,6 +17,7 @@ import { dirname, join } from "node:path";
 import { Agent, request } from "undici";
 import { onTestFinished } from "vitest";
 import { freePort } from "../../src/io/port.js";
+import { adapted, placeOf } from "./attached-conf.js";
 import { repository } from "./cli.js";
 import {
   childrenOf,
@@ -111,7 +112,7 @@ export class Nginx {
   ) {}
 
   static async start(options: NginxOptions, dir: string, port: number): Promise<Nginx> {
-    const program = join(options.prefix, "nginx/sbin/nginx");
+    const program = placeOf(options.prefix).program ?? join(options.prefix, "nginx/sbin/nginx");
     const output = openSync(join(dir, "output.log"), "a");
     const prefix = options.relativePrefix ? "." : dir;
     const [run, ...args] = [...watched(dir), program, "-p", prefix, "-c", join(dir, "nginx.conf")];
@@ -329,14 +330,14 @@ async function writeFiles(dir: string, port: number, options: NginxOptions): Pro
   // mkdtemp makes the folder 0700; a worker that runs as another user must get in.
   chmodSync(dir, 0o755);
   for (const name of ["logs", "temp"]) mkdirSync(join(dir, name));
-  const conf = (options.conf ?? configuration(options))
+  const conf = adapted(options.conf ?? configuration(options), options.prefix)
     .replaceAll("@PORT@", String(port))
     .replaceAll("@DIR@", dir);
   await writeFile(join(dir, "nginx.conf"), conf);
   for (const [name, text] of Object.entries(options.files ?? {})) {
     const file = join(dir, name);
     mkdirSync(dirname(file), { recursive: true });
-    await writeFile(file, text);
+    await writeFile(file, adapted(text, options.prefix));
   }
 }
 

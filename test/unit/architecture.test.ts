@@ -164,13 +164,22 @@ describe("c-src", () => {
   test("one file of the glue knows ngx_lua", () => {
     const ofNgxLua =
       /\bngx_http_lua_(ctx_t|co_ctx_t|common|util|contentby|cleanup|run_|get_lua_vm)|\blua_/;
-    const intruders = filesBelow(join(c, "ngx"), ".c", ".h").filter((file) =>
+    const built = filesBelow(join(c, "ngx"), ".c", ".h").filter((file) => !/^attached/.test(file));
+    const intruders = built.filter((file) =>
       ofNgxLua.test(withoutComments(readFileSync(join(c, "ngx", file), "utf8"))),
     );
     expect(intruders).toEqual(["ngx_http_lua_nffi_coroutine.c"]);
     const door = readFileSync(join(c, "ngx/ngx_http_lua_nffi_coroutine.h"), "utf8");
     const functions = withoutComments(door).match(/^[\w *]+\bngx_http_lua_nffi_\w+\([^;{]*\);$/gm);
-    expect(functions).toHaveLength(8);
+    expect(functions).toHaveLength(10);
+  });
+
+  test("the attached glue takes nothing from ngx_lua or LuaJIT but by name", () => {
+    const attached = filesBelow(join(c, "ngx/attached"), ".c", ".h").map((file) =>
+      withoutComments(readFileSync(join(c, "ngx/attached", file), "utf8")),
+    );
+    const names = /#include .*(lua|ngx_http_lua_(common|util))\.h|\blua_(?!state\b)\w+\(/;
+    expect(attached.filter((text) => names.test(text.replace(/"[^"]*"/g, "")))).toEqual([]);
   });
 
   test("each header of the glue is short, and lists what one file gives", () => {
@@ -181,7 +190,7 @@ describe("c-src", () => {
     const withoutCode = headers.filter(
       (file) => !existsSync(join(c, "ngx", `${file.slice(0, -2)}.c`)),
     );
-    expect(withoutCode).toEqual(["ngx_http_lua_nffi_types.h"]);
+    expect(withoutCode).toEqual(["ngx_http_lua_nffi_types.h", "attached/ddebug.h"]);
   });
 
   test("the public header stands alone", () => {

@@ -5,15 +5,14 @@
 
 local ffi = require "ffi"
 local base = require "resty.core.base"
+local glue = require "resty.nffi.glue"
 local misuse = require "resty.nffi.misuse"
 
 
-local C = ffi.C
-local co_yield = coroutine._yield
+local C = glue.C
 local error = error
 local ffi_string = ffi.string
 local format = string.format
-local get_request = base.get_request
 local ngx = ngx
 local raise = misuse.raise
 local setmetatable = setmetatable
@@ -22,7 +21,9 @@ local tostring = tostring
 local type = type
 
 
-base.allows_subsystem("http")
+if not glue.is_attached then
+    base.allows_subsystem("http")
+end
 
 
 ffi.cdef[[
@@ -70,8 +71,6 @@ typedef struct {
     uint64_t         core;
 } ngx_http_lua_nffi_process_options_t;
 
-uint32_t ngx_http_lua_nonblocking_ffi_abi_version(void);
-
 void *ngx_http_lua_nonblocking_ffi_find(const char *key, size_t key_size);
 
 void *ngx_http_lua_nonblocking_ffi_load(const char *name, size_t name_size,
@@ -83,11 +82,11 @@ void *ngx_http_lua_nonblocking_ffi_start(const char *key, size_t key_size,
     const ngx_http_lua_nffi_process_options_t *options,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 
-int ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
+int ngx_http_lua_nonblocking_ffi_call(void *r, void *runtime,
     const char *method, size_t method_size, const char *data, size_t size,
     uint32_t timeout_ms, ngx_http_lua_nffi_error_t *err);
 
-int ngx_http_lua_nonblocking_ffi_may_wait(ngx_http_request_t *r,
+int ngx_http_lua_nonblocking_ffi_may_wait(void *r,
     ngx_http_lua_nffi_error_t *err);
 
 typedef struct {
@@ -99,11 +98,11 @@ typedef struct {
     int32_t          rc;
 } ngx_http_lua_nffi_read_t;
 
-void *ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r,
+void *ngx_http_lua_nonblocking_ffi_stream(void *r,
     void *runtime, const char *method, size_t method_size, const char *data,
     size_t size, uint32_t window, ngx_http_lua_nffi_error_t *err);
 
-int ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r,
+int ngx_http_lua_nonblocking_ffi_stream_read(void *r,
     void *stream, uint32_t timeout_ms, ngx_http_lua_nffi_read_t *read,
     ngx_http_lua_nffi_error_t *err);
 
@@ -153,7 +152,14 @@ local UNLIMITED = 0xffffffffffffffffULL
 local MOST_METHODS = 1000
 
 
-if C.ngx_http_lua_nonblocking_ffi_abi_version() ~= ABI_VERSION then
+-- Another way of waiting; nil where the glue is built in.
+local attached = glue.is_attached and require "resty.nffi.attached"
+local get_request = attached and attached.get_request or base.get_request
+local enter = attached and attached.enter
+local wait = attached and attached.wait or coroutine._yield
+
+
+if C and C.ngx_http_lua_nonblocking_ffi_abi_version() ~= ABI_VERSION then
     error("resty.core.nonblocking_ffi is for ABI " .. ABI_VERSION
           .. ", this nginx has ABI "
           .. C.ngx_http_lua_nonblocking_ffi_abi_version())
@@ -167,6 +173,7 @@ local chunk = ffi.new("ngx_http_lua_nffi_read_t")
 
 
 local _M = {
+    C = C,
     version = base.version,
     OK = OK,
     RC = RC,
@@ -230,6 +237,17 @@ local function is_init()
 end
 
 
+-- Returns message, code if this nginx cannot host runtimes. The master does not
+-- check: nothing is loaded there.
+function _M.refusal()
+    local message = attached and not is_init() and attached.refusal()
+
+    if message then
+        return message, "unsupported_nginx"
+    end
+end
+
+
 -- The runtime of a native library and its configuration, a string or nil; the
 -- same for the same two. Returns a pointer that keeps the runtime in memory, or
 -- nil, message, code, and the rc with which the entry of a library of the
@@ -241,6 +259,12 @@ function _M.load(library, config, limits, name)
                     .. "child processes do not survive the fork of the "
                     .. "workers; load it in init_worker_by_lua* or later",
                "wrong_process"
+    end
+
+    local reason, reason_code = _M.refusal()
+
+    if reason then
+        return nil, reason, reason_code
     end
 
     name = name or library
@@ -283,6 +307,12 @@ function _M.start(key, spec, limits)
                     .. "init_worker_by_lua* or later", "wrong_process"
     end
 
+    local reason, reason_code = _M.refusal()
+
+    if reason then
+        return nil, reason, reason_code
+    end
+
     -- these keep the strings and arrays alive until C has copied them
     local programs = c_strings(spec.programs)
     local argv, envp = c_strings(spec.argv), c_strings(spec.envp)
@@ -318,6 +348,10 @@ end
 
 
 function _M.find(key)
+    if not C then
+        return nil
+    end
+
     local pointer = C.ngx_http_lua_nonblocking_ffi_find(key, #key)
 
     if pointer ~= nil then
@@ -408,6 +442,14 @@ function _M.may_wait()
         return nil, wrong_phase()
     end
 
+    if enter then
+        local why, code = enter()
+
+        if why then
+            return nil, why, code
+        end
+    end
+
     if C.ngx_http_lua_nonblocking_ffi_may_wait(r, failure) ~= FFI_OK then
         return nil, read_failure()
     end
@@ -426,6 +468,14 @@ function _M.call(pointer, method, bytes, timeout)
         return FAILED, wrong_phase()
     end
 
+    if enter then
+        local why, code = enter()
+
+        if why then
+            return FAILED, why, code
+        end
+    end
+
     local rc = C.ngx_http_lua_nonblocking_ffi_call(r, pointer,
         method, method and #method or 0, bytes, bytes and #bytes or 0,
         timeout, failure)
@@ -434,7 +484,7 @@ function _M.call(pointer, method, bytes, timeout)
         return FAILED, read_failure()
     end
 
-    return co_yield()
+    return wait(r)
 end
 
 
@@ -446,6 +496,14 @@ function _M.stream(pointer, method, bytes, window)
 
     if not r then
         return nil, wrong_phase()
+    end
+
+    if enter then
+        local why, code = enter()
+
+        if why then
+            return nil, why, code
+        end
     end
 
     local stream = C.ngx_http_lua_nonblocking_ffi_stream(r, pointer,
@@ -469,6 +527,14 @@ function _M.read(stream, timeout)
         return FAILED, wrong_phase()
     end
 
+    if enter then
+        local why, code = enter()
+
+        if why then
+            return FAILED, why, code
+        end
+    end
+
     local rc = C.ngx_http_lua_nonblocking_ffi_stream_read(r, stream, timeout,
                                                           chunk, failure)
     if rc == FFI_OK then
@@ -476,7 +542,7 @@ function _M.read(stream, timeout)
     end
 
     if rc == FFI_AGAIN then
-        return co_yield()
+        return wait(r)
     end
 
     if rc == FFI_DONE then

@@ -9,6 +9,7 @@ local markers = require "resty.nffi.json_markers"
 
 
 local C = ffi.C
+local glue = base.C
 local array_mt = markers.array_mt
 local cast = ffi.cast
 local concat = table.concat
@@ -145,8 +146,8 @@ local function put_escaped(_text, bytes, at, length, depth)
         put(escape)
         at = at + 1
 
-        local plain = tonumber(C.ngx_http_lua_nonblocking_ffi_plain(bytes + at,
-                                                                length - at))
+        local plain = tonumber(glue.ngx_http_lua_nonblocking_ffi_plain(
+            bytes + at, length - at))
         if used + plain > size then
             grow(plain)
         end
@@ -166,7 +167,8 @@ local function put_string(text, depth)
     end
 
     local bytes = cast(BYTES, text)
-    local plain = tonumber(C.ngx_http_lua_nonblocking_ffi_plain(bytes, length))
+    local plain = tonumber(glue.ngx_http_lua_nonblocking_ffi_plain(bytes,
+                                                                   length))
 
     buffer[used] = QUOTE
     ffi_copy(buffer + used + 1, text, plain)

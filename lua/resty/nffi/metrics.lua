@@ -6,7 +6,7 @@ local base = require "resty.core.nonblocking_ffi"
 local ffi = require "ffi"
 
 
-local C = ffi.C
+local C = base.C
 local concat = table.concat
 local ffi_string = ffi.string
 local format = string.format
@@ -174,7 +174,7 @@ end
 -- list is empty.
 function _M.read()
     local runtimes = {}
-    local pointer = C.ngx_http_lua_nonblocking_ffi_next(nil)
+    local pointer = C and C.ngx_http_lua_nonblocking_ffi_next(nil) or nil
 
     while pointer ~= nil do
         runtimes[#runtimes + 1] = measure(pointer)
@@ -185,7 +185,7 @@ function _M.read()
         -- a VM of ngx.run_worker_thread() has none
         worker = ngx.worker and { id = ngx.worker.id(),
                                   pid = ngx.worker.pid() } or {},
-        kept = C.ngx_http_lua_nonblocking_ffi_kept(),
+        kept = C and C.ngx_http_lua_nonblocking_ffi_kept() or 0,
         runtimes = runtimes,
     }
 end

@@ -3,19 +3,14 @@
 
 
 local codecs = require "resty.nffi.codecs"
+local glue = require "resty.nffi.glue"
 
 
-local debug_getinfo = debug.getinfo
 local io_open = io.open
 local type = type
 
 
--- seen from PREFIX/lualib/resty/nffi/product.lua
-local PREFIX = debug_getinfo(1, "S").source:match("^@(.*)/lualib/resty/nffi/")
-               or "/usr/local/openresty"
-
-
-local _M = { ROOT = PREFIX .. "/nffi" }
+local _M = { ROOT = glue.ROOT }
 
 
 -- Returns the content of a file, or nil.

@@ -1,0 +1,477 @@
+/*
+ * ngx_http_lua_nffi_slot.c - the attached glue: coroutines wait on semaphores
+ * of ngx_lua. ngx_lua removes a killed coroutine from its semaphore without a
+ * notification, so busy slots are checked every 20 ms.
+ */
+
+#include "ngx_http_lua_nffi_slot.h"
+#include "ngx_http_lua_nffi_attached.h"
+#include "ngx_http_lua_nffi_core.h"
+#include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_layout.h"
+
+#include <dlfcn.h>
+
+
+/* ms between two checks for killed coroutines */
+#define NGX_HTTP_LUA_NFFI_LOOK          20
+
+/* slots that one look takes; the others have their turn in the next */
+#define NGX_HTTP_LUA_NFFI_LOOKS         4096
+
+/* ms, the longest wait on a semaphore; the limits of calls are shorter */
+#define NGX_HTTP_LUA_NFFI_LONGEST       NGX_MAX_INT32_VALUE
+
+/* functions of a subsystem without which no coroutine can wait */
+#define NGX_HTTP_LUA_NFFI_NEEDED        6
+
+/* bytes of a result that a free slot keeps memory for */
+#define NGX_HTTP_LUA_NFFI_KEPT          16384
+
+
+static ngx_http_lua_nffi_subsystem_t  ngx_http_lua_nffi_subsystems[2];
+static ngx_uint_t                     ngx_http_lua_nffi_has_subsystem[2];
+
+static ngx_queue_t            ngx_http_lua_nffi_free_slots[2];
+static ngx_queue_t            ngx_http_lua_nffi_busy_slots;
+static ngx_event_t            ngx_http_lua_nffi_look_event;
+static volatile ngx_cycle_t  *ngx_http_lua_nffi_slot_cycle;
+static ngx_pid_t              ngx_http_lua_nffi_slot_owner;
+
+static ngx_http_lua_nffi_slot_t  *ngx_http_lua_nffi_last_slot;
+
+
+static void ngx_http_lua_nffi_look_handler(ngx_event_t *ev);
+
+
+/* the functions that lua-resty-core calls by FFI, too */
+
+const char *
+ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream)
+{
+    size_t       i;
+    void       **functions = (void **)
+                                 &ngx_http_lua_nffi_subsystems[is_stream];
+    const char  *name;
+
+    static const char  *names[2][8] = {
+        { "ngx_http_lua_ffi_sema_new", "ngx_http_lua_ffi_sema_post",
+          "ngx_http_lua_ffi_sema_wait", "ngx_http_lua_ffi_sema_count",
+          "ngx_http_lua_ffi_sema_gc", "lua_isyieldable",
+          "ngx_http_lua_ffi_get_phase", NULL },
+        { "ngx_stream_lua_ffi_sema_new", "ngx_stream_lua_ffi_sema_post",
+          "ngx_stream_lua_ffi_sema_wait", "ngx_stream_lua_ffi_sema_count",
+          "ngx_stream_lua_ffi_sema_gc", "lua_isyieldable",
+          "ngx_stream_lua_ffi_get_phase", NULL }
+    };
+
+    for (i = 0; (name = names[is_stream][i]) != NULL; i++) {
+        functions[i] = dlsym(RTLD_DEFAULT, name);
+
+        if (functions[i] == NULL && i < NGX_HTTP_LUA_NFFI_NEEDED) {
+            return name;
+        }
+    }
+
+    ngx_http_lua_nffi_has_subsystem[is_stream] = 1;
+
+    return NULL;
+}
+
+
+const ngx_http_lua_nffi_subsystem_t *
+ngx_http_lua_nffi_subsystem_of(ngx_http_request_t *r)
+{
+    ngx_uint_t  i = ngx_http_lua_nffi_is_stream(r);
+
+    return ngx_http_lua_nffi_has_subsystem[i]
+           ? &ngx_http_lua_nffi_subsystems[i] : NULL;
+}
+
+
+static ngx_queue_t *
+ngx_http_lua_nffi_free_slots_of(const ngx_http_lua_nffi_subsystem_t *subsystem)
+{
+    return &ngx_http_lua_nffi_free_slots[subsystem
+                                         - ngx_http_lua_nffi_subsystems];
+}
+
+
+static void
+ngx_http_lua_nffi_slot_destroy(ngx_http_lua_nffi_slot_t *slot)
+{
+    ngx_queue_remove(&slot->queue);
+    slot->subsystem->sema_gc(slot->sem);
+
+    if (slot->buffer) {
+        ngx_free(slot->buffer);
+    }
+
+    ngx_free(slot);
+}
+
+
+static void
+ngx_http_lua_nffi_destroy_slots(ngx_queue_t *list, void *cycle)
+{
+    ngx_queue_t               *q, *next;
+    ngx_http_lua_nffi_slot_t  *slot;
+
+    for (q = ngx_queue_head(list); q != ngx_queue_sentinel(list); q = next) {
+        next = ngx_queue_next(q);
+        slot = ngx_queue_data(q, ngx_http_lua_nffi_slot_t, queue);
+
+        if (slot->cycle == cycle) {
+            ngx_http_lua_nffi_slot_destroy(slot);
+        }
+    }
+}
+
+
+/* the cycle ends, and before long ngx_lua's memory for semaphores */
+
+static void
+ngx_http_lua_nffi_slots_cleanup(void *data)
+{
+    if (ngx_http_lua_nffi_slot_owner != ngx_pid) {
+        return;
+    }
+
+    ngx_http_lua_nffi_destroy_slots(&ngx_http_lua_nffi_free_slots[0], data);
+    ngx_http_lua_nffi_destroy_slots(&ngx_http_lua_nffi_free_slots[1], data);
+    ngx_http_lua_nffi_destroy_slots(&ngx_http_lua_nffi_busy_slots, data);
+
+    if (ngx_http_lua_nffi_slot_cycle == data) {
+        ngx_http_lua_nffi_slot_cycle = NULL;
+    }
+}
+
+
+/* once for each process, and for each cycle in it */
+
+static ngx_int_t
+ngx_http_lua_nffi_slots_init(void)
+{
+    ngx_event_t         *ev = &ngx_http_lua_nffi_look_event;
+    ngx_pool_cleanup_t  *cln;
+
+    if (ngx_http_lua_nffi_slot_owner != ngx_pid) {
+        ngx_queue_init(&ngx_http_lua_nffi_free_slots[0]);
+        ngx_queue_init(&ngx_http_lua_nffi_free_slots[1]);
+        ngx_queue_init(&ngx_http_lua_nffi_busy_slots);
+        ngx_memzero(ev, sizeof(ngx_event_t));
+        ev->handler = ngx_http_lua_nffi_look_handler;
+        ngx_http_lua_nffi_slot_owner = ngx_pid;
+        ngx_http_lua_nffi_slot_cycle = NULL;
+    }
+
+    if (ngx_http_lua_nffi_slot_cycle == ngx_cycle) {
+        return NGX_OK;
+    }
+
+    cln = ngx_pool_cleanup_add(((ngx_cycle_t *) ngx_cycle)->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_lua_nffi_slots_cleanup;
+    cln->data = (void *) ngx_cycle;
+    ev->log = ngx_cycle->log;
+    ngx_http_lua_nffi_set_cancelable(ev, 1);
+    ngx_http_lua_nffi_slot_cycle = ngx_cycle;
+
+    return NGX_OK;
+}
+
+
+ngx_http_lua_nffi_slot_t *
+ngx_http_lua_nffi_slot_get(const ngx_http_lua_nffi_subsystem_t *subsystem)
+{
+    char                      *err;
+    ngx_queue_t               *list, *q;
+    ngx_http_lua_nffi_slot_t  *slot;
+
+    if (ngx_http_lua_nffi_slots_init() != NGX_OK) {
+        return NULL;
+    }
+
+    list = ngx_http_lua_nffi_free_slots_of(subsystem);
+
+    if (!ngx_queue_empty(list)) {
+        q = ngx_queue_head(list);
+        slot = ngx_queue_data(q, ngx_http_lua_nffi_slot_t, queue);
+
+        if (slot->cycle == ngx_cycle) {
+            return slot;
+        }
+    }
+
+    slot = ngx_calloc(sizeof(ngx_http_lua_nffi_slot_t), ngx_cycle->log);
+    if (slot == NULL) {
+        return NULL;
+    }
+
+    if (subsystem->sema_new(&slot->sem, 0, &err) != NGX_OK) {
+        ngx_free(slot);
+        return NULL;
+    }
+
+    slot->subsystem = subsystem;
+    slot->cycle = ngx_cycle;
+    ngx_queue_insert_head(list, &slot->queue);
+
+    return slot;
+}
+
+
+void
+ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
+    ngx_http_lua_nffi_waiter_t *waiter)
+{
+    u_char  err[128];
+    size_t  size = sizeof(err);
+
+    ngx_queue_remove(&slot->queue);
+    ngx_queue_insert_tail(&ngx_http_lua_nffi_busy_slots, &slot->queue);
+    slot->state = NGX_HTTP_LUA_NFFI_SLOT_WAITING;
+    slot->waiter = waiter;
+    ngx_http_lua_nffi_last_slot = slot;
+
+    /* the phase was checked: this registers the coroutine, its timer, and its
+       end */
+
+    (void) slot->subsystem->sema_wait(
+               ngx_http_lua_nffi_untagged(waiter->request), slot->sem,
+               NGX_HTTP_LUA_NFFI_LONGEST, err, &size);
+
+    if (!ngx_http_lua_nffi_look_event.timer_set) {
+        ngx_add_timer(&ngx_http_lua_nffi_look_event, NGX_HTTP_LUA_NFFI_LOOK);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_lua_nffi_slot_is_awaited(ngx_http_lua_nffi_slot_t *slot)
+{
+    return slot->subsystem->sema_count(slot->sem) < 0;
+}
+
+
+/* one whose semaphore has a resource left is of no further use */
+
+static void
+ngx_http_lua_nffi_slot_free(ngx_http_lua_nffi_slot_t *slot)
+{
+    if (slot->cycle != ngx_cycle
+        || slot->subsystem->sema_count(slot->sem) != 0)
+    {
+        ngx_http_lua_nffi_slot_destroy(slot);
+        return;
+    }
+
+    slot->state = NGX_HTTP_LUA_NFFI_SLOT_FREE;
+    slot->waiter = NULL;
+    ngx_queue_remove(&slot->queue);
+    ngx_queue_insert_head(ngx_http_lua_nffi_free_slots_of(slot->subsystem),
+                          &slot->queue);
+}
+
+
+static ngx_int_t
+ngx_http_lua_nffi_slot_reserve(ngx_http_lua_nffi_slot_t *slot, size_t size)
+{
+    if (size <= slot->room) {
+        return NGX_OK;
+    }
+
+    if (slot->buffer) {
+        ngx_free(slot->buffer);
+    }
+
+    slot->room = ngx_max(size, 1024);
+    slot->buffer = ngx_alloc(slot->room, ngx_cycle->log);
+
+    if (slot->buffer == NULL) {
+        slot->room = 0;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_lua_nffi_slot_fill(ngx_http_lua_nffi_slot_t *slot,
+    const ngx_http_lua_nffi_result_t *result)
+{
+    u_char                       *p;
+    ngx_http_lua_nffi_outcome_t  *outcome = &slot->outcome;
+
+    static const char  no_memory[] = "not enough memory for the response";
+
+    ngx_memzero(outcome, sizeof(*outcome));
+
+    if (ngx_http_lua_nffi_slot_reserve(slot,
+                                       result->size + result->detail_size)
+        != NGX_OK)
+    {
+        outcome->kind = NGX_HTTP_LUA_NFFI_FAILED;
+        outcome->data = (const u_char *) no_memory;
+        outcome->size = sizeof(no_memory) - 1;
+        outcome->code = "no_memory";
+        return;
+    }
+
+    outcome->kind = result->kind;
+    outcome->rc = result->rc;
+    outcome->code = result->code;
+    p = slot->buffer;
+
+    if (result->data) {
+        outcome->data = result->size ? p : (const u_char *) "";
+        outcome->size = result->size;
+        p = ngx_cpymem(p, result->data, result->size);
+    }
+
+    if (result->detail_size) {
+        outcome->detail = p;
+        outcome->detail_size = result->detail_size;
+        ngx_memcpy(p, result->detail, result->detail_size);
+    }
+}
+
+
+void
+ngx_http_lua_nffi_slot_post(ngx_http_lua_nffi_slot_t *slot)
+{
+    slot->waiter = NULL;
+
+    /* killed a moment ago: the next look frees it */
+
+    if (ngx_http_lua_nffi_slot_is_awaited(slot)) {
+        slot->state = NGX_HTTP_LUA_NFFI_SLOT_POSTED;
+        (void) slot->subsystem->sema_post(slot->sem, 1);
+    }
+}
+
+
+/* Ends the call of a coroutine that was killed, if it has not ended. */
+
+static void
+ngx_http_lua_nffi_slot_gone(ngx_http_lua_nffi_slot_t *slot)
+{
+    ngx_http_lua_nffi_waiter_t  *waiter = slot->waiter;
+
+    if (waiter) {
+        waiter->request = NULL;
+        waiter->cancel(waiter);
+    }
+
+    ngx_http_lua_nffi_slot_free(slot);
+}
+
+
+ngx_uint_t
+ngx_http_lua_nffi_slot_check(ngx_http_lua_nffi_slot_t *slot,
+    ngx_http_lua_nffi_waiter_t *waiter)
+{
+    if (slot->waiter != waiter || ngx_http_lua_nffi_slot_is_awaited(slot)) {
+        return 1;
+    }
+
+    ngx_http_lua_nffi_slot_gone(slot);
+
+    return 0;
+}
+
+
+/*
+ * While a coroutine waits, the count is -1; after a post, until the coroutine
+ * is resumed, 0. A posted one that was killed in between leaves a resource.
+ */
+
+static void
+ngx_http_lua_nffi_look_handler(ngx_event_t *ev)
+{
+    int                        count;
+    ngx_uint_t                 n;
+    ngx_queue_t               *q, *list = &ngx_http_lua_nffi_busy_slots;
+    ngx_queue_t                seen;
+    ngx_http_lua_nffi_slot_t  *slot;
+
+    ngx_queue_init(&seen);
+
+    for (n = 0; n < NGX_HTTP_LUA_NFFI_LOOKS && !ngx_queue_empty(list); n++) {
+        q = ngx_queue_head(list);
+        slot = ngx_queue_data(q, ngx_http_lua_nffi_slot_t, queue);
+        count = slot->subsystem->sema_count(slot->sem);
+
+        if ((slot->state == NGX_HTTP_LUA_NFFI_SLOT_WAITING && count >= 0)
+            || (slot->state == NGX_HTTP_LUA_NFFI_SLOT_POSTED && count > 0))
+        {
+            ngx_http_lua_nffi_slot_gone(slot);
+            continue;
+        }
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&seen, q);
+    }
+
+    if (!ngx_queue_empty(&seen)) {
+        ngx_queue_add(list, &seen);
+    }
+
+    if (!ngx_queue_empty(list) && !ev->timer_set) {
+        ngx_add_timer(ev, NGX_HTTP_LUA_NFFI_LOOK);
+    }
+}
+
+
+void *
+ngx_http_lua_nonblocking_ffi_parked(void)
+{
+    return ngx_http_lua_nffi_last_slot;
+}
+
+
+const ngx_http_lua_nffi_outcome_t *
+ngx_http_lua_nonblocking_ffi_outcome(void *data)
+{
+    ngx_http_lua_nffi_slot_t  *slot = data;
+
+    if (slot->state != NGX_HTTP_LUA_NFFI_SLOT_POSTED) {
+        return NULL;
+    }
+
+    if (slot->room <= NGX_HTTP_LUA_NFFI_KEPT) {
+        ngx_http_lua_nffi_slot_free(slot);
+    }
+
+    return &slot->outcome;
+}
+
+
+void
+ngx_http_lua_nonblocking_ffi_release_outcome(void *data)
+{
+    ngx_http_lua_nffi_slot_t  *slot = data;
+
+    if (slot->state == NGX_HTTP_LUA_NFFI_SLOT_POSTED) {
+        ngx_free(slot->buffer);
+        slot->buffer = NULL;
+        slot->room = 0;
+        ngx_http_lua_nffi_slot_free(slot);
+    }
+}
+
+
+int
+ngx_http_lua_nonblocking_ffi_wait_on(ngx_http_request_t *r, void *data)
+{
+    u_char                     err[128];
+    size_t                     size = sizeof(err);
+    ngx_http_lua_nffi_slot_t  *slot = data;
+
+    return slot->subsystem->sema_wait(ngx_http_lua_nffi_untagged(r), slot->sem,
+                                      NGX_HTTP_LUA_NFFI_LONGEST, err, &size);
+}

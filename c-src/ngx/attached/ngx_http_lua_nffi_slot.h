@@ -1,0 +1,92 @@
+/*
+ * ngx_http_lua_nffi_slot.h - a semaphore of ngx_lua and the result for the
+ * coroutine that waits on it. Slots are pooled; a cycle of nginx has its own.
+ *
+ * thread: event loop; blocks: no
+ */
+
+#ifndef _NGX_HTTP_LUA_NFFI_SLOT_H_INCLUDED_
+#define _NGX_HTTP_LUA_NFFI_SLOT_H_INCLUDED_
+
+
+#include "ngx_http_lua_nffi_coroutine.h"
+#include "ngx_http_lua_nffi_error.h"
+
+
+/* what Lua gets when it is resumed; C strings are static */
+
+typedef struct {
+    uint32_t                       kind;
+    int32_t                        rc;
+    const u_char                  *data;     /* NULL: nil */
+    size_t                         size;
+    const u_char                  *detail;
+    size_t                         detail_size;
+    const char                    *code;
+} ngx_http_lua_nffi_outcome_t;
+
+
+/* functions of ngx_lua or ngx_stream_lua and one of LuaJIT, pointers only */
+
+typedef struct {
+    int                          (*sema_new)(void **sem, int n, char **err);
+    int                          (*sema_post)(void *sem, int n);
+    int                          (*sema_wait)(void *r, void *sem, int ms,
+                                              u_char *err, size_t *err_size);
+    int                          (*sema_count)(void *sem);
+    void                         (*sema_gc)(void *sem);
+    int                          (*is_yieldable)(void *lua_state);
+    int                          (*get_phase)(void *r, char **err);  /* may be
+                                                                    NULL */
+} ngx_http_lua_nffi_subsystem_t;
+
+
+typedef enum {
+    NGX_HTTP_LUA_NFFI_SLOT_FREE = 0,
+    NGX_HTTP_LUA_NFFI_SLOT_WAITING,
+    NGX_HTTP_LUA_NFFI_SLOT_POSTED
+} ngx_http_lua_nffi_slot_e;
+
+
+typedef struct {
+    ngx_queue_t                    queue;    /* of free or of busy ones */
+    void                          *sem;
+    const ngx_http_lua_nffi_subsystem_t  *subsystem;
+    volatile ngx_cycle_t          *cycle;    /* that the semaphore belongs to */
+    ngx_http_lua_nffi_slot_e       state;
+    ngx_http_lua_nffi_waiter_t    *waiter;   /* NULL: its call has ended */
+    ngx_http_lua_nffi_outcome_t    outcome;
+    u_char                        *buffer;   /* of the outcome */
+    size_t                         room;
+} ngx_http_lua_nffi_slot_t;
+
+
+/* Returns the functions of the subsystem of `r`; NULL before Lua has named
+   them. */
+const ngx_http_lua_nffi_subsystem_t *ngx_http_lua_nffi_subsystem_of(
+    ngx_http_request_t *r);
+
+/* Returns a free slot, which stays free until it is used; NULL: no memory. */
+ngx_http_lua_nffi_slot_t *ngx_http_lua_nffi_slot_get(
+    const ngx_http_lua_nffi_subsystem_t *subsystem);
+
+/* Takes a slot that slot_get() has returned. */
+void ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
+    ngx_http_lua_nffi_waiter_t *waiter);
+
+/* Returns 1 while a coroutine waits on the semaphore: its request is alive. */
+ngx_uint_t ngx_http_lua_nffi_slot_is_awaited(ngx_http_lua_nffi_slot_t *slot);
+
+/* Returns 0 if the waiter's coroutine was killed; its call is cancelled then. */
+ngx_uint_t ngx_http_lua_nffi_slot_check(ngx_http_lua_nffi_slot_t *slot,
+    ngx_http_lua_nffi_waiter_t *waiter);
+
+/* Copies a result; without memory for it that is a failure. */
+void ngx_http_lua_nffi_slot_fill(ngx_http_lua_nffi_slot_t *slot,
+    const ngx_http_lua_nffi_result_t *result);
+
+/* Resumes the coroutine in this turn of the event loop, if it still waits. */
+void ngx_http_lua_nffi_slot_post(ngx_http_lua_nffi_slot_t *slot);
+
+
+#endif /* _NGX_HTTP_LUA_NFFI_SLOT_H_INCLUDED_ */

@@ -1,0 +1,304 @@
+-- An attached glue: how a coroutine waits on a semaphore of ngx_lua, and
+-- whether this nginx is the one that the product was proven with.
+
+
+local base = require "resty.core.base"
+local ffi = require "ffi"
+local glue = require "resty.nffi.glue"
+
+
+local C = glue.C
+local cast = ffi.cast
+local co_yield = coroutine._yield
+local ffi_string = ffi.string
+local format = string.format
+local match = string.match
+local ngx = ngx
+local pcall = pcall
+local require = require
+local running = coroutine.running
+local setmetatable = setmetatable
+local tonumber = tonumber
+local tostring = tostring
+
+
+ffi.cdef[[
+typedef struct {
+    uint32_t         kind;
+    int32_t          rc;
+    const char      *data;
+    size_t           size;
+    const char      *detail;
+    size_t           detail_size;
+    const char      *code;
+} ngx_http_lua_nffi_outcome_t;
+
+const char *ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream);
+uint32_t ngx_http_lua_nonblocking_ffi_compared(uint32_t done);
+const ngx_http_lua_nffi_outcome_t *ngx_http_lua_nonblocking_ffi_outcome(
+    void *slot);
+void ngx_http_lua_nonblocking_ffi_release_outcome(void *slot);
+int ngx_http_lua_nonblocking_ffi_wait_on(void *r, void *slot);
+void ngx_http_lua_nonblocking_ffi_enter(void *lua_state);
+void ngx_http_lua_nonblocking_ffi_eof(void *r);
+size_t ngx_http_lua_nonblocking_ffi_build_id(const char *symbol,
+    unsigned char *id, size_t size);
+int ngx_http_lua_nonblocking_ffi_is_openresty(void);
+int ngx_http_lua_nonblocking_ffi_waits_in_handshake(uint32_t is_hello);
+int ngx_http_lua_nonblocking_ffi_self_test(uint32_t workers,
+    ngx_http_lua_nffi_error_t *err);
+]]
+
+
+-- Outcomes above this are released after they were read.
+local KEPT = 16384
+
+-- what a coroutine gets first: see nonblocking_ffi.lua
+local RC, FAILED = 1, 2
+
+local IS_STREAM = ngx.config.subsystem == "stream"
+
+local ID_SIZE = 128
+
+
+local _M = {}
+
+
+-- A request as C gets it: one of stream {} has the lowest bit set.
+local get_request = base.get_request
+
+if IS_STREAM then
+    local get = get_request
+
+    function get_request()
+        local r = get()
+
+        return r and cast("char *", r) + 1
+    end
+end
+
+_M.get_request = get_request
+
+
+-- Addresses of coroutines: C asks LuaJIT whether they can yield.
+local states = setmetatable({}, { __mode = "k" })
+
+
+local function state_of(coroutine)
+    local address = match(tostring(coroutine), "0x%x+")
+    local state = cast("void *", cast("uintptr_t", tonumber(address)))
+
+    states[coroutine] = state
+
+    return state
+end
+
+
+-- TLS phases of stream {}; not every nginx can wait there.
+local HANDSHAKE = { ssl_cert = 0, ssl_client_hello = 1 }
+
+
+-- Passes the current coroutine to C before a call. Returns message, code where
+-- it cannot wait; C checks the rest.
+function _M.enter()
+    local coroutine = running()
+
+    C.ngx_http_lua_nonblocking_ffi_enter(
+        coroutine and (states[coroutine] or state_of(coroutine)) or nil)
+
+    if not IS_STREAM then
+        return nil
+    end
+
+    local phase = ngx.get_phase()
+    local kind = HANDSHAKE[phase]
+
+    if kind and C.ngx_http_lua_nonblocking_ffi_waits_in_handshake(kind) == 0
+    then
+        return "API disabled in the context of " .. phase .. ": this nginx "
+               .. "lacks OpenResty's patch with which its TLS handshake can "
+               .. "wait there", "wrong_phase"
+    end
+end
+
+
+local function text_of(data, size)
+    if data == nil then
+        return nil
+    end
+
+    -- running out of memory fails the call, not its coroutine
+    if size > KEPT then
+        local made, text = pcall(ffi_string, data, size)
+
+        return made and text, not made
+    end
+
+    return ffi_string(data, size)
+end
+
+
+local function results(outcome)
+    local kind, rc, code = outcome.kind, outcome.rc, outcome.code
+    local text, failed = text_of(outcome.data, outcome.size)
+
+    if failed then
+        return FAILED, "not enough memory for the response", "no_memory"
+    end
+
+    if kind == RC then
+        return kind, rc, text
+    end
+
+    if kind == FAILED then
+        return kind, text or "", ffi_string(code),
+               text_of(outcome.detail, outcome.detail_size)
+    end
+
+    return kind, text
+end
+
+
+-- Yields until the semaphore that C has chosen for this coroutine is posted.
+-- Returns what a coroutine gets from a built glue.
+function _M.wait(r)
+    local slot = C.ngx_http_lua_nonblocking_ffi_parked()
+
+    co_yield()
+
+    local outcome = C.ngx_http_lua_nonblocking_ffi_outcome(slot)
+
+    -- a semaphore times out after 24 days
+    while outcome == nil do
+        C.ngx_http_lua_nonblocking_ffi_wait_on(r, slot)
+        co_yield()
+        outcome = C.ngx_http_lua_nonblocking_ffi_outcome(slot)
+    end
+
+    if outcome.size + outcome.detail_size <= KEPT then
+        return results(outcome)
+    end
+
+    local kind, a, b, c = results(outcome)
+
+    C.ngx_http_lua_nonblocking_ffi_release_outcome(slot)
+
+    return kind, a, b, c
+end
+
+
+local id = ffi.new("unsigned char[?]", ID_SIZE)
+local failure = ffi.new("ngx_http_lua_nffi_error_t")
+
+
+local function build_id(symbol)
+    local size = C.ngx_http_lua_nonblocking_ffi_build_id(symbol, id, ID_SIZE)
+
+    return size > 0 and ffi_string(id, size) or nil
+end
+
+
+-- 1026003 as 1.26.3
+local function version_text(number)
+    return format("%d.%d.%d", number / 1000000, number / 1000 % 1000,
+                  number % 1000)
+end
+
+
+-- Returns the first difference from the nginx of the manifest, or nil.
+local function difference(proven)
+    local is_openresty = C.ngx_http_lua_nonblocking_ffi_is_openresty() ~= 0
+    local version = version_text(ngx.config.nginx_version)
+    local lua_version = version_text(ngx.config.ngx_lua_version)
+
+    if proven.core and proven.core ~= version then
+        return "is nginx " .. version .. ", not " .. proven.core
+    end
+
+    if proven.openresty ~= nil and proven.openresty ~= is_openresty then
+        return is_openresty and "has OpenResty's core, not nginx's"
+               or "has nginx's core, not OpenResty's"
+    end
+
+    if proven.ngxLua and not IS_STREAM and proven.ngxLua ~= lua_version then
+        return "has ngx_lua " .. lua_version .. ", not " .. proven.ngxLua
+    end
+
+    if (proven.buildId and proven.buildId ~= build_id(nil))
+       or (proven.ngxLuaBuildId and not IS_STREAM and
+           proven.ngxLuaBuildId ~= build_id("ngx_http_lua_module"))
+    then
+        return "is another build"
+    end
+end
+
+
+-- Once for each process. The self-test makes no system call.
+local function compare()
+    local manifest = require("resty.nffi.product").manifest()
+    local other = difference(manifest.nginx or {})
+    local ok = C.ngx_http_lua_nonblocking_ffi_self_test(
+        ngx.worker and ngx.worker.count and ngx.worker.count() or 0, failure)
+
+    if ok ~= base.FFI_OK then
+        return ffi_string(failure.message, failure.size)
+               .. ": run `nffi attach` again, or `nffi build`"
+    end
+
+    if other then
+        ngx.log(ngx.WARN, "nffi: this nginx ", other, ", as the attached nffi "
+                .. "was proven with; a self-test found no difference: run "
+                .. "`nffi verify`")
+    end
+end
+
+
+local refusal
+
+
+-- Returns nil where the glue may work, else why not.
+function _M.refusal()
+    if glue.missing then
+        return "the glue of nffi cannot be loaded: " .. glue.missing
+    end
+
+    if refusal then
+        return refusal
+    end
+
+    local missing = C.ngx_http_lua_nonblocking_ffi_subsystem(IS_STREAM and 1
+                                                             or 0)
+    if missing ~= nil then
+        return "this nginx does not export " .. ffi_string(missing)
+    end
+
+    if C.ngx_http_lua_nonblocking_ffi_compared(0) == 0 then
+        refusal = compare()
+
+        if not refusal then
+            C.ngx_http_lua_nonblocking_ffi_compared(1)
+        end
+    end
+
+    return refusal
+end
+
+
+-- Reading a stream after ngx.eof() needs no client: C must know of it.
+if not IS_STREAM and C then
+    local eof = ngx.eof
+
+    function ngx.eof()
+        local done, err = eof()
+        local r = done and get_request()
+
+        if r then
+            C.ngx_http_lua_nonblocking_ffi_eof(r)
+        end
+
+        return done, err
+    end
+end
+
+
+return _M

@@ -1,0 +1,44 @@
+// What a configuration of a test needs in addition on an attached product: the modules of that
+// nginx, the path of our Lua files, and the module that puts ngx.load_ffi() into a Lua VM.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** Beside the manifest of an attached product of the tests; absent where nothing is needed. */
+export interface Place {
+  /** The nginx to run, if it is not that of the prefix. */
+  readonly program?: string;
+  /** Directives of the main level and of http. */
+  readonly main?: string;
+  readonly http?: string;
+}
+
+export function isAttached(prefix: string): boolean {
+  return manifestOf(prefix).kind === "attached";
+}
+
+export function placeOf(prefix: string): Place {
+  return readJson(join(prefix, "nffi-test-place.json"));
+}
+
+/** The text of an nginx.conf or of a Lua file, as the product of `prefix` needs it. */
+export function adapted(text: string, prefix: string): string {
+  if (!isAttached(prefix)) return text;
+  const { main = "", http = "" } = placeOf(prefix);
+  const loaded = text.replace(/\bngx\.(load_(?:nonblocking_)?ffi)\b/g, (_, name) => {
+    return `(require("resty.nffi") and ngx.${name})`;
+  });
+  if (!/^\s*events\s*\{/m.test(text)) return loaded;
+  return `${main}\n${loaded.replace(/^(\s*http\s*\{)/m, `$1 ${http}`)}`;
+}
+
+const manifests = new Map<string, Readonly<Record<string, unknown>>>();
+
+function manifestOf(prefix: string): Readonly<Record<string, unknown>> {
+  const known = manifests.get(prefix) ?? readJson(join(prefix, "nffi/nffi.json"));
+  manifests.set(prefix, known);
+  return known;
+}
+
+function readJson(file: string): Record<string, string> {
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+}

@@ -1,0 +1,76 @@
+// An OpenResty that nffi has not touched: assembled from Debian's source packages and configured
+// without a patch of ours. It is made once, below .nffi/test, and depends on nothing of this
+// repository but the assembly.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import {
+  assembleDebianTree,
+  fetchDebianSources,
+  resolveDebianSuite,
+} from "../../src/sources/debian/debian-source.js";
+import { repository } from "./cli.js";
+
+const FOLDER = join(repository, ".nffi/test/unpatched");
+
+/** The same modules as in the builds of openresty.ts. */
+const OPTIONS = [
+  ...["--with-threads", "--with-http_v2_module", "--with-poll_module", "--with-select_module"],
+];
+
+export interface UnpatchedOpenresty {
+  /** What `make install` filled. */
+  readonly prefix: string;
+  /** Directories of nginx's headers. */
+  readonly includes: readonly string[];
+}
+
+/** `change` edits the sources of nginx before they are configured; `name` is its directory. */
+export async function unpatchedOpenresty(
+  name = "nginx-core",
+  change: (nginxSource: string) => void = () => {},
+): Promise<UnpatchedOpenresty> {
+  const folder = join(FOLDER, name);
+  const prefix = join(folder, "openresty");
+  const tree = join(folder, "tree");
+  if (!existsSync(join(folder, "done"))) await make(folder, tree, prefix, change);
+  const nginx = join(tree, "build", nameIn(join(tree, "build"), /^nginx-/));
+  const folders = ["core", "event", "event/modules", "event/quic", "os/unix"];
+  const ofHttp = ["http", "http/modules", "http/v2", "http/v3"];
+  return {
+    prefix,
+    includes: ["objs", ...[...folders, ...ofHttp].map((path) => `src/${path}`)]
+      .map((path) => join(nginx, path))
+      .filter((path) => existsSync(path)),
+  };
+}
+
+async function make(
+  folder: string,
+  tree: string,
+  prefix: string,
+  change: (nginxSource: string) => void,
+): Promise<void> {
+  console.log(`building an OpenResty without patches of ours in ${folder} (minutes)`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const cacheDir = join(repository, ".nffi/test/trixie/work/download");
+  const suite = await resolveDebianSuite("trixie");
+  const sources = await fetchDebianSources(suite, { cacheDir });
+  const assembled = await assembleDebianTree(sources, { into: join(folder, "assembled") });
+  renameSync(assembled.root, tree);
+  change(join(tree, "bundle", nameIn(join(tree, "bundle"), /^nginx-/)));
+  const env = { ...process.env, PATH: `/usr/lib/ccache:${process.env.PATH}` };
+  const run = (program: string, args: readonly string[]) =>
+    execFileSync(program, args, { cwd: tree, env, stdio: "pipe", maxBuffer: 1 << 28 });
+  run("./configure", ["-j2", `--prefix=${prefix}`, ...suite.suite.configureArgs, ...OPTIONS]);
+  run("make", ["-j2"]);
+  run("make", ["install"]);
+  mkdirSync(join(folder, "done"));
+}
+
+function nameIn(folder: string, pattern: RegExp): string {
+  const name = readdirSync(folder).find((each) => pattern.test(each));
+  if (!name) throw new Error(`${folder} has no ${pattern}`);
+  return name;
+}
