@@ -12,6 +12,9 @@
 -- timeout   of each call, in milliseconds (20000)
 -- loads     1: loads of the same runtime instead of calls. Its options are a
 --           table literal, made for each load
+-- pause     seconds to sleep before each call
+-- cpu       1: microseconds of CPU time that the worker and the processes of its
+--           runtimes have used, instead of calls
 -- memory    "worker" or "process", instead of all of this: KB of private memory
 --           of the worker, or of the processes of its runtimes
 local nffi = require "resty.nffi"
@@ -84,9 +87,40 @@ local function memory(of)
 end
 
 
+local function cpu_of(pid)
+    local sum = 0
+    local threads = assert(io.popen("cat /proc/" .. pid .. "/task/*/schedstat"))
+
+    for line in threads:lines() do
+        sum = sum + tonumber(line:match("^%d+")) / 1000
+    end
+
+    threads:close()
+
+    return sum
+end
+
+
+local function cpu()
+    local sum = cpu_of(ngx.worker.pid())
+
+    for _, runtime in ipairs(nffi.metrics().runtimes) do
+        for _, process in ipairs(runtime.processes) do
+            sum = sum + cpu_of(process.pid)
+        end
+    end
+
+    return sum
+end
+
+
 function _M.run(args)
     if args.memory then
         return memory(args.memory)
+    end
+
+    if args.cpu then
+        return cpu()
     end
 
     local bytes = ("x"):rep(tonumber(args.size))
@@ -115,8 +149,13 @@ function _M.run(args)
     local runtime = assert(nffi.load(args.load, loaded))
     local timeout = tonumber(args.timeout or 20000)
     local options = { method = args.method, timeout = timeout }
+    local pause = tonumber(args.pause)
 
     return per_second(count, together, function()
+        if pause then
+            ngx.sleep(pause)
+        end
+
         return runtime:call(bytes, options)
     end)
 end

@@ -34,7 +34,7 @@ ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
             nffi_spin_found(spinner);
         }
 
-        return inst->awaited && nffi_spin_begin(spinner);
+        return inst->awaited && nffi_spin_begin(spinner, false);
     }
 
     if (spinner->until_ns == 0) {

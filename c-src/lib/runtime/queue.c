@@ -432,7 +432,7 @@ take_descriptor(nffi_queue_t *queue)
 int
 nffi_queue_arm(nffi_queue_t *handle)
 {
-    bool sleep;
+    bool sleep, briefly;
     nffi_queue_t *queue;
     nffi__header_t *header;
 
@@ -448,8 +448,9 @@ nffi_queue_arm(nffi_queue_t *handle)
 
     header = queue->region.header;
     queue->inside++;
+    briefly = queue->open > 0;    /* its loop may wait for their handlers */
     pthread_mutex_unlock(&queue->mutex);
-    nffi__spin_to_arm(queue);
+    nffi__spin_to_arm(queue, briefly);
     pthread_mutex_lock(&queue->mutex);
     queue->inside--;
 

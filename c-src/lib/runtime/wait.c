@@ -119,9 +119,9 @@ spin(nffi_queue_t *queue, nffi_spinner_t *spinner, enum nffi__leader leader)
 
 
 void
-nffi__spin_to_arm(nffi_queue_t *queue)
+nffi__spin_to_arm(nffi_queue_t *queue, bool briefly)
 {
-    if (nffi_spin_begin(&queue->arm_spinner)) {
+    if (nffi_spin_begin(&queue->arm_spinner, briefly)) {
         (void) spin(queue, &queue->arm_spinner, NFFI__POLLER);
     }
 }
@@ -139,7 +139,7 @@ spin_unlocked(nffi_queue_t *queue, enum nffi__leader leader)
     uint32_t taken;
     nffi__ring_t *notes = &queue->region.header->notes_ring;
 
-    if (!nffi_spin_begin(&queue->spinner)) {
+    if (!nffi_spin_begin(&queue->spinner, false)) {
         return false;
     }
 

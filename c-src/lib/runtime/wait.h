@@ -17,9 +17,9 @@ int nffi__ms_until(const struct timespec *until);
 
 /*
  * Looks for tasks and notes for some microseconds. For the thread that arms;
- * without the mutex.
+ * without the mutex. `briefly`: at most as long as the shortest limit.
  */
-void nffi__spin_to_arm(nffi_queue_t *queue);
+void nffi__spin_to_arm(nffi_queue_t *queue, bool briefly);
 
 /* Sleeps until there may be tasks, notes or the end; -1: no time limit. */
 void nffi__wait_for_tasks(nffi_queue_t *queue, int timeout_ms);

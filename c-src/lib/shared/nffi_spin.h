@@ -6,11 +6,16 @@
  * Both sides of a queue do it, each with a separate spinner, which belongs to
  * one thread at a time. Between two polls the CPU is offered to others
  * (sched_yield), since the other side may need this very one. The spinner
- * learns whether it pays:
+ * learns how long the other side takes, and whether spinning pays:
  *
- * - a poll that finds something in time is a hit; it counts for more spinning;
- * - a wait that ends without is a miss, and four hits make up for it: the other
- *   side takes its time, so this side sleeps until the response;
+ * - a poll that finds something in time is a hit; it counts for more spinning.
+ *   The limit is half as much again as the longest of the last waits that were
+ *   hits, at least 20 us and at most the option `spin`;
+ * - a wait that ends without is a miss. The next limit is longer, but a miss
+ *   costs as many hits as it has lasted: four for 20 us, forty for 200 us. So a
+ *   short limit needs four hits in five waits, and a long one is kept only
+ *   where nearly every wait is a hit, as it is between calls that follow each
+ *   other. Otherwise this side sleeps until the response;
  * - a wait that lasts far longer than its limit is late: the other side pauses,
  *   to collect garbage for instance, which sleeping would not change, or other
  *   programs took the CPU when it was offered, while a wake-up would have got
@@ -18,7 +23,7 @@
  *   spinning pauses for a thousand waits, for twice as many if that continues,
  *   and so on.
  *
- * An occasional try finds out when it pays again.
+ * An occasional try, of the longest limit, finds out when it pays again.
  */
 
 #ifndef NFFI_SPIN_H
@@ -30,9 +35,11 @@
 #include <time.h>
 
 #define NFFI_SPIN_MOST_US 1000u
-#define NFFI_SPIN_BEST 16
-#define NFFI_SPIN_MISS 4
+#define NFFI_SPIN_SHORT_NS 20000u     /* the first limit, and the shortest */
+#define NFFI_SPIN_BEST 64
+#define NFFI_SPIN_MISS 4              /* of the shortest limit */
 #define NFFI_SPIN_LATE 4              /* times the limit */
+#define NFFI_SPIN_MEMORY 16           /* hits */
 #define NFFI_SPIN_SHORT_REST 32u      /* waits */
 #define NFFI_SPIN_LONG_REST 1024u
 #define NFFI_SPIN_LONGEST_REST 65536u
@@ -40,7 +47,9 @@
                                          one in this number */
 
 typedef struct nffi_spinner {
-    uint64_t limit_ns;        /* of one wait, 0: never spin */
+    uint64_t max_ns;          /* of all limits, 0: never spin */
+    uint64_t limit_ns;        /* of the present wait */
+    uint64_t longest_ns;      /* about the longest of the last hits */
     uint64_t until_ns;        /* of the present wait, 0: none */
     int32_t score;            /* spins while it is above 0 */
     uint32_t rest;            /* waits to skip before the next try */
@@ -59,13 +68,15 @@ nffi_spin_now(void)
 }
 
 static inline void
-nffi_spin_init(nffi_spinner_t *spinner, uint32_t limit_us)
+nffi_spin_init(nffi_spinner_t *spinner, uint32_t max_us)
 {
-    if (limit_us > NFFI_SPIN_MOST_US) {
-        limit_us = NFFI_SPIN_MOST_US;
+    if (max_us > NFFI_SPIN_MOST_US) {
+        max_us = NFFI_SPIN_MOST_US;
     }
 
-    spinner->limit_ns = (uint64_t) limit_us * 1000;
+    spinner->max_ns = (uint64_t) max_us * 1000;
+    spinner->limit_ns = 0;
+    spinner->longest_ns = 0;
     spinner->until_ns = 0;
     spinner->score = NFFI_SPIN_MISS;
     spinner->rest = NFFI_SPIN_SHORT_REST;
@@ -73,22 +84,56 @@ nffi_spin_init(nffi_spinner_t *spinner, uint32_t limit_us)
     spinner->late_ns = 0;
 }
 
-/* There is nothing to do: may this wait begin with spinning? */
-static inline bool
-nffi_spin_begin(nffi_spinner_t *spinner)
+static inline uint64_t
+nffi_spin_limit(const nffi_spinner_t *spinner)
 {
-    if (spinner->limit_ns == 0) {
+    uint64_t limit = spinner->longest_ns + spinner->longest_ns / 2;
+
+    if (limit < NFFI_SPIN_SHORT_NS) {
+        limit = NFFI_SPIN_SHORT_NS;
+    }
+
+    return limit < spinner->max_ns ? limit : spinner->max_ns;
+}
+
+/*
+ * There is nothing to do: may this wait begin with spinning? `briefly`: for the
+ * shortest limit at most, since this thread has other things to wait for.
+ */
+static inline bool
+nffi_spin_begin(nffi_spinner_t *spinner, bool briefly)
+{
+    if (spinner->max_ns == 0) {
         return false;
     }
 
-    if (spinner->score <= 0 && ++spinner->skipped < spinner->rest) {
+    if (spinner->score > 0) {
+        spinner->limit_ns = nffi_spin_limit(spinner);
+
+    } else if (++spinner->skipped < spinner->rest) {
         return false;
+
+    } else {
+        spinner->limit_ns = spinner->max_ns;
+    }
+
+    if (briefly && spinner->limit_ns > NFFI_SPIN_SHORT_NS) {
+        spinner->limit_ns = NFFI_SPIN_SHORT_NS;
     }
 
     spinner->skipped = 0;
     spinner->until_ns = nffi_spin_now() + spinner->limit_ns;
 
     return true;
+}
+
+/* A miss costs as many hits as it has lasted. */
+static inline int32_t
+nffi_spin_price(const nffi_spinner_t *spinner)
+{
+    uint64_t price = NFFI_SPIN_MISS * spinner->limit_ns / NFFI_SPIN_SHORT_NS;
+
+    return price > NFFI_SPIN_MISS ? (int32_t) price : NFFI_SPIN_MISS;
 }
 
 /* Ends the wait if it was late. */
@@ -128,32 +173,42 @@ nffi_spin_was_late(nffi_spinner_t *spinner, uint64_t now)
     return true;
 }
 
-/* Something was found while spinning. */
 static inline void
-nffi_spin_found(nffi_spinner_t *spinner)
+nffi_spin_found_at(nffi_spinner_t *spinner, uint64_t now)
 {
-    if (nffi_spin_was_late(spinner, nffi_spin_now())) {
+    uint64_t waited;
+
+    if (nffi_spin_was_late(spinner, now)) {
         return;
     }
 
+    waited = now + spinner->limit_ns - spinner->until_ns;
     spinner->until_ns = 0;
+
+    if (spinner->score <= 0 || waited > spinner->longest_ns) {
+        spinner->longest_ns = waited;
+
+    } else {
+        spinner->longest_ns -= (spinner->longest_ns - waited)
+                               / NFFI_SPIN_MEMORY;
+    }
 
     if (spinner->score < NFFI_SPIN_BEST) {
         spinner->score = spinner->score < 0 ? 1 : spinner->score + 1;
     }
 }
 
-/*
- * Nothing was found: offers the CPU to others and returns true while it is
- * worth looking again. False: the time is over, go to sleep.
- */
-static inline bool
-nffi_spin_again(nffi_spinner_t *spinner)
+/* Something was found while spinning. */
+static inline void
+nffi_spin_found(nffi_spinner_t *spinner)
 {
-    uint64_t now = nffi_spin_now();
+    nffi_spin_found_at(spinner, nffi_spin_now());
+}
 
+static inline bool
+nffi_spin_again_at(nffi_spinner_t *spinner, uint64_t now)
+{
     if (now < spinner->until_ns) {
-        sched_yield();
         return true;
     }
 
@@ -164,13 +219,33 @@ nffi_spin_again(nffi_spinner_t *spinner)
     spinner->until_ns = 0;
 
     if (spinner->score > 0) {
-        spinner->score -= NFFI_SPIN_MISS;
+        spinner->score -= nffi_spin_price(spinner);
+
+        if (spinner->longest_ns < spinner->limit_ns) {
+            spinner->longest_ns = spinner->limit_ns;
+        }
 
     } else if (spinner->rest < NFFI_SPIN_LONG_REST) {
         spinner->rest *= 2;
     }
 
     return false;
+}
+
+/*
+ * Nothing was found: offers the CPU to others and returns true while it is
+ * worth looking again. False: the time is over, go to sleep.
+ */
+static inline bool
+nffi_spin_again(nffi_spinner_t *spinner)
+{
+    if (!nffi_spin_again_at(spinner, nffi_spin_now())) {
+        return false;
+    }
+
+    sched_yield();
+
+    return true;
 }
 
 #endif /* NFFI_SPIN_H */

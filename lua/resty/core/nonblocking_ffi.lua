@@ -143,7 +143,7 @@ local RC = 1          -- rc, bytes
 local FAILED = 2      -- message, code, detail
 local ENDED = 3       -- of a stream: nothing
 
-local DEFAULT_SPIN = 20 -- us
+local DEFAULT_SPIN = 200 -- us
 local DEFAULT_MAX_QUEUE = 65536
 
 local UNLIMITED = 0xffffffffffffffffULL

@@ -147,7 +147,7 @@ function runtime:state() end
 ---@field max_tasks? integer
 ---Bytes of shared memory for requests, and as many for responses.
 ---@field arena? integer
----Microseconds for which both sides spin before they sleep.
+---Microseconds for which both sides spin at most before they sleep.
 ---@field spin? integer
 
 ---@class nffi.LibraryOptions: nffi.CommonOptions
