@@ -28,8 +28,9 @@ export async function examine(wish: ExamineWish, context: ExamineContext): Promi
   requireTested(nginx, wish.force, context);
   const conf = await readConf(nginx, context);
   if (conf.unread) context.log(`nginx -T failed, the files were read instead: ${conf.unread}`);
-  requireEpoll(nginx, conf);
+  requireNoOtherMethod(conf);
   const ngxLua = await findNgxLua(nginx, conf, context);
+  requireEpoll(nginx);
   context.log(
     `ngx_lua ${ngxLua.version} in ${ngxLua.path}, lua-resty-core ${ngxLua.core} in ${ngxLua.coreFile}`,
   );
@@ -95,20 +96,22 @@ function compare(a: readonly number[], b: readonly number[]): number {
 }
 
 /** A wake-up of the loop is an edge of an eventfd, which poll(2) and select(2) do not know. */
-function requireEpoll(nginx: NginxProgram, conf: NginxConf): void {
+function requireNoOtherMethod(conf: NginxConf): void {
   const use = directivesOf(conf.files, "use").find(({ words }) => words[0] !== "epoll");
-  if (use) {
-    throw new NffiError(
-      "nginx-unsuitable",
-      `${use.file} has \`use ${use.words[0]};\` in events { }`,
-      {
-        hint:
-          "an attached nffi works with epoll only: remove this line, as nginx on Linux takes epoll then\n" +
-          "or run `nffi build`, which builds an OpenResty that works with poll and select, too",
-      },
-    );
-  }
-  if (nginx.elf.exports.has("ngx_epoll_module") || nginx.elf.exports.size === 0) return;
+  if (use === undefined) return;
+  throw new NffiError(
+    "nginx-unsuitable",
+    `${use.file} has \`use ${use.words[0]};\` in events { }`,
+    {
+      hint:
+        "an attached nffi works with epoll only: remove this line, as nginx on Linux takes epoll then\n" +
+        "or run `nffi build`, which builds an OpenResty that works with poll and select as well",
+    },
+  );
+}
+
+function requireEpoll(nginx: NginxProgram): void {
+  if (nginx.elf.exports.has("ngx_epoll_module")) return;
   throw new NffiError("nginx-unsuitable", `${titleOfNginx(nginx)} was built without epoll`, {
     hint: "use another nginx, or run `nffi build`, which builds an OpenResty",
   });
