@@ -2,10 +2,12 @@
  * Creates the whole attached product in a staging directory, with the layout of a prefix that
  * `nffi build` fills, without nginx. c-src/Makefile installs the same files of the SDKs for a build.
  */
-import { chmod, copyFile, cp, mkdir, readdir, symlink } from "node:fs/promises";
+import { chmod, copyFile, cp, mkdir, readdir, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { isJdk } from "../host/jdk.js";
+import { NffiError } from "../errors.js";
+import { isJdk, type Jdk } from "../host/jdk.js";
 import { type ShippedFiles, version } from "../host/package.js";
+import { run } from "../io/exec.js";
 import { kindOf, sha256OfFile, writeFileWhole } from "../io/files.js";
 import { type AttachedManifest, commonManifest, manifestFile } from "../pipeline/manifest.js";
 import { stageScripts } from "../pipeline/stage-scripts.js";
@@ -36,7 +38,8 @@ export async function layOut(request: LayOutRequest, files: ShippedFiles): Promi
     root,
     (name) => isJdk(binaries.java) || !OF_JAVA.test(name),
   );
-  if (isJdk(binaries.java)) await layOutMaven(join(root, "java"));
+  if (isJdk(binaries.java))
+    await layOutJava(binaries.java, join(root, "java"), join(prefix, "nffi"));
   await writeFileWhole(join(root, "lib/pkgconfig/nffi.pc"), pkgConfig(join(prefix, "nffi")));
   await stageScripts(files, stagedPrefix);
   // lua-resty-core's Makefile installs it in a build
@@ -122,11 +125,12 @@ function pkgConfig(root: string): string {
   ].join("\n");
 }
 
-/** The jars as a repository of Maven, as c-src/sdk/java/java.mk makes it. */
-async function layOutMaven(java: string): Promise<void> {
+/** The jars, and a repository of Maven with them, as c-src/sdk/java/java.mk makes it. */
+async function layOutJava(jdk: Jdk, java: string, home: string): Promise<void> {
   for (const name of ["nffi", "nffi-testing"]) {
     const jar = join(java, `${name}.jar`);
     if ((await kindOf(jar)) !== "file") continue;
+    await addHome(jdk, jar, home);
     const folder = join(java, "maven/local/nffi", name, "0-SNAPSHOT");
     // of the content: Maven keeps what it has until the number is another
     const number = (Number.parseInt((await sha256OfFile(jar)).slice(0, 8), 16) % 1e9) + 1;
@@ -143,6 +147,19 @@ async function layOutMaven(java: string): Promise<void> {
     );
     await writeFileWhole(join(folder, "maven-metadata.xml"), `${metadata(head, number, build)}\n`);
   }
+}
+
+/** A copy of the jar, such as Maven's, finds the libraries by this entry. */
+async function addHome({ home: javaHome }: Jdk, jar: string, home: string): Promise<void> {
+  const scratch = `${jar}.home`;
+  await writeFileWhole(join(scratch, "nffi/home"), home);
+  const args = ["--update", "--file", jar, "-C", scratch, "nffi/home"];
+  const done = await run({ program: join(javaHome, "bin/jar"), args, env: {} });
+  await rm(scratch, { recursive: true });
+  if (done.exitCode === 0) return;
+  throw new NffiError("install-failed", `${javaHome}/bin/jar cannot update ${basename(jar)}`, {
+    hint: done.stderr.trim() || "set JAVA_HOME to another JDK, or to an empty directory for none",
+  });
 }
 
 function metadata(head: string, number: number, build: string): string {

@@ -102,9 +102,9 @@ export class DebianMachine {
     });
   }
 
-  /** Runs the CLI of this repository in it. */
-  nffi(args: string): Promise<CliResult> {
-    return this.run(`${process.execPath} ${join(repository, "bin/nffi.mjs")} ${args}`);
+  /** Runs the CLI of this repository in it; `before` is put before its command line. */
+  nffi(args: string, before = ""): Promise<CliResult> {
+    return this.run(`${before} ${process.execPath} ${join(repository, "bin/nffi.mjs")} ${args}`);
   }
 
   async remove(): Promise<void> {
