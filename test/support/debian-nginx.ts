@@ -69,6 +69,7 @@ for layer in "$@"; do cp -a "$layer/." /mnt/layer; done
 mount -t overlay nffi-root -o lowerdir=/mnt/layer:/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
 mount -t proc proc /mnt/root/proc
 mount --rbind /dev /mnt/root/dev
+mount -t tmpfs nffi-tmp /mnt/root/tmp
 chroot /mnt/root ldconfig
 ip link set lo up
 echo ready
