@@ -1,5 +1,5 @@
--- The module that code written for lua-resty-ffi requires first. lua-resty-core
--- has already put both functions on ngx.
+-- Code written for lua-resty-ffi requires this module first. lua-resty-core has
+-- already installed both functions on ngx.
 
 
 require "resty.core.nonblocking_ffi"

@@ -57,7 +57,7 @@ local Runtime = {}
 local FIELDS = { methods = true, streams = true }
 
 Runtime.__index = setmetatable(Runtime, {
-    -- only for what a runtime does not have
+    -- called only for fields that a runtime does not have
     __index = function(_, name)
         local hint = misuse.hint(name, FIELDS)
 
@@ -75,7 +75,8 @@ local NO_OPTIONS = {}
 local HINT = "; runtime.methods with codec = \"json\" sends tables"
 
 
--- rt.call(payload) for rt:call(payload) must not reach C with no pointer.
+-- Checks `self`: rt.call(payload) instead of rt:call(payload) must not reach C
+-- without a pointer.
 local function pointer_of(self, name)
     local pointer = type(self) == "table" and self._pointer
 
@@ -87,7 +88,7 @@ local function pointer_of(self, name)
 end
 
 
--- OK: bytes, never nil. Else nil, message, code, detail.
+-- Returns bytes, never nil, for OK; else nil, message, code, detail.
 local function finish(self, method, timeout, kind, a, b, c)
     if kind == OK then
         return a or ""
@@ -103,7 +104,7 @@ local function finish(self, method, timeout, kind, a, b, c)
 end
 
 
--- Sends bytes as they are and returns bytes. Options: timeout (ms), method.
+-- Sends bytes unchanged and returns bytes. Options: timeout (ms), method.
 function Runtime:call(payload, options)
     local pointer = pointer_of(self, "call")
     local timeout, method = self._timeout, nil
@@ -121,9 +122,9 @@ function Runtime:call(payload, options)
 end
 
 
--- A stream of chunks, each as the runtime has written it. Options: timeout (ms
--- for each chunk), method, window (bytes). Never nil: its first read returns a
--- failure to start.
+-- Returns a stream of chunks, each as the runtime has written it. Options:
+-- timeout (ms per chunk), method, window (bytes). Never nil: the first read
+-- returns an error of the start.
 local function open_stream(self, method, bytes, options, decode)
     local timeout, more_timeout = self._timeout, self._timeout
 
@@ -132,7 +133,7 @@ local function open_stream(self, method, bytes, options, decode)
         more_timeout = timeout
 
     elseif self._has_default_timeout then
-        -- a stream may rest for long once it has begun
+        -- a stream may be idle for a long time once it has begun
         more_timeout = 0
     end
 
@@ -167,10 +168,10 @@ function Runtime:close()
 end
 
 
--- Reloads the code of the runtime; calls continue. A process is started beside
--- the old one; a bridge loads the module again; a native library needs the file
--- of its new version, { library = path }. Yields. Returns true, or nil,
--- message, code, detail.
+-- Reloads the code of the runtime, while calls continue. A new process starts
+-- beside the old one; a bridge loads the module again; a native library needs
+-- the file of its new version, { library = path }. Yields. Returns true, or
+-- nil, message, code, detail.
 function Runtime:reload(options)
     local pointer = pointer_of(self, "reload")
 
@@ -188,7 +189,8 @@ function Runtime:reload(options)
 end
 
 
--- A table of counts: queued, unanswered, awaited, bytes, refused; and closed.
+-- Returns a table of counts: queued, unanswered, awaited, bytes, refused; and
+-- closed.
 function Runtime:state()
     return base.state(pointer_of(self, "state"))
 end
@@ -245,8 +247,8 @@ local function stream_method(self, name, value, options)
 end
 
 
--- rt.methods and rt.streams: every name is a method of the runtime; the tables
--- have no fields that could hide one.
+-- Creates rt.methods or rt.streams. Every name is a method of the runtime, so
+-- the tables have no fields that could hide one.
 local function methods_of(runtime, field, call)
     local kept = 0
 
@@ -345,8 +347,8 @@ function _M.load(name, options)
 end
 
 
--- What became of the calls of this worker's runtimes: a table, or with
--- "prometheus" the text of that format. Works in every phase.
+-- Returns the call counts of this worker's runtimes: a table, or with
+-- "prometheus" text in that format. Works in every phase.
 function _M.metrics(kind)
     if kind == nil then
         return metrics.read()

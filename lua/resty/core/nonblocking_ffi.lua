@@ -137,18 +137,19 @@ local FFI_DECLINED = base.FFI_DECLINED
 local FFI_DONE = base.FFI_DONE
 local FFI_OK = base.FFI_OK
 
--- what a resumed coroutine gets first
+-- The first value that a resumed coroutine receives.
 local OK = 0          -- bytes
 local RC = 1          -- rc, bytes
 local FAILED = 2      -- message, code, detail
-local ENDED = 3       -- of a stream: nothing
+local ENDED = 3       -- end of a stream: nothing
 
 local DEFAULT_SPIN = 200 -- us
 local DEFAULT_MAX_QUEUE = 65536
 
 local UNLIMITED = 0xffffffffffffffffULL
 
--- Methods kept for the next call of their name: a name may come from a client.
+-- The number of cached methods. It is limited, since a name may come from a
+-- client.
 local MOST_METHODS = 1000
 
 
@@ -166,7 +167,7 @@ if C and C.ngx_http_lua_nonblocking_ffi_abi_version() ~= ABI_VERSION then
 end
 
 
--- Filled in and read without a yield between, so one a VM is enough.
+-- Filled in and read without a yield in between, so one per VM is enough.
 local failure = ffi.new("ngx_http_lua_nffi_error_t")
 local state = ffi.new("nffi_host_state_t")
 local chunk = ffi.new("ngx_http_lua_nffi_read_t")
@@ -188,7 +189,7 @@ local function read_failure()
 end
 
 
--- A count from options: nil, or a whole number up to `most`.
+-- Returns a count from the options: nil, or a whole number up to `max`.
 local function count(options, name, most)
     local value = options[name]
 
@@ -200,7 +201,7 @@ local function count(options, name, most)
 end
 
 
--- Microseconds; 0 is none.
+-- Returns microseconds; 0 means none.
 local function spin(options)
     local value = options.spin
 
@@ -212,7 +213,7 @@ local function spin(options)
 end
 
 
--- The C structure of the limits that `options` names; raises on bad ones.
+-- Returns the limits in `options` as a C structure. Raises on bad options.
 function _M.limits(options)
     return ffi.new("ngx_http_lua_nffi_limits_t", {
         max_queue = count(options, "max_queue", 1048576),
@@ -225,13 +226,13 @@ function _M.limits(options)
 end
 
 
--- A pointer of C, which is valid until Lua has collected it.
+-- Makes Lua's garbage collector release a pointer from C.
 local function keep(pointer)
     return ffi.gc(pointer, C.ngx_http_lua_nonblocking_ffi_release)
 end
 
 
--- In a VM of ngx.run_worker_thread() there is no phase: C refuses.
+-- A VM of ngx.run_worker_thread() has no phase. C refuses there.
 local function is_init()
     return ngx.get_phase and ngx.get_phase() == "init"
 end
@@ -248,11 +249,11 @@ function _M.refusal()
 end
 
 
--- The runtime of a native library and its configuration, a string or nil; the
--- same for the same two. Returns a pointer that keeps the runtime in memory, or
--- nil, message, code, and the rc with which the entry of a library of the
--- public ABIs has refused. `name`: of the runtime in messages and metrics; nil
--- for the library's own.
+-- Returns the runtime of a native library and its configuration, a string or
+-- nil. Equal arguments return the same runtime. The result is a pointer that
+-- keeps the runtime in memory, or nil, message, code, and the rc that the entry
+-- of a library of the public ABIs returned. `name`: of the runtime in messages
+-- and metrics; nil: the library's name.
 function _M.load(library, config, limits, name)
     if is_init() then
         return nil, "a runtime cannot be loaded in init_by_lua*: threads and "
@@ -283,7 +284,7 @@ function _M.load(library, config, limits, name)
 end
 
 
--- A C array of strings that ends with NULL; `strings` keeps them alive.
+-- Returns a C array of strings that ends with NULL. `strings` must outlive it.
 local function c_strings(strings)
     local array = ffi.new("const char *[?]", #strings + 1)
 
@@ -297,9 +298,9 @@ local function c_strings(strings)
 end
 
 
--- The runtime whose processes are children of this worker; the same for the
--- same key. `spec`: the fields of the C structure, argv and envp as lists; what
--- is nil is left to the worker's own.
+-- Returns the runtime whose processes are children of this worker. Equal keys
+-- return the same runtime. `spec`: the fields of the C structure, with argv and
+-- envp as lists. For a nil field, the setting of the worker applies.
 function _M.start(key, spec, limits)
     if is_init() then
         return nil, "a runtime cannot be started in init_by_lua*: it would "
@@ -313,7 +314,7 @@ function _M.start(key, spec, limits)
         return nil, reason, reason_code
     end
 
-    -- these keep the strings and arrays alive until C has copied them
+    -- keeps the strings and arrays alive until C has copied them
     local programs = c_strings(spec.programs)
     local argv, envp = c_strings(spec.argv), c_strings(spec.envp)
     local wanted = ffi.new("ngx_http_lua_nffi_process_options_t")
@@ -360,20 +361,21 @@ function _M.find(key)
 end
 
 
--- Whether the runtime takes calls; false once it is closed.
+-- Returns true if the runtime takes calls, false once it is closed.
 function _M.is_open(pointer)
     return C.ngx_http_lua_nonblocking_ffi_is_open(pointer) ~= 0
 end
 
 
--- A key for tables: equal for two pointers to the same runtime.
+-- Returns a key for tables, which is equal for two pointers to the same
+-- runtime.
 function _M.address(pointer)
     return tonumber(ffi.cast("uintptr_t", pointer))
 end
 
 
--- The shortest text that is read back as the same number: tostring() keeps 14
--- digits of 17. A whole number has neither a fraction nor an exponent.
+-- Returns the shortest text that reads back as the same number: tostring()
+-- keeps 14 digits of 17. A whole number has neither a fraction nor an exponent.
 local function number_text(number)
     if number % 1 == 0 and number >= -0x1p63 and number < 0x1p63 then
         if number == 0 and 1 / number < 0 then
@@ -399,7 +401,7 @@ end
 _M.number_text = number_text
 
 
--- The text of an option that a program gets: an argument, a variable.
+-- Returns the text of an option for a program: an argument or a variable.
 function _M.text(value)
     if type(value) == "number" then
         return number_text(value)
@@ -409,8 +411,8 @@ function _M.text(value)
 end
 
 
--- Bytes of a payload: a string, a number, or nil for none.
--- `hint`: what is added to the error for a table.
+-- Returns the bytes of a payload: a string, a number, or nil for none. `hint`:
+-- is added to the error for a table.
 function _M.bytes(payload, hint)
     local kind = type(payload)
 
@@ -427,14 +429,14 @@ function _M.bytes(payload, hint)
 end
 
 
--- The message of ngx_lua for a phase in which no coroutine can yield.
+-- Returns the message of ngx_lua for a phase in which no coroutine can yield.
 local function wrong_phase()
     return "API disabled in the context of " .. ngx.get_phase() .. "_by_lua*",
            "wrong_phase"
 end
 
 
--- True where a coroutine may wait for a runtime; else nil, message, code.
+-- Returns true if a coroutine may wait for a runtime; else nil, message, code.
 function _M.may_wait()
     local r = get_request()
 
@@ -458,9 +460,9 @@ function _M.may_wait()
 end
 
 
--- Queues a task and yields until it is answered. Returns OK, bytes or nil;
--- RC, rc, bytes or nil; or FAILED, message, code, detail or nil.
--- `timeout`: milliseconds, 0 for none.
+-- Submits a task and yields until it is answered. Returns OK, bytes or nil; RC,
+-- rc, bytes or nil; or FAILED, message, code, detail or nil. `timeout`:
+-- milliseconds, 0 for none.
 function _M.call(pointer, method, bytes, timeout)
     local r = get_request()
 
@@ -488,9 +490,8 @@ function _M.call(pointer, method, bytes, timeout)
 end
 
 
--- Queues a task whose answer is read in chunks. Returns a pointer that closes
--- the stream when it is collected, or nil, message, code.
--- `window`: bytes that may wait to be read.
+-- Submits a task with a streamed response. Returns a pointer whose collection
+-- closes the stream, or nil, message, code. `window`: max unread bytes.
 function _M.stream(pointer, method, bytes, window)
     local r = get_request()
 
@@ -518,7 +519,7 @@ function _M.stream(pointer, method, bytes, window)
 end
 
 
--- Reads one chunk, and yields until it is there. Returns OK, bytes or nil;
+-- Reads one chunk, and yields until it has arrived. Returns OK, bytes or nil;
 -- ENDED; or RC and FAILED as call() does. The caller keeps `stream` alive.
 function _M.read(stream, timeout)
     local r = get_request()
@@ -589,8 +590,8 @@ function _M.reload(pointer, library)
 end
 
 
--- True when the new code serves, false when it does not yet; nil, message,
--- code when the old code has to go on.
+-- Returns true when the new code serves, false while it does not yet; nil,
+-- message, code if the old code stays in use.
 function _M.reloaded(reload)
     local rc = C.ngx_http_lua_nonblocking_ffi_reloaded(reload, failure)
 
@@ -606,7 +607,7 @@ function _M.reloaded(reload)
 end
 
 
--- Counts of the runtime's queue, and whether it is closed.
+-- Returns the counts of the runtime's queue, and whether it is closed.
 function _M.state(pointer)
     local rc = C.ngx_http_lua_nonblocking_ffi_state(pointer, state)
 
@@ -688,9 +689,9 @@ local runtime_mt = {
 }
 
 
--- By address, so that the same library and configuration return the same
--- object. It holds the pointer, so during its life no other runtime has the
--- address.
+-- The runtimes by address, so that the same library and configuration return
+-- the same object. The object holds the pointer, so no other runtime can have
+-- the address during its lifetime.
 local runtimes = setmetatable({}, { __mode = "v" })
 
 
@@ -711,13 +712,13 @@ local function load_library(library, config, options)
         limits.max_queue = DEFAULT_MAX_QUEUE
     end
 
-    -- `unpin` asks that the library may be closed after unload: accepted, and
-    -- kept mapped all the same, since its threads may still run in it
+    -- `unpin` permits to close the library after unload. It is accepted, but
+    -- the library stays mapped, since its threads may still run its code.
 
     local pointer, err, code, rc = _M.load(library, config, limits)
 
     if not pointer then
-        -- the code that assert() shows would be all that is seen
+        -- assert() would only show the code
         if rc then
             ngx.log(ngx.ERR, err)
             return nil, rc, err

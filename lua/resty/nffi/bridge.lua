@@ -19,7 +19,7 @@ local tostring = tostring
 local type = type
 
 
--- The method with which the worker makes a hosted runtime reload its code; no
+-- The method that makes a runtime hosted in the worker reload its code. No
 -- function name contains such a byte.
 local RELOAD = "\0reload"
 
@@ -27,7 +27,7 @@ local RELOAD = "\0reload"
 local _M = {}
 
 
--- The options that the host in the worker has no use for.
+-- Refuses options that only a process uses.
 local function refuse_process_options(spec, options)
     for name in pairs(options) do
         if name ~= "program" and (child.options[name]
@@ -70,7 +70,7 @@ local function check(spec, options)
 end
 
 
--- The programs of which the supervisor runs the first that is there.
+-- Returns the list of programs. The supervisor runs the first one that exists.
 local function programs_of(spec, option)
     if option ~= nil then
         return { child.absolute(option) }
@@ -95,7 +95,7 @@ local function start_process(spec, options, settings, limits)
 end
 
 
--- A language. `spec`:
+-- Returns a language. `spec`:
 --   name             the language, as load() gets it, and its library
 --   title            the program that runs it, for messages
 --   module_example, program_example   for messages
@@ -106,7 +106,7 @@ end
 --   settings(options, settings)  adds to the settings of the runtime; raises on
 --                    bad options
 --   argv(program, options)  of the process, for the first of its programs
---   missing()        optional: why this product cannot run the language, or nil
+--   missing()        optional: returns why this product cannot run the language
 function _M.new(spec)
     local language = {
         codec = "json",
@@ -121,7 +121,7 @@ function _M.new(spec)
         end
     end
 
-    -- Starts the runtime, or finds it. Returns its pointer or nil, message,
+    -- Starts the runtime, or finds it. Returns its pointer, or nil, message,
     -- code.
     function language.start(options, codec)
         check(spec, options)
@@ -133,8 +133,8 @@ function _M.new(spec)
             handler = options.handler,
             codec = codec.name == "json" and "json" or "raw",
             config = options.config,
-            -- in the worker, one that is not named is what the bridge finds, or
-            -- has already
+            -- in the worker, the bridge finds the default program, or already
+            -- has one
             program = options.program and child.absolute(options.program),
         }
 
@@ -160,9 +160,9 @@ function _M.new(spec)
 end
 
 
--- Reloads the code of a runtime that is hosted in the worker, by a call to
--- which its threads respond when the new code serves. Yields. Returns true, or
--- nil, message, code, detail: then the old code stays in use.
+-- Reloads the code of a runtime that is hosted in the worker, by a call that
+-- its threads answer when the new code serves. Yields. Returns true, or nil,
+-- message, code, detail: then the old code stays in use.
 function _M.reload(pointer)
     local kind, message, code, detail = base.call(pointer, RELOAD, nil, 0)
 

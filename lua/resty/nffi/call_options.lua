@@ -1,5 +1,5 @@
--- Options of calls and streams: which there are, and what they may be. Wrong
--- ones raise at the user's line.
+-- Checks the options of calls and streams. Wrong options raise at the user's
+-- line.
 
 
 local misuse = require "resty.nffi.misuse"
@@ -13,10 +13,10 @@ local tostring = tostring
 local type = type
 
 
--- Milliseconds, 0 for no limit: the default of calls.
+-- The default timeout of calls, in milliseconds. 0 means no limit.
 local DEFAULT_TIMEOUT = 60000
 
--- Bytes: the default limit of what a stream holds unread.
+-- The default window of a stream, in bytes.
 local DEFAULT_WINDOW = 65536
 
 local CALL_OPTIONS = { timeout = true, method = true }

@@ -1,5 +1,5 @@
--- What every runtime that is a process has in common: its options, the key by
--- which the same one is found again, its environment, and its start.
+-- The common part of all runtimes that are processes: their options, the key
+-- that finds an equal runtime again, their environment, and their start.
 
 
 local base = require "resty.core.nonblocking_ffi"
@@ -27,8 +27,8 @@ char *getcwd(char *buffer, size_t size);
 
 local RESET_CPUS = 1
 
--- A process takes less memory up front than threads may: its pages exist from
--- the start.
+-- The default is lower than for threads, since a process allocates the pages of
+-- its queue at the start.
 local DEFAULT_MAX_QUEUE = 16384
 
 -- Room for a thousand concurrent calls of 4 KiB; a larger payload uses a memfd.
@@ -59,8 +59,8 @@ function _M.is_absolute(path)
 end
 
 
--- Seen from nginx's prefix, which `nginx -p .` makes relative to the folder
--- that nginx was started in.
+-- Resolves a path relative to the nginx prefix. `nginx -p .` makes the prefix
+-- relative to the directory in which nginx was started.
 function _M.absolute(path)
     if _M.is_absolute(path) then
         return path
@@ -82,7 +82,7 @@ function _M.absolute(path)
 end
 
 
--- Sorted, since it is part of the key.
+-- Returns the environment, sorted, since it is part of the key.
 local function environment(options)
     local envp = {}
     local path = DEFAULT_PATH
@@ -104,7 +104,8 @@ local function environment(options)
 end
 
 
--- C would cut it short: another program, file or value would be used.
+-- Refuses a NUL: C would cut the text there, and use another program, file or
+-- value.
 local function no_nul(name, value)
     if value ~= nil and tostring(value):find("%z") then
         raise(name .. " must not hold NUL bytes")
@@ -158,7 +159,8 @@ function _M.check(options, lists, paths)
 end
 
 
--- The limits of the queue between worker and process; raises on bad ones.
+-- Returns the limits of the queue between worker and process. Raises on bad
+-- options.
 function _M.limits(options)
     local limits = base.limits(options)
 
@@ -178,7 +180,8 @@ function _M.limits(options)
 end
 
 
--- Each part with its length, so that no two lists give the same text.
+-- Adds a part with its length, so that different lists never give the same
+-- text.
 local function add_part(parts, value)
     local text = value == nil and "-" or base_text(value)
 
@@ -195,9 +198,9 @@ local function add_list(parts, list)
 end
 
 
--- Returns the key of a runtime, exact in each number and byte. `own` is a list
--- of what identifies the runtime besides the options of every process; `argv`
--- is its command line.
+-- Returns the key of a runtime, exact in each number and byte. `own`: a list of
+-- values that identify the runtime, in addition to the common options of
+-- processes. `argv`: its command line.
 function _M.key(kind, own, argv, options, limits)
     local spec = hosting.check(options)
     local parts = { kind }
@@ -230,7 +233,7 @@ function _M.key(kind, own, argv, options, limits)
 end
 
 
--- Appends to a command line what an option lists.
+-- Appends the arguments in an option to a command line.
 function _M.append(argv, arguments)
     for _, argument in ipairs(arguments or {}) do
         argv[#argv + 1] = base_text(argument)
@@ -238,12 +241,11 @@ function _M.append(argv, arguments)
 end
 
 
--- Starts the processes, each with the first of these programs that is there.
--- `config`: bytes, or nil for none; each process reads them with
--- nffi_queue_config(), from memory that it shares with the worker: an
--- environment or a command line can be read by others and is inherited.
--- Returns its pointer or nil, message, code; what is wrong with a program is
--- known later, by the calls.
+-- Starts the processes, each with the first of the programs that exists.
+-- `config`: bytes, or nil for none. Each process reads them with
+-- nffi_queue_config() from memory that it shares with the worker, since an
+-- environment or a command line can be read by others and is inherited. Returns
+-- its pointer, or nil, message, code. Calls report errors of a program later.
 function _M.start(key, name, programs, argv, config, options, limits)
     local spec = hosting.check(options)
 

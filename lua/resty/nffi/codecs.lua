@@ -15,7 +15,7 @@ local type = type
 
 local json = { name = "json", decode = json_decode.decode }
 
--- nothing is null, so that a method may be called without an argument
+-- no value is null, so that a method can be called without an argument
 function json.encode(value)
     return encode(value, "payload")
 end
@@ -35,9 +35,9 @@ end
 local _M = { json = json, raw = raw }
 
 
--- The JSON of a configuration, the same for two that are equal: it is part of
--- the key by which a runtime is found again. Raises if it cannot be encoded.
--- `name`: of the value, for messages; "" where its fields have their own.
+-- Returns the JSON of a configuration. Equal configurations give equal text,
+-- since it is part of the key of the runtime. Raises if it cannot be encoded.
+-- `name`: of the value, for messages; "" if its fields have names.
 function _M.configuration(value, name)
     local text, err = json_encode.canonical(value, name)
 
@@ -53,7 +53,7 @@ function _M.configuration(value, name)
 end
 
 
--- The codec of an option: nil, a name, or a table of the user's.
+-- Returns the codec of an option: nil, a name, or a table of the user.
 function _M.find(option, default)
     if option == nil then
         return _M[default]

@@ -1,11 +1,11 @@
--- Messages of calls that the host ended: they name the runtime, the method and
--- the limit. Made only when a call has failed.
+-- Messages of calls that the worker ended: they name the runtime, the method
+-- and the limit. They are created only when a call has failed.
 
 
 local format = string.format
 
 
--- Codes of the host. The message of a handler's error is not changed.
+-- Codes of the worker. The message of a handler's error is not changed.
 local OF_HOST = {
     abi_mismatch = true,
     exiting = true,

@@ -1,5 +1,5 @@
--- How the processes of a runtime are hosted: how many there are, their limits,
--- user and priority, and whether they are asked for signs of life.
+-- How the processes of a runtime are hosted: their number, their limits, user
+-- and priority, and their health check.
 
 
 local misuse = require "resty.nffi.misuse"
@@ -14,12 +14,12 @@ local whole_number = misuse.whole_number
 
 local MOST_PROCESSES = 256
 
--- LuaJIT's numbers are exact up to here.
+-- The largest integer that LuaJIT's numbers represent exactly.
 local MOST = 9007199254740992
 
 local LIMITS = { memory = true, files = true, cpu = true, core = true }
 
--- A lower limit leaves no room for the descriptors of every process.
+-- A lower limit is too small for the descriptors that every process needs.
 local FEWEST_FILES = 32
 
 local HEALTH = { interval = true, timeout = true }
@@ -85,7 +85,7 @@ local function check_health(options)
 end
 
 
--- Raises on bad options. Returns what base.start() gets of them.
+-- Raises on bad options. Returns the fields for base.start().
 function _M.check(options)
     local limits = check_limits(options)
     local interval, timeout = check_health(options)

@@ -24,12 +24,12 @@ local JAR = product.ROOT .. "/java/nffi.jar"
 
 local MOST_THREADS = 10000
 
--- The first version that warns about a native library unless an option permits
--- it.
+-- The first version that warns about native libraries unless an option permits
+-- them.
 local FIRST_WITH_WARNING = 22
 
 
--- What the manifest says of Java: { home, version }, or { reason }.
+-- The entry of the manifest for Java: { home, version }, or { reason }.
 local function built_with()
     local java = product.manifest().java
 
@@ -37,7 +37,7 @@ local function built_with()
 end
 
 
--- A list, or one string with colons between, seen from nginx's prefix.
+-- Returns a list, or one string with colons, relative to the nginx prefix.
 local function class_path_of(path)
     if path == nil then
         return nil
@@ -103,7 +103,7 @@ local function arguments_of(arguments)
 end
 
 
--- Of a program HOME/bin/java; nil where it lies elsewhere.
+-- Returns HOME of a program HOME/bin/java, or nil for another path.
 local function home_of(program)
     return program:match("^(.*)/bin/java$")
 end
@@ -134,8 +134,8 @@ local programs = { "/usr/local/bin/java", "/usr/bin/java" }
 local built
 
 
--- Why this product has no Java, or nil. The Java of the build comes before the
--- others.
+-- Returns why this product has no Java, or nil. The Java of the build is
+-- preferred.
 local function missing()
     if not built then
         built = built_with()
@@ -170,7 +170,7 @@ return bridge.new({
         local class_path = class_path_of(options.classpath)
 
         if options.host ~= "worker" then
-            -- Java has no use for it, but another one is another runtime
+            -- Java does not use it, but it distinguishes runtimes
             settings.command = {
                 class_path = class_path,
                 jvm_args = arguments_of(options.jvm_args),

@@ -1,6 +1,6 @@
 -- Decodes JSON into Lua values. Numbers become the nearest double, half of a
--- surrogate pair becomes U+FFFD, an empty list has a marker, so that it is a
--- list again when it is encoded.
+-- surrogate pair becomes U+FFFD, and an empty list gets a marker, so that it is
+-- encoded as a list again.
 
 
 local ffi = require "ffi"
@@ -26,7 +26,7 @@ local tostring = tostring
 -- Levels of lists and objects; the encoder has the same limit.
 local MAX_DEPTH = 1000
 
--- Digits of a number that is exact when it is computed digit by digit.
+-- Numbers with up to this many digits are computed digit by digit, exactly.
 local MAX_DIGITS = 15
 
 -- A string with escapes up to this size needs no new memory, in bytes.
@@ -64,7 +64,7 @@ local BYTES = ffi.typeof("const unsigned char *")
 local MEMORY = ffi.typeof("unsigned char[?]")
 
 
--- One decoder a VM: it neither yields nor calls code of the user.
+-- One decoder per VM: it neither yields nor calls code of the user.
 local text
 local at
 local backslash     -- the first one that is not before the current string
@@ -90,7 +90,8 @@ local function hex(from)
 end
 
 
--- The code point of an escape whose digits begin at `from`, and where it ends.
+-- Returns the code point of an escape whose digits begin at `from`, and its
+-- end.
 local function code_point(from)
     local code = hex(from)
 
@@ -114,7 +115,7 @@ local function code_point(from)
 end
 
 
--- Writes a code point as UTF-8; returns where the next one goes.
+-- Writes a code point as UTF-8. Returns the position after it.
 local function put_code(into, length, code)
     if code < 0x80 then
         into[length] = code
@@ -147,7 +148,8 @@ local function put_code(into, length, code)
 end
 
 
--- Where the string that begins at `from` ends: its closing quote.
+-- Returns the position of the closing quote of the string that begins at
+-- `from`.
 local function closing_quote(from)
     local quote
     local skip = backslash
@@ -171,7 +173,7 @@ local function closing_quote(from)
 end
 
 
--- A string with escapes; it is never longer than its text.
+-- Reads a string with escapes. The result is never longer than its JSON text.
 local function read_escaped(from)
     local quote = closing_quote(from)
     local into = quote - from <= KEPT and kept
@@ -213,7 +215,7 @@ local function read_escaped(from)
 end
 
 
--- `from`: behind the opening quote.
+-- `from`: the position after the opening quote.
 local function read_string(from)
     if backslash and backslash < from then
         backslash = find(text, "\\", from, true)
@@ -236,8 +238,8 @@ local function read_string(from)
 end
 
 
--- Digits from `at` on, at least one. Returns `number` with them appended, and
--- the byte behind them.
+-- Reads digits from `at` on, at least one. Returns `number` with them appended,
+-- and the byte after them.
 local function read_digits(number)
     local first = at
     local code = byte(text, at)
@@ -269,8 +271,8 @@ local function skip_exponent()
 end
 
 
--- With at most 15 digits the digits and the power of ten are exact, so that one
--- division gives the nearest double. tonumber() does it for all others.
+-- With at most 15 digits, the digits and the power of ten are exact, so one
+-- division gives the nearest double. tonumber() converts all others.
 local function read_number(code)
     local from, sign, fraction = at, 1, 0
 
@@ -318,7 +320,7 @@ local function read_number(code)
 end
 
 
--- The byte behind blanks; `at` is its place.
+-- Returns the next byte that is not blank. `at` is its position.
 local function next_byte()
     local code = byte(text, at)
 
@@ -467,7 +469,7 @@ local _M = {}
 function _M.decode(bytes)
     text, at, backslash = bytes, 1, 0
 
-    -- also where there is no memory for the value
+    -- also catches a lack of memory for the value
     local done, value = pcall(decode)
 
     text = nil

@@ -1,6 +1,6 @@
--- Encodes Lua values as JSON. Numbers are exact, and everything that JSON
--- cannot hold is an error that names its path. Does not depend on lua-cjson,
--- whose markers of lists (array_mt, empty_array) are understood.
+-- Encodes Lua values as JSON. Numbers are exact. A value that JSON cannot
+-- represent is an error that names its path. Does not depend on lua-cjson, but
+-- accepts its markers of lists (array_mt, empty_array).
 
 
 local base = require "resty.core.nonblocking_ffi"
@@ -47,10 +47,10 @@ void free(void *memory);
 -- Levels of lists and objects; the decoder has the same limit.
 local MAX_DEPTH = 1000
 
--- A list with more holes than this is a mistake, as in lua-cjson.
+-- A list with a larger share of holes is treated as a mistake, as in lua-cjson.
 local SPARSE_RATIO, SPARSE_SAFE = 2, 10
 
--- The buffer that is kept between two calls, in bytes.
+-- The size of the buffer that is kept between two calls, in bytes.
 local KEPT = 65536
 
 -- A path in a message is cut after this many bytes.
@@ -71,7 +71,7 @@ local MEMORY = ffi.typeof("unsigned char *")
 local INT64, UINT64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
 
 
--- One encoder a VM: it neither yields nor calls code of the user.
+-- One encoder per VM: it neither yields nor calls code of the user.
 local buffer, size, used = cast(MEMORY, nil), 0, 0
 local sorted = false
 local root
@@ -133,8 +133,8 @@ local function put_byte(code)
 end
 
 
--- The rest of a string, from a byte at `at` that cannot stay as it is. `_text`
--- owns `bytes`.
+-- Writes the rest of a string, from a byte at `at` that needs an escape.
+-- `_text` keeps `bytes` alive.
 local function put_escaped(_text, bytes, at, length, depth)
     while at < length do
         local escape = ESCAPES[bytes[at]]
@@ -193,7 +193,7 @@ local function put_number(number, depth)
 end
 
 
--- The length of a table that is a list, its holes included, or nil.
+-- Returns the length of a table that is a list, including its holes, or nil.
 local function list_length(value, depth)
     local first = next(value)
     local mark = getmetatable(value)
@@ -256,7 +256,7 @@ local function is_before(a, b)
     end
 
     if kind_a ~= "string" and kind_a ~= "number" then
-        return false    -- refused when it is written
+        return false    -- writing it raises the error
     end
 
     return a < b
@@ -402,7 +402,7 @@ end
 local function run(value, name, is_sorted)
     root, sorted = name or "value", is_sorted
 
-    -- also where there is no memory for the text
+    -- also catches a lack of memory for the text
     local done, text = pcall(encode, value)
 
     if size > KEPT then
@@ -421,14 +421,14 @@ end
 local _M = { MAX_DEPTH = MAX_DEPTH }
 
 
--- Returns text, or nil, message. `name`: the value's, for messages.
+-- Returns text, or nil, message. `name`: of the value, for messages.
 function _M.encode(value, name)
     return run(value, name, false)
 end
 
 
--- The same with sorted keys: equal values give equal text. This is the key by
--- which a runtime is found again.
+-- The same with sorted keys: equal values give equal text. It is the key that
+-- finds a runtime again.
 function _M.canonical(value, name)
     return run(value, name, true)
 end

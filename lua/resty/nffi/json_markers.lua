@@ -1,6 +1,6 @@
--- What stands for JSON's null and its lists, which Lua does not have. They are
--- those of lua-cjson where it is installed and has them, so that its encoder
--- understands what nffi decodes, and the other way round.
+-- Markers for JSON's null and its lists, which Lua does not have. If lua-cjson
+-- is installed and has them, its markers are used, so that each encoder accepts
+-- the values of the other decoder.
 
 
 local ngx = ngx
@@ -24,6 +24,6 @@ return {
     -- a table with this metatable is a list while it is empty
     empty_array_mt = cjson.empty_array_mt or {},
 
-    -- nil where lua-cjson has none
+    -- nil if lua-cjson has none
     empty_array = cjson.empty_array,
 }

@@ -1,5 +1,5 @@
--- Arguments of nffi.load(): their names and kinds. Wrong ones raise at the
--- user's line, and say which word was meant.
+-- Checks the arguments of nffi.load(). Wrong ones raise at the user's line,
+-- with a suggestion.
 
 
 local child = require "resty.nffi.child"
@@ -16,7 +16,7 @@ local raise = misuse.raise
 local type = type
 
 
--- The options of a native library; a language has its own beside these.
+-- The options of a native library. A language has more.
 local COMMON_OPTIONS = {
     config = true,
     codec = true,
@@ -59,7 +59,7 @@ local _M = {}
 
 
 -- Raises on wrong arguments of load(). `languages`: by name; `module`: the
--- table of load().
+-- table that contains load().
 function _M.check(name, options, languages, module)
     if name == module then
         raise("call it as nffi.load(), with a dot")
@@ -86,7 +86,8 @@ function _M.check(name, options, languages, module)
 end
 
 
--- Returns what has this option, for messages; nil if nothing has it.
+-- Returns the name of a language or "native library" that has this option, for
+-- messages, or nil.
 local function owner_of(option, languages)
     if LIBRARY_OPTIONS[option] then
         return "a native library"
@@ -118,7 +119,7 @@ function _M.check_names(name, options, languages)
 
             local names = {}
 
-            -- pairs() does not see what `own` inherits
+            -- pairs() does not visit inherited keys of `own`
             for _, set in ipairs({ COMMON_OPTIONS, own,
                                    language and child.options })
             do
@@ -148,8 +149,8 @@ function _M.config_bytes(config)
 end
 
 
--- Returns an addition to the message that no library `name` was found: the
--- caller may have meant a language.
+-- Returns an addition to the message "library not found": the caller may have
+-- meant a language.
 function _M.library_hint(name, languages)
     local language = SUFFIXES[match(name, "%.(%w+)$")]
 

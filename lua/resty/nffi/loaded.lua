@@ -1,8 +1,8 @@
--- Finds the runtime that was loaded with the same arguments: no system call, no
--- C, no new table. The arguments are a path through nested tables: each name
--- and value of the options is a step, in the order of pairs(). Steps are
--- copies, so the caller may change its table. Equal tables with another order
--- have another path to the same runtime.
+-- Finds the runtime that was loaded with the same arguments, without a system
+-- call, a call to C or a new table. The arguments are a path through nested
+-- tables: each name and value of the options is a step, in the order of
+-- pairs(). Steps are copies, so the caller may change its table. Equal tables
+-- with another order have another path to the same runtime.
 
 
 local base = require "resty.core.nonblocking_ffi"
@@ -14,11 +14,11 @@ local pairs = pairs
 local type = type
 
 
--- Runtimes that are kept; with one more all are forgotten, and found again.
+-- Max cached runtimes. When one more is added, the cache is cleared.
 local MOST = 10000
 
--- Deeper tables, tables that contain themselves, and tables with more values
--- are not kept: a step costs a table.
+-- Deeper tables, recursive tables, and tables with more values are not cached,
+-- since a step costs a table.
 local MOST_DEPTH = 32
 local MOST_STEPS = 10000
 
@@ -36,8 +36,8 @@ local kept = 0
 local paths = {}
 
 
--- The node behind `key`; nil if there is none. With `path` it is made, and the
--- step is written down.
+-- Returns the node for `key`, or nil if there is none. With `path`, creates the
+-- node and records the step.
 local function step(node, key, path)
     local child = node[key]
 
@@ -67,7 +67,7 @@ local function walk(node, options, path, depth)
             return nil
         end
 
-        -- a codec is the caller's: another table is another codec
+        -- a codec belongs to the caller: compare it by identity
         if type(value) == "table" and not (depth == 1 and name == "codec") then
             node = step(node, OPEN, path)
             node = node and step(node, getmetatable(value) or OPEN, path)
@@ -87,7 +87,7 @@ local function walk(node, options, path, depth)
 end
 
 
--- Removes the nodes of a path that lead to nothing.
+-- Removes the nodes of a path that have no children.
 local function prune(path)
     for i = #path - 1, 1, -2 do
         local node, key = path[i], path[i + 1]
@@ -103,7 +103,7 @@ local function prune(path)
 end
 
 
--- The runtime was closed.
+-- Removes a runtime that was closed.
 function _M.forget(pointer)
     local address = base.address(pointer)
 
@@ -116,7 +116,7 @@ function _M.forget(pointer)
 end
 
 
--- The open runtime that was kept for the same arguments, or nil.
+-- Returns the open runtime that was cached for the same arguments, or nil.
 function _M.find(name, options)
     local node = root[name]
 

@@ -1,5 +1,5 @@
--- What became of the calls of this worker's runtimes, as a table or in
--- Prometheus's text format. The glue counts; this file reads and prints.
+-- Reports the calls of this worker's runtimes, as a table or in Prometheus's
+-- text format. The glue counts; this file reads and prints.
 
 
 local base = require "resty.core.nonblocking_ffi"
@@ -99,8 +99,9 @@ local function by_kind(counts)
 end
 
 
--- Seconds. Buckets count what is at most `le`, smaller ones included; the last
--- has le = math.huge and the count of all.
+-- Returns a histogram in seconds. A bucket counts the values up to `le`,
+-- including those of smaller buckets. The last one has le = math.huge and
+-- counts all values.
 local function histogram(measured)
     local buckets, sum, le = {}, 0, FIRST_BUCKET_NS
 
@@ -170,8 +171,8 @@ end
 
 
 -- Returns { worker = { id =, pid = }, kept =, runtimes = { ... } }; see
--- docs/lua.md. Works in every phase; in a process that cannot have runtimes the
--- list is empty.
+-- docs/lua.md. Works in every phase. The list is empty in a process that cannot
+-- have runtimes.
 function _M.read()
     local runtimes = {}
     local pointer = C and C.ngx_http_lua_nonblocking_ffi_next(nil) or nil
@@ -263,7 +264,7 @@ local function add_states(lines, name, labels, processes)
 end
 
 
--- field, name, type, help, and how its lines are made
+-- field, name, type, help, and the function that prints its lines
 local FAMILIES = {
     { "calls", "nffi_calls_total", "counter",
       "Calls that were made, refused ones included." },

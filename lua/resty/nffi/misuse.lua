@@ -1,5 +1,5 @@
--- Errors for wrong use of resty.nffi: they are raised at the line of the user's
--- code, and a word that is almost right gets a suggestion.
+-- Errors for misuse of resty.nffi. They are raised at the line of the user's
+-- code, with a suggestion for a misspelled word.
 
 
 local concat = table.concat
@@ -16,7 +16,7 @@ local tostring = tostring
 local type = type
 
 
--- "@PREFIX/lualib/resty/", before the names of our files
+-- "@PREFIX/lualib/resty/", the start of the chunk names of these files
 local FOLDER = getinfo(1, "S").source:match("^(@.*)nffi/[^/]*$") or "@"
 local OURS = FOLDER .. "nffi/"
 local OTHERS = {
@@ -31,8 +31,8 @@ local MAX_WORD = 64
 local _M = {}
 
 
--- Raises at the first line outside of our files. Counting levels would not do:
--- a tail call leaves no frame.
+-- Raises at the first line outside of these files. A fixed level would be wrong
+-- after a tail call, which leaves no frame.
 function _M.raise(message)
     local level = 2
     local info = getinfo(level, "S")
@@ -51,8 +51,8 @@ end
 local raise = _M.raise
 
 
--- Returns the number of the option `name`. Raises unless it is a whole number
--- from `least` to `most`.
+-- Returns the option `name` as a number. Raises unless it is a whole number
+-- from `min` to `max`.
 function _M.whole_number(name, value, least, most)
     local n = tonumber(value)
 
@@ -98,7 +98,7 @@ end
 
 
 -- Returns the word of the set `words` that is nearest to `word`, or nil if none
--- is near. Ignores case, and takes "-" as "_".
+-- is near. Ignores case, and treats "-" as "_".
 function _M.nearest(word, words)
     if type(word) ~= "string" or #word > MAX_WORD then
         return nil
@@ -141,7 +141,7 @@ function _M.unknown(kind, name, words)
 end
 
 
--- Raises unless `options` is a table with no other names than `words`.
+-- Raises unless `options` is a table whose names are all in `words`.
 function _M.check_names(kind, options, words)
     if type(options) ~= "table" then
         raise(kind .. "s must be a table, got " .. type(options))

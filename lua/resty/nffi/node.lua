@@ -20,9 +20,9 @@ local type = type
 
 local HOST_PROGRAM = product.ROOT .. "/node/main.js"
 
--- Inherited by the threads and processes that a module starts: they read
--- TypeScript, too. Node reads it as a URL. A VM of ngx.run_worker_thread() has
--- no ngx.escape_uri().
+-- Threads and processes that a module starts inherit this preload, so that they
+-- can load TypeScript as well. Node reads it as a URL. A VM of
+-- ngx.run_worker_thread() has no ngx.escape_uri().
 local PRELOAD = "file://"
                 .. product.ROOT:gsub("[^%w/._~-]", function(byte)
                     return format("%%%02X", byte:byte())
@@ -46,11 +46,11 @@ local _M = {
 
 local MOST_THREADS = 256
 
--- Node's own; the ports of a runtime begin here with inspect = true.
+-- Node's default. With inspect = true the ports of a runtime begin here.
 local INSPECT_PORT = 9229
 
 
--- read when this module is loaded, which is not when a runtime is
+-- read when this module is loaded, not for each runtime
 local PROGRAMS = { "/usr/local/bin/node", "/usr/bin/node" }
 local BUILT_WITH = product.manifest().nodeProgram
 
@@ -104,7 +104,8 @@ local function check(options)
 end
 
 
--- The ports of this worker's processes: the first, 0 for any, and how many.
+-- Returns the ports of this worker's processes: the first one, 0 for any, and
+-- their number.
 local function inspect_ports(options)
     local port = options.inspect
 
@@ -123,7 +124,7 @@ local function inspect_ports(options)
 end
 
 
--- Starts the process, or finds it. Returns its pointer or nil, message, code.
+-- Starts the process, or finds it. Returns its pointer, or nil, message, code.
 function _M.start(options, codec)
     check(options)
 
@@ -147,7 +148,7 @@ function _M.start(options, codec)
     child.append(argv, { "--import", PRELOAD })
 
     if options.inspect then
-        -- the log gets the URL from us, with its level
+        -- the SDK logs the URL, with its level
         argv[#argv + 1] = "--inspect-publish-uid=http"
     end
 

@@ -1,6 +1,6 @@
 -- A runtime that is any program that attaches to its queue with nffi_attach():
 -- a process, started by the worker. It reads its configuration with
--- nffi_queue_config(): the bytes that a library gets.
+-- nffi_queue_config(), as the same bytes that a library receives.
 
 
 local base = require "resty.core.nonblocking_ffi"
@@ -30,7 +30,7 @@ end
 
 
 -- Starts the process, or finds it. `config`: bytes, or nil for none. Returns
--- its pointer or nil, message, code.
+-- its pointer, or nil, message, code.
 function _M.start(options, _, config)
     check(options)
 

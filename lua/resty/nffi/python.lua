@@ -19,7 +19,7 @@ local whole_number = misuse.whole_number
 
 local HOST_PROGRAM = product.ROOT .. "/python/nffi_process.py"
 
--- Threads of a runtime; they wait for one lock when they compute.
+-- Max threads of a runtime. They share one lock when they compute.
 local MOST_THREADS = 1024
 
 

@@ -11,7 +11,7 @@ local tostring = tostring
 local type = type
 
 
--- Seconds between two looks at processes that start, which takes longer.
+-- Seconds between two checks of processes that start. A start takes longer.
 local PERIOD = 0.005
 
 local OPTIONS = { library = true }
@@ -37,11 +37,11 @@ local function library_of(options)
 end
 
 
--- Yields. Returns true, or nil, message, code: then the old code serves on.
+-- Yields. Returns true, or nil, message, code: then the old code stays in use.
 function _M.run(pointer, options)
     local library = library_of(options)
 
-    -- before anything is started
+    -- check this before anything starts
     local waits, why, why_code = base.may_wait()
 
     if not waits then

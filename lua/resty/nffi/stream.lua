@@ -4,8 +4,8 @@
 --     for chunk in stream do ... end
 --     local message, code, detail = stream:error()
 --
--- The loop ends at the end of the stream and at a failure, since Lua ends a
--- loop at the first nil; error() returns which it was.
+-- The loop ends at the end of the stream and at an error, since Lua ends a loop
+-- at the first nil. error() distinguishes the two.
 
 
 local base = require "resty.core.nonblocking_ffi"
@@ -45,8 +45,8 @@ local function check_self(self, name)
 end
 
 
--- The next chunk; nil at the end; nil, message, code, detail at a failure, and
--- from then on. Yields until a chunk is there.
+-- Returns the next chunk; nil at the end; nil, message, code, detail after an
+-- error, and on each later read. Yields until a chunk has arrived.
 function Stream:read()
     check_self(self, "read")
 
@@ -81,7 +81,7 @@ function Stream:read()
         return nil
     end
 
-    -- a mistake of this reader is not the end of the stream
+    -- misuse by this reader does not end the stream
     if b == "busy" or b == "wrong_request" then
         return nil, a, b
     end
@@ -100,8 +100,8 @@ end
 Stream.__call = Stream.read
 
 
--- message, code, detail of what ended the stream; nothing when it ended well,
--- or goes on.
+-- Returns message, code, detail of the error that ended the stream; nothing if
+-- it ended without an error or has not ended.
 function Stream:error()
     check_self(self, "error")
 
@@ -111,7 +111,7 @@ function Stream:error()
 end
 
 
--- The runtime stops, and what was not read is dropped.
+-- Cancels the task. Unread chunks are discarded.
 function Stream:close()
     check_self(self, "close")
 
@@ -124,9 +124,10 @@ end
 local _M = {}
 
 
--- A stream over the result of base.stream(), of a method (or nil) of `runtime`.
--- Milliseconds, 0 for none: `timeout` for the first chunk, `more_timeout` for
--- each of the others. `decode` converts a chunk to a value, or is nil.
+-- Returns a stream over the result of base.stream(), for a method (or nil) of
+-- `runtime`. `timeout` is for the first chunk, `more_timeout` for each later
+-- one, in milliseconds, 0 for none. `decode` converts a chunk to a value, or is
+-- nil.
 function _M.new(runtime, method, pointer, timeout, more_timeout, decode)
     return setmetatable({
         _runtime = runtime,
@@ -139,7 +140,7 @@ function _M.new(runtime, method, pointer, timeout, more_timeout, decode)
 end
 
 
--- A stream that has failed before it began, so that a loop over the result of
+-- Returns a stream that has already failed, so that a loop over the result of
 -- runtime:stream() always works.
 function _M.failed(message, code)
     local stream = setmetatable({}, Stream)
