@@ -267,7 +267,7 @@ local function methods_of(runtime, field, call)
                 return call(runtime, name, value, options)
             end
 
-            if kept < base.MOST_METHODS then
+            if kept < base.MAX_METHODS then
                 kept = kept + 1
                 methods[name] = method
             end

@@ -150,7 +150,7 @@ local UNLIMITED = 0xffffffffffffffffULL
 
 -- The number of cached methods. It is limited, since a name may come from a
 -- client.
-local MOST_METHODS = 1000
+local MAX_METHODS = 1000
 
 
 -- Another way of waiting; nil where the glue is built in.
@@ -180,7 +180,7 @@ local _M = {
     RC = RC,
     FAILED = FAILED,
     ENDED = ENDED,
-    MOST_METHODS = MOST_METHODS,
+    MAX_METHODS = MAX_METHODS,
 }
 
 
@@ -190,14 +190,14 @@ end
 
 
 -- Returns a count from the options: nil, or a whole number up to `max`.
-local function count(options, name, most)
+local function count(options, name, max)
     local value = options[name]
 
     if value == nil then
         return 0
     end
 
-    return misuse.whole_number(name, value, 1, most)
+    return misuse.whole_number(name, value, 1, max)
 end
 
 
@@ -670,7 +670,7 @@ local methods = setmetatable({
             return results(_M.call(pointer, name, _M.bytes(payload), 0))
         end
 
-        if kept < MOST_METHODS then
+        if kept < MAX_METHODS then
             kept = kept + 1
             cache[name] = method
         end

@@ -12,15 +12,15 @@ local type = type
 local whole_number = misuse.whole_number
 
 
-local MOST_PROCESSES = 256
+local MAX_PROCESSES = 256
 
 -- The largest integer that LuaJIT's numbers represent exactly.
-local MOST = 9007199254740992
+local MAX_INTEGER = 9007199254740992
 
 local LIMITS = { memory = true, files = true, cpu = true, core = true }
 
 -- A lower limit is too small for the descriptors that every process needs.
-local FEWEST_FILES = 32
+local MIN_FILES = 32
 
 local HEALTH = { interval = true, timeout = true }
 
@@ -62,9 +62,9 @@ local function check_limits(options)
 
     for name, value in pairs(limits) do
         checked[name] = whole_number("limits." .. name, value,
-                                     name == "files" and FEWEST_FILES
+                                     name == "files" and MIN_FILES
                                      or name == "core" and 0 or 1,
-                                     MOST)
+                                     MAX_INTEGER)
     end
 
     return checked
@@ -100,7 +100,7 @@ function _M.check(options)
     return {
         user = user,
         processes = whole_number("processes", options.processes or 1, 1,
-                                 MOST_PROCESSES),
+                                 MAX_PROCESSES),
         nice = whole_number("nice", options.nice or 0, -20, 19),
         health_interval = interval,
         health_timeout = timeout,

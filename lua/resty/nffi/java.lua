@@ -22,7 +22,7 @@ local type = type
 
 local JAR = product.ROOT .. "/java/nffi.jar"
 
-local MOST_THREADS = 10000
+local MAX_THREADS = 10000
 
 -- The first version that warns about native libraries unless an option permits
 -- them.
@@ -78,8 +78,8 @@ local function threads_of(threads)
 
     local n = tonumber(threads)
 
-    if not n or n < 1 or n > MOST_THREADS or n % 1 ~= 0 then
-        raise("threads must be a whole number from 1 to " .. MOST_THREADS
+    if not n or n < 1 or n > MAX_THREADS or n % 1 ~= 0 then
+        raise("threads must be a whole number from 1 to " .. MAX_THREADS
               .. " or \"virtual\", got " .. tostring(threads)
               .. misuse.hint(threads, { virtual = true }))
     end

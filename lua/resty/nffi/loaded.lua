@@ -15,12 +15,12 @@ local type = type
 
 
 -- Max cached runtimes. When one more is added, the cache is cleared.
-local MOST = 10000
+local MAX_RUNTIMES = 10000
 
 -- Deeper tables, recursive tables, and tables with more values are not cached,
 -- since a step costs a table.
-local MOST_DEPTH = 32
-local MOST_STEPS = 10000
+local MAX_DEPTH = 32
+local MAX_STEPS = 10000
 
 -- Steps that no option can be.
 local OPEN, CLOSE, LEAF = {}, {}, {}
@@ -50,7 +50,7 @@ local function step(node, key, path)
         path[#path + 1] = node
         path[#path + 1] = key
 
-        if #path > MOST_STEPS * 2 then
+        if #path > MAX_STEPS * 2 then
             return nil
         end
     end
@@ -63,7 +63,7 @@ local function walk(node, options, path, depth)
     for name, value in pairs(options) do
         node = step(node, name, path)
 
-        if not node or value ~= value or depth > MOST_DEPTH then
+        if not node or value ~= value or depth > MAX_DEPTH then
             return nil
         end
 
@@ -138,7 +138,7 @@ end
 
 
 function _M.keep(name, options, runtime)
-    if kept >= MOST then
+    if kept >= MAX_RUNTIMES then
         root, paths, kept = {}, {}, 0
     end
 

@@ -7,7 +7,7 @@ local error = error
 local format = string.format
 local getinfo = debug.getinfo
 local ipairs = ipairs
-local min = math.min
+local math_min = math.min
 local pairs = pairs
 local sort = table.sort
 local sub = string.sub
@@ -53,12 +53,12 @@ local raise = _M.raise
 
 -- Returns the option `name` as a number. Raises unless it is a whole number
 -- from `min` to `max`.
-function _M.whole_number(name, value, least, most)
+function _M.whole_number(name, value, min, max)
     local n = tonumber(value)
 
-    if not n or n < least or n > most or n % 1 ~= 0 then
+    if not n or n < min or n > max or n % 1 ~= 0 then
         raise(format("%s must be a whole number from %d to %.0f, got %s", name,
-                     least, most, tostring(value)))
+                     min, max, tostring(value)))
     end
 
     return n
@@ -80,13 +80,13 @@ local function distance(a, b)
         for j = 1, #b do
             local same = a:byte(i) == b:byte(j)
 
-            next_row[j] = min(row[j] + 1, next_row[j - 1] + 1,
-                              row[j - 1] + (same and 0 or 1))
+            next_row[j] = math_min(row[j] + 1, next_row[j - 1] + 1,
+                                   row[j - 1] + (same and 0 or 1))
 
             if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1)
                and a:byte(i - 1) == b:byte(j)
             then
-                next_row[j] = min(next_row[j], before[j - 2] + 1)
+                next_row[j] = math_min(next_row[j], before[j - 2] + 1)
             end
         end
 
@@ -104,7 +104,7 @@ function _M.nearest(word, words)
         return nil
     end
 
-    local sorted, best, least = {}, nil, nil
+    local sorted, best, shortest = {}, nil, nil
 
     for candidate in pairs(words) do
         sorted[#sorted + 1] = candidate
@@ -115,10 +115,10 @@ function _M.nearest(word, words)
 
     for _, candidate in ipairs(sorted) do
         local steps = distance(word, candidate)
-        local longest = #word > #candidate and #word or #candidate
+        local max = #word > #candidate and #word or #candidate
 
-        if steps <= (longest + 1) / 3 and (not best or steps < least) then
-            best, least = candidate, steps
+        if steps <= (max + 1) / 3 and (not best or steps < shortest) then
+            best, shortest = candidate, steps
         end
     end
 

@@ -44,7 +44,7 @@ local _M = {
 }
 
 
-local MOST_THREADS = 256
+local MAX_THREADS = 256
 
 -- Node's default. With inspect = true the ports of a runtime begin here.
 local INSPECT_PORT = 9229
@@ -73,7 +73,7 @@ local function check(options)
         raise("program must be an absolute path, got " .. tostring(program))
     end
 
-    misuse.whole_number("threads", options.threads or 1, 1, MOST_THREADS)
+    misuse.whole_number("threads", options.threads or 1, 1, MAX_THREADS)
 
     local port = options.inspect
 

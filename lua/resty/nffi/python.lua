@@ -20,7 +20,7 @@ local whole_number = misuse.whole_number
 local HOST_PROGRAM = product.ROOT .. "/python/nffi_process.py"
 
 -- Max threads of a runtime. They share one lock when they compute.
-local MOST_THREADS = 1024
+local MAX_THREADS = 1024
 
 
 -- "app.py" and "lib/app.py" are files, "package.module" is a name.
@@ -54,7 +54,7 @@ local function threads_of(threads)
         return nil
     end
 
-    return whole_number("threads", threads, 1, MOST_THREADS)
+    return whole_number("threads", threads, 1, MAX_THREADS)
 end
 
 
