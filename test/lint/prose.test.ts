@@ -59,7 +59,7 @@ const GROUPS: readonly (readonly [
   ["examples", 25, ["examples"], everything],
   ["comments of c-src, C", 20, ["c-src"], native],
   ["comments of src", 10, ["src"], comments],
-  ["comments of lua", 53, ["lua/resty", "lua/resty_ffi.lua"], comments],
+  ["comments of lua", 20, ["lua/resty", "lua/resty_ffi.lua"], comments],
   ["comments of test", 10, ["test"], comments],
   ["comments of bench and scripts", 54, ["bench", "scripts", "bin"], comments],
   ["titles of tests", 30, ["test"], (_, text) => titles(text)],
