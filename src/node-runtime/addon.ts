@@ -39,6 +39,8 @@ export interface Addon {
   flush(): void;
   /** The payload of a request of the running batch that found no room in the memory. */
   large(index: number): Buffer;
+  /** The same as a string, with U+FFFD for what is not UTF-8. */
+  largeText(index: number): string;
   respondLarge(low: number, high: number, value: string | Uint8Array): void;
   isCancelled(low: number, high: number): boolean;
   /** Calls onCancelled if there are cancellations. */

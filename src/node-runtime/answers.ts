@@ -30,8 +30,7 @@ export class Answers {
 
   succeed(low: number, high: number, value: string | Uint8Array): void {
     const most = typeof value === "string" ? value.length * BYTES_A_CHARACTER : value.byteLength;
-    const isLarge = typeof value !== "string" && most > LARGE;
-    if (isLarge || most > this.#memory.responseBytes.length) {
+    if (value.length > LARGE || most > this.#memory.responseBytes.length) {
       this.#addon.respondLarge(low, high, value);
       return;
     }

@@ -9,9 +9,9 @@ import { REQUEST, REQUEST_DEADLINE } from "./addon.js";
 
 export class Batch {
   readonly #memory: Memory;
-  readonly #addon: Pick<Addon, "large">;
+  readonly #addon: Pick<Addon, "large" | "largeText">;
 
-  constructor(memory: Memory, addon: Pick<Addon, "large">) {
+  constructor(memory: Memory, addon: Pick<Addon, "large" | "largeText">) {
     this.#memory = memory;
     this.#addon = addon;
   }
@@ -45,7 +45,7 @@ export class Batch {
   bytes(index: number): Buffer {
     const start = this.#word(index, REQUEST.offset);
     if (start < 0) return this.#addon.large(index);
-    const size = this.#word(index, REQUEST.size);
+    const size = this.#sizeOf(index);
     const copy = Buffer.allocUnsafe(size);
     this.#memory.requestBytes.copy(copy, 0, start, start + size);
     return copy;
@@ -54,23 +54,22 @@ export class Batch {
   /** Throws when the bytes are not UTF-8: replacing them silently would corrupt data. */
   text(index: number): string {
     const start = this.#word(index, REQUEST.offset);
-    if (start < 0) {
-      const large = this.#addon.large(index);
-      return textOf(large, 0, large.length);
+    const text =
+      start < 0
+        ? this.#addon.largeText(index)
+        : this.#memory.requestBytes.toString("utf8", start, start + this.#sizeOf(index));
+    // Only a text with the replacement character can come from bytes that are not UTF-8.
+    if (text.includes("\ufffd") && !isUtf8(this.bytes(index))) {
+      throw new TypeError("the request is not UTF-8");
     }
-    return textOf(this.#memory.requestBytes, start, start + this.#word(index, REQUEST.size));
+    return text;
+  }
+
+  #sizeOf(index: number): number {
+    return this.#word(index, REQUEST.size);
   }
 
   #word(index: number, word: number): number {
     return this.#memory.requests[index * REQUEST.words + word] as number;
   }
-}
-
-function textOf(buffer: Buffer, start: number, end: number): string {
-  const text = buffer.toString("utf8", start, end);
-  // Only a text with the replacement character can come from bytes that are not UTF-8.
-  if (text.includes("\ufffd") && !isUtf8(buffer.subarray(start, end))) {
-    throw new TypeError("the request is not UTF-8");
-  }
-  return text;
 }

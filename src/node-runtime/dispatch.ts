@@ -17,7 +17,7 @@ import { Streams, sourceOf } from "./streams.js";
 /** The functions of the addon in use. */
 type DispatcherAddon = Pick<
   Addon,
-  "large" | "isCancelled" | "isStream" | "mayWrite" | "write" | "end" | "log"
+  "large" | "largeText" | "isCancelled" | "isStream" | "mayWrite" | "write" | "end" | "log"
 >;
 
 export interface Served {

@@ -9,6 +9,7 @@
 #include "addon.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 
 /* The addon of this environment and up to `max` arguments; NULL: has thrown. */
@@ -306,14 +307,13 @@ flush(napi_env env, napi_callback_info info)
 }
 
 
-/* large(index): the payload that found no room in the memory, as a Buffer. */
-static napi_value
-large(napi_env env, napi_callback_info info)
+/* The request of large(index) and largeText(index); NULL: has thrown. */
+static const nffi_request_t *
+large_request(napi_env env, napi_callback_info info)
 {
     uint32_t index;
-    napi_value argument, buffer;
+    napi_value argument;
     addon_t *addon = joined(env, info, &argument, 1);
-    const nffi_request_t *request;
 
     if (addon == NULL) {
         return NULL;
@@ -326,7 +326,20 @@ large(napi_env env, napi_callback_info info)
         return NULL;
     }
 
-    request = &addon->batch[index];
+    return &addon->batch[index];
+}
+
+
+/* large(index): the payload that found no room in the memory, as a Buffer. */
+static napi_value
+large(napi_env env, napi_callback_info info)
+{
+    napi_value buffer;
+    const nffi_request_t *request = large_request(env, info);
+
+    if (request == NULL) {
+        return NULL;
+    }
 
     if (napi_create_buffer_copy(env, request->size, request->data, NULL,
                                 &buffer) != napi_ok)
@@ -336,6 +349,53 @@ large(napi_env env, napi_callback_info info)
     }
 
     return buffer;
+}
+
+
+static bool
+is_ascii(const char *bytes, size_t size)
+{
+    size_t i;
+    uint64_t word, all = 0;
+
+    for (i = 0; i + sizeof(word) <= size; i += sizeof(word)) {
+        memcpy(&word, bytes + i, sizeof(word));
+        all |= word;
+    }
+
+    for ( ; i < size; i++) {
+        all |= (unsigned char) bytes[i];
+    }
+
+    return (all & UINT64_C(0x8080808080808080)) == 0;
+}
+
+
+/* largeText(index): the same as a string, with U+FFFD for what is not UTF-8. No
+   Buffer is made, and ASCII, as JSON mostly is, is copied without decoding. */
+static napi_value
+large_text(napi_env env, napi_callback_info info)
+{
+    napi_value text;
+    napi_status status;
+    const nffi_request_t *request = large_request(env, info);
+
+    if (request == NULL) {
+        return NULL;
+    }
+
+    status = is_ascii(request->data, request->size)
+             ? napi_create_string_latin1(env, request->data, request->size,
+                                         &text)
+             : napi_create_string_utf8(env, request->data, request->size,
+                                       &text);
+
+    if (status != napi_ok) {
+        addon_throw_code(env, NFFI_NO_MEMORY, "a string for the request");
+        return NULL;
+    }
+
+    return text;
 }
 
 
@@ -436,6 +496,7 @@ define(napi_env env, napi_value exports, addon_t *addon)
         METHOD("failed", failed),
         METHOD("flush", flush),
         METHOD("large", large),
+        METHOD("largeText", large_text),
         METHOD("respondLarge", addon_respond_large),
         METHOD("isCancelled", is_cancelled),
         METHOD("tellCancelled", tell_cancelled),

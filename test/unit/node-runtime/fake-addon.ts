@@ -19,7 +19,7 @@ export interface SentAnswer {
 }
 
 type Faked =
-  | ("flush" | "large" | "respondLarge" | "isCancelled")
+  | ("flush" | "large" | "largeText" | "respondLarge" | "isCancelled")
   | ("isStream" | "mayWrite" | "write" | "end" | "log");
 
 export class FakeAddon implements Pick<Addon, Faked> {
@@ -95,6 +95,10 @@ export class FakeAddon implements Pick<Addon, Faked> {
       });
     }
     responsesUsed[0] = 0;
+  }
+
+  largeText(index: number): string {
+    return (this.largeRequests[index] as Buffer).toString("utf8");
   }
 
   large(index: number): Buffer {

@@ -1,4 +1,5 @@
 // Results that a handler may and may not return. An invalid result fails only its own call.
+import { createHash } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
 import { CallFailure, fixture, Host, stopHosts } from "./host.js";
 
@@ -35,6 +36,30 @@ describe("a method with the codec json", () => {
     expect((await failureOf(broken)).message).toMatch(/^the request is not JSON: .*nope|position/);
     const bytes = host.call("text", Buffer.from([0x22, 0xff, 0x22])).answer;
     expect((await failureOf(bytes)).message).toBe("the request is not UTF-8");
+  });
+
+  test.each([
+    ["ASCII", "a"],
+    ["two bytes a character", "ü"],
+    ["four bytes a character", "😀"],
+    ["the replacement character", "\ufffd"],
+    ["byte order marks", "\ufeff"],
+  ])("takes a large text of %s unchanged", async (_, character) => {
+    const host = await Host.start(fixture("results.mjs"));
+    for (const text of [character.repeat(50_000), `${"a".repeat(50_000)}${character}`]) {
+      const digest = createHash("sha256").update(text).digest("hex");
+      expect(await host.json("digest", text)).toBe(digest);
+    }
+  });
+
+  test("fails when a large request is not UTF-8, wherever that is", async () => {
+    const host = await Host.start(fixture("results.mjs"));
+    for (const at of [1, 20_001, 49_999]) {
+      const bytes = Buffer.alloc(50_001, '"').fill("a", 1, 50_000);
+      bytes[at] = 0xff;
+      const failure = await failureOf(host.call("digest", bytes).answer);
+      expect(failure.message).toBe("the request is not UTF-8");
+    }
   });
 
   test("may be unknown: the message lists the existing ones", async () => {
