@@ -15,6 +15,7 @@ import { acquireLock } from "../dist/io/lock.js";
 import { hardeningOf } from "../dist/pipeline/hardening.js";
 import { faultsOf } from "./prebuilt/check.mjs";
 import { ARCHITECTURES, GLIBC, prebuiltFiles, root } from "./prebuilt/files.mjs";
+import { missingForHeaders, NGINX_VERSION, nginxIncludes } from "./prebuilt/nginx-headers.mjs";
 import { run } from "./prebuilt/run.mjs";
 import { installedZig, missingForZig, ZIG_VERSION } from "./prebuilt/zig.mjs";
 
@@ -45,7 +46,7 @@ async function prebuild() {
   const made = mkdtempSync(join(tmpdir(), "nffi-prebuilt-"));
   try {
     const done = join(made, "prebuilt");
-    for (const arch of Object.keys(ARCHITECTURES)) build(arch, { files, jdk, made, done });
+    for (const arch of Object.keys(ARCHITECTURES)) await build(arch, { files, jdk, made, done });
     await requireFaultless(Object.keys(files), { made, done });
     await writeManifest(files, jdk, done);
     putInPlace(done);
@@ -62,7 +63,7 @@ async function isCurrent(files) {
   if (Object.keys(manifest.files).sort().join() !== paths.sort().join()) return false;
   for (const path of paths) {
     const { source, sha256 } = manifest.files[path];
-    if (source !== files[path].source) return false;
+    if (source !== files[path]) return false;
     if ((await sha256OfFile(join(out, path)).catch(() => undefined)) !== sha256) return false;
   }
   return true;
@@ -79,6 +80,7 @@ function readManifest() {
 function missingPrograms(jdk) {
   return [
     missingForZig(cache),
+    missingForHeaders(cache),
     isJdk(jdk) ? undefined : { what: jdk.reason, packages: ["default-jdk-headless"] },
   ].filter((one) => one !== undefined);
 }
@@ -95,14 +97,14 @@ function withoutPrebuilt(missing) {
   console.error(hint);
 }
 
-function build(arch, { files, jdk, made, done }) {
+async function build(arch, { files, jdk, made, done }) {
   console.error(`nffi: building the prebuilt files for ${arch}`);
   const buildDir = join(made, arch);
   const wanted = Object.keys(files).filter(
     (path) => folderOf(path) === arch || (arch === "x64" && folderOf(path) === "java"),
   );
   const targets = wanted.map((path) => join(buildDir, nameOf(path)));
-  const variables = variablesOf(arch, buildDir, jdk);
+  const variables = await variablesOf(arch, buildDir, jdk);
   const args = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
   run("make", ["-C", join(root, "c-src"), `-j${availableParallelism()}`, ...targets, ...args], {
     env: environmentOfBuild(arch),
@@ -113,7 +115,7 @@ function build(arch, { files, jdk, made, done }) {
   }
 }
 
-function variablesOf(arch, buildDir, jdk) {
+async function variablesOf(arch, buildDir, jdk) {
   const zig = installedZig(cache);
   const { triple } = ARCHITECTURES[arch];
   const hardening = hardeningOf({ flavor: "release" }, {}, arch);
@@ -132,10 +134,15 @@ function variablesOf(arch, buildDir, jdk) {
     // debug information in zig's own objects has paths of its cache
     LDFLAGS: [...hardening.ldFlags, "-Wl,--strip-debug", "-Wl,--build-id=sha1"].join(" "),
     NODE_API_INCLUDE: nodeApiInclude(),
+    NGINX_INCS: await nginxIncludes(cache, hostCompiler(zig), environmentOfBuild(process.arch)),
     JAVA_HOME: jdk.home,
     JAVA_DEFAULT: "",
     JAR_HOME: "",
   };
+}
+
+function hostCompiler(zig) {
+  return `${zig} cc -target ${ARCHITECTURES[process.arch].triple}`;
 }
 
 /** Nothing else of the user's environment can change a byte. */
@@ -160,12 +167,12 @@ async function writeManifest(files, jdk, done) {
     .sort()
     .map(async (path) => {
       const sha256 = await sha256OfFile(join(done, path));
-      return [path, { sha256, source: files[path].source }];
+      return [path, { sha256, source: files[path] }];
     });
   const manifest = {
     version,
     glibc: GLIBC,
-    tools: { ziglang: ZIG_VERSION, jdk: jdk.version },
+    tools: { ziglang: ZIG_VERSION, nginx: NGINX_VERSION, jdk: jdk.version },
     files: Object.fromEntries(await Promise.all(entries)),
   };
   writeFileSync(join(done, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
