@@ -45,7 +45,9 @@ extern "C" {
     X(NFFI_PROTOCOL, -8, "the other side broke the rules of the queue") \
     X(NFFI_NOT_A_PROCESS, -9, "this process was not started by a worker") \
     X(NFFI_WOULD_BLOCK, -10, "no credit: the reader of the stream is slower") \
-    X(NFFI_CANCELLED, -11, "the call was cancelled")
+    X(NFFI_CANCELLED, -11, "the call was cancelled") \
+    X(NFFI_TOO_LARGE, -12, "too large: a plain call collects at most 64 MiB " \
+      "of chunks (read them as a stream), a chunk has at most 1 GiB")
 
 enum nffi_error {
     NFFI_OK = 0,
@@ -165,8 +167,18 @@ NFFI_API int nffi_queue_release_fd(nffi_queue_t *queue);
 NFFI_API int nffi_queue_cancelled(nffi_queue_t *queue, nffi_task_t *tasks,
     size_t max);
 
-/* Returns 1 if the task was cancelled, else 0. thread: any; blocks: no */
+/*
+ * Returns 1 if the task was cancelled, else 0; NFFI_STALE after the response.
+ * thread: any; blocks: no
+ */
 NFFI_API int nffi_task_cancelled(nffi_task_t task);
+
+/*
+ * Returns the milliseconds until the deadline, as poll(2) takes them: rounded
+ * up, 0 when it has passed or after the response, -1 without a deadline.
+ * thread: any; blocks: no
+ */
+NFFI_API int nffi_task_time_left(nffi_task_t task);
 
 /* Fills in the request of a running task. thread: any; blocks: no */
 NFFI_API int nffi_task_request(nffi_task_t task, nffi_request_t *request);
@@ -257,7 +269,7 @@ NFFI_API int nffi_respond_batch(nffi_response_t *responses, size_t count);
 /*
  * Copies one chunk, which may be empty. Returns 0, NFFI_WOULD_BLOCK,
  * NFFI_CANCELLED (stop writing and end the stream), NFFI_STALE, NFFI_CLOSED,
- * NFFI_NO_MEMORY or NFFI_INVALID.
+ * NFFI_NO_MEMORY, NFFI_TOO_LARGE or NFFI_INVALID.
  * thread: any; blocks: like a response
  */
 NFFI_API int nffi_stream_write(nffi_task_t task, const void *data,

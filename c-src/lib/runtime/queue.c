@@ -17,6 +17,7 @@
 #include "runtime/wait.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -508,4 +509,30 @@ nffi_task_request(nffi_task_t task, nffi_request_t *request)
     pthread_mutex_unlock(&queue->mutex);
 
     return rc;
+}
+
+
+int
+nffi_task_time_left(nffi_task_t task)
+{
+    uint64_t now, left;
+    nffi_request_t request;
+
+    if (nffi_task_request(task, &request) != NFFI_OK) {
+        return 0;
+    }
+
+    if (request.deadline_ns == 0) {
+        return -1;
+    }
+
+    now = nffi__now();
+
+    if (request.deadline_ns <= now) {
+        return 0;
+    }
+
+    left = (request.deadline_ns - now + 999999) / 1000000;
+
+    return left < INT_MAX ? (int) left : INT_MAX;
 }

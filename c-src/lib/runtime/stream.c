@@ -41,7 +41,7 @@ collect(nffi__stream_t *stream, const void *data, size_t size)
     unsigned char *larger;
 
     if (size > MOST_COLLECTED - stream->collected_size) {
-        return NFFI_NO_MEMORY;
+        return NFFI_TOO_LARGE;
     }
 
     room = stream->collected_room;
@@ -183,8 +183,12 @@ nffi_stream_write(nffi_task_t task, const void *data, size_t size)
     nffi_queue_t *queue;
     nffi__running_t *running;
 
-    if ((size > 0 && data == NULL) || size > NFFI__LARGEST_PAYLOAD) {
+    if (size > 0 && data == NULL) {
         return NFFI_INVALID;
+    }
+
+    if (size > NFFI__LARGEST_PAYLOAD) {
+        return NFFI_TOO_LARGE;
     }
 
     running = lock_running(task, &queue);

@@ -5,6 +5,7 @@
 
 #include "pair.h"
 
+#include <limits.h>
 #include <time.h>
 
 #define THREADS 4
@@ -62,6 +63,39 @@ fields(void)
     CHECK_IS(got.size, 0);
     CHECK_IS(got.method_size, 0);
     CHECK_IS(got.deadline_ns, 0);
+    pair_close(&pair);
+}
+
+
+static void
+time_left(void)
+{
+    int i, left;
+    pair_t pair;
+    nffi_task_t task;
+    nffi_request_t got;
+    uint64_t now = (uint64_t) now_ms() * 1000000;
+    const struct { uint64_t deadline_ns; int min, max; } cases[] = {
+        { 0, -1, -1 },
+        { 77, 0, 0 },
+        { now + 2000000000, 1000, 2001 },
+        { UINT64_MAX, INT_MAX, INT_MAX },
+    };
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+
+    for (i = 0; i < 4; i++) {
+        nffi_host_request_t request = { .deadline_ns = cases[i].deadline_ns };
+
+        CHECK_IS(nffi_host_submit(pair.host, &request, owners, &task),
+                 NFFI_OK);
+        got = pair_take(&pair);
+        left = nffi_task_time_left(got.task);
+        CHECK(left >= cases[i].min && left <= cases[i].max);
+        CHECK_IS(nffi_respond(got.task, 0, NULL, 0), NFFI_OK);
+        CHECK_IS(nffi_task_time_left(got.task), 0);
+    }
+
     pair_close(&pair);
 }
 
@@ -579,6 +613,7 @@ main(int argc, char **argv)
 {
     static const check_case_t cases[] = {
         { "a request has its bytes, method and deadline", fields },
+        { "the time left is a timeout for poll(2)", time_left },
         { "a poll takes up to as many as it asks for", batches },
         { "nonsense is refused", refuses_nonsense },
         { "a poll ends when its time is over", times_out },

@@ -247,7 +247,7 @@ collects_bounded(void)
         CHECK_IS(nffi_stream_write(task, bytes, size), NFFI_OK);
     }
 
-    CHECK_IS(nffi_stream_write(task, bytes, 1), NFFI_NO_MEMORY);
+    CHECK_IS(nffi_stream_write(task, bytes, 1), NFFI_TOO_LARGE);
     CHECK_IS(nffi_respond_error(task, "too much", 8, NULL, 0), NFFI_OK);
     end(&pair, NFFI_HOST_ERROR, "too much", 8);
     free(bytes);
@@ -490,7 +490,7 @@ refuses(void)
     running = streaming(&pair, WINDOW, &task);
     CHECK_IS(nffi_stream_write(running, NULL, 1), NFFI_INVALID);
     CHECK_IS(nffi_stream_write(running, "x", ((size_t) 1 << 30) + 1),
-             NFFI_INVALID);
+             NFFI_TOO_LARGE);
     CHECK_IS(nffi_stream_write(0, "x", 1), NFFI_STALE);
     CHECK_IS(nffi_stream_write(running + 1, "x", 1), NFFI_STALE);
     CHECK_IS(nffi_stream_wait(running + 1, -1), NFFI_STALE);
