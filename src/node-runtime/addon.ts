@@ -79,7 +79,16 @@ export const REQUEST = { low: 0, high: 1, offset: 2, size: 3, method: 4, methodS
 /** The deadline is a double: the last of the four that the eight words make. */
 export const REQUEST_DEADLINE = { deadline: 3, doubles: 4 };
 /** struct addon_response, counted in 32-bit words. */
-export const RESPONSE = { low: 0, high: 1, offset: 2, size: 3, detailSize: 4, failed: 5, words: 6 };
+export const RESPONSE = {
+  low: 0,
+  high: 1,
+  offset: 2,
+  size: 3,
+  detailSize: 4,
+  failed: 5,
+  rc: 6,
+  words: 7,
+};
 
 /** The parts of the memory as views. */
 export interface Memory {

@@ -13,6 +13,15 @@ const LARGE = 16 * 1024;
 /** The largest number of bytes of a JavaScript character in UTF-8. */
 const BYTES_A_CHARACTER = 3;
 
+/** What has been written to the memory: bytes, or a message and its detail. */
+interface Response {
+  readonly start: number;
+  readonly size: number;
+  readonly detailSize: number;
+  readonly failed: 0 | 1;
+  readonly rc: number;
+}
+
 export class Answers {
   readonly #memory: Memory;
   readonly #addon: Pick<Addon, "flush" | "respondLarge">;
@@ -41,15 +50,16 @@ export class Answers {
       this.#memory.responseBytes.set(value, start);
       this.#bytesUsed += value.byteLength;
     }
-    this.#add(low, high, start, this.#bytesUsed - start, 0, 0);
+    this.#add(low, high, { start, size: this.#bytesUsed - start, detailSize: 0, failed: 0, rc: 0 });
   }
 
-  fail(low: number, high: number, { message, detail }: Failure): void {
+  fail(low: number, high: number, { message, detail, code = 0 }: Failure): void {
     const start = this.#makeRoom((message.length + detail.length) * BYTES_A_CHARACTER);
     const size = this.#memory.responseBytes.write(message, start, "utf8");
     const detailSize = this.#memory.responseBytes.write(detail, start + size, "utf8");
     this.#bytesUsed += size + detailSize;
-    this.#add(low, high, start, size, detailSize, 1);
+    // A code takes the place of the detail.
+    this.#add(low, high, { start, size, detailSize, failed: code === 0 ? 1 : 0, rc: code });
   }
 
   flush(): void {
@@ -76,23 +86,17 @@ export class Answers {
     return this.#memory.responsesUsed[0] as number;
   }
 
-  #add(
-    low: number,
-    high: number,
-    offset: number,
-    size: number,
-    detailSize: number,
-    failed: 0 | 1,
-  ): void {
+  #add(low: number, high: number, { start, size, detailSize, failed, rc }: Response): void {
     const { responses, responsesUsed, inBatch } = this.#memory;
     const used = this.#used();
     const at = used * RESPONSE.words;
     responses[at + RESPONSE.low] = low;
     responses[at + RESPONSE.high] = high;
-    responses[at + RESPONSE.offset] = offset;
+    responses[at + RESPONSE.offset] = start;
     responses[at + RESPONSE.size] = size;
     responses[at + RESPONSE.detailSize] = detailSize;
     responses[at + RESPONSE.failed] = failed;
+    responses[at + RESPONSE.rc] = rc;
     responsesUsed[0] = used + 1;
 
     if (inBatch[0] === 0 && !this.#flushDue) {

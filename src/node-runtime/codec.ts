@@ -10,7 +10,9 @@ import { nameOf, requireLossless } from "./json-loss.js";
 export interface Codec {
   decode(batch: Batch, index: number): unknown;
   encode(result: unknown): string | Uint8Array;
-  /** Encoded chunks as one answer. */
+  /** An encoded value as a chunk of a stream. */
+  frame(encoded: string | Uint8Array): string | Uint8Array;
+  /** Encoded values as the response of a plain call. */
   join(chunks: (string | Uint8Array)[]): string | Uint8Array;
 }
 
@@ -41,6 +43,10 @@ export const json: Codec = {
     return text;
   },
 
+  frame(encoded) {
+    return `${encoded}\n`;
+  },
+
   join(chunks) {
     return `[${chunks.join(",")}]`;
   },
@@ -57,6 +63,10 @@ export const raw: Codec = {
     if (result === undefined) return "";
     if (types.isUint8Array(result)) return attachedBytes(result);
     throw new TypeError(`the result must be a string or bytes, but is ${nameOf(result)}`);
+  },
+
+  frame(encoded) {
+    return encoded;
   },
 
   join(chunks) {

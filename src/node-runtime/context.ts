@@ -44,8 +44,17 @@ function keyOf(low: number, high: number): string {
   return `${high}:${low}`;
 }
 
+/** What the request of a call says about it. */
+export interface Call {
+  readonly low: number;
+  readonly high: number;
+  readonly method: string;
+  readonly deadline: number | undefined;
+}
+
 export class CallContext implements Context {
   readonly config: unknown;
+  readonly method: string;
   readonly deadline: number | undefined;
   readonly #low: number;
   readonly #high: number;
@@ -56,19 +65,41 @@ export class CallContext implements Context {
   #answered = false;
 
   constructor(
-    low: number,
-    high: number,
-    deadline: number | undefined,
+    { low, high, method, deadline }: Call,
     config: unknown,
     cancellations: Cancellations,
     logs: Logs,
   ) {
     this.config = config;
+    this.method = method;
     this.deadline = deadline;
     this.#low = low;
     this.#high = high;
     this.#cancellations = cancellations;
     this.#logs = logs;
+  }
+
+  get timeLeft(): number | undefined {
+    return this.deadline === undefined ? undefined : Math.max(0, this.deadline - Date.now());
+  }
+
+  get cancelled(): boolean {
+    return this.#answered || this.#cancellations.isCancelled(this.#low, this.#high);
+  }
+
+  onCancel(action: () => void): () => void {
+    const { signal } = this;
+    const run = () => {
+      try {
+        action();
+      } catch (thrown) {
+        // Thrown in a listener, it would end the process.
+        this.log.error("an action on cancellation failed:", thrown);
+      }
+    };
+    if (signal.aborted) run();
+    else signal.addEventListener("abort", run, { once: true });
+    return () => signal.removeEventListener("abort", run);
   }
 
   get log(): Log {

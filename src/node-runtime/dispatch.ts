@@ -104,8 +104,13 @@ export class Dispatcher implements Server {
     const { methods, config } = this.#served;
     const low = batch.low(index);
     const high = batch.high(index);
-    const deadline = batch.deadline(index);
-    const context = new CallContext(low, high, deadline, config, this.#cancellations, this.#logs);
+    const name = batch.method(index);
+    const context = new CallContext(
+      { low, high, method: name, deadline: batch.deadline(index) },
+      config,
+      this.#cancellations,
+      this.#logs,
+    );
     const scope = new AsyncResource("nffi", { requireManualDestroy: true });
     let codec = this.#served.codec;
     this.#running++;
@@ -140,7 +145,6 @@ export class Dispatcher implements Server {
 
     let result: unknown;
     try {
-      const name = batch.method(index);
       if (name === "") codec = raw;
       const handler = methods.find(name);
       // Without this, AsyncLocalStorage.enterWith() in one handler would reach the whole batch.

@@ -1,13 +1,17 @@
 /**
- * The error that Lua gets for a thrown value: the message, and the stack with its causes as detail.
+ * The error that Lua gets for a thrown value: the message, and the stack with its causes as detail;
+ * of a NffiError its own detail or code.
  * Any value can be thrown and properties can throw, so nothing is assumed here.
  */
 
 import { inspect } from "node:util";
+import type { NffiError } from "./handler.js";
 
 export interface Failure {
   readonly message: string;
   readonly detail: string;
+  /** Of a NffiError; Lua gets it instead of the detail. */
+  readonly code?: number;
 }
 
 // Both together, at three bytes a character, fit the memory shared with the addon.
@@ -18,11 +22,23 @@ export function failureOf(thrown: unknown): Failure {
   try {
     return {
       message: shorten(messageOf(thrown), MESSAGE_LIMIT),
-      detail: shorten(detailOf(thrown), DETAIL_LIMIT),
+      ...(isNffiError(thrown)
+        ? { detail: shorten(String(thrown.detail ?? ""), DETAIL_LIMIT), code: codeOf(thrown) }
+        : { detail: shorten(detailOf(thrown), DETAIL_LIMIT) }),
     };
   } catch {
     return { message: "something was thrown that cannot be described", detail: "" };
   }
+}
+
+/** By its name: a project may have another copy of the class, or none. */
+function isNffiError(thrown: unknown): thrown is NffiError {
+  return thrown instanceof Error && thrown.name === "NffiError";
+}
+
+/** The code as a 32-bit number; 0: none. */
+function codeOf({ code }: NffiError): number {
+  return typeof code === "number" ? Math.trunc(code) | 0 : 0;
 }
 
 function messageOf(thrown: unknown): string {

@@ -1,5 +1,5 @@
 /**
- * The API for the code of a runtime: types only, nothing here runs. A runtime is a module whose
+ * The API for the code of a runtime: types, the class of errors, and a context for tests. A runtime is a module whose
  * exported functions are its methods:
  *
  *     import type { Handler } from "@nffi/runtime";
@@ -12,12 +12,26 @@
 
 /** The context of the call that a handler serves. */
 export interface Context<Config = unknown> {
-  /** Aborts when the call is cancelled: client disconnected, Lua thread killed, deadline passed. */
-  readonly signal: AbortSignal;
-  /** When the call times out, in the time of `Date.now()`; undefined: never. */
-  readonly deadline: number | undefined;
+  /** The method that Lua called; empty for `runtime:call(bytes)`. */
+  readonly method: string;
   /** The `config` that the runtime was loaded with; the same object for every call. */
   readonly config: Config;
+  /** When the call times out, in the time of `Date.now()`; undefined: never. */
+  readonly deadline: number | undefined;
+  /** Milliseconds until the deadline, at least 0; undefined: there is none. */
+  readonly timeLeft: number | undefined;
+  /**
+   * True if the call was cancelled (client disconnected, Lua thread killed, deadline passed) or has
+   * its response.
+   */
+  readonly cancelled: boolean;
+  /** Aborts when the call is cancelled. */
+  readonly signal: AbortSignal;
+  /**
+   * Calls the function once when the call is cancelled, or now if it is already cancelled; not
+   * after the response. The returned function unregisters it.
+   */
+  onCancel(action: () => void): () => void;
   /** Writes to nginx's error.log, with the client and the request that the call belongs to. */
   readonly log: Log;
 }
@@ -29,6 +43,24 @@ export interface Log {
   notice(...values: unknown[]): void;
   warn(...values: unknown[]): void;
   error(...values: unknown[]): void;
+}
+
+/**
+ * An error with a detail or a code: Lua gets `nil, message, "runtime_error", detail` or
+ * `nil, message, "runtime_error", code`. Other errors arrive with their stack as detail. Without
+ * this package, an error whose `name` is "NffiError" works as well.
+ */
+export class NffiError extends Error {
+  override readonly name = "NffiError";
+  readonly detail: string | undefined;
+  /** A 32-bit number that is not 0; it replaces the detail. */
+  readonly code: number | undefined;
+
+  constructor(message: string, options: ErrorOptions & { detail?: string; code?: number } = {}) {
+    super(message, options);
+    this.detail = options.detail;
+    this.code = options.code;
+  }
 }
 
 /** A method of a runtime with the codec `json`: plain data comes in and goes out. */
@@ -47,7 +79,8 @@ export type RawHandler<Config = unknown> = (
 ) => RawReply | Promise<RawReply>;
 
 /**
- * A method that responds in chunks, with the codec `json`: each value that it yields is one. Its
+ * A method that responds in chunks, with the codec `json`: each value that it yields is one, sent as
+ * one line of JSON. Its
  * next value is requested when the reader has room. It is ended (`return()`, and `context.signal`)
  * when the stream is cancelled.
  */
@@ -68,3 +101,36 @@ export type Chunks<Chunk> = AsyncIterable<Chunk> | Generator<Chunk, unknown, unk
 /** A result that is sent as bytes: a string as UTF-8, nothing as no bytes. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler without `return` is meant, too
 export type RawReply = string | Uint8Array | undefined | void;
+
+/**
+ * A context for unit tests of handlers: never cancelled unless `signal` aborts, without a deadline,
+ * with the console as its log.
+ */
+export function testContext<Config = undefined>(
+  given: Partial<Context<Config>> = {},
+): Context<Config> {
+  const signal = given.signal ?? new AbortController().signal;
+  return {
+    method: "",
+    config: undefined as Config,
+    deadline: undefined,
+    timeLeft: undefined,
+    get cancelled() {
+      return signal.aborted;
+    },
+    signal,
+    onCancel(action) {
+      if (signal.aborted) action();
+      else signal.addEventListener("abort", action, { once: true });
+      return () => signal.removeEventListener("abort", action);
+    },
+    log: {
+      debug: console.debug,
+      info: console.info,
+      notice: console.info,
+      warn: console.warn,
+      error: console.error,
+    },
+    ...given,
+  };
+}

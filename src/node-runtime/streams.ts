@@ -70,7 +70,7 @@ export class Streams {
 
   async #write(low: number, high: number, chunks: Chunks): Promise<undefined> {
     for await (const value of valuesOf(chunks, () => this.#room(low, high))) {
-      const chunk = chunks.codec.encode(value);
+      const chunk = chunks.codec.frame(chunks.codec.encode(value));
       const code = this.#addon.write(low, high, chunk);
       if (code === CANCELLED) break;
       if (code !== 0) throw new Error(`a chunk of ${chunk.length} could not be sent (${code})`);

@@ -57,8 +57,11 @@ test("package.json names the exact versions that it has", () => {
 
 test("a new TypeScript project gets the versions that it was tested with", () => {
   const template = readFileSync(join(repository, "templates/typescript/package.json"), "utf8");
-  const { devDependencies }: { devDependencies: Record<string, string> } = JSON.parse(template);
-  const { "@nffi/runtime": runtime, ...named } = devDependencies;
+  const { dependencies, devDependencies: named } = JSON.parse(template) as Record<
+    "dependencies" | "devDependencies",
+    Record<string, string>
+  >;
+  const { "@nffi/runtime": runtime } = dependencies;
   expect(runtime).toMatch(/^file:/);
   const tested = Object.keys(named).map((name) => [
     name,

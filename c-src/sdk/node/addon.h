@@ -46,6 +46,7 @@ typedef struct addon_response {
     int32_t size;
     int32_t detail_size;      /* follows; for a failure only */
     int32_t failed;
+    int32_t rc;               /* not 0: a failure with this number */
 } addon_response_t;
 
 typedef struct addon_memory {

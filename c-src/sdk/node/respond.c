@@ -72,6 +72,7 @@ addon_flush(addon_t *addon)
         responses[i].task = addon_task(from->task);
         responses[i].data = memory->response_bytes + from->offset;
         responses[i].size = (size_t) from->size;
+        responses[i].rc = from->rc;
 
         if (from->failed) {
             responses[i].flags = NFFI_RESPONSE_ERROR;

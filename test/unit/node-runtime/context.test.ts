@@ -1,12 +1,18 @@
 import { expect, test } from "vitest";
 import { CallContext, Cancellations } from "../../../src/node-runtime/context.js";
+import { testContext } from "../../../src/node-runtime/handler.js";
 import { Logs } from "../../../src/node-runtime/log.js";
 
-function contextOf(cancelled: boolean) {
+function contextOf(cancelled: boolean, deadline?: number) {
   const cancellations = new Cancellations({ isCancelled: () => cancelled });
   return {
     cancellations,
-    context: new CallContext(1, 2, undefined, {}, cancellations, new Logs({ log: () => 0 })),
+    context: new CallContext(
+      { low: 1, high: 2, method: "hello", deadline },
+      {},
+      cancellations,
+      new Logs({ log: () => 0 }),
+    ),
   };
 }
 
@@ -35,4 +41,50 @@ test("a call is not notified after its response", () => {
   const late = contextOf(true).context;
   late.answered();
   expect(late.signal.aborted).toBe(false);
+});
+
+test("the time left is what remains until the deadline, and never negative", () => {
+  expect(contextOf(false).context.timeLeft).toBeUndefined();
+  expect(contextOf(false, Date.now() - 5).context.timeLeft).toBe(0);
+  const left = contextOf(false, Date.now() + 1000).context.timeLeft;
+  expect(left).toBeGreaterThan(500);
+  expect(left).toBeLessThanOrEqual(1000);
+});
+
+test("an action runs once when the call is cancelled, unless it was unregistered", () => {
+  const { cancellations, context } = contextOf(false);
+  const ran: string[] = [];
+  context.onCancel(() => ran.push("first"));
+  context.onCancel(() => {
+    throw new Error("not the end of the process");
+  });
+  context.onCancel(() => ran.push("unregistered"))();
+  context.onCancel(() => ran.push("last"));
+  cancellations.cancel(1, 2);
+  cancellations.cancel(1, 2);
+  expect(ran).toEqual(["first", "last"]);
+});
+
+test("an action of a call that is cancelled runs immediately, and none after the response", () => {
+  const ran: string[] = [];
+  contextOf(true).context.onCancel(() => ran.push("now"));
+  const { cancellations, context } = contextOf(false);
+  expect(context.cancelled).toBe(false);
+  context.onCancel(() => ran.push("too late"));
+  context.answered();
+  cancellations.cancel(1, 2);
+  expect(context.cancelled).toBe(true);
+  expect(ran).toEqual(["now"]);
+});
+
+test("a context for tests follows its signal, and has what it is given", () => {
+  const abort = new AbortController();
+  const context = testContext({ signal: abort.signal, config: { region: "eu" } });
+  const ran: string[] = [];
+  context.onCancel(() => ran.push("cancelled"));
+  context.onCancel(() => ran.push("unregistered"))();
+  expect([context.cancelled, context.config.region]).toEqual([false, "eu"]);
+  abort.abort();
+  context.onCancel(() => ran.push("now"));
+  expect([context.cancelled, ran]).toEqual([true, ["cancelled", "now"]]);
 });

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { failureOf, withoutOurFrames } from "../../../src/node-runtime/failure.js";
+import { NffiError } from "../../../src/node-runtime/handler.js";
 
 test.each([
   [new Error("why"), "why"],
@@ -43,4 +44,20 @@ test("our own frames are left out of a stack", () => {
   expect(withoutOurFrames(stack)).toBe("Error: x\n    at user (file:///u.ts:1:1)\n{ code: 1 }");
   const ofNode = `Error: x\n    at start (${ours}:1:1)\n    at async node:internal/x:1:1`;
   expect(withoutOurFrames(ofNode)).toBe("Error: x");
+});
+
+test("a NffiError, or an error of that name, has its own detail or code", () => {
+  expect(failureOf(new NffiError("sold out"))).toEqual({
+    message: "sold out",
+    detail: "",
+    code: 0,
+  });
+  expect(failureOf(new NffiError("sold out", { detail: "shelf 3" }))).toMatchObject({
+    detail: "shelf 3",
+    code: 0,
+  });
+  const named = Object.assign(new Error("sold out"), { name: "NffiError", code: -7.5 });
+  expect(failureOf(named)).toMatchObject({ message: "sold out", detail: "", code: -7 });
+  // the number of another library is no code
+  expect(failureOf(Object.assign(new Error("busy"), { code: 7 })).code).toBeUndefined();
 });

@@ -36,7 +36,7 @@ async function* three() {
 test("each value that is yielded is a chunk, then the stream ends", async () => {
   const { addon, served } = serve(three());
   expect(await served).toBeUndefined();
-  expect(addon.written).toEqual(["1:1", '1:{"two":2}', "1:null", "1 end"]);
+  expect(addon.written).toEqual(["1:1\n", '1:{"two":2}\n', "1:null\n", "1 end"]);
 });
 
 test("generators, web streams and Readables are streams; lists, maps, bytes are values", async () => {

@@ -35,6 +35,7 @@ const EXPRESSIONS = {
   "RESPONSE.size": "offsetof(addon_response_t, size) / 4.0",
   "RESPONSE.detailSize": "offsetof(addon_response_t, detail_size) / 4.0",
   "RESPONSE.failed": "offsetof(addon_response_t, failed) / 4.0",
+  "RESPONSE.rc": "offsetof(addon_response_t, rc) / 4.0",
   "RESPONSE.words": "sizeof(addon_response_t) / 4.0",
   WOULD_BLOCK: "NFFI_WOULD_BLOCK",
   CANCELLED: "NFFI_CANCELLED",

@@ -4,13 +4,16 @@ import { fixture, Host, type Stream, stopHosts, untilTrue } from "./host.js";
 
 afterEach(stopHosts);
 
+/** Bytes of a text as a chunk: two quotes and a newline. */
+const FRAME = 3;
+
 const textOf = ({ chunks }: Stream) => chunks.map((hex) => Buffer.from(hex, "hex").toString());
 
 test("chunks arrive in order, then the end", async () => {
   const host = await Host.start(fixture("stream.mjs"));
   const stream = host.stream("count", 5);
   expect(await stream.answer).toEqual({ rc: 0, hex: "" });
-  expect(textOf(stream)).toEqual(["0", "1", "2", "3", "4"]);
+  expect(textOf(stream)).toEqual(["0\n", "1\n", "2\n", "3\n", "4\n"]);
   expect(host.logs).toEqual([`${stream.id} 4 ended`]);
 });
 
@@ -24,7 +27,7 @@ test("a generator stops without credit and goes on with it", async () => {
     host.credit(stream, read < 10 ? 1 : 2);
   }
   await stream.answer;
-  expect(textOf(stream)).toEqual(Array.from({ length: 100 }, (_, i) => String(i)));
+  expect(textOf(stream)).toEqual(Array.from({ length: 100 }, (_, i) => `${i}\n`));
 });
 
 test("bytes are bounded, but for one chunk, which may be larger than the memory", async () => {
@@ -33,13 +36,13 @@ test("bytes are bounded, but for one chunk, which may be larger than the memory"
   const stream = host.stream("sizes", list, 1000);
   for (const [index, size] of list.entries()) {
     await untilTrue(() => stream.chunks.length > index);
-    host.credit(stream, size + 2);
+    host.credit(stream, size + FRAME);
   }
   await stream.answer;
   const sizes = stream.chunks.map((hex) =>
     hex[0] === "#" ? Number.parseInt(hex.slice(1), 10) : hex.length / 2,
   );
-  expect(sizes).toEqual(list.map((size) => size + 2));
+  expect(sizes).toEqual(list.map((size) => size + FRAME));
 });
 
 test("a stream that is cancelled ends its generator, while it waits for credit, too", async () => {
@@ -56,7 +59,7 @@ test("an error follows the chunks; calls collect", async () => {
   const host = await Host.start(fixture("stream.mjs"));
   const stream = host.stream("fail", null);
   await expect(stream.answer).rejects.toThrow("no luck");
-  expect(textOf(stream)).toEqual(["1"]);
+  expect(textOf(stream)).toEqual(["1\n"]);
   expect(await host.json("count", 4)).toEqual([0, 1, 2, 3]);
   await expect(host.json("fail")).rejects.toThrow("no luck");
 });
