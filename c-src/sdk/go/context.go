@@ -11,12 +11,15 @@ import (
 type callContext struct {
 	runtime  *runtime
 	task     uint64
+	method   string
 	deadline time.Time // zero: none
 
-	mutex  sync.Mutex
-	inner  context.Context
-	cancel context.CancelFunc
-	over   bool
+	mutex     sync.Mutex
+	inner     context.Context
+	cancel    context.CancelFunc
+	cancelled bool
+	over      bool
+	actions   []*func() // of OnCancel
 }
 
 func (c *callContext) Deadline() (time.Time, bool) {
@@ -53,17 +56,28 @@ func (c *callContext) watched() context.Context {
 		c.runtime.watch(c)
 		// a cancellation is reported once, perhaps before this call was watched
 		if isCancelled(c.task) {
+			c.cancelled = true
 			c.cancelNow()
 		}
 	}
 	return c.inner
 }
 
-// abandoned reports whether the call was cancelled.
+// abandoned is called when the call is cancelled.
 func (c *callContext) abandoned() {
 	c.mutex.Lock()
-	defer c.mutex.Unlock()
+	c.cancelled = true
 	c.cancelNow()
+	actions := c.actions
+	c.actions = nil
+	c.mutex.Unlock()
+	if len(actions) > 0 {
+		go func() {
+			for _, action := range actions {
+				c.run(action)
+			}
+		}()
+	}
 }
 
 // cancelNow leaves a deadline that is about now to its own timer, which produces
@@ -79,6 +93,7 @@ func (c *callContext) end() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	c.over = true
+	c.actions = nil
 	if c.inner != nil {
 		c.runtime.unwatch(c)
 		c.cancel()

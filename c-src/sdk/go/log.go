@@ -28,8 +28,8 @@ const (
 // does nothing and returns false. It also returns false when too many lines are
 // in flight.
 func Logf(ctx context.Context, level Level, format string, args ...any) bool {
-	call, ok := ctx.Value(callKey{}).(*callContext)
-	if !ok {
+	call := callOf(ctx)
+	if call == nil {
 		return false
 	}
 	text := []byte(fmt.Sprintf(format, args...))

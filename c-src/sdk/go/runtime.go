@@ -143,7 +143,9 @@ func (r *runtime) dispatch(handler Handler, taken *request) bool {
 			Method: r.queue.method(taken), Data: taken.bytes(), streamed: taken.streamed(),
 		},
 	}
-	call.ctx = callContext{runtime: r, task: taken.handle(), deadline: taken.deadline()}
+	call.ctx = callContext{
+		runtime: r, task: taken.handle(), method: call.request.Method, deadline: taken.deadline(),
+	}
 	chosen, isInline, err := choose(handler, call.request.Method)
 	switch {
 	case err != nil:

@@ -77,7 +77,10 @@ func (s jsonStream[Q, T]) stream(
 		if err != nil {
 			return err
 		}
-		return send(append(chunk, '\n'))
+		if request.streamed {
+			chunk = append(chunk, '\n')
+		}
+		return send(chunk)
 	})
 }
 

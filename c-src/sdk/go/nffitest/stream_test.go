@@ -75,7 +75,7 @@ func TestChunksArriveInTheirOrderThenTheEnd(t *testing.T) {
 			t.Errorf("%s: got %s", method, got)
 		}
 	}
-	if got, err := rt.Call(background, "values", []byte("1")); string(got) != "[1\n,2\n]" {
+	if got, err := rt.Call(background, "values", []byte("1")); string(got) != "[1,2]" {
 		t.Errorf("a plain call: %q, %v", got, err)
 	}
 	if _, err := rt.Call(background, "values", []byte("x")); err == nil {
