@@ -2,16 +2,16 @@
 
 use crate::error::BoxError;
 
-/// What a configuration can be read as: `()` if there is none, `String` and `Vec<u8>` as it is, and,
+/// Types that a configuration can be read as: `()` if there is none, `String` and `Vec<u8>` as it is, and,
 /// with the feature `serde`, [`Json`](crate::Json). It is read while nginx waits, and its error is
 /// one of `nffi.load`.
-pub trait Configuration: Sized {
-    /// Reads the bytes, `None` if Lua passed no configuration.
-    fn read(bytes: &[u8]) -> Result<Self, BoxError>;
+pub trait FromConfig: Sized {
+    /// Reads the bytes; none if Lua passed no configuration.
+    fn from_config(bytes: &[u8]) -> Result<Self, BoxError>;
 }
 
-impl Configuration for () {
-    fn read(bytes: &[u8]) -> Result<Self, BoxError> {
+impl FromConfig for () {
+    fn from_config(bytes: &[u8]) -> Result<Self, BoxError> {
         if bytes.is_empty() {
             Ok(())
         } else {
@@ -20,14 +20,14 @@ impl Configuration for () {
     }
 }
 
-impl Configuration for Vec<u8> {
-    fn read(bytes: &[u8]) -> Result<Self, BoxError> {
+impl FromConfig for Vec<u8> {
+    fn from_config(bytes: &[u8]) -> Result<Self, BoxError> {
         Ok(bytes.to_vec())
     }
 }
 
-impl Configuration for String {
-    fn read(bytes: &[u8]) -> Result<Self, BoxError> {
+impl FromConfig for String {
+    fn from_config(bytes: &[u8]) -> Result<Self, BoxError> {
         Ok(std::str::from_utf8(bytes)
             .map_err(|error| format!("the configuration is no text: {}", error))?
             .to_owned())

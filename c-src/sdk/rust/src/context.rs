@@ -18,6 +18,7 @@ pub struct Context(Arc<Call>);
 
 struct Call {
     task: TaskId,
+    method: String,
     deadline_ns: u64,
     over: AtomicBool,
     signal: Mutex<Option<Arc<Signal>>>,
@@ -28,6 +29,7 @@ impl Context {
     pub(crate) fn new(task: &Task, notes: Arc<Notes>) -> Self {
         Self(Arc::new(Call {
             task: task.id(),
+            method: String::from_utf8_lossy(task.method()).into_owned(),
             deadline_ns: task.deadline_ns(),
             over: AtomicBool::new(false),
             signal: Mutex::new(None),
@@ -35,7 +37,12 @@ impl Context {
         }))
     }
 
-    /// When Lua's `timeout` ends, if Lua set one.
+    /// The method that Lua called; empty for `runtime:call(bytes)`.
+    pub fn method(&self) -> &str {
+        &self.0.method
+    }
+
+    /// When the call times out; `None`: never.
     pub fn deadline(&self) -> Option<Instant> {
         match self.0.deadline_ns {
             0 => None,
@@ -43,7 +50,7 @@ impl Context {
         }
     }
 
-    /// The time until the deadline.
+    /// The time until the deadline, at least zero.
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "tokio")]
 use crate::async_fn::{handler, AsyncSender};
-use crate::config::Configuration;
+use crate::config::FromConfig;
 use crate::context::Context;
 use crate::error::{BoxError, Error};
 use crate::finite;
@@ -15,14 +15,14 @@ use serde::Serialize;
 use std::future::Future;
 use std::marker::PhantomData;
 
-/// A [`Configuration`] in JSON: `config = { ... }` in Lua. What `C` refuses (an unknown field with
+/// A [`FromConfig`] in JSON: `config = { ... }` in Lua. What `C` refuses (an unknown field with
 /// `#[serde(deny_unknown_fields)]`, say) is an error of `nffi.load`. Without a configuration `C` is
 /// read from `{}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Json<C>(pub C);
 
-impl<C: DeserializeOwned> Configuration for Json<C> {
-    fn read(bytes: &[u8]) -> Result<Self, BoxError> {
+impl<C: DeserializeOwned> FromConfig for Json<C> {
+    fn from_config(bytes: &[u8]) -> Result<Self, BoxError> {
         let bytes = if bytes.is_empty() { b"{}" } else { bytes };
         match serde_json::from_slice(bytes) {
             Ok(config) => Ok(Self(config)),

@@ -74,7 +74,7 @@ pub mod testing;
 
 #[cfg(feature = "tokio")]
 pub use async_fn::{async_fn, stream_async, AsyncSender};
-pub use config::Configuration;
+pub use config::FromConfig;
 pub use context::{Cancellation, Context, OnCancel};
 pub use error::{BoxError, Error};
 pub use handler::{bytes, inline, Handler, Reply};
@@ -93,7 +93,7 @@ pub use service::Service;
 /// The argument is the path of a function `fn(C) -> Result<Service, E>` (or a closure). It is
 /// called once for each configuration with which Lua loads the library, in a separate thread: it
 /// may take time, and calls wait for it. If it fails, calls fail with its error, and it is retried
-/// after 0.1 s, doubling up to 30 s. `C` is a [`Configuration`]; a configuration that it rejects is
+/// after 0.1 s, doubling up to 30 s. `C` is a [`FromConfig`]; a configuration that it rejects is
 /// an error of `nffi.load`.
 #[macro_export]
 macro_rules! serve {

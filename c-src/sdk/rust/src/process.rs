@@ -1,6 +1,6 @@
 //! A runtime as a separate process.
 
-use crate::config::Configuration;
+use crate::config::FromConfig;
 use crate::engine::{Engine, Started};
 use crate::error::BoxError;
 use crate::failure::report;
@@ -15,7 +15,7 @@ use std::process::exit;
 /// with its error, and the worker restarts it after a delay.
 pub fn main<C, E>(start: impl Fn(C) -> Result<Service, E> + Send + 'static) -> !
 where
-    C: Configuration,
+    C: FromConfig,
     E: Into<BoxError>,
 {
     if let Err(reason) = load() {
@@ -48,7 +48,7 @@ fn begin<C, E>(
     config: Vec<u8>,
 ) -> Result<Started, String>
 where
-    C: Configuration,
+    C: FromConfig,
     E: Into<BoxError>,
 {
     let make = prepare(start, config)?;

@@ -1,6 +1,6 @@
 //! One configuration of the program: its queue, its service, and its life.
 
-use crate::config::Configuration;
+use crate::config::FromConfig;
 use crate::engine::Engine;
 use crate::error::BoxError;
 use crate::failure::{failure, report, start_error};
@@ -21,14 +21,14 @@ pub(crate) fn prepare<C, E>(
     config: Vec<u8>,
 ) -> Result<Make, String>
 where
-    C: Configuration,
+    C: FromConfig,
     E: Into<BoxError>,
 {
-    match catch(|| C::read(&config).map(drop)) {
+    match catch(|| C::from_config(&config).map(drop)) {
         Ok(Ok(())) => {}
         Ok(Err(error)) | Err(error) => return Err(report(&*error).to_string()),
     }
-    Ok(Box::new(move || start(C::read(&config)?).map_err(Into::into)))
+    Ok(Box::new(move || start(C::from_config(&config)?).map_err(Into::into)))
 }
 
 /// The action of [`crate::serve!`] on a queue; nginx's event loop waits for it.
@@ -36,7 +36,7 @@ pub fn begin<C, E>(
     start: impl Fn(C) -> Result<Service, E> + Send + 'static,
 ) -> impl FnOnce(Queue, Vec<u8>) -> Result<(), String>
 where
-    C: Configuration,
+    C: FromConfig,
     E: Into<BoxError>,
 {
     |queue, config| {

@@ -1,7 +1,7 @@
 //! Configuration, start, deadlines, cancellation, close.
 
 use nffi::testing::Runtime;
-use nffi::{bytes, BoxError, Configuration, Context, Level, Service};
+use nffi::{bytes, BoxError, Context, FromConfig, Level, Service};
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{mpsc, Arc, Mutex};
@@ -16,8 +16,9 @@ fn the_time_left_is_that_of_the_timeout() {
     let runtime = Runtime::start(
         |(): ()| {
             Ok::<_, BoxError>(Service::new().method(
-                "",
+                "left",
                 bytes(|context: &Context, _: &[u8]| {
+                    assert_eq!(context.method(), "left");
                     Ok::<_, BoxError>(format!("{:?}", context.time_left().map(|t| t.as_millis())))
                 }),
             ))
@@ -25,8 +26,8 @@ fn the_time_left_is_that_of_the_timeout() {
         "",
     )
     .unwrap();
-    assert_eq!(runtime.call("", b"").unwrap(), b"None");
-    let left = runtime.begin("", b"", Some(LONG)).unwrap().wait().unwrap();
+    assert_eq!(runtime.call("left", b"").unwrap(), b"None");
+    let left = runtime.begin("left", b"", Some(LONG)).unwrap().wait().unwrap();
     let left = String::from_utf8(left).unwrap();
     let ms: u64 = left.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
     assert!((5_000..=10_000).contains(&ms), "{}", left);
@@ -266,8 +267,8 @@ fn a_runtime_that_does_not_start_is_tried_again() {
 #[test]
 fn a_configuration_that_is_refused_is_an_error_of_the_load() {
     struct Even;
-    impl Configuration for Even {
-        fn read(bytes: &[u8]) -> Result<Self, BoxError> {
+    impl FromConfig for Even {
+        fn from_config(bytes: &[u8]) -> Result<Self, BoxError> {
             match bytes {
                 b"panic" => panic!("no luck"),
                 b"untold" => Err(Untold.into()),

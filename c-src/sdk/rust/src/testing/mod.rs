@@ -21,7 +21,7 @@ pub use call::{Call, Stream};
 pub use failure::Failure;
 pub use nginx::{Nginx, Response};
 
-use crate::config::Configuration;
+use crate::config::FromConfig;
 use crate::error::BoxError;
 use crate::ffi::{load, Host};
 use crate::runtime::{prepare, spawn};
@@ -43,7 +43,7 @@ impl Runtime {
         config: impl Into<Vec<u8>>,
     ) -> Result<Self, String>
     where
-        C: Configuration,
+        C: FromConfig,
         E: Into<BoxError>,
     {
         Self::start_with_queue(0, start, config)
@@ -56,7 +56,7 @@ impl Runtime {
         config: impl Into<Vec<u8>>,
     ) -> Result<Self, String>
     where
-        C: Configuration,
+        C: FromConfig,
         E: Into<BoxError>,
     {
         load()?;
