@@ -23,8 +23,8 @@
 #define CREW "nffi_crew"
 
 
-static nffi_queue_t *
-queue_of(PyObject *args)
+nffi_queue_t *
+nffi_python_queue(PyObject *args)
 {
     void *queue = py.PyLong_AsVoidPtr(py.PyTuple_GetItem(args, 0));
 
@@ -94,7 +94,7 @@ serve(PyObject *self, PyObject *args)
 
     (void) self;
 
-    queue = queue_of(args);
+    queue = nffi_python_queue(args);
     cell = py.PyTuple_GetItem(args, 1);
     crew = queue == NULL || cell == NULL ? NULL
            : py.PyCapsule_GetPointer(py.PyTuple_GetItem(args, 2), CREW);
@@ -167,7 +167,7 @@ drain(PyObject *self, PyObject *args)
 
     (void) self;
 
-    queue = queue_of(args);
+    queue = nffi_python_queue(args);
     plan = queue != NULL ? plan_of(py.PyTuple_GetItem(args, 1)) : NULL;
 
     if (plan == NULL) {
@@ -209,7 +209,7 @@ take(PyObject *self, PyObject *args)
 
     (void) self;
 
-    queue = queue_of(args);
+    queue = nffi_python_queue(args);
     timeout_ms = queue != NULL ? number_at(args, 1) : 0;
 
     if (queue == NULL || py.PyErr_Occurred() != NULL) {
@@ -262,7 +262,7 @@ make_crew(PyObject *self, PyObject *args)
 static PyObject *
 fd(PyObject *self, PyObject *args)
 {
-    nffi_queue_t *queue = queue_of(args);
+    nffi_queue_t *queue = nffi_python_queue(args);
 
     (void) self;
 
@@ -274,7 +274,7 @@ fd(PyObject *self, PyObject *args)
 static PyObject *
 release_fd(PyObject *self, PyObject *args)
 {
-    nffi_queue_t *queue = queue_of(args);
+    nffi_queue_t *queue = nffi_python_queue(args);
 
     (void) self;
 
@@ -293,12 +293,32 @@ current(PyObject *self, PyObject *args)
 }
 
 
+/* cancelled(task): 1 or 0; negative: it has its response. */
 static PyObject *
 cancelled(PyObject *self, PyObject *args)
 {
     (void) self;
 
-    return py.PyBool_FromLong(nffi_task_cancelled(task_at(args, 0)));
+    return py.PyLong_FromLong(nffi_task_cancelled(task_at(args, 0)));
+}
+
+
+/* method(task): a str, empty without a method or after the response. */
+static PyObject *
+method(PyObject *self, PyObject *args)
+{
+    nffi_request_t request;
+
+    (void) self;
+
+    if (nffi_task_request(task_at(args, 0), &request) != NFFI_OK) {
+        request.method_size = 0;
+    }
+
+    return py.PyUnicode_DecodeUTF8(request.method_size > 0 ? request.method
+                                                           : "",
+                                   (Py_ssize_t) request.method_size,
+                                   "replace");
 }
 
 
@@ -370,6 +390,30 @@ respond(PyObject *self, PyObject *args)
     (void) self;
 
     return give(args, respond_success);
+}
+
+
+/* respond_code(task, rc, message): fails with a number. */
+static PyObject *
+respond_code(PyObject *self, PyObject *args)
+{
+    int rc;
+    char *message;
+    Py_ssize_t size;
+
+    (void) self;
+
+    rc = (int) number_at(args, 1);
+
+    if (py.PyErr_Occurred() != NULL
+        || py.PyBytes_AsStringAndSize(py.PyTuple_GetItem(args, 2), &message,
+                                      &size) != 0)
+    {
+        return NULL;
+    }
+
+    return py.PyLong_FromLong(nffi_respond(task_at(args, 0), rc, message,
+                                           (size_t) size));
 }
 
 
@@ -446,7 +490,7 @@ told(PyObject *args, int (*function)(nffi_queue_t *, nffi_task_t *, size_t))
     int i, n;
     PyObject *list, *task;
     nffi_task_t tasks[BATCH];
-    nffi_queue_t *queue = queue_of(args);
+    nffi_queue_t *queue = nffi_python_queue(args);
 
     list = queue != NULL ? py.PyList_New(0) : NULL;
 
@@ -500,7 +544,7 @@ write_log(PyObject *self, PyObject *args)
     char *text;
     uint64_t task;
     Py_ssize_t size;
-    nffi_queue_t *queue = queue_of(args);
+    nffi_queue_t *queue = nffi_python_queue(args);
 
     (void) self;
 
@@ -521,80 +565,6 @@ write_log(PyObject *self, PyObject *args)
     }
 
     return py.PyLong_FromLong(rc);
-}
-
-
-/* attach(): the queue of a process; a negative code on failure. Signals that
-   end programs do nothing afterwards. */
-static PyObject *
-attach(PyObject *self, PyObject *args)
-{
-    int rc;
-    nffi_queue_t *queue;
-
-    (void) self;
-    (void) args;
-
-    rc = nffi_attach(&queue);
-
-    if (rc == NFFI_OK) {
-        nffi_python_stay_alive();
-    }
-
-    return rc == NFFI_OK ? py.PyLong_FromVoidPtr(queue)
-                         : py.PyLong_FromLong(rc);
-}
-
-
-/* config(queue): the configuration that Lua passed, as bytes; None: none. */
-static PyObject *
-config(PyObject *self, PyObject *args)
-{
-    size_t size;
-    const char *bytes;
-    nffi_queue_t *queue = queue_of(args);
-
-    (void) self;
-
-    if (queue == NULL) {
-        return NULL;
-    }
-
-    bytes = nffi_queue_config(queue, &size);
-
-    return bytes == NULL ? none()
-           : py.PyBytes_FromStringAndSize(bytes, (Py_ssize_t) size);
-}
-
-
-static PyObject *
-attach_ready(PyObject *self, PyObject *args)
-{
-    nffi_queue_t *queue = queue_of(args);
-
-    (void) self;
-
-    return queue != NULL ? py.PyLong_FromLong(nffi_attach_ready(queue)) : NULL;
-}
-
-
-static PyObject *
-attach_failed(PyObject *self, PyObject *args)
-{
-    char *text;
-    Py_ssize_t size;
-    nffi_queue_t *queue = queue_of(args);
-
-    (void) self;
-
-    if (queue == NULL
-        || py.PyBytes_AsStringAndSize(py.PyTuple_GetItem(args, 1), &text,
-                                      &size) != 0)
-    {
-        return NULL;
-    }
-
-    return py.PyLong_FromLong(nffi_attach_failed(queue, text, (size_t) size));
 }
 
 
@@ -620,20 +590,22 @@ static py_method_t methods[] = {
     METHOD("release_fd", release_fd),
     METHOD("current", current),
     METHOD("cancelled", cancelled),
+    METHOD("method", method),
     METHOD("deadline", deadline),
     METHOD("is_stream", is_stream),
     METHOD("respond", respond),
     METHOD("respond_error", respond_error),
+    METHOD("respond_code", respond_code),
     METHOD("stream_write", stream_write),
     METHOD("stream_wait", stream_wait),
     METHOD("stream_end", stream_end),
     METHOD("take_cancelled", take_cancelled),
     METHOD("take_writable", take_writable),
     METHOD("log", write_log),
-    METHOD("attach", attach),
-    METHOD("config", config),
-    METHOD("attach_ready", attach_ready),
-    METHOD("attach_failed", attach_failed),
+    METHOD("attach", nffi_python_attach),
+    METHOD("config", nffi_python_config),
+    METHOD("attach_ready", nffi_python_attach_ready),
+    METHOD("attach_failed", nffi_python_attach_failed),
     METHOD("error_text", error_text),
     { NULL, NULL, 0, NULL }
 };

@@ -64,6 +64,16 @@ nffi_task_t nffi_python_current(void);
 PyObject *nffi_python_bytes(PyObject *value, char **data, Py_ssize_t *size);
 
 
+/* The queue that is the first argument; NULL with an exception otherwise. */
+nffi_queue_t *nffi_python_queue(PyObject *args);
+
+/* attach.c: functions of _nffi. */
+PyObject *nffi_python_attach(PyObject *self, PyObject *args);
+PyObject *nffi_python_config(PyObject *self, PyObject *args);
+PyObject *nffi_python_attach_ready(PyObject *self, PyObject *args);
+PyObject *nffi_python_attach_failed(PyObject *self, PyObject *args);
+
+
 /*
  * The worker ends a process, not the terminal or service manager that it runs
  * under: signals that end programs do nothing here. Programs that it starts

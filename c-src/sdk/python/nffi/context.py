@@ -1,8 +1,9 @@
-"""What a function may ask about its call."""
+"""The context of a call, for its function."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import _nffi
@@ -44,7 +45,7 @@ class Log:
     def error(self, message: object, *args: object) -> None:
         self._write(codes.ERROR, message, args)
 
-    def warning(self, message: object, *args: object) -> None:
+    def warn(self, message: object, *args: object) -> None:
         self._write(codes.WARN, message, args)
 
     def notice(self, message: object, *args: object) -> None:
@@ -60,17 +61,25 @@ class Log:
 class Context:
     """One call."""
 
-    __slots__ = ("_deadline", "_log", "_runtime", "_task")
+    __slots__ = ("_deadline", "_log", "_method", "_runtime", "_task")
 
     def __init__(self, task, runtime):
         self._task = task
         self._runtime = runtime
         self._deadline = _nffi.deadline(task)
         self._log = None
+        self._method = None
+
+    @property
+    def method(self) -> str:
+        """The method that Lua called; empty for runtime:call(bytes)."""
+        if self._method is None:
+            self._method = _nffi.method(self._task)
+        return self._method
 
     @property
     def config(self) -> Any:
-        """What nffi.load() was given as ``config``."""
+        """The ``config`` of nffi.load()."""
         return self._runtime.settings.config
 
     @property
@@ -79,18 +88,27 @@ class Context:
         return self._deadline / 1e9 if self._deadline else None
 
     @property
-    def remaining(self) -> float | None:
+    def time_left(self) -> float | None:
         """Seconds until the deadline, at least 0; None: there is none."""
         deadline = self.deadline
         return max(0.0, deadline - time.monotonic()) if deadline is not None else None
 
     @property
     def cancelled(self) -> bool:
-        """True if the call was cancelled: client disconnected, timeout."""
-        return _nffi.cancelled(self._task)
+        """True if the call was cancelled (client disconnected, Lua thread killed, timeout) or has
+        its response."""
+        return bool(_nffi.cancelled(self._task) != 0)
+
+    def on_cancel(self, action: Callable[[], object]) -> Callable[[], None]:
+        """Calls the function once when the call is cancelled, in another thread or in the event
+        loop, or now if it is already cancelled; not after the response. It must not wait. The
+        returned function unregisters it."""
+        unregister: Callable[[], None] = self._runtime.cancellations.add(self._task, action)
+        return unregister
 
     @property
     def log(self) -> Log:
+        """Writes to nginx's error.log, with the client and the request of the call."""
         if self._log is None:
             self._log = Log(self._runtime.queue, self._task)
         return self._log

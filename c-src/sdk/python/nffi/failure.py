@@ -1,5 +1,7 @@
 """The error that Lua gets for an exception: its message, and the traceback as detail."""
 
+from __future__ import annotations
+
 import os
 import traceback
 
@@ -11,7 +13,16 @@ _OUR_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 class Error(Exception):
-    """A failure whose text is for the caller: Lua gets it as it is, without the name of a class."""
+    """An error with a detail or a code. Lua gets ``nil, message, "runtime_error", detail``, or the
+    code instead of the detail. Other exceptions arrive with the name of their class and with their
+    traceback as detail."""
+
+    def __init__(self, message: str = "", *, detail: str | None = None, code: int = 0) -> None:
+        super().__init__(message)
+        #: The fourth result in Lua; None: none.
+        self.detail = detail
+        #: A 32-bit number, the fourth result in Lua instead of the detail; 0: none.
+        self.code = code
 
 
 def message_of(error):
@@ -26,7 +37,10 @@ def message_of(error):
 
 
 def detail_of(error):
-    """The traceback with its causes, without our own frames at its beginning."""
+    """The traceback with its causes, without our own frames at its beginning; of an Error its own
+    detail."""
+    if isinstance(error, Error):
+        return error.detail or ""
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OUR_FOLDER):
         frames = frames.tb_next

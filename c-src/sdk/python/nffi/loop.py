@@ -81,6 +81,7 @@ class Loop:
     def _on_ready(self):
         queue = self._runtime.queue
         for task in _nffi.take_cancelled(queue):
+            self._runtime.cancellations.cancel(task)
             running = self._tasks.get(task)
             if running is not None:
                 running.cancel()
@@ -177,14 +178,15 @@ class Loop:
             self._runtime.fail(task, error)
         except BaseException as error:
             self._runtime.fail(task, error)
-        self._end()
+        self._end(task)
 
     def _fail(self, task, error):
         self._runtime.fail(task, error)
-        self._end()
+        self._end(task)
 
-    def _end(self):
+    def _end(self, task):
         self._running -= 1
+        self._runtime.cancellations.forget(task)
 
     # thread: one of the pool
 
@@ -200,7 +202,7 @@ class Loop:
         except BaseException as error:
             self._runtime.fail(task, error)
         finally:
-            self._loop.call_soon_threadsafe(self._end)
+            self._loop.call_soon_threadsafe(self._end, task)
 
     def room(self, task):
         while True:

@@ -15,6 +15,7 @@ import time
 import _nffi
 
 from . import codes, module, scope, streams
+from .cancellations import Cancellations
 from .codec import dumps, raw_bytes
 from .context import Context
 from .failure import Error, describe
@@ -32,6 +33,7 @@ class Runtime:
         self.queue = queue
         self.settings = settings
         self.project = project
+        self.cancellations = Cancellations()
         self._exit_process = exit_process
         self._cell = [None]
         self._plan = None
@@ -141,6 +143,7 @@ class Runtime:
             from .loop import Loop
 
             self._loop = Loop(self, self._cell)
+            self.cancellations.has_loop = True
             self._loop.run()
             return
         crew = _nffi.crew()
@@ -240,6 +243,9 @@ class Runtime:
         if isinstance(error, SystemExit) and self._exit_process is not None:
             self._exit_process(error)
         message, detail = describe(error)
+        if isinstance(error, Error) and error.code:
+            _nffi.respond_code(task, error.code, message)
+            return
         if isinstance(error, SystemExit):
             message += b" (sys.exit() ends this call, not the worker)"
         _nffi.respond_error(task, message, detail)

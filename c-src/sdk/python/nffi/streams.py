@@ -17,6 +17,11 @@ def _encoder(flags):
     return dumps if flags & JSON else raw_bytes
 
 
+def _framer(flags):
+    """Of a stream: each value is one line of JSON."""
+    return (lambda value: dumps(value) + b"\n") if flags & JSON else raw_bytes
+
+
 class _Collected:
     """Collects the chunks of a plain call."""
 
@@ -60,6 +65,7 @@ def serve(task, flags, iterator, room):
                 _close(iterator)
                 break
         return collected.answer()
+    encode = _framer(flags)
     while room(task):
         try:
             value = next(iterator)
@@ -89,6 +95,7 @@ async def serve_async(task, flags, iterator, room):
             async for value in iterator:
                 collected.add(encode(value))
             return collected.answer()
+        encode = _framer(flags)
         while await room(task):
             try:
                 value = await iterator.__anext__()

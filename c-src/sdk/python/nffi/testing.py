@@ -29,9 +29,10 @@ _ANSWER, _ERROR, _TIMEOUT, _CANCELLED = 0, 1, 2, 3
 
 
 class CallError(Exception):
-    """The error that Lua would get: ``code``, the message, ``detail``."""
+    """The error that Lua would get: ``code``, the message, ``detail`` (the number of a nffi.Error
+    that has a code)."""
 
-    def __init__(self, message: str, code: str, detail: str = "") -> None:
+    def __init__(self, message: str, code: str, detail: str | int = "") -> None:
         super().__init__(message)
         self.code = code
         self.detail = detail
@@ -93,6 +94,8 @@ class Call:
         data = ctypes.string_at(answer.data, answer.size) if answer.size else b""
         if answer.end == _ANSWER and answer.rc == 0:
             return None if self._is_stream else self._decode(data)
+        if answer.end == _ANSWER:
+            raise CallError(data.decode(), "runtime_error", answer.rc)
         if answer.end == _ERROR:
             size = answer.detail_size
             detail = ctypes.string_at(answer.detail, size) if size else b""
