@@ -3,6 +3,7 @@ package nffi;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -53,8 +54,8 @@ public final class Call implements Context {
     }
 
     @Override
-    public Configuration configuration() {
-        return instance.settings().configuration();
+    public Config config() {
+        return instance.settings().config();
     }
 
     /** The bytes of the request. */
@@ -191,9 +192,17 @@ public final class Call implements Context {
     }
 
     @Override
+    public Optional<Instant> deadline() {
+        return timeLeftInNs().map(left -> Instant.now().plusNanos(left));
+    }
+
+    @Override
     public Optional<Duration> timeLeft() {
-        if (deadline == 0) return Optional.empty();
-        return Optional.of(Duration.ofNanos(Math.max(0, deadline - Native.now())));
+        return timeLeftInNs().map(left -> Duration.ofNanos(Math.max(0, left)));
+    }
+
+    private Optional<Long> timeLeftInNs() {
+        return deadline == 0 ? Optional.empty() : Optional.of(deadline - Native.now());
     }
 
     @Override
@@ -207,17 +216,22 @@ public final class Call implements Context {
     }
 
     @Override
-    public void onCancel(Runnable action) {
+    public Runnable onCancel(Runnable action) {
         synchronized (this) {
-            if (answered.get()) return;
+            if (answered.get()) return () -> { };
             // a cancellation is reported once, perhaps before the handler registers
             if (!isCancelled && !Native.isCancelled(task)) {
                 if (actions == null) actions = new ArrayList<>();
                 actions.add(action);
-                return;
+                return () -> remove(action);
             }
         }
         action.run();
+        return () -> { };
+    }
+
+    private synchronized void remove(Runnable action) {
+        if (actions != null) actions.removeIf(one -> one == action);
     }
 
     @Override

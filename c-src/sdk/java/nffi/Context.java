@@ -1,6 +1,7 @@
 package nffi;
 
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Optional;
 
 /** The context of a call: its cancellation, time, log and configuration. Any thread may use it. */
@@ -9,19 +10,27 @@ public interface Context {
     String method();
 
     /** The configuration that Lua loaded the runtime with. */
-    Configuration configuration();
+    Config config();
 
-    /** The time until the deadline of the call, zero when it is over; empty: there is none. */
+    /** When the call times out; empty: never. */
+    Optional<Instant> deadline();
+
+    /** The time until the deadline of the call, at least zero; empty: there is none. */
     Optional<Duration> timeLeft();
 
-    /** True if the call was cancelled (client disconnected, timeout) or has its response. */
+    /**
+     * True if the call was cancelled (client disconnected, Lua thread killed, timeout) or has its
+     * response.
+     */
     boolean isCancelled();
 
     /**
-     * Runs an action once when the call is cancelled, or now if it is already cancelled. It runs in
-     * a thread of the runtime and must not wait. It does not run if the response comes first.
+     * Runs an action once when the call is cancelled, or now if it is already cancelled; not after
+     * the response. It runs in a thread of the runtime and must not wait.
+     *
+     * @return unregisters the action
      */
-    void onCancel(Runnable action);
+    Runnable onCancel(Runnable action);
 
     /**
      * Interrupts the current thread when the call is cancelled, until the handler returns. For code

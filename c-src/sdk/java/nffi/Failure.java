@@ -11,7 +11,7 @@ import java.util.concurrent.ExecutionException;
 final class Failure {
     final byte[] message;
     final byte[] detail;
-    /** Of a CallException. */
+    /** Of a NffiException. */
     final int code;
 
     private static final byte[] NONE = {};
@@ -33,8 +33,8 @@ final class Failure {
     static Failure of(Throwable thrown) {
         try {
             Throwable cause = causeOf(thrown);
-            if (cause instanceof CallException) {
-                CallException told = (CallException) cause;
+            if (cause instanceof NffiException) {
+                NffiException told = (NffiException) cause;
                 return new Failure(textOf(told), told.detail(), told.code());
             }
             return new Failure(cause.toString(), stackOf(cause), 0);
@@ -45,7 +45,7 @@ final class Failure {
         }
     }
 
-    private static String textOf(CallException told) {
+    private static String textOf(NffiException told) {
         return told.getMessage() == null ? told.toString() : told.getMessage();
     }
 

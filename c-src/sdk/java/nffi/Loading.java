@@ -25,7 +25,7 @@ final class Loading {
         URL[] urls = new URL[files.size()];
         for (int i = 0; i < urls.length; i++) {
             if (!files.get(i).exists()) {
-                throw new CallException("classpath: there is no " + files.get(i));
+                throw new NffiException("classpath: there is no " + files.get(i));
             }
             urls[i] = files.get(i).toURI().toURL();
         }
@@ -36,16 +36,16 @@ final class Loading {
         Thread.currentThread().setContextClassLoader(loader);
         Class<?> type = classOf(settings, loader);
         if (settings.handler() != null) {
-            return handlerOf(type, settings.handler(), settings.configuration());
+            return handlerOf(type, settings.handler(), settings.config());
         }
         if (Handler.class.isAssignableFrom(type)) {
-            return (Handler) newInstance(type, settings.configuration());
+            return (Handler) newInstance(type, settings.config());
         }
         if (methodsOf(type, DEFAULT_METHOD).isEmpty()) {
-            throw new CallException("the class " + type.getName() + " implements no nffi.Handler and"
+            throw new NffiException("the class " + type.getName() + " implements no nffi.Handler and"
                     + " has no public static method create() that returns one");
         }
-        return handlerOf(type, DEFAULT_METHOD, settings.configuration());
+        return handlerOf(type, DEFAULT_METHOD, settings.config());
     }
 
     private static Class<?> classOf(Settings settings, ClassLoader loader) throws Exception {
@@ -55,23 +55,23 @@ final class Loading {
             if (!settings.module().equals(missing.getMessage())) throw missing;
             String searched = settings.classpath().stream().map(File::getPath)
                     .collect(Collectors.joining(", "));
-            throw new CallException("there is no class " + settings.module() + " in the classpath: "
+            throw new NffiException("there is no class " + settings.module() + " in the classpath: "
                     + (searched.isEmpty() ? System.getProperty("java.class.path") : searched));
         }
     }
 
-    private static Object newInstance(Class<?> type, Configuration configuration)
+    private static Object newInstance(Class<?> type, Config config)
             throws Exception {
         for (Constructor<?> constructor : type.getConstructors()) {
-            if (Arrays.equals(constructor.getParameterTypes(), new Class<?>[] {Configuration.class})) {
-                return constructor.newInstance(configuration);
+            if (Arrays.equals(constructor.getParameterTypes(), new Class<?>[] {Config.class})) {
+                return constructor.newInstance(config);
             }
         }
         try {
             return type.getConstructor().newInstance();
         } catch (NoSuchMethodException missing) {
-            throw new CallException("the class " + type.getName() + " has no public constructor that"
-                    + " takes nothing or an nffi.Configuration (the class must also be public)");
+            throw new NffiException("the class " + type.getName() + " has no public constructor that"
+                    + " takes nothing or an nffi.Config (the class must also be public)");
         }
     }
 
@@ -83,29 +83,29 @@ final class Loading {
     }
 
     /** A static method that returns a handler, or is one. */
-    private static Handler handlerOf(Class<?> type, String name, Configuration configuration)
+    private static Handler handlerOf(Class<?> type, String name, Config config)
             throws Exception {
         List<Method> found = methodsOf(type, name);
         for (Method method : found) {
             Class<?>[] takes = method.getParameterTypes();
             if (Handler.class.isAssignableFrom(method.getReturnType())) {
                 if (takes.length == 0) return given(method, method.invoke(null));
-                if (takes.length == 1 && takes[0] == Configuration.class) {
-                    return given(method, method.invoke(null, configuration));
+                if (takes.length == 1 && takes[0] == Config.class) {
+                    return given(method, method.invoke(null, config));
                 }
             }
             Handler function = functionOf(method);
             if (function != null) return function;
         }
-        throw new CallException("the class " + type.getName() + " has no public static method "
+        throw new NffiException("the class " + type.getName() + " has no public static method "
                 + name + (found.isEmpty() ? "" : " of a form that is known") + ": Handler " + name
-                + "(), Handler " + name + "(Configuration), byte[] " + name + "(byte[]), byte[] "
+                + "(), Handler " + name + "(Config), byte[] " + name + "(byte[]), byte[] "
                 + name + "(Context, byte[]), String " + name + "(String) or void " + name
                 + "(Call)");
     }
 
     private static Handler given(Method method, Object handler) {
-        if (handler == null) throw new CallException(method + " returned null");
+        if (handler == null) throw new NffiException(method + " returned null");
         return (Handler) handler;
     }
 

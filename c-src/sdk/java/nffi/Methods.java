@@ -160,7 +160,7 @@ public final class Methods implements Handler {
         try {
             return (Q) codec.decode(bytes, type);
         } catch (Exception wrong) {
-            throw new CallException("request: " + wrong.getMessage(), Failure.stackOf(wrong));
+            throw new NffiException("request: " + wrong.getMessage(), Failure.stackOf(wrong));
         }
     }
 
@@ -181,11 +181,11 @@ public final class Methods implements Handler {
         if (closing != null) closing.close();
     }
 
-    private CallException missing(String name) {
+    private NffiException missing(String name) {
         TreeSet<String> names = new TreeSet<>(handlers.keySet());
         names.remove("");
         String known = "; methods: " + String.join(", ", names);
-        if (name.isEmpty()) return new CallException("a call without a method has no handler" + known);
-        return new CallException("there is no method \"" + name + "\"" + known);
+        if (name.isEmpty()) return new NffiException("a call without a method has no handler" + known);
+        return new NffiException("there is no method \"" + name + "\"" + known);
     }
 }

@@ -9,7 +9,7 @@ import java.util.Map;
 final class Settings {
     private final String module;
     private final String handler;
-    private final Configuration configuration;
+    private final Config config;
     private final List<File> classpath;
     /** 0: virtual threads. */
     private final int threads;
@@ -21,7 +21,7 @@ final class Settings {
     private Settings(Map<String, Object> given) {
         module = text(given, "module");
         handler = text(given, "handler");
-        configuration = new Configuration(given.get("config"));
+        config = new Config(given.get("config"));
         classpath = files(given.get("classpath"));
         threads = threadsOf(given.get("threads"));
         if (module == null || module.isEmpty()) throw new IllegalArgumentException(FORM);
@@ -99,8 +99,8 @@ final class Settings {
         return handler;
     }
 
-    Configuration configuration() {
-        return configuration;
+    Config config() {
+        return config;
     }
 
     List<File> classpath() {

@@ -29,7 +29,7 @@ final class Threads {
             return (ExecutorService) Executors.class
                     .getMethod("newVirtualThreadPerTaskExecutor").invoke(null);
         } catch (ReflectiveOperationException | UnsupportedOperationException missing) {
-            throw new CallException("threads = \"virtual\" requires Java 21 or newer, this is "
+            throw new NffiException("threads = \"virtual\" requires Java 21 or newer, this is "
                     + System.getProperty("java.version"));
         }
     }

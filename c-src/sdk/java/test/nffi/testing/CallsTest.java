@@ -19,7 +19,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
-import nffi.CallException;
+import nffi.NffiException;
 import nffi.Json;
 import nffi.Methods;
 
@@ -132,10 +132,10 @@ final class CallsTest {
                     throw new IllegalStateException("no luck");
                 })
                 .bytes("detail", (c, b) -> {
-                    throw new CallException("no luck", "line 1");
+                    throw new NffiException("no luck", "line 1");
                 })
                 .bytes("code", (c, b) -> {
-                    throw new CallException("no luck", 7);
+                    throw new NffiException("no luck", 7);
                 })
                 .async("async", Object.class, (c, request) ->
                         CompletableFuture.supplyAsync(() -> {

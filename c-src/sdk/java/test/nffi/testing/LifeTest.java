@@ -17,7 +17,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import nffi.Call;
-import nffi.Configuration;
+import nffi.Config;
 import nffi.Handler;
 import nffi.Methods;
 
@@ -30,8 +30,8 @@ public final class LifeTest implements Handler {
     }
 
     /** As Lua would have it made: {"module": "nffi.testing.LifeTest"}. */
-    public LifeTest(Configuration configuration) {
-        greeting = configuration.get("greeting", "hello");
+    public LifeTest(Config config) {
+        greeting = config.get("greeting", "hello");
         if (greeting.isEmpty()) throw new IllegalArgumentException("greeting is empty");
     }
 
@@ -50,11 +50,12 @@ public final class LifeTest implements Handler {
 
     public static void theDeadlineIsTold() throws Exception {
         Methods methods = new Methods().add("left", Object.class, (context, request) ->
-                context.timeLeft().map(left -> left.toSeconds()).orElse(-1L));
+                context.timeLeft().map(left -> left.toSeconds()).orElse(-1L)
+                        + (context.deadline().isPresent() ? " until then" : ""));
         try (TestRuntime runtime = TestRuntime.serve(methods);
                 TestCall minute = runtime.begin("left", null, 60_000)) {
-            equal(text(minute.await()), "59");
-            equal(text(runtime.call("left", null)), "-1");
+            equal(text(minute.await()), "\"59 until then\"");
+            equal(text(runtime.call("left", null)), "\"-1\"");
         }
     }
 
@@ -73,6 +74,7 @@ public final class LifeTest implements Handler {
                 })
                 .bytes("told", (context, bytes) -> {
                     CountDownLatch told = new CountDownLatch(1);
+                    context.onCancel(() -> seen.add("unregistered")).run();
                     context.onCancel(told::countDown);
                     seen.add("entered");
                     told.await();
@@ -226,8 +228,8 @@ public final class LifeTest implements Handler {
         return text.toUpperCase(java.util.Locale.ROOT) + "!";
     }
 
-    public static Handler make(Configuration configuration) {
-        return call -> call.answer(configuration.text() + " " + call.text());
+    public static Handler make(Config config) {
+        return call -> call.answer(config.text() + " " + call.text());
     }
 
     public static void whatDoesNotStartSaysWhy() throws Exception {

@@ -25,7 +25,7 @@ public final class CallFailed extends Exception {
         return detail;
     }
 
-    /** The number of a {@link nffi.CallException}, else 0. */
+    /** The number of a {@link nffi.NffiException}, else 0. */
     public int rc() {
         return rc;
     }

@@ -2,7 +2,7 @@ package example;
 
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
-import nffi.Configuration;
+import nffi.Config;
 import nffi.Handler;
 import nffi.Methods;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -18,8 +18,8 @@ public final class KafkaRuntime {
     private final String servers;
     private final KafkaProducer<String, String> producer;
 
-    private KafkaRuntime(Configuration configuration) {
-        servers = configuration.get("servers", "127.0.0.1:9092");
+    private KafkaRuntime(Config config) {
+        servers = config.get("servers", "127.0.0.1:9092");
         producer = new KafkaProducer<>(Map.of(
                 ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, servers,
                 ProducerConfig.MAX_BLOCK_MS_CONFIG, 3_000,
@@ -29,8 +29,8 @@ public final class KafkaRuntime {
     }
 
     /** Called for each configuration that Lua loads this class with. */
-    public static Handler create(Configuration configuration) {
-        KafkaRuntime kafka = new KafkaRuntime(configuration);
+    public static Handler create(Config config) {
+        KafkaRuntime kafka = new KafkaRuntime(config);
         return new Methods()
                 .async("send", Map.class, (context, request) -> kafka.send(request))
                 .publish("records", Map.class, (context, request) -> kafka.records(request))

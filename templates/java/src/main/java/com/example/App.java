@@ -3,7 +3,7 @@ package com.example;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
-import nffi.Configuration;
+import nffi.Config;
 import nffi.Context;
 import nffi.Handler;
 import nffi.Methods;
@@ -17,8 +17,8 @@ public final class App {
     }
 
     /** Called for each configuration that Lua loads this class with. */
-    public static Handler create(Configuration configuration) {
-        App app = new App(configuration.get("greeting", "hello"));
+    public static Handler create(Config config) {
+        App app = new App(config.get("greeting", "hello"));
         return new Methods(new JacksonCodec())
                 .add("hello", Hello.class, app::hello)
                 .async("wait", Wait.class, App::waitFor)

@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
-import nffi.Configuration;
+import nffi.Config;
 import nffi.Json;
 import nffi.testing.CallFailed;
 import nffi.testing.TestCall;
@@ -16,8 +16,8 @@ import org.junit.jupiter.api.Test;
 
 /** The runtime over the real queue, without nginx. */
 class AppTest {
-    private static TestRuntime load(Map<String, Object> configuration) {
-        return TestRuntime.serve(App.create(Configuration.of(configuration)));
+    private static TestRuntime load(Map<String, Object> config) {
+        return TestRuntime.serve(App.create(Config.of(config)));
     }
 
     private static String call(TestRuntime runtime, String method, Map<String, ?> request)

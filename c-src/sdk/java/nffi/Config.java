@@ -5,17 +5,17 @@ import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
 /** The configuration that Lua loaded a runtime with: {@code nffi.load("java", { config = ... })}. */
-public final class Configuration {
+public final class Config {
     private final Object value;
 
     /** Nothing, a string, or what Lua's table is in JSON. */
-    Configuration(Object value) {
+    Config(Object value) {
         this.value = value;
     }
 
     /** A configuration for a test: null, a string, or maps and lists as JSON has them. */
-    public static Configuration of(Object value) {
-        return new Configuration(value);
+    public static Config of(Object value) {
+        return new Config(value);
     }
 
     public boolean isEmpty() {

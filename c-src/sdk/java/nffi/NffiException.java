@@ -4,28 +4,28 @@ package nffi;
  * An exception with a detail or a number. Other exceptions arrive in Lua with their text and their
  * stack.
  */
-public class CallException extends RuntimeException {
+public class NffiException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
     private final String detail;
     private final int code;
 
     /** Lua gets {@code nil, message, "runtime_error"}. */
-    public CallException(String message) {
+    public NffiException(String message) {
         this(message, null, 0);
     }
 
     /** Lua gets {@code nil, message, "runtime_error", detail}. */
-    public CallException(String message, String detail) {
+    public NffiException(String message, String detail) {
         this(message, detail, 0);
     }
 
     /** Lua gets {@code nil, message, "runtime_error", code}; a code is not 0. */
-    public CallException(String message, int code) {
+    public NffiException(String message, int code) {
         this(message, null, code);
     }
 
-    private CallException(String message, String detail, int code) {
+    private NffiException(String message, String detail, int code) {
         super(message);
         this.detail = detail;
         this.code = code;
