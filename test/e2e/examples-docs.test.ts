@@ -39,6 +39,26 @@ test("docs/typescript.md: a method with a configuration answers, and so does a c
   });
 });
 
+test("docs/typescript.md: a NffiError arrives with its code, with the package and without", async () => {
+  const typed = codeBlocks("docs/typescript.md", "ts").find((code) => code.includes("NffiError("));
+  const files = {
+    "errors.ts": typed ?? "",
+    "plain.mjs": `export const order = () => {
+      throw Object.assign(new Error("sold out"), { name: "NffiError", code: 7 });
+    };`,
+  };
+  const server = `location = /order { content_by_lua_block {
+    local rt = assert(require("resty.nffi").load("node", { module = ngx.var.arg_module }))
+    ngx.say(table.concat({ select(2, rt.methods:order({ item = "tea" })) }, "|"))
+  } }`;
+  await withNginx({ prefix, server, files }, async (nginx) => {
+    mkdirSync(join(nginx.dir, "node_modules/@nffi"), { recursive: true });
+    symlinkSync(join(prefix, "nffi/node"), join(nginx.dir, "node_modules/@nffi/runtime"));
+    expect(await nginx.get("/order?module=errors.ts")).toBe("tea is sold out|runtime_error|7\n");
+    expect(await nginx.get("/order?module=plain.mjs")).toBe("sold out|runtime_error|7\n");
+  });
+});
+
 test("docs/typescript.md: a generator serves server-sent events", async () => {
   const events = codeBlocks("docs/typescript.md", "ts").find((code) =>
     code.startsWith("// events.ts"),

@@ -1,24 +1,15 @@
 // Values through JSON, one table for all languages and both ways of hosting: what Lua sends arrives
 // exactly and comes back exactly, what JSON cannot hold is an error that names its path, and nothing
 // ends the worker. lua-cjson is hidden from this nginx.
-import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { repository } from "../../support/cli.js";
-import { nativeProgram } from "../../support/native-runtime.js";
 import { type Nginx, startNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
-import { buildGoRuntime } from "../go/go-runtime.js";
-import { JavaClasses } from "../java/java-runtime.js";
-import { systemPython } from "../python/python.js";
-import { buildRustRuntime } from "../rust/rust-runtime.js";
-
-const HOSTS = ["go", "java", "python", "rust"].flatMap((name) => [name, `${name}-process`]);
-const RUNTIMES = [...HOSTS, "typescript-process"];
-
-/** Runtimes in C have no JSON library: they return the bytes of the request. */
-const WITH_C = ["c", "c-process", ...RUNTIMES];
+import {
+  buildFixtureRuntimes,
+  type FixtureRuntimes,
+  SDK_RUNTIMES as RUNTIMES,
+  ALL_RUNTIMES as WITH_C,
+} from "./fixture-runtimes.js";
 
 const content = (code: string) => `content_by_lua_block { ${code} }`;
 
@@ -27,7 +18,7 @@ const LUA = String.raw`
 local nffi = require "resty.nffi"
 local canonical = require("resty.nffi.json_encode").canonical
 local _M = {}
-local loads = { LOADS }
+local loads = LOADS
 function _M.load(name, config) return assert(loads[name](config)) end
 local function deep(levels) local v = 1 for _ = 1, levels do v = { v } end return v end
 local function many(count, make) local v = {} for i = 1, count do v[i] = make(i) end return v end
@@ -204,58 +195,22 @@ const SERVER = [
 ].join("\n");
 
 let nginx: Nginx;
-const removals: (() => void)[] = [];
+let runtimes: FixtureRuntimes;
 
 beforeAll(async () => {
   const prefix = await builtOpenresty();
-  const folder = mkdtempSync(join(tmpdir(), "nffi-values-"));
-  chmodSync(folder, 0o755);
-  removals.push(() => rmSync(folder, { recursive: true, force: true }));
-  for (const language of ["node", "python"]) {
-    const source = join(repository, "test/sdk", language, "fixtures/values");
-    cpSync(source, join(folder, language), { recursive: true });
-  }
-  const java = new JavaClasses("test/sdk/java/fixtures/values", prefix);
-  const rust = buildRustRuntime("test/sdk/rust/fixtures/values", prefix);
-  const go = buildGoRuntime("test/sdk/go/fixtures/values", prefix);
-  removals.push(...[java, rust, go].map((built) => () => built.remove()));
-  const c = nativeProgram(prefix, "test/sdk/c/fixtures/languages/runtime.c");
-  const native = (name: string, { library, program }: { library: string; program: string }) => [
-    [name, `"${library}", { codec = "json", config = config or {} }`],
-    [
-      `${name}-process`,
-      `"process", { program = "${program}", codec = "json", config = config or {} }`,
-    ],
-  ];
-  const virtual = (name: string, options: string) => [
-    [name, `"${name}", { ${options}, host = "worker", config = config or {} }`],
-    [`${name}-process`, `"${name}", { ${options}, config = config or {} }`],
-  ];
-  const loads = [
-    ...native("c", c),
-    ...native("go", go),
-    ...native("rust", rust),
-    ...virtual(
-      "java",
-      `module = "values.App", classpath = "${java.classes}", jvm_args = { "-Xmx256m", "-XX:+UseSerialGC" }`,
-    ),
-    ...virtual("python", `module = "${folder}/python/runtime.py", program = "${systemPython}"`),
-    [
-      "typescript-process",
-      `"node", { module = "${folder}/node/runtime.mjs", config = config or {} }`,
-    ],
-  ].map(([name, load]) => `["${name}"] = function(config) return nffi.load(${load}) end,`);
+  runtimes = buildFixtureRuntimes(prefix, "values", "test/sdk/c/fixtures/languages/runtime.c");
   nginx = await startNginx({
     prefix,
     http: `lua_package_path "$prefix?.lua;;"; lua_package_cpath "/nowhere/?.so";`,
-    files: { "values.lua": LUA.replace("LOADS", loads.join("\n")) },
+    files: { "values.lua": LUA.replace("LOADS", () => runtimes.lua) },
     server: SERVER,
   });
 });
 
 afterAll(async () => {
   await nginx?.stop();
-  for (const remove of removals) remove();
+  runtimes?.remove();
 });
 
 /** The body; the worker that answers is the one that has answered all before. */
