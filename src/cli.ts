@@ -50,7 +50,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
   };
   const root = new Command("nffi")
     .description(
-      "Builds an OpenResty whose Lua calls TypeScript, Go, Rust, Python, Java and C without blocking.",
+      "Lets Lua in nginx call TypeScript, Go, Rust, Python, Java and C without blocking: attaches to the nginx that is there, or builds an OpenResty.",
     )
     .version(version)
     // as in git and cargo; the arguments of a command that is not loaded are unknown

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { LANGUAGES, type Language } from "../catalog/languages.js";
 import { shipped } from "../host/package.js";
+import { isAttached } from "../pipeline/manifest.js";
 import { type FoundProduct, findProduct } from "../pipeline/product.js";
 import { describeFound } from "../pipeline/product-title.js";
 import { requireProjectName } from "../scaffold/project-name.js";
@@ -74,7 +75,9 @@ function linesOf(
   const files = [...paths, `${link.path} -> ${link.target}`].map((path) => `  ${path}`);
   const used = `using ${describeFound(product)}`;
   if (options.dryRun) return [used, `would make ${folder} (${language.title}):`, ...files];
-  const note = `note: no other machine has the source of this build; CI and Docker files: ${project.source.options}`;
+  const note = isAttached(product.manifest)
+    ? `note: CI and Docker files of the project build an OpenResty (${project.source.options}); docs/attach.md has a Dockerfile that attaches`
+    : `note: no other machine has the source of this build; CI and Docker files: ${project.source.options}`;
   return [
     used,
     `made ${folder} (${language.title}):`,

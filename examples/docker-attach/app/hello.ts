@@ -1,0 +1,1 @@
+export const hello = (req: { name: string }) => ({ greeting: `hello ${req.name}` });
