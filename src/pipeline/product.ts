@@ -59,7 +59,7 @@ export async function findProduct(wish: ProductWish): Promise<FoundProduct> {
   const last = await lastPrefix(env);
   const isOther = last !== undefined && last !== prefix && (await readManifest(last)) !== undefined;
   const hint =
-    "run `nffi attach` or `nffi build` first, or name a product with --prefix or NFFI_PREFIX";
+    "run `nffi build` or `nffi attach` first, or name a product with --prefix or NFFI_PREFIX";
   const lastHint = `\nthe last build of this user: --prefix ${shellWord(last ?? "")}`;
   throw new NffiError(
     "product-missing",
