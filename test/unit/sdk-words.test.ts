@@ -155,3 +155,16 @@ test.each(["TypeScript", "Rust", "Python", "Java"] as const)(
     expect(members.filter((name) => !new RegExp(`\\b${name}\\b`).test(text))).toEqual([]);
   },
 );
+
+test.each(languages)(
+  "the page of %s has the sections of the others, in their order",
+  (language) => {
+    const manual = read(`docs/${language.toLowerCase()}.md`);
+    const sections = found(manual, /^## (.*)$/gm);
+    const common = [
+      ...["Handlers", "Streams", "The context", "Errors", "The log", "Configuration"],
+      ...["Testing", "Examples"],
+    ];
+    expect(sections.filter((name) => common.includes(name))).toEqual(common);
+  },
+);
