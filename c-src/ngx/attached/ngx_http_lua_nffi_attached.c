@@ -26,9 +26,9 @@ static void  *ngx_http_lua_nffi_lua_state;
 
 
 void
-ngx_http_lua_nonblocking_ffi_enter(void *lua_state)
+ngx_http_lua_nonblocking_ffi_enter(void *coroutine)
 {
-    ngx_http_lua_nffi_lua_state = lua_state;
+    ngx_http_lua_nffi_lua_state = coroutine;
 }
 
 
@@ -112,7 +112,8 @@ ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
     struct ngx_http_lua_co_ctx_s *coctx)
 {
     waiter->coctx = coctx;
-    ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_of(waiter), waiter);
+    ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_of(waiter), waiter,
+                                ngx_http_lua_nffi_lua_state);
 }
 
 

@@ -34,7 +34,11 @@ void ngx_http_lua_nonblocking_ffi_release_outcome(void *slot);
 int ngx_http_lua_nonblocking_ffi_wait_on(ngx_http_request_t *r, void *slot);
 
 /* Sets the coroutine that makes the next call; NULL: it is none. */
-void ngx_http_lua_nonblocking_ffi_enter(void *lua_state);
+void ngx_http_lua_nonblocking_ffi_enter(void *coroutine);
+
+/* A coroutine inside a light thread that ngx.thread.kill() has killed is never
+   resumed: if it waits, its call is cancelled. */
+void ngx_http_lua_nonblocking_ffi_killed(void *coroutine);
 
 /* ngx.eof() has ended the response of the request. */
 void ngx_http_lua_nonblocking_ffi_eof(ngx_http_request_t *r);

@@ -9,6 +9,7 @@
 #include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_layout.h"
+#include "ngx_http_lua_nffi_request.h"
 
 #include <dlfcn.h>
 
@@ -101,6 +102,7 @@ static void
 ngx_http_lua_nffi_slot_destroy(ngx_http_lua_nffi_slot_t *slot)
 {
     ngx_queue_remove(&slot->queue);
+    ngx_queue_remove(&slot->of_request);
     slot->subsystem->sema_gc(slot->sem);
 
     if (slot->buffer) {
@@ -218,6 +220,7 @@ ngx_http_lua_nffi_slot_get(const ngx_http_lua_nffi_subsystem_t *subsystem)
 
     slot->subsystem = subsystem;
     slot->cycle = ngx_cycle;
+    ngx_queue_init(&slot->of_request);
     ngx_queue_insert_head(list, &slot->queue);
 
     return slot;
@@ -226,7 +229,7 @@ ngx_http_lua_nffi_slot_get(const ngx_http_lua_nffi_subsystem_t *subsystem)
 
 void
 ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
-    ngx_http_lua_nffi_waiter_t *waiter)
+    ngx_http_lua_nffi_waiter_t *waiter, void *coroutine)
 {
     u_char  err[128];
     size_t  size = sizeof(err);
@@ -235,7 +238,10 @@ ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
     ngx_queue_insert_tail(&ngx_http_lua_nffi_busy_slots, &slot->queue);
     slot->state = NGX_HTTP_LUA_NFFI_SLOT_WAITING;
     slot->waiter = waiter;
+    slot->coroutine = coroutine;
+    slot->expires = ngx_current_msec + NGX_HTTP_LUA_NFFI_LONGEST;
     ngx_http_lua_nffi_last_slot = slot;
+    ngx_http_lua_nffi_request_add_slot(waiter->request, &slot->of_request);
 
     /* the phase was checked: this registers the coroutine, its timer, and its
        end */
@@ -271,6 +277,8 @@ ngx_http_lua_nffi_slot_free(ngx_http_lua_nffi_slot_t *slot)
 
     slot->state = NGX_HTTP_LUA_NFFI_SLOT_FREE;
     slot->waiter = NULL;
+    ngx_queue_remove(&slot->of_request);
+    ngx_queue_init(&slot->of_request);
     ngx_queue_remove(&slot->queue);
     ngx_queue_insert_head(ngx_http_lua_nffi_free_slots_of(slot->subsystem),
                           &slot->queue);
@@ -371,6 +379,128 @@ ngx_http_lua_nffi_slot_gone(ngx_http_lua_nffi_slot_t *slot)
 }
 
 
+/*
+ * Finds the timer of a wait in nginx's tree. ngx_lua's structure of a coroutine
+ * is its `data`, and begins with the semaphore and the coroutine. Timers of
+ * equal times can be on both sides of a node.
+ */
+
+static ngx_event_t *
+ngx_http_lua_nffi_find_timer(ngx_http_lua_nffi_slot_t *slot,
+    ngx_rbtree_node_t *node)
+{
+    void         **context;
+    ngx_event_t   *ev;
+
+    while (node != ngx_event_timer_rbtree.sentinel) {
+
+        if (node->key != slot->expires) {
+            node = (ngx_rbtree_key_int_t) (slot->expires - node->key) < 0
+                   ? node->left : node->right;
+            continue;
+        }
+
+        ev = ngx_rbtree_data(node, ngx_event_t, timer);
+        context = ev->data;
+
+        if (context && context[0] == slot->sem
+            && context[1] == slot->coroutine)
+        {
+            return ev;
+        }
+
+        ev = ngx_http_lua_nffi_find_timer(slot, node->left);
+
+        if (ev) {
+            return ev;
+        }
+
+        node = node->right;
+    }
+
+    return NULL;
+}
+
+
+/*
+ * When ngx_lua kills a light thread, or ends a request, it does not clean up
+ * after a coroutine inside a thread: its timer would stay in the tree, in
+ * memory that is freed. So it is removed here, in a way that ngx_lua may do the
+ * same again. The queue is the first field of a semaphore.
+ */
+
+static void
+ngx_http_lua_nffi_slot_detach(ngx_http_lua_nffi_slot_t *slot)
+{
+    ngx_event_t  *ev;
+    ngx_queue_t  *q, *waiting = slot->sem;
+
+    ev = ngx_http_lua_nffi_find_timer(slot, ngx_event_timer_rbtree.root);
+    q = ngx_queue_head(waiting);
+
+    if (ev == NULL || q == waiting || ngx_queue_next(q) != waiting
+        || ngx_queue_prev(q) != waiting)
+    {
+        return;
+    }
+
+    ngx_del_timer(ev);
+    ngx_queue_remove(q);
+    ngx_queue_init(q);
+}
+
+
+void
+ngx_http_lua_nffi_slot_abandon(ngx_http_lua_nffi_slot_t *slot)
+{
+    ngx_http_lua_nffi_waiter_t  *waiter = slot->waiter;
+
+    ngx_queue_remove(&slot->of_request);
+    ngx_queue_init(&slot->of_request);
+
+    if (ngx_http_lua_nffi_slot_is_awaited(slot)) {
+        ngx_http_lua_nffi_slot_detach(slot);
+    }
+
+    /* the semaphore stays until ngx_lua can be done with it */
+
+    slot->state = NGX_HTTP_LUA_NFFI_SLOT_ABANDONED;
+
+    if (waiter) {
+        waiter->request = NULL;
+        waiter->cancel(waiter);
+    }
+}
+
+
+/* a coroutine inside a light thread that was killed */
+
+void
+ngx_http_lua_nonblocking_ffi_killed(void *coroutine)
+{
+    ngx_queue_t               *q;
+    ngx_http_lua_nffi_slot_t  *slot;
+
+    if (ngx_http_lua_nffi_slot_owner != ngx_pid) {
+        return;
+    }
+
+    for (q = ngx_queue_head(&ngx_http_lua_nffi_busy_slots);
+         q != ngx_queue_sentinel(&ngx_http_lua_nffi_busy_slots);
+         q = ngx_queue_next(q))
+    {
+        slot = ngx_queue_data(q, ngx_http_lua_nffi_slot_t, queue);
+
+        if (slot->coroutine == coroutine
+            && slot->state != NGX_HTTP_LUA_NFFI_SLOT_ABANDONED)
+        {
+            ngx_http_lua_nffi_slot_abandon(slot);
+            return;
+        }
+    }
+}
+
+
 ngx_uint_t
 ngx_http_lua_nffi_slot_check(ngx_http_lua_nffi_slot_t *slot,
     ngx_http_lua_nffi_waiter_t *waiter)
@@ -405,6 +535,11 @@ ngx_http_lua_nffi_look_handler(ngx_event_t *ev)
         q = ngx_queue_head(list);
         slot = ngx_queue_data(q, ngx_http_lua_nffi_slot_t, queue);
         count = slot->subsystem->sema_count(slot->sem);
+
+        if (slot->state == NGX_HTTP_LUA_NFFI_SLOT_ABANDONED) {
+            ngx_http_lua_nffi_slot_free(slot);
+            continue;
+        }
 
         if ((slot->state == NGX_HTTP_LUA_NFFI_SLOT_WAITING && count >= 0)
             || (slot->state == NGX_HTTP_LUA_NFFI_SLOT_POSTED && count > 0))

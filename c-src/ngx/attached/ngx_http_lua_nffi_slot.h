@@ -44,13 +44,17 @@ typedef struct {
 typedef enum {
     NGX_HTTP_LUA_NFFI_SLOT_FREE = 0,
     NGX_HTTP_LUA_NFFI_SLOT_WAITING,
-    NGX_HTTP_LUA_NFFI_SLOT_POSTED
+    NGX_HTTP_LUA_NFFI_SLOT_POSTED,
+    NGX_HTTP_LUA_NFFI_SLOT_ABANDONED
 } ngx_http_lua_nffi_slot_e;
 
 
 typedef struct {
     ngx_queue_t                    queue;    /* of free or of busy ones */
+    ngx_queue_t                    of_request;  /* link, while it is busy */
     void                          *sem;
+    void                          *coroutine;   /* its lua_State */
+    ngx_msec_t                     expires;     /* key of its timer */
     const ngx_http_lua_nffi_subsystem_t  *subsystem;
     volatile ngx_cycle_t          *cycle;    /* that the semaphore belongs to */
     ngx_http_lua_nffi_slot_e       state;
@@ -70,9 +74,13 @@ const ngx_http_lua_nffi_subsystem_t *ngx_http_lua_nffi_subsystem_of(
 ngx_http_lua_nffi_slot_t *ngx_http_lua_nffi_slot_get(
     const ngx_http_lua_nffi_subsystem_t *subsystem);
 
-/* Takes a slot that slot_get() has returned. */
+/* Takes a slot that slot_get() has returned, for a coroutine. */
 void ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
-    ngx_http_lua_nffi_waiter_t *waiter);
+    ngx_http_lua_nffi_waiter_t *waiter, void *coroutine);
+
+/* Ends the wait of a coroutine that will never be resumed: its call is
+   cancelled, and ngx_lua has no timer of it. */
+void ngx_http_lua_nffi_slot_abandon(ngx_http_lua_nffi_slot_t *slot);
 
 /* Returns 1 while a coroutine waits on the semaphore: its request is alive. */
 ngx_uint_t ngx_http_lua_nffi_slot_is_awaited(ngx_http_lua_nffi_slot_t *slot);

@@ -12,6 +12,9 @@ local cast = ffi.cast
 local co_yield = coroutine._yield
 local ffi_string = ffi.string
 local format = string.format
+local getinfo = debug.getinfo
+local getlocal = debug.getlocal
+local ipairs = ipairs
 local match = string.match
 local ngx = ngx
 local pcall = pcall
@@ -20,6 +23,7 @@ local running = coroutine.running
 local setmetatable = setmetatable
 local tonumber = tonumber
 local tostring = tostring
+local type = type
 
 
 ffi.cdef[[
@@ -39,7 +43,8 @@ const ngx_http_lua_nffi_outcome_t *ngx_http_lua_nonblocking_ffi_outcome(
     void *slot);
 void ngx_http_lua_nonblocking_ffi_release_outcome(void *slot);
 int ngx_http_lua_nonblocking_ffi_wait_on(void *r, void *slot);
-void ngx_http_lua_nonblocking_ffi_enter(void *lua_state);
+void ngx_http_lua_nonblocking_ffi_enter(void *coroutine);
+void ngx_http_lua_nonblocking_ffi_killed(void *coroutine);
 void ngx_http_lua_nonblocking_ffi_eof(void *r);
 size_t ngx_http_lua_nonblocking_ffi_build_id(const char *symbol,
     unsigned char *id, size_t size);
@@ -284,19 +289,66 @@ function _M.refusal()
 end
 
 
+-- The coroutines inside a light thread, of which each resumes the next. ngx_lua
+-- has left its argument, the coroutine, on the stack of its function.
+local function inside(thread)
+    local list = {}
+    local info = getinfo(thread, 0, "S")
+
+    while info and info.what == "C" do
+        local _, child = getlocal(thread, 0, 1)
+
+        if type(child) ~= "thread" then
+            break
+        end
+
+        list[#list + 1] = child
+        thread, info = child, getinfo(child, 0, "S")
+    end
+
+    return list
+end
+
+
+-- ngx_lua forgets coroutines inside a thread that it kills.
+if C then
+    local kill = ngx.thread.kill
+
+    function ngx.thread.kill(thread)
+        local list = type(thread) == "thread" and inside(thread) or {}
+        local killed, err = kill(thread)
+
+        if not killed then
+            return nil, err
+        end
+
+        for _, child in ipairs(list) do
+            C.ngx_http_lua_nonblocking_ffi_killed(state_of(child))
+        end
+
+        return killed
+    end
+end
+
+
 -- Reading a stream after ngx.eof() needs no client: C must know of it.
 if not IS_STREAM and C then
     local eof = ngx.eof
 
     function ngx.eof()
         local done, err = eof()
-        local r = done and get_request()
+
+        if not done then
+            return nil, err
+        end
+
+        local r = get_request()
 
         if r then
             C.ngx_http_lua_nonblocking_ffi_eof(r)
         end
 
-        return done, err
+        return done
     end
 end
 
