@@ -6,6 +6,8 @@ import { SlowestFirst } from "./test/support/order.js";
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
 // alone: the e2e files that measure time, look at every process of the machine, or rewrite dist/ or
 // the product that all share.
+// attached: some of the e2e files of the engine once more, on an nginx that nffi has not built.
+// full-*: all of them, on each such nginx (test/support/attached-product.ts).
 // full: slow proofs that `npm test` leaves out; `npm run test:full` runs them.
 // All but the last two run two files at a time, slow ones first (test/support/order.ts).
 
@@ -23,6 +25,9 @@ const ALONE = [
   "test/e2e/engine-stress.test.ts",
   "test/sdk/node/calls.test.ts",
 ];
+
+// Has nothing to run on a built OpenResty.
+const OF_ATTACHED = ["test/e2e/engine-attached.test.ts"];
 
 const SIDE_BY_SIDE = { maxWorkers: 2, sequence: { groupOrder: 1 } };
 
@@ -59,7 +64,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts", "test/sdk/**/*.test.ts"],
-          exclude: [...configDefaults.exclude, ...IN_PARTS, ...ALONE],
+          exclude: [...configDefaults.exclude, ...IN_PARTS, ...ALONE, ...OF_ATTACHED],
           globalSetup: ["test/support/compile.ts"],
           testTimeout: 120_000,
           hookTimeout: 1_500_000,
@@ -87,6 +92,19 @@ export default defineConfig({
       },
       {
         test: {
+          name: "attached",
+          include: [
+            "test/e2e/engine-{attached,calls,cancel,client-gone,phases,public-abi,stream,tls}.test.ts",
+          ],
+          env: { NFFI_TEST_SUITES: "attached" },
+          globalSetup: ["test/support/compile.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 1_500_000,
+          ...SIDE_BY_SIDE,
+        },
+      },
+      {
+        test: {
           name: "valgrind",
           include: ["test/e2e/engine-calls.test.ts"],
           env: { NFFI_TEST_VALGRIND: "1", NFFI_TEST_SUITES: "trixie" },
@@ -107,6 +125,18 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      ...["attached", "openresty-core"].map((suite) => ({
+        test: {
+          name: `full-${suite}`,
+          include: ["test/e2e/engine-*.test.ts", "test/e2e/traps-*.test.ts"],
+          env: { NFFI_TEST_SUITES: suite },
+          globalSetup: ["test/support/compile.ts"],
+          testTimeout: 240_000,
+          hookTimeout: 1_500_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
+        },
+      })),
       {
         test: {
           name: "full",

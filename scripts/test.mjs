@@ -53,7 +53,7 @@ if (compiled.exitCode !== 0) end({ passed: 0, failed: 1, skipped: 0 });
 
 rmSync(REPORT, { force: true });
 const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORT}`];
-const project = full ? "--project=full" : "--project=!full";
+const project = full ? "--project=full*" : "--project=!full*";
 const vitest = await inherit`node_modules/.bin/vitest run ${project} ${reporters} ${filters}`;
 printSlowest();
 end(countsOf(vitest.exitCode));

@@ -10,7 +10,13 @@ import type { BuiltManifest } from "../../src/pipeline/manifest.js";
 import { runCli } from "../support/cli.js";
 import { makeFakeRelease } from "../support/fake-release.js";
 import { startNginx } from "../support/nginx.js";
-import { allSuites, anySuite, buildArgs, builtOpenresty, suites } from "../support/openresty.js";
+import {
+  allSuites,
+  anySuite,
+  buildArgs,
+  builtOpenresty,
+  builtSuites,
+} from "../support/openresty.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const VERSIONS = {
@@ -69,7 +75,7 @@ const echo = (prefix: string) => `
     content_by_lua_block { ngx.print(select(2, pcall(require, "ngx.pipe"))) }
   }`;
 
-describe.each(allSuites.map((suite) => ({ suite, run: suites.includes(suite) })))(
+describe.each(allSuites.map((suite) => ({ suite, run: builtSuites.includes(suite) })))(
   "from Debian $suite",
   ({ suite, run }) => {
     let prefix = "";

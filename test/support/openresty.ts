@@ -6,17 +6,25 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { acquireLock } from "../../src/io/lock.js";
+import { type AttachedSuite, attachedProduct, isAttachedSuite } from "./attached-product.js";
 import { repository, runCli } from "./cli.js";
 
-export type Suite = "trixie" | "bookworm";
+export type BuiltSuite = "trixie" | "bookworm";
+export type Suite = BuiltSuite | AttachedSuite;
 
-export const allSuites: readonly Suite[] = ["trixie", "bookworm"];
+export const allSuites: readonly BuiltSuite[] = ["trixie", "bookworm"];
 
 /** NFFI_TEST_SUITES=trixie saves time while working on something else. */
 const wanted = (process.env.NFFI_TEST_SUITES ?? allSuites.join(",")).split(",");
 
-/** Tests of another suite are skipped, and counted as such. */
-export const suites = allSuites.filter((suite) => wanted.includes(suite));
+/** Those that `nffi build` makes. */
+export const builtSuites = allSuites.filter((suite) => wanted.includes(suite));
+
+/**
+ * Tests of another suite are skipped, and counted as such. An nginx with nffi attached takes the
+ * place of a built one: the projects of vitest.config.ts name it.
+ */
+export const suites: readonly Suite[] = [...builtSuites, ...wanted.filter(isAttachedSuite)];
 
 /** The suite for tests that need only one. */
 export const anySuite: Suite = suites[0] ?? "trixie";
@@ -28,6 +36,7 @@ export const flavor = process.env.NFFI_TEST_FLAVOR ?? "release";
 export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
   // another build, such as one with sanitizers, under the same tests
   if (process.env.NFFI_TEST_PREFIX) return process.env.NFFI_TEST_PREFIX;
+  if (isAttachedSuite(suite)) return attachedProduct(suite, await builtOpenresty("trixie"));
   const folder = folderOf(suite);
   const prefix = join(folder, "openresty");
   mkdirSync(folder, { recursive: true });
@@ -56,7 +65,7 @@ export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
 export function buildArgs(suite: Suite, options: readonly string[] = []): string[] {
   const folder = folderOf(suite);
   return [
-    ...["build", "--source", `debian:${suite}`, "--keep"],
+    ...["build", "--source", `debian:${isAttachedSuite(suite) ? "trixie" : suite}`, "--keep"],
     ...["--prefix", join(folder, "openresty"), "--work-dir", join(folder, "work")],
     ...["--flavor", flavor],
     ...options,
@@ -69,7 +78,8 @@ export function buildArgs(suite: Suite, options: readonly string[] = []): string
 const FOR_VALGRIND = "--with-luajit-xcflags=-DLUAJIT_USE_VALGRIND";
 const hasValgrind = existsSync("/usr/include/valgrind/valgrind.h");
 
-function folderOf(suite: Suite): string {
+function folderOf(named: Suite): string {
+  const suite = isAttachedSuite(named) ? "trixie" : named;
   return join(repository, ".nffi", "test", flavor === "release" ? suite : `${suite}-${flavor}`);
 }
 

@@ -277,7 +277,8 @@ function _M.refusal()
         return "this nginx does not export " .. ffi_string(missing)
     end
 
-    if C.ngx_http_lua_nonblocking_ffi_compared(0) == 0 then
+    -- in a VM of ngx.run_worker_thread() C refuses
+    if ngx.get_phase and C.ngx_http_lua_nonblocking_ffi_compared(0) == 0 then
         refusal = compare()
 
         if not refusal then
@@ -311,7 +312,7 @@ end
 
 
 -- ngx_lua forgets coroutines inside a thread that it kills.
-if C then
+if C and ngx.thread then
     local kill = ngx.thread.kill
 
     function ngx.thread.kill(thread)
@@ -332,7 +333,7 @@ end
 
 
 -- Reading a stream after ngx.eof() needs no client: C must know of it.
-if not IS_STREAM and C then
+if C and ngx.eof then
     local eof = ngx.eof
 
     function ngx.eof()

@@ -1,0 +1,132 @@
+// An attached glue only: it refuses an nginx that it does not work in without harm, warns of one that
+// it was not proven with, notices a killed coroutine within a bound, and serves stream {}.
+import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { freePort } from "../../src/io/port.js";
+import { isAttachedSuite } from "../support/attached-product.js";
+import { withNginx } from "../support/nginx.js";
+import { builtOpenresty, suites } from "../support/openresty.js";
+
+const LOAD = `location / { content_by_lua_block {
+  local rt, message, code = require("resty.nffi").load("nffi_echo_path")
+  ngx.print(tostring(rt and rt:call("hello") or nil), "|", tostring(message), "|", tostring(code))
+} }`;
+
+describe.each(suites.filter(isAttachedSuite))("an attached nginx, %s", (suite) => {
+  let prefix: string;
+  let manifestFile: string;
+  let manifest: string;
+  let server: string;
+
+  beforeAll(async () => {
+    prefix = await builtOpenresty(suite);
+    manifestFile = join(prefix, "nffi/nffi.json");
+    manifest = readFileSync(manifestFile, "utf8");
+    server = LOAD.replace("nffi_echo_path", join(prefix, "nffi/lib/libnffi_echo.so"));
+  });
+
+  afterEach(() => writeFileSync(manifestFile, manifest));
+
+  /** As if the product had been proven with such an nginx. */
+  function provenWith(nginx: object): void {
+    writeFileSync(manifestFile, JSON.stringify({ ...JSON.parse(manifest), nginx }));
+  }
+
+  test.each([
+    ["another build", { buildId: "00" }, "is another build"],
+    ["another version", { core: "1.20.0" }, "is nginx 1."],
+    ["another ngx_lua", { ngxLua: "0.10.1" }, "has ngx_lua 0.10."],
+    ["another core", { openresty: suite === "attached" }, "core"],
+  ])("%s is one warning, and works", async (_, nginx, text) => {
+    provenWith(nginx);
+    await withNginx({ prefix, server }, async (running) => {
+      expect(await running.get("/")).toBe("hello|nil|nil");
+      expect(await running.get("/")).toBe("hello|nil|nil");
+      const warnings = running.errorLog().match(/\[warn\].*nffi: this nginx.*/g) ?? [];
+      expect(warnings.length, running.errorLog()).toBe(1);
+      expect(warnings[0]).toContain(text);
+      expect(warnings[0]).toContain("nffi verify");
+    });
+  });
+
+  test("the nginx of the proof is no warning", async () => {
+    await withNginx({ prefix, server }, async (running) => {
+      expect(await running.get("/")).toBe("hello|nil|nil");
+      expect(running.errorLog()).not.toContain("[warn]");
+    });
+  });
+
+  test("a glue that cannot be opened is an error of load, and nginx starts", async () => {
+    const glue = join(prefix, "nffi/lib/libnffi_glue.so");
+    const bytes = readFileSync(glue);
+    try {
+      writeFileSync(glue, "no library");
+      await withNginx({ prefix, server }, async (running) => {
+        const reply = await running.get("/");
+        expect(reply).toMatch(/^nil\|the glue of nffi cannot be loaded: .*\|unsupported_nginx$/);
+      });
+    } finally {
+      writeFileSync(glue, bytes);
+    }
+  });
+
+  test("a field at another place is an error of load, not a crash", async () => {
+    // as another nginx would have it: this one says that it has as many workers
+    const lie = `init_worker_by_lua_block { ngx.worker.count = function() return 77 end }`;
+    await withNginx({ prefix, server, http: lie }, async (running) => {
+      expect(await running.get("/")).toMatch(
+        /^nil\|this nginx has ngx_core_conf_t at another place.*nffi attach.*\|unsupported_nginx$/,
+      );
+    });
+  });
+
+  // no package of Debian has ngx_stream_lua
+  test.skipIf(!hasStreamLua())(
+    "stream {} loads, calls, streams and shares its runtimes",
+    async () => {
+      const port = await freePort();
+      const echo = join(prefix, "nffi/lib/libnffi_echo.so");
+      const calls = `
+      local nffi = require "resty.nffi"
+      local rt = assert(nffi.load("${echo}"))
+      local said = { assert(rt:call("hello")) }
+      for chunk in rt:stream("streamed") do said[#said + 1] = chunk end
+      said[#said + 1] = tostring(#nffi.metrics().runtimes)`;
+      const main = `stream {
+      server { listen 127.0.0.1:${port};
+        preread_by_lua_block { ${calls} ngx.ctx.said = table.concat(said, " ") }
+        content_by_lua_block { ${calls}
+          ngx.say(ngx.ctx.said, "|", table.concat(said, " "))
+          ngx.timer.at(0, function() ${calls} ngx.log(ngx.WARN, "timer: ", table.concat(said, " ")) end)
+        } } }`;
+      await withNginx({ prefix, server, main }, async (running) => {
+        expect(await running.get("/")).toBe("hello|nil|nil");
+        expect(await greeting(port)).toBe("hello streamed 1|hello streamed 1\n");
+        await running.waitForLog("timer: hello streamed 1");
+      });
+    },
+  );
+
+  function hasStreamLua(): boolean {
+    const place = process.env.NFFI_TEST_PREFIX;
+    if (!place) return false;
+    const shown = spawnSync(join(place, "nginx/sbin/nginx"), ["-V"], { encoding: "utf8" });
+    return shown.stderr.includes("stream-lua") || shown.stderr.includes("ngx_stream_lua");
+  }
+});
+
+function greeting(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1");
+    let text = "";
+    socket.on("data", (data) => {
+      text += data;
+    });
+    socket.on("close", () => resolve(text));
+    socket.on("error", reject);
+    socket.write("x");
+  });
+}
