@@ -24,6 +24,7 @@
 ---| "wrong_phase" # Lua cannot yield here
 ---| "wrong_process" # loading in the master or a helper process
 ---| "wrong_event_method" # nginx runs with `use poll` or `use select`
+---| "unsupported_nginx" # attached: a self-test failed in this nginx
 ---| "no_language" # the product was built without Java; the message says why
 ---| "no_library" # the library cannot be opened
 ---| "no_entry" # the library has no entry that nffi knows
