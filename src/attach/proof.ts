@@ -50,7 +50,9 @@ export async function prove(target: ProofTarget, context: ProofContext): Promise
 interface Workers {
   /** undefined: nffi is not root, so they run as this user. */
   readonly user: User | undefined;
-  readonly name: string | undefined;
+  readonly name: string;
+  /** The arguments of `user`; undefined: nginx needs none. */
+  readonly directive: string | undefined;
 }
 
 function confOf({ ngxLua, conf, productDir }: ProofTarget, workers: Workers, dir: string) {
@@ -58,7 +60,7 @@ function confOf({ ngxLua, conf, productDir }: ProofTarget, workers: Workers, dir
   const luaPath = `${productDir}/lualib/?.lua;${ngxLua.configuredPath ?? ";"}`;
   return {
     modules: conf.modules,
-    user: workers.name,
+    user: workers.directive,
     luaPath,
     http: httpConf(paths),
     main: ngxLua.hasStream ? streamConf(paths, luaPath) : "",
@@ -67,13 +69,15 @@ function confOf({ ngxLua, conf, productDir }: ProofTarget, workers: Workers, dir
 
 /** The user that nginx's workers run as: of nginx.conf, else as it was compiled. */
 async function workersOf({ nginx, conf }: ProofTarget, context: ProofContext): Promise<Workers> {
-  if (!isRoot()) return { user: undefined, name: undefined };
+  if (!isRoot()) return { user: undefined, name: "", directive: undefined };
   const compiled = nginx.configure.findLast((one) => one.startsWith("--user="))?.slice(7);
-  const name = directivesOf(conf.files, "user").at(-1)?.words[0] ?? compiled ?? "nobody";
+  const words = directivesOf(conf.files, "user").at(-1)?.words;
+  const name = words?.[0] ?? compiled ?? "nobody";
   const user = await findUser(name, context.env);
-  if (user) return { user, name };
+  // without a directive nginx takes the user and group that it was compiled for
+  if (user) return { user, name, directive: words?.join(" ") };
   context.warn(`there is no user ${name}, as which nginx's workers run; proven as root`);
-  return { user: undefined, name: "root" };
+  return { user: undefined, name: "root", directive: "root root" };
 }
 
 /** A Node in root's home, of nvm perhaps, is out of reach of the workers. */

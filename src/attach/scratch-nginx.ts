@@ -14,7 +14,7 @@ import { temporaryPaths } from "./project-nginx.js";
 export interface ScratchConf {
   /** The dynamic modules to load. */
   readonly modules: readonly string[];
-  /** The user of the workers; undefined where nffi does not run as root. */
+  /** The arguments of `user`; undefined: nginx needs none. */
   readonly user: string | undefined;
   readonly luaPath: string;
   /** Further directives of the main level. */
