@@ -285,7 +285,8 @@ ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
         return ngx_http_lua_nffi_fail(err, "queue_full",
                    "the queue of the runtime \"%V\" is full: %uL %s",
                    &inst->runtime->name, used,
-                   limit == NULL ? "bytes of requests are unanswered"
+                   limit == NULL
+                   ? "bytes of requests are unanswered (max_bytes)"
                    : ngx_strcmp(limit, "max_queue") == 0
                    ? "calls wait (max_queue)"
                    : "calls are unanswered (max_tasks)");
@@ -296,8 +297,8 @@ ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
 
     case NFFI_INVALID:
         return ngx_http_lua_nffi_fail(err, "invalid",
-                   "the payload is larger than a queue takes, or the "
-                   "method has more than 255 bytes");
+                   "the payload is larger than a queue takes (max_bytes), or "
+                   "the method has more than 255 bytes");
 
     default:
         /* the glue did not close it: the runtime violated the queue protocol,

@@ -225,6 +225,7 @@ ngx_http_lua_nffi_make_queue(ngx_http_lua_nffi_instance_t *inst,
     options.max_tasks = limits->max_tasks;
     options.request_arena = limits->arena;
     options.response_arena = limits->arena;
+    options.max_bytes = limits->max_bytes;
     options.spin_us = limits->spin_us;
     options.config = config;
     options.config_size = config_size;

@@ -94,6 +94,7 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     options.max_tasks = program->limits.max_tasks;
     options.request_arena = program->limits.arena;
     options.response_arena = program->limits.arena;
+    options.max_bytes = program->limits.max_bytes;
     options.spin_us = program->limits.spin_us;
     options.times = &p->instance->runtime->counts.times;
     nffi_spin_init(&p->instance->spinner, program->limits.spin_us);

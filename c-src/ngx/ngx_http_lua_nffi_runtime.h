@@ -16,6 +16,7 @@ typedef struct {
     uint32_t                       max_queue;
     uint32_t                       max_tasks;
     uint32_t                       arena;      /* bytes, each way */
+    uint32_t                       max_bytes;  /* of unanswered requests */
     uint32_t                       start_timeout;  /* ms, of a process */
     uint32_t                       spin_us;    /* see nffi_spin.h */
     uint32_t                       is_global;

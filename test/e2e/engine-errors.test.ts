@@ -29,6 +29,19 @@ const PROVOKED: Record<string, string> = {
     local one = assert(nffi.load(ECHO, { config = "1", max_queue = 2, max_tasks = 2 }))
     for _ = 1, 2 do ngx.thread.spawn(function() return one.methods:sleep("100") end) end
     return one:call("x")`,
+  "queue_full by bytes": `
+    local one = assert(nffi.load(ECHO, { config = "7", max_bytes = 1000 }))
+    ngx.thread.spawn(function() return one.methods:sleep("100" .. (" "):rep(600)) end)
+    return one:call(("x"):rep(600))`,
+  "queue_full by bytes in Node": `
+    local one = assert(nffi.load("node", { module = "m.mjs", config = "b", max_bytes = 1000 }))
+    ngx.thread.spawn(function() return one.methods:slow(100) end)
+    return one.methods:echo(("x"):rep(990))`,
+  "invalid by max_bytes": `
+    return assert(nffi.load(ECHO, { config = "7", max_bytes = 1000 })):call(("x"):rep(1001))`,
+  "invalid by max_bytes in Node": `
+    local one = assert(nffi.load("node", { module = "m.mjs", config = "b", max_bytes = 1000 }))
+    return one.methods:echo(("x"):rep(1000))`,
   closed: `
     local mine = assert(nffi.load(ECHO, { config = "2" }))
     mine:close()
@@ -108,6 +121,12 @@ const EXPECTED: Record<string, RegExp> = {
     /^nil\|method "\w+": the runtime "m\.mjs" has not answered within \d+ ms\|timeout\|nil$/,
   queue_full:
     /^nil\|the queue of the runtime ".*" is full: 2 calls (wait \(max_queue\)|are unanswered \(max_tasks\))\|queue_full\|nil$/,
+  "queue_full by bytes":
+    /^nil\|the queue of the runtime ".*" is full: 608 bytes .* unanswered \(max_bytes\)\|queue_full\|nil$/,
+  "queue_full by bytes in Node":
+    /^nil\|.* is full: 7 bytes of requests are unanswered \(max_bytes\)\|queue_full\|nil$/,
+  "invalid by max_bytes": /^nil\|the payload is larger .*\(max_bytes\).*\|invalid\|nil$/,
+  "invalid by max_bytes in Node": /^nil\|.*larger .*\(max_bytes\).*\|invalid\|nil$/,
   closed: /^nil\|the runtime ".*" is closed\|closed\|nil$/,
   "closed in Node": /^nil\|the runtime "m\.mjs" is closed\|closed\|nil$/,
   runtime_down:
@@ -131,7 +150,7 @@ const EXPECTED: Record<string, RegExp> = {
   load_failed: /^nil\|.* did not start: the configuration is the number of threads.*\|load_failed$/,
   "load_failed of a program":
     /^nil\|.* is down: .*exec\("\/no\/node"\) as user ".*" failed \(2: No such file or directory\)\|load_failed\|nil$/,
-  invalid: /^nil\|the payload is larger than a queue takes, or .*255 bytes\|invalid$/,
+  invalid: /^nil\|the payload is larger than a queue takes \(max_bytes\), or .*255 bytes\|invalid$/,
 };
 
 const seen = new Set<string>();

@@ -38,6 +38,7 @@ typedef struct {
     uint32_t         max_queue;
     uint32_t         max_tasks;
     uint32_t         arena;
+    uint32_t         max_bytes;
     uint32_t         start_timeout;
     uint32_t         spin_us;
     uint32_t         is_global;
@@ -219,6 +220,7 @@ function _M.limits(options)
         max_queue = count(options, "max_queue", 1048576),
         max_tasks = count(options, "max_tasks", 1048576),
         arena = count(options, "arena", 1073741824),
+        max_bytes = count(options, "max_bytes", 1073741824),
         start_timeout = count(options, "start_timeout", 2147483647),
         spin_us = spin(options),
         is_global = options.is_global and 1 or 0,

@@ -224,7 +224,7 @@ function _M.key(kind, own, argv, options, limits)
     end
 
     for _, name in ipairs({ "max_queue", "max_tasks", "arena",
-                            "start_timeout", "spin_us" })
+                            "max_bytes", "start_timeout", "spin_us" })
     do
         add_part(parts, limits[name])
     end

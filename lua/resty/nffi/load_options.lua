@@ -24,6 +24,7 @@ local COMMON_OPTIONS = {
     max_queue = true,
     max_tasks = true,
     arena = true,
+    max_bytes = true,
     spin = true,
 }
 

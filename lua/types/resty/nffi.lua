@@ -148,6 +148,8 @@ function runtime:state() end
 ---@field max_tasks? integer
 ---Bytes of shared memory for requests, and as many for responses.
 ---@field arena? integer
+---Bytes of requests that may be unanswered, 1 to 1073741824.
+---@field max_bytes? integer
 ---Microseconds for which both sides spin at most before they sleep.
 ---@field spin? integer
 
