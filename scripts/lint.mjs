@@ -21,7 +21,12 @@ for (const linter of linters) {
 }
 
 /** The exit code of one linter. */
-async function run({ name, tools, check }) {
+async function run({ name, tools, needs, check }) {
+  const skipped = needs?.() ?? "";
+  if (skipped !== "") {
+    console.log(`${name}: skipped: ${skipped}`);
+    return 0;
+  }
   const found = {};
   for (const tool of tools) {
     found[tool] = await findTool(tool);

@@ -427,5 +427,7 @@ ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter)
 ngx_uint_t
 ngx_http_lua_nffi_still_waits(ngx_http_lua_nffi_waiter_t *waiter)
 {
+    (void) waiter;
+
     return 1;
 }

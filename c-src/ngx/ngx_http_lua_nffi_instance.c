@@ -90,7 +90,7 @@ ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
     ngx_http_lua_nffi_error_t *err)
 {
     ngx_int_t                      rc;
-    ngx_uint_t                     load, least;
+    ngx_uint_t                     load, min;
     ngx_queue_t                   *q;
     nffi_host_state_t              state;
     ngx_http_lua_nffi_instance_t  *inst, *best;
@@ -110,7 +110,7 @@ ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
     }
 
     best = NULL;
-    least = NGX_MAX_UINT32_VALUE;
+    min = NGX_MAX_UINT32_VALUE;
 
     for ( /* void */ ;
          q != ngx_queue_sentinel(&rt->serving);
@@ -131,8 +131,8 @@ ngx_http_lua_nffi_instance_choose(ngx_http_lua_nffi_runtime_t *rt,
             load += NGX_HTTP_LUA_NFFI_NOT_READY;
         }
 
-        if (load < least) {
-            least = load;
+        if (load < min) {
+            min = load;
             best = inst;
         }
     }
@@ -270,7 +270,7 @@ ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst)
             ngx_del_timer(&inst->alive);
         }
 
-        ngx_add_timer(&inst->alive, NGX_HTTP_LUA_NFFI_FAREWELL);
+        ngx_add_timer(&inst->alive, NGX_HTTP_LUA_NFFI_CANCEL_GRACE);
     }
 }
 

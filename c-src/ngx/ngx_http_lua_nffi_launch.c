@@ -89,8 +89,9 @@ ngx_http_lua_nffi_supervisor_path(u_char *path, size_t size)
     end = strrchr(info.dli_fname, '/');
     end = end ? end + 1 : info.dli_fname;
 
-    last = ngx_snprintf(path, size - 1, "%*s%s", (size_t) (end - info.dli_fname),
-                        info.dli_fname, NGX_HTTP_LUA_NFFI_SUPERVISOR);
+    last = ngx_snprintf(path, size - 1, "%*s%s",
+                        (size_t) (end - info.dli_fname), info.dli_fname,
+                        NGX_HTTP_LUA_NFFI_SUPERVISOR);
     *last = '\0';
 
     return NGX_OK;
@@ -243,7 +244,7 @@ ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p)
     ngx_uint_t    i;
     ngx_event_t  *timers[] = {
         &p->restart, &p->kill, &p->health, &p->end,
-        &p->out.output.rate.told, &p->err.output.rate.told
+        &p->out.output.rate.report, &p->err.output.rate.report
     };
 
     for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {

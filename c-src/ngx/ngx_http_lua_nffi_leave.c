@@ -121,7 +121,7 @@ static ngx_msec_t
 ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
     ngx_msec_t limit)
 {
-    ngx_msec_t                     most;
+    ngx_msec_t                     max;
     nffi_host_state_t              state;
     nffi_host_response_t           response;
     ngx_http_lua_nffi_instance_t  *inst = awaited->process->instance;
@@ -134,13 +134,13 @@ ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
     nffi_host_state(inst->host, &state);
 
     if (state.unanswered) {
-        return ngx_terminate ? 0 : NGX_HTTP_LUA_NFFI_FAREWELL;
+        return ngx_terminate ? 0 : NGX_HTTP_LUA_NFFI_CANCEL_GRACE;
     }
 
-    most = ngx_terminate ? NGX_HTTP_LUA_NFFI_STOP_LIMIT
-                         : NGX_HTTP_LUA_NFFI_LEAVE_LIMIT;
+    max = ngx_terminate ? NGX_HTTP_LUA_NFFI_STOP_LIMIT
+                        : NGX_HTTP_LUA_NFFI_LEAVE_LIMIT;
 
-    return ngx_min(limit, most);
+    return ngx_min(limit, max);
 }
 
 
@@ -184,9 +184,9 @@ ngx_http_lua_nffi_leave_over(ngx_http_lua_nffi_awaited_t *awaited,
         fds[i].fd = -1;
     }
 
-    ngx_http_lua_nffi_rate_tell(&p->out.output.rate);
-    ngx_http_lua_nffi_rate_tell(&p->err.output.rate);
-    ngx_http_lua_nffi_rate_tell(&p->instance->rate);
+    ngx_http_lua_nffi_rate_report(&p->out.output.rate);
+    ngx_http_lua_nffi_rate_report(&p->err.output.rate);
+    ngx_http_lua_nffi_rate_report(&p->instance->rate);
 }
 
 
@@ -241,12 +241,12 @@ static ngx_msec_int_t
 ngx_http_lua_nffi_leave_left(ngx_http_lua_nffi_leave_t *leave)
 {
     ngx_uint_t                    i;
-    ngx_msec_int_t                left, most;
+    ngx_msec_int_t                left, max;
     struct pollfd                *fds = leave->fds.elts;
     ngx_http_lua_nffi_awaited_t  *awaited = leave->processes.elts;
 
     ngx_time_update();
-    most = 0;
+    max = 0;
 
     for (i = 0; i < leave->processes.nelts; i++) {
         if (awaited[i].over) {
@@ -262,10 +262,10 @@ ngx_http_lua_nffi_leave_left(ngx_http_lua_nffi_leave_t *leave)
             continue;
         }
 
-        most = ngx_max(most, left);
+        max = ngx_max(max, left);
     }
 
-    return most;
+    return max;
 }
 
 
@@ -348,6 +348,8 @@ static void
 ngx_http_lua_nffi_leave_handler(void *data)
 {
     ngx_uint_t  leaves;
+
+    (void) data;
 
     if (!ngx_http_lua_nffi_has_registry()) {
         return;

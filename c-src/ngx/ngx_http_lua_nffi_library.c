@@ -522,6 +522,9 @@ static ngx_int_t
 ngx_http_lua_nffi_library_available(ngx_http_lua_nffi_instance_t *inst,
     ngx_http_lua_nffi_error_t *err)
 {
+    (void) inst;
+    (void) err;
+
     return NGX_OK;
 }
 
@@ -601,5 +604,7 @@ ngx_http_lua_nffi_library_free(ngx_http_lua_nffi_instance_t *inst)
 static ngx_pid_t
 ngx_http_lua_nffi_library_pid(ngx_http_lua_nffi_instance_t *inst)
 {
+    (void) inst;
+
     return 0;
 }

@@ -48,10 +48,10 @@ ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data, size_t size)
 /* Starts a new second. Logs the number of lines dropped in the last one. */
 
 void
-ngx_http_lua_nffi_rate_tell(ngx_http_lua_nffi_rate_t *rate)
+ngx_http_lua_nffi_rate_report(ngx_http_lua_nffi_rate_t *rate)
 {
-    if (rate->told.timer_set) {
-        ngx_del_timer(&rate->told);
+    if (rate->report.timer_set) {
+        ngx_del_timer(&rate->report);
     }
 
     if (rate->dropped) {
@@ -70,7 +70,7 @@ ngx_http_lua_nffi_rate_tell(ngx_http_lua_nffi_rate_t *rate)
 static void
 ngx_http_lua_nffi_rate_handler(ngx_event_t *ev)
 {
-    ngx_http_lua_nffi_rate_tell(ev->data);
+    ngx_http_lua_nffi_rate_report(ev->data);
 }
 
 
@@ -79,12 +79,12 @@ ngx_http_lua_nffi_rate_drop(ngx_http_lua_nffi_rate_t *rate, ngx_uint_t lines)
 {
     rate->dropped += lines;
 
-    if (!rate->told.timer_set) {
-        rate->told.data = rate;
-        rate->told.handler = ngx_http_lua_nffi_rate_handler;
-        rate->told.log = ngx_cycle->log;
-        ngx_http_lua_nffi_set_cancelable(&rate->told, 1);
-        ngx_add_timer(&rate->told, 1000);
+    if (!rate->report.timer_set) {
+        rate->report.data = rate;
+        rate->report.handler = ngx_http_lua_nffi_rate_handler;
+        rate->report.log = ngx_cycle->log;
+        ngx_http_lua_nffi_set_cancelable(&rate->report, 1);
+        ngx_add_timer(&rate->report, 1000);
     }
 }
 
@@ -96,7 +96,7 @@ ngx_int_t
 ngx_http_lua_nffi_rate_take(ngx_http_lua_nffi_rate_t *rate)
 {
     if (ngx_current_msec - rate->start >= 1000) {
-        ngx_http_lua_nffi_rate_tell(rate);
+        ngx_http_lua_nffi_rate_report(rate);
     }
 
     if (rate->lines >= NGX_HTTP_LUA_NFFI_LINES) {

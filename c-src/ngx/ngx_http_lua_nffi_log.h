@@ -19,7 +19,7 @@ typedef struct {
     ngx_msec_t                     start;
     ngx_uint_t                     lines;
     ngx_uint_t                     dropped;
-    ngx_event_t                    told;     /* logs `dropped` */
+    ngx_event_t                    report;   /* logs `dropped` */
 } ngx_http_lua_nffi_rate_t;
 
 
@@ -27,7 +27,7 @@ typedef struct {
 #define NGX_HTTP_LUA_NFFI_MESSAGES     256
 
 ngx_uint_t ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst);
-void ngx_http_lua_nffi_rate_tell(ngx_http_lua_nffi_rate_t *rate);
+void ngx_http_lua_nffi_rate_report(ngx_http_lua_nffi_rate_t *rate);
 ngx_int_t ngx_http_lua_nffi_rate_take(ngx_http_lua_nffi_rate_t *rate);
 size_t ngx_http_lua_nffi_escape(u_char *to, size_t room, u_char *data,
     size_t size);

@@ -68,7 +68,7 @@ ngx_http_lua_nffi_stack_line(ngx_http_lua_nffi_output_t *out, u_char *line,
 {
     u_char                          *hash, *pid, *end;
     ngx_int_t                        sayer;
-    ngx_http_lua_nffi_last_words_t  *said = out->last_words;
+    ngx_http_lua_nffi_last_error_t  *said = out->last_error;
 
     static const char  mark[] = "\1stack ";
 
@@ -139,7 +139,7 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
     u_char                     *body;
     u_char                      text[NGX_MAX_ERROR_STR - 512];
     ngx_uint_t                  level, known, is_stack;
-    ngx_http_lua_nffi_known_t  *failed = out->last_words->known;
+    ngx_http_lua_nffi_known_t  *failed = out->last_error->known;
 
     if (last > line && last[-1] == '\r') {
         last--;
@@ -177,8 +177,8 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
     /* except the lines of a stack, which are indented */
 
     if (!is_stack && level <= NGX_LOG_ERR && *line != ' ' && *line != '\t') {
-        out->last_words->size = ngx_min(size, sizeof(out->last_words->text));
-        ngx_memcpy(out->last_words->text, text, out->last_words->size);
+        out->last_error->size = ngx_min(size, sizeof(out->last_error->text));
+        ngx_memcpy(out->last_error->text, text, out->last_error->size);
     }
 
     if (failed && ngx_http_lua_nffi_is_known(failed, line, last - line)) {

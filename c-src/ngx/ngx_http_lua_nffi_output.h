@@ -34,7 +34,7 @@ typedef struct {
     ngx_int_t                      stack_pid;
     ngx_int_t                      silent_pid;  /* its stack is not logged */
     time_t                         stack_time;
-} ngx_http_lua_nffi_last_words_t;
+} ngx_http_lua_nffi_last_error_t;
 
 
 /* a line from a pipe of a process */
@@ -44,7 +44,7 @@ typedef struct {
 typedef struct {
     ngx_http_lua_nffi_rate_t       rate;
     ngx_uint_t                     level;      /* of lines without a mark */
-    ngx_http_lua_nffi_last_words_t  *last_words;
+    ngx_http_lua_nffi_last_error_t  *last_error;
     size_t                         size;
     u_char                         line[NGX_HTTP_LUA_NFFI_LINE];
 } ngx_http_lua_nffi_output_t;

@@ -50,7 +50,7 @@ ngx_http_lua_nffi_is_plain(const u_char *p)
 static size_t
 ngx_http_lua_nffi_utf8(const u_char *p, size_t size)
 {
-    u_char  least = 0x80, most = 0xbf;
+    u_char  min = 0x80, max = 0xbf;
     size_t  n, i;
 
     if (p[0] >= 0xc2 && p[0] <= 0xdf) {
@@ -58,19 +58,19 @@ ngx_http_lua_nffi_utf8(const u_char *p, size_t size)
 
     } else if (p[0] >= 0xe0 && p[0] <= 0xef) {
         n = 3;
-        least = p[0] == 0xe0 ? 0xa0 : 0x80;
-        most = p[0] == 0xed ? 0x9f : 0xbf;      /* no surrogates */
+        min = p[0] == 0xe0 ? 0xa0 : 0x80;
+        max = p[0] == 0xed ? 0x9f : 0xbf;      /* no surrogates */
 
     } else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
         n = 4;
-        least = p[0] == 0xf0 ? 0x90 : 0x80;
-        most = p[0] == 0xf4 ? 0x8f : 0xbf;
+        min = p[0] == 0xf0 ? 0x90 : 0x80;
+        max = p[0] == 0xf4 ? 0x8f : 0xbf;
 
     } else {
         return 0;
     }
 
-    if (size < n || p[1] < least || p[1] > most) {
+    if (size < n || p[1] < min || p[1] > max) {
         return 0;
     }
 

@@ -65,7 +65,7 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst,
 
     p->out.output.rate.name = inst->runtime->name;
     p->out.output.level = NGX_LOG_NOTICE;
-    p->out.output.last_words = &p->last_words;
+    p->out.output.last_error = &p->last_error;
     p->err.output = p->out.output;
     p->err.output.level = NGX_LOG_ERR;
 

@@ -75,7 +75,7 @@ struct ngx_http_lua_nffi_process_s {
     nffi_backoff_t                      backoff;
 
     ngx_http_lua_nffi_error_t           reason;  /* why it is down */
-    ngx_http_lua_nffi_last_words_t      last_words;
+    ngx_http_lua_nffi_last_error_t      last_error;
 
     unsigned                            gone:1;      /* no control socket */
     unsigned                            ended:1;     /* `status` is known */

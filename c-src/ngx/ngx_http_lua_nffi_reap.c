@@ -183,7 +183,7 @@ ngx_http_lua_nffi_free_instance(ngx_http_lua_nffi_instance_t *inst)
 {
     ngx_uint_t    i;
     ngx_event_t  *timers[] = {
-        &inst->alive, &inst->rate.told, &inst->kept, &inst->deadline
+        &inst->alive, &inst->rate.report, &inst->kept, &inst->deadline
     };
 
     if (inst->drain.posted) {
@@ -266,6 +266,8 @@ ngx_http_lua_nffi_reap_handler(ngx_event_t *ev)
 {
     ngx_queue_t                  *q, *next;
     ngx_http_lua_nffi_runtime_t  *rt;
+
+    (void) ev;
 
     for (q = ngx_queue_head(&ngx_http_lua_nffi_ended_instances);
          q != ngx_queue_sentinel(&ngx_http_lua_nffi_ended_instances);

@@ -94,8 +94,8 @@ ngx_http_lua_nffi_reason_of_exit(ngx_http_lua_nffi_process_t *p)
     ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
                            "its process %P ended%*s%s%*s", p->child.pid,
                            (size_t) (last - how), how,
-                           p->last_words.size ? ": " : "",
-                           p->last_words.size, p->last_words.text);
+                           p->last_error.size ? ": " : "",
+                           p->last_error.size, p->last_error.text);
 }
 
 
@@ -215,7 +215,7 @@ ngx_http_lua_nffi_reason_to_log(ngx_http_lua_nffi_process_t *p, u_char *text,
     size_t room)
 {
     uint32_t                    hash;
-    ngx_http_lua_nffi_known_t  *known = p->last_words.known;
+    ngx_http_lua_nffi_known_t  *known = p->last_error.known;
 
     if (known) {
         hash = ngx_http_lua_nffi_reason_hash(p);
@@ -227,9 +227,9 @@ ngx_http_lua_nffi_reason_to_log(ngx_http_lua_nffi_process_t *p, u_char *text,
 
         known->reason = hash;
 
-        if (p->last_words.size
-            && memmem(p->reason.message, p->reason.size, p->last_words.text,
-                      p->last_words.size))
+        if (p->last_error.size
+            && memmem(p->reason.message, p->reason.size, p->last_error.text,
+                      p->last_error.size))
         {
             return ngx_http_lua_nffi_short_reason(p, text, room,
                                                   "reason above");

@@ -282,8 +282,7 @@ ngx_http_lua_nffi_stream_take_end(ngx_http_lua_nffi_stream_t *s,
             s->last = &chunk->next;
 
         } else {
-            ngx_http_lua_nffi_stream_set_failure(s, NULL, 0, 0, "no_memory",
-                                                 0);
+            ngx_http_lua_nffi_stream_set_failure(s, "", 0, 0, "no_memory", 0);
         }
     }
 

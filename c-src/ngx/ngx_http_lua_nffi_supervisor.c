@@ -75,8 +75,8 @@ ngx_http_lua_nffi_process_started(ngx_http_lua_nffi_process_t *p)
 
     p->state = NGX_HTTP_LUA_NFFI_STARTING;
     p->started = ngx_current_msec;
-    p->last_words.size = 0;
-    p->last_words.known = &p->program->known;
+    p->last_error.size = 0;
+    p->last_error.known = &p->program->known;
     p->reason.size = 0;
 
     if (ngx_time() - p->program->known.since >= NGX_HTTP_LUA_NFFI_KNOWN_TIME) {
@@ -100,7 +100,7 @@ void
 ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p)
 {
     p->state = NGX_HTTP_LUA_NFFI_READY;
-    p->last_words.known = NULL;
+    p->last_error.known = NULL;
     p->program->known.since = 0;
 
     if (p->instance->starting) {

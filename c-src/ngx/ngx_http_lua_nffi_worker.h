@@ -14,7 +14,7 @@
 
 /* The time that an exiting worker leaves for threads that run cancelled tasks,
    so that they can react to the cancellation. */
-#define NGX_HTTP_LUA_NFFI_FAREWELL     100      /* ms */
+#define NGX_HTTP_LUA_NFFI_CANCEL_GRACE  100      /* ms */
 
 ngx_int_t ngx_http_lua_nffi_may_serve(ngx_http_lua_nffi_error_t *err);
 ngx_msec_t ngx_http_lua_nffi_drain_limit(void);

@@ -89,10 +89,10 @@ int ngx_http_lua_nonblocking_ffi_state(void *runtime,
 void *ngx_http_lua_nonblocking_ffi_reload(void *runtime,
     const u_char *library, size_t size, ngx_http_lua_nffi_error_t *err);
 
-int ngx_http_lua_nonblocking_ffi_reloaded(void *reload,
+int ngx_http_lua_nonblocking_ffi_reloaded(void *data,
     ngx_http_lua_nffi_error_t *err);
 
-void ngx_http_lua_nonblocking_ffi_reload_free(void *reload);
+void ngx_http_lua_nonblocking_ffi_reload_free(void *data);
 
 void *ngx_http_lua_nonblocking_ffi_next(void *runtime);
 

@@ -1,8 +1,10 @@
-// The table of linters. `check` returns what its tools found, or "".
+// The table of linters. `check` returns what its tools found, or "". `needs` returns why a linter
+// is left out, or "".
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { $, within } from "zx";
 import { clangTidy } from "./clang-tidy.mjs";
+import { clangTidyGlue, configuredNginx } from "./clang-tidy-glue.mjs";
 
 const quiet = $({ nothrow: true, quiet: true });
 const PREFIX = resolve(".nffi/lint/prefix");
@@ -24,6 +26,16 @@ export const linters = [
     tools: ["clang-tidy"],
     check: async (tool) =>
       await clangTidy(tool("clang-tidy"), await tracked("*.c", "*.h"), await homeOfJdk()),
+  },
+  {
+    name: "clang-tidy glue",
+    tools: ["clang-tidy"],
+    needs: () =>
+      configuredNginx()
+        ? ""
+        : "no configured nginx: set NFFI_LINT_NGINX to its source directory, or run the tests once",
+    check: async (tool) =>
+      await clangTidyGlue(tool("clang-tidy"), await tracked("c-src/ngx/*.c"), configuredNginx()),
   },
   {
     name: "luacheck",

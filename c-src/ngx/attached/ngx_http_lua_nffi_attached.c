@@ -325,6 +325,8 @@ ngx_http_lua_nffi_find_build_id(struct dl_phdr_info *info, size_t size,
     const ElfW(Phdr)              *ph = info->dlpi_phdr;
     ngx_http_lua_nffi_build_id_t  *wanted = data;
 
+    (void) size;
+
     if (wanted->symbol && !ngx_http_lua_nffi_object_has(info, wanted->symbol)) {
         return 0;
     }

@@ -27,11 +27,11 @@ void *ngx_http_lua_nonblocking_ffi_parked(void);
 /* Returns what a resumed coroutine gets, valid until the next call; NULL: it
    must wait on. An outcome with more than 16 KiB must be released. */
 const ngx_http_lua_nffi_outcome_t *ngx_http_lua_nonblocking_ffi_outcome(
-    void *slot);
-void ngx_http_lua_nonblocking_ffi_release_outcome(void *slot);
+    void *data);
+void ngx_http_lua_nonblocking_ffi_release_outcome(void *data);
 
 /* Waits on: NGX_AGAIN, yield again. */
-int ngx_http_lua_nonblocking_ffi_wait_on(ngx_http_request_t *r, void *slot);
+int ngx_http_lua_nonblocking_ffi_wait_on(ngx_http_request_t *r, void *data);
 
 /* Sets the coroutine that makes the next call; NULL: it is none. */
 void ngx_http_lua_nonblocking_ffi_enter(void *coroutine);

@@ -55,6 +55,9 @@ typedef union {
 static int
 ngx_http_lua_nffi_pending_cert(void *ssl, void *data)
 {
+    (void) ssl;
+    (void) data;
+
     return -1;
 }
 
@@ -62,6 +65,10 @@ ngx_http_lua_nffi_pending_cert(void *ssl, void *data)
 static int
 ngx_http_lua_nffi_pending_hello(void *ssl, int *alert, void *data)
 {
+    (void) ssl;
+    (void) alert;
+    (void) data;
+
     return -1;
 }
 

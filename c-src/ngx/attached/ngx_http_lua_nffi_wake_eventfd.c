@@ -82,6 +82,8 @@ ngx_http_lua_nffi_wake_post(ngx_http_lua_nffi_wake_t *wake)
 ngx_uint_t
 ngx_http_lua_nffi_wake_is_queued(ngx_http_lua_nffi_wake_t *wake)
 {
+    (void) wake;
+
     return 0;
 }
 
