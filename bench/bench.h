@@ -29,7 +29,7 @@ typedef struct rival {
 } rival_t;
 
 extern const rival_t floor_rival;     /* eventfd and futex, nothing else */
-extern const rival_t mutex_rival;     /* list, mutex, condition, a notify each */
+extern const rival_t mutex_rival;     /* list, mutex, condition, notify each */
 extern const rival_t socket_rival;    /* unix socket, a connection for a call */
 extern const rival_t queue_rival;     /* libnffi */
 extern const rival_t node_poll_rival; /* Node, a worker thread that polls */

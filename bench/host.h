@@ -1,5 +1,6 @@
 /*
- * host.h - the loop's end of a queue of libnffi, which queue.c and node.c share.
+ * host.h - the loop's end of a queue of libnffi, which queue.c and node.c
+ * share.
  */
 
 #ifndef NFFI_BENCH_HOST_H

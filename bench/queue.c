@@ -1,7 +1,7 @@
 /*
  * queue.c - libnffi, hosted in the process: the loop is woken by an eventfd,
- * as nginx is by its notify descriptor. How long calls wait and run is measured,
- * as in nginx.
+ * as nginx is by its notify descriptor. How long calls wait and run is
+ * measured, as in nginx.
  */
 
 #define _GNU_SOURCE
@@ -106,4 +106,6 @@ stop(void)
 }
 
 
-const rival_t queue_rival = { "nffi", 0, start, bench_host_submit, collect, fd, stop };
+const rival_t queue_rival = {
+    "nffi", 0, start, bench_host_submit, collect, fd, stop
+};

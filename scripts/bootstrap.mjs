@@ -1,6 +1,6 @@
 // Runs a script of this directory in a fresh clone: `node scripts/bootstrap.mjs scripts/test.mjs`.
-// Checks the Node version, installs the npm dependencies, then imports the script. Needs nothing but
-// Node and npm.
+// Checks the Node version, installs the npm dependencies, then imports the script. Needs nothing
+// but Node and npm.
 import { basename, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { installDependencies } from "./npm-dependencies.mjs";
@@ -15,7 +15,9 @@ if (major < 20 || (major === 20 && minor < 19)) {
   );
 }
 
-/** Lists the missing packages of the operating system first, so it installs the dependencies itself. */
+/**
+ * Lists the missing packages of the operating system first, so it installs the dependencies itself.
+ */
 const IN_OWN_ORDER = ["demo.mjs"];
 
 const [script] = process.argv.splice(2, 1);

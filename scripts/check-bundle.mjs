@@ -1,5 +1,5 @@
-// Before `npm pack`, which puts the dependencies from node_modules into the tarball: checks that they
-// match package-lock.json, so that the tarball contains the versions that were tested.
+// Before `npm pack`, which puts the dependencies from node_modules into the tarball: checks that
+// they match package-lock.json, so that the tarball contains the versions that were tested.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 

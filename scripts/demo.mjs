@@ -116,7 +116,10 @@ function defaultSource() {
   return "official";
 }
 
-/** As nffi reads them: a suite of Debian in an entry of apt. Ubuntu's apt can name `stable` of others. */
+/**
+ * As nffi reads them: a suite of Debian in an entry of apt. Ubuntu's apt can name `stable` of
+ * others.
+ */
 function offersDebian() {
   if (/^ID(_LIKE)?=.*ubuntu/m.test(readText("/etc/os-release"))) return false;
   const folder = "/etc/apt/sources.list.d";

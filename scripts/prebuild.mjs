@@ -1,9 +1,10 @@
-// `npm run prebuilt`: builds the files that the npm package carries for machines without a compiler,
-// for x86-64 and arm64, and prebuilt/manifest.json with their hashes. The same sources give the same
-// bytes in any directory. Files whose sources have not changed are kept. docs/releasing.md has the rest.
+// `npm run prebuilt`: builds the files that the npm package carries for machines without a
+// compiler, for x86-64 and arm64, and prebuilt/manifest.json with their hashes. The same sources
+// give the same bytes in any directory. Files whose sources have not changed are kept.
+// docs/releasing.md has the rest.
 //   --out DIR    where to write (prebuilt)
 //   --cache DIR  for the compiler and what it has compiled (~/.cache/nffi-release)
-//   --pack       before `npm pack`: without a needed program the package is packed without the files
+//   --pack       before `npm pack`: if a program is missing, the package contains no such files
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, homedir, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";

@@ -13,8 +13,8 @@
 -- loads     1: loads of the same runtime instead of calls. Its options are a
 --           table literal, made for each load
 -- pause     seconds to sleep before each call
--- cpu       1: microseconds of CPU time that the worker and the processes of its
---           runtimes have used, instead of calls
+-- cpu       1: microseconds of CPU time that the worker and the processes of
+--           its runtimes have used, instead of calls
 -- memory    "worker" or "process", instead of all of this: KB of private memory
 --           of the worker, or of the processes of its runtimes
 local nffi = require "resty.nffi"

@@ -1,5 +1,5 @@
-// The cost of a load that finds its runtime, beside a call of that runtime: both in one worker and in
-// turns. `node bench/nginx/load.mjs PREFIX` prints microseconds and the ratio.
+// The cost of a load that finds its runtime, beside a call of that runtime: both in one worker and
+// in turns. `node bench/nginx/load.mjs PREFIX` prints microseconds and the ratio.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";

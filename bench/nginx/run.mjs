@@ -1,5 +1,5 @@
-// Calls from Lua in a real worker: a runtime of nffi against the same work behind a unix socket, one
-// call after another, at 512 B and 100 KB, pinned to one CPU and on two.
+// Calls from Lua in a real worker: a runtime of nffi against the same work behind a unix socket,
+// one call after another, at 512 B and 100 KB, pinned to one CPU and on two.
 //
 //   node bench/nginx/run.mjs PREFIX [CALLS]
 import { spawnSync } from "node:child_process";

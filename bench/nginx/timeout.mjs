@@ -1,5 +1,5 @@
-// The cost of a timeout: calls of the echo library with 60 s, the default, and calls without a timeout,
-// in turns in one worker.
+// The cost of a timeout: calls of the echo library with 60 s, the default, and calls without a
+// timeout, in turns in one worker.
 //
 //   node bench/nginx/timeout.mjs PREFIX [CALLS]
 import { existsSync, mkdtempSync, rmSync } from "node:fs";

@@ -10,9 +10,9 @@ const here = dirname(fileURLToPath(import.meta.url));
 const children = new Set();
 
 /**
- * Starts nginx of PREFIX in the folder dir, and programs: [path, ...arguments] that listen on the unix
- * sockets sockets. pinned: all of them share one CPU. Returns { ask(query), stop() }; ask() is what
- * bench.lua measures, in calls a second.
+ * Starts nginx of PREFIX in the folder dir, and programs: [path, ...arguments] that listen on the
+ * unix sockets sockets. pinned: all of them share one CPU. Returns { ask(query), stop() }; ask() is
+ * what bench.lua measures, in calls a second.
  */
 export async function startWorker({ prefix, dir, pinned, programs = [], sockets = [] }) {
   const port = await freePort();

@@ -1,6 +1,6 @@
 /*
- * poll_addon.c - the part of libnffi that poll.mjs needs: attach(), poll(), which blocks
- * for one task, and respond(task, bytes).
+ * poll_addon.c - the part of libnffi that poll.mjs needs: attach(), poll(),
+ * which blocks for one task, and respond(task, bytes).
  */
 
 #include <node_api.h>

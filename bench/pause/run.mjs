@@ -1,5 +1,5 @@
-// The longest pause of the event loop while a process is loaded and restarted, in a small worker and
-// in one that has 1.5 GB. The two take turns.
+// The longest pause of the event loop while a process is loaded and restarted, in a small worker
+// and in one that has 1.5 GB. The two take turns.
 //
 //   node bench/pause/run.mjs PREFIX [ROUNDS] [MEGABYTES]
 import { spawn, spawnSync } from "node:child_process";

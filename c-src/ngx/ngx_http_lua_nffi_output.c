@@ -154,7 +154,8 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
 
     if (known == 1) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "nffi: [%V]     (the rest is as before)", &out->rate.name);
+                      "nffi: [%V]     (the rest is as before)",
+                      &out->rate.name);
         return;
     }
 

@@ -1,9 +1,9 @@
 /*
  * listen.c - LISTEN as a stream.
  *
- * A listener whose reader is slower keeps what it has not taken, up to MOST; then
- * its stream ends with an error. It must not hold up the others, nor the server,
- * which keeps a notification until every connection has heard it.
+ * A listener whose reader is slower keeps what it has not taken, up to MOST;
+ * then its stream ends with an error. It must not hold up the others, nor the
+ * server, which keeps a notification until every connection has heard it.
  */
 
 #include "listen.h"
@@ -22,7 +22,7 @@ struct listener {
     nffi_task_t task;
     json_t *request;          /* owns `channel` */
     const char *channel;
-    unsigned turn;            /* the statement that makes it hear; 0: not sent */
+    unsigned turn;            /* of the LISTEN statement; 0: not sent */
     int hears;
     json_t *unread;           /* chunks without credit */
 };
@@ -238,7 +238,8 @@ on_notified(connection_t *connection, const PGnotify *notify)
     {
         following = TAILQ_NEXT(listener, link);
 
-        if (listener->hears && strcmp(listener->channel, notify->relname) == 0) {
+        if (listener->hears
+            && strcmp(listener->channel, notify->relname) == 0) {
             say(listen, listener,
                 json_pack("{s:s s:s s:i}", "channel", notify->relname,
                           "payload", notify->extra, "pid", notify->be_pid));

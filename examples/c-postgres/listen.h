@@ -1,6 +1,6 @@
 /*
- * listen.h - LISTEN as a stream: one connection hears for all listeners, and each
- * notification is a chunk. It is opened with the first listener.
+ * listen.h - LISTEN as a stream: one connection hears for all listeners, and
+ * each notification is a chunk. It is opened with the first listener.
  */
 
 #ifndef LISTEN_H

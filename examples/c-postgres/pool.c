@@ -143,7 +143,7 @@ next(worker_t *worker)
 }
 
 
-/* Fails the waiting queries if there is no connection and none is being opened. */
+/* Fails the waiting queries if no connection is open or being opened. */
 static void
 fail_waiting(pool_t *pool)
 {

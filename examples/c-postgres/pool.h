@@ -1,7 +1,7 @@
 /*
  * pool.h - the connections that work on queries, and the queries that wait for
- * one of them. A query has a connection to itself from its first byte to the end
- * of its transaction.
+ * one of them. A query has a connection to itself from its first byte to the
+ * end of its transaction.
  */
 
 #ifndef POOL_H
@@ -23,7 +23,7 @@ typedef struct {
     unsigned most;
     worker_t *workers;
     unsigned size;
-    int wake;                 /* eventfd: a cancellation has reached the server */
+    int wake;                 /* eventfd: the server received a cancellation */
     char reason[512];         /* why there is no connection */
 } pool_t;
 

@@ -1,6 +1,6 @@
 /*
- * runtime.c - the event loop: it waits for tasks of nginx, for the sockets of the
- * server, and for the time of the next try to connect.
+ * runtime.c - the event loop: it waits for tasks of nginx, for the sockets of
+ * the server, and for the time of the next try to connect.
  */
 
 #include "runtime.h"

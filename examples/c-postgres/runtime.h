@@ -1,7 +1,7 @@
 /*
- * runtime.h - the runtime: one thread with an event loop that waits for tasks of
- * nginx and for the sockets of PostgreSQL. All that is not said to be otherwise
- * belongs to that thread, so there is no lock.
+ * runtime.h - the runtime: one thread with an event loop that waits for tasks
+ * of nginx and for the sockets of PostgreSQL. All that is not said to be
+ * otherwise belongs to that thread, so there is no lock.
  */
 
 #ifndef RUNTIME_H

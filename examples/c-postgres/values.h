@@ -9,15 +9,16 @@
 #include <libpq-fe.h>
 
 /*
- * The parameters of a statement as texts, NULL for null. The caller frees them by
- * values_free(). NULL when there is no memory.
+ * The parameters of a statement as texts, NULL for null. The caller frees them
+ * by values_free(). NULL when there is no memory.
  */
 char **values_of(const json_t *params);
 void values_free(char **values, size_t count);
 
 /*
- * { rows = [ { column = value } ], affected = n }. Numbers that JSON has exactly,
- * booleans and JSON are what they are, all else is text as the server writes it.
+ * { rows = [ { column = value } ], affected = n }. Numbers that JSON has
+ * exactly, booleans and JSON are what they are, all else is text as the server
+ * writes it.
  */
 json_t *values_from(const PGresult *result);
 

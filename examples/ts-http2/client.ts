@@ -1,4 +1,5 @@
-// A client for HTTP/2: all calls of a worker are streams of one session, which Lua's sockets cannot do.
+// A client for HTTP/2: all calls of a worker are streams of one session, which Lua's sockets cannot
+// do.
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,

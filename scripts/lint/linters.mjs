@@ -5,6 +5,7 @@ import { dirname, resolve } from "node:path";
 import { $, within } from "zx";
 import { clangTidy } from "./clang-tidy.mjs";
 import { clangTidyGlue, configuredNginx } from "./clang-tidy-glue.mjs";
+import { longLines } from "./line-length.mjs";
 
 const quiet = $({ nothrow: true, quiet: true });
 const PREFIX = resolve(".nffi/lint/prefix");
@@ -15,6 +16,11 @@ export const linters = [
     tools: ["biome"],
     check: async (tool) =>
       onFailure(await quiet`${tool("biome")} check --error-on-warnings --colors=off .`),
+  },
+  {
+    name: "line length",
+    tools: [],
+    check: async () => longLines(await tracked()),
   },
   {
     name: "types",

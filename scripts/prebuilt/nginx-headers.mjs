@@ -1,6 +1,7 @@
-// The headers that the glue is compiled with: one release of nginx serves for all, since the glue reads
-// no field whose place differs between them (c-src/ngx/attached). The archive comes from Debian's
-// mirror, with Debian's signatures, and is pinned by its hash; nginx's own configure writes the rest.
+// The headers that the glue is compiled with: one release of nginx serves for all, since the glue
+// reads no field whose place differs between them (c-src/ngx/attached). The archive comes from
+// Debian's mirror, with Debian's signatures, and is pinned by its hash; nginx's own configure
+// writes the rest.
 import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sha256OfFile } from "../../dist/io/files.js";
@@ -26,7 +27,9 @@ export function missingForHeaders(cache) {
   return { what: "apt-get with Debian's archive", packages: ["apt"] };
 }
 
-/** Returns the -I options; `compiler` compiles, for this machine, the tests of nginx's configure. */
+/**
+ * Returns the -I options; `compiler` compiles, for this machine, the tests of nginx's configure.
+ */
 export async function nginxIncludes(cache, compiler, env) {
   const tree = treeIn(cache);
   if (!existsSync(tree)) await prepare(tree, { cache, compiler, env });

@@ -1,5 +1,5 @@
-// The compiler of the prebuilt files: zig's clang, which brings the headers and symbols of every glibc.
-// It comes from PyPI, in exactly one version, whose files are pinned by their hashes.
+// The compiler of the prebuilt files: zig's clang, which brings the headers and symbols of every
+// glibc. It comes from PyPI, in exactly one version, whose files are pinned by their hashes.
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,

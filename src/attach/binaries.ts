@@ -1,4 +1,6 @@
-/** The compiled files to attach: those of the package where they fit, else compiled for this nginx. */
+/**
+ * The compiled files to attach: those of the package where they fit, else compiled for this nginx.
+ */
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
 import { buildEnvironment } from "../host/environment.js";

@@ -1,6 +1,6 @@
 /**
- * The one line of nginx.conf that attaching needs: where Lua finds `resty.nffi`. None is needed where
- * the nginx searches the prefix already. A file that --write-conf writes has it.
+ * The one line of nginx.conf that attaching needs: where Lua finds `resty.nffi`. None is needed
+ * where the nginx searches the prefix already. A file that --write-conf writes has it.
  */
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";

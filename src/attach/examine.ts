@@ -63,7 +63,9 @@ function requireNotBuilt(nginx: NginxProgram): void {
   });
 }
 
-/** The first core whose structures are as the glue expects them, and the newest that was compared. */
+/**
+ * The first core whose structures are as the glue expects them, and the newest that was compared.
+ */
 const OLDEST = [1, 21, 4];
 const NEWEST = [1, 29, 8];
 

@@ -1,6 +1,7 @@
 /**
  * Creates the whole attached product in a staging directory, with the layout of a prefix that
- * `nffi build` fills, without nginx. c-src/Makefile installs the same files of the SDKs for a build.
+ * `nffi build` fills, without nginx. c-src/Makefile installs the same files of the SDKs for a
+ * build.
  */
 import { chmod, copyFile, cp, mkdir, readdir, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";

@@ -1,6 +1,7 @@
 /**
- * Proves a product on the nginx that it is for: a temporary nginx of that program, with its modules,
- * answers calls in every way that depends on the layout of nginx's core, and stops when asked to.
+ * Proves a product on the nginx that it is for: a temporary nginx of that program, with its
+ * modules, answers calls in every way that depends on the layout of nginx's core, and stops when
+ * asked to.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";

@@ -1,6 +1,6 @@
 /**
- * Verifies an attached product: its files, that the nginx it was attached to is still suited, and the
- * proof. An nginx that was upgraded since is noted in the manifest when the proof succeeds.
+ * Verifies an attached product: its files, that the nginx it was attached to is still suited, and
+ * the proof. An nginx that was upgraded since is noted in the manifest when the proof succeeds.
  */
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";

@@ -165,7 +165,9 @@ function resultOf({ name, language, way }: Subject, rounds: readonly Round[]): R
   };
 }
 
-/** Of the processes of runtimes, and of servers. What runs in the worker has no figure of its own. */
+/**
+ * Of the processes of runtimes, and of servers. What runs in the worker has no figure of its own.
+ */
 async function memoryOf(subjects: readonly Subject[], worker: Worker): Promise<Memory[]> {
   const processes = await worker.runtimes();
   const memory: Memory[] = [];

@@ -1,4 +1,6 @@
-/** The report of `nffi bench` as one HTML file without any other: plots and tables, light and dark. */
+/**
+ * The report of `nffi bench` as one HTML file without any other: plots and tables, light and dark.
+ */
 import { type Report, type Result, type Setting, titleOfSetting, type Way } from "./report.js";
 
 /** In the order of the key. */
@@ -127,7 +129,8 @@ function escaped(text: string): string {
 
 const STYLE = `
 :root { --back: #fff; --text: #1c2024; --soft: #6b7280; --line: #d9dce1;
-  --nffi: #1f6feb; --cosocket: #b35900; --proxy_pass: #8a3ffc; --run_worker_thread: #0e7c66; --floor: #80868f; }
+  --nffi: #1f6feb; --cosocket: #b35900; --proxy_pass: #8a3ffc; --run_worker_thread: #0e7c66;
+  ----floor: #80868f; }
 @media (prefers-color-scheme: dark) { :root { --back: #14171a; --text: #e6e8ea; --soft: #9aa3ad;
   --line: #333a41; --nffi: #6ea8fe; --cosocket: #f0a35e; --proxy_pass: #c4a1ff;
   --run_worker_thread: #4fd1b5; --floor: #a0a7b0; } }

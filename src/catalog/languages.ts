@@ -5,7 +5,9 @@ export interface Language {
   /** What --lang takes. */
   readonly name: string;
   readonly title: string;
-  /** The directories in templates/ whose files together are a project. No file is in two of them. */
+  /**
+   * The directories in templates/ whose files together are a project. No file is in two of them.
+   */
   readonly templates: readonly string[];
   /** The SDK of a project: a folder in PREFIX/nffi, and a file in it that proves its presence. */
   readonly sdk: { readonly folder: string; readonly file: string };

@@ -1,6 +1,6 @@
 /**
- * Names that a package of Python cannot have: data without I/O. It would hide a module of the standard
- * library (Python 3.9 to 3.13) or of the project, or is a keyword.
+ * Names that a package of Python cannot have: data without I/O. It would hide a module of the
+ * standard library (Python 3.9 to 3.13) or of the project, or is a keyword.
  */
 export const TAKEN_BY_PYTHON: readonly string[] = `
   abc aifc and antigravity argparse array as assert ast async asynchat asyncio asyncore atexit

@@ -1,4 +1,6 @@
-/** `nffi attach`: options -> one product beside an nginx that runs already -> what is left to do. */
+/**
+ * `nffi attach`: options -> one product beside an nginx that runs already -> what is left to do.
+ */
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { type AttachOutcome, type AttachRequest, attach } from "../attach/attach.js";

@@ -1,11 +1,15 @@
-/** The only door to the environment: the variables that nffi reads, and the folders they lead to. */
+/**
+ * The only door to the environment: the variables that nffi reads, and the folders they lead to.
+ */
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The environment of this process. Everything else takes an `Environment`, so tests bring theirs. */
+/**
+ * The environment of this process. Everything else takes an `Environment`, so tests bring theirs.
+ */
 export const environment: Environment = process.env;
 
 export function isContinuousIntegration(env: Environment): boolean {

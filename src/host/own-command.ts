@@ -13,7 +13,9 @@ export interface Invocation {
   readonly root: string;
 }
 
-/** `nffi` where the user's PATH has it, else what works as well: npx with its package, or a path. */
+/**
+ * `nffi` where the user's PATH has it, else what works as well: npx with its package, or a path.
+ */
 export function ownCommand({ env, cwd, script, root }: Invocation): string {
   const own = join(root, "bin/nffi.mjs");
   if (isInUsersPath(env, own)) return "nffi";

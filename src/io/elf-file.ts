@@ -1,4 +1,7 @@
-/** Reads the tables of an ELF file (64 bits, little-endian); the questions are in elf.ts and elf-object.ts. */
+/**
+ * Reads the tables of an ELF file (64 bits, little-endian); the questions are in elf.ts and
+ * elf-object.ts.
+ */
 import { open } from "node:fs/promises";
 
 export interface ElfFile {
@@ -32,8 +35,8 @@ const SHT_GNU_VERNEED = 0x6ffffffe;
 const STB_WEAK = 2;
 
 /**
- * Calls `use` with the file; returns undefined without a call if it is no linked ELF file of 64 bits
- * (objects and archives are none). The caller must not keep the file.
+ * Calls `use` with the file; returns undefined without a call if it is no linked ELF file of 64
+ * bits (objects and archives are none). The caller must not keep the file.
  */
 export async function withElfFile<T>(
   path: string,
@@ -123,7 +126,9 @@ function offsetsOf(table: Buffer, { first, next }: { first: number; next: number
   return offsets;
 }
 
-/** The content of the first section of a type, empty if there is none, and the names it refers to. */
+/**
+ * The content of the first section of a type, empty if there is none, and the names it refers to.
+ */
 async function sectionOf(
   type: number,
   header: Buffer,

@@ -47,7 +47,9 @@ export async function protectionsOf(path: string): Promise<Protection[] | undefi
   });
 }
 
-/** The versions of its imported symbols ("GLIBC_2.27"), sorted; undefined as for `protectionsOf`. */
+/**
+ * The versions of its imported symbols ("GLIBC_2.27"), sorted; undefined as for `protectionsOf`.
+ */
 export function versionsNeeded(path: string): Promise<string[] | undefined> {
   return withElfFile(path, async (elf) => [...new Set(await elf.importedVersions())].sort());
 }

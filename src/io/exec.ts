@@ -86,7 +86,9 @@ export async function run(command: Command, options: RunOptions = {}): Promise<C
   }
 }
 
-/** Returns stdout of a short program, also of one that fails; empty if it cannot start. No execa. */
+/**
+ * Returns stdout of a short program, also of one that fails; empty if it cannot start. No execa.
+ */
 export function outputOf({ program, args, cwd, env, input = "" }: Command): Promise<string> {
   return new Promise((resolve) => {
     const child = execFile(program, args, { cwd, env }, (_error, stdout) => resolve(stdout));

@@ -1,6 +1,8 @@
 /** The word that a user most likely meant. */
 
-/** The nearest of `words` that differs in at most two edits, and in fewer than half of its letters. */
+/**
+ * The nearest of `words` that differs in at most two edits, and in fewer than half of its letters.
+ */
 export function nearestWord(given: string, words: readonly string[]): string | undefined {
   const ranked = words
     .map((word) => ({ word, edits: editsBetween(given.toLowerCase(), word) }))

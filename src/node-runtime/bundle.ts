@@ -1,7 +1,7 @@
 /**
- * TypeScript that is more than JavaScript with types (enum, decorators, JSX, paths of tsconfig.json,
- * imports without an extension): bundled by the esbuild of the user's project, in memory. Packages
- * are left out of the bundle, so that Node loads them as it loads any.
+ * TypeScript that is more than JavaScript with types (enum, decorators, JSX, paths of
+ * tsconfig.json, imports without an extension): bundled by the esbuild of the user's project, in
+ * memory. Packages are left out of the bundle, so that Node loads them as it loads any.
  */
 
 import Module, { createRequire } from "node:module";
@@ -80,7 +80,9 @@ function build(path: string, esbuild: Esbuild, format: "esm" | "cjs"): string {
 /** esbuild's output for decorators with `experimentalDecorators`. */
 const DECORATES = /^var __decorateClass = /m;
 
-/** Libraries that read the metadata would find none, and fail in ways that do not name the cause. */
+/**
+ * Libraries that read the metadata would find none, and fail in ways that do not name the cause.
+ */
 function requireNoMetadata(path: string, code: string): void {
   if (!DECORATES.test(code)) return;
   const tsconfig = tsconfigWith("emitDecoratorMetadata", path);

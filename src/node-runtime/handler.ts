@@ -1,6 +1,6 @@
 /**
- * The API for the code of a runtime: types, the class of errors, and a context for tests. A runtime is a module whose
- * exported functions are its methods:
+ * The API for the code of a runtime: types, the class of errors, and a context for tests. A runtime
+ * is a module whose exported functions are its methods:
  *
  *     import type { Handler } from "@nffi/runtime";
  *     export const hello: Handler<{ name: string }, { greeting: string }> = ({ name }) => ({
@@ -79,8 +79,8 @@ export type RawHandler<Config = unknown> = (
 ) => RawReply | Promise<RawReply>;
 
 /**
- * A method that responds in chunks, with the codec `json`: each value that it yields is one, sent as
- * one line of JSON. Its
+ * A method that responds in chunks, with the codec `json`: each value that it yields is one, sent
+ * as one line of JSON. Its
  * next value is requested when the reader has room. It is ended (`return()`, and `context.signal`)
  * when the stream is cancelled.
  */

@@ -1,7 +1,7 @@
 /**
- * Loads the user's module: JavaScript of either kind, or TypeScript, whose types are removed; syntax
- * that stripping cannot handle is bundled. The imports of the module are resolved relative to its
- * directory, as usual in Node.
+ * Loads the user's module: JavaScript of either kind, or TypeScript, whose types are removed;
+ * syntax that stripping cannot handle is bundled. The imports of the module are resolved relative
+ * to its directory, as usual in Node.
  */
 
 import { readFileSync, realpathSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * Which files are modules, and what keeps one from being read: said before Node says it, which knows
- * less of whom it runs as.
+ * Which files are modules, and what keeps one from being read: said before Node says it, which
+ * knows less of whom it runs as.
  */
 
 import { accessSync, constants, statSync } from "node:fs";

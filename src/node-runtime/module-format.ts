@@ -1,4 +1,6 @@
-/** Whether a file is an ES module or CommonJS: by extension, then by package.json, then by looks. */
+/**
+ * Whether a file is an ES module or CommonJS: by extension, then by package.json, then by looks.
+ */
 
 import { readFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";

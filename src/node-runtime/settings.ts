@@ -1,7 +1,7 @@
 /**
- * The settings that the worker passes to this process: which module to serve, and how. They are JSON
- * in the memory of the queue and not in the environment: a configuration may hold secrets, and the
- * environment can be read in /proc and is inherited by the module's own child processes.
+ * The settings that the worker passes to this process: which module to serve, and how. They are
+ * JSON in the memory of the queue and not in the environment: a configuration may hold secrets, and
+ * the environment can be read in /proc and is inherited by the module's own child processes.
  */
 
 import { isAbsolute } from "node:path";

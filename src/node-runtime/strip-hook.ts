@@ -1,4 +1,6 @@
-/** The module hook that makes `import` read TypeScript, on a Node that runs it in a separate thread. */
+/**
+ * The module hook that makes `import` read TypeScript, on a Node that runs it in a separate thread.
+ */
 
 import type { InitializeHook, LoadHook } from "node:module";
 import { compiledFile, keep } from "./compilation.js";

@@ -35,6 +35,9 @@ export interface ThreadData {
   readonly codec: "json" | "raw";
   readonly config: unknown;
   readonly profileFolder: string | undefined;
-  /** Of TypeScript, for the first threads; one that replaces another reads the files as they are then. */
+  /**
+   * Of TypeScript, for the first threads; one that replaces another reads the files as they are
+   * then.
+   */
   readonly compiled: Compilation | undefined;
 }

@@ -24,7 +24,9 @@ export interface Compilation {
   readonly addon: Readonly<Record<string, string>>;
   /** The JDK of the Java part, or the reason why there is none. */
   readonly jdk: Jdk | NoJdk;
-  /** For every program that compiles: where ccache stands in for the compiler, what a flavour needs. */
+  /**
+   * For every program that compiles: where ccache stands in for the compiler, what a flavour needs.
+   */
   readonly env: Readonly<Record<string, string>>;
 }
 

@@ -1,6 +1,7 @@
 /**
  * The manifest of a product, PREFIX/nffi/nffi.json: what it was made of, by `nffi build` or `nffi
- * attach`, and how to compile and link against it. `nffi info` prints it; later steps and other commands find the product by it.
+ * attach`, and how to compile and link against it. `nffi info` prints it; later steps and other
+ * commands find the product by it.
  */
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join, relative } from "node:path";
@@ -56,7 +57,9 @@ export interface AttachedManifest extends CommonManifest {
   /** The nginx that the glue was proven with. */
   readonly nginx: AttachedNginx;
   readonly glue: GlueOrigin;
-  /** Directories of the product that were there before it, by path below the prefix ("": itself). */
+  /**
+   * Directories of the product that were there before it, by path below the prefix ("": itself).
+   */
   readonly existing: readonly string[];
   /** The file that --write-conf has written, and its SHA-256. */
   readonly conf?: { readonly path: string; readonly sha256: string };
@@ -128,7 +131,9 @@ function isOutside(path: string): boolean {
   return path.includes("\0") || path.split("/").some((part) => ["", ".", ".."].includes(part));
 }
 
-/** How many files and links that is, with the manifest itself: build, verify and uninstall say so. */
+/**
+ * How many files and links that is, with the manifest itself: build, verify and uninstall say so.
+ */
 export function countOfOwn(manifest: Manifest): number {
   return ownPaths(manifest).length + 1;
 }

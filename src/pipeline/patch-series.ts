@@ -23,7 +23,9 @@ export interface Series {
   readonly key: string;
 }
 
-/** Reads patches/series, `COMPONENT FILE [BELOW]` a line and `#` for comments, and the user's files. */
+/**
+ * Reads patches/series, `COMPONENT FILE [BELOW]` a line and `#` for comments, and the user's files.
+ */
 export async function readSeries(
   patchesDir: string,
   userPatches: readonly string[] = [],

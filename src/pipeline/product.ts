@@ -19,7 +19,9 @@ export interface Product<M extends Manifest = Manifest> {
 }
 
 export interface FoundProduct extends Product {
-  /** The source of the path: "--prefix", "NFFI_PREFIX", "nffi.config.json", "default" or "machine". */
+  /**
+   * The source of the path: "--prefix", "NFFI_PREFIX", "nffi.config.json", "default" or "machine".
+   */
   readonly foundBy: string;
 }
 
@@ -44,9 +46,9 @@ export const ATTACHED_PREFIX = "/usr/local/nffi";
 const SITE_OF_OPENRESTY = "/usr/local/openresty/site";
 
 /**
- * By --prefix, else NFFI_PREFIX, else nffi.config.json, else ./.nffi/openresty, else what is attached
- * to an nginx of this machine. The last build may belong to another project, so it is only named in
- * the hint.
+ * By --prefix, else NFFI_PREFIX, else nffi.config.json, else ./.nffi/openresty, else what is
+ * attached to an nginx of this machine. The last build may belong to another project, so it is only
+ * named in the hint.
  */
 export async function findProduct(wish: ProductWish): Promise<FoundProduct> {
   const { env, cwd } = wish;

@@ -1,7 +1,7 @@
 /**
  * The bill of materials of a product, PREFIX/nffi/sbom.cdx.json: what was bundled into it, in the
- * form of CycloneDX 1.6. The same product has the same bill, byte for byte: nothing in it depends on
- * the clock (but for SOURCE_DATE_EPOCH) or on the folder that it was built in. Libraries of the
+ * form of CycloneDX 1.6. The same product has the same bill, byte for byte: nothing in it depends
+ * on the clock (but for SOURCE_DATE_EPOCH) or on the folder that it was built in. Libraries of the
  * system that are linked dynamically (libc, OpenSSL, zlib, PCRE) are no part of the product.
  */
 import { createHash } from "node:crypto";
@@ -80,7 +80,9 @@ function timestampOf(seconds: number): string {
   return new Date(seconds * 1000).toISOString();
 }
 
-/** The whole, with the archive that it was made of and the patches that are for no one component. */
+/**
+ * The whole, with the archive that it was made of and the patches that are for no one component.
+ */
 function productOf({ source, patches }: SbomSubject): Json {
   const version = /^OpenResty (\d\S*)$/.exec(source.name)?.[1] ?? /^\d\S*/.exec(source.name)?.[0];
   const isOfficial = source.kind === "archive" && version !== undefined;

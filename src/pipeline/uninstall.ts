@@ -71,7 +71,9 @@ async function surveyOf(
   return survey;
 }
 
-/** The module that Python compiled into `path`; it writes that file whenever a user imports nffi. */
+/**
+ * The module that Python compiled into `path`; it writes that file whenever a user imports nffi.
+ */
 function sourceOfCompiled(path: string): string | undefined {
   const [, folder, name] = /^(.*)\/__pycache__\/([^/]+?)\.[^/]+\.pyc$/.exec(path) ?? [];
   return folder === undefined ? undefined : `${folder}/${name}.py`;

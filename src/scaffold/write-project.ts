@@ -1,6 +1,6 @@
 /**
- * Puts a project in its place: written whole into a temporary directory beside it, then renamed. Into
- * a directory that exists only with `overwrite`, file by file; other files there stay.
+ * Puts a project in its place: written whole into a temporary directory beside it, then renamed.
+ * Into a directory that exists only with `overwrite`, file by file; other files there stay.
  */
 import { randomBytes } from "node:crypto";
 import {

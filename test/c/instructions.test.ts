@@ -1,5 +1,5 @@
-// A budget of instructions for a call. Instructions, unlike times, are the same on a busy machine, so
-// that a regression of a few percent is seen. Compilers differ: each version has its own budget.
+// A budget of instructions for a call. Instructions, unlike times, are the same on a busy machine,
+// so that a regression of a few percent is seen. Compilers differ: each version has its own budget.
 //
 // NFFI_UPDATE_BUDGETS=1 writes the measured numbers into instructions/budgets.json.
 import { execFileSync, spawnSync } from "node:child_process";

@@ -1,5 +1,5 @@
-// Runs the steps of action.yml for a CI system, from the text itself, twice: the second time nothing
-// is built. docs/ci.md has steps for other CI systems: test/full/ci.test.ts runs those.
+// Runs the steps of action.yml for a CI system, from the text itself, twice: the second time
+// nothing is built. docs/ci.md has steps for other CI systems: test/full/ci.test.ts runs those.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";

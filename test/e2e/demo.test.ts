@@ -1,5 +1,5 @@
-// `npm run demo` against the OpenResty that the tests share: what it prints, what it leaves, and how
-// it fails.
+// `npm run demo` against the OpenResty that the tests share: what it prints, what it leaves, and
+// how it fails.
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";

@@ -1,5 +1,5 @@
-// An attached glue only: it refuses an nginx that it does not work in without harm, warns of one that
-// it was not proven with, notices a killed coroutine within a bound, and serves stream {}.
+// An attached glue only: it refuses an nginx that it does not work in without harm, warns of one
+// that it was not proven with, notices a killed coroutine within a bound, and serves stream {}.
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";

@@ -103,8 +103,8 @@ end
 `;
 
 /**
- * Loads what is loaded already, in a child that may make no system call but read, write and exit: the
- * kernel kills it at any other.
+ * Loads what is loaded already, in a child that may make no system call but read, write and exit:
+ * the kernel kills it at any other.
  */
 const QUIET_LUA = `
 local ffi = require "ffi"

@@ -1,5 +1,5 @@
-// Every error code that docs/lua.md lists, provoked in a real nginx. The last test compares the codes
-// that were seen with the table there.
+// Every error code that docs/lua.md lists, provoked in a real nginx. The last test compares the
+// codes that were seen with the table there.
 import { execFileSync } from "node:child_process";
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
@@ -19,7 +19,9 @@ export const die = () => process.exit(7);
 export const echo = (value) => value;
 `;
 
-/** Each makes \`show(...)\` of a failed call or load; native is the echo library, node the module. */
+/**
+ * Each makes \`show(...)\` of a failed call or load; native is the echo library, node the module.
+ */
 const PROVOKED: Record<string, string> = {
   runtime_error: `return native.methods:fail("why")`,
   "runtime_error in Node": `return node.methods:fail()`,

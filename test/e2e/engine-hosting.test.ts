@@ -1,5 +1,5 @@
-// How runtimes that are processes are hosted: several for one runtime, their limits, user, priority,
-// environment and health, and what a process inherits of its worker.
+// How runtimes that are processes are hosted: several for one runtime, their limits, user,
+// priority, environment and health, and what a process inherits of its worker.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { getPriority } from "node:os";

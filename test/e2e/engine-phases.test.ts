@@ -1,6 +1,6 @@
-// A call in every phase of ngx_lua, in a real nginx: it yields and is resumed where Lua may wait, is
-// a clear error elsewhere, and loading early costs the first request nothing. The phases of a TLS
-// handshake are in engine-tls.test.ts.
+// A call in every phase of ngx_lua, in a real nginx: it yields and is resumed where Lua may wait,
+// is a clear error elsewhere, and loading early costs the first request nothing. The phases of a
+// TLS handshake are in engine-tls.test.ts.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Nginx, startNginx, startNginxForTest } from "../support/nginx.js";

@@ -1,6 +1,6 @@
-// Libraries that know only the three public generations of the ABI load and work unchanged. Most are
-// written as their users wrote them: requests are C strings, and no length is looked at. C and Go of
-// the first generation are in examples.test.ts, Python is in python-worker.test.ts.
+// Libraries that know only the three public generations of the ABI load and work unchanged. Most
+// are written as their users wrote them: requests are C strings, and no length is looked at. C and
+// Go of the first generation are in examples.test.ts, Python is in python-worker.test.ts.
 import { execFileSync } from "node:child_process";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";

@@ -124,8 +124,8 @@ local function call(runtimes)
     elseif what == 46 and random(4) == 1 then
         runtimes[2].methods:die()
     elseif what <= 60 then
-        -- It holds a thread of a native runtime until it is collected or its request ends, which may wait
-        -- for another stream: some of them would hold up all others.
+        -- It holds a thread of a native runtime until it is collected or its request ends, which
+        -- may wait for another stream: some of them would hold up all others.
         if stream(rt, in_process) == "left" then collectgarbage() end
     elseif what <= 64 then
         closing(value)

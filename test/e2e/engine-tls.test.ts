@@ -12,8 +12,8 @@ import { builtOpenresty, suites } from "../support/openresty.js";
 const CERTIFICATE = readFileSync(new URL("../fixtures/localhost.pem", import.meta.url), "utf8");
 
 /**
- * Whether this nginx waits in ssl_certificate_by_lua: Debian has the patch for it, yet its archive may
- * lack Debian's patches at times, and then the upstream source is built as it is.
+ * Whether this nginx waits in ssl_certificate_by_lua: Debian has the patch for it, yet its archive
+ * may lack Debian's patches at times, and then the upstream source is built as it is.
  */
 function waitsForCertificate(prefix: string): boolean {
   const manifest = JSON.parse(readFileSync(join(prefix, "nffi/nffi.json"), "utf8"));

@@ -1,5 +1,5 @@
-// The examples in C and Go, which are written to the oldest public ABI, and a runtime in TypeScript:
-// concurrent calls, a slow call, and two runtimes of one library.
+// The examples in C and Go, which are written to the oldest public ABI, and a runtime in
+// TypeScript: concurrent calls, a slow call, and two runtimes of one library.
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,6 @@
-// Traps in what is sent and how: payloads and configurations of every kind, names of methods that Lua
-// tables have themselves, HTTP/2, connections that are kept. The list of all traps with their tests is
-// test/unit/traps.test.ts.
+// Traps in what is sent and how: payloads and configurations of every kind, names of methods that
+// Lua tables have themselves, HTTP/2, connections that are kept. The list of all traps with their
+// tests is test/unit/traps.test.ts.
 import { readFileSync } from "node:fs";
 import { Agent, request as httpRequest } from "node:http";
 import { type ClientHttp2Session, connect } from "node:http2";

@@ -1,5 +1,5 @@
-// The first hour of a newcomer on a bare Debian with its own npm: every command that is printed is run
-// as it is printed, as root and as a user without sudo.
+// The first hour of a newcomer on a bare Debian with its own npm: every command that is printed is
+// run as it is printed, as root and as a user without sudo.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CliResult } from "../support/cli.js";
 import { BareRoot, type BareSuite, canEnterRoots } from "./bare-root.js";

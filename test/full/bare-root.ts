@@ -1,5 +1,5 @@
-// A Debian with nothing but its base system and its own npm, as a newcomer's machine or container is:
-// made by debootstrap once, below .nffi/test; each test gets a copy that costs what it changes.
+// A Debian with nothing but its base system and its own npm, as a newcomer's machine or container
+// is: made by debootstrap once, below .nffi/test; each test gets a copy that costs what it changes.
 import { execFileSync } from "node:child_process";
 import {
   cpSync,

@@ -1,5 +1,6 @@
-// The default timeout, waited for: a call of a runtime in each language, hosted in each way, ends after
-// 60 s, and of a stream the first chunk only. Calls by ngx.load_ffi, and with a timeout of 0, go on.
+// The default timeout, waited for: a call of a runtime in each language, hosted in each way, ends
+// after 60 s, and of a stream the first chunk only. Calls by ngx.load_ffi, and with a timeout of 0,
+// go on.
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type AllLanguages, buildAllLanguages } from "../sdk/shared/all-languages.js";

@@ -1,12 +1,13 @@
 // Every linter of `npm run lint`, whatever the language.
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
+import { longLinesOf } from "../../scripts/lint/line-length.mjs";
 import { repository } from "../support/cli.js";
 
 // test/e2e/glue.test.ts runs it where nginx is configured
 const OF_GLUE = "clang-tidy glue";
 const NAMES = [
-  ...["biome", "types", "clang-tidy", OF_GLUE, "luacheck", "ruff", "shellcheck"],
+  ...["biome", "line length", "types", "clang-tidy", OF_GLUE, "luacheck", "ruff", "shellcheck"],
   ...["javac", "go vet", "staticcheck", "clippy"],
 ];
 const UNKNOWN = 2;
@@ -31,4 +32,13 @@ test("an unknown linter is an error that lists the known ones", () => {
   const { status, stderr } = lint("luachek");
   expect(stderr).toBe(`unknown linter luachek\nchoose from: ${NAMES.join(", ")}\n`);
   expect(status).toBe(UNKNOWN);
+});
+
+test("a line is too long by its kind: document, comment, C or Lua", () => {
+  const of = (width: number, start = "") => start + "x".repeat(width - start.length);
+  expect(longLinesOf("a.md", `${of(110)}\n${of(111)}\n${of(111, "| ")}`)).toEqual([
+    "a.md:2: 111 characters, at most 110",
+  ]);
+  expect(longLinesOf("a.ts", `${of(101)}\n${of(100, "// ")}\n${of(101, "// ")}`)).toHaveLength(1);
+  expect(longLinesOf("a.c", `${of(80)}\n${of(81)}`)).toHaveLength(1);
 });

@@ -1,6 +1,6 @@
-// The end of a queue, as a model: nffi__queue_lock, nffi__unlock_and_wake and nffi__queue_try_end. One
-// thread answers a task, wakes the host and polls to the end; another one polls, then arms. The event
-// loop closes the queue and frees it when no thread uses it.
+// The end of a queue, as a model: nffi__queue_lock, nffi__unlock_and_wake and nffi__queue_try_end.
+// One thread answers a task, wakes the host and polls to the end; another one polls, then arms. The
+// event loop closes the queue and frees it when no thread uses it.
 import type { Model, Move, State } from "./explore.js";
 
 export const CLOSE_STEPS = [

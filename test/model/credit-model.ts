@@ -1,6 +1,6 @@
-// The credit of a stream, as a model: notes.c and stream.c of the runtime's side, nffi_host_credit and
-// nffi__host_note of the host's. One thread writes chunks and waits when the reader is behind; the
-// host reads. That the host hears of chunks is in wake-model.ts.
+// The credit of a stream, as a model: notes.c and stream.c of the runtime's side, nffi_host_credit
+// and nffi__host_note of the host's. One thread writes chunks and waits when the reader is behind;
+// the host reads. That the host hears of chunks is in wake-model.ts.
 import type { Model, Move, State } from "./explore.js";
 
 export const CREDIT_STEPS = [

@@ -1,8 +1,8 @@
-// How the threads of a runtime sleep, as a model of c-src/lib/runtime/wait.c: pollers and writers (threads in
-// nffi_stream_wait) share one eventfd. One of them leads, with and without spinning; the others
-// follow. A loop that arms the descriptor may take over. Memory is sequentially consistent here;
-// order-model.ts is about memory orders. A move is one access that another side sees, one system
-// call, or the taking of the mutex; it is named after the function that makes it.
+// How the threads of a runtime sleep, as a model of c-src/lib/runtime/wait.c: pollers and writers
+// (threads in nffi_stream_wait) share one eventfd. One of them leads, with and without spinning;
+// the others follow. A loop that arms the descriptor may take over. Memory is sequentially
+// consistent here; order-model.ts is about memory orders. A move is one access that another side
+// sees, one system call, or the taking of the mutex; it is named after the function that makes it.
 //
 // `without` leaves out one protective step. The walk must then find a fault.
 import type { Model, Move, State } from "./explore.js";

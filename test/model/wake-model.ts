@@ -1,8 +1,8 @@
 // The wake-up and close protocol of c-src/lib and of the glue's drain handler, as a model: docs/
 // decisions/0002. One host (the event loop), one or two pollers or one armed loop as the runtime.
 // A move is one access to memory that the other side sees, one system call, or the taking of the
-// mutex; it bears the name of the function that does it. Stores that are not sequentially consistent
-// wait in a store buffer, as x86 has it, and land later.
+// mutex; it bears the name of the function that does it. Stores that are not sequentially
+// consistent wait in a store buffer, as x86 has it, and land later.
 //
 // `without` leaves out one protective step, to see that the walk finds what it protects from.
 import type { Model, Move, State } from "./explore.js";

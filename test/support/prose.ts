@@ -1,5 +1,5 @@
-// Takes the prose out of source files and documents, and counts turns of phrase that make it hard to
-// read. The rate is hits per 10,000 words.
+// Takes the prose out of source files and documents, and counts turns of phrase that make it hard
+// to read. The rate is hits per 10,000 words.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 

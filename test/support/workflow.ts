@@ -1,6 +1,6 @@
 // Runs the CI file of a project, step by step as a runner of GitHub would, in a copy of its folder.
-// Two things are not done: the machine has its packages already, and `nffi build` checks its options
-// with the real command, but the OpenResty of the tests is linked to its place.
+// Two things are not done: the machine has its packages already, and `nffi build` checks its
+// options with the real command, but the OpenResty of the tests is linked to its place.
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -86,7 +86,9 @@ function isInstallOfNffi({ run }: Step): boolean {
   return /\bnpm install --global .*nffi-/.test(run ?? "");
 }
 
-/** A directory with `nffi`: `cache key` is the real one; of `build`, only its options are checked. */
+/**
+ * A directory with `nffi`: `cache key` is the real one; of `build`, only its options are checked.
+ */
 function commandInPlaceOfNffi(folder: string, prefix: string, packed?: string): string {
   const bin = join(folder, "..", "bin");
   mkdirSync(bin);

@@ -1,5 +1,5 @@
-// No cycle among the modules of the Rust crate. A module needs another when a path in its code names
-// it; a name that a parent re-exports counts as the parent.
+// No cycle among the modules of the Rust crate. A module needs another when a path in its code
+// names it; a name that a parent re-exports counts as the parent.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

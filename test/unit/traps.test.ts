@@ -1,6 +1,6 @@
-// All traps that have hurt implementations like this one, each with the test that springs it. A title
-// that is not found in its file fails here, so that a reader finds every one. Traps that need only a
-// look at the sources are tested below.
+// All traps that have hurt implementations like this one, each with the test that springs it. A
+// title that is not found in its file fails here, so that a reader finds every one. Traps that need
+// only a look at the sources are tested below.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";

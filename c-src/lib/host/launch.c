@@ -35,7 +35,8 @@
 
 #ifndef NO_SANITIZER
 #define NO_SANITIZER \
-    __attribute__((no_sanitize_address, no_sanitize_thread, no_sanitize_undefined))
+    __attribute__((no_sanitize_address, no_sanitize_thread, \
+                   no_sanitize_undefined))
 #endif
 
 /* Shared by the worker and both children, one of which runs at a time. */

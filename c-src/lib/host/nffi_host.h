@@ -159,7 +159,8 @@ int nffi_host_log(nffi_host_t *host, nffi_host_log_t *log);
 /* How many found no room since the last time. */
 uint32_t nffi_host_logs_dropped(nffi_host_t *host);
 
-/* Whether there is something to drain, be it that the runtime broke the rules. */
+/* Returns whether there is something to drain, or the runtime has violated the
+   queue protocol. */
 int nffi_host_waiting(nffi_host_t *host);
 
 /* Returns a mark behind the responses that wait now, and whether all before a

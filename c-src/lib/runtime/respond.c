@@ -94,8 +94,9 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
 
 void
-nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number, int rc,
-    const nffi__location_t *place, size_t message_size, enum nffi__outcome outcome)
+nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number,
+    int rc, const nffi__location_t *place, size_t message_size,
+    enum nffi__outcome outcome)
 {
     volatile nffi__slot_t *slot = &queue->region.slots[number];
 
@@ -218,7 +219,8 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
     /* no bytes: there is nothing to map, and the buffer is freed with the
        task */
-    nffi__publish(queue, running, slot, response->rc, &place, 0, NFFI__ANSWERED);
+    nffi__publish(queue, running, slot, response->rc, &place, 0,
+                  NFFI__ANSWERED);
 
     return NFFI_OK;
 }
@@ -463,7 +465,8 @@ nffi_response_alloc(nffi_task_t task, size_t size)
     running = nffi__task_running(queue, task);
 
     if (running != NULL) {
-        buffer = nffi__alloc_place(queue, &running->large, size > 0 ? size : 1, &place);
+        buffer = nffi__alloc_place(queue, &running->large, size > 0 ? size : 1,
+                                   &place);
     }
 
     nffi__unlock_and_wake(queue);

@@ -149,8 +149,8 @@ may_write(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
 
 
 /*
- * The task that is written to, with its queue locked; NULL: there is none, which
- * was counted, and nothing is locked. Ends with nffi__unlock_and_wake().
+ * The task that is written to, with its queue locked; NULL: there is none,
+ * which was counted, and nothing is locked. Ends with nffi__unlock_and_wake().
  */
 static nffi__running_t *
 lock_running(nffi_task_t task, nffi_queue_t **queue)

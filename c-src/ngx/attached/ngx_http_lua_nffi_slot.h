@@ -85,7 +85,7 @@ void ngx_http_lua_nffi_slot_abandon(ngx_http_lua_nffi_slot_t *slot);
 /* Returns 1 while a coroutine waits on the semaphore: its request is alive. */
 ngx_uint_t ngx_http_lua_nffi_slot_is_awaited(ngx_http_lua_nffi_slot_t *slot);
 
-/* Returns 0 if the waiter's coroutine was killed; its call is cancelled then. */
+/* Returns 0 if the waiter's coroutine was killed. Its call is cancelled. */
 ngx_uint_t ngx_http_lua_nffi_slot_check(ngx_http_lua_nffi_slot_t *slot,
     ngx_http_lua_nffi_waiter_t *waiter);
 

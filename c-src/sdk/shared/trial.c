@@ -110,7 +110,8 @@ read_output(output_t *output)
     for (reads = 0; output->fd != -1 && reads < READS; reads++) {
         if (output->used == output->size - 1) {
             output->used /= 2;
-            memmove(output->text, output->text + output->size - 1 - output->used,
+            memmove(output->text,
+                    output->text + output->size - 1 - output->used,
                     output->used);
         }
 

@@ -1,7 +1,8 @@
 /**
- * Finds the Debian archive that this machine uses: the mirror is read from its apt sources (one-line
- * and deb822 files), so that a closed network's mirror is used. Only Debian's own keys are trusted,
- * whatever the entry says, and options that switch verification off are not carried over.
+ * Finds the Debian archive that this machine uses: the mirror is read from its apt sources
+ * (one-line and deb822 files), so that a closed network's mirror is used. Only Debian's own keys
+ * are trusted, whatever the entry says, and options that switch verification off are not carried
+ * over.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";

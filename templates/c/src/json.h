@@ -1,6 +1,7 @@
 /*
- * json.h - between the bytes of the queue and jansson's values. Names of members
- * and their types are checked by json_unpack_ex(), whose messages go to Lua.
+ * json.h - between the bytes of the queue and jansson's values. Names of
+ * members and their types are checked by json_unpack_ex(), whose messages go to
+ * Lua.
  */
 
 #ifndef JSON_H

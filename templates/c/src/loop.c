@@ -117,7 +117,7 @@ runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
     runtime_t *runtime;
 
     if (config_size > 0) {
-        (void) config;        /* a secret, perhaps: it must not be in an error */
+        (void) config;        /* may be a secret: keep it out of errors */
         snprintf(error, error_size, "this runtime takes no configuration, got "
                  "%zu bytes", config_size);
         return NULL;

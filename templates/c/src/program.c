@@ -1,6 +1,10 @@
 /*
- * program.c - the runtime as a process that the nginx worker starts and watches:
- * nffi.load("process", { program = "/path/of/it", codec = "json", config = { ... } })
+ * program.c - the runtime as a process that the nginx worker starts and
+ * watches:
+ *
+ *     nffi.load("process", {
+ *         program = "/path/of/it", codec = "json", config = { ... },
+ *     })
  */
 
 #include "runtime.h"

@@ -1,6 +1,7 @@
 /*
  * check.h - the frame of the tests: a runtime over a real queue, without nginx,
- * and calls as Lua makes them. A test that fails says where and ends the program.
+ * and calls as Lua makes them. A test that fails says where and ends the
+ * program.
  */
 
 #ifndef CHECK_H

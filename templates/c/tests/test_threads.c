@@ -85,7 +85,8 @@ checks_configuration(void)
     static const char *const wrong[][2] = {
         { "{\"greting\":\"hi\"}", "configuration: 1 object item(s) left "
                                   "unpacked: greting" },
-        { "{\"threads\":0}", "configuration: threads is a number from 1 to 64" },
+        { "{\"threads\":0}",
+          "configuration: threads is a number from 1 to 64" },
         { "{\"batch\":65}", "configuration: batch is a number from 1 to 64" },
         { "threads=1", "configuration: no JSON at byte 7: invalid token near "
                        "'threads'" },

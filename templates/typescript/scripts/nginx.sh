@@ -1,4 +1,5 @@
-# `npm start`, `npm stop` and `npm run dev`: calls nffi-nginx of the OpenResty that this project uses.
+# `npm start`, `npm stop` and `npm run dev`: calls nffi-nginx of the OpenResty that this project
+# uses.
 set -eu
 
 product=${NFFI_PREFIX:-.nffi/openresty}

@@ -1,7 +1,7 @@
 /*
- * calls.c - makes calls through a queue of the worker, both sides in one thread,
- * for a count of instructions: without wake-ups, sleeping and spinning every run
- * executes the same ones.
+ * calls.c - makes calls through a queue of the worker, both sides in one
+ * thread, for a count of instructions: without wake-ups, sleeping and spinning
+ * every run executes the same ones.
  *
  *     calls COUNT TOGETHER SIZE
  */

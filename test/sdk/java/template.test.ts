@@ -1,5 +1,5 @@
-// `nffi new-runtime --lang java` as a user meets it: the project it makes does what the printed lines
-// say, and its own tests pass, and fail when the code is wrong.
+// `nffi new-runtime --lang java` as a user meets it: the project it makes does what the printed
+// lines say, and its own tests pass, and fail when the code is wrong.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

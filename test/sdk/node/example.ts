@@ -1,5 +1,5 @@
-// An example in TypeScript as its README has it: copied, its packages installed by npm, the blocks for
-// nginx.conf with its path in them.
+// An example in TypeScript as its README has it: copied, its packages installed by npm, the blocks
+// for nginx.conf with its path in them.
 import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,5 @@
-// examples/ts-http2 against a real server for HTTP/2 with TLS, which counts its sessions and streams.
+// examples/ts-http2 against a real server for HTTP/2 with TLS, which counts its sessions and
+// streams.
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import {

@@ -1,5 +1,5 @@
-// examples/python-pandas as its README has it, with the distribution's pandas, in a process and in the
-// worker.
+// examples/python-pandas as its README has it, with the distribution's pandas, in a process and in
+// the worker.
 import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

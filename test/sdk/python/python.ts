@@ -6,8 +6,8 @@ import { repository } from "../../support/cli.js";
 import type { NginxOptions } from "../../support/nginx.js";
 
 /**
- * The distribution's: with its package libpython3-dev it has a shared library. NFFI_TEST_PYTHON names
- * another one to test with, one without numpy perhaps.
+ * The distribution's: with its package libpython3-dev it has a shared library. NFFI_TEST_PYTHON
+ * names another one to test with, one without numpy perhaps.
  */
 export const systemPython = process.env.NFFI_TEST_PYTHON ?? "/usr/bin/python3";
 

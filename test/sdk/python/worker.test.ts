@@ -1,5 +1,5 @@
-// What Python in a worker must not disturb, and what it must bear: venvs, extension modules, the older
-// configuration, signals, programs that Lua starts, crashes.
+// What Python in a worker must not disturb, and what it must bear: venvs, extension modules, the
+// older configuration, signals, programs that Lua starts, crashes.
 import { execFileSync, spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -222,7 +222,8 @@ describe("projects with modules of the same name in one worker", () => {
   });
 });
 
-// each version of the module keeps 20 MB, and refers to itself in many ways; malloc keeps a few of them
+// each version of the module keeps 20 MB, and refers to itself in many ways; malloc keeps a few of
+// them
 const LARGE = `
 import asyncio, builtins, dataclasses, functools, logging, sys, threading, typing, weakref
 import large_part
@@ -289,7 +290,8 @@ test.each(["", "async "])(
       await until(isFreed, 5_000, () => "the code of an earlier version is still there");
       expect(await ask("resident")).toBeLessThan(before + 120);
 
-      // what a closed runtime has imported is freed as well, and its directory is no longer searched
+      // what a closed runtime has imported is freed as well, and its directory is no longer
+      // searched
       await nginx.get("/close?host=worker&module=large/large.py");
       const left = () => call(nginx, "worker", "left", "&module=look.py");
       await expect.poll(left, { timeout: 10_000 }).toEqual([{ alive: 0, found: false }]);

@@ -1,5 +1,5 @@
-// examples/rust-grpc against a real gRPC server, as its README has it: calls, deadlines, a stream, a
-// client that goes, and a server that goes and comes back.
+// examples/rust-grpc against a real gRPC server, as its README has it: calls, deadlines, a stream,
+// a client that goes, and a server that goes and comes back.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";

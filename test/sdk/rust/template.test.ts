@@ -1,5 +1,5 @@
-// `nffi new-runtime --lang rust` as a user meets it: the project it makes does what the printed lines
-// say, its own tests pass, and its CI file does.
+// `nffi new-runtime --lang rust` as a user meets it: the project it makes does what the printed
+// lines say, its own tests pass, and its CI file does.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";

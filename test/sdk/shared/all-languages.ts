@@ -18,7 +18,9 @@ export interface AllLanguages {
   readonly inWorker: readonly string[];
   readonly processes: readonly string[];
   readonly speaksTls: ReadonlySet<string>;
-  /** A Lua module: a function that loads the runtime of a language, perhaps with a configuration. */
+  /**
+   * A Lua module: a function that loads the runtime of a language, perhaps with a configuration.
+   */
   readonly lua: string;
   remove(): void;
 }

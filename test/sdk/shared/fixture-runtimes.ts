@@ -1,5 +1,5 @@
-// One fixture in all six languages, test/sdk/<language>/fixtures/<name>, built and ready to load: as
-// threads of the worker, and as NAME-process in a process. TypeScript has the process only.
+// One fixture in all six languages, test/sdk/<language>/fixtures/<name>, built and ready to load:
+// as threads of the worker, and as NAME-process in a process. TypeScript has the process only.
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// The runtimes of all languages in one worker, in process where the language can: what nginx and Lua
-// do with signals, child processes and TLS is what they do in an nginx without any.
+// The runtimes of all languages in one worker, in process where the language can: what nginx and
+// Lua do with signals, child processes and TLS is what they do in an nginx without any.
 import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { request } from "node:https";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// The languages with a package for native runtimes: their fixtures in test/sdk/<language>/fixtures/native have the same
-// methods, and this is in what they differ.
+// The languages with a package for native runtimes: their fixtures in
+// test/sdk/<language>/fixtures/native have the same methods, and this is in what they differ.
 import { buildGoRuntime } from "../go/go-runtime.js";
 import { buildRustRuntime } from "../rust/rust-runtime.js";
 

@@ -1,5 +1,5 @@
-// Runtimes in Go and Rust through a real nginx, as a library in the worker and as a process: values, errors,
-// panics, deadlines, clients that go, configurations, quit and reload.
+// Runtimes in Go and Rust through a real nginx, as a library in the worker and as a process:
+// values, errors, panics, deadlines, clients that go, configurations, quit and reload.
 import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Nginx, startNginx, until, withNginx } from "../../support/nginx.js";

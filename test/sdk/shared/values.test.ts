@@ -1,6 +1,6 @@
 // Values through JSON, one table for all languages and both ways of hosting: what Lua sends arrives
-// exactly and comes back exactly, what JSON cannot hold is an error that names its path, and nothing
-// ends the worker. lua-cjson is hidden from this nginx.
+// exactly and comes back exactly, what JSON cannot hold is an error that names its path, and
+// nothing ends the worker. lua-cjson is hidden from this nginx.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Nginx, startNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";

@@ -1,5 +1,5 @@
-// The files that the package carries for machines without a compiler: which fit, and that a changed one
-// is refused. test/e2e/build-package.test.ts looks at real ones.
+// The files that the package carries for machines without a compiler: which fit, and that a changed
+// one is refused. test/e2e/build-package.test.ts looks at real ones.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// The stub of resty.nffi that is shipped says what the code and the manual say: an option, a code of
-// an error or a function that one of them gets, all of them get.
+// The stub of resty.nffi that is shipped says what the code and the manual say: an option, a code
+// of an error or a function that one of them gets, all of them get.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

@@ -4,7 +4,9 @@ import java.lang.reflect.Type;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
-/** The configuration that Lua loaded a runtime with: {@code nffi.load("java", { config = ... })}. */
+/**
+ * The configuration that Lua loaded a runtime with: {@code nffi.load("java", { config = ... })}.
+ */
 public final class Config {
     private final Object value;
 

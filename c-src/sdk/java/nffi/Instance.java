@@ -233,7 +233,9 @@ final class Instance {
         Native.wake(poller);
     }
 
-    /** Whether a call may still be taken; a loop that ends the virtual machine itself takes none. */
+    /**
+     * Whether a call may still be taken; a loop that ends the virtual machine itself takes none.
+     */
     boolean isTaking() {
         return isPolling && loop != Thread.currentThread();
     }

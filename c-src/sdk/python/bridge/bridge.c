@@ -417,7 +417,8 @@ want_interpreter(const char *program, char *error, size_t error_size)
         }
 
         snprintf(error, error_size, "this worker runs the Python of %.200s "
-                 "already, and has only one: %.200s requires host = \"process\"",
+                 "already, and has only one: %.200s requires "
+                 "host = \"process\"",
                  interpreter.place.program, program);
         return -1;
     }

@@ -56,7 +56,8 @@ typedef struct {
     X(void, Py_IncRef, (PyObject *object)) \
     X(void, Py_DecRef, (PyObject *object)) \
     X(PyObject *, PyObject_Type, (PyObject *object)) \
-    X(PyObject *, PyObject_GetAttrString, (PyObject *object, const char *name)) \
+    X(PyObject *, PyObject_GetAttrString, \
+      (PyObject *object, const char *name)) \
     X(PyObject *, PyObject_CallFunctionObjArgs, (PyObject *function, ...)) \
     X(PyObject *, PyTuple_GetItem, (PyObject *tuple, Py_ssize_t at)) \
     X(Py_ssize_t, PyTuple_Size, (PyObject *tuple)) \

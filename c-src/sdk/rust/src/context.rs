@@ -76,8 +76,8 @@ impl Context {
         Cancellation { signal: self.signal(), key: 0 }
     }
 
-    /// Writes a line to nginx's error.log, with the client and the request of this call. False: it was
-    /// one too many.
+    /// Writes a line to nginx's error.log, with the client and the request of this call. False: it
+    /// was one too many.
     pub fn log(&self, level: Level, message: impl fmt::Display) -> bool {
         self.0.task.log(level as i32, &message.to_string())
     }

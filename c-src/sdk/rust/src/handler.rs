@@ -86,8 +86,8 @@ where
 }
 
 /// The same handler in the thread that takes the calls, which is cheaper. Only for what takes
-/// microseconds and never waits: all other calls wait for it. Streams and async handlers are left as
-/// they are.
+/// microseconds and never waits: all other calls wait for it. Streams and async handlers are left
+/// as they are.
 pub fn inline(handler: Handler) -> Handler {
     match handler.0 {
         Kind::Sync(f) => Handler(Kind::Inline(f)),

@@ -34,8 +34,8 @@
 //! local reply, message, code, detail = runtime:call("hello", { method = "shout" })
 //! ```
 //!
-//! Create handlers with [`bytes`], [`fill`] and [`stream`]; with the feature `serde` also [`json`] and
-//! [`json_stream`], with `tokio` with [`async_fn`], [`stream_async`] and, with both, by
+//! Create handlers with [`bytes`], [`fill`] and [`stream`]; with the feature `serde` also [`json`]
+//! and [`json_stream`], with `tokio` with [`async_fn`], [`stream_async`] and, with both, by
 //! [`json_async`] and [`json_stream_async`]. Without features the crate has no
 //! dependency. [`testing`] runs a runtime without nginx.
 #![cfg_attr(not(all(feature = "serde", feature = "tokio")), allow(rustdoc::broken_intra_doc_links))]

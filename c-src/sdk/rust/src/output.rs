@@ -6,8 +6,8 @@ use crate::ffi::{Buffer, Task};
 use crate::handler::{sync, Handler, Outcome};
 use std::io::{self, Write};
 
-/// A handler of a function that writes its answer into memory of the queue, which saves the copy of a
-/// large one:
+/// A handler of a function that writes its answer into memory of the queue, which saves the copy of
+/// a large one:
 ///
 /// ```
 /// use std::io::Write;

@@ -5,8 +5,8 @@ use crate::notes::lock;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// While the loop that takes calls lets quick handlers run, their responses wait for each other; not
-/// longer than this after the first.
+/// While the loop that takes calls lets quick handlers run, their responses wait for each other;
+/// not longer than this after the first.
 const MAX_HOLD: Duration = Duration::from_micros(50);
 
 /// The thread that adds the first response sends it. Responses that arrive in that time are sent

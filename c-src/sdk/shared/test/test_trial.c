@@ -45,8 +45,8 @@ who_does_not_say_it_is_told_in_one_line(void)
 
     CHECK_IS(try_shell("echo no; echo luck >&2"), -1);
     CHECK(strcmp(reason, "no luck") == 0);
-    CHECK_IS(try_shell("head -c 100000 /dev/zero | tr '\\0' x; echo; echo last"),
-             -1);
+    CHECK_IS(try_shell("head -c 100000 /dev/zero | tr '\\0' x; echo; "
+                       "echo last"), -1);
     CHECK(strlen(reason) > 400 && strstr(reason, "x last") != NULL);
     CHECK_IS(try_shell("exit 1"), -1);
     CHECK(strcmp(reason, "/bin/sh failed without a reason") == 0);

@@ -1,6 +1,6 @@
-// The runtime host as `nffi build` installs it (PREFIX/nffi/lib and PREFIX/nffi/node), made from the
-// sources as they are now, and the C program that plays the worker. Both are kept in .nffi/test, so
-// that only what changed is compiled again.
+// The runtime host as `nffi build` installs it (PREFIX/nffi/lib and PREFIX/nffi/node), made from
+// the sources as they are now, and the C program that plays the worker. Both are kept in
+// .nffi/test, so that only what changed is compiled again.
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

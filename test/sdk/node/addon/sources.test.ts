@@ -160,7 +160,9 @@ process.send?.({ answer, arg: process.argv[2] as string }, () => process.exit())
 
 const MEMORY_MS = 5000;
 
-/** What a process has for itself, in KiB, when the work of its start is done: it falls for a while. */
+/**
+ * What a process has for itself, in KiB, when the work of its start is done: it falls for a while.
+ */
 async function settledPrivateMemory(pid: number): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
   for (let unchanged = 0, end = Date.now() + MEMORY_MS; unchanged < 4 && Date.now() < end; ) {

@@ -1,5 +1,5 @@
-//! Runs a runtime in a test: without nginx, over a real queue of libnffi with calls as Lua makes them
-//! ([`Runtime`]), or in a real nginx ([`Nginx`]).
+//! Runs a runtime in a test: without nginx, over a real queue of libnffi with calls as Lua makes
+//! them ([`Runtime`]), or in a real nginx ([`Nginx`]).
 //!
 //! ```
 //! use nffi::testing::Runtime;

@@ -10,7 +10,8 @@ import nffi.TestInstance;
  *
  * <pre>{@code
  * try (TestRuntime runtime = TestRuntime.serve(App.create())) {
- *     assertEquals("hello Ada", runtime.call("hello", new Hello("Ada"), Greeting.class, codec).text());
+ *     Greeting greeting = runtime.call("hello", new Hello("Ada"), Greeting.class, codec);
+ *     assertEquals("hello Ada", greeting.text());
  * }
  * }</pre>
  */
