@@ -1,5 +1,5 @@
-// `nffi attach` on an OpenResty that nffi has not touched, with the layout of the official packages:
-// what is installed goes into site/, which its Lua searches, so nginx.conf needs no line.
+// `nffi attach` on an OpenResty that nffi has not touched, with the layout of the official
+// packages: what is installed goes into site/, which its Lua searches, so nginx.conf needs no line.
 import { realpathSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CliResult } from "../support/cli.js";
