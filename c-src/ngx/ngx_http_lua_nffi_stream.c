@@ -393,7 +393,7 @@ ngx_http_lua_nffi_stream_open(ngx_http_request_t *r,
     s->last = &s->first;
     s->open = 1;
 
-    if (r->connection->fd != (ngx_socket_t) -1) {
+    if (ngx_http_lua_nffi_has_client(r)) {
         ngx_add_timer(&s->client, NGX_HTTP_LUA_NFFI_CLIENT);
     }
 

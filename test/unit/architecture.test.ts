@@ -174,6 +174,13 @@ describe("c-src", () => {
     expect(functions).toHaveLength(10);
   });
 
+  test("a request is opaque outside of the doors: one of stream {} has other fields", () => {
+    const doors = ["ngx_http_lua_nffi_client.c", "ngx_http_lua_nffi_coroutine.c"];
+    const files = filesBelow(join(c, "ngx"), ".c").filter((file) => !doors.includes(file));
+    const text = (file: string) => withoutComments(readFileSync(join(c, "ngx", file), "utf8"));
+    expect(files.filter((file) => /\br->|request->connection\b/.test(text(file)))).toEqual([]);
+  });
+
   test("the attached glue takes nothing from ngx_lua or LuaJIT but by name", () => {
     const attached = filesBelow(join(c, "ngx/attached"), ".c", ".h").map((file) =>
       withoutComments(readFileSync(join(c, "ngx/attached", file), "utf8")),
