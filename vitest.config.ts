@@ -95,7 +95,7 @@ export default defineConfig({
         test: {
           name: "attached",
           include: [
-            "test/e2e/engine-{attached,calls,cancel,client-gone,phases,public-abi,stream,tls}.test.ts",
+            "test/e2e/engine-{calls,cancel,client-gone,phases,public-abi,stream,tls}.test.ts",
           ],
           env: { NFFI_TEST_SUITES: "attached" },
           globalSetup: ["test/support/compile.ts"],
@@ -119,6 +119,19 @@ export default defineConfig({
         test: {
           name: "alone",
           include: ALONE,
+          globalSetup: ["test/support/compile.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 1_500_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        // it changes the product that the files of `attached` share
+        test: {
+          name: "attached-alone",
+          include: OF_ATTACHED,
+          env: { NFFI_TEST_SUITES: "attached" },
           globalSetup: ["test/support/compile.ts"],
           testTimeout: 120_000,
           hookTimeout: 1_500_000,
