@@ -1,7 +1,7 @@
 // The Dockerfiles of examples/docker-attach, step by step. The file system of this machine stands
 // in for the images; an OpenResty without a patch of ours stands in for the one of the official
 // image, so its directory has another name here.
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { repository } from "../support/cli.js";
@@ -15,7 +15,7 @@ const FILES = ["Dockerfile.debian", "Dockerfile.openresty"] as const;
 test.runIf(canRunStages())(
   "nffi attaches to Debian's nginx and to an OpenResty in stages without a compiler, and answers",
   async () => {
-    const { prefix } = await unpatchedOpenresty();
+    const prefix = realpathSync((await unpatchedOpenresty()).prefix);
     const folder = temporaryFolder();
     const context = join(folder, "example");
     cpSync(join(repository, "examples/docker-attach"), context, { recursive: true });
