@@ -37,7 +37,12 @@ const FOR_TESTS = [
 // Debian 12 has it; without it the bookworm suite cannot be built, and its tests are skipped.
 const FOR_BOOKWORM = "libpcre3-dev";
 /** Additional packages for test/full. */
-const FOR_FULL = ["chromium:chromium", "debootstrap:debootstrap", "util-linux:unshare"];
+const FOR_FULL = [
+  "chromium:chromium",
+  "debootstrap:debootstrap",
+  "qemu-user:qemu-aarch64",
+  "util-linux:unshare",
+];
 
 const { full, filters } = argumentsOf(process.argv.slice(2));
 const REPORT = full ? ".nffi/test/report-full.json" : ".nffi/test/report.json";
