@@ -149,7 +149,7 @@ describe("the tarball", () => {
   }
 });
 
-/** Throws if a file needs a glibc newer than 2.31, or lacks a protection that the linker gives. */
+/** Throws if a file needs a glibc newer than 2.31, or lacks a protection of the linker. */
 async function requireReleasable(file: string): Promise<void> {
   for (const version of (await versionsNeeded(file)) ?? []) {
     const minor = /^GLIBC_2\.(\d+)/.exec(version)?.[1];

@@ -1,5 +1,5 @@
 // The Dockerfiles of examples/docker-attach, step by step. The file system of this machine stands
-// in for the images; an OpenResty without a patch of ours stands in for the one of the official
+// in for the images; an OpenResty without our patches stands in for the one of the official
 // image, so its directory has another name here.
 import { cpSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

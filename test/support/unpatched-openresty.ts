@@ -1,5 +1,5 @@
 // An OpenResty that nffi has not touched: assembled from Debian's source packages and configured
-// without a patch of ours. It is made once, below .nffi/test, and depends on nothing of this
+// without our patches. It is made once, below .nffi/test, and depends on nothing of this
 // repository but the assembly.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";

@@ -1,4 +1,4 @@
-// The values read from an ELF file are those that the compiler was asked for.
+// The values read from an ELF file match the flags of the compiler.
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
