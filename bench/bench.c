@@ -21,15 +21,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MOST_SAMPLES 200000
-#define MOST_IN_FLIGHT 256
+#define MAX_SAMPLES 200000
+#define MAX_IN_FLIGHT 256
 
-#define MOST_RIVALS 4
+#define MAX_RIVALS 4
 
 /* ours is the last one */
 typedef struct field {
     size_t count;
-    const rival_t *rivals[MOST_RIVALS];
+    const rival_t *rivals[MAX_RIVALS];
 } field_t;
 
 static const field_t threads = {
@@ -43,7 +43,7 @@ typedef struct result {
     double median_us;         /* of one call, with one in flight */
 } result_t;
 
-static double samples[MOST_SAMPLES];
+static double samples[MAX_SAMPLES];
 
 
 void
@@ -91,7 +91,7 @@ by_value(const void *a, const void *b)
 static result_t
 measure(const rival_t *rival, size_t size, int in_flight, int cpus, int ms)
 {
-    int i, n, epfd, calls[MOST_IN_FLIGHT];
+    int i, n, epfd, calls[MAX_IN_FLIGHT];
     long done, sampled;
     double start, sent, end;
     result_t result;
@@ -119,7 +119,7 @@ measure(const rival_t *rival, size_t size, int in_flight, int cpus, int ms)
     }
 
     for ( ;; ) {
-        n = rival->collect(calls, MOST_IN_FLIGHT);
+        n = rival->collect(calls, MAX_IN_FLIGHT);
 
         if (n == 0) {
             epoll_wait(epfd, &event, 1, -1);
@@ -131,7 +131,7 @@ measure(const rival_t *rival, size_t size, int in_flight, int cpus, int ms)
         if (in_flight == 1) {
             double at = now_us();
 
-            if (sampled < MOST_SAMPLES) {
+            if (sampled < MAX_SAMPLES) {
                 samples[sampled++] = at - sent;
             }
 
@@ -168,7 +168,7 @@ static void
 compare(const field_t *field, size_t size, int in_flight, int cpus, int ms)
 {
     size_t i;
-    result_t results[MOST_RIVALS], ours;
+    result_t results[MAX_RIVALS], ours;
     const rival_t *const *rivals = field->rivals;
 
     memset(results, 0, sizeof(results));
@@ -207,7 +207,7 @@ compare(const field_t *field, size_t size, int in_flight, int cpus, int ms)
 int
 main(int argc, char **argv)
 {
-    int ms, cpus, most_cpus;
+    int ms, cpus, max_cpus;
     size_t s, f;
     const field_t *field;
     static const size_t sizes[] = { 64, 4096, 102400 };
@@ -220,10 +220,10 @@ main(int argc, char **argv)
     }
 
     field = argc > 2 && strcmp(argv[2], "node") == 0 ? &processes : &threads;
-    most_cpus = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
+    max_cpus = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
     printf("(1.00x is ours; more is how many times ours is better)\n");
 
-    for (cpus = 1; cpus <= most_cpus; cpus++) {
+    for (cpus = 1; cpus <= max_cpus; cpus++) {
         for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
             for (f = 0; f < sizeof(flights) / sizeof(flights[0]); f++) {
                 compare(field, sizes[s], flights[f], cpus, ms);

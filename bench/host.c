@@ -59,10 +59,10 @@ bench_host_collect(int fd, int *calls, int max)
     int i, n;
     ssize_t bytes;
     uint64_t count;
-    size_t most = max < BATCH ? (size_t) max : BATCH;
+    size_t limit = max < BATCH ? (size_t) max : BATCH;
     nffi_host_response_t responses[BATCH];
 
-    n = nffi_host_drain(host, responses, most);
+    n = nffi_host_collect(host, responses, limit);
 
     if (n == 0) {
         bytes = read(fd, &count, sizeof(count));
@@ -72,7 +72,7 @@ bench_host_collect(int fd, int *calls, int max)
             return 0;
         }
 
-        n = nffi_host_drain(host, responses, most);
+        n = nffi_host_collect(host, responses, limit);
     }
 
     for (i = 0; i < n; i++) {

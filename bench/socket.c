@@ -15,12 +15,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MOST 256
+#define MAX_CONNECTIONS 256
 #define BUFFER (1 << 20)
 
-static int ours[MOST], theirs[MOST], connections;
-static size_t payload_size, got[MOST], got_there[MOST];
-static unsigned char *source, *there[MOST];
+static int ours[MAX_CONNECTIONS], theirs[MAX_CONNECTIONS], connections;
+static size_t payload_size, got[MAX_CONNECTIONS], got_there[MAX_CONNECTIONS];
+static unsigned char *source, *there[MAX_CONNECTIONS];
 static int epoll_ours, epoll_theirs, thread_cpu, stop_pipe[2];
 static pthread_t thread;
 
@@ -71,18 +71,18 @@ static void *
 serve(void *data)
 {
     int i, n, c;
-    struct epoll_event events[MOST];
+    struct epoll_event events[MAX_CONNECTIONS];
 
     (void) data;
     bench_pin(thread_cpu);
 
     for ( ;; ) {
-        n = epoll_wait(epoll_theirs, events, MOST, -1);
+        n = epoll_wait(epoll_theirs, events, MAX_CONNECTIONS, -1);
 
         for (i = 0; i < n; i++) {
             c = (int) events[i].data.u32;
 
-            if (c == MOST) {
+            if (c == MAX_CONNECTIONS) {
                 return NULL;
             }
 
@@ -142,7 +142,7 @@ start(size_t size, int in_flight, int cpu)
         bench_die("pipe");
     }
 
-    watch(epoll_theirs, stop_pipe[0], MOST);
+    watch(epoll_theirs, stop_pipe[0], MAX_CONNECTIONS);
     pthread_create(&thread, NULL, serve, NULL);
 }
 
@@ -158,7 +158,7 @@ static int
 collect(int *calls, int max)
 {
     int i, n, c, events_count;
-    struct epoll_event events[MOST];
+    struct epoll_event events[MAX_CONNECTIONS];
 
     n = 0;
     events_count = epoll_wait(epoll_ours, events, max, 0);

@@ -16,7 +16,7 @@
 
 #define CALLS 300000
 #define ROUNDS 15
-#define MOST 64
+#define MAX_BATCH 64
 #define SIZE 64
 
 static nffi_host_times_t times;
@@ -46,9 +46,9 @@ turn(nffi_host_t *host, nffi_queue_t *queue, int batch)
 {
     int i, n;
     nffi_task_t task;
-    nffi_request_t requests[MOST];
-    nffi_response_t answers[MOST];
-    nffi_host_response_t responses[MOST];
+    nffi_request_t requests[MAX_BATCH];
+    nffi_response_t answers[MAX_BATCH];
+    nffi_host_response_t responses[MAX_BATCH];
     static int owner;
     static char data[SIZE];
     const nffi_host_request_t request = { .data = data, .size = SIZE };
@@ -69,7 +69,7 @@ turn(nffi_host_t *host, nffi_queue_t *queue, int batch)
     }
 
     nffi_respond_batch(answers, (size_t) n);
-    n = nffi_host_drain(host, responses, (size_t) batch);
+    n = nffi_host_collect(host, responses, (size_t) batch);
 
     for (i = 0; i < n; i++) {
         nffi_host_release(host, &responses[i]);

@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define MOST 1024
+#define MAX_EVENTS 1024
 
 typedef struct connection {
     int fd;
@@ -59,7 +59,7 @@ main(int argc, char **argv)
     size_t size;
     connection_t *c;
     struct sockaddr_un address;
-    struct epoll_event event, events[MOST];
+    struct epoll_event event, events[MAX_EVENTS];
 
     if (argc != 3 || strlen(argv[1]) >= sizeof(address.sun_path)) {
         fprintf(stderr, "usage: echo_server PATH SIZE\n");
@@ -74,7 +74,7 @@ main(int argc, char **argv)
 
     if (listener == -1
         || bind(listener, (struct sockaddr *) &address, sizeof(address)) == -1
-        || listen(listener, MOST) == -1)
+        || listen(listener, MAX_EVENTS) == -1)
     {
         perror("echo_server");
         return 1;
@@ -86,7 +86,7 @@ main(int argc, char **argv)
     epoll_ctl(epfd, EPOLL_CTL_ADD, listener, &event);
 
     for ( ;; ) {
-        n = epoll_wait(epfd, events, MOST, -1);
+        n = epoll_wait(epfd, events, MAX_EVENTS, -1);
 
         for (i = 0; i < n; i++) {
             c = events[i].data.ptr;

@@ -20,7 +20,7 @@
 #include <time.h>
 
 #define BATCH 64
-#define MOST_THREADS 64
+#define MAX_THREADS 64
 
 NFFI_RUNTIME_ABI;
 
@@ -247,10 +247,10 @@ nffi_runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
         }
     }
 
-    if (threads < 1 || threads > MOST_THREADS) {
+    if (threads < 1 || threads > MAX_THREADS) {
         snprintf(error, error_size,
                  "the configuration is the number of threads, 1 to %d",
-                 MOST_THREADS);
+                 MAX_THREADS);
         return -1;
     }
 

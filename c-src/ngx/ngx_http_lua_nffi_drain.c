@@ -91,7 +91,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
             break;
         }
 
-        n = waiting ? nffi_host_drain(host, &response, 1) : 0;
+        n = waiting ? nffi_host_collect(host, &response, 1) : 0;
 
         if (n != 1) {
             break;

@@ -128,7 +128,7 @@ ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
 
     if (inst->awaited == 0) {
         /* collects responses of cancelled tasks, which are counted and freed */
-        (void) nffi_host_drain(inst->host, &response, 1);
+        (void) nffi_host_collect(inst->host, &response, 1);
     }
 
     nffi_host_state(inst->host, &state);

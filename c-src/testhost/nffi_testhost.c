@@ -246,7 +246,7 @@ drain(nffi_testhost_t *testhost)
 
     print_logs(testhost);
 
-    while ((n = nffi_host_drain(testhost->host, responses, BATCH)) > 0) {
+    while ((n = nffi_host_collect(testhost->host, responses, BATCH)) > 0) {
         for (i = 0; i < n; i++) {
             if (responses[i].owner != NULL) {
                 keep_answer(responses[i].owner, &responses[i]);

@@ -25,7 +25,7 @@ extern void ngx_http_lua_nonblocking_ffi_respond(void *task, int rc,
 /* our side: called once for each configuration, in nginx's own thread */
 int lib_nonblocking_ffi_init(char *cfg, int cfg_len, void *tq);
 
-#define MOST_THREADS 64
+#define MAX_THREADS 64
 
 typedef struct {
     void *tasks;
@@ -71,7 +71,7 @@ read_settings(echo_t *echo, char *text)
             echo->delay_ms = number(value, 60000);
 
         } else if (strcmp(word, "threads") == 0) {
-            echo->threads = number(value, MOST_THREADS);
+            echo->threads = number(value, MAX_THREADS);
 
         } else {
             return -1;

@@ -11,8 +11,8 @@
 #define MS 1000000ull
 #define CONNECT_NS (10000 * MS)
 #define FIRST_RETRY_NS (100 * MS)
-#define MOST_DOUBLINGS 6        /* 6.4 s */
-#define MOST_STATEMENTS 256     /* a server keeps each of them */
+#define MAX_DOUBLINGS 6        /* 6.4 s */
+#define MAX_STATEMENTS 256     /* a server keeps each of them */
 
 
 uint64_t
@@ -65,8 +65,8 @@ lose(connection_t *connection)
                                     : "no memory");
     message[strcspn(message, "\n")] = '\0';
 
-    if (doublings > MOST_DOUBLINGS) {
-        doublings = MOST_DOUBLINGS;
+    if (doublings > MAX_DOUBLINGS) {
+        doublings = MAX_DOUBLINGS;
     }
 
     connection->failures++;
@@ -233,7 +233,7 @@ connection_send(connection_t *connection, const char *sql,
         sent = PQsendQueryPrepared(pg, name, count, values, NULL, NULL, 0);
 
     } else if (count == 0
-               || json_object_size(connection->prepared) >= MOST_STATEMENTS)
+               || json_object_size(connection->prepared) >= MAX_STATEMENTS)
     {
         sent = PQsendQueryParams(pg, sql, count, NULL, values, NULL, NULL, 0);
 

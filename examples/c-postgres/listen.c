@@ -1,7 +1,7 @@
 /*
  * listen.c - LISTEN as a stream.
  *
- * A listener whose reader is slower keeps what it has not taken, up to MOST;
+ * A listener whose reader is slower keeps what it has not taken, up to MAX_UNREAD;
  * then its stream ends with an error. It must not hold up the others, nor the
  * server, which keeps a notification until every connection has heard it.
  */
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST 1000
+#define MAX_UNREAD 1000
 #define LOST "08006"
 #define TOO_SLOW "54000"      /* program_limit_exceeded */
 
@@ -146,7 +146,7 @@ say(listen_t *listen, listener_t *listener, json_t *value)
 {
     char *text;
 
-    if (json_array_size(listener->unread) == MOST) {
+    if (json_array_size(listener->unread) == MAX_UNREAD) {
         json_decref(value);
         fail(listen, listener, "the reader is slower than the notifications",
              TOO_SLOW);

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define BATCH 64
-#define MOST_CONNECTIONS 64
+#define MAX_CONNECTIONS 64
 
 struct runtime {
     nffi_queue_t *queue;
@@ -212,9 +212,9 @@ read_config(runtime_t *runtime, const char *text, size_t size,
         return -1;
     }
 
-    if (*connections < 1 || *connections > MOST_CONNECTIONS || *waiting < 0) {
+    if (*connections < 1 || *connections > MAX_CONNECTIONS || *waiting < 0) {
         snprintf(error, error_size, "configuration: connections is a number "
-                 "from 1 to %d, waiting one from 0", MOST_CONNECTIONS);
+                 "from 1 to %d, waiting one from 0", MAX_CONNECTIONS);
         return -1;
     }
 

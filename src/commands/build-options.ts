@@ -101,8 +101,8 @@ export async function buildRequestOf(
 }
 
 function flavorOption(): Option {
-  const told = FLAVOR_NAMES.map((name) => `${name}: ${flavorOf(name).title}`).join("; ");
-  return new Option("--flavor <name>", told).choices(FLAVOR_NAMES).default("release");
+  const flavors = FLAVOR_NAMES.map((name) => `${name}: ${flavorOf(name).title}`).join("; ");
+  return new Option("--flavor <name>", flavors).choices(FLAVOR_NAMES).default("release");
 }
 
 function keepPolicyOf({ keep, clean }: BuildOptions): KeepPolicy {

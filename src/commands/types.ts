@@ -35,12 +35,12 @@ export function typesCommand(context: CommandContext): Command {
       });
       if (prints) return context.print(stub.text.trimEnd());
       if (!options.check) await writeStub(stub);
-      for (const line of told(stub, options, context.cwd)) context.print(line);
+      for (const line of linesFor(stub, options, context.cwd)) context.print(line);
       if (options.check && !stub.isCurrent) throw stale(stub, module, context.cwd);
     });
 }
 
-function told(stub: TypesStub, options: TypesOptions, cwd: string): string[] {
+function linesFor(stub: TypesStub, options: TypesOptions, cwd: string): string[] {
   const { file, className, methods, streams, isCurrent } = stub;
   if (options.json) {
     const written = !options.check && !isCurrent;

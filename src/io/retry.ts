@@ -17,7 +17,7 @@ export interface RetryPolicy {
   onRetry(failure: NffiError, waitMs: number): void;
 }
 
-const LONGEST_WAIT_MS = 60_000;
+const MAX_WAIT_MS = 60_000;
 
 /** Runs `attempt` until it succeeds, or fails in a way that a retry cannot fix. */
 export async function retrying<T>(
@@ -29,7 +29,7 @@ export async function retrying<T>(
     if ("value" in outcome) return outcome.value;
     const { error, passing } = outcome.failure;
     const waitMs = outcome.failure.waitMs ?? backoff(policy.backoffMs, tried);
-    if (!passing || tried >= policy.retries || waitMs > LONGEST_WAIT_MS) throw error;
+    if (!passing || tried >= policy.retries || waitMs > MAX_WAIT_MS) throw error;
     policy.onRetry(error, waitMs);
     await sleep(waitMs, undefined, { signal: policy.signal }).catch(() => {});
     policy.signal?.throwIfAborted();
@@ -38,7 +38,7 @@ export async function retrying<T>(
 
 /** Between half of the step and all of it, so that many clients do not come back together. */
 function backoff(baseMs: number, tried: number): number {
-  return Math.min(baseMs * 2 ** tried, LONGEST_WAIT_MS / 2) * (0.5 + Math.random() / 2);
+  return Math.min(baseMs * 2 ** tried, MAX_WAIT_MS / 2) * (0.5 + Math.random() / 2);
 }
 
 /** Retry-After: seconds or a date. */

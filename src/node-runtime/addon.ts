@@ -69,7 +69,7 @@ export interface Offsets {
   readonly inBatch: number;
   readonly requests: number;
   readonly responses: number;
-  readonly told: number;
+  readonly noted: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
 }
@@ -101,7 +101,7 @@ export interface Memory {
   readonly deadlines: Float64Array;
   readonly responses: Int32Array;
   /** Handles for onCancelled and onWritable. */
-  readonly told: Int32Array;
+  readonly noted: Int32Array;
   readonly requestBytes: Buffer;
   readonly responseBytes: Buffer;
 }
@@ -115,7 +115,7 @@ export function viewMemory(offsets: Offsets): Memory {
     requests: new Int32Array(memory, offsets.requests, batch * REQUEST.words),
     deadlines: new Float64Array(memory, offsets.requests, batch * REQUEST_DEADLINE.doubles),
     responses: new Int32Array(memory, offsets.responses, batch * RESPONSE.words),
-    told: new Int32Array(memory, offsets.told, batch * 2),
+    noted: new Int32Array(memory, offsets.noted, batch * 2),
     requestBytes: Buffer.from(memory, offsets.requestBytes, bytes),
     responseBytes: Buffer.from(memory, offsets.responseBytes, bytes),
   };

@@ -83,8 +83,8 @@ export function withPlace(error: unknown, path: string): Error {
 
 function placeOf(error: SyntaxError, path: string): string {
   const place = /^(?:file:\/\/)?(\/.*:\d+)\n/;
-  const told = place.exec(error.stack ?? "");
-  if (told?.[1] !== undefined) return told[1];
+  const match = place.exec(error.stack ?? "");
+  if (match?.[1] !== undefined) return match[1];
   // Another Node reports it; it only parses this one file and runs nothing.
   const { stderr } = spawnSync(process.execPath, ["--check", path], { encoding: "utf8" });
   return place.exec(stderr ?? "")?.[1] ?? `${path}, or a module that it imports`;

@@ -11,7 +11,7 @@ import type { Log } from "./handler.js";
 const LEVELS = { error: 1, warn: 2, notice: 3, info: 4, debug: 5 } as const;
 
 /** Bytes of one message, as in nffi.h; a longer one is several. */
-const MOST_BYTES = 2048;
+const MAX_BYTES = 2048;
 
 export class Logs {
   readonly #addon: Pick<Addon, "log">;
@@ -40,9 +40,9 @@ export class Logs {
 
   #write(low: number, high: number, level: number, line: string): void {
     // Few characters need more than one byte, and no character is cut.
-    const most = Buffer.byteLength(line) <= MOST_BYTES ? line.length : Math.floor(MOST_BYTES / 3);
-    for (let start = 0; start < line.length; start += most) {
-      this.#addon.log(low, high, level, line.slice(start, start + most));
+    const step = Buffer.byteLength(line) <= MAX_BYTES ? line.length : Math.floor(MAX_BYTES / 3);
+    for (let start = 0; start < line.length; start += step) {
+      this.#addon.log(low, high, level, line.slice(start, start + step));
     }
   }
 }

@@ -26,10 +26,10 @@ async function main(): Promise<void> {
     addon.attach({
       onBatch: (count) => server?.start(count),
       onCancelled: (count) => {
-        for (const [low, high] of toldTasks(memory, count)) server?.cancelled(low, high);
+        for (const [low, high] of notedTasks(memory, count)) server?.cancelled(low, high);
       },
       onWritable: (count) => {
-        for (const [low, high] of toldTasks(memory, count)) server?.writable(low, high);
+        for (const [low, high] of notedTasks(memory, count)) server?.writable(low, high);
       },
       onClosed: () => {
         if (server === undefined) return;
@@ -92,10 +92,10 @@ async function prepare(settings: Settings, server: () => Server | undefined): Pr
 }
 
 /** The handles are taken out first: a callback may come back into the addon. */
-function toldTasks({ told }: Memory, count: number): [number, number][] {
+function notedTasks({ noted }: Memory, count: number): [number, number][] {
   return Array.from(
     { length: count },
-    (_, i) => [told[i * 2], told[i * 2 + 1]] as [number, number],
+    (_, i) => [noted[i * 2], noted[i * 2 + 1]] as [number, number],
   );
 }
 

@@ -20,8 +20,8 @@ import { compileForThreads } from "./load-module.js";
 import type { ProfileKind } from "./profile.js";
 import type { FromThread, Handle, ThreadData, ToThread } from "./thread-messages.js";
 
-const SHORTEST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 30_000;
+const MIN_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 30_000;
 const STEADY_MS = 60_000;
 
 /** One place in the pool, whose thread may be replaced. */
@@ -154,7 +154,7 @@ export class Pool implements Server {
     }
   }
 
-  /** Of the threads that can start a call, the one with the fewest calls. */
+  /** Of the threads that can start a call, the one with the leastBusy calls. */
   #freeMember(): Member | undefined {
     let found: Member | undefined;
     for (const member of this.#members) {
@@ -225,7 +225,7 @@ export class Pool implements Server {
     // After the close it is replaced only for waiting calls.
     if (!this.#isClosed || this.#waiting.length > 0) {
       const pauseMs = steady ? 0 : member.pauseMs;
-      member.pauseMs = Math.min(Math.max(pauseMs * 2, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS);
+      member.pauseMs = Math.min(Math.max(pauseMs * 2, MIN_PAUSE_MS), MAX_PAUSE_MS);
       setTimeout(() => this.#replace(member), member.pauseMs);
     }
     this.#handOver();
@@ -262,7 +262,7 @@ export class Pool implements Server {
 
 /** It serves, or will soon: what waits may wait for it. */
 function isHopeful({ isReady, pauseMs }: Member): boolean {
-  return isReady || pauseMs <= SHORTEST_PAUSE_MS;
+  return isReady || pauseMs <= MIN_PAUSE_MS;
 }
 
 /** An error of a thread, as it was there. */

@@ -23,7 +23,7 @@ export type ProfileKind = "cpu" | "heap";
 
 const SIGNALS = { SIGUSR2: "cpu", SIGHUP: "heap" } as const satisfies Record<string, ProfileKind>;
 
-const LONGEST_CPU_MS = 30_000;
+const MAX_CPU_MS = 30_000;
 
 /** Calls back for each of the signals. */
 export function onProfileSignals(wanted: (kind: ProfileKind) => void): void {
@@ -73,8 +73,8 @@ export class Profiler {
     session.post("Profiler.start");
     this.#session = session;
     process.once("exit", this.#atExit);
-    this.#end = setTimeout(() => this.#finish(session), LONGEST_CPU_MS).unref();
-    const seconds = LONGEST_CPU_MS / 1000;
+    this.#end = setTimeout(() => this.#finish(session), MAX_CPU_MS).unref();
+    const seconds = MAX_CPU_MS / 1000;
     this.#tell(`a CPU profile was begun, of ${seconds} s or until SIGUSR2 comes again`);
   }
 

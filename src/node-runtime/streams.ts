@@ -9,7 +9,7 @@ import { type Addon, CANCELLED, WOULD_BLOCK } from "./addon.js";
 import type { Codec } from "./codec.js";
 
 /** Bytes that a call collects, as in nffi.h. */
-const MOST_COLLECTED = 64 * 1024 * 1024;
+const MAX_COLLECTED = 64 * 1024 * 1024;
 
 /** Chunks after which timers and I/O get their turn: a fast reader always has room. */
 const CHUNKS_A_TURN = 16;
@@ -84,7 +84,7 @@ export class Streams {
     for await (const value of valuesOf(chunks, async () => true)) {
       const chunk = chunks.codec.encode(value);
       size += chunk.length;
-      if (size > MOST_COLLECTED) {
+      if (size > MAX_COLLECTED) {
         throw new RangeError("a call collects at most 64 MiB of chunks; read them as a stream");
       }
       collected.push(chunk);

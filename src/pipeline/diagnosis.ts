@@ -7,11 +7,11 @@ import { installHint } from "../host/distribution.js";
 const BEFORE = 4;
 const AFTER = 8;
 /** A log of a whole `make` has less than a megabyte; one of several is not worth its time. */
-const LONGEST_LOG = 50e6;
+const MAX_LOG = 50e6;
 
 export async function diagnose(logPath: string): Promise<Diagnosis | undefined> {
   const text = await readFile(logPath, "utf8").catch(() => "");
-  return text.length > LONGEST_LOG ? undefined : diagnosisOf(text);
+  return text.length > MAX_LOG ? undefined : diagnosisOf(text);
 }
 
 export function diagnosisOf(log: string): Diagnosis | undefined {

@@ -34,8 +34,8 @@ export async function uninstallProduct(
   try {
     const present = await filesBelow(prefix);
     const { removable, changed, outside } = await surveyOf(prefix, product.manifest, present);
-    const told = new Set([...removable, ...changed]);
-    const kept = present.filter((path) => !told.has(path));
+    const listed = new Set([...removable, ...changed]);
+    const kept = present.filter((path) => !listed.has(path));
     if (!options.dryRun) await removeAll(prefix, removable, keptFolders(product.manifest));
     return { removed: removable, kept, changed, outside };
   } finally {

@@ -3,7 +3,7 @@ import type { Language } from "../catalog/languages.js";
 import { NffiError } from "../errors.js";
 
 /** npm's rules for the name of a package. */
-const LONGEST = 214;
+const MAX_LENGTH = 214;
 const TAKEN = new Set(["node_modules", "favicon.ico"]);
 
 /** Throws unless the name can be both, and says why not. */
@@ -30,7 +30,7 @@ function refusalOf(name: string): string | undefined {
   if (name === "") return "it is empty";
   if (name.includes("/")) return "it is a path; run this in the folder where it shall be made";
   if (TAKEN.has(name)) return "that name is reserved";
-  if (name.length > LONGEST) return `it is longer than ${LONGEST} characters`;
+  if (name.length > MAX_LENGTH) return `it is longer than ${MAX_LENGTH} characters`;
   if (/[A-Z]/.test(name)) return "npm allows no capitals";
   if (!/^[a-z0-9]/.test(name)) return "it begins with neither a letter nor a digit";
   const strange = /[^a-z0-9._-]/u.exec(name);
@@ -42,6 +42,6 @@ function suggestionFor(name: string): string | undefined {
     .toLowerCase()
     .replace(/[^a-z0-9._-]+/g, "-")
     .replace(/^[^a-z0-9]+|-+$/g, "")
-    .slice(0, LONGEST);
+    .slice(0, MAX_LENGTH);
   return refusalOf(better) ? undefined : better;
 }

@@ -22,7 +22,7 @@ export interface CheckedModule {
 const OLDEST = 5;
 const MODULES = /\.[cm]?[jt]s$/;
 const RUNTIME_PACKAGE = "@nffi/runtime";
-const MOST_TOLD = 5;
+const MAX_REPORTED = 5;
 
 /** Options about output files; some of them require others. */
 const FOR_EMITTING = new Set([
@@ -182,8 +182,8 @@ function requireNoErrors(
     .getPreEmitDiagnostics(program, source)
     .filter(({ category }) => category === ts.DiagnosticCategory.Error);
   if (found.length === 0) return;
-  const lines = linesOf(ts, found.slice(0, MOST_TOLD), cwd);
-  if (found.length > MOST_TOLD) lines.push(`and ${found.length - MOST_TOLD} more`);
+  const lines = linesOf(ts, found.slice(0, MAX_REPORTED), cwd);
+  if (found.length > MAX_REPORTED) lines.push(`and ${found.length - MAX_REPORTED} more`);
   const lacksNode = found.some(({ code }) => code === 2591 || code === 2580);
   if (lacksNode) lines.push("npm install --save-dev @types/node");
   throw new NffiError("types-failed", `${basename(source.fileName)} has errors`, {

@@ -35,7 +35,7 @@ export interface TypesStub {
 }
 
 const CLASS = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/;
-const MOST_TOLD = 10;
+const MAX_REPORTED = 10;
 
 export async function makeStub(request: TypesRequest): Promise<TypesStub> {
   const { module, cwd } = request;
@@ -97,9 +97,9 @@ async function requireStub(file: string): Promise<void> {
 
 function requireNoProblems(module: string, { problems }: Translation): void {
   if (problems.length === 0) return;
-  const told = [...new Set(problems.map(({ place, reason }) => `${place}: ${reason}`))];
-  const lines = told.slice(0, MOST_TOLD);
-  if (told.length > MOST_TOLD) lines.push(`and ${told.length - MOST_TOLD} more`);
+  const unique = [...new Set(problems.map(({ place, reason }) => `${place}: ${reason}`))];
+  const lines = unique.slice(0, MAX_REPORTED);
+  if (unique.length > MAX_REPORTED) lines.push(`and ${unique.length - MAX_REPORTED} more`);
   throw new NffiError("types-failed", `not everything in ${module} can travel between Lua and it`, {
     hint: lines.join("\n"),
   });

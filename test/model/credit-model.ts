@@ -87,7 +87,7 @@ export function creditModel(setting: CreditSetting): Model {
     switch (get(s, "host")) {
       case H.idle:
         if (get(s, "taken") < get(s, "written")) {
-          add("nffi_host_drain", (to) => {
+          add("nffi_host_collect", (to) => {
             to[at.taken] = get(s, "written");
           });
         }

@@ -26,7 +26,7 @@ export interface Verdict {
   readonly fault?: { readonly what: string; readonly trace: readonly string[] };
 }
 
-const MOST_STATES = 3_000_000;
+const MAX_STATES = 3_000_000;
 
 export function explore(model: Model): Verdict {
   const numbers = new Map<string, number>([[keyOf(model.start), 0]]);
@@ -64,7 +64,7 @@ export function explore(model: Model): Verdict {
         return states.length - 1;
       }),
     );
-    if (states.length > MOST_STATES) throw new Error("the model is too large to be walked");
+    if (states.length > MAX_STATES) throw new Error("the model is too large to be walked");
   }
   const circling = findCircle(successors);
   if (circling !== undefined) return fault(circling, "goes in circles");

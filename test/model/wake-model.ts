@@ -186,7 +186,7 @@ export function wakeModel(setting: Setting): Model {
     return s.slice();
   }
 
-  // --- the event loop: submit.c, host.c, drain.c and the glue
+  // --- the event loop: submit.c, host.c, collect.c and the glue
 
   function hostMoves(s: State, found: Move[]): void {
     const who = WORDS.length;
@@ -280,7 +280,7 @@ export function wakeModel(setting: Setting): Model {
         break;
       case H.drain:
         // a turn takes one response, so that it often does not suffice
-        move("nffi_host_drain", (to) => {
+        move("nffi_host_collect", (to) => {
           if (load(s, who, "doneTail") > get(s, "doneHead")) {
             to[at.doneHead] = get(s, "doneHead") + 1;
             to[at.drainPosted] = has("drain: go on") ? 1 : 0;

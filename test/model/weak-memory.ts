@@ -58,7 +58,7 @@ export interface Programs {
 /** The last value of a word. */
 export type Reader = (word: string) => number;
 
-const MOST_VALUES = 12;
+const MAX_VALUES = 12;
 const REGISTERS = ["a", "b", "c", "d", "n"];
 const acquires = (order: Order) => order !== "relaxed" && order !== "release";
 const releases = (order: Order) => order !== "relaxed" && order !== "acquire";
@@ -68,7 +68,7 @@ export function weakModel({ words, threads, badEnd }: Programs): Model {
   const names = Object.keys(words);
   const count = names.length * 2;
   const message = 1 + count; // a value and the view that it carries
-  const history = 1 + MOST_VALUES * message; // its length, then the values
+  const history = 1 + MAX_VALUES * message; // its length, then the values
   const scAt = names.length * history; // the newest value of each word for seq_cst
   const broken = scAt + count;
   const reads = broken + 1; // how often each word was read
@@ -128,7 +128,7 @@ export function weakModel({ words, threads, badEnd }: Programs): Model {
   /** `carries`: an exchange goes on carrying what the value that it replaces has carried. */
   function append(s: State, me: number, word: number, value: number, order: Order, carries = -1) {
     const index = length(s, word);
-    if (index === MOST_VALUES) throw new Error(`too many values of ${names[word]}`);
+    if (index === MAX_VALUES) throw new Error(`too many values of ${names[word]}`);
     s[word * history] = index + 1;
     const at = messageAt(word, index);
     s[at] = value;

@@ -1,6 +1,6 @@
 /*
  * host.c - the host's side of a queue: made, closed, asked and freed. submit.c
- * puts tasks in, drain.c takes responses out. All of it runs in the event
+ * puts tasks in, collect.c takes responses out. All of it runs in the event
  * loop; nothing locks or waits.
  */
 
@@ -24,14 +24,14 @@
 
 
 static uint32_t
-power_of_two(uint32_t n, uint32_t least, uint32_t most)
+power_of_two(uint32_t n, uint32_t min, uint32_t max)
 {
-    if (n <= least) {
-        return least;
+    if (n <= min) {
+        return min;
     }
 
-    if (n >= most) {
-        return most;
+    if (n >= max) {
+        return max;
     }
 
     return 1u << (32 - __builtin_clz(n - 1));
@@ -96,8 +96,8 @@ make_entries(nffi_host_t *host)
 static uint32_t
 arena_size(uint32_t size)
 {
-    return power_of_two(size ? size : DEFAULT_ARENA, NFFI__LEAST_ARENA,
-                        NFFI__MOST_ARENA);
+    return power_of_two(size ? size : DEFAULT_ARENA, NFFI__MIN_ARENA,
+                        NFFI__MAX_ARENA);
 }
 
 
@@ -279,7 +279,7 @@ nffi_host_misuse(nffi_host_t *host, int kind, uint64_t *count)
 
 
 /* Frees what tasks hold outside the arenas: requests of the open ones and
-   responses that were given, whether drained or not. */
+   responses that were given, whether collected or not. */
 static void
 forget_tasks(nffi_host_t *host)
 {
@@ -298,7 +298,7 @@ forget_tasks(nffi_host_t *host)
     }
 
     /* none of them has an owner, so each is released immediately */
-    (void) nffi_host_drain(host, &response, 1);
+    (void) nffi_host_collect(host, &response, 1);
 
     for (i = 0; i < host->fresh; i++) {
         nffi__host_free_request(host, &host->entries[i]);

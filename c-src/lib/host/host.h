@@ -1,5 +1,5 @@
 /*
- * host.h - the host's private state, shared by host.c, submit.c, drain.c,
+ * host.h - the host's private state, shared by host.c, submit.c, collect.c,
  * receive.c and spawn.c.
  */
 
@@ -18,22 +18,22 @@
 enum nffi__entry_state {
     NFFI__ENTRY_FREE = 0,
     NFFI__ENTRY_OPEN,         /* queued or running */
-    NFFI__ENTRY_ANSWERED      /* drained, not yet released */
+    NFFI__ENTRY_ANSWERED      /* collected, not yet released */
 };
 
 /*
  * Requests in memfds that wait: each holds a descriptor of the runtime's
  * process, where 1024 is a common limit.
  */
-#define NFFI__MOST_PAYLOADS 256
+#define NFFI__MAX_PAYLOADS 256
 
 /*
  * Messages of the child kept unread: beyond the first number they are left in
  * the socket, so that a fast runtime waits instead of filling nginx's table of
  * descriptors; more than the second is a broken rule.
  */
-#define NFFI__ENOUGH_KEPT 64
-#define NFFI__MOST_KEPT 512
+#define NFFI__PAUSE_KEPT 64
+#define NFFI__MAX_KEPT 512
 
 /* What the host itself knows of the task in a slot. */
 typedef struct nffi__entry {
@@ -51,8 +51,8 @@ typedef struct nffi__entry {
     uint64_t unread_bytes;
     uint64_t submitted_ns;    /* 0: not timed */
     uint8_t state;
-    uint8_t request_place;
-    uint8_t response_place;
+    uint8_t request_storage;
+    uint8_t response_storage;
     bool ping;                /* no call: a health check */
 } nffi__entry_t;
 
@@ -96,7 +96,7 @@ struct nffi_host {
     uint64_t now_ns;          /* the last that was seen of the clock */
     nffi__received_t *received;
     uint32_t kept;            /* their number */
-    uint32_t payloads[NFFI__MOST_PAYLOADS];  /* requests in memfds, by place
+    uint32_t payloads[NFFI__MAX_PAYLOADS];  /* requests in memfds, by place
                                  on the ring of tasks, oldest first */
     uint32_t payloads_first;
     uint32_t payloads_count;

@@ -60,7 +60,7 @@ typedef struct nffi_host_options {
                                  thread has left the queue */
     void *unused_data;
     nffi_host_times_t *times; /* NULL: the clock is not read; else the
-                                 caller's, filled in while tasks are drained */
+                                 caller's, filled in while tasks are collected */
 } nffi_host_options_t;
 
 int nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options);
@@ -122,7 +122,7 @@ typedef struct nffi_host_response {
                                  nffi_host_release */
     uint32_t offset;
     void (*free)(void *data);
-    uint8_t place;
+    uint8_t storage;
 } nffi_host_response_t;
 
 /*
@@ -130,7 +130,7 @@ typedef struct nffi_host_response {
  * NFFI_PROTOCOL if the runtime has violated the protocol: then close it. Each
  * response needs nffi_host_release, which frees its bytes.
  */
-int nffi_host_drain(nffi_host_t *host, nffi_host_response_t *responses,
+int nffi_host_collect(nffi_host_t *host, nffi_host_response_t *responses,
     size_t max);
 void nffi_host_release(nffi_host_t *host, nffi_host_response_t *response);
 
@@ -151,7 +151,7 @@ typedef struct nffi_host_log {
 
 /*
  * Takes one message; 1, or 0 when there is none, or NFFI_PROTOCOL. Taken
- * before a response that waits is drained, the messages that were given before
+ * before a response that waits is collected, the messages that were given before
  * it still have their owner.
  */
 int nffi_host_log(nffi_host_t *host, nffi_host_log_t *log);
@@ -159,7 +159,7 @@ int nffi_host_log(nffi_host_t *host, nffi_host_log_t *log);
 /* How many found no room since the last time. */
 uint32_t nffi_host_logs_dropped(nffi_host_t *host);
 
-/* Returns whether there is something to drain, or the runtime has violated the
+/* Returns whether there is something to collect, or the runtime has violated the
    queue protocol. */
 int nffi_host_waiting(nffi_host_t *host);
 
@@ -302,7 +302,7 @@ int nffi_child_report(nffi_host_t *host, nffi_child_t *child,
 void nffi_host_reserved(nffi_host_t *host);
 
 /* Reads one message of the child; blocks: no. GONE may come while responses
-   still wait to be drained. */
+   still wait to be collected. */
 enum nffi_child_event {
     NFFI_CHILD_NONE = 0,      /* nothing more now */
     NFFI_CHILD_READY,         /* attached and serving */

@@ -19,7 +19,7 @@ nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd)
 {
     nffi__received_t *received, **link;
 
-    received = host->kept < NFFI__MOST_KEPT ? malloc(sizeof(*received)) : NULL;
+    received = host->kept < NFFI__MAX_KEPT ? malloc(sizeof(*received)) : NULL;
     if (received == NULL) {
         if (fd != -1) {
             close(fd);
@@ -115,9 +115,9 @@ nffi__host_locate(nffi_host_t *host, uint32_t slot,
 
     response->data = NULL;
     response->size = where->size;
-    response->place = NFFI__NOWHERE;
+    response->storage = NFFI__NOWHERE;
 
-    switch (where->place) {
+    switch (where->storage) {
 
     case NFFI__NOWHERE:
         return where->size == 0 ? NFFI_OK : NFFI_PROTOCOL;
@@ -163,7 +163,7 @@ nffi__host_locate(nffi_host_t *host, uint32_t slot,
         return NFFI_PROTOCOL;
     }
 
-    response->place = (uint8_t) where->place;
+    response->storage = (uint8_t) where->storage;
 
     return NFFI_OK;
 }
@@ -188,10 +188,10 @@ nffi__host_free_block(nffi_host_t *host, uint32_t offset)
 
 
 void
-nffi__host_free_bytes(nffi_host_t *host, uint8_t place, uint32_t offset,
+nffi__host_free_bytes(nffi_host_t *host, uint8_t storage, uint32_t offset,
     void *data, size_t size, void (*release)(void *data))
 {
-    switch (place) {
+    switch (storage) {
 
     case NFFI__IN_ARENA:
         nffi__host_free_block(host, offset);

@@ -9,7 +9,7 @@
 
 /* Where the runtime says that they lie; loaded once. */
 typedef struct nffi__claim {
-    uint32_t place;
+    uint32_t storage;
     uint64_t offset;
     uint64_t size;
     uint64_t release;
@@ -23,7 +23,7 @@ typedef struct nffi__claim {
 int nffi__host_locate(nffi_host_t *host, uint32_t slot,
     const nffi__claim_t *where, nffi_host_response_t *response);
 
-void nffi__host_free_bytes(nffi_host_t *host, uint8_t place, uint32_t offset,
+void nffi__host_free_bytes(nffi_host_t *host, uint8_t storage, uint32_t offset,
     void *data, size_t size, void (*release)(void *data));
 
 /* Keeps a message for nffi_host_child_event or for a response. */

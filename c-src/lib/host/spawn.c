@@ -320,7 +320,7 @@ nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message)
 
     for ( ;; ) {
         /* the end must not hide behind payloads that are left unread */
-        if (host->kept >= NFFI__ENOUGH_KEPT) {
+        if (host->kept >= NFFI__PAUSE_KEPT) {
             return has_hung_up(host->control_fd) ? NFFI_CHILD_GONE
                                                  : NFFI_CHILD_NONE;
         }

@@ -28,11 +28,11 @@ may_send_payload(nffi_host_t *host)
             break;
         }
 
-        host->payloads_first = (host->payloads_first + 1) % NFFI__MOST_PAYLOADS;
+        host->payloads_first = (host->payloads_first + 1) % NFFI__MAX_PAYLOADS;
         host->payloads_count--;
     }
 
-    return host->payloads_count < NFFI__MOST_PAYLOADS;
+    return host->payloads_count < NFFI__MAX_PAYLOADS;
 }
 
 
@@ -41,7 +41,7 @@ static void
 count_payload(nffi_host_t *host)
 {
     host->payloads[(host->payloads_first + host->payloads_count++)
-                   % NFFI__MOST_PAYLOADS]
+                   % NFFI__MAX_PAYLOADS]
         = atomic_load_explicit(&host->region.header->tasks_ring.tail,
                                memory_order_relaxed);
 }
@@ -54,7 +54,7 @@ place_large_request(nffi_host_t *host, nffi__entry_t *entry, size_t room,
 {
     if (!host->process) {
         entry->request = malloc(room);
-        entry->request_place = NFFI__IN_HEAP;
+        entry->request_storage = NFFI__IN_HEAP;
         *bytes = entry->request;
         return *bytes == NULL ? NFFI_NO_MEMORY : NFFI_OK;
     }
@@ -67,7 +67,7 @@ place_large_request(nffi_host_t *host, nffi__entry_t *entry, size_t room,
         return NFFI_NO_MEMORY;
     }
 
-    entry->request_place = NFFI__IN_MEMFD;
+    entry->request_storage = NFFI__IN_MEMFD;
     *bytes = memfd->data;
 
     return NFFI_OK;
@@ -117,12 +117,12 @@ place_request(nffi_host_t *host, const nffi_host_request_t *request,
     entry->size = size;
 
     if (size == 0) {
-        entry->request_place = NFFI__NOWHERE;
+        entry->request_storage = NFFI__NOWHERE;
         return NFFI_OK;
     }
 
     if (nffi__arena_alloc(&host->arena, size + 1, &offset)) {
-        entry->request_place = NFFI__IN_ARENA;
+        entry->request_storage = NFFI__IN_ARENA;
         entry->request_offset = offset;
         bytes = host->region.request_arena + offset;
 
@@ -143,7 +143,7 @@ place_request(nffi_host_t *host, const nffi_host_request_t *request,
 
     bytes[size] = '\0';
 
-    if (entry->request_place == NFFI__IN_MEMFD) {
+    if (entry->request_storage == NFFI__IN_MEMFD) {
         return send_large_request(host, entry, number, &memfd);
     }
 
@@ -154,14 +154,14 @@ place_request(nffi_host_t *host, const nffi_host_request_t *request,
 void
 nffi__host_free_request(nffi_host_t *host, nffi__entry_t *entry)
 {
-    if (entry->request_place == NFFI__IN_ARENA) {
+    if (entry->request_storage == NFFI__IN_ARENA) {
         nffi__arena_free(&host->arena, entry->request_offset);
 
-    } else if (entry->request_place == NFFI__IN_HEAP) {
+    } else if (entry->request_storage == NFFI__IN_HEAP) {
         free(entry->request);
     }
 
-    entry->request_place = NFFI__NOWHERE;
+    entry->request_storage = NFFI__NOWHERE;
     entry->request = NULL;
     host->bytes -= entry->size;
     entry->size = 0;
@@ -223,14 +223,14 @@ queue_entry(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
     entry->read = 0;
     entry->unread_bytes = 0;
 
-    slot->request_offset = entry->request_place == NFFI__IN_HEAP
+    slot->request_offset = entry->request_storage == NFFI__IN_HEAP
                            ? (uint64_t) (uintptr_t) entry->request
                            : entry->request_offset;
     slot->request_size = entry->size;
     slot->deadline_ns = request->deadline_ns;
     slot->generation = entry->generation;
     slot->method_size = (uint16_t) request->method_size;
-    slot->request_place = (uint16_t) entry->request_place;
+    slot->request_storage = (uint16_t) entry->request_storage;
     slot->window = request->window;
     slot->timed = entry->submitted_ns != 0;
     slot->has_data = request->data != NULL;
@@ -243,7 +243,7 @@ queue_entry(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
         atomic_store_explicit(&slot->blocked, 0, memory_order_relaxed);
     }
 
-    if (entry->request_place == NFFI__IN_MEMFD) {
+    if (entry->request_storage == NFFI__IN_MEMFD) {
         count_payload(host);
     }
 
@@ -277,7 +277,7 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
 
     rc = place_request(host, request, entry, number);
     if (rc != NFFI_OK) {
-        entry->request_place = NFFI__NOWHERE;
+        entry->request_storage = NFFI__NOWHERE;
         entry->size = 0;
         return rc;
     }
@@ -323,7 +323,7 @@ nffi_host_ping(nffi_host_t *host)
     number = nffi__host_next_slot(host);
     entry = &host->entries[number];
     nffi__host_next_generation(host, entry);
-    entry->request_place = NFFI__NOWHERE;
+    entry->request_storage = NFFI__NOWHERE;
     entry->size = 0;
     entry->submitted_ns = 0;
     entry->owner = NULL;

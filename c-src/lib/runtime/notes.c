@@ -135,7 +135,7 @@ take_note(nffi_queue_t *queue, uint32_t slot)
         return;
     }
 
-    if (!running->told_cancelled && nffi__is_cancelled(queue, slot)) {
+    if (!running->cancel_reported && nffi__is_cancelled(queue, slot)) {
         list_add(&queue->cancelled, slot);
         queue->news = true;
     }
@@ -190,7 +190,7 @@ nffi__take_notes(nffi_queue_t *queue)
 int
 nffi_queue_cancelled(nffi_queue_t *handle, nffi_task_t *tasks, size_t max)
 {
-    size_t told;
+    size_t count;
     uint32_t slot;
     nffi_queue_t *queue;
     nffi__running_t *running;
@@ -205,30 +205,30 @@ nffi_queue_cancelled(nffi_queue_t *handle, nffi_task_t *tasks, size_t max)
         return 0;
     }
 
-    told = 0;
+    count = 0;
     nffi__take_notes(queue);
 
-    while (told < max && list_take(&queue->cancelled, &slot)) {
+    while (count < max && list_take(&queue->cancelled, &slot)) {
         running = &queue->running[slot];
 
-        if (running->open && !running->told_cancelled
+        if (running->open && !running->cancel_reported
             && nffi__is_cancelled(queue, slot))
         {
-            running->told_cancelled = true;
-            tasks[told++] = running->request.task;
+            running->cancel_reported = true;
+            tasks[count++] = running->request.task;
         }
     }
 
     nffi__unlock_and_wake(queue);
 
-    return (int) told;
+    return (int) count;
 }
 
 
 int
 nffi_stream_writable(nffi_queue_t *handle, nffi_task_t *tasks, size_t max)
 {
-    size_t told;
+    size_t count;
     uint32_t slot;
     nffi_queue_t *queue;
     nffi__running_t *running;
@@ -242,24 +242,24 @@ nffi_stream_writable(nffi_queue_t *handle, nffi_task_t *tasks, size_t max)
         return 0;
     }
 
-    told = 0;
+    count = 0;
     nffi__take_notes(queue);
 
-    while (told < max && list_take(&queue->writable, &slot)) {
+    while (count < max && list_take(&queue->writable, &slot)) {
         running = &queue->running[slot];
 
         if (running->open && running->stream != NULL
             && running->stream->blocked && may_go_on(queue, running, slot))
         {
             running->stream->blocked = false;
-            tasks[told++] = running->request.task;
+            tasks[count++] = running->request.task;
         }
     }
 
     queue->writable_news = queue->writable.first != END;
     nffi__unlock_and_wake(queue);
 
-    return (int) told;
+    return (int) count;
 }
 
 

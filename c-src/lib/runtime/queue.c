@@ -93,7 +93,7 @@ locate_request(nffi_queue_t *queue, nffi__running_t *running,
     uint64_t size = running->request.size;
     const nffi__region_t *region = &queue->region;
 
-    switch (slot->request_place) {
+    switch (slot->request_storage) {
 
     case NFFI__NOWHERE:
         *bytes = NULL;
@@ -141,7 +141,7 @@ drop_payload(nffi_queue_t *queue, const nffi__running_t *running,
 {
     int fd;
 
-    if (slot->request_place == NFFI__IN_MEMFD && queue->control_fd != -1) {
+    if (slot->request_storage == NFFI__IN_MEMFD && queue->control_fd != -1) {
         fd = take_payload(queue, (uint64_t) running->generation << 32 | number);
         if (fd != -1) {
             close(fd);
@@ -340,7 +340,7 @@ nffi_queue_poll(nffi_queue_t *handle, nffi_request_t *requests, size_t max,
         queue->writable_news = false;
     }
 
-    queue->end_told |= end;
+    queue->end_reported |= end;
     queue->inside--;
     nffi__pass_lead(queue);
     nffi__unlock_and_wake(queue);
@@ -468,7 +468,7 @@ nffi_queue_arm(nffi_queue_t *handle)
     sleep = !queue->broken
             && nffi__ring_waiting(&header->tasks_ring) == 0
             && !queue->news
-            && (queue->end_told
+            && (queue->end_reported
                 || !atomic_load_explicit(&header->closed,
                                          memory_order_seq_cst));
 

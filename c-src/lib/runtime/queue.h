@@ -36,7 +36,7 @@ typedef struct nffi__running {
     uint32_t generation;
     uint32_t window;          /* bytes, 0: a plain call */
     bool open;
-    bool told_cancelled;
+    bool cancel_reported;
     bool timed;
 } nffi__running_t;
 
@@ -111,12 +111,12 @@ struct nffi_queue {
     uint32_t open;            /* tasks that are taken and not answered */
     bool fd_taken;            /* the runtime may wait on tasks_fd by itself */
     bool host_closed;         /* the host takes it back once it is unused */
-    bool unused_told;         /* ... and knows that it is */
+    bool unused_reported;         /* ... and knows that it is */
     nffi__slot_list_t cancelled;   /* not yet reported */
     nffi__slot_list_t writable;    /* streams, likewise */
     bool news;                /* on the lists, since arm last looked */
     bool writable_news;       /* since poll last returned for them */
-    bool end_told;            /* poll has returned the end */
+    bool end_reported;            /* poll has returned the end */
     enum nffi__leader leader;
     bool arms;                /* a loop waits on the eventfd: no other thread
                                  may */

@@ -1,6 +1,6 @@
 /*
  * respond.c - the runtime's side of a queue: responds to tasks, and wakes the
- * worker. place.c stores the bytes.
+ * worker. storage.c stores the bytes.
  */
 
 #define _GNU_SOURCE
@@ -95,19 +95,19 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
 void
 nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number,
-    int rc, const nffi__location_t *place, size_t message_size,
+    int rc, const nffi__location_t *location, size_t message_size,
     enum nffi__outcome outcome)
 {
     volatile nffi__slot_t *slot = &queue->region.slots[number];
 
-    if (place->kind == NFFI__IN_ARENA) {
-        nffi__arena_lend(&queue->arena, (uint32_t) place->offset);
+    if (location->kind == NFFI__IN_ARENA) {
+        nffi__arena_lend(&queue->arena, (uint32_t) location->offset);
     }
 
-    slot->response_offset = place->offset;
-    slot->response_size = place->size;
-    slot->response_release = place->release;
-    slot->response_place = (uint16_t) place->kind;
+    slot->response_offset = location->offset;
+    slot->response_size = location->size;
+    slot->response_release = location->release;
+    slot->response_storage = (uint16_t) location->kind;
     slot->message_size = (uint32_t) message_size;
     slot->rc = rc;
     nffi__finish(queue, running, number, outcome);
@@ -123,11 +123,11 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     size_t detail, total;
     unsigned char *bytes;
     nffi__memfd_t unused;
-    nffi__location_t place;
+    nffi__location_t location;
     bool failed = (response->flags & NFFI_RESPONSE_ERROR) != 0;
 
-    memset(&place, 0, sizeof(place));
-    place.kind = response->data != NULL ? NFFI__EMPTY : NFFI__NOWHERE;
+    memset(&location, 0, sizeof(location));
+    location.kind = response->data != NULL ? NFFI__EMPTY : NFFI__NOWHERE;
     detail = failed ? response->detail_size : 0;
     total = response->size + detail;
 
@@ -144,7 +144,7 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     running->large.data = NULL;
 
     if (total > 0) {
-        bytes = nffi__alloc_place(queue, &running->large, total, &place);
+        bytes = nffi__alloc_storage(queue, &running->large, total, &location);
         if (bytes == NULL) {
             running->large = unused;
             return NFFI_NO_MEMORY;
@@ -158,9 +158,9 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
             memcpy(bytes + response->size, response->detail, detail);
         }
 
-        if (place.kind != NFFI__IN_ARENA) {
+        if (location.kind != NFFI__IN_ARENA) {
             rc = nffi__hand_over_large(queue, &running->large,
-                 (uint64_t) running->generation << 32 | slot, &place);
+                 (uint64_t) running->generation << 32 | slot, &location);
             if (rc != NFFI_OK) {
                 running->large = unused;
                 return rc;
@@ -169,7 +169,7 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     }
 
     nffi__discard_large(&unused);
-    nffi__publish(queue, running, slot, failed ? -1 : response->rc, &place,
+    nffi__publish(queue, running, slot, failed ? -1 : response->rc, &location,
             failed ? response->size : 0,
             failed ? NFFI__FAILED : NFFI__ANSWERED);
 
@@ -184,21 +184,21 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 {
     int rc;
     uintptr_t start, data;
-    nffi__location_t place;
+    nffi__location_t location;
 
-    memset(&place, 0, sizeof(place));
-    place.kind = NFFI__EMPTY;
-    place.size = response->size;
+    memset(&location, 0, sizeof(location));
+    location.kind = NFFI__EMPTY;
+    location.size = response->size;
     start = (uintptr_t) queue->region.response_arena;
     data = (uintptr_t) response->data;
 
     if (data >= start && data - start < queue->region.response_arena_size) {
-        place.kind = NFFI__IN_ARENA;
-        place.offset = data - start;
+        location.kind = NFFI__IN_ARENA;
+        location.offset = data - start;
 
         if (response->size
-            > nffi__arena_block_size(&queue->arena, place.offset)
-            || nffi__arena_block_size(&queue->arena, place.offset) == 0)
+            > nffi__arena_block_size(&queue->arena, location.offset)
+            || nffi__arena_block_size(&queue->arena, location.offset) == 0)
         {
             return NFFI_INVALID;
         }
@@ -209,9 +209,9 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         return NFFI_INVALID;
 
     } else if (response->size > 0) {
-        place.kind = running->large.fd == -1 ? NFFI__IN_HEAP : NFFI__IN_MEMFD;
+        location.kind = running->large.fd == -1 ? NFFI__IN_HEAP : NFFI__IN_MEMFD;
         rc = nffi__hand_over_large(queue, &running->large,
-                 (uint64_t) running->generation << 32 | slot, &place);
+                 (uint64_t) running->generation << 32 | slot, &location);
         if (rc != NFFI_OK) {
             return rc;
         }
@@ -219,7 +219,7 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
     /* no bytes: there is nothing to map, and the buffer is freed with the
        task */
-    nffi__publish(queue, running, slot, response->rc, &place, 0,
+    nffi__publish(queue, running, slot, response->rc, &location, 0,
                   NFFI__ANSWERED);
 
     return NFFI_OK;
@@ -229,7 +229,7 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 /*
  * A slot goes through its generations one after the other: what is not newer
  * than the last was a task. Late answers to a queue that has ended are not
- * counted: its runtime was closed, and the next one may have its place.
+ * counted: its runtime was closed, and the next one may have its slot.
  */
 void
 nffi__refuse(nffi_queue_t *queue, nffi_task_t task)
@@ -396,7 +396,7 @@ nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
     void (*release)(void *data))
 {
     int result;
-    nffi__location_t place;
+    nffi__location_t location;
     nffi_queue_t *queue;
     nffi__running_t *running;
 
@@ -435,11 +435,11 @@ nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
         return NFFI_INVALID;
     }
 
-    place.kind = NFFI__IN_HEAP;
-    place.offset = (uint64_t) (uintptr_t) data;
-    place.size = size;
-    place.release = (uint64_t) (uintptr_t) release;
-    nffi__publish(queue, running, nffi__task_slot(task), rc, &place, 0,
+    location.kind = NFFI__IN_HEAP;
+    location.offset = (uint64_t) (uintptr_t) data;
+    location.size = size;
+    location.release = (uint64_t) (uintptr_t) release;
+    nffi__publish(queue, running, nffi__task_slot(task), rc, &location, 0,
             NFFI__ANSWERED);
     nffi__unlock_and_wake(queue);
 
@@ -451,7 +451,7 @@ void *
 nffi_response_alloc(nffi_task_t task, size_t size)
 {
     void *buffer;
-    nffi__location_t place;
+    nffi__location_t location;
     nffi_queue_t *queue;
     nffi__running_t *running;
 
@@ -465,8 +465,8 @@ nffi_response_alloc(nffi_task_t task, size_t size)
     running = nffi__task_running(queue, task);
 
     if (running != NULL) {
-        buffer = nffi__alloc_place(queue, &running->large, size > 0 ? size : 1,
-                                   &place);
+        buffer = nffi__alloc_storage(queue, &running->large, size > 0 ? size : 1,
+                                   &location);
     }
 
     nffi__unlock_and_wake(queue);

@@ -6,7 +6,7 @@
 #ifndef NFFI_RESPOND_H
 #define NFFI_RESPOND_H
 
-#include "runtime/place.h"
+#include "runtime/storage.h"
 #include "runtime/task.h"
 
 /* Counts a handle that names no task. The first of a kind wakes the host, which
@@ -17,7 +17,7 @@ void nffi__refuse_foreign(nffi_task_t task);
 
 /* Fills in the response part of the slot, then finishes. */
 void nffi__publish(nffi_queue_t *queue, nffi__running_t *running,
-    uint32_t number, int rc, const nffi__location_t *place,
+    uint32_t number, int rc, const nffi__location_t *location,
     size_t message_size,
     enum nffi__outcome outcome);
 

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_COLLECTED ((size_t) 64 << 20)
+#define MAX_COLLECTED ((size_t) 64 << 20)
 
 
 /* Made by the first write, so that calls pay nothing for it. */
@@ -40,7 +40,7 @@ collect(nffi__stream_t *stream, const void *data, size_t size)
     size_t room;
     unsigned char *larger;
 
-    if (size > MOST_COLLECTED - stream->collected_size) {
+    if (size > MAX_COLLECTED - stream->collected_size) {
         return NFFI_TOO_LARGE;
     }
 
@@ -83,7 +83,7 @@ write_chunk(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     memset(&where, 0, sizeof(where));
 
     if (size > 0) {
-        bytes = nffi__alloc_place(queue, &large, size, &where);
+        bytes = nffi__alloc_storage(queue, &large, size, &where);
         if (bytes == NULL) {
             return NFFI_NO_MEMORY;
         }
@@ -107,7 +107,7 @@ write_chunk(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
                                   + stream->written % NFFI__CHUNKS];
     chunk->offset = where.offset;
     chunk->size = (uint32_t) size;
-    chunk->place = where.kind;
+    chunk->storage = where.kind;
 
     stream->sizes[stream->written % NFFI__CHUNKS] = (uint32_t) size;
     stream->unread_bytes += size;
@@ -187,7 +187,7 @@ nffi_stream_write(nffi_task_t task, const void *data, size_t size)
         return NFFI_INVALID;
     }
 
-    if (size > NFFI__LARGEST_PAYLOAD) {
+    if (size > NFFI__MAX_PAYLOAD) {
         return NFFI_TOO_LARGE;
     }
 
@@ -299,7 +299,7 @@ answer_collected(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
             stream->collected = NULL;
 
         } else {
-            bytes = nffi__alloc_place(queue, &running->large,
+            bytes = nffi__alloc_storage(queue, &running->large,
                                       stream->collected_size, &where);
             if (bytes == NULL) {
                 return NFFI_NO_MEMORY;

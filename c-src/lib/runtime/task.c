@@ -133,10 +133,10 @@ reset(nffi_queue_t *queue)
     queue->open = 0;
     queue->fd_taken = false;
     queue->host_closed = false;
-    queue->unused_told = false;
+    queue->unused_reported = false;
     queue->news = false;
     queue->writable_news = false;
-    queue->end_told = false;
+    queue->end_reported = false;
     queue->leader = NFFI__NOBODY;
     queue->arms = false;
     queue->broken = false;
@@ -229,7 +229,7 @@ nffi__queue_try_end(nffi_queue_t *queue)
     }
 
     /* a thread that has polled again since is waited for again */
-    queue->unused_told = false;
+    queue->unused_reported = false;
     pthread_mutex_unlock(&queue->mutex);
 
     return unused;
@@ -409,8 +409,8 @@ nffi__unlock_and_wake(nffi_queue_t *queue)
         wake = false;
     }
 
-    unused = is_unused(queue) && !queue->unused_told;
-    queue->unused_told |= unused;
+    unused = is_unused(queue) && !queue->unused_reported;
+    queue->unused_reported |= unused;
     pthread_mutex_unlock(&queue->mutex);
 
     if (wake) {

@@ -171,7 +171,7 @@ nffi__memfd_create(nffi__memfd_t *memfd, size_t size)
     memfd->data = NULL;
 
     /* a request has a NUL behind it */
-    if (size > NFFI__MAX_PAYLOAD + 1u) {
+    if (size > NFFI__MAX_MEMFD + 1u) {
         return NFFI_NO_MEMORY;
     }
 

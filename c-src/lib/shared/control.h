@@ -57,11 +57,11 @@ int nffi__memfd_open(const char *name);
  * memfd are allocated immediately and bounded only by the memory of the
  * machine: a wrong size must be an error, not the OOM killer.
  */
-#define NFFI__MAX_PAYLOAD 0x7fffff00u
+#define NFFI__MAX_MEMFD 0x7fffff00u
 
-#define NFFI__LARGEST_PAYLOAD ((size_t) 1 << 30)
+#define NFFI__MAX_PAYLOAD ((size_t) 1 << 30)
 
-/* A payload in a separate memfd, at most NFFI__LARGEST_PAYLOAD bytes. */
+/* A payload in a separate memfd, at most NFFI__MAX_PAYLOAD bytes. */
 typedef struct nffi__memfd {
     int fd;
     void *data;

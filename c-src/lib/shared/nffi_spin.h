@@ -34,7 +34,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define NFFI_SPIN_MOST_US 1000u
+#define NFFI_SPIN_MAX_US 1000u
 #define NFFI_SPIN_SHORT_NS 20000u     /* the first limit, and the shortest */
 #define NFFI_SPIN_BEST 64
 #define NFFI_SPIN_MISS 4              /* of the shortest limit */
@@ -42,7 +42,7 @@
 #define NFFI_SPIN_MEMORY 16           /* hits */
 #define NFFI_SPIN_SHORT_REST 32u      /* waits */
 #define NFFI_SPIN_LONG_REST 1024u
-#define NFFI_SPIN_LONGEST_REST 65536u
+#define NFFI_SPIN_MAX_REST 65536u
 #define NFFI_SPIN_SHARE 8             /* the share of the time that may be late:
                                          one in this number */
 
@@ -70,8 +70,8 @@ nffi_spin_now(void)
 static inline void
 nffi_spin_init(nffi_spinner_t *spinner, uint32_t max_us)
 {
-    if (max_us > NFFI_SPIN_MOST_US) {
-        max_us = NFFI_SPIN_MOST_US;
+    if (max_us > NFFI_SPIN_MAX_US) {
+        max_us = NFFI_SPIN_MAX_US;
     }
 
     spinner->max_ns = (uint64_t) max_us * 1000;
@@ -166,7 +166,7 @@ nffi_spin_was_late(nffi_spinner_t *spinner, uint64_t now)
     if (spinner->rest < NFFI_SPIN_LONG_REST) {
         spinner->rest = NFFI_SPIN_LONG_REST;
 
-    } else if (spinner->rest < NFFI_SPIN_LONGEST_REST) {
+    } else if (spinner->rest < NFFI_SPIN_MAX_REST) {
         spinner->rest *= 2;
     }
 

@@ -33,8 +33,8 @@ lay_out(nffi__header_t *header, const nffi__region_options_t *options)
     header->magic = NFFI__MAGIC;
     header->abi = NFFI__REGION_ABI;
     header->max_tasks = max_tasks;
-    header->frees_size = max_tasks > NFFI__LEAST_FREES ? max_tasks
-                                                       : NFFI__LEAST_FREES;
+    header->frees_size = max_tasks > NFFI__MIN_FREES ? max_tasks
+                                                       : NFFI__MIN_FREES;
     header->request_arena_size = options->request_arena;
     header->response_arena_size = options->response_arena;
 
@@ -196,9 +196,9 @@ nffi__region_create(nffi__region_t *region, int memfd,
 
 
 static bool
-is_size(uint32_t size, uint32_t least, uint32_t most)
+is_size(uint32_t size, uint32_t min, uint32_t max)
 {
-    return size >= least && size <= most && (size & (size - 1)) == 0;
+    return size >= min && size <= max && (size & (size - 1)) == 0;
 }
 
 
@@ -212,10 +212,10 @@ expect(nffi__header_t *expected, const nffi__header_t *header, size_t size)
     memset(expected, 0, sizeof(*expected));
 
     if (!is_size(header->max_tasks, 1, NFFI__MAX_TASKS)
-        || !is_size(header->request_arena_size, NFFI__LEAST_ARENA,
-                    NFFI__MOST_ARENA)
-        || !is_size(header->response_arena_size, NFFI__LEAST_ARENA,
-                    NFFI__MOST_ARENA)
+        || !is_size(header->request_arena_size, NFFI__MIN_ARENA,
+                    NFFI__MAX_ARENA)
+        || !is_size(header->response_arena_size, NFFI__MIN_ARENA,
+                    NFFI__MAX_ARENA)
         || header->config_size > size)
     {
         return;

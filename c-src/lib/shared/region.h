@@ -35,16 +35,16 @@
 
 #define NFFI__CACHE_LINE 64
 #define NFFI__MAX_TASKS (1u << 20)
-#define NFFI__LEAST_ARENA (64u << 10)        /* powers of two from here */
-#define NFFI__MOST_ARENA (1u << 30)          /* to here */
-#define NFFI__LEAST_FREES 256                /* entries of that ring */
+#define NFFI__MIN_ARENA (64u << 10)        /* powers of two from here */
+#define NFFI__MAX_ARENA (1u << 30)          /* to here */
+#define NFFI__MIN_FREES 256                /* entries of that ring */
 #define NFFI__CHUNKS 8                       /* unread ones of one stream */
 #define NFFI__LOGS 256                       /* messages on their way */
 #define NFFI__LOG_SIZE 2048                  /* bytes of one */
 
 /* Where a payload is. A request in one of the three kinds of memory has a NUL
    behind its last byte, which is not counted. */
-enum nffi__place {
+enum nffi__storage {
     NFFI__NOWHERE = 0,        /* no bytes */
     NFFI__IN_ARENA,           /* offset into the writer's arena */
     NFFI__IN_HEAP,            /* one process only: offset is a pointer */
@@ -89,7 +89,7 @@ typedef struct nffi__slot {
     uint64_t deadline_ns;
     uint32_t generation;
     uint16_t method_size;
-    uint16_t request_place;
+    uint16_t request_storage;
     _Atomic uint32_t cancelled;
     uint32_t window;          /* bytes, 0: a plain call */
     _Atomic uint32_t chunks_read;      /* credit: counts up and wraps */
@@ -103,7 +103,7 @@ typedef struct nffi__slot {
     uint64_t response_release;   /* heap only: the function that frees */
     uint32_t message_size;
     int32_t rc;
-    uint16_t response_place;
+    uint16_t response_storage;
     uint16_t outcome;
     _Atomic uint32_t chunks_written;   /* counts up and wraps */
     _Atomic uint32_t announced;        /* runtime sets, host clears */
@@ -117,7 +117,7 @@ typedef struct nffi__slot {
 typedef struct nffi__chunk {
     uint64_t offset;          /* heap only: a pointer; free() frees it */
     uint32_t size;
-    uint32_t place;
+    uint32_t storage;
 } nffi__chunk_t;
 
 /* A message for the log; its text is in the response arena. */

@@ -16,7 +16,7 @@ type answer struct {
 
 // While the loop that takes calls lets quick handlers run, their answers wait for
 // each other; not longer than this after the first.
-const longestHold = 50 * time.Microsecond
+const maxHold = 50 * time.Microsecond
 
 // answers collects responses for the queue and sends as many as possible with one
 // C call. The goroutine that adds the first one sends it; responses that arrive
@@ -41,7 +41,7 @@ func (a *answers) add(one answer) {
 	if a.held {
 		if len(a.waiting) == 1 {
 			a.since = time.Now()
-		} else if time.Since(a.since) > longestHold {
+		} else if time.Since(a.since) > maxHold {
 			a.held = false
 		}
 	}

@@ -34,10 +34,10 @@ func TestDecode(t *testing.T) {
 	}
 	for _, one := range cases {
 		got, err := nffi.DecodeConfig[settings]([]byte(one.text))
-		if told := ""; err != nil {
-			told = err.Error()
-			if told != one.err {
-				t.Errorf("%s: %s", one.text, told)
+		if message := ""; err != nil {
+			message = err.Error()
+			if message != one.err {
+				t.Errorf("%s: %s", one.text, message)
 			}
 		} else if one.err != "" || got != one.want {
 			t.Errorf("%s: got %+v", one.text, got)

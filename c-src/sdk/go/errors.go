@@ -37,12 +37,12 @@ func panicError(thrown any) error {
 
 // failure is the error that the caller gets.
 func failure(task uint64, err error) answer {
-	told := &Error{}
-	if !errors.As(err, &told) {
+	known := &Error{}
+	if !errors.As(err, &known) {
 		return answer{task: task, failed: true, data: []byte(err.Error())}
 	}
-	if told.Code != 0 {
-		return answer{task: task, rc: told.Code, data: []byte(err.Error())}
+	if known.Code != 0 {
+		return answer{task: task, rc: known.Code, data: []byte(err.Error())}
 	}
-	return answer{task: task, failed: true, data: []byte(err.Error()), detail: []byte(told.Detail)}
+	return answer{task: task, failed: true, data: []byte(err.Error()), detail: []byte(known.Detail)}
 }

@@ -9,8 +9,8 @@ import "C"
 import "unsafe"
 
 const (
-	mostAnswers = 64
-	roomBytes   = mostAnswers * smallAnswer
+	maxResponses = 64
+	roomBytes    = maxResponses * smallAnswer
 )
 
 // giver passes responses to C; one goroutine at a time. C must not receive a
@@ -22,8 +22,8 @@ type giver struct {
 }
 
 func newGiver() giver {
-	responses := (*C.nffi_response_t)(C.calloc(mostAnswers, C.sizeof_nffi_response_t))
-	return giver{responses: unsafe.Slice(responses, mostAnswers)}
+	responses := (*C.nffi_response_t)(C.calloc(maxResponses, C.sizeof_nffi_response_t))
+	return giver{responses: unsafe.Slice(responses, maxResponses)}
 }
 
 func (g *giver) give(answers []answer) {
@@ -38,7 +38,7 @@ func (g *giver) give(answers []answer) {
 		if g.room == nil {
 			g.room = unsafe.Slice((*byte)(C.malloc(roomBytes)), roomBytes)
 		}
-		if count == mostAnswers {
+		if count == maxResponses {
 			g.giveBatch(count)
 			count, used = 0, 0
 		}

@@ -80,13 +80,13 @@ func encode(reply any) ([]byte, error) {
 	return nil, fmt.Errorf("reply: %w", err)
 }
 
-// longestPath bounds what a message shows of a path.
-const longestPath = 200
+// maxPath bounds what a message shows of a path.
+const maxPath = 200
 
 // placeOf returns where in a value is what cannot be encoded, for messages only.
 func placeOf(value reflect.Value) string {
 	path := ""
-	for len(path) < longestPath {
+	for len(path) < maxPath {
 		name, part := firstBadPart(value)
 		if name == "" {
 			break

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	mostTasks = 64
-	mostNotes = 64
+	maxTasks = 64
+	maxNotes = 64
 	// names of methods that are kept: one may come from a client
-	mostNames = 1000
+	maxNames = 1000
 
 	// responses up to this size are copied together, so that one crossing sends
 	// all of them; larger ones are sent separately
@@ -41,7 +41,7 @@ type queue struct {
 	requests  []request // C's memory, as the next
 	cancelled []cTask
 	writable  []cTask
-	told      *C.nffi_go_told_t
+	noted     *C.nffi_go_notes_t
 	names     map[string]string
 }
 
@@ -52,15 +52,15 @@ var (
 )
 
 func newQueue(pointer unsafe.Pointer) *queue {
-	requests := (*request)(C.calloc(mostTasks, C.sizeof_nffi_request_t))
-	cancelled := (*cTask)(C.calloc(mostNotes, C.sizeof_nffi_task_t))
-	writable := (*cTask)(C.calloc(mostNotes, C.sizeof_nffi_task_t))
+	requests := (*request)(C.calloc(maxTasks, C.sizeof_nffi_request_t))
+	cancelled := (*cTask)(C.calloc(maxNotes, C.sizeof_nffi_task_t))
+	writable := (*cTask)(C.calloc(maxNotes, C.sizeof_nffi_task_t))
 	return &queue{
 		pointer:   (*C.nffi_queue_t)(pointer),
-		requests:  unsafe.Slice(requests, mostTasks),
-		cancelled: unsafe.Slice(cancelled, mostNotes),
-		writable:  unsafe.Slice(writable, mostNotes),
-		told:      (*C.nffi_go_told_t)(C.calloc(1, C.sizeof_nffi_go_told_t)),
+		requests:  unsafe.Slice(requests, maxTasks),
+		cancelled: unsafe.Slice(cancelled, maxNotes),
+		writable:  unsafe.Slice(writable, maxNotes),
+		noted:     (*C.nffi_go_notes_t)(C.calloc(1, C.sizeof_nffi_go_notes_t)),
 		names:     map[string]string{},
 	}
 }
@@ -68,13 +68,13 @@ func newQueue(pointer unsafe.Pointer) *queue {
 // wait returns the tasks that have arrived and notes about others, valid until
 // the next call. open is false at the end of the queue. A negative time means no
 // limit.
-func (q *queue) wait(atMost time.Duration) (tasks []request, told notes, open bool) {
+func (q *queue) wait(limit time.Duration) (tasks []request, noted notes, open bool) {
 	ms := C.int(-1)
-	if atMost >= 0 {
-		ms = C.int((atMost + time.Millisecond - 1) / time.Millisecond)
+	if limit >= 0 {
+		ms = C.int((limit + time.Millisecond - 1) / time.Millisecond)
 	}
-	n := C.nffi_go_wait(q.pointer, (*C.nffi_request_t)(&q.requests[0]), mostTasks,
-		&q.cancelled[0], &q.writable[0], mostNotes, ms, q.told)
+	n := C.nffi_go_wait(q.pointer, (*C.nffi_request_t)(&q.requests[0]), maxTasks,
+		&q.cancelled[0], &q.writable[0], maxNotes, ms, q.noted)
 	if n < 0 {
 		return nil, q.notes(), false
 	}
@@ -82,12 +82,12 @@ func (q *queue) wait(atMost time.Duration) (tasks []request, told notes, open bo
 }
 
 func (q *queue) takeNotes() notes {
-	C.nffi_go_notes(q.pointer, &q.cancelled[0], &q.writable[0], mostNotes, q.told)
+	C.nffi_go_notes(q.pointer, &q.cancelled[0], &q.writable[0], maxNotes, q.noted)
 	return q.notes()
 }
 
 func (q *queue) notes() notes {
-	return notes{q.cancelled[:q.told.cancelled], q.writable[:q.told.writable]}
+	return notes{q.cancelled[:q.noted.cancelled], q.writable[:q.noted.writable]}
 }
 
 func isCancelled(task uint64) bool {
@@ -123,7 +123,7 @@ func (q *queue) method(r *request) string {
 		return name
 	}
 	name := string(bytes)
-	if len(q.names) < mostNames {
+	if len(q.names) < maxNames {
 		q.names[name] = name
 	}
 	return name

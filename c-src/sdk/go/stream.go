@@ -17,8 +17,8 @@ type streamer interface {
 	stream(ctx context.Context, request Request, send func([]byte) error) error
 }
 
-// mostCollected is how large one answer may be that is made of chunks.
-const mostCollected = 64 << 20
+// maxCollected is how large one answer may be that is made of chunks.
+const maxCollected = 64 << 20
 
 var errTooLarge = errors.New("the answer is larger than 64 MiB: read it with runtime:stream")
 
@@ -43,7 +43,7 @@ func (f bytesStream) stream(ctx context.Context, request Request, send func([]by
 func (f bytesStream) Handle(ctx context.Context, request Request) ([]byte, error) {
 	var all []byte
 	err := f.stream(ctx, request, func(chunk []byte) error {
-		if len(all)+len(chunk) > mostCollected {
+		if len(all)+len(chunk) > maxCollected {
 			return errTooLarge
 		}
 		all = append(all, chunk...)
@@ -87,7 +87,7 @@ func (s jsonStream[Q, T]) stream(
 func (s jsonStream[Q, T]) Handle(ctx context.Context, request Request) ([]byte, error) {
 	list := []byte{'['}
 	err := s.stream(ctx, request, func(chunk []byte) error {
-		if len(list)+len(chunk) > mostCollected {
+		if len(list)+len(chunk) > maxCollected {
 			return errTooLarge
 		}
 		if len(list) > 1 {

@@ -21,21 +21,21 @@ nffi_go_now(void)
 
 void
 nffi_go_notes(nffi_queue_t *queue, nffi_task_t *cancelled,
-    nffi_task_t *writable, size_t max_notes, nffi_go_told_t *told)
+    nffi_task_t *writable, size_t max_notes, nffi_go_notes_t *noted)
 {
     int n;
 
     n = nffi_queue_cancelled(queue, cancelled, max_notes);
-    told->cancelled = n > 0 ? (size_t) n : 0;
+    noted->cancelled = n > 0 ? (size_t) n : 0;
     n = nffi_stream_writable(queue, writable, max_notes);
-    told->writable = n > 0 ? (size_t) n : 0;
+    noted->writable = n > 0 ? (size_t) n : 0;
 }
 
 
 int
 nffi_go_wait(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
     nffi_task_t *cancelled, nffi_task_t *writable, size_t max_notes,
-    int timeout_ms, nffi_go_told_t *told)
+    int timeout_ms, nffi_go_notes_t *noted)
 {
     int n;
     struct pollfd pollfd;
@@ -52,9 +52,9 @@ nffi_go_wait(nffi_queue_t *queue, nffi_request_t *requests, size_t max,
             (void) nffi_queue_release_fd(queue);
         }
 
-        nffi_go_notes(queue, cancelled, writable, max_notes, told);
+        nffi_go_notes(queue, cancelled, writable, max_notes, noted);
 
-        if (n != 0 || told->cancelled > 0 || told->writable > 0
+        if (n != 0 || noted->cancelled > 0 || noted->writable > 0
             || timeout_ms == 0)
         {
             return n;

@@ -1,7 +1,7 @@
 /*
  * addon.c - nffi.node: what Node's program in a runtime process calls of
  * libnffi. It attaches to the queue of the worker, watches it in Node's own
- * loop (drain.c) and sends answers (respond.c).
+ * loop (take.c) and sends answers (respond.c).
  *
  * Node-API only, so that one binary serves every Node from 20 on.
  */
@@ -95,7 +95,7 @@ describe_memory(napi_env env, napi_value object)
                          offsetof(addon_memory_t, requests))
            && set_offset(env, object, "responses",
                          offsetof(addon_memory_t, responses))
-           && set_offset(env, object, "told", offsetof(addon_memory_t, told))
+           && set_offset(env, object, "noted", offsetof(addon_memory_t, noted))
            && set_offset(env, object, "requestBytes",
                          offsetof(addon_memory_t, request_bytes))
            && set_offset(env, object, "responseBytes",

@@ -55,7 +55,7 @@ typedef struct addon_memory {
     int32_t reserved[14];
     addon_request_t requests[ADDON_BATCH];
     addon_response_t responses[ADDON_BATCH];
-    uint32_t told[ADDON_BATCH][2];   /* tasks, for the callbacks below */
+    uint32_t noted[ADDON_BATCH][2];   /* tasks, for the callbacks below */
     unsigned char request_bytes[ADDON_BYTES];
     unsigned char response_bytes[ADDON_BYTES];
 } addon_memory_t;
@@ -92,16 +92,16 @@ typedef struct addon {
 /* error.c: makes a JavaScript error out of a code of nffi.h. */
 void addon_throw_code(napi_env env, int code, const char *what);
 
-/* drain.c: starts to take tasks; 0 or a negative code of nffi.h. */
+/* take.c: starts to take tasks; 0 or a negative code of nffi.h. */
 int addon_watch(addon_t *addon, uv_loop_t *loop);
 
-/* drain.c: closes the handles of the loop, then calls back. */
+/* take.c: closes the handles of the loop, then calls back. */
 void addon_unwatch(addon_t *addon, void (*unwatched)(addon_t *addon));
 
-/* drain.c: takes cancellations and passes them to JavaScript. */
+/* take.c: takes cancellations and passes them to JavaScript. */
 void addon_tell_cancelled(addon_t *addon);
 
-/* drain.c: puts the request of one task into `memory`; 0 or a code. */
+/* take.c: puts the request of one task into `memory`; 0 or a code. */
 int addon_take(addon_t *addon, nffi_task_t task);
 
 /* respond.c: sends what JavaScript has put into `memory`. */

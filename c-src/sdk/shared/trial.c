@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LONGEST_MS 60000
+#define MAX_MS 60000
 #define END_MS     1000      /* after it has said the word */
 #define LOOK_MS    20        /* at whether it has ended */
 #define READS      1024      /* in one turn: more than a pipe holds */
@@ -155,7 +155,7 @@ static bool
 watch(pid_t pid, output_t *output)
 {
     bool ended, known = false, killed = false;
-    int64_t left, deadline = now_ms() + LONGEST_MS;
+    int64_t left, deadline = now_ms() + MAX_MS;
     struct pollfd pollfd = { .events = POLLIN };
 
     for ( ;; ) {

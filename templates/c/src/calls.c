@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define MOST_MS (60 * 60 * 1000)
+#define MAX_MS (60 * 60 * 1000)
 
 struct call {
     TAILQ_ENTRY(call) link;
@@ -151,8 +151,8 @@ read_request(call_t *call, const nffi_request_t *request, char *message)
         return -1;
     }
 
-    if (call->ms < 0 || call->ms > MOST_MS) {
-        snprintf(message, MESSAGE_SIZE, "ms is a number from 0 to %d", MOST_MS);
+    if (call->ms < 0 || call->ms > MAX_MS) {
+        snprintf(message, MESSAGE_SIZE, "ms is a number from 0 to %d", MAX_MS);
         return -1;
     }
 

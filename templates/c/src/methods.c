@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MOST_THREADS 64
+#define MAX_THREADS 64
 
 typedef json_t *(*method_t)(const config_t *config, json_t *params,
     nffi_task_t task, char *message);
@@ -38,14 +38,14 @@ config_read(config_t *config, const char *text, size_t size, char *error,
     {
         snprintf(error, error_size, "configuration: %s", what.text);
 
-    } else if (config->threads < 1 || config->threads > MOST_THREADS) {
+    } else if (config->threads < 1 || config->threads > MAX_THREADS) {
         snprintf(error, error_size,
                  "configuration: threads is a number from 1 to %d",
-                 MOST_THREADS);
+                 MAX_THREADS);
 
-    } else if (config->batch < 1 || config->batch > MOST_BATCH) {
+    } else if (config->batch < 1 || config->batch > MAX_BATCH) {
         snprintf(error, error_size,
-                 "configuration: batch is a number from 1 to %d", MOST_BATCH);
+                 "configuration: batch is a number from 1 to %d", MAX_BATCH);
 
     } else {
         return 0;

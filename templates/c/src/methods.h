@@ -5,7 +5,7 @@
 
 #include "json.h"
 
-#define MOST_BATCH 64
+#define MAX_BATCH 64
 
 typedef struct {
     json_t *source;           /* owns what the others point into */

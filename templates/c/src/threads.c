@@ -27,9 +27,9 @@ work(void *data)
     int i, n;
     json_t *value;
     runtime_t *runtime = data;
-    nffi_request_t requests[MOST_BATCH];
-    nffi_response_t responses[MOST_BATCH];
-    char messages[MOST_BATCH][MESSAGE_SIZE];
+    nffi_request_t requests[MAX_BATCH];
+    nffi_response_t responses[MAX_BATCH];
+    char messages[MAX_BATCH][MESSAGE_SIZE];
 
     for ( ;; ) {
         n = nffi_queue_poll(runtime->queue, requests,

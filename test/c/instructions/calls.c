@@ -62,7 +62,7 @@ turn(nffi_host_t *host, nffi_queue_t *queue, int together, size_t size)
     }
 
     require(nffi_respond_batch(answers, (size_t) together) == together);
-    require(nffi_host_drain(host, responses, (size_t) together) == together);
+    require(nffi_host_collect(host, responses, (size_t) together) == together);
 
     for (i = 0; i < together; i++) {
         nffi_host_release(host, &responses[i]);

@@ -205,7 +205,7 @@ child_response(child_t *child)
     nffi_host_response_t response;
 
     for ( ;; ) {
-        n = nffi_host_drain(child->host, &response, 1);
+        n = nffi_host_collect(child->host, &response, 1);
 
         if (n != 0) {
             CHECK_IS(n, 1);

@@ -181,7 +181,7 @@ pair_drain(pair_t *pair, nffi_host_response_t *responses, size_t max)
     int n;
 
     for ( ;; ) {
-        n = nffi_host_drain(pair->host, responses, max);
+        n = nffi_host_collect(pair->host, responses, max);
 
         if (n != 0) {
             return n;
@@ -200,7 +200,7 @@ pair_response(pair_t *pair)
 {
     nffi_host_response_t response;
 
-    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 1);
+    CHECK_IS(nffi_host_collect(pair->host, &response, 1), 1);
 
     return response;
 }

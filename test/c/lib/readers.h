@@ -35,7 +35,7 @@ drain(void)
     reader_t *reader;
     nffi_host_response_t responses[16];
 
-    n = nffi_host_drain(pair.host, responses, 16);
+    n = nffi_host_collect(pair.host, responses, 16);
     CHECK(n >= 0);
 
     for (i = 0; i < n; i++) {

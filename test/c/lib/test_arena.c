@@ -8,7 +8,7 @@
 
 #define ARENA (256u << 10)
 #define BLOCK (1u << NFFI__BLOCK_SHIFT)
-#define MOST (ARENA / BLOCK)
+#define MAX_BLOCKS (ARENA / BLOCK)
 
 /* The model's record of an allocated block. */
 typedef struct given {
@@ -68,16 +68,16 @@ random_load(void)
     int round;
     size_t bytes, count = 0, used = 0;
     uint32_t at;
-    given_t given[MOST];
+    given_t given[MAX_BLOCKS];
     nffi__arena_t arena;
-    unsigned char owned[MOST] = { 0 };
+    unsigned char owned[MAX_BLOCKS] = { 0 };
 
     CHECK_IS(nffi__arena_init(&arena, ARENA), NFFI_OK);
 
     for (round = 0; round < CHECK_SCALE(1000000); round++) {
         /* tides: full for a while, then empty for a while */
         if (random_below(100) < (round / 5000 % 2 ? 35u : 65u)
-            && count < MOST)
+            && count < MAX_BLOCKS)
         {
             given[count].size = random_size();
             bytes = rounded(given[count].size);
@@ -132,7 +132,7 @@ static void
 joins_all(void)
 {
     size_t i, j, count, size;
-    uint32_t offsets[MOST + 1], other;
+    uint32_t offsets[MAX_BLOCKS + 1], other;
     nffi__arena_t arena;
 
     CHECK_IS(nffi__arena_init(&arena, ARENA), NFFI_OK);

@@ -442,7 +442,7 @@ tells_cancelled(void)
     nffi_host_cancel(child.host, task);
 
     do {
-        CHECK_IS(nffi_host_drain(child.host, &response, 1), 0);
+        CHECK_IS(nffi_host_collect(child.host, &response, 1), 0);
         nffi_host_state(child.host, &state);
         CHECK(now_ms() < end);
     } while (state.unanswered > 0);

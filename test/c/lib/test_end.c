@@ -177,7 +177,7 @@ stream_keeps_it(void)
     CHECK_IS(nffi_stream_end(request.task), NFFI_OK);
     CHECK_IS(atomic_load(&unused_calls), 1);
 
-    while (nffi_host_drain(pair.host, &response, 1) == 1) {
+    while (nffi_host_collect(pair.host, &response, 1) == 1) {
         nffi_host_release(pair.host, &response);
     }
 
@@ -419,7 +419,7 @@ end_when_unused(pair_t *pair)
     long long end = now_ms() + 10000;
 
     for ( ;; ) {
-        while (nffi_host_drain(pair->host, &response, 1) == 1) {
+        while (nffi_host_collect(pair->host, &response, 1) == 1) {
             nffi_host_release(pair->host, &response);
         }
 

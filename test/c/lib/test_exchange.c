@@ -7,8 +7,8 @@
 #include "pair.h"
 
 #define THREADS 3
-#define MOST_IN_FLIGHT 200
-#define MOST_SIZE 40000
+#define MAX_IN_FLIGHT 200
+#define MAX_SIZE 40000
 #define ABANDONED 1           /* states of a call beside its size */
 #define FINISHED 2
 
@@ -26,7 +26,7 @@ typedef struct call {
     int state;
 } call_t;
 
-static unsigned char bytes[MOST_SIZE * 2];
+static unsigned char bytes[MAX_SIZE * 2];
 static nffi_queue_t *queue;
 static atomic_int released, owned;
 
@@ -44,7 +44,7 @@ random_below(uint32_t *state, uint32_t n)
 static const unsigned char *
 bytes_of(uint32_t call, int answer)
 {
-    return bytes + (call * 31 + (answer ? 7 : 0)) % MOST_SIZE;
+    return bytes + (call * 31 + (answer ? 7 : 0)) % MAX_SIZE;
 }
 
 
@@ -55,7 +55,7 @@ random_size(uint32_t *state)
     case 0:
         return 0;
     case 1:
-        return random_below(state, MOST_SIZE);
+        return random_below(state, MAX_SIZE);
     default:
         return random_below(state, 600);
     }
@@ -202,7 +202,7 @@ check_response(const nffi_host_response_t *response)
 static void
 submit(pair_t *pair, call_t *call, uint32_t number, uint32_t *random_state)
 {
-    static unsigned char packet[sizeof(label_t) + MOST_SIZE];
+    static unsigned char packet[sizeof(label_t) + MAX_SIZE];
     nffi_host_request_t request;
 
     call->state = 0;
@@ -241,7 +241,7 @@ exchange(pair_t *pair, int total)
     }
 
     while (delivered + cancelled < total) {
-        for (i = 0; i < 20 && in_flight < MOST_IN_FLIGHT
+        for (i = 0; i < 20 && in_flight < MAX_IN_FLIGHT
                     && number < (uint32_t) total; i++)
         {
             submit(pair, &calls[number], number, &random_state);
@@ -277,7 +277,7 @@ exchange(pair_t *pair, int total)
         pthread_join(threads[i], NULL);
     }
 
-    CHECK_IS(nffi_host_drain(pair->host, responses, 8), 0);
+    CHECK_IS(nffi_host_collect(pair->host, responses, 8), 0);
     CHECK_IS(released, owned);
     CHECK(cancelled > total / 100);
     pair_check_idle(pair);

@@ -8,7 +8,7 @@
 #include "pair.h"
 
 #define WINDOW 2000
-#define MOST_SIZE 3000
+#define MAX_SIZE 3000
 #define STREAMS 24            /* concurrently */
 #define THREADS 3
 
@@ -34,7 +34,7 @@ typedef struct writer {
     uint32_t next;
 } writer_t;
 
-static unsigned char bytes[MOST_SIZE * 2];
+static unsigned char bytes[MAX_SIZE * 2];
 static pair_t pair;
 static atomic_uint blocked;
 
@@ -58,14 +58,14 @@ size_of(uint32_t number, uint32_t chunk)
 {
     uint32_t kind = mix(number, chunk + 2);
 
-    return kind % 8 == 0 ? kind / 8 % MOST_SIZE : kind / 8 % 40;
+    return kind % 8 == 0 ? kind / 8 % MAX_SIZE : kind / 8 % 40;
 }
 
 
 static const unsigned char *
 bytes_of(uint32_t number, uint32_t chunk)
 {
-    return bytes + mix(number, chunk) % MOST_SIZE;
+    return bytes + mix(number, chunk) % MAX_SIZE;
 }
 
 
@@ -284,7 +284,7 @@ flow(enum style style, uint32_t total)
             }
         }
 
-        while ((n = nffi_host_drain(pair.host, &response, 1)) == 1) {
+        while ((n = nffi_host_collect(pair.host, &response, 1)) == 1) {
             take(readers, &response, &open);
         }
 
@@ -331,7 +331,7 @@ flow(enum style style, uint32_t total)
         pthread_join(ids[i], NULL);
     }
 
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
     CHECK(cancelled > 0);
     CHECK(blocked > total / 4);
     pair_check_idle(&pair);

@@ -180,7 +180,7 @@ cancels_queued(void)
     CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), 1);
     CHECK_BYTES(request.data, request.size, "runs", 4);
     CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), 0);
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
     CHECK_IS(pair_state(&pair).unanswered, 1);
 
     /* both handles are stale now or soon: none of this does anything */
@@ -227,7 +227,7 @@ frees_late_answers(void)
     nffi_host_cancel(pair.host, tasks[2]);
 
     CHECK_IS(released, 0);
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
     CHECK_IS(released, 2);
     pair_check_idle(&pair);
     pair_close(&pair);
@@ -261,7 +261,7 @@ takes_pending(void)
         seen[(int *) owner - owners]++;
     }
 
-    if (nffi_host_drain(pair.host, &response, 1) == 1) {
+    if (nffi_host_collect(pair.host, &response, 1) == 1) {
         CHECK(response.owner == &owners[0]);
         seen[0]++;
         nffi_host_release(pair.host, &response);
@@ -280,7 +280,7 @@ takes_pending(void)
 
     CHECK_IS(pair_state(&pair).awaited, 0);
     CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), 0);
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
     pair_check_idle(&pair);
     pair_close(&pair);
 }
@@ -307,7 +307,7 @@ keeps_order(void)
     }
 
     for (next = 9; next >= 0; ) {
-        n = nffi_host_drain(pair.host, responses, 4);
+        n = nffi_host_collect(pair.host, responses, 4);
         CHECK_IS(n, next >= 3 ? 4 : 2);
 
         for (i = 0; i < n; i++, next--) {
@@ -346,14 +346,14 @@ wakes_once(void)
     CHECK_IS(nffi_host_park(pair.host), 1);
     CHECK_IS(nffi_respond(requests[1].task, 0, NULL, 0), NFFI_OK);
     CHECK_IS(pair.wakes, 0);
-    CHECK_IS(nffi_host_drain(pair.host, responses, 8), 2);
+    CHECK_IS(nffi_host_collect(pair.host, responses, 8), 2);
 
     /* one that sleeps is woken by the first response, or by a batch, once */
     CHECK_IS(nffi_host_park(pair.host), 0);
     CHECK_IS(nffi_respond(requests[2].task, 0, NULL, 0), NFFI_OK);
     CHECK_IS(nffi_respond(requests[3].task, 0, NULL, 0), NFFI_OK);
     CHECK_IS(pair.wakes, 1);
-    CHECK_IS(nffi_host_drain(pair.host, responses, 8), 2);
+    CHECK_IS(nffi_host_collect(pair.host, responses, 8), 2);
     CHECK_IS(nffi_host_park(pair.host), 0);
     memset(batch, 0, sizeof(batch));
 
@@ -363,7 +363,7 @@ wakes_once(void)
 
     CHECK_IS(nffi_respond_batch(batch, 4), 4);
     CHECK_IS(pair.wakes, 2);
-    CHECK_IS(nffi_host_drain(pair.host, responses, 8), 4);
+    CHECK_IS(nffi_host_collect(pair.host, responses, 8), 4);
 
     /* the first answer that is refused wakes the host, which logs it */
     CHECK_IS(nffi_host_park(pair.host), 0);

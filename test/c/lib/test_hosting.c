@@ -245,7 +245,7 @@ ping_is_nobodys_task(void)
     CHECK_IS(request.size, 1);
     CHECK_IS(nffi_host_taken(pair.host, &waiting), before + 2);
     CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_OK);
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 1);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), 1);
     CHECK(response.owner == &owner);
     nffi_host_release(pair.host, &response);
 
@@ -255,7 +255,7 @@ ping_is_nobodys_task(void)
     CHECK_IS(waiting, 1);
     request = pair_take(&pair);
     CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_OK);
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 1);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), 1);
     nffi_host_release(pair.host, &response);
     pair_check_idle(&pair);
 
@@ -264,7 +264,7 @@ ping_is_nobodys_task(void)
     nffi_host_close(pair.host);
     CHECK_IS(nffi_host_ping(pair.host), NFFI_CLOSED);
     CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), NFFI_CLOSED);
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
     pair_check_idle(&pair);
     pair_close(&pair);
 }
@@ -294,7 +294,7 @@ ping_tells_who_hangs(void)
     }
 
     nffi_host_response_t response;
-    CHECK_IS(nffi_host_drain(child.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(child.host, &response, 1), 0);
     CHECK_IS(nffi_host_ping(child.host), NFFI_OK);
     child_wait(&child);
     child_wait(&child);

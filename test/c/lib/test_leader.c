@@ -11,7 +11,7 @@
 #include <sched.h>
 
 #define POLLERS 4
-#define MOST_IN_FLIGHT 3
+#define MAX_IN_FLIGHT 3
 
 typedef struct load {
     uint32_t streams;         /* that stall */
@@ -136,10 +136,10 @@ call(const load_t *load)
     uint32_t i, burst, submitted = 0, answered = 0, n, state = 1;
 
     while (answered < load->calls) {
-        burst = 1 + random_below(&state, MOST_IN_FLIGHT);
+        burst = 1 + random_below(&state, MAX_IN_FLIGHT);
 
         while (burst-- > 0 && submitted < load->calls
-               && submitted - answered < MOST_IN_FLIGHT)
+               && submitted - answered < MAX_IN_FLIGHT)
         {
             pair_submit(&pair, NULL, 0, callers);
             submitted++;

@@ -75,7 +75,7 @@ tells(pair_t *pair)
     CHECK_IS(nffi_log(running, NFFI_LOG_INFO, "alone", 5), NFFI_OK);
     message(pair, NULL, NFFI_LOG_INFO, "alone");
     CHECK_IS(nffi_respond(running, 0, NULL, 0), NFFI_OK);
-    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair->host, &response, 1), 0);
 
     /* of no task, while one that runs has the first slot */
     pair_submit(pair, "x", 1, owners);
@@ -230,7 +230,7 @@ keeps_order(void)
         }
 
         if (n) {
-            CHECK_IS(nffi_host_drain(pair.host, &response, 1), 1);
+            CHECK_IS(nffi_host_collect(pair.host, &response, 1), 1);
             i = (int) ((int *) response.owner - owners);
             CHECK_IS(next[i], CHECK_SCALE(20000));
             nffi_host_release(pair.host, &response);

@@ -87,26 +87,26 @@ lie_method(pair_t *pair)
 static void
 lie_request_nowhere(pair_t *pair)
 {
-    slot_of(pair)->request_place = NFFI__NOWHERE;
+    slot_of(pair)->request_storage = NFFI__NOWHERE;
 }
 
 static void
 lie_request_in_heap(pair_t *pair)
 {
-    slot_of(pair)->request_place = NFFI__IN_HEAP;
+    slot_of(pair)->request_storage = NFFI__IN_HEAP;
 }
 
 static void
-lie_request_place(pair_t *pair)
+lie_request_storage(pair_t *pair)
 {
-    slot_of(pair)->request_place = 77;
+    slot_of(pair)->request_storage = 77;
 }
 
 static void
 lie_request_memfd(pair_t *pair)
 {
     pair_inner(pair->queue)->payload_ms = 50;
-    slot_of(pair)->request_place = NFFI__IN_MEMFD;
+    slot_of(pair)->request_storage = NFFI__IN_MEMFD;
 }
 
 /* All of the arena, so that the NUL would be behind it. */
@@ -127,7 +127,7 @@ lie_memfd_without_nul(pair_t *pair)
         .task = (uint64_t) slot_of(pair)->generation << 32
     };
 
-    slot_of(pair)->request_place = NFFI__IN_MEMFD;
+    slot_of(pair)->request_storage = NFFI__IN_MEMFD;
     slot_of(pair)->request_size = 4096;
     CHECK_IS(nffi__memfd_create(&memfd, 4096), NFFI_OK);
     CHECK_IS(nffi__memfd_seal(&memfd), NFFI_OK);
@@ -200,7 +200,7 @@ runtime_finds_lies(void)
     static const lie_t lies[] = {
         lie_tasks_tail, lie_number, lie_huge_number, lie_number_twice,
         lie_request_offset, lie_request_size, lie_huge_request, lie_method,
-        lie_request_nowhere, lie_request_in_heap, lie_request_place,
+        lie_request_nowhere, lie_request_in_heap, lie_request_storage,
         lie_request_memfd, lie_request_to_the_end, lie_memfd_without_nul,
         lie_notes, lie_credit
     };

@@ -42,7 +42,7 @@ claim(pair_t *pair, uint16_t outcome, uint16_t place, uint64_t offset,
     volatile nffi__slot_t *slot = &pair->host->region.slots[0];
 
     slot->outcome = outcome;
-    slot->response_place = place;
+    slot->response_storage = place;
     slot->response_offset = offset;
     slot->response_size = size;
     push_done(pair, 0, pair->host->entries[0].generation);
@@ -232,7 +232,7 @@ claim_chunks(pair_t *pair, uint32_t count, uint32_t place, uint64_t offset,
     volatile nffi__chunk_t *chunks = &region->chunks[NFFI__CHUNKS];
 
     for (i = 0; i < NFFI__CHUNKS; i++) {
-        chunks[i].place = place;
+        chunks[i].storage = place;
         chunks[i].offset = offset;
         chunks[i].size = size;
     }
@@ -351,18 +351,18 @@ tell_host(lie_t lie)
     lie(&pair);
 
     /* what is right may come first, then it is over */
-    n = nffi_host_drain(pair.host, responses, 4);
+    n = nffi_host_collect(pair.host, responses, 4);
 
     for (i = 0; i < n; i++) {
         nffi_host_release(pair.host, &responses[i]);
     }
 
     if (n >= 0) {
-        CHECK_IS(nffi_host_drain(pair.host, responses, 4), NFFI_PROTOCOL);
+        CHECK_IS(nffi_host_collect(pair.host, responses, 4), NFFI_PROTOCOL);
     }
 
     CHECK(n < 0 || n == 1);
-    CHECK_IS(nffi_host_drain(pair.host, responses, 4), NFFI_PROTOCOL);
+    CHECK_IS(nffi_host_collect(pair.host, responses, 4), NFFI_PROTOCOL);
     CHECK_IS(nffi_host_submit(pair.host, &request, owners, &task),
              NFFI_CLOSED);
     (void) nffi_host_park(pair.host);
@@ -475,7 +475,7 @@ host_finds_full_frees(void)
     claim(&pair, NFFI__ANSWERED, NFFI__IN_ARENA, 0, 10);
     response = pair_response(&pair);
     nffi_host_release(pair.host, &response);
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), NFFI_PROTOCOL);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), NFFI_PROTOCOL);
     pair_close(&pair);
 }
 
@@ -526,7 +526,7 @@ host_bears_noise(void)
 
             broken |= nffi_host_log(child.host, &log) == NFFI_PROTOCOL;
             child.host->broken = false;
-            n = nffi_host_drain(child.host, responses, 4);
+            n = nffi_host_collect(child.host, responses, 4);
             broken |= n == NFFI_PROTOCOL;
 
             for (i = 0; i < n; i++) {

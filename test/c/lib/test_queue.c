@@ -359,7 +359,7 @@ closes(void)
     }
 
     /* what was queued has been answered before */
-    while ((n = nffi_host_drain(pair.host, responses, 8)) > 0) {
+    while ((n = nffi_host_collect(pair.host, responses, 8)) > 0) {
         answered += n;
         while (n > 0) {
             nffi_host_release(pair.host, &responses[--n]);
@@ -454,7 +454,7 @@ ignores_cancelled(void)
         nffi_host_cancel(pair.host, task);
         CHECK_IS(nffi_task_cancelled(request.task), 1);
         CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_OK);
-        CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+        CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
     }
 
     task = pair_submit(&pair, "x", 1, owners);
@@ -569,7 +569,7 @@ recycles_skipped(void)
             nffi_host_cancel(pair.host, tasks[i]);
         }
 
-        CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+        CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
         CHECK_IS(crew.ended, 0);
     }
 
@@ -579,7 +579,7 @@ recycles_skipped(void)
         pthread_join(threads[i], NULL);
     }
 
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
     pair_check_idle(&pair);
     pair_close(&pair);
 }

@@ -71,7 +71,7 @@ same_on_both_sides(void)
     ours.notes[TASKS - 1] = 4;
     ours.frees[ours.frees_count - 1] = 5;
     ours.request_arena[ARENA - 1] = 6;
-    ours.chunks[TASKS * NFFI__CHUNKS - 1].place = 8;
+    ours.chunks[TASKS * NFFI__CHUNKS - 1].storage = 8;
     ours.logs[NFFI__LOGS - 1].level = 9;
     ours.response_arena[2 * ARENA - 1] = 7;
     CHECK_IS(theirs.slots[TASKS - 1].request_size, 1);
@@ -80,7 +80,7 @@ same_on_both_sides(void)
     CHECK_IS(theirs.notes[TASKS - 1], 4);
     CHECK_IS(theirs.frees[theirs.frees_count - 1], 5);
     CHECK_IS(theirs.request_arena[ARENA - 1], 6);
-    CHECK_IS(theirs.chunks[TASKS * NFFI__CHUNKS - 1].place, 8);
+    CHECK_IS(theirs.chunks[TASKS * NFFI__CHUNKS - 1].storage, 8);
     CHECK_IS(theirs.logs[NFFI__LOGS - 1].level, 9);
     CHECK_IS(theirs.response_arena[2 * ARENA - 1], 7);
     CHECK(theirs.config == NULL);

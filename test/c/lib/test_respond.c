@@ -592,7 +592,7 @@ bounds_descriptors(void)
         CHECK_IS(nffi_respond(requests[i].task, 0, NULL, 0), NFFI_OK);
     }
 
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
     free(bytes);
     check_done(&pair);
 }

@@ -505,7 +505,7 @@ dies(void)
     CHECK_IS(nffi_host_submit(child.host, &request, &owners[100], &task),
              NFFI_OK);
 
-    CHECK_IS(nffi_host_drain(child.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(child.host, &response, 1), 0);
 
     while ((owner = nffi_host_take_pending(child.host)) != NULL) {
         CHECK((int *) owner >= owners && (int *) owner <= &owners[100]);

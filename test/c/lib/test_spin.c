@@ -86,7 +86,7 @@ waits_until_next_try(nffi_spinner_t *spinner)
     uint32_t waits = 1;
 
     while (!nffi_spin_begin(spinner, false)) {
-        CHECK(++waits <= NFFI_SPIN_LONGEST_REST);
+        CHECK(++waits <= NFFI_SPIN_MAX_REST);
     }
 
     spinner->until_ns = START + spinner->limit_ns;
@@ -113,7 +113,7 @@ bounded(void)
     nffi_spinner_t spinner = spinner_of(UINT32_MAX);
     uint64_t end;
 
-    CHECK_IS(spinner.max_ns, NFFI_SPIN_MOST_US * US);
+    CHECK_IS(spinner.max_ns, NFFI_SPIN_MAX_US * US);
     end = nffi_spin_now() + UINT64_C(10000000000);
     CHECK(nffi_spin_begin(&spinner, false));
 
@@ -263,7 +263,7 @@ rests_long_when_others_want_the_cpu(void)
     uint64_t now;
     nffi_spinner_t spinner = spinner_of(MAX_US);
 
-    for (rest = NFFI_SPIN_LONG_REST; rest < NFFI_SPIN_LONGEST_REST; rest *= 2) {
+    for (rest = NFFI_SPIN_LONG_REST; rest < NFFI_SPIN_MAX_REST; rest *= 2) {
         (void) begin(&spinner, false);
         now = be_late(&spinner, NFFI_SPIN_LATE * spinner.limit_ns);
         nffi_spin_found_at(&spinner, now);
@@ -275,7 +275,7 @@ rests_long_when_others_want_the_cpu(void)
     (void) begin(&spinner, false);
     now = be_late(&spinner, NFFI_SPIN_LATE * spinner.limit_ns);
     CHECK(!nffi_spin_again_at(&spinner, now));
-    CHECK_IS(waits_until_next_try(&spinner), NFFI_SPIN_LONGEST_REST);
+    CHECK_IS(waits_until_next_try(&spinner), NFFI_SPIN_MAX_REST);
 }
 
 
@@ -286,7 +286,7 @@ goes_on_when_it_is_seldom_late(void)
     uint64_t now;
     nffi_spinner_t spinner = spinner_of(MAX_US);
 
-    spinner.rest = NFFI_SPIN_LONGEST_REST;
+    spinner.rest = NFFI_SPIN_MAX_REST;
     hits(&spinner, 100, 1);
 
     for (i = 0; i < 20; i++) {

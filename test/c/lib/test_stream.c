@@ -158,7 +158,7 @@ interleaves(pair_t *pair)
             continue;
         }
 
-        while (nffi_host_drain(pair->host, &response, 1) == 1) {
+        while (nffi_host_collect(pair->host, &response, 1) == 1) {
             int which = response.owner == &owners[1];
 
             snprintf(text, sizeof(text), "%d", next[which]++);
@@ -168,7 +168,7 @@ interleaves(pair_t *pair)
         }
     }
 
-    while (nffi_host_drain(pair->host, &response, 1) == 1) {
+    while (nffi_host_collect(pair->host, &response, 1) == 1) {
         if (response.flags == NFFI_HOST_END) {
             ends++;
 
@@ -437,7 +437,7 @@ cancels(pair_t *pair)
     CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_WOULD_BLOCK);
     chunk(pair, "c", 1);
     nffi_host_cancel(pair->host, task);
-    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair->host, &response, 1), 0);
     CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, -1), 0);
     CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 1);
     CHECK(told[0] == running);
@@ -447,25 +447,25 @@ cancels(pair_t *pair)
     CHECK_IS(nffi_task_cancelled(running), 1);
     CHECK_IS(nffi_stream_end(running), NFFI_OK);
     CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_STALE);
-    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair->host, &response, 1), 0);
     CHECK_IS(pair_state(pair).unanswered, 0);
 
     /* before it was taken */
     task = pair_submit_stream(pair, "x", 1, WINDOW, owners);
     nffi_host_cancel(pair->host, task);
     CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, 0), 0);
-    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair->host, &response, 1), 0);
 
     /* between the chunk that was drained and the one that is not yet */
     running = streaming(pair, WINDOW, &task);
     CHECK_IS(nffi_stream_write(running, "1", 1), NFFI_OK);
     CHECK_IS(nffi_stream_write(running, "2", 1), NFFI_OK);
-    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 1);
+    CHECK_IS(nffi_host_collect(pair->host, &response, 1), 1);
     nffi_host_cancel(pair->host, task);
     nffi_host_release(pair->host, &response);
     nffi_host_credit(pair->host, task, 1);
     CHECK_IS(nffi_stream_end(running), NFFI_OK);
-    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair->host, &response, 1), 0);
 
     /* after the end was collected it has no owner */
     running = streaming(pair, WINDOW, &task);
@@ -544,7 +544,7 @@ reuses_slots(void)
         }
 
         CHECK_IS(nffi_stream_end(running), NFFI_OK);
-        CHECK_IS(nffi_host_drain(pair.host, &response, 1), round % 3 != 0);
+        CHECK_IS(nffi_host_collect(pair.host, &response, 1), round % 3 != 0);
 
         if (round % 3 != 0) {
             nffi_host_release(pair.host, &response);
@@ -603,7 +603,7 @@ destroys(pair_t *pair)
     running = streaming(pair, LARGE * 2, &task);
     CHECK_IS(nffi_stream_write(running, bytes, LARGE), NFFI_OK);
     CHECK_IS(nffi_stream_write(running, bytes, 10), NFFI_OK);
-    CHECK_IS(nffi_host_drain(pair->host, &response, 1), 1);
+    CHECK_IS(nffi_host_collect(pair->host, &response, 1), 1);
     nffi_host_release(pair->host, &response);
     CHECK_IS(nffi_stream_write(running, bytes, LARGE), NFFI_OK);
     CHECK_IS(nffi_stream_end(running), NFFI_OK);

@@ -6,7 +6,7 @@
 
 #include "pair.h"
 
-#define MOST 40000
+#define MAX_SIZE 40000
 
 static const nffi_host_options_t small_arenas = {
     .max_tasks = 64, .request_arena = 64 << 10, .response_arena = 64 << 10
@@ -21,7 +21,7 @@ static const size_t sizes[] = {
     32768, 40000
 };
 
-static unsigned char letters[MOST];
+static unsigned char letters[MAX_SIZE];
 static int owner;
 
 

@@ -96,14 +96,14 @@ host_counts_what_nobody_awaits(void)
     request = pair_take(&pair);
     nffi_host_cancel(pair.host, task);
     CHECK_IS(nffi_respond(request.task, 0, "y", 1), NFFI_OK);
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
     CHECK_IS(times.run.count, 1);
 
     /* one that was never started has neither */
     task = pair_submit(&pair, "x", 1, &owner);
     nffi_host_cancel(pair.host, task);
     CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), 0);
-    CHECK_IS(nffi_host_drain(pair.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
     CHECK_IS(times.wait.count, 1);
     pair_close(&pair);
 }

@@ -6,8 +6,8 @@
 
 #include "pair.h"
 
-#define MOST_THREADS 3
-#define MOST_IN_FLIGHT 48
+#define MAX_THREADS 3
+#define MAX_IN_FLIGHT 48
 #define LOST_MS 8000
 
 typedef enum style {
@@ -110,7 +110,7 @@ drain_or_sleep(pair_t *pair, uint32_t *random_state, long *sleeps)
     nffi_host_response_t responses[16];
     struct pollfd pollfd = { .fd = pair->wake_fd, .events = POLLIN };
 
-    n = nffi_host_drain(pair->host, responses, 16);
+    n = nffi_host_collect(pair->host, responses, 16);
     CHECK(n >= 0);
 
     if (n == 0) {
@@ -146,8 +146,8 @@ exchange(pair_t *pair, int threads, style_t style, size_t batch, int total)
     int i, submitted = 0, answered = 0, burst, most;
     long sleeps = 0;
     uint32_t random_state = 1;
-    pthread_t ids[MOST_THREADS];
-    worker_t workers[MOST_THREADS];
+    pthread_t ids[MAX_THREADS];
+    worker_t workers[MAX_THREADS];
 
     for (i = 0; i < threads; i++) {
         workers[i] = (worker_t) { pair, style, batch, (uint32_t) i + 2, 0 };
@@ -155,11 +155,11 @@ exchange(pair_t *pair, int threads, style_t style, size_t batch, int total)
     }
 
     while (answered < total) {
-        most = random_below(&random_state, 16) == 0 ? MOST_IN_FLIGHT : 3;
+        most = random_below(&random_state, 16) == 0 ? MAX_IN_FLIGHT : 3;
         burst = 1 + (int) random_below(&random_state, (uint32_t) most);
 
         while (burst-- > 0 && submitted < total
-               && submitted - answered < MOST_IN_FLIGHT)
+               && submitted - answered < MAX_IN_FLIGHT)
         {
             pair_submit(pair, NULL, 0, owners);
             submitted++;

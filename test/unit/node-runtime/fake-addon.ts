@@ -48,7 +48,7 @@ export class FakeAddon implements Pick<Addon, Faked> {
       inBatch: 4,
       requests,
       responses,
-      told: cancelled,
+      noted: cancelled,
       requestBytes,
       responseBytes: requestBytes + BYTES,
     });

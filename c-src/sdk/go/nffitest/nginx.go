@@ -43,9 +43,9 @@ func StartNginx(t testing.TB, conf string) *Nginx {
 
 func (n *Nginx) start(t testing.TB) {
 	t.Helper()
-	var told strings.Builder
+	var diagnosis strings.Builder
 	process := exec.Command(n.program, "run")
-	process.Dir, process.Stderr = n.folder, &told
+	process.Dir, process.Stderr = n.folder, &diagnosis
 	// nginx ends when this end of its standard input does
 	input, err := process.StdinPipe()
 	if err != nil {
@@ -62,7 +62,7 @@ func (n *Nginx) start(t testing.TB) {
 	if err != nil {
 		_ = input.Close()
 		_ = process.Wait()
-		t.Fatal(strings.TrimSpace(told.String()))
+		t.Fatal(strings.TrimSpace(diagnosis.String()))
 	}
 	n.URL = strings.TrimSpace(address)
 	t.Cleanup(func() {
@@ -72,7 +72,7 @@ func (n *Nginx) start(t testing.TB) {
 		_ = input.Close()
 		_, _ = io.Copy(io.Discard, output)
 		if err := process.Wait(); err != nil {
-			t.Errorf("%v: %s", err, strings.TrimSpace(told.String()))
+			t.Errorf("%v: %s", err, strings.TrimSpace(diagnosis.String()))
 		}
 	})
 }

@@ -160,7 +160,7 @@ nffi_java_make_jvm(const nffi_java_settings_t *settings, const char *jvm_file,
     create_pt create;
     char jar[4200], library[4200];
     JavaVMInitArgs arguments;
-    JavaVMOption options[NFFI_JAVA_MOST_OPTIONS + OWN_OPTIONS];
+    JavaVMOption options[NFFI_JAVA_MAX_OPTIONS + OWN_OPTIONS];
 
     if (!class_path(own_file, jar, sizeof(jar))) {
         (void) snprintf(error, error_size, "there is no %s", jar);

@@ -38,7 +38,7 @@ find_program(const char *jvm_file, char *program, size_t size)
 /* The variables that a machine made by JNI reads; JDK_JAVA_OPTIONS is the
    launcher's own. They stay the worker's. */
 static void
-find_variables(char **found, size_t most)
+find_variables(char **found, size_t max)
 {
     char **entry;
     size_t i, n = 0;
@@ -46,7 +46,7 @@ find_variables(char **found, size_t most)
 
     for (entry = environ; entry != NULL && *entry != NULL; entry++) {
         for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-            if (n < most && strncmp(*entry, names[i], strlen(names[i])) == 0) {
+            if (n < max && strncmp(*entry, names[i], strlen(names[i])) == 0) {
                 found[n++] = *entry;
             }
         }
@@ -63,7 +63,7 @@ nffi_java_try_options(const char *jvm_file,
     size_t i, n = 0;
     char *environment[3];
     char program[4096], text[NFFI_JAVA_REASON];
-    const char *argv[NFFI_JAVA_MOST_OPTIONS + 4];
+    const char *argv[NFFI_JAVA_MAX_OPTIONS + 4];
 
     /* a run time without its launcher: then there is no trial */
     if (!find_program(jvm_file, program, sizeof(program))) {

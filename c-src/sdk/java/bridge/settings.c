@@ -209,7 +209,7 @@ take_options(nffi_java_settings_t *settings, reader_t *reader)
         option = take_string(reader);
 
         if (option == NULL
-            || settings->options_count == NFFI_JAVA_MOST_OPTIONS)
+            || settings->options_count == NFFI_JAVA_MAX_OPTIONS)
         {
             free(option);
             return 0;
@@ -282,7 +282,7 @@ nffi_java_settings_read(nffi_java_settings_t *settings, const char *text,
         if (!take_member(settings, &reader)) {
             (void) snprintf(error, error_size, "the configuration is no JSON, "
                             "or its jvm_args are not at most %d strings",
-                            NFFI_JAVA_MOST_OPTIONS);
+                            NFFI_JAVA_MAX_OPTIONS);
             return -1;
         }
     } while (takes(&reader, ','));

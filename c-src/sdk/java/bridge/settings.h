@@ -8,13 +8,13 @@
 
 #include <stddef.h>
 
-#define NFFI_JAVA_MOST_OPTIONS 64
+#define NFFI_JAVA_MAX_OPTIONS 64
 
 typedef struct nffi_java_settings {
     char *java_home;          /* "java_home"; NULL: the default */
     /* "default_java_home", of the product; NULL: the one of the build */
     char *default_java_home;
-    char *options[NFFI_JAVA_MOST_OPTIONS]; /* "jvm_args" */
+    char *options[NFFI_JAVA_MAX_OPTIONS]; /* "jvm_args" */
     size_t options_count;
     int has_options;
 } nffi_java_settings_t;

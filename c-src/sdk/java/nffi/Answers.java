@@ -13,15 +13,15 @@ import java.util.concurrent.locks.ReentrantLock;
  * layout is that of nffi_java_answer_t in c-src/sdk/java/bridge/natives.h.
  */
 final class Answers {
-    private static final int MOST = 64;
+    private static final int MAX_BATCH = 64;
     private static final int ANSWER_SIZE = 32;
-    private static final int BYTES = MOST * ANSWER_SIZE;
+    private static final int BYTES = MAX_BATCH * ANSWER_SIZE;
     /** Answers up to this size share a crossing; larger ones go by themselves. */
     private static final int SMALL = 4096;
     private static final int FAILED = 1;
     private static final int NOTHING = 2;
     /** While the loop that takes calls runs quick handlers, answers wait; not longer than this. */
-    private static final long LONGEST_HOLD_NS = 50_000;
+    private static final long MAX_HOLD_NS = 50_000;
 
     private final ReentrantLock lock = new ReentrantLock();
     private List<Answer> waiting = new ArrayList<>();
@@ -39,7 +39,7 @@ final class Answers {
             if (held) {
                 long now = System.nanoTime();
                 if (waiting.size() == 1) since = now;
-                else if (now - since > LONGEST_HOLD_NS) held = false;
+                else if (now - since > MAX_HOLD_NS) held = false;
             }
             if (!held && !giving) give();
         } finally {
@@ -112,12 +112,12 @@ final class Answers {
     /** Sends the small ones together. Returns the index of the first remaining one. */
     private int giveSome(List<Answer> answers, int first) {
         if (memory == null) {
-            memory = ByteBuffer.allocateDirect(BYTES + MOST * SMALL)
+            memory = ByteBuffer.allocateDirect(BYTES + MAX_BATCH * SMALL)
                     .order(ByteOrder.nativeOrder());
         }
         int next = first;
         memory.position(BYTES);
-        while (next < answers.size() && next - first < MOST && answers.get(next).size() <= SMALL) {
+        while (next < answers.size() && next - first < MAX_BATCH && answers.get(next).size() <= SMALL) {
             put(answers.get(next), (next - first) * ANSWER_SIZE);
             next++;
         }

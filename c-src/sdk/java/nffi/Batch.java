@@ -11,22 +11,22 @@ import java.util.Map;
  * nffi_java_batch_t in c-src/sdk/java/bridge/natives.h. One thread at a time.
  */
 final class Batch {
-    static final int MOST_TASKS = 64;
-    private static final int MOST_NOTES = 64;
+    static final int MAX_TASKS = 64;
+    private static final int MAX_NOTES = 64;
 
     private static final int CANCELLED_COUNT = 0;
     private static final int WRITABLE_COUNT = 4;
     private static final int NOTES = 8;
-    private static final int TASKS = NOTES + 2 * 8 * MOST_NOTES;
+    private static final int TASKS = NOTES + 2 * 8 * MAX_NOTES;
     private static final int TASK_SIZE = 40;
-    private static final int BYTES = TASKS + MOST_TASKS * TASK_SIZE;
+    private static final int BYTES = TASKS + MAX_TASKS * TASK_SIZE;
     /** Requests up to this size are brought along; larger ones are fetched. */
     static final int SMALL = 4096;
-    private static final int MOST_METHOD = 255;
-    private static final int SIZE = BYTES + MOST_TASKS * (SMALL + MOST_METHOD);
+    private static final int MAX_METHOD = 255;
+    private static final int SIZE = BYTES + MAX_TASKS * (SMALL + MAX_METHOD);
 
     /** Names of methods that are kept: one may come from a client. */
-    private static final int MOST_NAMES = 1000;
+    private static final int MAX_NAMES = 1000;
 
     private static final int STREAMED = 1;
 
@@ -52,7 +52,7 @@ final class Batch {
     }
 
     long writable(int i) {
-        return memory.getLong(NOTES + 8 * (MOST_NOTES + i));
+        return memory.getLong(NOTES + 8 * (MAX_NOTES + i));
     }
 
     long task(int i) {
@@ -99,7 +99,7 @@ final class Batch {
         byte[] copy = new byte[size];
         bytes.duplicate().get(copy);
         String name = new String(copy, StandardCharsets.UTF_8);
-        if (names.size() < MOST_NAMES) names.put(ByteBuffer.wrap(copy), name);
+        if (names.size() < MAX_NAMES) names.put(ByteBuffer.wrap(copy), name);
         return name;
     }
 }

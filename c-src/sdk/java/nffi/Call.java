@@ -257,14 +257,14 @@ public final class Call implements Context {
 
     /** Cancels the call. Called by the polling thread. */
     void cancelled() {
-        List<Runnable> told;
+        List<Runnable> registered;
         synchronized (this) {
             isCancelled = true;
-            told = actions;
+            registered = actions;
             actions = null;
         }
         writable();
-        if (told != null) told.forEach(Call::runSafely);
+        if (registered != null) registered.forEach(Call::runSafely);
     }
 
     private static void runSafely(Runnable action) {

@@ -34,8 +34,8 @@ final class Failure {
         try {
             Throwable cause = causeOf(thrown);
             if (cause instanceof NffiException) {
-                NffiException told = (NffiException) cause;
-                return new Failure(textOf(told), told.detail(), told.code());
+                NffiException known = (NffiException) cause;
+                return new Failure(textOf(known), known.detail(), known.code());
             }
             return new Failure(cause.toString(), stackOf(cause), 0);
         } catch (StackOverflowError again) {
@@ -45,8 +45,8 @@ final class Failure {
         }
     }
 
-    private static String textOf(NffiException told) {
-        return told.getMessage() == null ? told.toString() : told.getMessage();
+    private static String textOf(NffiException known) {
+        return known.getMessage() == null ? known.toString() : known.getMessage();
     }
 
     /** What futures and reflection have wrapped. */

@@ -12,7 +12,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
  */
 final class Instances {
     private static final List<Instance> ALL = new CopyOnWriteArrayList<>();
-    private static final long LONGEST_WAIT_MS = 500;
+    private static final long MAX_WAIT_MS = 500;
 
     private static volatile boolean isExpected;
     private static volatile boolean isWorker;
@@ -69,7 +69,7 @@ final class Instances {
     }
 
     private static void waitForLoops() {
-        long until = System.nanoTime() + LONGEST_WAIT_MS * 1_000_000;
+        long until = System.nanoTime() + MAX_WAIT_MS * 1_000_000;
         while (System.nanoTime() < until && ALL.stream().anyMatch(Instance::isTaking)) {
             try {
                 Thread.sleep(1);

@@ -12,7 +12,7 @@ final class JsonReader {
     static final int DEEPEST = 1000;
 
     /** Digits of a whole number; the time for more grows with their square. */
-    private static final int LONGEST = 1000;
+    private static final int MAX_DIGITS = 1000;
 
     private final String text;
     private int at;
@@ -116,7 +116,7 @@ final class JsonReader {
             at = start;
             throw wrong("no number is like this");
         }
-        boolean isWhole = digits.length() <= LONGEST && digits.matches("-?[0-9]+");
+        boolean isWhole = digits.length() <= MAX_DIGITS && digits.matches("-?[0-9]+");
         if (!isWhole) return Double.valueOf(digits);
         // most whole numbers are far below the 19 digits of a long
         if (digits.length() < 19) return Long.valueOf(digits);

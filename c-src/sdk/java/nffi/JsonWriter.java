@@ -10,7 +10,7 @@ import java.util.UUID;
 final class JsonWriter {
     private static final String NUMBER = "-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][-+]?[0-9]+)?";
 
-    private static final int LONGEST_PATH = 20;
+    private static final int MAX_PATH = 20;
 
     private final StringBuilder out = new StringBuilder();
 
@@ -125,10 +125,10 @@ final class JsonWriter {
 
     private IllegalArgumentException refused(String what) {
         StringBuilder place = new StringBuilder(path.isEmpty() ? "it" : "result");
-        for (Object name : path.subList(0, Math.min(path.size(), LONGEST_PATH))) {
+        for (Object name : path.subList(0, Math.min(path.size(), MAX_PATH))) {
             place.append(name instanceof Integer ? "[" + name + "]" : "." + name);
         }
-        if (path.size() > LONGEST_PATH) place.append("...");
+        if (path.size() > MAX_PATH) place.append("...");
         return new IllegalArgumentException("the result cannot become JSON: " + place + " " + what);
     }
 }

@@ -13,7 +13,7 @@ import java.nio.charset.StandardCharsets;
  * of the runtime alone. System.out is logged as notice, System.err as error.
  */
 final class Output {
-    private static final int LONGEST = 2048;
+    private static final int MAX_LINE = 2048;
 
     private static volatile boolean isProcess;
     private static volatile boolean isInstalled;
@@ -98,7 +98,7 @@ final class Output {
                 end();
                 return;
             }
-            if (line.size() >= LONGEST) end();
+            if (line.size() >= MAX_LINE) end();
             line.write(b);
         }
 

@@ -485,7 +485,7 @@ stream_end(PyObject *self, PyObject *args)
 
 
 static PyObject *
-told(PyObject *args, int (*function)(nffi_queue_t *, nffi_task_t *, size_t))
+take_notes(PyObject *args, int (*function)(nffi_queue_t *, nffi_task_t *, size_t))
 {
     int i, n;
     PyObject *list, *task;
@@ -522,7 +522,7 @@ take_cancelled(PyObject *self, PyObject *args)
 {
     (void) self;
 
-    return told(args, nffi_queue_cancelled);
+    return take_notes(args, nffi_queue_cancelled);
 }
 
 
@@ -531,7 +531,7 @@ take_writable(PyObject *self, PyObject *args)
 {
     (void) self;
 
-    return told(args, nffi_stream_writable);
+    return take_notes(args, nffi_stream_writable);
 }
 
 

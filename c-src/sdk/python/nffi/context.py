@@ -12,7 +12,7 @@ from . import codes
 from .failure import encode
 
 # Bytes of one message, as in nffi.h.
-_MOST_BYTES = 2048
+_MAX_BYTES = 2048
 
 
 def write_log(queue, task, level, text):
@@ -21,8 +21,8 @@ def write_log(queue, task, level, text):
         if not line:
             continue
         data = encode(line)
-        while len(data) > _MOST_BYTES:
-            end = _MOST_BYTES
+        while len(data) > _MAX_BYTES:
+            end = _MAX_BYTES
             while data[end] & 0xC0 == 0x80:
                 end -= 1
             _nffi.log(queue, task, level, data[:end])

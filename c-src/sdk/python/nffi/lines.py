@@ -8,7 +8,7 @@ import io
 import threading
 
 # Characters of a line that has no end: a progress bar, which goes back by "\r", never has one.
-_MOST_REST = 8192
+_MAX_REST = 8192
 
 
 class Lines(io.TextIOBase):
@@ -90,7 +90,7 @@ class Lines(io.TextIOBase):
         if rest:
             pieces.append(rest)
             size += len(rest)
-        if size > _MOST_REST:
+        if size > _MAX_REST:
             self._write_line(self._level, "".join(pieces))
             pieces, size = [], 0
         self._own.rest = (pieces, size)

@@ -10,7 +10,7 @@ from .failure import Error
 from .plan import JSON
 
 # Bytes that a call collects, as in nffi.h.
-_MOST_COLLECTED = 64 * 1024 * 1024
+_MAX_COLLECTED = 64 * 1024 * 1024
 
 
 def _encoder(flags):
@@ -32,7 +32,7 @@ class _Collected:
 
     def add(self, chunk):
         self._size += len(chunk) + 1
-        if self._size > _MOST_COLLECTED:
+        if self._size > _MAX_COLLECTED:
             raise Error("a call collects at most 64 MiB of chunks; read them as a stream")
         self._chunks.append(chunk)
 

@@ -24,7 +24,7 @@ typedef struct team {
     atomic_int left;          /* calls to make */
     atomic_int made;
     atomic_int slow;          /* slow concurrent calls */
-    atomic_int most;
+    atomic_int slowest;
 } team_t;
 
 
@@ -64,8 +64,8 @@ member(void *data)
         if (n % 100 == 0) {
             slow = atomic_fetch_add(&team->slow, 1) + 1;
 
-            if (slow > atomic_load(&team->most)) {
-                atomic_store(&team->most, slow);
+            if (slow > atomic_load(&team->slowest)) {
+                atomic_store(&team->slowest, slow);
             }
 
             sleep_ms(5);
@@ -101,7 +101,7 @@ each_call_is_made_once_and_slow_ones_side_by_side(void)
     }
 
     CHECK_IS(atomic_load(&team.made), CALLS);
-    CHECK(atomic_load(&team.most) > 1);
+    CHECK(atomic_load(&team.slowest) > 1);
     nffi_crew_destroy(team.crew);
 }
 
@@ -194,7 +194,7 @@ no_path(const char *config)
 
 
 static void
-a_setting_that_is_no_path_is_told(void)
+a_setting_that_is_no_path_is_reported(void)
 {
     no_path("{\"program\":\"/longer than there is room\"}");
     no_path("{\"program\":\"\"}");
@@ -280,8 +280,8 @@ main(int argc, char **argv)
         { "a leader that waits for calls keeps its place",
           a_leader_that_waits_for_calls_keeps_its_place },
         { "a setting is found in JSON", a_setting_is_found_in_json },
-        { "a setting that is no path is told",
-          a_setting_that_is_no_path_is_told },
+        { "a setting that is no path is reported",
+          a_setting_that_is_no_path_is_reported },
         { "the library of an interpreter is found",
           the_library_of_an_interpreter_is_found },
     };

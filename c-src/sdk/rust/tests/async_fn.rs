@@ -185,7 +185,7 @@ fn a_start_may_wait_for_what_is_async() {
 
 #[test]
 fn cancelled_is_a_future_too() {
-    let (send, told) = mpsc::channel();
+    let (send, notified) = mpsc::channel();
     let send = Arc::new(Mutex::new(send));
     let runtime = serve(move || {
         let send = send.lock().unwrap().clone();
@@ -206,9 +206,9 @@ fn cancelled_is_a_future_too() {
         )
     });
     let call = runtime.begin("", b"", None).unwrap();
-    assert!(told.recv_timeout(Duration::from_millis(20)).is_err());
+    assert!(notified.recv_timeout(Duration::from_millis(20)).is_err());
     call.cancel();
-    told.recv_timeout(LONG).unwrap();
+    notified.recv_timeout(LONG).unwrap();
 }
 
 #[cfg(feature = "serde")]

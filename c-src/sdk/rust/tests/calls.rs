@@ -119,14 +119,14 @@ fn errors_arrive_with_what_they_tell() {
         detail: detail.into(),
         rc,
     };
-    for (method, told) in [
+    for (method, expected) in [
         ("text", failure("no luck", "", 0)),
         ("detail", failure("no luck", "line 1", 0)),
         ("code", failure("no luck", "", 7)),
         ("cause", failure("wrapped: no luck", "caused by: no luck", 0)),
         ("wrapped", failure("wrapped: no luck", "line 1", 0)),
     ] {
-        assert_eq!(runtime.call(method, b"").unwrap_err(), told);
+        assert_eq!(runtime.call(method, b"").unwrap_err(), expected);
     }
 }
 
@@ -155,15 +155,15 @@ fn a_panic_fails_its_call_only() {
 
 /// Its text is a panic.
 #[derive(Debug)]
-struct Untold;
+struct Unprintable;
 
-impl std::fmt::Display for Untold {
+impl std::fmt::Display for Unprintable {
     fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         panic!("no words")
     }
 }
 
-impl std::error::Error for Untold {}
+impl std::error::Error for Unprintable {}
 
 /// What it holds panics when it is dropped, after the handler.
 struct Burden;
@@ -177,7 +177,7 @@ impl Drop for Burden {
 #[test]
 fn what_panics_after_a_handler_fails_its_call_only() {
     let runtime = serve(|| {
-        let untold = || bytes(|_: &Context, _: &[u8]| Err::<(), _>(Untold));
+        let unprintable = || bytes(|_: &Context, _: &[u8]| Err::<(), _>(Unprintable));
         let burden = || {
             bytes(|context: &Context, _: &[u8]| {
                 let burden = Burden;
@@ -187,14 +187,14 @@ fn what_panics_after_a_handler_fails_its_call_only() {
         };
         Service::new()
             .threads(1)
-            .method("untold", untold())
-            .method("untold inline", inline(untold()))
+            .method("unprintable", unprintable())
+            .method("unprintable inline", inline(unprintable()))
             .method("burden", burden())
             .method("burden inline", inline(burden()))
             .method("", echo())
             .method("inline", inline(echo()))
     });
-    for method in ["untold", "untold inline"] {
+    for method in ["unprintable", "unprintable inline"] {
         let failure = runtime.call(method, b"").unwrap_err();
         assert_eq!(failure.message, "panic: no words", "{}", method);
         assert!(failure.detail.starts_with("at tests/calls.rs"), "{}", failure.detail);

@@ -34,8 +34,8 @@ fn the_time_left_is_that_of_the_timeout() {
 }
 
 /// A handler that runs until it is cancelled, and says how it came to know.
-fn waiting(told: mpsc::Sender<&'static str>, entered: mpsc::Sender<()>) -> Service {
-    let told = Mutex::new(told);
+fn waiting(notified: mpsc::Sender<&'static str>, entered: mpsc::Sender<()>) -> Service {
+    let notified = Mutex::new(notified);
     let entered = Mutex::new(entered);
     let callback = bytes(move |context: &Context, data: &[u8]| {
         let (send, called) = mpsc::channel();
@@ -53,7 +53,7 @@ fn waiting(told: mpsc::Sender<&'static str>, entered: mpsc::Sender<()>) -> Servi
             assert!(context.is_cancelled());
             "called"
         };
-        told.lock().unwrap().send(how)?;
+        notified.lock().unwrap().send(how)?;
         // a second time: immediately
         let (send, called) = mpsc::channel();
         drop(context.on_cancel(move || send.send(()).unwrap()));
@@ -65,7 +65,7 @@ fn waiting(told: mpsc::Sender<&'static str>, entered: mpsc::Sender<()>) -> Servi
 
 #[test]
 fn a_handler_hears_that_nobody_waits_any_more() {
-    let (send, told) = mpsc::channel();
+    let (send, notified) = mpsc::channel();
     let (enter, entered) = mpsc::channel();
     let make = Mutex::new((send, enter));
     let runtime = Runtime::start(
@@ -80,12 +80,12 @@ fn a_handler_hears_that_nobody_waits_any_more() {
         let gone = runtime.begin("", how.as_bytes(), None).unwrap();
         entered.recv_timeout(LONG).unwrap();
         gone.cancel();
-        assert_eq!(told.recv_timeout(LONG).unwrap(), want);
+        assert_eq!(notified.recv_timeout(LONG).unwrap(), want);
         assert_eq!(gone.wait().unwrap_err().code, "cancelled");
         let late = runtime.begin("", how.as_bytes(), Some(Duration::from_millis(20))).unwrap();
         entered.recv_timeout(LONG).unwrap();
         assert_eq!(late.wait().unwrap_err().code, "timeout");
-        assert_eq!(told.recv_timeout(LONG).unwrap(), want);
+        assert_eq!(notified.recv_timeout(LONG).unwrap(), want);
     }
 }
 
@@ -220,15 +220,15 @@ fn close_lets_calls_end() {
 
 /// Its text is a panic.
 #[derive(Debug)]
-struct Untold;
+struct Unprintable;
 
-impl std::fmt::Display for Untold {
+impl std::fmt::Display for Unprintable {
     fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         panic!("no words")
     }
 }
 
-impl std::error::Error for Untold {}
+impl std::error::Error for Unprintable {}
 
 #[test]
 fn a_runtime_that_does_not_start_is_tried_again() {
@@ -238,7 +238,7 @@ fn a_runtime_that_does_not_start_is_tried_again() {
         move |name: String| match tries.fetch_add(1, Ordering::SeqCst) {
             0 => Err(BoxError::from("no server")),
             1 => panic!("no luck"),
-            2 => Err(Untold.into()),
+            2 => Err(Unprintable.into()),
             _ => Ok(Service::new()
                 .method("", bytes(move |_: &Context, _: &[u8]| Ok::<_, BoxError>(name.clone())))),
         },
@@ -271,7 +271,7 @@ fn a_configuration_that_is_refused_is_an_error_of_the_load() {
         fn from_config(bytes: &[u8]) -> Result<Self, BoxError> {
             match bytes {
                 b"panic" => panic!("no luck"),
-                b"untold" => Err(Untold.into()),
+                b"unprintable" => Err(Unprintable.into()),
                 _ if bytes.len() % 2 == 0 => Ok(Even),
                 _ => Err("that is odd".into()),
             }
@@ -280,7 +280,7 @@ fn a_configuration_that_is_refused_is_an_error_of_the_load() {
     let load = |config: &str| Runtime::start(|_: Even| Ok::<_, BoxError>(Service::new()), config);
     assert_eq!(load("x").err().unwrap(), "that is odd");
     assert_eq!(load("panic").err().unwrap(), "panic: no luck");
-    assert_eq!(load("untold").err().unwrap(), "panic: no words");
+    assert_eq!(load("unprintable").err().unwrap(), "panic: no words");
     assert!(load("xy").is_ok());
     let none = Runtime::start(|(): ()| Ok::<_, BoxError>(Service::new()), "x");
     assert_eq!(none.err().unwrap(), "this runtime takes no configuration");

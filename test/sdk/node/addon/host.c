@@ -260,7 +260,7 @@ drain(void)
     do {
         print_logs();
 
-        while ((count = nffi_host_drain(host, responses, 64)) > 0) {
+        while ((count = nffi_host_collect(host, responses, 64)) > 0) {
             for (i = 0; i < count; i++) {
                 print_response(&responses[i]);
                 nffi_host_release(host, &responses[i]);

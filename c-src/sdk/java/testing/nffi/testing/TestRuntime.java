@@ -16,7 +16,7 @@ import nffi.TestInstance;
  * }</pre>
  */
 public final class TestRuntime implements AutoCloseable {
-    private static final long LONGEST_END_MS = 10_000;
+    private static final long MAX_END_MS = 10_000;
     private static final int THREADS = 4;
     private static final int DEFAULT_WINDOW = 65_536;
 
@@ -97,14 +97,14 @@ public final class TestRuntime implements AutoCloseable {
         beginClose();
         boolean ended;
         try {
-            ended = instance.ended(LONGEST_END_MS);
+            ended = instance.ended(MAX_END_MS);
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();
             return;
         }
         if (!ended) {
             throw new IllegalStateException(
-                    unanswered() + " calls have not ended after " + LONGEST_END_MS + " ms");
+                    unanswered() + " calls have not ended after " + MAX_END_MS + " ms");
         }
     }
 }

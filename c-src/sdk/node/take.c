@@ -1,5 +1,5 @@
 /*
- * drain.c - takes tasks in Node's own loop and hands them to JavaScript, one
+ * take.c - takes tasks in Node's own loop and hands them to JavaScript, one
  * call for a batch: what costs is not the call but waking and making objects
  * for each task.
  *
@@ -220,8 +220,8 @@ tell_tasks(addon_t *addon, napi_ref function,
         count = ask(addon->queue, tasks, ADDON_BATCH);
 
         for (i = 0; i < count; i++) {
-            addon->memory->told[i][0] = (uint32_t) tasks[i];
-            addon->memory->told[i][1] = (uint32_t) (tasks[i] >> 32);
+            addon->memory->noted[i][0] = (uint32_t) tasks[i];
+            addon->memory->noted[i][1] = (uint32_t) (tasks[i] >> 32);
         }
 
         if (count > 0) {

@@ -1,5 +1,5 @@
 /*
- * place.c - the runtime's side of a queue: the storage of a response, or of a
+ * storage.c - the runtime's side of a queue: the storage of a response, or of a
  * chunk.
  *
  * A response is in the response arena, where only this side allocates; the ring
@@ -9,7 +9,7 @@
 
 #define _GNU_SOURCE
 
-#include "runtime/place.h"
+#include "runtime/storage.h"
 #include "runtime/task.h"
 #include "runtime/wait.h"
 
@@ -64,16 +64,16 @@ nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset)
 
 
 void *
-nffi__alloc_place(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
-    nffi__location_t *place)
+nffi__alloc_storage(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
+    nffi__location_t *location)
 {
     uint32_t offset;
 
-    place->size = size;
+    location->size = size;
 
     if (nffi__alloc_block(queue, size, &offset)) {
-        place->kind = NFFI__IN_ARENA;
-        place->offset = offset;
+        location->kind = NFFI__IN_ARENA;
+        location->offset = offset;
         return queue->region.response_arena + offset;
     }
 
@@ -85,14 +85,14 @@ nffi__alloc_place(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
         large->data = malloc(size);
         large->size = size;
         large->fd = -1;
-        place->kind = NFFI__IN_HEAP;
+        location->kind = NFFI__IN_HEAP;
 
     } else {
         if (nffi__memfd_create(large, size) != NFFI_OK) {
             return NULL;
         }
 
-        place->kind = NFFI__IN_MEMFD;
+        location->kind = NFFI__IN_MEMFD;
     }
 
     return large->data;
@@ -127,14 +127,14 @@ send_payload(nffi_queue_t *queue, const nffi__message_t *message, int fd)
 
 int
 nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large, uint64_t task,
-    nffi__location_t *place)
+    nffi__location_t *location)
 {
     int rc;
     nffi__message_t message;
 
-    if (place->kind == NFFI__IN_HEAP) {
-        place->offset = (uint64_t) (uintptr_t) large->data;
-        place->release = (uint64_t) (uintptr_t) free;
+    if (location->kind == NFFI__IN_HEAP) {
+        location->offset = (uint64_t) (uintptr_t) large->data;
+        location->release = (uint64_t) (uintptr_t) free;
         large->data = NULL;
         return NFFI_OK;
     }

@@ -1,10 +1,10 @@
 /*
- * place.h - the memory of the responses of a runtime. All functions require the
+ * storage.h - the memory of the responses of a runtime. All functions require the
  * queue's mutex.
  */
 
-#ifndef NFFI_PLACE_H
-#define NFFI_PLACE_H
+#ifndef NFFI_STORAGE_H
+#define NFFI_STORAGE_H
 
 #include "runtime/queue.h"
 
@@ -13,7 +13,7 @@ typedef struct nffi__location {
     uint64_t offset;
     uint64_t size;
     uint64_t release;
-    enum nffi__place kind;
+    enum nffi__storage kind;
 } nffi__location_t;
 
 /* A block of the response arena; false: there is none. */
@@ -21,12 +21,12 @@ bool nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset);
 
 /* Makes room for `size` bytes, in `large` when the arena has none; NULL when
    there is none at all, or `large` is in use. */
-void *nffi__alloc_place(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
-    nffi__location_t *place);
+void *nffi__alloc_storage(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
+    nffi__location_t *location);
 
 /* Passes `large` on with the response, or the chunk, of a task (generation and
    slot). */
 int nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large,
-    uint64_t task, nffi__location_t *place);
+    uint64_t task, nffi__location_t *location);
 
-#endif /* NFFI_PLACE_H */
+#endif /* NFFI_STORAGE_H */

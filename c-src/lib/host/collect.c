@@ -1,5 +1,5 @@
 /*
- * drain.c - the worker's side of a queue: collects responses and chunks of
+ * collect.c - the worker's side of a queue: collects responses and chunks of
  * streams. receive.c finds their bytes.
  *
  * The worker's state of a task is in private memory (nffi__entry_t); of the
@@ -41,7 +41,7 @@ has_misuse(nffi_host_t *host)
 static void
 keep_place(nffi__entry_t *entry, const nffi_host_response_t *response)
 {
-    entry->response_place = response->place;
+    entry->response_storage = response->storage;
     entry->response_offset = response->offset;
     entry->response = (void *) response->data;
     entry->release = response->free;
@@ -109,7 +109,7 @@ read_answer(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
     response->owner = entry->owner;
 
     if (outcome == NFFI__ANSWERED || outcome == NFFI__FAILED) {
-        where.place = slot->response_place;
+        where.storage = slot->response_storage;
         where.offset = slot->response_offset;
         where.size = slot->response_size;
         where.release = slot->response_release;
@@ -171,7 +171,7 @@ read_chunk(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
 
     chunk = &host->region.chunks[number * NFFI__CHUNKS
                                  + entry->taken % NFFI__CHUNKS];
-    where.place = chunk->place;
+    where.storage = chunk->storage;
     where.offset = chunk->offset;
     where.size = chunk->size;
     where.release = (uint64_t) (uintptr_t) free;
@@ -271,7 +271,7 @@ read_done(nffi_host_t *host, uint64_t done, nffi_host_response_t *response)
 
 
 int
-nffi_host_drain(nffi_host_t *host, nffi_host_response_t *responses, size_t max)
+nffi_host_collect(nffi_host_t *host, nffi_host_response_t *responses, size_t max)
 {
     int rc;
     size_t filled;
@@ -332,16 +332,16 @@ nffi_host_release(nffi_host_t *host, nffi_host_response_t *response)
     nffi__entry_t *entry = &host->entries[response->slot];
 
     if (response->flags & NFFI_HOST_CHUNK) {
-        nffi__host_free_bytes(host, response->place, response->offset,
+        nffi__host_free_bytes(host, response->storage, response->offset,
                               (void *) response->data, response->size,
                               response->free);
 
     } else {
-        nffi__host_free_bytes(host, entry->response_place,
+        nffi__host_free_bytes(host, entry->response_storage,
                               entry->response_offset, entry->response,
                               entry->size, entry->release);
         entry->size = 0;
-        entry->response_place = NFFI__NOWHERE;
+        entry->response_storage = NFFI__NOWHERE;
         entry->state = NFFI__ENTRY_FREE;
         host->free_slots[host->returned++] = response->slot;
         host->free_count++;
