@@ -47,6 +47,19 @@ nffi_python_current(void)
 }
 
 
+nffi_queue_t *
+nffi_python_queue(PyObject *args)
+{
+    void *queue = py.PyLong_AsVoidPtr(py.PyTuple_GetItem(args, 0));
+
+    if (queue == NULL && py.PyErr_Occurred() == NULL) {
+        py.PyErr_SetString(*py.value_error, "no queue");
+    }
+
+    return queue;
+}
+
+
 PyObject *
 nffi_python_bytes(PyObject *value, char **data, Py_ssize_t *size)
 {

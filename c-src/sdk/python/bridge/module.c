@@ -23,19 +23,6 @@
 #define CREW "nffi_crew"
 
 
-nffi_queue_t *
-nffi_python_queue(PyObject *args)
-{
-    void *queue = py.PyLong_AsVoidPtr(py.PyTuple_GetItem(args, 0));
-
-    if (queue == NULL && py.PyErr_Occurred() == NULL) {
-        py.PyErr_SetString(*py.value_error, "no queue");
-    }
-
-    return queue;
-}
-
-
 /* The `at`th argument; with an exception, like Python's int(). */
 static uint64_t
 task_at(PyObject *args, int at)
