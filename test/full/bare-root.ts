@@ -10,7 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type CliResult, repository, runProgram } from "../support/cli.js";
 
 export type BareSuite = "trixie" | "bookworm";
@@ -50,6 +50,11 @@ export class BareRoot {
     for (const path of listed.split("\0").filter((one) => existsSync(join(repository, one)) && one))
       cpSync(join(repository, path), join(folder, path));
     await this.run("root", `chown -R ${user}: ${home}`);
+  }
+
+  /** Copies a file to the home of root. */
+  put(file: string): void {
+    cpSync(file, join(this.#instance, "upper/root", basename(file)));
   }
 
   remove(): void {
