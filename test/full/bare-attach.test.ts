@@ -9,7 +9,7 @@ import { BareRoot, canEnterRoots } from "./bare-root.js";
 
 const PACKAGES = "nginx libnginx-mod-http-lua curl";
 
-const HELLO = "export const hello = ({ name }) => ({ greeting: ["hello", name].join(" ") });";
+const HELLO = `export const hello = ({ name }) => ({ greeting: "hello " + name });`;
 
 const SERVER = `server { listen 127.0.0.1:8394; location / { content_by_lua_block {
   local rt = require("resty.nffi").load("node", { module = "/srv/hello.ts" })
