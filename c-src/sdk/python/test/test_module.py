@@ -115,7 +115,8 @@ CYCLIC = """
 import typing
 
 class Item:
-    pass
+    def name(self):
+        return "item"
 
 def handle(request: typing.Optional[Item]) -> typing.List[Item]:
     return [handle]
