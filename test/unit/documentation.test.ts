@@ -1,4 +1,5 @@
 // The documents list exactly what the sources have: options, exit codes, error codes, links.
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -157,4 +158,11 @@ test("each vitest command of CONTRIBUTING.md finds test files", () => {
       expect(isThere, `npx vitest run ${command}: no test file for ${filter}`).toBe(true);
     }
   }
+});
+
+test("the figures in README.md and docs/performance.md are those of docs/bench.json", () => {
+  const script = join(repository, "scripts/figures.mjs");
+  const checked = spawnSync(process.execPath, [script, "--check"], { encoding: "utf8" });
+  expect(checked.stderr).toBe("");
+  expect(checked.status).toBe(0);
 });

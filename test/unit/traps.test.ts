@@ -44,7 +44,7 @@ const TRAPS: readonly (readonly [trap: string, file: string, title: string])[] =
   [
     "a cdef of http in a stream VM stops nginx, while nginx -t says ok",
     WORKER,
-    "a stream block beside http starts and serves, with our Lua in http only",
+    "lua-resty-core loads our Lua in http only",
   ],
   [
     "graceful exit waits only for timers that are not cancelable",
