@@ -1,9 +1,10 @@
 /*
  * listen.c - LISTEN as a stream.
  *
- * A listener whose reader is slower keeps what it has not taken, up to MAX_UNREAD;
- * then its stream ends with an error. It must not hold up the others, nor the
- * server, which keeps a notification until every connection has heard it.
+ * A listener whose reader is slower keeps what it has not taken, up to
+ * MAX_UNREAD; then its stream ends with an error. It must not hold up the
+ * others, nor the server, which keeps a notification until every connection has
+ * heard it.
  */
 
 #include "listen.h"

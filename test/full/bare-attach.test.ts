@@ -1,5 +1,5 @@
-// A new machine with Debian's own nginx and no compiler: the commands of the README attach nffi, and the
-// smallest example answers.
+// A new machine with Debian's own nginx and no compiler: the commands of the README attach nffi,
+// and the smallest example answers.
 import { basename } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { packNffi } from "../support/docker-project.js";

@@ -14,7 +14,8 @@ export async function prebuiltFiles(): Promise<string> {
 }
 
 /**
- * Builds the files of a copy of the repository, with nothing from an earlier build but the compiler.
+ * Builds the files of a copy of the repository, with nothing from an earlier build but the
+ * compiler.
  */
 export async function prebuiltFilesOf(folder: string, freshCache: string): Promise<string> {
   await prebuiltFiles(); // has installed the compiler

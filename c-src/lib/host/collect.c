@@ -271,7 +271,8 @@ read_done(nffi_host_t *host, uint64_t done, nffi_host_response_t *response)
 
 
 int
-nffi_host_collect(nffi_host_t *host, nffi_host_response_t *responses, size_t max)
+nffi_host_collect(nffi_host_t *host, nffi_host_response_t *responses,
+    size_t max)
 {
     int rc;
     size_t filled;

@@ -60,7 +60,8 @@ typedef struct nffi_host_options {
                                  thread has left the queue */
     void *unused_data;
     nffi_host_times_t *times; /* NULL: the clock is not read; else the
-                                 caller's, filled in while tasks are collected */
+                                 caller's, filled in while tasks are
+                                 collected */
 } nffi_host_options_t;
 
 int nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options);
@@ -151,16 +152,16 @@ typedef struct nffi_host_log {
 
 /*
  * Takes one message; 1, or 0 when there is none, or NFFI_PROTOCOL. Taken
- * before a response that waits is collected, the messages that were given before
- * it still have their owner.
+ * before a response that waits is collected, the messages that were given
+ * before it still have their owner.
  */
 int nffi_host_log(nffi_host_t *host, nffi_host_log_t *log);
 
 /* How many found no room since the last time. */
 uint32_t nffi_host_logs_dropped(nffi_host_t *host);
 
-/* Returns whether there is something to collect, or the runtime has violated the
-   queue protocol. */
+/* Returns whether there is something to collect, or the runtime has violated
+   the queue protocol. */
 int nffi_host_waiting(nffi_host_t *host);
 
 /* Returns a mark behind the responses that wait now, and whether all before a

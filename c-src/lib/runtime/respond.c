@@ -209,7 +209,8 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         return NFFI_INVALID;
 
     } else if (response->size > 0) {
-        location.kind = running->large.fd == -1 ? NFFI__IN_HEAP : NFFI__IN_MEMFD;
+        location.kind = running->large.fd == -1 ? NFFI__IN_HEAP
+                                                : NFFI__IN_MEMFD;
         rc = nffi__hand_over_large(queue, &running->large,
                  (uint64_t) running->generation << 32 | slot, &location);
         if (rc != NFFI_OK) {
@@ -465,8 +466,8 @@ nffi_response_alloc(nffi_task_t task, size_t size)
     running = nffi__task_running(queue, task);
 
     if (running != NULL) {
-        buffer = nffi__alloc_storage(queue, &running->large, size > 0 ? size : 1,
-                                   &location);
+        buffer = nffi__alloc_storage(queue, &running->large,
+                                     size > 0 ? size : 1, &location);
     }
 
     nffi__unlock_and_wake(queue);

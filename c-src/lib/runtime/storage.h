@@ -1,6 +1,6 @@
 /*
- * storage.h - the memory of the responses of a runtime. All functions require the
- * queue's mutex.
+ * storage.h - the memory of the responses of a runtime. All functions require
+ * the queue's mutex.
  */
 
 #ifndef NFFI_STORAGE_H
@@ -21,8 +21,8 @@ bool nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset);
 
 /* Makes room for `size` bytes, in `large` when the arena has none; NULL when
    there is none at all, or `large` is in use. */
-void *nffi__alloc_storage(nffi_queue_t *queue, nffi__memfd_t *large, size_t size,
-    nffi__location_t *location);
+void *nffi__alloc_storage(nffi_queue_t *queue, nffi__memfd_t *large,
+    size_t size, nffi__location_t *location);
 
 /* Passes `large` on with the response, or the chunk, of a task (generation and
    slot). */

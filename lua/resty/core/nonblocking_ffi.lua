@@ -158,6 +158,8 @@ local MAX_METHODS = 1000
 local attached = glue.is_attached and require "resty.nffi.attached"
 local get_request = attached and attached.get_request or base.get_request
 local enter = attached and attached.enter
+-- Called without arguments: ngx_lua expects no values from a coroutine that
+-- waits, and its debug build ends the worker over one.
 local wait = attached and attached.wait or coroutine._yield
 
 
@@ -488,7 +490,7 @@ function _M.call(pointer, method, bytes, timeout)
         return FAILED, read_failure()
     end
 
-    return wait(r)
+    return wait()
 end
 
 
@@ -545,7 +547,7 @@ function _M.read(stream, timeout)
     end
 
     if rc == FFI_AGAIN then
-        return wait(r)
+        return wait()
     end
 
     if rc == FFI_DONE then

@@ -166,7 +166,7 @@ end
 
 -- Yields until the semaphore that C has chosen for this coroutine is posted.
 -- Returns what a coroutine gets from a built glue.
-function _M.wait(r)
+function _M.wait()
     local slot = C.ngx_http_lua_nonblocking_ffi_parked()
 
     co_yield()
@@ -175,7 +175,7 @@ function _M.wait(r)
 
     -- a semaphore times out after 24 days
     while outcome == nil do
-        C.ngx_http_lua_nonblocking_ffi_wait_on(r, slot)
+        C.ngx_http_lua_nonblocking_ffi_wait_on(get_request(), slot)
         co_yield()
         outcome = C.ngx_http_lua_nonblocking_ffi_outcome(slot)
     end

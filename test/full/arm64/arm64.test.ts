@@ -1,5 +1,5 @@
-// The prebuilt files for arm64 work, under qemu-user: the functional tests of libnffi, and calls from
-// Debian's own nginx for arm64 to native code and to TypeScript.
+// The prebuilt files for arm64 work, under qemu-user: the functional tests of libnffi, and calls
+// from Debian's own nginx for arm64 to native code and to TypeScript.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";

@@ -1,7 +1,8 @@
 /*
- * clone.c - lets qemu-user start the supervisor of an emulated nginx. The worker
- * starts it by clone() with CLONE_VM and without a signal at the end, which qemu
- * refuses: here it is a plain copy with SIGCHLD. Preloaded by arm64.test.ts only.
+ * clone.c - lets qemu-user start the supervisor of an emulated nginx. The
+ * worker starts it by clone() with CLONE_VM and without a signal at the end,
+ * which qemu refuses: here it is a plain copy with SIGCHLD. Preloaded by
+ * arm64.test.ts only.
  */
 
 #define _GNU_SOURCE

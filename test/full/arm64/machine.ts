@@ -30,7 +30,7 @@ export function arm64Root(): string {
   return root;
 }
 
-/** The arguments of qemu-aarch64 that run a program of the root, or one that needs its libraries. */
+/** The arguments of qemu-aarch64 for a program of the root, or one that needs its libraries. */
 export function emulated(root: string, program: string, preload?: string): string[] {
   const environment = preload === undefined ? [] : ["-E", `LD_PRELOAD=${preload}`];
   return ["-L", root, ...environment, program];

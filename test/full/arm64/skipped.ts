@@ -1,6 +1,6 @@
 // The functional tests of libnffi that qemu-user cannot run: it refuses the clone() that starts the
-// supervisor and prctl(PR_SET_CHILD_SUBREAPER), counts its own descriptors as descriptors of the program,
-// and runs the threads of a program too unevenly for the last two.
+// supervisor and prctl(PR_SET_CHILD_SUBREAPER), counts its own descriptors as descriptors of the
+// program, and runs the threads of a program too unevenly for the last two.
 export const SKIPPED: readonly string[] = [
   "a child's forked children do not hide its death",
   "a daemon ends with the process that it descends from",

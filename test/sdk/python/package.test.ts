@@ -1,4 +1,5 @@
-// The Python package as installed in a prefix, with its own tests: no nginx, the Python of this machine.
+// The Python package as installed in a prefix, with its own tests: no nginx, the Python of this
+// machine.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";

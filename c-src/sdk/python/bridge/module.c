@@ -472,7 +472,8 @@ stream_end(PyObject *self, PyObject *args)
 
 
 static PyObject *
-take_notes(PyObject *args, int (*function)(nffi_queue_t *, nffi_task_t *, size_t))
+take_notes(PyObject *args,
+    int (*function)(nffi_queue_t *, nffi_task_t *, size_t))
 {
     int i, n;
     PyObject *list, *task;
