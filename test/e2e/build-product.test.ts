@@ -253,7 +253,7 @@ describe("the product is found", () => {
 
     const none = await ask([]);
     expect(none.exitCode).toBe(15);
-    expect(none.stderr).toMatch(/run `(nffi|node \S+nffi\.mjs) build` first/);
+    expect(none.stderr).toMatch(/run `(nffi|node \S+nffi\.mjs) build` or `\1 attach` first/);
     expect((await ask(["--prefix", prefix, "--libs"])).stdout).toContain(`-L${prefix}/nffi/lib`);
     expect((await ask(["--prefix"], { NFFI_PREFIX: prefix })).stdout.trim()).toBe(prefix);
     const record = JSON.stringify({ prefix });

@@ -47,6 +47,14 @@ function _M.busy(seconds)
     repeat until os.clock() - begin > seconds
 end
 
+-- returns when the runtime has begun the call \`name\`
+function _M.wait_for_start(rt, name)
+    for _ = 1, 1000 do
+        if rt.methods:report():find(name, 1, true) then return end
+        ngx.sleep(0.01)
+    end
+end
+
 function _M.show(...)
     local t = { ... }
     for i = 1, select("#", ...) do t[i] = tostring(t[i]) end
@@ -61,6 +69,7 @@ function location(path: string, code: string, directives = ""): string {
     content_by_lua_block {
       local lib = require "lib"
       local show, busy, rt, name = lib.show, lib.busy, lib.load(), ngx.var.arg_name
+      local function started(name) lib.wait_for_start(rt, name) end
       ${code}
     } }`;
 }
@@ -153,11 +162,15 @@ const SERVER = [
      ngx.print(table.concat(order, " "))`,
   ),
   location("/hold_checked", `ngx.print(show(rt.methods:hold(name)))`, "lua_check_client_abort on;"),
-  location("/timeout", `ngx.print(show(rt.methods:hold(name, { timeout = 50 })))`),
+  location(
+    "/timeout",
+    `rt.methods:report() -- the process has started
+     ngx.print(show(rt.methods:hold(name, { timeout = 50 })))`,
+  ),
   location(
     "/kill",
     `local thread = ngx.thread.spawn(function() return rt.methods:hold(name) end)
-     ngx.sleep(0.03)
+     started(name)
      ngx.print(show(ngx.thread.kill(thread)))`,
   ),
   location(
@@ -165,24 +178,24 @@ const SERVER = [
     `local thread = ngx.thread.spawn(function()
          return coroutine.wrap(function() return coroutine.wrap(function() return rt.methods:hold(name) end)() end)()
      end)
-     ngx.sleep(0.03)
+     started(name)
      ngx.print(show(ngx.thread.kill(thread)))`,
   ),
   location(
     "/exit",
     `ngx.thread.spawn(function() return rt.methods:hold(name) end)
-     ngx.thread.spawn(function() ngx.sleep(0.03) ngx.print("left") ngx.exit(200) end)`,
+     ngx.thread.spawn(function() started(name) ngx.print("left") ngx.exit(200) end)`,
   ),
   location(
     "/exec",
     `ngx.thread.spawn(function() return rt.methods:hold(name) end)
-     ngx.sleep(0.03)
+     started(name)
      ngx.exec("/plain")`,
   ),
   location(
     "/error",
     `ngx.thread.spawn(function() return rt.methods:hold(name) end)
-     ngx.sleep(0.03)
+     started(name)
      error("on purpose")`,
   ),
   `location = /plain { return 200 plain; }`,
