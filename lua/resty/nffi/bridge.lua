@@ -1,8 +1,8 @@
--- The common part of languages with a virtual machine: they run in a process,
--- or in the worker with PREFIX/nffi/lib/libnffi_NAME.so. Both get the same
--- settings, one JSON object: module, name, handler, codec, config, program, and
--- additions of the language. bridge.new() creates one row for each language,
--- which nffi.load() starts.
+-- The common part of languages whose code is a module: Node, Python and Java.
+-- They run in a process, or in the worker with PREFIX/nffi/lib/libnffi_NAME.so.
+-- Both get the same settings, one JSON object: module, name, handler, codec,
+-- config, program, and additions of the language. bridge.new() creates one row
+-- for each language, which nffi.load() starts.
 
 
 local base = require "resty.core.nonblocking_ffi"
@@ -17,6 +17,7 @@ local pairs = pairs
 local raise = misuse.raise
 local tostring = tostring
 local type = type
+local unpack = unpack
 
 
 -- The method that makes a runtime hosted in the worker reload its code. No
@@ -45,6 +46,10 @@ local function check(spec, options)
               .. spec.module_example .. " }")
     end
 
+    if spec.check then
+        spec.check(options)
+    end
+
     local host, handler = options.host, options.handler
 
     if host ~= nil and host ~= "process" and host ~= "worker" then
@@ -65,8 +70,8 @@ local function check(spec, options)
         refuse_process_options(spec, options)
     end
 
-    child.check(options, spec.lists or {},
-                { "module", "program", "directory" })
+    child.check(options, spec.lists,
+                { "module", "program", "directory", unpack(spec.paths or {}) })
 end
 
 
@@ -83,7 +88,7 @@ end
 local function start_process(spec, options, settings, limits)
     local programs = programs_of(spec, options.program)
     local argv = spec.argv(programs[1], options)
-    local key = child.key(spec.name, { settings, n = 1 }, argv, options, limits)
+    local key = child.key(spec.name, settings, argv, options, limits)
     local pointer = base.find(key)
 
     if pointer then
@@ -97,12 +102,13 @@ end
 
 -- Returns a language. `spec`:
 --   name             the language, as load() gets it, and its library
---   title            the program that runs it, for messages
---   module_example, program_example   for messages
+--   module_example   for messages
 --   programs         absolute paths, tried in this order by default
---   options          names of its options, for both hosts
+--   options          names of its options, for both hosts; `host` if it has two
 --   process_options  names of options for a process only
 --   lists            names of options that are lists of strings
+--   paths            optional: names of options that are paths
+--   check(options)   optional: raises on bad options, before all other checks
 --   settings(options, settings)  adds to the settings of the runtime; raises on
 --                    bad options
 --   argv(program, options)  of the process, for the first of its programs
@@ -110,7 +116,7 @@ end
 function _M.new(spec)
     local language = {
         codec = "json",
-        options = { module = true, handler = true, host = true },
+        options = { module = true },
     }
 
     for _, names in ipairs({ child.options, spec.options,

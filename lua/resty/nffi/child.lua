@@ -198,17 +198,14 @@ local function add_list(parts, list)
 end
 
 
--- Returns the key of a runtime, exact in each number and byte. `own`: a list of
--- values that identify the runtime, in addition to the common options of
--- processes. `argv`: its command line.
-function _M.key(kind, own, argv, options, limits)
+-- Returns the key of a runtime, exact in each number and byte. It is not JSON,
+-- since arguments, variables and the configuration of a program are bytes.
+-- `config`: the bytes that the process reads, or nil. `argv`: its command line.
+function _M.key(kind, config, argv, options, limits)
     local spec = hosting.check(options)
     local parts = { kind }
 
-    for i = 1, own.n do
-        add_part(parts, own[i])
-    end
-
+    add_part(parts, config)
     add_list(parts, argv)
     add_list(parts, environment(options))
 

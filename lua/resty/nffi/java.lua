@@ -152,11 +152,15 @@ end
 
 return bridge.new({
     name = "java",
-    title = "Java",
     module_example = "\"com.example.App\"",
-    program_example = "/path/of/jdk/bin/java",
     programs = programs,
-    options = { classpath = true, threads = true, jvm_args = true },
+    options = {
+        host = true,
+        handler = true,
+        classpath = true,
+        threads = true,
+        jvm_args = true,
+    },
     process_options = {},
     lists = { "jvm_args" },
     missing = missing,

@@ -2,9 +2,8 @@
 -- PREFIX/nffi/node/main.js with the user's module.
 
 
-local base = require "resty.core.nonblocking_ffi"
+local bridge = require "resty.nffi.bridge"
 local child = require "resty.nffi.child"
-local codecs = require "resty.nffi.codecs"
 local misuse = require "resty.nffi.misuse"
 local product = require "resty.nffi.product"
 
@@ -30,20 +29,6 @@ local PRELOAD = "file://"
                 .. "/node/preload.js"
 
 
-local _M = {
-    codec = "json",
-
-    -- in addition to the options of every process
-    options = setmetatable({
-        module = true,
-        node_args = true,
-        threads = true,
-        inspect = true,
-        profile_dir = true,
-    }, { __index = child.options }),
-}
-
-
 local MAX_THREADS = 256
 
 -- Node's default. With inspect = true the ports of a runtime begin here.
@@ -61,10 +46,6 @@ end
 
 
 local function check(options)
-    if type(options.module) ~= "string" or options.module == "" then
-        raise("load(\"node\") requires { module = \"file.ts\" }")
-    end
-
     local program = options.program
 
     if program ~= nil
@@ -98,9 +79,6 @@ local function check(options)
     if folder ~= nil and (type(folder) ~= "string" or folder == "") then
         raise("profile_dir must be a string that is not empty")
     end
-
-    child.check(options, { "node_args" },
-                { "module", "program", "directory", "profile_dir" })
 end
 
 
@@ -124,48 +102,39 @@ local function inspect_ports(options)
 end
 
 
--- Starts the process, or finds it. Returns its pointer, or nil, message, code.
-function _M.start(options, codec)
-    check(options)
+return bridge.new({
+    name = "node",
+    module_example = "\"file.ts\"",
+    programs = PROGRAMS,
+    options = { threads = true, inspect = true, profile_dir = true },
+    process_options = { node_args = true },
+    lists = { "node_args" },
+    paths = { "profile_dir" },
+    check = check,
 
-    local limits = child.limits(options)
-    local module = child.absolute(options.module)
-    local programs = options.program and { options.program } or PROGRAMS
-    local runtime_json = codecs.configuration({
-        module = module,
-        name = options.module,
-        codec = codec.name == "json" and "json" or "raw",
-        config = options.config,
-        threads = options.threads and tonumber(options.threads),
-        inspect = inspect_ports(options),
-        profile_dir = options.profile_dir
-                      and child.absolute(options.profile_dir),
-    }, "")
+    settings = function(options, settings)
+        settings.module = child.absolute(options.module)
+        settings.name = options.module
+        settings.program = nil
+        settings.threads = options.threads and tonumber(options.threads)
+        settings.inspect = inspect_ports(options)
+        settings.profile_dir = options.profile_dir
+                               and child.absolute(options.profile_dir)
+    end,
 
-    local argv = { programs[1] }
+    argv = function(program, options)
+        local argv = { program }
 
-    child.append(argv, options.node_args)
-    child.append(argv, { "--import", PRELOAD })
+        child.append(argv, options.node_args)
+        child.append(argv, { "--import", PRELOAD })
 
-    if options.inspect then
-        -- the SDK logs the URL, with its level
-        argv[#argv + 1] = "--inspect-publish-uid=http"
-    end
+        if options.inspect then
+            -- the SDK logs the URL, with its level
+            argv[#argv + 1] = "--inspect-publish-uid=http"
+        end
 
-    argv[#argv + 1] = HOST_PROGRAM
+        argv[#argv + 1] = HOST_PROGRAM
 
-    local key = child.key("node", { runtime_json, codec.name, n = 2 }, argv,
-                          options, limits)
-
-    local pointer = base.find(key)
-
-    if pointer then
-        return pointer
-    end
-
-    return child.start(key, options.module, programs, argv, runtime_json,
-                       options, limits)
-end
-
-
-return _M
+        return argv
+    end,
+})

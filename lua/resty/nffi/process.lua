@@ -40,7 +40,7 @@ function _M.start(options, _, config)
 
     child.append(argv, options.args)
 
-    local key = child.key("process", { config, n = 1 }, argv, options, limits)
+    local key = child.key("process", config, argv, options, limits)
     local pointer = base.find(key)
 
     if pointer then

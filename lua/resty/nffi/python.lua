@@ -60,11 +60,9 @@ end
 
 return bridge.new({
     name = "python",
-    title = "Python",
     module_example = "\"app.py\"",
-    program_example = "/path/of/venv/bin/python",
     programs = { "/usr/local/bin/python3", "/usr/bin/python3" },
-    options = { path = true, threads = true },
+    options = { host = true, handler = true, path = true, threads = true },
     process_options = { python_args = true },
     lists = { "python_args" },
 

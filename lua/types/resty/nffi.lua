@@ -220,6 +220,8 @@ function runtime:state() end
 ---@class nffi.PythonOptions: nffi.BridgeOptions
 ---Additional directories with modules: one or a list.
 ---@field path? string|string[]
+----Options for a Python process, such as { "-X", "dev" }.
+---@field python_args? string[]
 ---@field threads? integer
 
 ---@class nffi.JavaOptions: nffi.BridgeOptions

@@ -27,7 +27,7 @@ test("every option of load is a field, and every field an option", () => {
   ];
   const tables = files.flatMap((file) => [
     ...read(`lua/resty/${file}`).matchAll(
-      /(?:_OPTIONS =|\boptions = (?:setmetatable\()?) ?\{([\w\s=,]*)\}/g,
+      /(?:_OPTIONS =|_options =|\boptions = (?:setmetatable\()?) ?\{([\w\s=,]*)\}/g,
     ),
   ]);
   const names = (text: string) => [...text.matchAll(/(\w+) = true/g)].map(([, name]) => name);
