@@ -22,7 +22,7 @@ export interface QueueEvents {
 export const WOULD_BLOCK = -10;
 export const CANCELLED = -11;
 
-/** A task handle has 64 bits: it is passed as two halves, `low` and `high`. */
+/** `low` and `high` are a Task (task.ts): two numbers cost less than an object. */
 export interface Addon {
   attach(events: QueueEvents): Offsets;
   /** The configuration that the worker passed to this process, as JSON; undefined: none. */
@@ -45,7 +45,7 @@ export interface Addon {
   isCancelled(low: number, high: number): boolean;
   /** Calls onCancelled if there are cancellations. */
   tellCancelled(): void;
-  /** Whether Lua reads the answer in chunks. */
+  /** Whether Lua reads the response in chunks. */
   isStream(low: number, high: number): boolean;
   /**
    * 0 when a chunk may be written, else a code of nffi.h; after WOULD_BLOCK, onWritable reports
@@ -92,7 +92,7 @@ export const RESPONSE = {
 
 /** The parts of the memory as views. */
 export interface Memory {
-  /** How many answers fit. */
+  /** How many responses fit. */
   readonly batch: number;
   readonly responsesUsed: Int32Array;
   /** 1 while the addon will flush by itself, after the microtasks. */

@@ -6,6 +6,8 @@
 import { isUtf8 } from "node:buffer";
 import type { Addon, Memory } from "./addon.js";
 import { REQUEST, REQUEST_DEADLINE } from "./addon.js";
+import type { Call } from "./context.js";
+import type { Task } from "./task.js";
 
 export class Batch {
   readonly #memory: Memory;
@@ -16,16 +18,21 @@ export class Batch {
     this.#addon = addon;
   }
 
-  low(index: number): number {
-    return this.#word(index, REQUEST.low);
+  task(index: number): Task {
+    return { low: this.#word(index, REQUEST.low), high: this.#word(index, REQUEST.high) };
   }
 
-  high(index: number): number {
-    return this.#word(index, REQUEST.high);
+  call(index: number): Call {
+    return {
+      low: this.#word(index, REQUEST.low),
+      high: this.#word(index, REQUEST.high),
+      method: this.#method(index),
+      deadline: this.#deadline(index),
+    };
   }
 
   /** Empty when the request names no method. */
-  method(index: number): string {
+  #method(index: number): string {
     const size = this.#word(index, REQUEST.methodSize);
     if (size === 0) return "";
     const start = this.#word(index, REQUEST.method);
@@ -36,7 +43,7 @@ export class Batch {
    * In the time of Date.now(), rounded up: a handler that waits until then is not early, so Lua
    * reports a timeout.
    */
-  deadline(index: number): number | undefined {
+  #deadline(index: number): number | undefined {
     const at = index * REQUEST_DEADLINE.doubles + REQUEST_DEADLINE.deadline;
     const deadline = this.#memory.deadlines[at] as number;
     return deadline === 0 ? undefined : Math.ceil(deadline);

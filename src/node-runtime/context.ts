@@ -6,6 +6,7 @@
 import type { Addon } from "./addon.js";
 import type { Context, Log } from "./handler.js";
 import type { Logs } from "./log.js";
+import { keyOf, type Task } from "./task.js";
 
 /** The calls with a listener for cancellation. */
 export class Cancellations {
@@ -16,38 +17,32 @@ export class Cancellations {
     this.#addon = addon;
   }
 
-  watch(low: number, high: number): AbortSignal {
+  watch(task: Task): AbortSignal {
     const controller = new AbortController();
-    this.#watched.set(keyOf(low, high), controller);
+    this.#watched.set(keyOf(task), controller);
     // It was cancelled before the first listener registered.
-    if (this.isCancelled(low, high)) this.cancel(low, high);
+    if (this.isCancelled(task)) this.cancel(task);
     return controller.signal;
   }
 
-  isCancelled(low: number, high: number): boolean {
+  isCancelled({ low, high }: Task): boolean {
     return this.#addon.isCancelled(low, high);
   }
 
-  cancel(low: number, high: number): void {
-    const controller = this.#watched.get(keyOf(low, high));
+  cancel(task: Task): void {
+    const controller = this.#watched.get(keyOf(task));
     if (controller === undefined) return;
-    this.forget(low, high);
+    this.forget(task);
     controller.abort(new DOMException("the call was cancelled", "AbortError"));
   }
 
-  forget(low: number, high: number): void {
-    this.#watched.delete(keyOf(low, high));
+  forget(task: Task): void {
+    this.#watched.delete(keyOf(task));
   }
 }
 
-function keyOf(low: number, high: number): string {
-  return `${high}:${low}`;
-}
-
 /** What the request of a call says about it. */
-export interface Call {
-  readonly low: number;
-  readonly high: number;
+export interface Call extends Task {
   readonly method: string;
   readonly deadline: number | undefined;
 }
@@ -56,25 +51,18 @@ export class CallContext implements Context {
   readonly config: unknown;
   readonly method: string;
   readonly deadline: number | undefined;
-  readonly #low: number;
-  readonly #high: number;
+  readonly #task: Task;
   readonly #cancellations: Cancellations;
   readonly #logs: Logs;
   #signal: AbortSignal | undefined;
   #log: Log | undefined;
   #answered = false;
 
-  constructor(
-    { low, high, method, deadline }: Call,
-    config: unknown,
-    cancellations: Cancellations,
-    logs: Logs,
-  ) {
+  constructor(call: Call, config: unknown, cancellations: Cancellations, logs: Logs) {
     this.config = config;
-    this.method = method;
-    this.deadline = deadline;
-    this.#low = low;
-    this.#high = high;
+    this.method = call.method;
+    this.deadline = call.deadline;
+    this.#task = call;
     this.#cancellations = cancellations;
     this.#logs = logs;
   }
@@ -84,7 +72,7 @@ export class CallContext implements Context {
   }
 
   get cancelled(): boolean {
-    return this.#answered || this.#cancellations.isCancelled(this.#low, this.#high);
+    return this.#answered || this.#cancellations.isCancelled(this.#task);
   }
 
   onCancel(action: () => void): () => void {
@@ -103,7 +91,7 @@ export class CallContext implements Context {
   }
 
   get log(): Log {
-    this.#log ??= this.#logs.of(this.#low, this.#high);
+    this.#log ??= this.#logs.of(this.#task);
     return this.#log;
   }
 
@@ -111,7 +99,7 @@ export class CallContext implements Context {
     if (this.#signal === undefined) {
       this.#signal = this.#answered
         ? new AbortController().signal
-        : this.#cancellations.watch(this.#low, this.#high);
+        : this.#cancellations.watch(this.#task);
     }
     return this.#signal;
   }
@@ -119,6 +107,6 @@ export class CallContext implements Context {
   /** Stops reporting cancellations. */
   answered(): void {
     this.#answered = true;
-    if (this.#signal !== undefined) this.#cancellations.forget(this.#low, this.#high);
+    if (this.#signal !== undefined) this.#cancellations.forget(this.#task);
   }
 }

@@ -1,18 +1,19 @@
 /**
- * Hands each request to its function and the result to the answers. Whatever a function does, its
+ * Hands each request to its function and its result to the responses. Whatever a function does, its
  * own call gets the failure and no other: a throw, a rejection, a result that cannot be sent.
  */
 
 import { AsyncResource } from "node:async_hooks";
 import type { Addon, Memory } from "./addon.js";
-import type { Answers } from "./answers.js";
 import { Batch } from "./batch.js";
 import { type Codec, raw } from "./codec.js";
 import { CallContext, Cancellations } from "./context.js";
 import { failureOf } from "./failure.js";
 import { Logs } from "./log.js";
 import type { Methods } from "./methods.js";
+import type { Responses } from "./responses.js";
 import { Streams, sourceOf } from "./streams.js";
+import type { Task } from "./task.js";
 
 /** The functions of the addon in use. */
 type DispatcherAddon = Pick<
@@ -39,14 +40,14 @@ export interface Server {
   /** The number of requests in the memory. */
   start(count: number): void;
   /** The call was cancelled. */
-  cancelled(low: number, high: number): void;
+  cancelled(task: Task): void;
   /** A stream has credit again. */
-  writable(low: number, high: number): void;
+  writable(task: Task): void;
 }
 
 export class Dispatcher implements Server {
   readonly #batch: Batch;
-  readonly #answers: Answers;
+  readonly #responses: Responses;
   readonly #cancellations: Cancellations;
   readonly #streams: Streams;
   readonly #logs: Logs;
@@ -55,11 +56,11 @@ export class Dispatcher implements Server {
 
   onIdle: (() => void) | undefined;
   /** Called for each call after its response, which may still be in the memory. */
-  onEnded: ((low: number, high: number) => void) | undefined;
+  onEnded: ((task: Task) => void) | undefined;
 
-  constructor(addon: DispatcherAddon, memory: Memory, answers: Answers, served: Served) {
+  constructor(addon: DispatcherAddon, memory: Memory, responses: Responses, served: Served) {
     this.#batch = new Batch(memory, addon);
-    this.#answers = answers;
+    this.#responses = responses;
     this.#cancellations = new Cancellations(addon);
     this.#streams = new Streams(addon);
     this.#logs = new Logs(addon);
@@ -82,42 +83,34 @@ export class Dispatcher implements Server {
     }
   }
 
-  cancelled(low: number, high: number): void {
-    this.#cancellations.cancel(low, high);
+  cancelled(task: Task): void {
+    this.#cancellations.cancel(task);
   }
 
-  writable(low: number, high: number): void {
-    this.#streams.writable(low, high);
+  writable(task: Task): void {
+    this.#streams.writable(task);
   }
 
   #skip(index: number): boolean {
-    const low = this.#batch.low(index);
-    const high = this.#batch.high(index);
-    if (!this.#cancellations.isCancelled(low, high)) return false;
-    this.#answers.fail(low, high, NEVER_STARTED);
-    this.onEnded?.(low, high);
+    const task = this.#batch.task(index);
+    if (!this.#cancellations.isCancelled(task)) return false;
+    this.#responses.fail(task, NEVER_STARTED);
+    this.onEnded?.(task);
     return true;
   }
 
   #startCall(index: number): void {
     const batch = this.#batch;
     const { methods, config } = this.#served;
-    const low = batch.low(index);
-    const high = batch.high(index);
-    const name = batch.method(index);
-    const context = new CallContext(
-      { low, high, method: name, deadline: batch.deadline(index) },
-      config,
-      this.#cancellations,
-      this.#logs,
-    );
+    const call = batch.call(index);
+    const context = new CallContext(call, config, this.#cancellations, this.#logs);
     const scope = new AsyncResource("nffi", { requireManualDestroy: true });
     let codec = this.#served.codec;
     this.#running++;
 
     const succeed = (encoded: string | Uint8Array) => {
-      this.#answers.succeed(low, high, encoded);
-      this.#ended(context, low, high);
+      this.#responses.succeed(call, encoded);
+      this.#ended(context, call);
     };
     const finish = (result: unknown) => {
       let encoded: string | Uint8Array;
@@ -125,8 +118,8 @@ export class Dispatcher implements Server {
         const source = sourceOf(result);
         if (source !== undefined) {
           const { signal } = context;
-          this.#streams.serve(low, high, { source, codec, signal, scope }).then((collected) => {
-            if (collected === undefined) this.#ended(context, low, high);
+          this.#streams.serve(call, { source, codec, signal, scope }).then((collected) => {
+            if (collected === undefined) this.#ended(context, call);
             else succeed(collected);
           }, fail);
           return;
@@ -139,14 +132,14 @@ export class Dispatcher implements Server {
       succeed(encoded);
     };
     const fail = (thrown: unknown) => {
-      this.#answers.fail(low, high, failureOf(thrown));
-      this.#ended(context, low, high);
+      this.#responses.fail(call, failureOf(thrown));
+      this.#ended(context, call);
     };
 
     let result: unknown;
     try {
-      if (name === "") codec = raw;
-      const handler = methods.find(name);
+      if (call.method === "") codec = raw;
+      const handler = methods.find(call.method);
       // Without this, AsyncLocalStorage.enterWith() in one handler would reach the whole batch.
       result = scope.runInAsyncScope(handler, undefined, codec.decode(batch, index), context);
       if (isThenable(result)) {
@@ -160,10 +153,10 @@ export class Dispatcher implements Server {
     finish(result);
   }
 
-  #ended(context: CallContext, low: number, high: number): void {
+  #ended(context: CallContext, task: Task): void {
     context.answered();
     this.#running--;
-    this.onEnded?.(low, high);
+    this.onEnded?.(task);
     if (this.#running === 0) this.onIdle?.();
   }
 }

@@ -19,7 +19,7 @@ export interface Lifeline {
   failed(message: string, detail: string): void;
   /** The module has ended it, for this reason in one line. */
   dying?(reason: string): void;
-  /** Sends answers that were given and not yet sent. */
+  /** Sends the responses that are not sent yet. */
   flush(): void;
   running(): number;
 }

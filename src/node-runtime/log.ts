@@ -6,6 +6,7 @@
 import { format } from "node:util";
 import type { Addon } from "./addon.js";
 import type { Log } from "./handler.js";
+import type { Task } from "./task.js";
 
 /** enum nffi_log_level */
 const LEVELS = { error: 1, warn: 2, notice: 3, info: 4, debug: 5 } as const;
@@ -21,12 +22,12 @@ export class Logs {
   }
 
   /** The log of one call. */
-  of(low: number, high: number): Log {
+  of(task: Task): Log {
     const at =
       (level: number) =>
       (...values: unknown[]) => {
         for (const line of format(...values).split("\n")) {
-          if (line !== "") this.#write(low, high, level, line);
+          if (line !== "") this.#write(task, level, line);
         }
       };
     return {
@@ -38,7 +39,7 @@ export class Logs {
     };
   }
 
-  #write(low: number, high: number, level: number, line: string): void {
+  #write({ low, high }: Task, level: number, line: string): void {
     // Few characters need more than one byte, and no character is cut.
     const step = Buffer.byteLength(line) <= MAX_BYTES ? line.length : Math.floor(MAX_BYTES / 3);
     for (let start = 0; start < line.length; start += step) {

@@ -5,7 +5,6 @@
  */
 
 import { loadAddon, type Memory, viewMemory } from "./addon.js";
-import { Answers } from "./answers.js";
 import { codecOf } from "./codec.js";
 import { logNow, markConsole, markWarnings } from "./console.js";
 import { Dispatcher, type Server } from "./dispatch.js";
@@ -15,7 +14,9 @@ import { loadModule } from "./load-module.js";
 import { Methods } from "./methods.js";
 import { Pool } from "./pool.js";
 import { checkProfileFolder, onProfileSignals, Profiler } from "./profile.js";
+import { Responses } from "./responses.js";
 import { parseSettings, type Settings } from "./settings.js";
+import type { Task } from "./task.js";
 
 /** How often calls that still run after the end of the queue are checked for cancellation. */
 const CANCELLATION_PERIOD_MS = 50;
@@ -26,10 +27,10 @@ async function main(): Promise<void> {
     addon.attach({
       onBatch: (count) => server?.start(count),
       onCancelled: (count) => {
-        for (const [low, high] of notedTasks(memory, count)) server?.cancelled(low, high);
+        for (const task of notedTasks(memory, count)) server?.cancelled(task);
       },
       onWritable: (count) => {
-        for (const [low, high] of notedTasks(memory, count)) server?.writable(low, high);
+        for (const task of notedTasks(memory, count)) server?.writable(task);
       },
       onClosed: () => {
         if (server === undefined) return;
@@ -38,13 +39,13 @@ async function main(): Promise<void> {
       },
     }),
   );
-  const answers = new Answers(memory, addon);
+  const responses = new Responses(memory, addon);
   let server: Server | undefined;
 
   const ending = new Ending({
     where: "process",
     failed: (message) => addon.failed(message),
-    flush: () => answers.flush(),
+    flush: () => responses.flush(),
     running: () => server?.running ?? 0,
   });
   ending.install();
@@ -54,10 +55,10 @@ async function main(): Promise<void> {
   const serveHere = async ({ module, codec, config }: Settings) => {
     const { namespace } = await loadModule(module);
     const methods = new Methods(module, namespace);
-    return new Dispatcher(addon, memory, answers, { methods, codec: codecOf(codec), config });
+    return new Dispatcher(addon, memory, responses, { methods, codec: codecOf(codec), config });
   };
   const serveInThreads = async (settings: Settings) => {
-    const pool = new Pool(addon, memory, answers, settings);
+    const pool = new Pool(addon, memory, responses, settings);
     await pool.load();
     return pool;
   };
@@ -92,11 +93,11 @@ async function prepare(settings: Settings, server: () => Server | undefined): Pr
 }
 
 /** The handles are taken out first: a callback may come back into the addon. */
-function notedTasks({ noted }: Memory, count: number): [number, number][] {
-  return Array.from(
-    { length: count },
-    (_, i) => [noted[i * 2], noted[i * 2 + 1]] as [number, number],
-  );
+function notedTasks({ noted }: Memory, count: number): Task[] {
+  return Array.from({ length: count }, (_, i) => ({
+    low: noted[i * 2] as number,
+    high: noted[i * 2 + 1] as number,
+  }));
 }
 
 function endWhenIdle(server: Server, ending: Ending, tellCancelled: () => void): void {

@@ -11,14 +11,15 @@
 import { Worker } from "node:worker_threads";
 import type { Addon, Memory } from "./addon.js";
 import { REQUEST } from "./addon.js";
-import type { Answers } from "./answers.js";
 import type { Compilation } from "./compiled-file.js";
 import { logNow } from "./console.js";
 import { NEVER_STARTED, type Server } from "./dispatch.js";
 import { inOneLine } from "./ending.js";
 import { compileForThreads } from "./load-module.js";
 import type { ProfileKind } from "./profile.js";
-import type { FromThread, Handle, ThreadData, ToThread } from "./thread-messages.js";
+import type { Responses } from "./responses.js";
+import { keyOf, type Task } from "./task.js";
+import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
 
 const MIN_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 30_000;
@@ -27,7 +28,7 @@ const STEADY_MS = 60_000;
 /** One place in the pool, whose thread may be replaced. */
 interface Member {
   readonly number: number;
-  readonly calls: Map<string, Handle>;
+  readonly calls: Map<string, Task>;
   worker: Worker | undefined;
   isReady: boolean;
   /** It was handed a call that it has not started yet. */
@@ -47,11 +48,11 @@ export interface PoolOptions extends Omit<ThreadData, "number" | "compiled"> {
 export class Pool implements Server {
   readonly #addon: Pick<Addon, "isCancelled">;
   readonly #memory: Memory;
-  readonly #answers: Answers;
+  readonly #responses: Responses;
   readonly #options: PoolOptions;
   readonly #members: readonly Member[];
   /** Taken, but no thread can start them yet. */
-  readonly #waiting: Handle[] = [];
+  readonly #waiting: Task[] = [];
   #running = 0;
   #isClosed = false;
 
@@ -60,12 +61,12 @@ export class Pool implements Server {
   constructor(
     addon: Pick<Addon, "isCancelled">,
     memory: Memory,
-    answers: Answers,
+    responses: Responses,
     options: PoolOptions,
   ) {
     this.#addon = addon;
     this.#memory = memory;
-    this.#answers = answers;
+    this.#responses = responses;
     this.#options = options;
     this.#members = Array.from({ length: options.threads }, (_, index) => ({
       number: index + 1,
@@ -100,21 +101,21 @@ export class Pool implements Server {
     const { requests } = this.#memory;
     for (let index = 0; index < count; index++) {
       const at = index * REQUEST.words;
-      this.#waiting.push([
-        requests[at + REQUEST.low] as number,
-        requests[at + REQUEST.high] as number,
-      ]);
+      this.#waiting.push({
+        low: requests[at + REQUEST.low] as number,
+        high: requests[at + REQUEST.high] as number,
+      });
     }
     this.#running += count;
     this.#handOver();
   }
 
-  cancelled(low: number, high: number): void {
-    this.#tellOwner("cancelled", [low, high]);
+  cancelled(task: Task): void {
+    this.#tellOwner("cancelled", task);
   }
 
-  writable(low: number, high: number): void {
-    this.#tellOwner("writable", [low, high]);
+  writable(task: Task): void {
+    this.#tellOwner("writable", task);
   }
 
   /** No more calls come. */
@@ -128,7 +129,7 @@ export class Pool implements Server {
     for (const member of this.#members) say(member, { kind: "profile", profile: kind });
   }
 
-  #tellOwner(kind: "cancelled" | "writable", task: Handle): void {
+  #tellOwner(kind: "cancelled" | "writable", task: Task): void {
     const key = keyOf(task);
     const owner = this.#members.find(({ calls }) => calls.has(key));
     if (owner !== undefined) say(owner, { kind, task });
@@ -138,9 +139,9 @@ export class Pool implements Server {
     while (this.#waiting.length > 0) {
       const member = this.#freeMember();
       if (member === undefined) break;
-      const task = this.#waiting.shift() as Handle;
-      if (this.#addon.isCancelled(...task)) {
-        this.#answers.fail(...task, NEVER_STARTED);
+      const task = this.#waiting.shift() as Task;
+      if (this.#addon.isCancelled(task.low, task.high)) {
+        this.#responses.fail(task, NEVER_STARTED);
         this.#ended(1);
         continue;
       }
@@ -154,7 +155,7 @@ export class Pool implements Server {
     }
   }
 
-  /** Of the threads that can start a call, the one with the leastBusy calls. */
+  /** Of the threads that can start a call, the one with the fewest calls. */
   #freeMember(): Member | undefined {
     let found: Member | undefined;
     for (const member of this.#members) {
@@ -203,7 +204,7 @@ export class Pool implements Server {
     });
   }
 
-  #progress(member: Member, started: boolean, ended: readonly Handle[]): void {
+  #progress(member: Member, started: boolean, ended: readonly Task[]): void {
     if (started) member.isTaken = false;
     let count = 0;
     for (const task of ended) count += Number(member.calls.delete(keyOf(task)));
@@ -220,7 +221,7 @@ export class Pool implements Server {
     member.worker = undefined;
     member.isReady = false;
     member.isTaken = false;
-    for (const task of lost) this.#answers.fail(...task, { message, detail: "" });
+    for (const task of lost) this.#responses.fail(task, { message, detail: "" });
 
     // After the close it is replaced only for waiting calls.
     if (!this.#isClosed || this.#waiting.length > 0) {
@@ -246,7 +247,7 @@ export class Pool implements Server {
     const reason = this.#members.find((member) => member.reason !== undefined)?.reason;
     const message = `${this.#options.module}: all threads have ended: ${reason}`;
     const failed = this.#waiting.splice(0);
-    for (const task of failed) this.#answers.fail(...task, { message, detail: "" });
+    for (const task of failed) this.#responses.fail(task, { message, detail: "" });
     this.#ended(failed.length);
   }
 
@@ -270,10 +271,6 @@ function withStack(message: string, stack: string): Error {
   const error = new Error(message);
   error.stack = stack;
   return error;
-}
-
-function keyOf([low, high]: Handle): string {
-  return `${high}:${low}`;
 }
 
 function say({ worker }: Member, message: ToThread): void {

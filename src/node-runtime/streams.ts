@@ -1,12 +1,12 @@
 /**
- * Answers in chunks: what a handler yields is written one by one, and the next is not asked for
- * before the reader has room for it. Where Lua only called, the chunks are collected into one
- * answer.
+ * Responses in chunks: what a handler yields is written one by one, and the next is not requested
+ * before the reader has room for it. For a plain call, the chunks are collected into one response.
  */
 
 import type { AsyncResource } from "node:async_hooks";
 import { type Addon, CANCELLED, WOULD_BLOCK } from "./addon.js";
 import type { Codec } from "./codec.js";
+import { keyOf, type Task } from "./task.js";
 
 /** Bytes that a call collects, as in nffi.h. */
 const MAX_COLLECTED = 64 * 1024 * 1024;
@@ -48,8 +48,8 @@ export class Streams {
   }
 
   /** There is credit again, or the stream is cancelled. */
-  writable(low: number, high: number): void {
-    const key = `${high}:${low}`;
+  writable(task: Task): void {
+    const key = keyOf(task);
     const goOn = this.#blocked.get(key);
     this.#blocked.delete(key);
     if (this.#blocked.size === 0) {
@@ -64,18 +64,20 @@ export class Streams {
    * instead. Rejects with an error of the source, or if a chunk cannot be sent: the call then still
    * needs a response.
    */
-  serve(low: number, high: number, chunks: Chunks): Promise<string | Uint8Array | undefined> {
-    return this.#addon.isStream(low, high) ? this.#write(low, high, chunks) : this.#collect(chunks);
+  serve(task: Task, chunks: Chunks): Promise<string | Uint8Array | undefined> {
+    return this.#addon.isStream(task.low, task.high)
+      ? this.#write(task, chunks)
+      : this.#collect(chunks);
   }
 
-  async #write(low: number, high: number, chunks: Chunks): Promise<undefined> {
-    for await (const value of valuesOf(chunks, () => this.#room(low, high))) {
+  async #write(task: Task, chunks: Chunks): Promise<undefined> {
+    for await (const value of valuesOf(chunks, () => this.#room(task))) {
       const chunk = chunks.codec.frame(chunks.codec.encode(value));
-      const code = this.#addon.write(low, high, chunk);
+      const code = this.#addon.write(task.low, task.high, chunk);
       if (code === CANCELLED) break;
       if (code !== 0) throw new Error(`a chunk of ${chunk.length} could not be sent (${code})`);
     }
-    this.#addon.end(low, high);
+    this.#addon.end(task.low, task.high);
   }
 
   async #collect(chunks: Chunks): Promise<string | Uint8Array> {
@@ -93,13 +95,13 @@ export class Streams {
   }
 
   /** Waits until a chunk may be written; false: the stream is cancelled. */
-  async #room(low: number, high: number): Promise<boolean> {
+  async #room(task: Task): Promise<boolean> {
     for (;;) {
-      const code = this.#addon.mayWrite(low, high);
+      const code = this.#addon.mayWrite(task.low, task.high);
       if (code === 0) return true;
       if (code !== WOULD_BLOCK) return false;
       await new Promise<void>((resolve) => {
-        this.#blocked.set(`${high}:${low}`, resolve);
+        this.#blocked.set(keyOf(task), resolve);
         // Once the queue is closed, waiting for a reader is all that keeps Node.
         this.#stay ??= setInterval(() => {}, 1_000_000);
       });

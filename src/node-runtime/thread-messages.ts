@@ -5,15 +5,13 @@
 
 import type { Compilation } from "./compiled-file.js";
 import type { ProfileKind } from "./profile.js";
-
-/** A task handle, low and high half. */
-export type Handle = readonly [low: number, high: number];
+import type { Task } from "./task.js";
 
 export type ToThread =
-  | { readonly kind: "call"; readonly task: Handle }
-  | { readonly kind: "cancelled"; readonly task: Handle }
+  | { readonly kind: "call"; readonly task: Task }
+  | { readonly kind: "cancelled"; readonly task: Task }
   /** A stream has credit again. */
-  | { readonly kind: "writable"; readonly task: Handle }
+  | { readonly kind: "writable"; readonly task: Task }
   | { readonly kind: "profile"; readonly profile: ProfileKind }
   /** Calls under way are the last ones. */
   | { readonly kind: "closed" };
@@ -25,7 +23,7 @@ export type FromThread =
   /** It is about to end; the calls that it has are lost. */
   | { readonly kind: "dying"; readonly reason: string }
   /** These were answered; with `started` it can take another. */
-  | { readonly kind: "progress"; readonly started: boolean; readonly ended: readonly Handle[] };
+  | { readonly kind: "progress"; readonly started: boolean; readonly ended: readonly Task[] };
 
 /** The data that a thread is created with. */
 export interface ThreadData {

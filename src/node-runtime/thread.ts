@@ -5,7 +5,6 @@
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { loadAddon, viewMemory } from "./addon.js";
-import { Answers } from "./answers.js";
 import { codecOf } from "./codec.js";
 import { markConsole, markWarnings } from "./console.js";
 import { Dispatcher } from "./dispatch.js";
@@ -13,13 +12,15 @@ import { Ending } from "./ending.js";
 import { loadModule } from "./load-module.js";
 import { Methods } from "./methods.js";
 import { Profiler } from "./profile.js";
-import type { FromThread, Handle, ThreadData, ToThread } from "./thread-messages.js";
+import { Responses } from "./responses.js";
+import type { Task } from "./task.js";
+import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
 
 async function main(port: MessagePort, data: ThreadData): Promise<void> {
   const { module, codec, config, number, profileFolder, compiled } = data;
   const addon = loadAddon();
   const memory = viewMemory(addon.join());
-  const answers = new Answers(memory, addon);
+  const responses = new Responses(memory, addon);
   const say = (message: FromThread) => port.postMessage(message);
   let dispatcher: Dispatcher | undefined;
 
@@ -27,7 +28,7 @@ async function main(port: MessagePort, data: ThreadData): Promise<void> {
     where: `thread ${number}`,
     failed: (message, detail) => say({ kind: "failed", message, detail }),
     dying: (reason) => say({ kind: "dying", reason }),
-    flush: () => answers.flush(),
+    flush: () => responses.flush(),
     running: () => dispatcher?.running ?? 0,
   });
   ending.module = module;
@@ -38,8 +39,12 @@ async function main(port: MessagePort, data: ThreadData): Promise<void> {
   try {
     const { namespace } = await loadModule(module, compiled);
     const methods = new Methods(module, namespace);
-    dispatcher = new Dispatcher(addon, memory, answers, { methods, codec: codecOf(codec), config });
-    serve(port, dispatcher, answers, (low, high) => addon.take(low, high) === 0);
+    dispatcher = new Dispatcher(addon, memory, responses, {
+      methods,
+      codec: codecOf(codec),
+      config,
+    });
+    serve(port, dispatcher, responses, ({ low, high }) => addon.take(low, high) === 0);
     profileWhenAsked(port, profileFolder, module, number);
     ending.loaded();
     say({ kind: "ready" });
@@ -51,24 +56,24 @@ async function main(port: MessagePort, data: ThreadData): Promise<void> {
 function serve(
   port: MessagePort,
   dispatcher: Dispatcher,
-  answers: Answers,
-  take: (...task: Handle) => boolean,
+  responses: Responses,
+  take: (task: Task) => boolean,
 ): void {
-  let ended: Handle[] = [];
+  let ended: Task[] = [];
   let tellDue = false;
 
   // A response is sent before the main thread forgets its call: if this thread died in between, the
   // call would get no response.
   const tell = (started: boolean) => {
     tellDue = false;
-    answers.flush();
+    responses.flush();
     if (!started && ended.length === 0) return;
     port.postMessage({ kind: "progress", started, ended } satisfies FromThread);
     ended = [];
   };
 
-  dispatcher.onEnded = (low, high) => {
-    ended.push([low, high]);
+  dispatcher.onEnded = ({ low, high }) => {
+    ended.push({ low, high });
     if (tellDue) return;
     tellDue = true;
     process.nextTick(() => {
@@ -80,12 +85,12 @@ function serve(
     // From then on this thread stays for its calls only, not for the messages.
     if (message.kind === "closed") port.unref();
     if (!("task" in message)) return;
-    const [low, high] = message.task;
-    if (message.kind === "cancelled") dispatcher.cancelled(low, high);
-    if (message.kind === "writable") dispatcher.writable(low, high);
+    const { task } = message;
+    if (message.kind === "cancelled") dispatcher.cancelled(task);
+    if (message.kind === "writable") dispatcher.writable(task);
     if (message.kind !== "call") return;
-    if (take(low, high)) dispatcher.start(1);
-    else ended.push([low, high]);
+    if (take(task)) dispatcher.start(1);
+    else ended.push(task);
     tell(true);
   });
 }

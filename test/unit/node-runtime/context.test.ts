@@ -3,12 +3,14 @@ import { CallContext, Cancellations } from "../../../src/node-runtime/context.js
 import { testContext } from "../../../src/node-runtime/handler.js";
 import { Logs } from "../../../src/node-runtime/log.js";
 
+const TASK = { low: 1, high: 2 };
+
 function contextOf(cancelled: boolean, deadline?: number) {
   const cancellations = new Cancellations({ isCancelled: () => cancelled });
   return {
     cancellations,
     context: new CallContext(
-      { low: 1, high: 2, method: "hello", deadline },
+      { ...TASK, method: "hello", deadline },
       {},
       cancellations,
       new Logs({ log: () => 0 }),
@@ -19,9 +21,9 @@ function contextOf(cancelled: boolean, deadline?: number) {
 test("a signal aborts when its own call is cancelled", () => {
   const { cancellations, context } = contextOf(false);
   const { signal } = context;
-  cancellations.cancel(2, 1);
+  cancellations.cancel({ low: 2, high: 1 });
   expect(signal.aborted).toBe(false);
-  cancellations.cancel(1, 2);
+  cancellations.cancel(TASK);
   expect(signal.aborted).toBe(true);
   expect(signal.reason).toMatchObject({ name: "AbortError" });
   expect(context.signal).toBe(signal);
@@ -35,7 +37,7 @@ test("a call is not notified after its response", () => {
   const { cancellations, context } = contextOf(false);
   const { signal } = context;
   context.answered();
-  cancellations.cancel(1, 2);
+  cancellations.cancel(TASK);
   expect(signal.aborted).toBe(false);
 
   const late = contextOf(true).context;
@@ -60,8 +62,8 @@ test("an action runs once when the call is cancelled, unless it was unregistered
   });
   context.onCancel(() => ran.push("unregistered"))();
   context.onCancel(() => ran.push("last"));
-  cancellations.cancel(1, 2);
-  cancellations.cancel(1, 2);
+  cancellations.cancel(TASK);
+  cancellations.cancel(TASK);
   expect(ran).toEqual(["first", "last"]);
 });
 
@@ -72,7 +74,7 @@ test("an action of a call that is cancelled runs immediately, and none after the
   expect(context.cancelled).toBe(false);
   context.onCancel(() => ran.push("too late"));
   context.answered();
-  cancellations.cancel(1, 2);
+  cancellations.cancel(TASK);
   expect(context.cancelled).toBe(true);
   expect(ran).toEqual(["now"]);
 });

@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
-import { Answers } from "../../../src/node-runtime/answers.js";
 import { json, raw } from "../../../src/node-runtime/codec.js";
 import { Dispatcher } from "../../../src/node-runtime/dispatch.js";
 import { Methods } from "../../../src/node-runtime/methods.js";
+import { Responses } from "../../../src/node-runtime/responses.js";
 import { FakeAddon } from "./fake-addon.js";
 
 function serve(exports: Record<string, unknown>, codec = json) {
   const addon = new FakeAddon();
-  const answers = new Answers(addon.memory, addon);
+  const responses = new Responses(addon.memory, addon);
   const served = { methods: new Methods("/m.ts", exports), codec, config: { a: 1 } };
-  const dispatcher = new Dispatcher(addon, addon.memory, answers, served);
+  const dispatcher = new Dispatcher(addon, addon.memory, responses, served);
   return { addon, dispatcher };
 }
 

@@ -4,7 +4,7 @@ import { FakeAddon } from "./fake-addon.js";
 
 function logOf() {
   const addon = new FakeAddon();
-  return { addon, log: new Logs(addon).of(7, 0) };
+  return { addon, log: new Logs(addon).of({ low: 7, high: 0 }) };
 }
 
 test("each level has its number, and values are shown as by console.log", () => {

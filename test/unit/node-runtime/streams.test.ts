@@ -5,6 +5,8 @@ import { json, raw } from "../../../src/node-runtime/codec.js";
 import { Streams, sourceOf } from "../../../src/node-runtime/streams.js";
 import { FakeAddon } from "./fake-addon.js";
 
+const TASK = { low: 1, high: 0 };
+
 function serve(result: unknown, { codec = json, stream = true, credit = 1_000_000 } = {}) {
   const addon = new FakeAddon();
   const controller = new AbortController();
@@ -15,10 +17,10 @@ function serve(result: unknown, { codec = json, stream = true, credit = 1_000_00
   if (stream) addon.streams.add(1);
   addon.credit = credit;
   const { signal } = controller;
-  const served = streams.serve(1, 0, { source, codec, signal, scope });
+  const served = streams.serve(TASK, { source, codec, signal, scope });
   const cancel = () => {
     addon.cancelled.add(1);
-    streams.writable(1, 0);
+    streams.writable(TASK);
     controller.abort();
   };
   return { addon, streams, served, cancel };
@@ -63,7 +65,7 @@ test("nothing is asked for without credit", async () => {
   await turn();
   expect([asked, addon.written.length]).toEqual([3, 3]);
   addon.credit = 2;
-  streams.writable(1, 0);
+  streams.writable(TASK);
   await turn();
   expect([asked, addon.written.length]).toEqual([5, 5]);
   cancel();

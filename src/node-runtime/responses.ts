@@ -6,6 +6,7 @@
 import type { Addon, Memory } from "./addon.js";
 import { RESPONSE } from "./addon.js";
 import type { Failure } from "./failure.js";
+import type { Task } from "./task.js";
 
 /** From this size on, a separate crossing is cheaper than a second copy. */
 const LARGE = 16 * 1024;
@@ -22,7 +23,7 @@ interface Response {
   readonly rc: number;
 }
 
-export class Answers {
+export class Responses {
   readonly #memory: Memory;
   readonly #addon: Pick<Addon, "flush" | "respondLarge">;
   readonly #flushSoon = () => {
@@ -37,10 +38,10 @@ export class Answers {
     this.#addon = addon;
   }
 
-  succeed(low: number, high: number, value: string | Uint8Array): void {
+  succeed(task: Task, value: string | Uint8Array): void {
     const most = typeof value === "string" ? value.length * BYTES_A_CHARACTER : value.byteLength;
     if (value.length > LARGE || most > this.#memory.responseBytes.length) {
-      this.#addon.respondLarge(low, high, value);
+      this.#addon.respondLarge(task.low, task.high, value);
       return;
     }
     const start = this.#makeRoom(most);
@@ -50,16 +51,16 @@ export class Answers {
       this.#memory.responseBytes.set(value, start);
       this.#bytesUsed += value.byteLength;
     }
-    this.#add(low, high, { start, size: this.#bytesUsed - start, detailSize: 0, failed: 0, rc: 0 });
+    this.#add(task, { start, size: this.#bytesUsed - start, detailSize: 0, failed: 0, rc: 0 });
   }
 
-  fail(low: number, high: number, { message, detail, code = 0 }: Failure): void {
+  fail(task: Task, { message, detail, code = 0 }: Failure): void {
     const start = this.#makeRoom((message.length + detail.length) * BYTES_A_CHARACTER);
     const size = this.#memory.responseBytes.write(message, start, "utf8");
     const detailSize = this.#memory.responseBytes.write(detail, start + size, "utf8");
     this.#bytesUsed += size + detailSize;
     // A code takes the place of the detail.
-    this.#add(low, high, { start, size, detailSize, failed: code === 0 ? 1 : 0, rc: code });
+    this.#add(task, { start, size, detailSize, failed: code === 0 ? 1 : 0, rc: code });
   }
 
   flush(): void {
@@ -86,7 +87,7 @@ export class Answers {
     return this.#memory.responsesUsed[0] as number;
   }
 
-  #add(low: number, high: number, { start, size, detailSize, failed, rc }: Response): void {
+  #add({ low, high }: Task, { start, size, detailSize, failed, rc }: Response): void {
     const { responses, responsesUsed, inBatch } = this.#memory;
     const used = this.#used();
     const at = used * RESPONSE.words;
@@ -101,7 +102,7 @@ export class Answers {
 
     if (inBatch[0] === 0 && !this.#flushDue) {
       this.#flushDue = true;
-      // Runs when the microtasks are through, so that all they answer goes with one crossing.
+      // Runs when the microtasks are through, so that all their responses go with one crossing.
       process.nextTick(this.#flushSoon);
     }
   }
