@@ -1,6 +1,6 @@
 // The table of linters. `check` returns what its tools found, or "". `needs` returns why a linter
 // is left out, or "".
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { $, within } from "zx";
 import { clangTidy } from "./clang-tidy.mjs";
@@ -108,6 +108,8 @@ let installing;
 function install() {
   installing ??= within(async () => {
     const javaHome = await homeOfJdk();
+    // `make install` removes nothing: a source that was renamed would be in the package twice
+    rmSync(PREFIX, { recursive: true, force: true });
     const folders = [`BUILD_DIR=${resolve(".nffi/lint/build")}`, `PREFIX=${PREFIX}`];
     return await quiet`make -s -C c-src all install ${folders} JAVA_HOME=${javaHome}`;
   });

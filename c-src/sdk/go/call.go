@@ -14,7 +14,7 @@ func (c *call) runAlone(handler Handler) {
 	c.run(handler)
 }
 
-// run answers in any case: the handler returns, panics or ends its goroutine.
+// run responds in any case: the handler returns, panics or ends its goroutine.
 func (c *call) run(handler Handler) {
 	returned := false
 	defer func() {
@@ -25,7 +25,7 @@ func (c *call) run(handler Handler) {
 		if thrown := recover(); thrown != nil {
 			err = panicError(thrown)
 		}
-		c.answer(nil, err)
+		c.respond(nil, err)
 	}()
 	if streamer, ok := handler.(streamer); ok && c.request.streamed {
 		err := streamer.stream(&c.ctx, c.request, c.send)
@@ -35,22 +35,22 @@ func (c *call) run(handler Handler) {
 	}
 	data, err := handler.Handle(&c.ctx, c.request)
 	returned = true
-	c.answer(data, err)
+	c.respond(data, err)
 }
 
-func (c *call) answer(data []byte, err error) {
+func (c *call) respond(data []byte, err error) {
 	c.ctx.end()
 	if err != nil {
-		c.runtime.answers.add(failure(c.ctx.task, err))
+		c.runtime.responses.add(failure(c.ctx.task, err))
 		return
 	}
-	c.runtime.answers.add(answer{task: c.ctx.task, data: data})
+	c.runtime.responses.add(response{task: c.ctx.task, data: data})
 }
 
 // finish ends a stream.
 func (c *call) finish(err error) {
 	if err != nil {
-		c.answer(nil, err)
+		c.respond(nil, err)
 		return
 	}
 	c.ctx.end()

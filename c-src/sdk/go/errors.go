@@ -36,13 +36,13 @@ func panicError(thrown any) error {
 }
 
 // failure is the error that the caller gets.
-func failure(task uint64, err error) answer {
+func failure(task uint64, err error) response {
 	known := &Error{}
 	if !errors.As(err, &known) {
-		return answer{task: task, failed: true, data: []byte(err.Error())}
+		return response{task: task, failed: true, data: []byte(err.Error())}
 	}
 	if known.Code != 0 {
-		return answer{task: task, rc: known.Code, data: []byte(err.Error())}
+		return response{task: task, rc: known.Code, data: []byte(err.Error())}
 	}
-	return answer{task: task, failed: true, data: []byte(err.Error()), detail: []byte(known.Detail)}
+	return response{task: task, failed: true, data: []byte(err.Error()), detail: []byte(known.Detail)}
 }

@@ -20,7 +20,7 @@ const (
 
 	// responses up to this size are copied together, so that one crossing sends
 	// all of them; larger ones are sent separately
-	smallAnswer = 4096
+	smallResponse = 4096
 )
 
 // request is what C has filled in for one task that was taken.

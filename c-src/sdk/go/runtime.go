@@ -17,12 +17,12 @@ const (
 
 // runtime is one configuration of the program: its queue and its handler.
 type runtime struct {
-	queue   *queue
-	answers *answers
-	ctx     context.Context
-	cancel  context.CancelFunc
-	running int64 // calls that are goroutines
-	ended   chan struct{}
+	queue     *queue
+	responses *responses
+	ctx       context.Context
+	cancel    context.CancelFunc
+	running   int64 // calls that are goroutines
+	ended     chan struct{}
 
 	mutex   sync.Mutex
 	watched map[uint64]*callContext
@@ -32,13 +32,13 @@ type runtime struct {
 func newRuntime(queue *queue) *runtime {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &runtime{
-		queue:   queue,
-		answers: newAnswers(),
-		ctx:     ctx,
-		cancel:  cancel,
-		ended:   make(chan struct{}),
-		watched: map[uint64]*callContext{},
-		waiting: map[uint64]chan struct{}{},
+		queue:     queue,
+		responses: newResponses(),
+		ctx:       ctx,
+		cancel:    cancel,
+		ended:     make(chan struct{}),
+		watched:   map[uint64]*callContext{},
+		waiting:   map[uint64]chan struct{}{},
 	}
 }
 
@@ -87,7 +87,7 @@ func (r *runtime) refuse(err error, lasting time.Duration) bool {
 			return false
 		}
 		for i := range tasks {
-			r.answers.add(failure(tasks[i].handle(), err))
+			r.responses.add(failure(tasks[i].handle(), err))
 		}
 	}
 }
@@ -98,7 +98,7 @@ func (r *runtime) serve(handler Handler) {
 	defer func() {
 		// an inline handler has ended this goroutine: another one goes on
 		if !finished {
-			r.answers.release()
+			r.responses.release()
 			go r.serve(handler)
 		}
 	}()
@@ -108,7 +108,7 @@ func (r *runtime) serve(handler Handler) {
 		if !open {
 			break
 		}
-		r.answers.hold()
+		r.responses.hold()
 		spawned := false
 		for i := range tasks {
 			if r.dispatch(handler, &tasks[i]) {
@@ -119,7 +119,7 @@ func (r *runtime) serve(handler Handler) {
 			// let quick handlers finish, so that one crossing sends all responses
 			goruntime.Gosched()
 		}
-		r.answers.release()
+		r.responses.release()
 	}
 	finished = true
 	r.end()
@@ -149,7 +149,7 @@ func (r *runtime) dispatch(handler Handler, taken *request) bool {
 	chosen, isInline, err := choose(handler, call.request.Method)
 	switch {
 	case err != nil:
-		r.answers.add(failure(call.ctx.task, err))
+		r.responses.add(failure(call.ctx.task, err))
 	case isInline:
 		call.run(chosen)
 	default:

@@ -17,10 +17,10 @@ type streamer interface {
 	stream(ctx context.Context, request Request, send func([]byte) error) error
 }
 
-// maxCollected is how large one answer may be that is made of chunks.
+// maxCollected is the largest response that is made of chunks.
 const maxCollected = 64 << 20
 
-var errTooLarge = errors.New("the answer is larger than 64 MiB: read it with runtime:stream")
+var errTooLarge = errors.New("the response is larger than 64 MiB: read it with runtime:stream")
 
 // BytesStream creates a Handler from a function that responds in chunks, which
 // Lua reads one by one with runtime:stream. Send copies a chunk. It waits while
@@ -126,7 +126,7 @@ func (c *call) send(chunk []byte) error {
 		}
 		return errNobodyReads
 	default:
-		return errors.New("the chunk cannot be given: " + C.GoString(C.nffi_error_text(result)))
+		return errors.New("the chunk cannot be sent: " + C.GoString(C.nffi_error_text(result)))
 	}
 }
 
@@ -138,7 +138,7 @@ func (c *call) write(chunk []byte) C.int {
 func (c *call) endStream() {
 	result := C.nffi_stream_end(C.nffi_task_t(c.ctx.task))
 	if result != C.NFFI_OK {
-		giveUp(c.ctx.task, C.int32_t(result))
+		reportUnsent(c.ctx.task, C.int32_t(result))
 	}
 }
 

@@ -1,6 +1,6 @@
 // The Python package as installed in a prefix, with its own tests: no nginx, the Python of this
 // machine.
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { repository, runProgram } from "../../support/cli.js";
@@ -35,6 +35,7 @@ const verdicts = new Map<string, string>();
 let output = "";
 
 beforeAll(async () => {
+  rmSync(join(folder, "prefix"), { recursive: true, force: true });
   const made = await runProgram("make", [
     ...["-s", "-C", join(repository, "c-src"), "all", "install"],
     ...[`BUILD_DIR=${folder}/build`, `PREFIX=${folder}/prefix`],

@@ -1,5 +1,5 @@
 /*
- * natives.c - the crossings from Java to libnffi: requests, answers, streams,
+ * natives.c - the crossings from Java to libnffi: requests, responses, streams,
  * log, and the process's side of its queue.
  *
  * thread: any of the virtual machine; blocks: no, but where nffi.h says so.
@@ -15,7 +15,7 @@
 /* what is copied on the stack instead of the heap */
 #define ON_STACK 8192
 
-_Static_assert(sizeof(nffi_java_answer_t) == 32, "Answers.ANSWER_SIZE");
+_Static_assert(sizeof(nffi_java_response_t) == 32, "Responses.RESPONSE_SIZE");
 
 
 /* the bytes of an array, in `room` or malloc'ed; NULL: no memory */
@@ -94,29 +94,29 @@ Java_nffi_Native_respond(JNIEnv *env, jclass type, jobject memory, jint count)
     jint i;
     nffi_response_t responses[NFFI_JAVA_TASKS];
     unsigned char *base = (*env)->GetDirectBufferAddress(env, memory);
-    nffi_java_answer_t *answers = (nffi_java_answer_t *) (void *) base;
+    nffi_java_response_t *packed = (nffi_java_response_t *) (void *) base;
 
     (void) type;
     memset(responses, 0, sizeof(nffi_response_t) * (size_t) count);
 
     for (i = 0; i < count; i++) {
-        responses[i].task = answers[i].task;
-        responses[i].data = answers[i].flags & NFFI_JAVA_NOTHING
-                            ? NULL : base + answers[i].offset;
-        responses[i].size = answers[i].size;
-        responses[i].rc = answers[i].rc;
+        responses[i].task = packed[i].task;
+        responses[i].data = packed[i].flags & NFFI_JAVA_NOTHING
+                            ? NULL : base + packed[i].offset;
+        responses[i].size = packed[i].size;
+        responses[i].rc = packed[i].rc;
 
-        if (answers[i].flags & NFFI_JAVA_FAILED) {
+        if (packed[i].flags & NFFI_JAVA_FAILED) {
             responses[i].flags = NFFI_RESPONSE_ERROR;
-            responses[i].detail = base + answers[i].offset + answers[i].size;
-            responses[i].detail_size = answers[i].detail_size;
+            responses[i].detail = base + packed[i].offset + packed[i].size;
+            responses[i].detail_size = packed[i].detail_size;
         }
     }
 
     given = nffi_respond_batch(responses, (size_t) count);
 
     for (i = 0; i < count; i++) {
-        answers[i].result = responses[i].result;
+        packed[i].result = responses[i].result;
     }
 
     return given;

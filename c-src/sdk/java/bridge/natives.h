@@ -1,6 +1,7 @@
 /*
  * natives.h - the memory that Java and C share: a batch of tasks, and a batch
- * of answers. c-src/sdk/java/nffi/Batch.java and Answers.java know the offsets.
+ * of responses. c-src/sdk/java/nffi/Batch.java and Responses.java know the
+ * offsets.
  */
 
 #ifndef NFFI_JAVA_NATIVES_H
@@ -40,7 +41,7 @@ typedef struct nffi_java_batch {
 #define NFFI_JAVA_FAILED 1u
 #define NFFI_JAVA_NOTHING 2u          /* NULL: no response */
 
-typedef struct nffi_java_answer {
+typedef struct nffi_java_response {
     uint64_t task;
     uint32_t offset;          /* of the bytes, then the detail */
     uint32_t size;
@@ -48,7 +49,7 @@ typedef struct nffi_java_answer {
     int32_t rc;
     uint32_t flags;
     int32_t result;           /* out */
-} nffi_java_answer_t;
+} nffi_java_response_t;
 
 /* Fails the calls of a queue with a message until it is closed, in a separate
    thread. The message is copied. thread: any; blocks: no */

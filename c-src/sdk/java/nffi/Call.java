@@ -89,15 +89,15 @@ public final class Call implements Context {
 
     /** Responds with bytes, which must not change afterwards; null means no bytes. */
     public void answer(byte[] data) {
-        if (end()) instance.answers().add(Answer.of(task, data));
+        if (end()) instance.responses().add(Response.of(task, data));
     }
 
     /** Responds with the remaining bytes of a buffer, which must not change afterwards. */
     public void answer(ByteBuffer data) {
-        if (end()) instance.answers().add(Answer.of(task, data));
+        if (end()) instance.responses().add(Response.of(task, data));
     }
 
-    /** Answers with text in UTF-8. */
+    /** Responses with text in UTF-8. */
     public void answer(String text) {
         answer(text == null ? null : text.getBytes(StandardCharsets.UTF_8));
     }
@@ -117,7 +117,7 @@ public final class Call implements Context {
     }
 
     void fail(Failure failure) {
-        if (end()) instance.answers().add(Answer.failure(task, failure));
+        if (end()) instance.responses().add(Response.failure(task, failure));
     }
 
     /** The answer comes after the handler has returned, perhaps from another thread. */
@@ -138,7 +138,7 @@ public final class Call implements Context {
     void endStream() {
         if (!end()) return;
         int result = Native.streamEnd(task);
-        if (result != Native.OK) Answers.giveUp(task, result);
+        if (result != Native.OK) Responses.reportUnsent(task, result);
     }
 
     /** Runs in threads of the code that was loaded last. */

@@ -24,7 +24,7 @@ final class Instance {
     private final long poller;
     private final Maker maker;
     private final Batch batch = new Batch();
-    private final Answers answers = new Answers();
+    private final Responses responses = new Responses();
     /** Calls that are not answered, by task. */
     private final Map<Long, Call> running = new ConcurrentHashMap<>();
 
@@ -51,8 +51,8 @@ final class Instance {
         return settings;
     }
 
-    Answers answers() {
-        return answers;
+    Responses responses() {
+        return responses;
     }
 
     /** Makes the handler, or throws why it cannot. */
@@ -117,7 +117,7 @@ final class Instance {
             int count = poll((int) left);
             if (count < 0 || isStopped) return false;
             for (int i = 0; i < count; i++) {
-                answers.add(Answer.failure(batch.task(i), failure));
+                responses.add(Response.failure(batch.task(i), failure));
             }
         }
         return true;
@@ -152,7 +152,7 @@ final class Instance {
 
     private void dispatch(int count) {
         if (count == 0) return;
-        answers.hold();
+        responses.hold();
         for (int i = 0; i < count; i++) {
             try {
                 dispatchOne(i);
@@ -164,7 +164,7 @@ final class Instance {
                 Native.respondError(batch.task(i), failure.message, failure.detail);
             }
         }
-        answers.release();
+        responses.release();
     }
 
     private void dispatchOne(int i) {

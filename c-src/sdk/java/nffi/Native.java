@@ -76,7 +76,7 @@ final class Native {
     /** The same memory, which is freed with the response. */
     static native ByteBuffer requestView(long task);
 
-    /** The answers of an {@link Answers} batch; how many were taken. */
+    /** The responses of a {@link Responses} batch; how many were taken. */
     static native int respond(ByteBuffer batch, int count);
 
     static native int respondBytes(long task, int rc, byte[] data);

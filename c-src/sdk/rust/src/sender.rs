@@ -109,7 +109,7 @@ impl fmt::Display for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             None => f.write_str("the stream was cancelled"),
-            Some(reason) => write!(f, "the chunk cannot be given: {}", reason),
+            Some(reason) => write!(f, "the chunk cannot be sent: {}", reason),
         }
     }
 }

@@ -259,7 +259,7 @@ fn raw_response(response: Response, kept: &mut Vec<(Vec<u8>, String)>) -> RawRes
 /// Reports to the caller why its response cannot be sent, unless the call was cancelled.
 fn give_up(task: u64, result: c_int) {
     if result != OK && !is_over(result) {
-        fail(task, &format!("the answer cannot be given: {}", error_text(result)));
+        fail(task, &format!("the response cannot be sent: {}", error_text(result)));
     }
 }
 

@@ -2,8 +2,8 @@ package nffi;
 
 import java.nio.ByteBuffer;
 
-/** What one call gets. */
-final class Answer {
+/** What is sent for one task. */
+final class Response {
     final long task;
     final int rc;
     final boolean isFailure;
@@ -15,7 +15,7 @@ final class Answer {
 
     private static final byte[] NONE = {};
 
-    private Answer(long task, int rc, boolean isFailure, byte[] data, ByteBuffer buffer,
+    private Response(long task, int rc, boolean isFailure, byte[] data, ByteBuffer buffer,
             byte[] detail) {
         this.task = task;
         this.rc = rc;
@@ -25,13 +25,13 @@ final class Answer {
         this.detail = detail;
     }
 
-    static Answer of(long task, byte[] data) {
-        return new Answer(task, 0, false, data, null, NONE);
+    static Response of(long task, byte[] data) {
+        return new Response(task, 0, false, data, null, NONE);
     }
 
-    static Answer of(long task, ByteBuffer data) {
+    static Response of(long task, ByteBuffer data) {
         if (data != null && data.isDirect()) {
-            return new Answer(task, 0, false, null, data, NONE);
+            return new Response(task, 0, false, null, data, NONE);
         }
         if (data == null) return of(task, (byte[]) null);
         byte[] copy = new byte[data.remaining()];
@@ -39,11 +39,11 @@ final class Answer {
         return of(task, copy);
     }
 
-    static Answer failure(long task, Failure failure) {
+    static Response failure(long task, Failure failure) {
         if (failure.code != 0) {
-            return new Answer(task, failure.code, false, failure.message, null, NONE);
+            return new Response(task, failure.code, false, failure.message, null, NONE);
         }
-        return new Answer(task, 0, true, failure.message, null, failure.detail);
+        return new Response(task, 0, true, failure.message, null, failure.detail);
     }
 
     /** Whether there is no response, which is not an empty one. */
@@ -57,7 +57,7 @@ final class Answer {
     }
 
     /** Sends this response with a separate call. */
-    int give() {
+    int send() {
         if (isFailure) return Native.respondError(task, data, detail);
         if (buffer == null) return Native.respondBytes(task, rc, data);
         return Native.respondDirect(task, rc, buffer, buffer.position(), buffer.remaining());

@@ -10,44 +10,44 @@ import java.util.concurrent.locks.ReentrantLock;
 /**
  * Collects responses for the queue and sends as many as possible with one crossing. The thread that
  * adds the first one sends it; responses that arrive in that time are sent with the next batch. The
- * layout is that of nffi_java_answer_t in c-src/sdk/java/bridge/natives.h.
+ * layout is that of nffi_java_response_t in c-src/sdk/java/bridge/natives.h.
  */
-final class Answers {
+final class Responses {
     private static final int MAX_BATCH = 64;
-    private static final int ANSWER_SIZE = 32;
-    private static final int BYTES = MAX_BATCH * ANSWER_SIZE;
-    /** Answers up to this size share a crossing; larger ones go by themselves. */
+    private static final int RESPONSE_SIZE = 32;
+    private static final int BYTES = MAX_BATCH * RESPONSE_SIZE;
+    /** Responses up to this size share a crossing; larger ones go by themselves. */
     private static final int SMALL = 4096;
     private static final int FAILED = 1;
     private static final int NOTHING = 2;
-    /** While the loop that takes calls runs quick handlers, answers wait; not longer than this. */
+    /** While the loop that takes calls runs quick handlers, responses wait, at most this long. */
     private static final long MAX_HOLD_NS = 50_000;
 
     private final ReentrantLock lock = new ReentrantLock();
-    private List<Answer> waiting = new ArrayList<>();
-    private List<Answer> spare = new ArrayList<>();
-    private boolean giving;
+    private List<Response> waiting = new ArrayList<>();
+    private List<Response> spare = new ArrayList<>();
+    private boolean sending;
     private boolean held;
     private long since;
     /** Used by the sending thread only. */
     private ByteBuffer memory;
 
-    void add(Answer answer) {
+    void add(Response response) {
         lock.lock();
         try {
-            waiting.add(answer);
+            waiting.add(response);
             if (held) {
                 long now = System.nanoTime();
                 if (waiting.size() == 1) since = now;
                 else if (now - since > MAX_HOLD_NS) held = false;
             }
-            if (!held && !giving) give();
+            if (!held && !sending) send();
         } finally {
             lock.unlock();
         }
     }
 
-    /** Lets answers wait until {@link #release}. */
+    /** Lets responses wait until {@link #release}. */
     void hold() {
         lock.lock();
         held = true;
@@ -58,22 +58,22 @@ final class Answers {
         lock.lock();
         try {
             held = false;
-            if (!giving) give();
+            if (!sending) send();
         } finally {
             lock.unlock();
         }
     }
 
     /** Entered and left with the lock. */
-    private void give() {
-        giving = true;
+    private void send() {
+        sending = true;
         try {
             while (!waiting.isEmpty() && !held) {
-                List<Answer> taken = waiting;
+                List<Response> taken = waiting;
                 waiting = spare;
                 lock.unlock();
                 try {
-                    giveAll(taken);
+                    sendAll(taken);
                 } finally {
                     lock.lock();
                     taken.clear();
@@ -81,73 +81,75 @@ final class Answers {
                 }
             }
         } finally {
-            giving = false;
+            sending = false;
         }
     }
 
-    private void giveAll(List<Answer> answers) {
+    private void sendAll(List<Response> responses) {
         int first = 0;
-        while (first < answers.size()) {
-            Answer one = answers.get(first);
-            boolean isAlone = first + 1 == answers.size() || answers.get(first + 1).size() > SMALL;
+        while (first < responses.size()) {
+            Response one = responses.get(first);
+            int next = first + 1;
+            boolean isAlone = next == responses.size() || responses.get(next).size() > SMALL;
             if (isAlone || one.size() > SMALL) {
-                giveOne(one);
+                sendOne(one);
                 first++;
             } else {
-                first = giveSome(answers, first);
+                first = sendSome(responses, first);
             }
         }
     }
 
-    private static void giveOne(Answer one) {
+    private static void sendOne(Response one) {
         int result;
         try {
-            result = one.give();
+            result = one.send();
         } catch (OutOfMemoryError noMemory) {
             result = Native.respondError(one.task, Failure.of(noMemory).message, null);
         }
-        if (result != Native.OK) giveUp(one.task, result);
+        if (result != Native.OK) reportUnsent(one.task, result);
     }
 
     /** Sends the small ones together. Returns the index of the first remaining one. */
-    private int giveSome(List<Answer> answers, int first) {
+    private int sendSome(List<Response> responses, int first) {
         if (memory == null) {
             memory = ByteBuffer.allocateDirect(BYTES + MAX_BATCH * SMALL)
                     .order(ByteOrder.nativeOrder());
         }
         int next = first;
         memory.position(BYTES);
-        while (next < answers.size() && next - first < MAX_BATCH && answers.get(next).size() <= SMALL) {
-            put(answers.get(next), (next - first) * ANSWER_SIZE);
+        int end = Math.min(responses.size(), first + MAX_BATCH);
+        while (next < end && responses.get(next).size() <= SMALL) {
+            put(responses.get(next), (next - first) * RESPONSE_SIZE);
             next++;
         }
         int count = next - first;
         if (Native.respond(memory, count) == count) return next;
         for (int i = 0; i < count; i++) {
-            int result = memory.getInt(i * ANSWER_SIZE + 28);
-            if (result != Native.OK) giveUp(answers.get(first + i).task, result);
+            int result = memory.getInt(i * RESPONSE_SIZE + 28);
+            if (result != Native.OK) reportUnsent(responses.get(first + i).task, result);
         }
         return next;
     }
 
-    private void put(Answer answer, int at) {
+    private void put(Response response, int at) {
         int from = memory.position();
-        if (answer.data != null) memory.put(answer.data);
-        else if (answer.buffer != null) memory.put(answer.buffer.duplicate());
-        memory.putLong(at, answer.task);
+        if (response.data != null) memory.put(response.data);
+        else if (response.buffer != null) memory.put(response.buffer.duplicate());
+        memory.putLong(at, response.task);
         memory.putInt(at + 8, from);
         memory.putInt(at + 12, memory.position() - from);
-        memory.putInt(at + 16, answer.detail.length);
-        memory.putInt(at + 20, answer.rc);
-        memory.putInt(at + 24, answer.isFailure ? FAILED : answer.isNothing() ? NOTHING : 0);
+        memory.putInt(at + 16, response.detail.length);
+        memory.putInt(at + 20, response.rc);
+        memory.putInt(at + 24, response.isFailure ? FAILED : response.isNothing() ? NOTHING : 0);
         memory.putInt(at + 28, 0);
-        memory.put(answer.detail);
+        memory.put(response.detail);
     }
 
     /** Reports to the caller why its response cannot be sent, unless the call was cancelled. */
-    static void giveUp(long task, int result) {
+    static void reportUnsent(long task, int result) {
         if (result == Native.STALE || result == Native.CLOSED) return;
-        String text = "the answer cannot be given: " + Native.errorText(result);
+        String text = "the response cannot be sent: " + Native.errorText(result);
         Native.respondError(task, text.getBytes(StandardCharsets.UTF_8), null);
     }
 }
