@@ -38,6 +38,7 @@ local RC = base.RC
 
 local CALL, METHOD = call_options.CALL, call_options.METHOD
 local STREAM, METHOD_STREAM = call_options.STREAM, call_options.METHOD_STREAM
+local MAX_METHOD = call_options.MAX_METHOD
 
 
 local _M = {
@@ -254,8 +255,9 @@ local function methods_of(runtime, field, call)
 
     return setmetatable({}, {
         __index = function(methods, name)
-            if type(name) ~= "string" or #name > 255 then
-                raise("a method's name must be a string of at most 255 bytes")
+            if type(name) ~= "string" or #name > MAX_METHOD then
+                raise("a method's name must be a string of at most "
+                      .. MAX_METHOD .. " bytes")
             end
 
             local function method(this, value, options)

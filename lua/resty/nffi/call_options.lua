@@ -19,6 +19,9 @@ local DEFAULT_TIMEOUT = 60000
 -- The default window of a stream, in bytes.
 local DEFAULT_WINDOW = 65536
 
+-- The longest name of a method, in bytes.
+local MAX_METHOD = 255
+
 local CALL_OPTIONS = { timeout = true, method = true }
 local METHOD_OPTIONS = { timeout = true }
 local STREAM_OPTIONS = { timeout = true, method = true, window = true }
@@ -27,6 +30,7 @@ local METHOD_STREAM_OPTIONS = { timeout = true, window = true }
 
 local _M = {
     DEFAULT_TIMEOUT = DEFAULT_TIMEOUT,
+    MAX_METHOD = MAX_METHOD,
 
     -- of runtime:call, runtime.methods, runtime:stream, runtime.streams
     CALL = CALL_OPTIONS,
@@ -78,8 +82,9 @@ end
 function _M.method(options)
     local method = options and options.method
 
-    if method ~= nil and (type(method) ~= "string" or #method > 255) then
-        raise("method must be a string of at most 255 bytes")
+    if method ~= nil and (type(method) ~= "string" or #method > MAX_METHOD)
+    then
+        raise("method must be a string of at most " .. MAX_METHOD .. " bytes")
     end
 
     return method
