@@ -359,4 +359,17 @@ await_end(pid_t pid)
     }
 }
 
+/* In a role: the queue of this process, which serves from now on. */
+static inline nffi_queue_t *
+attached(void)
+{
+    nffi_queue_t *queue;
+
+    CHECK_IS(nffi_attach(&queue), NFFI_OK);
+    CHECK(getenv(NFFI__ATTACH_ENV) == NULL);
+    CHECK_IS(nffi_attach_ready(queue), NFFI_OK);
+
+    return queue;
+}
+
 #endif /* CHILD_H */

@@ -1,6 +1,6 @@
 /*
  * test_attach.c - a runtime in a process: attaching, payloads of all sizes both
- * ways, its end and the end of the worker.
+ * ways, cancellations and its errors.
  */
 
 #include "child.h"
@@ -12,19 +12,6 @@ static int owners[4];
 
 
 /* Roles: what the child does. */
-
-static nffi_queue_t *
-attached(void)
-{
-    nffi_queue_t *queue;
-
-    CHECK_IS(nffi_attach(&queue), NFFI_OK);
-    CHECK(getenv(NFFI__ATTACH_ENV) == NULL);
-    CHECK_IS(nffi_attach_ready(queue), NFFI_OK);
-
-    return queue;
-}
-
 
 /* Answers each request with its own bytes, in the way its method names. */
 static void
@@ -166,25 +153,6 @@ play_twice(void)
 }
 
 
-static void
-spin(void)
-{
-    volatile unsigned forever = 0;
-
-    for ( ;; ) {
-        forever++;
-    }
-}
-
-
-static void
-play_spin(void)
-{
-    (void) attached();
-    spin();
-}
-
-
 /* Closes the fixed numbers, reuses them for something else, and forks: the
    numbers then belong to the child. */
 static void
@@ -245,14 +213,6 @@ play_fork_twice(void)
     }
 
     CHECK(fcntl(NFFI__FD_CONTROL, F_GETFD) != -1);
-}
-
-
-static void
-play_never_attaches(void)
-{
-    (void) write(STDOUT_FILENO, "x", 1);
-    spin();
 }
 
 
@@ -527,91 +487,6 @@ not_a_process(void)
 }
 
 
-/* Waits until the child has written a byte, or has attached. */
-static void
-wait_for_role(child_t *child, int attaches)
-{
-    char byte;
-    nffi_child_message_t message;
-    struct pollfd pollfd = { .fd = child->process.stdout_fd, .events = POLLIN };
-
-    if (attaches) {
-        CHECK_IS(child_event(child, &message), NFFI_CHILD_READY);
-
-    } else {
-        CHECK_IS(poll(&pollfd, 1, CHILD_MS), 1);
-        CHECK_IS(read(child->process.stdout_fd, &byte, 1), 1);
-    }
-}
-
-
-/* The runtime of a killed worker. With the supervisor and the keeper, the
-   runtime becomes a child of this process. */
-static pid_t
-runtime_of_killed_worker(const char *role, int attaches, int alone)
-{
-    int fds[2], status;
-    char state;
-    pid_t worker, runtime, keeper, supervisor;
-    child_t child;
-
-    CHECK_CALL(prctl(PR_SET_CHILD_SUBREAPER, 1));
-    CHECK_CALL(pipe(fds));
-    worker = fork();
-
-    if (worker == 0) {
-        child_open(&child, &(nffi_host_options_t) { 0 });
-        child_spawn(&child, role);
-        wait_for_role(&child, attaches);
-
-        if (alone) {
-            keeper = parent_of(child.process.pid, &state);
-            supervisor = parent_of(keeper, &state);
-            CHECK_CALL(kill(supervisor, SIGKILL));
-
-            /* one that still lives would adopt the runtime, and reap it */
-            await_end(supervisor);
-            CHECK_CALL(kill(keeper, SIGKILL));
-            await_end(keeper);
-        }
-
-        CHECK_IS(write(fds[1], &child.process.pid, sizeof(pid_t)),
-                 sizeof(pid_t));
-        raise(SIGKILL);
-    }
-
-    CHECK_IS(read(fds[0], &runtime, sizeof(runtime)), sizeof(runtime));
-    CHECK_IS(waitpid(worker, &status, 0), worker);
-
-    return runtime;
-}
-
-
-static void
-dies_with_worker(void)
-{
-    await_end(runtime_of_killed_worker("spin", 1, 0));
-}
-
-
-static void
-watches_worker(void)
-{
-    int status;
-    pid_t runtime = runtime_of_killed_worker("spin", 1, 1);
-
-    CHECK_IS(waitpid(runtime, &status, 0), runtime);
-    CHECK_IS(status, 0);
-}
-
-
-static void
-dies_unattached(void)
-{
-    await_end(runtime_of_killed_worker("never attaches", 0, 0));
-}
-
-
 static void
 forks_in_generations(void)
 {
@@ -619,61 +494,6 @@ forks_in_generations(void)
 
     child_start(&child, &(nffi_host_options_t) { 0 }, "fork twice");
     child_end(&child);
-}
-
-
-/* The worker lets go of the queue without a close. */
-static void
-dies_with_queue(void)
-{
-    nffi_child_report_t report;
-    child_t child;
-
-    child_start(&child, &(nffi_host_options_t) { 0 }, "spin");
-    nffi_host_destroy(child.host);
-    CHECK_IS(start_report(NULL, &child.process, &report), NFFI_CHILD_ENDED);
-    CHECK_IS(report.status, 0);
-}
-
-
-static volatile sig_atomic_t signals_taken;
-
-
-static void
-take_signal(int signal)
-{
-    (void) signal;
-    signals_taken++;
-}
-
-
-/* The thread that watches the worker takes no signal: one that the other
-   threads block stays pending until they take it. */
-static void
-signals_are_the_runtimes(void)
-{
-    int i, signals[] = { SIGUSR1, SIGTERM, SIGHUP };
-    pair_t pair;
-    sigset_t block, before, pending;
-    struct sigaction action = { .sa_handler = take_signal };
-
-    pair_open_shared(&pair, &(nffi_host_options_t) { 0 });
-    sigfillset(&block);
-
-    for (i = 0; i < 3; i++) {
-        signals_taken = 0;
-        CHECK_CALL(sigaction(signals[i], &action, NULL));
-        CHECK_IS(pthread_sigmask(SIG_SETMASK, &block, &before), 0);
-        CHECK_CALL(kill(getpid(), signals[i]));
-        usleep(20000);
-        CHECK_IS(signals_taken, 0);
-        CHECK_CALL(sigpending(&pending));
-        CHECK(sigismember(&pending, signals[i]));
-        CHECK_IS(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
-        CHECK_IS(signals_taken, 1);
-    }
-
-    pair_close(&pair);
 }
 
 
@@ -687,8 +507,6 @@ main(int argc, char **argv)
         { "failed", play_failed },
         { "mismatch", play_mismatch },
         { "twice", play_twice },
-        { "spin", play_spin },
-        { "never attaches", play_never_attaches },
         { "fork twice", play_fork_twice },
     };
     static const check_case_t cases[] = {
@@ -702,13 +520,6 @@ main(int argc, char **argv)
         { "a mismatch of the ABI names the version", tells_mismatch },
         { "a process attaches once", attaches_once },
         { "who was handed nothing cannot attach", not_a_process },
-        { "a process in an endless loop dies with the worker",
-          dies_with_worker },
-        { "the watching thread alone ends the process", watches_worker },
-        { "a process that never attaches dies with the worker",
-          dies_unattached },
-        { "a process dies with its queue", dies_with_queue },
-        { "the watching thread takes no signal", signals_are_the_runtimes },
         { "forks of its forks keep their own descriptors",
           forks_in_generations },
     };

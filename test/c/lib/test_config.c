@@ -89,18 +89,6 @@ reads_here(void)
 
 /* Roles of a process. */
 
-static nffi_queue_t *
-attached(void)
-{
-    nffi_queue_t *queue;
-
-    CHECK_IS(nffi_attach(&queue), NFFI_OK);
-    CHECK_IS(nffi_attach_ready(queue), NFFI_OK);
-
-    return queue;
-}
-
-
 static void
 play_none(void)
 {

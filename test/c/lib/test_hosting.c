@@ -36,18 +36,6 @@ play_look(void)
 }
 
 
-static nffi_queue_t *
-attached(void)
-{
-    nffi_queue_t *queue;
-
-    CHECK_IS(nffi_attach(&queue), NFFI_OK);
-    CHECK_IS(nffi_attach_ready(queue), NFFI_OK);
-
-    return queue;
-}
-
-
 /* Polls; the task "stop" makes it stop polling permanently. */
 static void
 play_poll(void)

@@ -70,18 +70,6 @@ play_talk(void)
 }
 
 
-static nffi_queue_t *
-attached(void)
-{
-    nffi_queue_t *queue;
-
-    CHECK_IS(nffi_attach(&queue), NFFI_OK);
-    CHECK_IS(nffi_attach_ready(queue), NFFI_OK);
-
-    return queue;
-}
-
-
 static void
 play_wait(void)
 {
