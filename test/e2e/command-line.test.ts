@@ -78,7 +78,7 @@ test("hints name a command that works for the way nffi was called", async () => 
   mkdirSync(bin);
   symlinkSync(own, join(bin, "nffi"));
   const hintOf = async (path: string) =>
-    /hint: run `(.*) build` first/.exec(
+    /hint: run `(.*) build` or `\1 attach` first/.exec(
       (await runCli(["info"], { cwd, env: { ...env, PATH: path } })).stderr,
     )?.[1];
   expect(await hintOf(PATH)).toBe(`node ${own}`);

@@ -31,15 +31,10 @@ pub fn start(Json(config): Json<Config>) -> Result<Service, BoxError> {
     let client = PricesClient::new(channel);
     let watcher = client.clone();
     Ok(Service::new()
-        .method(
-            "get",
-            nffi::json_async(move |context, query| get(client.clone(), context, query)),
-        )
+        .method("get", nffi::json_async(move |context, query| get(client.clone(), context, query)))
         .method(
             "watch",
-            nffi::json_stream_async(move |_, query, values| {
-                watch(watcher.clone(), query, values)
-            }),
+            nffi::json_stream_async(move |_, query, values| watch(watcher.clone(), query, values)),
         ))
 }
 
