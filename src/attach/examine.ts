@@ -1,4 +1,4 @@
-/** Looks over an nginx before anything is written: whether nffi can be attached to it. */
+/** Checks that nffi can be attached to an nginx, before anything is written. */
 import { NffiError } from "../errors.js";
 import type { AttachedNginx } from "../pipeline/manifest.js";
 import { directivesOf, type NginxConf, type ReadContext, readConf } from "./nginx-conf.js";
@@ -17,7 +17,7 @@ export interface ExamineContext extends ReadContext {
 }
 
 export interface ExamineWish extends NginxWish {
-  /** --force: versions that were not tested are accepted. */
+  /** --force: accepts versions that were not tested. */
   readonly force: boolean;
 }
 
@@ -37,7 +37,7 @@ export async function examine(wish: ExamineWish, context: ExamineContext): Promi
   return { nginx, conf, ngxLua };
 }
 
-/** The part of the manifest that describes it. */
+/** The part of the manifest that describes the nginx. */
 export function recordOf({ nginx, conf, ngxLua }: Examined): AttachedNginx {
   return {
     path: nginx.path,
@@ -63,9 +63,7 @@ function requireNotBuilt(nginx: NginxProgram): void {
   });
 }
 
-/**
- * The first core whose structures are as the glue expects them, and the newest that was compared.
- */
+/** The oldest and the newest core whose structures were compared with what the glue expects. */
 const OLDEST = [1, 21, 4];
 const NEWEST = [1, 29, 8];
 
@@ -97,7 +95,7 @@ function compare(a: readonly number[], b: readonly number[]): number {
   return 0;
 }
 
-/** A wake-up of the loop is an edge of an eventfd, which poll(2) and select(2) do not know. */
+/** An edge-triggered eventfd wakes the event loop; poll(2) and select(2) support none. */
 function requireNoOtherMethod(conf: NginxConf): void {
   const use = directivesOf(conf.files, "use").find(({ words }) => words[0] !== "epoll");
   if (use === undefined) return;
@@ -105,9 +103,7 @@ function requireNoOtherMethod(conf: NginxConf): void {
     "nginx-unsuitable",
     `${use.file} has \`use ${use.words[0]};\` in events { }`,
     {
-      hint:
-        "an attached nffi works with epoll only: remove this line, as nginx on Linux takes epoll then\n" +
-        "or run `nffi build`, which builds an OpenResty that works with poll and select as well",
+      hint: "nffi works with epoll only, attached or built: remove this line, and nginx on Linux uses epoll",
     },
   );
 }
