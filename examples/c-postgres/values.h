@@ -16,9 +16,9 @@ char **values_of(const json_t *params);
 void values_free(char **values, size_t count);
 
 /*
- * { rows = [ { column = value } ], affected = n }. Numbers that JSON has
- * exactly, booleans and JSON are what they are, all else is text as the server
- * writes it.
+ * Returns { rows = [ { column = value } ], affected = n }. Booleans, JSON and
+ * numbers that JSON represents exactly keep their type; all other values are
+ * the server's text.
  */
 json_t *values_from(const PGresult *result);
 

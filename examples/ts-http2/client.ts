@@ -1,5 +1,4 @@
-// A client for HTTP/2: all calls of a worker are streams of one session, which Lua's sockets cannot
-// do.
+// An HTTP/2 client: all calls of a worker are streams of one session. Lua's sockets lack HTTP/2.
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,

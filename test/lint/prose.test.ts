@@ -55,7 +55,7 @@ const GROUPS: readonly (readonly [
   ],
   ["public headers", 10, ["c-src/include"], docstrings],
   ["docstrings of the SDKs", 20, ["c-src", "lua/types", "src/node-runtime/handler.ts"], sdk],
-  ["templates", 25, ["templates"], everything],
+  ["templates", 20, ["templates"], everything],
   ["examples", 25, ["examples"], everything],
   ["comments of c-src, C", 20, ["c-src"], native],
   ["comments of src", 10, ["src"], comments],

@@ -1,5 +1,4 @@
-//! A server of prices to try the client with: `price-server 127.0.0.1:50051`. It prints its
-//! address.
+//! A server for the example: `price-server 127.0.0.1:50051`. It prints its address.
 
 use prices::proto::prices_server::{Prices, PricesServer};
 use prices::proto::{GetRequest, Price, WatchRequest};

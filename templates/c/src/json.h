@@ -1,7 +1,6 @@
 /*
- * json.h - between the bytes of the queue and jansson's values. Names of
- * members and their types are checked by json_unpack_ex(), whose messages go to
- * Lua.
+ * json.h - converts between the bytes of the queue and jansson's values.
+ * json_unpack_ex() checks names and types of members; Lua gets its messages.
  */
 
 #ifndef JSON_H

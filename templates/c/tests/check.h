@@ -1,7 +1,6 @@
 /*
- * check.h - the frame of the tests: a runtime over a real queue, without nginx,
- * and calls as Lua makes them. A test that fails says where and ends the
- * program.
+ * check.h - support for the tests: a runtime over a real queue, without nginx,
+ * and calls as Lua makes them. A failed check prints its line and exits.
  */
 
 #ifndef CHECK_H

@@ -1,5 +1,4 @@
-# `npm start`, `npm stop` and `npm run dev`: calls nffi-nginx of the OpenResty that this project
-# uses.
+# `npm start`, `npm stop` and `npm run dev`: runs nffi-nginx of the product that this project uses.
 set -eu
 
 product=${NFFI_PREFIX:-.nffi/openresty}
