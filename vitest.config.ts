@@ -2,7 +2,7 @@ import { configDefaults, defineConfig } from "vitest/config";
 import { SlowestFirst } from "./test/support/order.js";
 
 // lint: formatter, linter and types; unit: our TypeScript alone; c: the C library and the addon
-// through make and node;
+// through make and node.
 // asan, valgrind: some of the e2e files once more, on an nginx that watches its memory.
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
 // alone: the e2e files that measure time, look at every process of the machine, or rewrite dist/ or

@@ -1,6 +1,5 @@
 /*
- * host.h - the loop's end of a queue of libnffi, which queue.c and node.c
- * share.
+ * host.h - the worker's side of a queue of libnffi, for queue.c and node.c.
  */
 
 #ifndef NFFI_BENCH_HOST_H

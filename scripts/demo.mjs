@@ -116,10 +116,7 @@ function defaultSource() {
   return "official";
 }
 
-/**
- * As nffi reads them: a suite of Debian in an entry of apt. Ubuntu's apt can name `stable` of
- * others.
- */
+/** True if an apt entry names a suite of Debian. On Ubuntu, `stable` may be another archive's. */
 function offersDebian() {
   if (/^ID(_LIKE)?=.*ubuntu/m.test(readText("/etc/os-release"))) return false;
   const folder = "/etc/apt/sources.list.d";

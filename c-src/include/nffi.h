@@ -8,8 +8,8 @@
  *
  * Every function may be called from any thread of the runtime, but never from
  * the event loop of nginx. None of them writes to a log, except nffi_log() and
- * nffi_queue_log(). `size_t` counts bytes. Between two processes
- * a payload has at most 1 GiB.
+ * nffi_queue_log(). `size_t` counts bytes. Between two processes a payload has
+ * at most 1 GiB.
  *
  * A request and a configuration may contain NUL bytes. One more NUL follows the
  * last byte; no size counts it. NULL means that Lua passed nil; an empty string
@@ -148,11 +148,11 @@ NFFI_API int nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests,
  * thread: one per queue. That thread owns the descriptor from its first call
  * on: threads in nffi_queue_poll() or nffi_stream_wait() wait until it polls or
  * arms again, and check every 10 ms while it does not. While tasks arrive in
- * quick succession, arm spins for some microseconds (the option `spin` of a
- * runtime, 20 by default). The descriptor belongs to the queue: do not read or
- * close it. It stays open until nffi_queue_release_fd(). Call that after poll
- * has returned NFFI_CLOSED, when no thread waits on the descriptor. Without
- * that call, the queue is not freed when its runtime is closed.
+ * quick succession, arm spins for some microseconds, at most the option `spin`
+ * of the runtime (200 by default). The descriptor belongs to the queue: do not
+ * read or close it. It stays open until nffi_queue_release_fd(). Call that
+ * after poll has returned NFFI_CLOSED, when no thread waits on the descriptor.
+ * Without that call, the queue is not freed when its runtime is closed.
  */
 NFFI_API int nffi_queue_fd(nffi_queue_t *queue);
 NFFI_API int nffi_queue_arm(nffi_queue_t *queue);
@@ -161,8 +161,9 @@ NFFI_API int nffi_queue_release_fd(nffi_queue_t *queue);
 /*
  * Takes up to `max` handles of running tasks that were cancelled (client
  * disconnected, timeout, Lua thread killed) since the last call. Each is
- * reported once. It still needs a response, which is discarded. Returns their
- * number. thread: any; blocks: no
+ * reported once. It still needs a response, which is discarded. Returns the
+ * number of handles.
+ * thread: any; blocks: no
  */
 NFFI_API int nffi_queue_cancelled(nffi_queue_t *queue, nffi_task_t *tasks,
     size_t max);
@@ -252,8 +253,8 @@ NFFI_API int nffi_respond_batch(nffi_response_t *responses, size_t count);
  * nffi_respond_error() on failure (Lua gets the chunks, then the error).
  *
  * Unread data is bounded: at most 8 chunks, and a window of bytes that Lua sets
- * (64 KiB) and that one chunk may exceed. Beyond that, a write takes nothing
- * and returns NFFI_WOULD_BLOCK. Three ways to wait for credit:
+ * (64 KiB by default) and that the last chunk may exceed. Beyond that, a write
+ * copies nothing and returns NFFI_WOULD_BLOCK. Three ways to wait for credit:
  *
  * - in this thread: nffi_stream_wait(task, timeout_ms);
  * - in a polling thread: nffi_queue_poll() returns 0 when a stream has credit
@@ -287,7 +288,8 @@ NFFI_API int nffi_stream_wait(nffi_task_t task, int timeout_ms);
 /*
  * Takes up to `max` handles of tasks whose last write returned
  * NFFI_WOULD_BLOCK and that now have credit or were cancelled. Each is reported
- * once. Returns their number. thread: any; blocks: no
+ * once. Returns the number of handles.
+ * thread: any; blocks: no
  */
 NFFI_API int nffi_stream_writable(nffi_queue_t *queue, nffi_task_t *tasks,
     size_t max);
@@ -300,8 +302,9 @@ NFFI_API int nffi_stream_end(nffi_task_t task);
 /*
  * Writes a line to the error log of nginx, with the client and the request of
  * the task; after the response, without them. Keeps at most 2,048 bytes.
- * NFFI_QUEUE_FULL: too many messages are in flight and this one was dropped;
- * the log will report how many were. thread: any; blocks: no
+ * Returns NFFI_QUEUE_FULL if too many lines are in flight. The line is then
+ * dropped, and the log reports how many were.
+ * thread: any; blocks: no
  */
 enum nffi_log_level {
     NFFI_LOG_ERROR = 1,

@@ -1,6 +1,7 @@
 /*
  * ngx_http_lua_nffi_coroutine.h - the door to ngx_lua: how a coroutine waits
- * and continues. Another way of waiting can stand behind these ten functions.
+ * and continues. There are two implementations: ngx_http_lua_nffi_coroutine.c
+ * in a built glue, attached/ngx_http_lua_nffi_attached.c in an attached one.
  *
  * thread: event loop; blocks: no
  */
@@ -28,7 +29,7 @@ typedef void (*ngx_http_lua_nffi_cancel_pt)(
 
 struct ngx_http_lua_nffi_waiter_s {
     ngx_http_request_t            *request;
-    ngx_http_lua_nffi_cancel_pt    cancel;   /* on the coroutine's end */
+    ngx_http_lua_nffi_cancel_pt    cancel;   /* called if it ends */
     struct ngx_http_lua_co_ctx_s  *coctx;    /* the coroutine that yielded */
     struct ngx_http_lua_co_ctx_s  *thread;   /* its light thread */
     int                            nrets;    /* values pushed for it */
@@ -58,7 +59,8 @@ typedef struct {
 struct ngx_http_lua_co_ctx_s *ngx_http_lua_nffi_find_coroutine(
     ngx_http_request_t *r, ngx_http_lua_nffi_error_t *err);
 
-/* Prepares the coroutine for a yield. It waits until it is resumed or ends. */
+/* Prepares the coroutine for the yield that follows. It then waits until it is
+   resumed or ends. */
 void ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
     struct ngx_http_lua_co_ctx_s *coctx);
 
@@ -73,8 +75,9 @@ void ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
 /* Runs the coroutine. It may free `waiter`. */
 void ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter);
 
-/* Calls `handler` when the request ends. With NULL, removes the handler that
-   `slot` points to. Returns NGX_ERROR if there is not enough memory. */
+/* Calls `handler` with `data` when the request ends. If `handler` is NULL,
+   removes the one that `slot` points to. Returns NGX_ERROR if there
+   is not enough memory. */
 ngx_int_t ngx_http_lua_nffi_on_request_end(ngx_http_request_t *r,
     ngx_http_cleanup_pt **slot, ngx_http_cleanup_pt handler, void *data);
 
@@ -85,8 +88,8 @@ ngx_uint_t ngx_http_lua_nffi_has_client(ngx_http_request_t *r);
    ngx.flush(), so that it checks its connection. */
 void ngx_http_lua_nffi_wake_flush(ngx_http_request_t *r);
 
-/* Returns 0 if a parked coroutine was killed; then the waiter's cancel() was
-   called. */
+/* Returns 0 if the parked coroutine was killed, after a call of the waiter's
+   cancel(). */
 ngx_uint_t ngx_http_lua_nffi_still_waits(ngx_http_lua_nffi_waiter_t *waiter);
 
 /* Returns the log of the waiter's request, with its context; NULL if the

@@ -51,7 +51,7 @@ export interface AttachOutcome {
   readonly prefix: string;
   /** undefined with `dryRun`. */
   readonly manifest: AttachedManifest | undefined;
-  /** The rest of the work for the user, as lines to print. */
+  /** The remaining work of the user, as lines to print. */
   readonly advice: readonly string[];
 }
 
@@ -117,7 +117,7 @@ async function install(
     mode: 0o755,
   });
   let installed = false;
-  // In the prefix, as programs may run there and its workers may read it.
+  // In the prefix: the workers may read it, and it is not mounted noexec.
   const stagedPrefix = await mkdtemp(join(folder.path, STAGE));
   try {
     await chmod(stagedPrefix, 0o755);
@@ -136,7 +136,7 @@ async function install(
   }
 }
 
-/** Directories of a product that are there before: detaching leaves them. */
+/** Directories of a product that already exist: detaching keeps them. */
 async function existingFolders(prefix: string): Promise<string[]> {
   const there: string[] = [];
   for (const folder of ["", "lualib", "lualib/resty", "lualib/resty/core"]) {
@@ -145,7 +145,7 @@ async function existingFolders(prefix: string): Promise<string[]> {
   return there;
 }
 
-/** Also those of a run that was killed: the prefix is locked. */
+/** Also removes what a killed run has left: the prefix is locked, so no run uses it. */
 async function removeStages(prefix: string): Promise<void> {
   for (const name of await readdir(prefix).catch(() => [])) {
     if (!name.startsWith(STAGE)) continue;
@@ -163,7 +163,7 @@ async function withConf(
   return { ...manifest, conf: await writeConf(file, prefix, nginx, session) };
 }
 
-/** The file of an earlier --write-conf is still ours. */
+/** The file that an earlier run wrote with --write-conf. */
 function keepingConf(
   manifest: AttachedManifest,
   previous: AttachedManifest | undefined,

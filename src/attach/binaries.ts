@@ -1,5 +1,5 @@
 /**
- * The compiled files to attach: those of the package where they fit, else compiled for this nginx.
+ * The compiled files to attach: those of the package if they fit, else compiled for this nginx.
  */
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
@@ -44,7 +44,7 @@ export interface BinariesContext extends HeaderContext {
   readonly shipped: ShippedFiles;
 }
 
-/** `scratch`: a directory for what is compiled. */
+/** `scratch`: a directory for the compiled files. */
 export async function provideBinaries(
   nginx: NginxProgram,
   wish: BinariesWish,
@@ -76,7 +76,7 @@ async function binariesOf(
   return { origin, files, glue, java: hasJava || !isJdk(jdk) ? jdk : { reason } };
 }
 
-/** The files that make has left, by the names of the prebuilt files. */
+/** The files that make has built, under the names of the prebuilt files. */
 async function compiledIn(dir: string, { glibc = "" }: Platform): Promise<Prebuilt> {
   const files: PrebuiltFile[] = [];
   for (const name of Object.keys(PREBUILT_PLACES) as PrebuiltName[]) {
@@ -86,7 +86,7 @@ async function compiledIn(dir: string, { glibc = "" }: Platform): Promise<Prebui
   return { glibc, files };
 }
 
-/** Returns the directory with what was compiled. */
+/** Returns the directory of the compiled files. */
 async function compile(
   nginx: NginxProgram,
   wish: BinariesWish,

@@ -1,6 +1,6 @@
 /**
- * The one line of nginx.conf that attaching needs: where Lua finds `resty.nffi`. None is needed
- * where the nginx searches the prefix already. A file that --write-conf writes has it.
+ * The line that attaching needs in nginx.conf, so that Lua finds `resty.nffi`; --write-conf writes
+ * it into a file. An nginx that already searches the prefix needs none.
  */
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ export function isSearched(prefix: string, { luaPath }: Pick<NgxLua, "luaPath">)
   return luaPath.split(";").includes(patternOf(prefix));
 }
 
-/** The rest of the work for the user, as lines to print. */
+/** The remaining work of the user, as lines to print. */
 export function adviceOf(prefix: string, ngxLua: NgxLua, nginx: NginxProgram): string[] {
   if (isSearched(prefix, ngxLua)) return [];
   const { configuredPath } = ngxLua;
@@ -51,7 +51,7 @@ function lineOf(prefix: string): string {
   return `lua_package_path "${patternOf(prefix)};;";`;
 }
 
-/** For the beginning: throws if the file may not be written. */
+/** Called before any work: throws if nffi must not write the file. */
 export async function requireWritableConf(
   file: string,
   previous: AttachedManifest["conf"],
@@ -72,7 +72,7 @@ export async function requireWritableConf(
   });
 }
 
-/** Writes the file, and takes it back if nginx refuses its configuration only since then. */
+/** Writes the file. Restores the earlier state if it makes nginx refuse its configuration. */
 export async function writeConf(
   file: string,
   prefix: string,
@@ -128,6 +128,6 @@ async function refusalOf(nginx: NginxProgram, context: ReadContext): Promise<str
 
 async function isIncluded(file: string, nginx: NginxProgram, context: ReadContext) {
   const { exitCode, stdout } = await test(nginx, "-T", context);
-  // a user who may not test the configuration cannot know
+  // a user who may not test the configuration cannot find out
   return exitCode !== 0 || stdout.includes(`# configuration file ${file}:`);
 }

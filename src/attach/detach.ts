@@ -10,9 +10,9 @@ import { type Uninstalled, uninstallProduct } from "../pipeline/uninstall.js";
 export interface Detached extends Uninstalled {
   /** The file of --write-conf, if it was removed or, with `dryRun`, would be. */
   readonly conf: string | undefined;
-  /** The same, if it stays because it was changed since. */
+  /** The same, if it was kept because it has changed since. */
   readonly changedConf: string | undefined;
-  /** Masters of nginx that have the glue loaded until they are restarted. */
+  /** Master processes that keep the glue loaded until they are restarted. */
   readonly running: readonly number[];
 }
 
@@ -24,7 +24,7 @@ export async function detach(
   const isThere = conf !== undefined && (await exists(conf.path));
   const isOurs = isThere && (await sha256OfFile(conf.path)) === conf.sha256;
   const running = await processesWith(join(product.prefix, "nffi/lib/libnffi_glue.so"));
-  // First, so that an nginx that is reloaded meanwhile does not look for what is gone.
+  // First, so that an nginx that is reloaded during this does not search for missing files.
   if (isOurs && !options.dryRun) await removeConf(conf.path);
   const uninstalled = await uninstallProduct(product, options);
   return {
@@ -46,7 +46,7 @@ async function removeConf(path: string): Promise<void> {
   }
 }
 
-/** Processes of nginx that have mapped a file; those of other users are seen by root only. */
+/** The nginx processes that have mapped a file; only root sees other users' processes. */
 async function processesWith(file: string): Promise<number[]> {
   const found: number[] = [];
   for (const name of await readdir("/proc").catch(() => [])) {

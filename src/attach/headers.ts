@@ -1,7 +1,7 @@
 /**
  * Finds the headers of exactly the nginx that the glue is compiled for: --nginx-source, Debian's
- * nginx-dev, or the tarball of the OpenResty release. OpenResty's core has another layout than
- * nginx's, and nothing in nginx notices a module that was compiled for the other one.
+ * nginx-dev, or the tarball of the OpenResty release. The layout of OpenResty's core differs
+ * from nginx's, and nginx does not detect a module that was compiled for the other one.
  */
 import { cp, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -95,7 +95,7 @@ async function requireSameCore(nginx: NginxProgram, tree: string, source: string
   );
 }
 
-/** The smallest configuration: it needs no header of another library. */
+/** The minimal configuration, which requires no headers of other libraries. */
 const OPTIONS = ["--with-compat", "--without-http_rewrite_module", "--without-http_gzip_module"];
 
 async function configure(tree: string, { env, signal }: HeaderContext): Promise<void> {

@@ -1,7 +1,6 @@
 /**
- * Creates the whole attached product in a staging directory, with the layout of a prefix that
- * `nffi build` fills, without nginx. c-src/Makefile installs the same files of the SDKs for a
- * build.
+ * Creates the attached product in a staging directory, with the layout of a prefix of `nffi build`,
+ * without nginx. For a build, c-src/Makefile installs the same files of the SDKs.
  */
 import { chmod, copyFile, cp, mkdir, readdir, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -43,7 +42,7 @@ export async function layOut(request: LayOutRequest, files: ShippedFiles): Promi
     await layOutJava(binaries.java, join(root, "java"), join(prefix, "nffi"));
   await writeFileWhole(join(root, "lib/pkgconfig/nffi.pc"), pkgConfig(join(prefix, "nffi")));
   await stageScripts(files, stagedPrefix);
-  // lua-resty-core's Makefile installs it in a build
+  // in a build, lua-resty-core's Makefile installs it
   const base = "lualib/resty/core/nonblocking_ffi.lua";
   await mkdir(dirname(join(stagedPrefix, base)), { recursive: true });
   await copyFile(join(files.lua, "resty/core/nonblocking_ffi.lua"), join(stagedPrefix, base));
@@ -67,7 +66,7 @@ export async function writeManifest(prefix: string, manifest: AttachedManifest):
 
 const OF_JAVA = /\.jar$|java/;
 
-/** The files of each SDK except its binaries: from below c-src to below PREFIX/nffi. */
+/** The files of each SDK except its binaries: `from` is below c-src, `to` below PREFIX/nffi. */
 const SDKS: readonly { from: string; to: string; wanted: (path: string) => boolean }[] = [
   { from: "include", to: "include", wanted: (path) => path.endsWith(".h") },
   { from: "sdk/go", to: "go", wanted: (path) => !path.endsWith("_test.go") },
@@ -83,7 +82,7 @@ const SINGLE_FILES: Readonly<Record<string, string>> = {
   "sdk/rust/rustfmt.toml": "rust/rustfmt.toml",
 };
 
-/** Go's cache knows the headers of a package only, so each has a copy. */
+/** Go's cache tracks only headers in the directory of a package, so each package has a copy. */
 const HEADERS_OF_GO = ["go/nffi.h", "go/nffitest/nffi.h"];
 
 async function layOutSdks({ cSource, root: package_ }: ShippedFiles, root: string): Promise<void> {
@@ -133,7 +132,7 @@ async function layOutJava(jdk: Jdk, java: string, home: string): Promise<void> {
     if ((await kindOf(jar)) !== "file") continue;
     await addHome(jdk, jar, home);
     const folder = join(java, "maven/local/nffi", name, "0-SNAPSHOT");
-    // of the content: Maven keeps what it has until the number is another
+    // derived from the content: Maven uses its cached copy until the number changes
     const number = (Number.parseInt((await sha256OfFile(jar)).slice(0, 8), 16) % 1e9) + 1;
     const build = `20000101.000000-${number}`;
     const head =
@@ -150,7 +149,7 @@ async function layOutJava(jdk: Jdk, java: string, home: string): Promise<void> {
   }
 }
 
-/** A copy of the jar, such as Maven's, finds the libraries by this entry. */
+/** By this entry a copy of the jar, such as Maven's, finds the libraries. */
 async function addHome({ home: javaHome }: Jdk, jar: string, home: string): Promise<void> {
   const scratch = `${jar}.home`;
   await writeFileWhole(join(scratch, "nffi/home"), home);

@@ -1,6 +1,6 @@
 /**
  * Reads the configuration that an nginx runs with: `nginx -T` where this user may run it, else the
- * files themselves. Only single directives are looked for; nothing is interpreted.
+ * files themselves. It only searches for single directives and interprets nothing.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";

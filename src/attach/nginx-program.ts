@@ -1,6 +1,6 @@
 /**
- * Finds the nginx to attach to, and reads from the file and from `nginx -V` what it is. A program
- * into which nothing can be loaded is refused here.
+ * Finds the nginx to attach to, and identifies it by its file and by `nginx -V`. Refuses a program
+ * that cannot load shared objects.
  */
 import { constants } from "node:fs";
 import { access, realpath } from "node:fs/promises";
@@ -14,12 +14,12 @@ import { kindOf } from "../io/files.js";
 import { splitWords } from "../io/shell-words.js";
 
 export interface NginxProgram {
-  /** The file itself, without links. */
+  /** The file itself, with links resolved. */
   readonly path: string;
   readonly elf: ElfObject;
   /** As it names itself: "nginx", "openresty", "Angie". */
   readonly name: string;
-  /** As it prints it: 1.22.1, or 1.27.1.2 of an OpenResty. */
+  /** As it prints it: 1.22.1, or 1.27.1.2 for an OpenResty. */
   readonly version: string;
   /** The version of nginx's core: the first three numbers. */
   readonly core: string;
@@ -43,7 +43,7 @@ export interface NginxWish {
   readonly arch: string;
 }
 
-/** Places that are often not in the PATH of a user, or of none. */
+/** Paths that are often missing from the PATH of a user. */
 const PLACES = [
   ...["/usr/local/openresty/bin/openresty", "/usr/local/openresty/nginx/sbin/nginx"],
   ...["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx"],
@@ -65,7 +65,7 @@ export async function findNginx(wish: NginxWish): Promise<NginxProgram> {
   return describe(path, elf, await versionOf(path, wish.env), wish);
 }
 
-/** Absolute; links are followed, as /usr/bin/openresty is one. */
+/** Absolute, with links resolved: /usr/bin/openresty is a link. */
 async function fileOf({ nginx, env, cwd }: NginxWish): Promise<string> {
   if (nginx !== undefined) return requireFile(resolve(cwd, nginx));
   for (const name of ["openresty", "nginx"]) {
@@ -143,7 +143,7 @@ async function versionOf(path: string, env: Environment): Promise<string> {
 
 function describe(path: string, elf: ElfObject, text: string, wish: NginxWish): NginxProgram {
   const [, name = "", version = ""] = /version: ([^/\s]+)\/(\S+)/.exec(text) ?? [];
-  // Angie and others print the version of nginx that they are built on, too.
+  // Angie and others also print the version of nginx that they are based on.
   const built = /nginx\/(\d+\.\d+\.\d+)/.exec(text)?.[1];
   const core = built ?? /^\d+\.\d+\.\d+/.exec(version)?.[0];
   if (core === undefined) {

@@ -1,7 +1,7 @@
 /**
  * Finds ngx_lua in an nginx: compiled in, or a dynamic module that its configuration loads. Then
- * asks the Lua of that nginx, started for a moment, for its versions and for where it looks for
- * modules, lua-resty-core among them.
+ * starts that nginx briefly to query its Lua: the versions, and where Lua finds modules such as
+ * lua-resty-core.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -106,7 +106,7 @@ function hiddenSymbols(title: string): NffiError {
   );
 }
 
-/** The module that a package has installed and nginx.conf does not load. */
+/** The module that a package has installed but nginx.conf does not load. */
 async function unloadedModule({ configure, prefix }: NginxProgram): Promise<string | undefined> {
   const folder = configure.findLast((one) => one.startsWith("--modules-path="))?.slice(15);
   for (const place of [folder, join(prefix, "modules"), "/usr/lib/nginx/modules"]) {
@@ -123,7 +123,7 @@ interface LuaFacts {
   readonly path: string;
 }
 
-/** Runs in the master, before workers exist; the exit ends nginx. */
+/** Runs in the master before there are workers; os.exit ends nginx. */
 const QUESTIONS = `
     init_by_lua_block {
         local base = require "resty.core.base"

@@ -43,7 +43,7 @@ export interface Prebuilt {
   readonly files: readonly PrebuiltFile[];
 }
 
-/** Why none can be used, in words that follow "no prebuilt files: ". */
+/** The reason why none can be used; it follows the words "no prebuilt files: ". */
 export interface NoPrebuilt {
   readonly reason: string;
 }
@@ -150,7 +150,7 @@ async function requireUnchanged({ file, sha256 }: PrebuiltFile): Promise<void> {
   if (found !== sha256) throw broken(file, `expected SHA-256 ${sha256}, got ${found}`);
 }
 
-/** Verifies what it writes: the file may have been changed since it was found. */
+/** Verifies what it writes: the file may have changed since it was found. */
 async function installFile({ file, sha256 }: PrebuiltFile, target: string): Promise<void> {
   const content = await readFile(file);
   const found = createHash("sha256").update(content).digest("hex");

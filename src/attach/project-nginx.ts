@@ -1,7 +1,6 @@
 /**
- * What nffi-nginx needs to start an attached nginx for a project, as PREFIX/nffi/nginx: an nginx of
- * a distribution was compiled for the directories of the system, and gets its modules by
- * nginx.conf.
+ * The files in PREFIX/nffi/nginx with which nffi-nginx starts an attached nginx for a project. An
+ * nginx of a distribution uses the directories of the system, and nginx.conf loads its modules.
  */
 
 /** `main.conf` and `http.conf` have directives of these levels, one a line. */
@@ -27,9 +26,7 @@ export function projectNginx(nginx: {
 
 const OPTIONAL = ["proxy", "fastcgi", "uwsgi", "scgi"];
 
-/**
- * The directives that name the temporary directories of http, of the modules that this nginx has.
- */
+/** The directives for the temporary directories of those http modules that this nginx has. */
 export function temporaryPaths(configure: readonly string[]): string[] {
   const there = OPTIONAL.filter((name) => !configure.includes(`--without-http_${name}_module`));
   return ["client_body", ...there].map((name) => `${name}_temp_path`);

@@ -1,4 +1,4 @@
-/** The configuration of the proof: one location for each thing that is proven. */
+/** The configuration of the proof: one location for each check. */
 import { join } from "node:path";
 
 /** The locations and what each proves; all respond with "ok". */

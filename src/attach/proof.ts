@@ -1,7 +1,6 @@
 /**
- * Proves a product on the nginx that it is for: a temporary nginx of that program, with its
- * modules, answers calls in every way that depends on the layout of nginx's core, and stops when
- * asked to.
+ * Proves a product on its nginx: starts that program once more, with its modules, makes a call in
+ * each way that depends on the layout of nginx's core, and stops it.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
@@ -49,7 +48,7 @@ export async function prove(target: ProofTarget, context: ProofContext): Promise
 }
 
 interface Workers {
-  /** undefined: nffi is not root, so they run as this user. */
+  /** undefined: nffi does not run as root, so the workers run as the current user. */
   readonly user: User | undefined;
   readonly name: string;
   /** The arguments of `user`; undefined: nginx needs none. */
@@ -68,20 +67,20 @@ function confOf({ ngxLua, conf, productDir }: ProofTarget, workers: Workers, dir
   };
 }
 
-/** The user that nginx's workers run as: of nginx.conf, else as it was compiled. */
+/** The user of nginx's workers: from nginx.conf, else the one that nginx was compiled with. */
 async function workersOf({ nginx, conf }: ProofTarget, context: ProofContext): Promise<Workers> {
   if (!isRoot()) return { user: undefined, name: "", directive: undefined };
   const compiled = nginx.configure.findLast((one) => one.startsWith("--user="))?.slice(7);
   const words = directivesOf(conf.files, "user").at(-1)?.words;
   const name = words?.[0] ?? compiled ?? "nobody";
   const user = await findUser(name, context.env);
-  // without a directive nginx takes the user and group that it was compiled for
+  // without a directive nginx uses the user and group that it was compiled with
   if (user) return { user, name, directive: words?.join(" ") };
   context.warn(`there is no user ${name}, as which nginx's workers run; proven as root`);
   return { user: undefined, name: "root", directive: "root root" };
 }
 
-/** A Node in root's home, of nvm perhaps, is out of reach of the workers. */
+/** The workers cannot execute a Node in root's home directory, such as nvm's. */
 async function canRunNode({ user, name }: Workers, context: ProofContext): Promise<boolean> {
   if (user === undefined) return true;
   const command = { program: process.execPath, args: ["--version"], cwd: "/", user };

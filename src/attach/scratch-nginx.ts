@@ -1,7 +1,7 @@
 /**
  * A temporary nginx of the user's program: in a new directory, on a unix socket, with the
  * modules that the user's configuration loads. Every path that the program was compiled with (logs,
- * pid, lock, temporary files) is replaced, so it shares nothing with an nginx that runs already.
+ * pid, lock, temporary files) is replaced, so it shares nothing with a running nginx.
  */
 import { chmod, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

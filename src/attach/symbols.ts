@@ -1,4 +1,4 @@
-/** Compares what the glue needs of nginx and ngx_lua with what they export. */
+/** Checks that nginx and ngx_lua export the symbols that the glue needs. */
 import { NffiError } from "../errors.js";
 import type { ElfObject } from "../io/elf-object.js";
 import { type NginxProgram, titleOfNginx } from "./nginx-program.js";
@@ -11,7 +11,7 @@ const semaphoreOf = (subsystem: "http" | "stream") =>
   SEMAPHORE.map((name) => `ngx_${subsystem}_lua_ffi_sema_${name}`);
 
 export interface NeededSymbols {
-  /** Undefined symbols of the glue that nginx has to export. */
+  /** Undefined symbols of the glue that nginx must export. */
   readonly ofNginx: readonly string[];
   readonly ofNgxLua: readonly string[];
 }

@@ -1,6 +1,6 @@
 /**
- * Verifies an attached product: its files, that the nginx it was attached to is still suited, and
- * the proof. An nginx that was upgraded since is noted in the manifest when the proof succeeds.
+ * Verifies an attached product: checks its files and its nginx, and repeats the proof. If nginx was
+ * upgraded since the last proof, a successful proof records the new one in the manifest.
  */
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";

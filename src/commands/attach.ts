@@ -1,6 +1,4 @@
-/**
- * `nffi attach`: options -> one product beside an nginx that runs already -> what is left to do.
- */
+/** `nffi attach`: options -> one product for an existing nginx -> what the user has to do next. */
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { type AttachOutcome, type AttachRequest, attach } from "../attach/attach.js";

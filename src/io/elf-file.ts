@@ -1,7 +1,4 @@
-/**
- * Reads the tables of an ELF file (64 bits, little-endian); the questions are in elf.ts and
- * elf-object.ts.
- */
+/** Reads the tables of a 64-bit little-endian ELF file; elf.ts and elf-object.ts interpret them. */
 import { open } from "node:fs/promises";
 
 export interface ElfFile {

@@ -79,10 +79,9 @@ export type RawHandler<Config = unknown> = (
 ) => RawReply | Promise<RawReply>;
 
 /**
- * A method that responds in chunks, with the codec `json`: each value that it yields is one, sent
- * as one line of JSON. Its
- * next value is requested when the reader has room. It is ended (`return()`, and `context.signal`)
- * when the stream is cancelled.
+ * A method that responds in chunks, with the codec `json`: each value that it yields is one chunk,
+ * sent as one line of JSON. The next value is requested when the reader has room. A cancelled
+ * stream ends the generator by `return()`, and aborts `context.signal`.
  */
 export type StreamHandler<Request = unknown, Chunk = unknown, Config = unknown> = (
   request: Request,

@@ -33,9 +33,6 @@ export interface ThreadData {
   readonly codec: "json" | "raw";
   readonly config: unknown;
   readonly profileFolder: string | undefined;
-  /**
-   * Of TypeScript, for the first threads; one that replaces another reads the files as they are
-   * then.
-   */
+  /** The compiled TypeScript for the first threads; a replacement thread compiles it again. */
   readonly compiled: Compilation | undefined;
 }

@@ -11,8 +11,8 @@ import {
 import type { FoundProduct, Product } from "./product.js";
 
 /**
- * "OpenResty 1.27.1.2", "Debian trixie (nginx 1.26.3, ngx_lua 0.10.28)", "nginx 1.22.1
- * (/usr/sbin/nginx), attached".
+ * "OpenResty 1.27.1.2", "Debian trixie (nginx 1.26.3, ngx_lua 0.10.28)" or
+ * "nginx 1.22.1 (/usr/sbin/nginx), attached".
  */
 export function titleOf(manifest: Manifest): string {
   if (isAttached(manifest)) return `${titleOfAttached(manifest)}, attached`;

@@ -17,10 +17,7 @@ export interface Difference {
   readonly what: "missing" | "changed" | "outside";
 }
 
-/**
- * Each file and link of the manifest that is not as it was installed; what users may edit is left
- * out.
- */
+/** The installed files and links that have changed, except the files for users to edit. */
 export async function differencesOf({ prefix, manifest }: Product): Promise<Difference[]> {
   const differences: Difference[] = [];
   for (const path of pathsOutside(manifest)) differences.push({ path, what: "outside" });

@@ -1,6 +1,5 @@
 // The C tests of libnffi, built and run by make: plain, and under the sanitizers. Each case of a C
-// program is a test here. Cases are read from the sources, so that one that was never reported
-// fails.
+// program is a test here. Cases are read from the sources, so an unreported one fails.
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

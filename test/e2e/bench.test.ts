@@ -1,5 +1,4 @@
-// `nffi bench` on a real nginx: the figures are there and plausible. How large they are is not
-// tested.
+// `nffi bench` on a real nginx: the figures are present and plausible; their size is not tested.
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";

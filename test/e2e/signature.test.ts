@@ -1,6 +1,6 @@
 // What `nffi build` makes of signatures, and of the wish to do without. The signer of official
-// releases is pinned, so no key of a test can be good here; test/unit/io/signature.test.ts has
-// those.
+// releases is pinned, so no key of a test is valid here: see
+// test/unit/io/signature.test.ts.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

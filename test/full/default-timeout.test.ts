@@ -1,6 +1,6 @@
-// The default timeout, waited for: a call of a runtime in each language, hosted in each way, ends
-// after 60 s, and of a stream the first chunk only. Calls by ngx.load_ffi, and with a timeout of 0,
-// go on.
+// Waits for the default timeout: a call in each language, hosted in each way, ends after 60 s; of
+// a stream, only the first chunk is limited. Calls by ngx.load_ffi, and with a timeout of 0,
+// continue.
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type AllLanguages, buildAllLanguages } from "../sdk/shared/all-languages.js";

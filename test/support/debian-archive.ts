@@ -1,5 +1,4 @@
-// Small apt archives below a folder, signed by keys of the test, and a machine whose apt names
-// them.
+// Small apt archives, signed by keys of the test, and a machine whose apt sources name them.
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

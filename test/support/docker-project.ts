@@ -28,10 +28,7 @@ export async function packNffi(folder: string): Promise<string> {
   return join(folder, packed.stdout.trim().split("\n").at(-1) ?? "");
 }
 
-/**
- * A new project in `folder` that holds the package; the paths in `without` must not be in its
- * image.
- */
+/** A new project in `folder` with the package; its image must not have the paths in `without`. */
 export async function projectRun(
   language: string,
   { folder, packed, without }: { folder: string; packed: string; without: readonly string[] },

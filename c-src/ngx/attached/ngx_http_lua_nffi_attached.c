@@ -1,8 +1,7 @@
 /*
- * ngx_http_lua_nffi_attached.c - the attached glue: the door to ngx_lua, by
- * nothing but the semaphores that lua-resty-core uses as well. See
- * ngx_http_lua_nffi_coroutine.h; here a coroutine is the slot that it waits
- * with.
+ * ngx_http_lua_nffi_attached.c - the attached glue: the door to ngx_lua,
+ * ngx_http_lua_nffi_coroutine.h. It uses only the semaphore functions that
+ * lua-resty-core also calls. A `coctx` is the slot on which a coroutine waits.
  */
 
 #include "ngx_http_lua_nffi_attached.h"
@@ -20,7 +19,7 @@
 #include <poll.h>
 
 
-/* of the coroutine that calls, valid until the call has returned */
+/* of the calling coroutine, valid until the call has returned */
 
 static void  *ngx_http_lua_nffi_lua_state;
 
@@ -32,7 +31,7 @@ ngx_http_lua_nonblocking_ffi_enter(void *coroutine)
 }
 
 
-/* below a C function a yield would only raise an error, and leave the task */
+/* below a C function a yield would raise an error after the task is queued */
 
 static ngx_uint_t
 ngx_http_lua_nffi_can_yield(const ngx_http_lua_nffi_subsystem_t *subsystem)
@@ -68,7 +67,7 @@ ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
         return NULL;
     }
 
-    /* without time to wait it checks the phase, and nothing else */
+    /* with a timeout of 0 it only checks the phase */
 
     err->size = sizeof(err->message);
     rc = subsystem->sema_wait(ngx_http_lua_nffi_untagged(r), slot->sem, 0,
@@ -147,7 +146,7 @@ ngx_http_lua_nffi_still_waits(ngx_http_lua_nffi_waiter_t *waiter)
 }
 
 
-/* a request whose coroutine waits is alive, and one whose end is awaited */
+/* the request exists while its coroutine waits, or its end is awaited */
 
 ngx_log_t *
 ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter)
@@ -183,8 +182,8 @@ ngx_http_lua_nffi_has_client(ngx_http_request_t *r)
 }
 
 
-/* nothing shows whether a coroutine is in ngx.flush(): nginx calls the handler
-   of a connection that can be written to at any time */
+/* no exported function shows whether a coroutine is in ngx.flush(), but the
+   write handler may be called at any time, as nginx does */
 
 void
 ngx_http_lua_nffi_wake_flush(ngx_http_request_t *r)
@@ -314,7 +313,7 @@ ngx_http_lua_nffi_read_notes(ngx_http_lua_nffi_build_id_t *wanted,
 }
 
 
-/* the executable is the first of the objects */
+/* the executable is the first object */
 
 static int
 ngx_http_lua_nffi_find_build_id(struct dl_phdr_info *info, size_t size,

@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_attached.h - what Lua calls by FFI in an attached glue
- * only, in addition to ngx_http_lua_nonblocking_ffi.h.
+ * ngx_http_lua_nffi_attached.h - functions that Lua calls by FFI only in an
+ * attached glue, in addition to ngx_http_lua_nonblocking_ffi.h.
  *
  * thread: event loop; blocks: no
  */
@@ -13,45 +13,45 @@
 #include "ngx_http_lua_nffi_slot.h"
 
 
-/* Finds the functions of ngx_lua or ngx_stream_lua. Returns NULL, or the name
-   of one that is missing. */
+/* Finds the functions of ngx_lua or ngx_stream_lua. Returns NULL, or the
+   name of a missing one. */
 const char *ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream);
 
-/* Sets, and returns, whether this process has compared its nginx with the one
-   that the glue was proven with: 0, it has not. */
+/* Returns 1 if this process has compared its nginx with the one of the proof.
+   `done` 1 records that it has. */
 uint32_t ngx_http_lua_nonblocking_ffi_compared(uint32_t done);
 
 /* Returns the slot of the last coroutine that was parked. */
 void *ngx_http_lua_nonblocking_ffi_parked(void);
 
-/* Returns what a resumed coroutine gets, valid until the next call; NULL: it
-   must wait on. An outcome with more than 16 KiB must be released. */
+/* Returns the outcome for a resumed coroutine, valid until the next call. NULL:
+   none yet, call wait_on(). The caller releases one of more than 16 KiB. */
 const ngx_http_lua_nffi_outcome_t *ngx_http_lua_nonblocking_ffi_outcome(
     void *data);
 void ngx_http_lua_nonblocking_ffi_release_outcome(void *data);
 
-/* Waits on: NGX_AGAIN, yield again. */
+/* Continues the wait. Returns NGX_AGAIN: yield again. */
 int ngx_http_lua_nonblocking_ffi_wait_on(ngx_http_request_t *r, void *data);
 
-/* Sets the coroutine that makes the next call; NULL: it is none. */
+/* Sets the coroutine that makes the next call; NULL: no coroutine makes it. */
 void ngx_http_lua_nonblocking_ffi_enter(void *coroutine);
 
-/* A coroutine inside a light thread that ngx.thread.kill() has killed is never
-   resumed: if it waits, its call is cancelled. */
+/* Cancels the call of a coroutine inside a light thread that ngx.thread.kill()
+   has killed: the coroutine is never resumed. */
 void ngx_http_lua_nonblocking_ffi_killed(void *coroutine);
 
-/* ngx.eof() has ended the response of the request. */
+/* Records that ngx.eof() has ended the response of the request. */
 void ngx_http_lua_nonblocking_ffi_eof(ngx_http_request_t *r);
 
 /* Writes the build id of the executable (`symbol` is NULL) or of the object
-   that has a symbol, in hexadecimal. Returns its length, 0: there is none. */
+   that defines the symbol, in hexadecimal. Returns its length; 0: none. */
 size_t ngx_http_lua_nonblocking_ffi_build_id(const char *symbol, u_char *id,
     size_t size);
 
-/* Returns 1 in OpenResty's core, 0 in nginx's own. */
+/* Returns 1 if the core is OpenResty's, 0 if it is nginx's. */
 int ngx_http_lua_nonblocking_ffi_is_openresty(void);
 
-/* Returns NGX_OK if this nginx has its fields where they are expected. */
+/* Returns NGX_OK if nginx has its fields where the glue expects them. */
 int ngx_http_lua_nonblocking_ffi_self_test(uint32_t workers,
     ngx_http_lua_nffi_error_t *err);
 

@@ -1,9 +1,9 @@
 /*
- * ngx_http_lua_nffi_handshake.c - the attached glue: ngx_lua counts the phases
- * of a TLS handshake among the yieldable ones, but an nginx without
- * OpenResty's patches does not wait there: it ends the handshake. Nothing but
- * its code shows that, so the first call in such a phase tries a handshake, on
- * a pair of sockets and without a certificate.
+ * ngx_http_lua_nffi_handshake.c - the attached glue: ngx_lua allows a yield in
+ * the phases of a TLS handshake, but an nginx without OpenResty's patches does
+ * not wait there: it ends the handshake. No symbol or version shows that, so
+ * the first call in such a phase tries a handshake over a pair of sockets,
+ * without a certificate.
  */
 
 #include "ngx_http_lua_nffi_handshake.h"
@@ -19,11 +19,11 @@
 #define NGX_HTTP_LUA_NFFI_SSL_SESS_FETCH       0x1000
 #define NGX_HTTP_LUA_NFFI_SSL_CLIENT_HELLO     0x4000
 
-/* more than the structures of any nginx */
+/* larger than these structures in any nginx */
 #define NGX_HTTP_LUA_NFFI_ROOM                 512
 
 
-/* found by name: an nginx without TLS has none of them */
+/* looked up by name: an nginx without TLS lacks them */
 
 typedef struct {
     const void   *(*method)(void);
@@ -98,7 +98,7 @@ ngx_http_lua_nffi_find_tls(ngx_http_lua_nffi_tls_t *tls)
 }
 
 
-/* 1: nginx waits for what its callback has left pending */
+/* Returns 1 if nginx waits while its callback is pending. */
 
 static ngx_uint_t
 ngx_http_lua_nffi_server_waits(ngx_http_lua_nffi_tls_t *tls, void *ctx,
@@ -192,7 +192,7 @@ ngx_http_lua_nffi_try_handshake(ngx_uint_t is_hello)
             tls.set_cert_cb(server, ngx_http_lua_nffi_pending_cert, NULL);
         }
 
-        (void) tls.connect(hello);    /* sends, and has no answer to read */
+        (void) tls.connect(hello);    /* sends; there is no response to read */
         waits = ngx_http_lua_nffi_server_waits(&tls, server, fds[0], pool);
     }
 
@@ -234,7 +234,7 @@ ngx_http_lua_nonblocking_ffi_waits_in_handshake(uint32_t is_hello)
 }
 
 
-/* OpenSSL waits for a session by a patch of OpenResty's, too */
+/* OpenSSL waits for a session only with a patch of OpenResty */
 
 static ngx_uint_t
 ngx_http_lua_nffi_waits_for_session(void)

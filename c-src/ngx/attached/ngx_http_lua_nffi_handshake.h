@@ -13,11 +13,11 @@
 #include "ngx_http_lua_nffi_slot.h"
 
 
-/* Returns 1 if this nginx waits for a certificate, or with `is_hello` in
-   ssl_client_hello_by_lua*. */
+/* Returns 1 if this nginx can wait in ssl_certificate_by_lua*, or, if
+   `is_hello`, in ssl_client_hello_by_lua*. */
 int ngx_http_lua_nonblocking_ffi_waits_in_handshake(uint32_t is_hello);
 
-/* Returns NGX_OK outside of handshakes, and where this nginx waits in one. */
+/* Returns NGX_OK outside of handshakes, and in a phase in which nginx waits. */
 ngx_int_t ngx_http_lua_nffi_check_handshake(ngx_http_request_t *r,
     const ngx_http_lua_nffi_subsystem_t *subsystem,
     ngx_http_lua_nffi_error_t *err);

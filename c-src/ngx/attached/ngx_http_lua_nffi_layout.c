@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_layout.c - the attached glue: asks the running nginx where
- * it has the fields that differ between releases and between nginx's core and
+ * ngx_http_lua_nffi_layout.c - the attached glue: finds where the running nginx
+ * has the fields that differ between releases and between nginx's core and
  * OpenResty's, and reads them there.
  */
 
@@ -49,7 +49,7 @@ typedef struct {
 } ngx_http_lua_nffi_core_conf_t;
 
 
-/* of the running nginx, which is the same for the life of a process */
+/* of the running nginx; constant for the life of a process */
 
 static struct {
     ngx_uint_t                     known;
@@ -81,7 +81,7 @@ ngx_http_lua_nffi_find_layout(void)
                ? NGX_HTTP_LUA_NFFI_OPENRESTY_CANCELABLE
                : NGX_HTTP_LUA_NFFI_CANCELABLE);
 
-    /* before 1.25 nothing set this character */
+    /* before 1.25 this character had no meaning */
 
     ngx_http_lua_nffi_layout.has_quic =
         ngx_core_module.version >= 1025000
@@ -102,7 +102,7 @@ ngx_http_lua_nffi_is_openresty(void)
 }
 
 
-/* a request of ngx_stream_lua begins with it, one of http has a word before */
+/* the first field of a request of ngx_stream_lua, the second of http's */
 
 ngx_connection_t *
 ngx_http_lua_nffi_connection_of(ngx_http_request_t *r)
@@ -217,7 +217,7 @@ ngx_http_lua_nffi_tls_of(ngx_connection_t *c)
 }
 
 
-/* nginx must ignore a timer that we mark as cancelable, and wait for another */
+/* nginx must ignore a timer that is marked cancelable, and wait for others */
 
 static ngx_int_t
 ngx_http_lua_nffi_check_timer(ngx_uint_t cancelable, ngx_int_t expected)
@@ -232,7 +232,7 @@ ngx_http_lua_nffi_check_timer(ngx_uint_t cancelable, ngx_int_t expected)
     ev.log = ngx_cycle->log;
     ngx_http_lua_nffi_set_cancelable(&ev, cancelable);
 
-    /* no event is handled in between: the tree of nginx is back in a moment */
+    /* no event is handled before the tree of nginx is restored below */
 
     ngx_rbtree_init(&ngx_event_timer_rbtree, &sentinel,
                     ngx_rbtree_insert_timer_value);
@@ -258,7 +258,7 @@ ngx_http_lua_nffi_check_connections(void)
     for (i = 0; i < ngx_cycle->connection_n; i++) {
         c = ngx_cycle->read_events[i].data;
 
-        /* one that listens, or serves: others have no connection yet */
+        /* it listens or serves; the others have no connection yet */
 
         if (c) {
             return c->read == &ngx_cycle->read_events[i]

@@ -1,8 +1,8 @@
 /*
- * ngx_http_lua_nffi_request.c - the attached glue: the end of a request, by one
- * clean-up of nginx for each request, and what else must be known of it until
- * then. Without ngx_lua's list of free clean-ups, an endless timer would
- * collect one for each stream.
+ * ngx_http_lua_nffi_request.c - the attached glue: state of a request until it
+ * ends, with one clean-up handler of nginx per request. A handler per stream
+ * would grow without bound in an endless timer, because only a built glue can
+ * reuse ngx_lua's free handlers.
  */
 
 #include "ngx_http_lua_nffi_request.h"
@@ -14,7 +14,7 @@
 typedef struct {
     ngx_rbtree_node_t              node;     /* by address of the request */
     ngx_queue_t                    ends;     /* to be called at its end */
-    ngx_queue_t                    slots;    /* of coroutines that wait */
+    ngx_queue_t                    slots;    /* of waiting coroutines */
     unsigned                       eof:1;
 } ngx_http_lua_nffi_request_t;
 

@@ -12,7 +12,7 @@
 #include "ngx_http_lua_nffi_coroutine.h"
 
 
-/* Returns 1 if ngx.eof() was called, after a module of ours was loaded. */
+/* Returns 1 if ngx.eof() was called after resty.nffi was loaded. */
 ngx_uint_t ngx_http_lua_nffi_request_has_eof(ngx_http_request_t *r);
 
 

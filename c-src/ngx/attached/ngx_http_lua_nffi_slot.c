@@ -17,16 +17,16 @@
 /* ms between two checks for killed coroutines */
 #define NGX_HTTP_LUA_NFFI_LOOK          20
 
-/* slots that one look takes; the others have their turn in the next */
+/* slots per check; the others follow in the next check */
 #define NGX_HTTP_LUA_NFFI_LOOKS         4096
 
-/* ms, the longest wait on a semaphore; the limits of calls are shorter */
+/* ms, the longest wait on a semaphore, after which the wait is renewed */
 #define NGX_HTTP_LUA_NFFI_LONGEST       NGX_MAX_INT32_VALUE
 
-/* functions of a subsystem without which no coroutine can wait */
+/* number of functions that a subsystem must have, so that coroutines wait */
 #define NGX_HTTP_LUA_NFFI_NEEDED        6
 
-/* bytes of a result that a free slot keeps memory for */
+/* bytes of memory for a result that a free slot keeps */
 #define NGX_HTTP_LUA_NFFI_KEPT          16384
 
 
@@ -45,7 +45,7 @@ static ngx_http_lua_nffi_slot_t  *ngx_http_lua_nffi_last_slot;
 static void ngx_http_lua_nffi_look_handler(ngx_event_t *ev);
 
 
-/* the functions that lua-resty-core calls by FFI, too */
+/* functions that lua-resty-core also calls by FFI */
 
 const char *
 ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream)
@@ -130,7 +130,7 @@ ngx_http_lua_nffi_destroy_slots(ngx_queue_t *list, void *cycle)
 }
 
 
-/* the cycle ends, and before long ngx_lua's memory for semaphores */
+/* the cycle ends; ngx_lua's memory of the semaphores is freed soon after */
 
 static void
 ngx_http_lua_nffi_slots_cleanup(void *data)
@@ -243,8 +243,8 @@ ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
     ngx_http_lua_nffi_last_slot = slot;
     ngx_http_lua_nffi_request_add_slot(waiter->request, &slot->of_request);
 
-    /* the phase was checked: this registers the coroutine, its timer, and its
-       end */
+    /* the phase was checked before; this registers the coroutine, a timer and
+       a clean-up */
 
     (void) slot->subsystem->sema_wait(
                ngx_http_lua_nffi_untagged(waiter->request), slot->sem,
@@ -263,7 +263,7 @@ ngx_http_lua_nffi_slot_is_awaited(ngx_http_lua_nffi_slot_t *slot)
 }
 
 
-/* one whose semaphore has a resource left is of no further use */
+/* a slot whose semaphore still has a resource cannot be used again */
 
 static void
 ngx_http_lua_nffi_slot_free(ngx_http_lua_nffi_slot_t *slot)
@@ -354,7 +354,7 @@ ngx_http_lua_nffi_slot_post(ngx_http_lua_nffi_slot_t *slot)
 {
     slot->waiter = NULL;
 
-    /* killed a moment ago: the next look frees it */
+    /* otherwise it was just killed, and the next check frees the slot */
 
     if (ngx_http_lua_nffi_slot_is_awaited(slot)) {
         slot->state = NGX_HTTP_LUA_NFFI_SLOT_POSTED;
@@ -425,8 +425,8 @@ ngx_http_lua_nffi_find_timer(ngx_http_lua_nffi_slot_t *slot,
 /*
  * When ngx_lua kills a light thread, or ends a request, it does not clean up
  * after a coroutine inside a thread: its timer would stay in the tree, in
- * memory that is freed. So it is removed here, in a way that ngx_lua may do the
- * same again. The queue is the first field of a semaphore.
+ * freed memory. This removes the timer, and ngx_lua may safely remove it again.
+ * The queue is the first field of a semaphore.
  */
 
 static void
@@ -462,7 +462,7 @@ ngx_http_lua_nffi_slot_abandon(ngx_http_lua_nffi_slot_t *slot)
         ngx_http_lua_nffi_slot_detach(slot);
     }
 
-    /* the semaphore stays until ngx_lua can be done with it */
+    /* ngx_lua may still use the semaphore in this turn */
 
     slot->state = NGX_HTTP_LUA_NFFI_SLOT_ABANDONED;
 
@@ -473,7 +473,7 @@ ngx_http_lua_nffi_slot_abandon(ngx_http_lua_nffi_slot_t *slot)
 }
 
 
-/* a coroutine inside a light thread that was killed */
+/* the coroutine was inside a light thread that was killed */
 
 void
 ngx_http_lua_nonblocking_ffi_killed(void *coroutine)
@@ -516,8 +516,9 @@ ngx_http_lua_nffi_slot_check(ngx_http_lua_nffi_slot_t *slot,
 
 
 /*
- * While a coroutine waits, the count is -1; after a post, until the coroutine
- * is resumed, 0. A posted one that was killed in between leaves a resource.
+ * The count is -1 while a coroutine waits, and 0 from the post until the
+ * coroutine is resumed. A coroutine that was killed between the two leaves a
+ * resource in the semaphore.
  */
 
 static void

@@ -13,7 +13,7 @@
 #include "ngx_http_lua_nffi_error.h"
 
 
-/* what Lua gets when it is resumed; C strings are static */
+/* the outcome that Lua reads after it was resumed; C strings are static */
 
 typedef struct {
     uint32_t                       kind;
@@ -26,7 +26,7 @@ typedef struct {
 } ngx_http_lua_nffi_outcome_t;
 
 
-/* functions of ngx_lua or ngx_stream_lua and one of LuaJIT, pointers only */
+/* functions of ngx_lua or ngx_stream_lua, and one of LuaJIT */
 
 typedef struct {
     int                          (*sema_new)(void **sem, int n, char **err);
@@ -36,8 +36,9 @@ typedef struct {
     int                          (*sema_count)(void *sem);
     void                         (*sema_gc)(void *sem);
     int                          (*is_yieldable)(void *lua_state);
-    int                          (*get_phase)(void *r, char **err);  /* may be
-                                                                    NULL */
+
+    /* may be NULL */
+    int                          (*get_phase)(void *r, char **err);
 } ngx_http_lua_nffi_subsystem_t;
 
 
@@ -50,8 +51,8 @@ typedef enum {
 
 
 typedef struct {
-    ngx_queue_t                    queue;    /* of free or of busy ones */
-    ngx_queue_t                    of_request;  /* link, while it is busy */
+    ngx_queue_t                    queue;    /* of free or busy slots */
+    ngx_queue_t                    of_request;  /* link while busy */
     void                          *sem;
     void                          *coroutine;   /* its lua_State */
     ngx_msec_t                     expires;     /* key of its timer */
@@ -65,31 +66,31 @@ typedef struct {
 } ngx_http_lua_nffi_slot_t;
 
 
-/* Returns the functions of the subsystem of `r`; NULL before Lua has named
-   them. */
+/* Returns the functions of the subsystem of `r`; NULL before Lua has called
+   ngx_http_lua_nonblocking_ffi_subsystem() for it. */
 const ngx_http_lua_nffi_subsystem_t *ngx_http_lua_nffi_subsystem_of(
     ngx_http_request_t *r);
 
-/* Returns a free slot, which stays free until it is used; NULL: no memory. */
+/* Returns a slot that stays free until slot_take(); NULL: no memory. */
 ngx_http_lua_nffi_slot_t *ngx_http_lua_nffi_slot_get(
     const ngx_http_lua_nffi_subsystem_t *subsystem);
 
-/* Takes a slot that slot_get() has returned, for a coroutine. */
+/* Takes a slot of slot_get() for a coroutine, which waits on its semaphore. */
 void ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
     ngx_http_lua_nffi_waiter_t *waiter, void *coroutine);
 
-/* Ends the wait of a coroutine that will never be resumed: its call is
-   cancelled, and ngx_lua has no timer of it. */
+/* Ends the wait of a coroutine that will never be resumed: cancels its call,
+   and removes the timer that ngx_lua has for it. */
 void ngx_http_lua_nffi_slot_abandon(ngx_http_lua_nffi_slot_t *slot);
 
-/* Returns 1 while a coroutine waits on the semaphore: its request is alive. */
+/* Returns 1 while a coroutine waits on the semaphore, so its request exists. */
 ngx_uint_t ngx_http_lua_nffi_slot_is_awaited(ngx_http_lua_nffi_slot_t *slot);
 
 /* Returns 0 if the waiter's coroutine was killed. Its call is cancelled. */
 ngx_uint_t ngx_http_lua_nffi_slot_check(ngx_http_lua_nffi_slot_t *slot,
     ngx_http_lua_nffi_waiter_t *waiter);
 
-/* Copies a result; without memory for it that is a failure. */
+/* Copies a result. Without memory, the coroutine receives `no_memory`. */
 void ngx_http_lua_nffi_slot_fill(ngx_http_lua_nffi_slot_t *slot,
     const ngx_http_lua_nffi_result_t *result);
 

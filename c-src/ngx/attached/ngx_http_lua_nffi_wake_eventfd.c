@@ -1,7 +1,7 @@
 /*
  * ngx_http_lua_nffi_wake_eventfd.c - the attached glue: wakes the event loop by
- * an eventfd. It is edge-triggered: each write is an event, so that the
- * counter is never read.
+ * an eventfd. It is edge-triggered: each write is an event, so the counter is
+ * never read.
  */
 
 #include "ngx_http_lua_nffi_wake.h"
@@ -11,7 +11,7 @@
 
 
 struct ngx_http_lua_nffi_wake_s {
-    ngx_http_lua_nffi_channel_t    channel;  /* first: an event leads here */
+    ngx_http_lua_nffi_channel_t    channel;  /* first: events point to it */
     ngx_http_lua_nffi_wake_pt      handler;
     void                          *data;
 };
@@ -71,7 +71,7 @@ ngx_http_lua_nffi_wake_post(ngx_http_lua_nffi_wake_t *wake)
     ssize_t   n;
     uint64_t  one = 1;
 
-    /* a counter that is full was written before, and wakes as well */
+    /* EAGAIN: the counter is full, so an earlier write wakes the loop */
 
     do {
         n = write(wake->channel.connection.fd, &one, sizeof(one));

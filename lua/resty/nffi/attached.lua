@@ -55,10 +55,10 @@ int ngx_http_lua_nonblocking_ffi_self_test(uint32_t workers,
 ]]
 
 
--- Outcomes above this are released after they were read.
+-- Outcomes with more bytes than this are released after they were read.
 local KEPT = 16384
 
--- what a coroutine gets first: see nonblocking_ffi.lua
+-- the first value that a coroutine receives: see nonblocking_ffi.lua
 local RC, FAILED = 1, 2
 
 local IS_STREAM = ngx.config.subsystem == "stream"
@@ -69,7 +69,7 @@ local ID_SIZE = 128
 local _M = {}
 
 
--- A request as C gets it: one of stream {} has the lowest bit set.
+-- The request pointer for C. The lowest bit marks a request of stream {}.
 local get_request = base.get_request
 
 if IS_STREAM then
@@ -99,12 +99,12 @@ local function state_of(coroutine)
 end
 
 
--- TLS phases of stream {}; not every nginx can wait there.
+-- TLS phases of stream {}; not every nginx can wait in them.
 local HANDSHAKE = { ssl_cert = 0, ssl_client_hello = 1 }
 
 
--- Passes the current coroutine to C before a call. Returns message, code where
--- it cannot wait; C checks the rest.
+-- Passes the current coroutine to C before a call. Returns message, code if a
+-- phase of stream {} cannot wait; C checks all other phases.
 function _M.enter()
     local coroutine = running()
 
@@ -132,7 +132,7 @@ local function text_of(data, size)
         return nil
     end
 
-    -- running out of memory fails the call, not its coroutine
+    -- out of memory: the call fails, but Lua raises no error
     if size > KEPT then
         local made, text = pcall(ffi_string, data, size)
 
@@ -165,7 +165,7 @@ end
 
 
 -- Yields until the semaphore that C has chosen for this coroutine is posted.
--- Returns what a coroutine gets from a built glue.
+-- Returns the same values as the yield of a built glue.
 function _M.wait()
     local slot = C.ngx_http_lua_nonblocking_ffi_parked()
 
@@ -173,7 +173,7 @@ function _M.wait()
 
     local outcome = C.ngx_http_lua_nonblocking_ffi_outcome(slot)
 
-    -- a semaphore times out after 24 days
+    -- a wait on a semaphore times out after 24 days
     while outcome == nil do
         C.ngx_http_lua_nonblocking_ffi_wait_on(get_request(), slot)
         co_yield()
@@ -238,7 +238,7 @@ local function difference(proven)
 end
 
 
--- Once for each process. The self-test makes no system call.
+-- Runs once in each process. The self-test makes no system call.
 local function compare()
     local manifest = require("resty.nffi.product").manifest()
     local other = difference(manifest.nginx or {})
@@ -261,7 +261,7 @@ end
 local refusal
 
 
--- Returns nil where the glue may work, else why not.
+-- Returns nil if the glue works in this nginx, else the reason.
 function _M.refusal()
     if glue.missing then
         return "the glue of nffi cannot be loaded: " .. glue.missing
@@ -277,7 +277,7 @@ function _M.refusal()
         return "this nginx does not export " .. ffi_string(missing)
     end
 
-    -- in a VM of ngx.run_worker_thread() C refuses
+    -- C refuses calls in a VM of ngx.run_worker_thread()
     if ngx.get_phase and C.ngx_http_lua_nonblocking_ffi_compared(0) == 0 then
         refusal = compare()
 
@@ -290,8 +290,8 @@ function _M.refusal()
 end
 
 
--- The coroutines inside a light thread, of which each resumes the next. ngx_lua
--- has left its argument, the coroutine, on the stack of its function.
+-- Returns the coroutines inside a light thread: each has resumed the next. The
+-- next one is on the stack of ngx_lua's resume function, as its argument.
 local function inside(thread)
     local list = {}
     local info = getinfo(thread, 0, "S")
@@ -311,7 +311,7 @@ local function inside(thread)
 end
 
 
--- ngx_lua forgets coroutines inside a thread that it kills.
+-- ngx_lua does not clean up coroutines inside a thread that it kills.
 if C and ngx.thread then
     local kill = ngx.thread.kill
 
@@ -332,7 +332,7 @@ if C and ngx.thread then
 end
 
 
--- Reading a stream after ngx.eof() needs no client: C must know of it.
+-- Notifies C of ngx.eof(): after it, reading a stream requires no client.
 if C and ngx.eof then
     local eof = ngx.eof
 

@@ -1,8 +1,7 @@
 /**
  * Finds the Debian archive that this machine uses: the mirror is read from its apt sources
  * (one-line and deb822 files), so that a closed network's mirror is used. Only Debian's own keys
- * are trusted, whatever the entry says, and options that switch verification off are not carried
- * over.
+ * are trusted, whatever the entry says. Options that disable verification are ignored.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -48,8 +48,7 @@ export const DEBIAN_SUITES: readonly DebianSuite[] = [
     nginx: "1.22.1",
     ngxLua: "0.10.23",
     components: components("luajit2"),
-    // ngx_lua 0.10.23 knows PCRE1 only. Debian 13 has no libpcre3-dev: bookworm builds on Debian
-    // 12.
+    // ngx_lua 0.10.23 supports only PCRE1. Debian 13 lacks libpcre3-dev: build this on Debian 12.
     configureArgs: ["--without-pcre2"],
     requiredPackages: [...TOOLS, ...packagesForOpenresty(1)],
   },

@@ -1,6 +1,5 @@
 // A PostgreSQL server of the tests: its own data in a temporary folder, reached by a socket in it.
-// The server refuses to run as root, so then it runs as the user postgres that Debian's package
-// makes.
+// The server refuses to run as root, so root starts it as the user postgres of Debian's package.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";

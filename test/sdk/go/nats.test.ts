@@ -1,6 +1,5 @@
-// examples/go-nats against a real NATS server, as its README has it: publish, request, watch, a
-// client that goes, and a server that goes and comes back. The other side speaks the protocol by
-// itself.
+// examples/go-nats against a real NATS server, as its README describes: publish, request, watch, a
+// client that disconnects, and a server that restarts. The test implements the protocol itself.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";

@@ -1,6 +1,5 @@
-// examples/java-kafka as its README has it, against a real Kafka: records sent, read by the members
-// of a group, which share partitions and remember how far they are; a broker that goes and comes
-// back.
+// examples/java-kafka as its README describes, against a real Kafka: records are sent and read by a
+// group, whose members share partitions and commit offsets; a broker restarts.
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";

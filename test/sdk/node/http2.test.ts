@@ -1,5 +1,4 @@
-// examples/ts-http2 against a real server for HTTP/2 with TLS, which counts its sessions and
-// streams.
+// examples/ts-http2 against a real HTTP/2 server with TLS that counts its sessions and streams.
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import {

@@ -46,8 +46,7 @@ describe("the project", () => {
 
   test("answers after the lines that were printed", () => void expectPrintedLines(hello));
 
-  // Debian's and Ubuntu's: npm 9.0 to 9.3 copies the folder of a `file:` dependency, others link
-  // it.
+  // Debian's and Ubuntu's: npm 9.0 to 9.3 copies a `file:` dependency, other versions link it.
   test("answers with npm 9.2, too", () => {
     const path = join(packagesFolder("npm-9.2", "npm@9.2.0"), "node_modules/.bin");
     rmSync(join(project, "node_modules"), { recursive: true });

@@ -1,5 +1,4 @@
-// examples/python-pandas as its README has it, with the distribution's pandas, in a process and in
-// the worker.
+// examples/python-pandas as its README describes, with Debian's pandas, in a process and a worker.
 import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

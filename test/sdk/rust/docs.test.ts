@@ -20,10 +20,7 @@ const isTest = (code: string) => code.includes("#[test]");
 /** All share a folder of what is compiled, so their names differ. */
 const nameOf = (path: string) => path.replace(/\W/g, "-").toLowerCase();
 
-/**
- * A crate for each block, and the dependencies that docs/rust.md prints; a test joins the first
- * one.
- */
+/** A crate for each block, with the dependencies of docs/rust.md; a test joins the first one. */
 function cratesOf(path: string): string {
   const name = nameOf(path);
   const folder = join(repository, ".nffi/test/rust-projects", name);

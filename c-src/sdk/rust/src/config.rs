@@ -2,9 +2,9 @@
 
 use crate::error::BoxError;
 
-/// Types that a configuration can be read as: `()` if there is none, `String` and `Vec<u8>` as it
-/// is, and, with the feature `serde`, [`Json`](crate::Json). It is read while nginx waits, and its error is
-/// one of `nffi.load`.
+/// Types that a configuration can be read as: `()` if there is none, `String` and `Vec<u8>`
+/// unchanged, and, with the feature `serde`, [`Json`](crate::Json). It is read while nginx waits,
+/// and `nffi.load` returns its error.
 pub trait FromConfig: Sized {
     /// Reads the bytes; none if Lua passed no configuration.
     fn from_config(bytes: &[u8]) -> Result<Self, BoxError>;

@@ -6,8 +6,7 @@ use std::fmt::{self, Display};
 /// Serialized values hold such a number only where their text holds this.
 const SUSPECT: &[u8] = b"null";
 
-/// An error if `value`, whose JSON is `text`, has a number that is not finite. The error names its
-/// path.
+/// Returns an error with the path of a number in `value` that is not finite. `text` is its JSON.
 pub(crate) fn check<T: Serialize + ?Sized>(value: &T, text: &[u8]) -> Result<(), NotFinite> {
     if !text.windows(SUSPECT.len()).any(|part| part == SUSPECT) {
         return Ok(());

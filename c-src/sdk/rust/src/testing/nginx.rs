@@ -25,8 +25,7 @@ pub struct Response {
 }
 
 impl Nginx {
-    /// Starts nginx with a file such as `nginx.conf`. Its prefix is the folder `run-test` beside
-    /// it.
+    /// Starts nginx with a file such as `nginx.conf`. The prefix is `run-test` beside that file.
     pub fn start(conf: impl AsRef<Path>) -> io::Result<Self> {
         let conf = conf.as_ref().canonicalize()?;
         let project = conf.parent().unwrap_or_else(|| Path::new("/"));
