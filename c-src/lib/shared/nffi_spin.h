@@ -21,7 +21,12 @@
  *   programs took the CPU when it was offered, while a wake-up would have got
  *   it back immediately. If late waits take more than an eighth of the time,
  *   spinning pauses for a thousand waits, for twice as many if that continues,
- *   and so on.
+ *   and so on;
+ * - a poll that finds something after a yield in which another thread ran here
+ *   is a hit only if that was one of the first yields. Otherwise the other side
+ *   needed this CPU and did not get it, since Linux does not hand a CPU over
+ *   between two sessions (autogroups) or control groups: the time before the
+ *   yield was lost, and costs as a miss does.
  *
  * An occasional try, of the longest limit, finds out when it pays again.
  */
@@ -40,6 +45,8 @@
 #define NFFI_SPIN_MISS 4              /* of the shortest limit */
 #define NFFI_SPIN_LATE 4              /* times the limit */
 #define NFFI_SPIN_MEMORY 16           /* hits */
+#define NFFI_SPIN_RAN_NS 2000u        /* a yield in which another thread ran */
+#define NFFI_SPIN_LOST_NS 5000u       /* before it; about a sleep's cost */
 #define NFFI_SPIN_SHORT_REST 32u      /* waits */
 #define NFFI_SPIN_LONG_REST 1024u
 #define NFFI_SPIN_MAX_REST 65536u
@@ -51,6 +58,7 @@ typedef struct nffi_spinner {
     uint64_t limit_ns;        /* of the present wait */
     uint64_t longest_ns;      /* about the longest of the last hits */
     uint64_t until_ns;        /* of the present wait, 0: none */
+    uint64_t lost_ns;         /* of it, before another thread ran here */
     int32_t score;            /* spins while it is above 0 */
     uint32_t rest;            /* waits to skip before the next try */
     uint32_t skipped;         /* of them so far */
@@ -78,6 +86,7 @@ nffi_spin_init(nffi_spinner_t *spinner, uint32_t max_us)
     spinner->limit_ns = 0;
     spinner->longest_ns = 0;
     spinner->until_ns = 0;
+    spinner->lost_ns = 0;
     spinner->score = NFFI_SPIN_MISS;
     spinner->rest = NFFI_SPIN_SHORT_REST;
     spinner->skipped = 0;
@@ -122,6 +131,7 @@ nffi_spin_begin(nffi_spinner_t *spinner, bool briefly)
     }
 
     spinner->skipped = 0;
+    spinner->lost_ns = 0;
     spinner->until_ns = nffi_spin_now() + spinner->limit_ns;
 
     return true;
@@ -129,11 +139,21 @@ nffi_spin_begin(nffi_spinner_t *spinner, bool briefly)
 
 /* A miss costs as many hits as it has lasted. */
 static inline int32_t
-nffi_spin_price(const nffi_spinner_t *spinner)
+nffi_spin_price(uint64_t ns)
 {
-    uint64_t price = NFFI_SPIN_MISS * spinner->limit_ns / NFFI_SPIN_SHORT_NS;
+    return (int32_t) (NFFI_SPIN_MISS * ns / NFFI_SPIN_SHORT_NS);
+}
 
-    return price > NFFI_SPIN_MISS ? (int32_t) price : NFFI_SPIN_MISS;
+/* A wait did not pay. */
+static inline void
+nffi_spin_missed(nffi_spinner_t *spinner, int32_t price)
+{
+    if (spinner->score > 0) {
+        spinner->score -= price;
+
+    } else if (spinner->rest < NFFI_SPIN_LONG_REST) {
+        spinner->rest *= 2;
+    }
 }
 
 /* Ends the wait if it was late. */
@@ -185,6 +205,11 @@ nffi_spin_found_at(nffi_spinner_t *spinner, uint64_t now)
     waited = now + spinner->limit_ns - spinner->until_ns;
     spinner->until_ns = 0;
 
+    if (spinner->lost_ns > NFFI_SPIN_LOST_NS) {
+        nffi_spin_missed(spinner, nffi_spin_price(spinner->lost_ns));
+        return;
+    }
+
     if (spinner->score <= 0 || waited > spinner->longest_ns) {
         spinner->longest_ns = waited;
 
@@ -208,6 +233,8 @@ nffi_spin_found(nffi_spinner_t *spinner)
 static inline bool
 nffi_spin_again_at(nffi_spinner_t *spinner, uint64_t now)
 {
+    int32_t price;
+
     if (now < spinner->until_ns) {
         return true;
     }
@@ -218,18 +245,22 @@ nffi_spin_again_at(nffi_spinner_t *spinner, uint64_t now)
 
     spinner->until_ns = 0;
 
-    if (spinner->score > 0) {
-        spinner->score -= nffi_spin_price(spinner);
-
-        if (spinner->longest_ns < spinner->limit_ns) {
-            spinner->longest_ns = spinner->limit_ns;
-        }
-
-    } else if (spinner->rest < NFFI_SPIN_LONG_REST) {
-        spinner->rest *= 2;
+    if (spinner->score > 0 && spinner->longest_ns < spinner->limit_ns) {
+        spinner->longest_ns = spinner->limit_ns;
     }
 
+    price = nffi_spin_price(spinner->limit_ns);
+    nffi_spin_missed(spinner, price > NFFI_SPIN_MISS ? price : NFFI_SPIN_MISS);
+
     return false;
+}
+
+/* The CPU was offered to others from `before` to `after`. */
+static inline void
+nffi_spin_yielded_at(nffi_spinner_t *spinner, uint64_t before, uint64_t after)
+{
+    spinner->lost_ns = after - before >= NFFI_SPIN_RAN_NS
+                       ? before + spinner->limit_ns - spinner->until_ns : 0;
 }
 
 /*
@@ -239,11 +270,14 @@ nffi_spin_again_at(nffi_spinner_t *spinner, uint64_t now)
 static inline bool
 nffi_spin_again(nffi_spinner_t *spinner)
 {
-    if (!nffi_spin_again_at(spinner, nffi_spin_now())) {
+    uint64_t now = nffi_spin_now();
+
+    if (!nffi_spin_again_at(spinner, now)) {
         return false;
     }
 
     sched_yield();
+    nffi_spin_yielded_at(spinner, now, nffi_spin_now());
 
     return true;
 }

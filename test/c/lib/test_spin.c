@@ -244,6 +244,58 @@ briefly(void)
 }
 
 
+/* Waits that end right after another thread ran here, which `us` of spinning
+   have kept from it. */
+static void
+waits_that_keep_the_cpu(nffi_spinner_t *spinner, uint32_t count, uint64_t us)
+{
+    uint64_t yields = START + us * US;
+
+    while (count-- > 0 && nffi_spin_begin(spinner, false)) {
+        spinner->until_ns = START + spinner->limit_ns;
+        CHECK(nffi_spin_again_at(spinner, yields));
+        nffi_spin_yielded_at(spinner, yields, yields + 10 * US);
+        nffi_spin_found_at(spinner, yields + 10 * US);
+    }
+}
+
+
+static void
+ends_when_it_keeps_the_cpu(void)
+{
+    uint64_t limit;
+    nffi_spinner_t spinner = spinner_of(MAX_US);
+
+    /* it ran after the first yield */
+    hits(&spinner, NFFI_SPIN_BEST, 10);
+    waits_that_keep_the_cpu(&spinner, 1000, 1);
+    CHECK_IS(spinner.score, NFFI_SPIN_BEST);
+
+    /* 80 us cost 16 hits, and the limit stays as it is */
+    (void) waits_of(&spinner, 200, 80);
+    hits(&spinner, NFFI_SPIN_BEST, 80);
+    limit = spinner.limit_ns;
+    waits_that_keep_the_cpu(&spinner, 1, 80);
+    CHECK_IS(spinner.score, NFFI_SPIN_BEST - 16);
+    CHECK(begin(&spinner, false) * US == limit);
+    nffi_spin_found_at(&spinner, START);
+    waits_that_keep_the_cpu(&spinner, 4, 80);
+    CHECK_IS(waits_until_next_try(&spinner), NFFI_SPIN_SHORT_REST);
+
+    /* a try that keeps the CPU does not start it again */
+    CHECK(nffi_spin_again_at(&spinner, START + 80 * US));
+    nffi_spin_yielded_at(&spinner, START + 80 * US, START + 90 * US);
+    nffi_spin_found_at(&spinner, START + 90 * US);
+    CHECK_IS(waits_until_next_try(&spinner), 2 * NFFI_SPIN_SHORT_REST);
+
+    /* nobody ran here: the other side has another CPU */
+    CHECK(nffi_spin_again_at(&spinner, START + 80 * US));
+    nffi_spin_yielded_at(&spinner, START + 80 * US, START + 81 * US);
+    nffi_spin_found_at(&spinner, START + 82 * US);
+    CHECK(nffi_spin_begin(&spinner, false));
+}
+
+
 /* A late wait, this long after the last one. */
 static uint64_t
 be_late(nffi_spinner_t *spinner, uint64_t since_ns)
@@ -314,6 +366,8 @@ main(int argc, char **argv)
         { "a long limit needs more hits for a miss",
           long_limits_need_more_hits },
         { "a thread with other things to wait for spins briefly", briefly },
+        { "ends when it keeps the CPU from the other side",
+          ends_when_it_keeps_the_cpu },
         { "rests long when others want the CPU",
           rests_long_when_others_want_the_cpu },
         { "goes on when it is seldom late", goes_on_when_it_is_seldom_late },
