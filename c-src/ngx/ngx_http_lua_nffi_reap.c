@@ -42,10 +42,15 @@ static ngx_http_lua_nffi_wake_t  *ngx_http_lua_nffi_reap_wake;
 static ngx_uint_t         ngx_http_lua_nffi_kept;
 
 
+/* Not in this turn: an event of a descriptor that is closed may be among those
+   that nginx handles now, and uses memory that would be freed. */
+
 static void
 ngx_http_lua_nffi_reap_woken(void *data)
 {
-    ngx_http_lua_nffi_reap_handler(data);
+    (void) data;
+
+    ngx_http_lua_nffi_reap_soon();
 }
 
 
@@ -71,8 +76,7 @@ ngx_http_lua_nffi_reap_init(void)
 
     ngx_http_lua_nffi_kept = 0;
     ngx_http_lua_nffi_reap_wake = ngx_http_lua_nffi_wake_create(
-                                      ngx_http_lua_nffi_reap_woken,
-                                      &ngx_http_lua_nffi_reap_event);
+                                      ngx_http_lua_nffi_reap_woken, NULL);
 
     return ngx_http_lua_nffi_reap_wake ? NGX_OK : NGX_ERROR;
 }
