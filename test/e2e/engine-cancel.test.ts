@@ -181,6 +181,22 @@ const SERVER = [
      started(name)
      ngx.print(show(ngx.thread.kill(thread)))`,
   ),
+  // both are answered in one turn of the event loop, and the first ends the second
+  ...["kill", "exit"].map((way) =>
+    location(
+      `/${way}_answered`,
+      `local thread = ngx.thread.spawn(function()
+           ngx.sleep(0.01)
+           coroutine.wrap(function()
+               rt.methods:hold(name .. "-second")
+               ngx.log(ngx.ERR, name, " was resumed")
+           end)()
+       end)
+       rt.methods:hold(name .. "-first")
+       ngx.print("ended")
+       ${way === "kill" ? "ngx.thread.kill(thread) ngx.sleep(0.05)" : "ngx.exit(200)"}`,
+    ),
+  ),
   location(
     "/exit",
     `ngx.thread.spawn(function() return rt.methods:hold(name) end)
@@ -330,6 +346,20 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       expect(await get(path, name)).toMatch(body);
       await wasCancelled(name);
     });
+
+    test.each(["kill", "exit"])(
+      "a coroutine whose answer came is not resumed after ngx.%s",
+      async (way) => {
+        const name = `${kind}-${way}-answered`;
+        const body = get(`/${way}_answered`, name);
+        await expect.poll(async () => (await report()).started).toContain(`${name}-second`);
+        await letGo();
+        expect(await body).toBe("ended");
+        expect(await get("/state")).toBe("0 0 0");
+        expect(nginx.errorLog()).not.toContain(`${name} was resumed`);
+        expect(nginx.errorLog()).not.toContain("exited on signal");
+      },
+    );
 
     test("the runtime is notified of a call that an error in another light thread ends", async () => {
       const name = `${kind}-error`;

@@ -119,7 +119,13 @@ ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
 void
 ngx_http_lua_nffi_unpark_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
 {
-    ngx_http_lua_nffi_slot_of(waiter)->waiter = NULL;
+    ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_slot_of(waiter);
+
+    /* none: its cycle has ended */
+
+    if (slot) {
+        slot->waiter = NULL;
+    }
 }
 
 
@@ -134,7 +140,10 @@ ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
 void
 ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
 {
-    ngx_http_lua_nffi_slot_post(ngx_http_lua_nffi_slot_of(waiter));
+    ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_slot_of(waiter);
+
+    waiter->coctx = NULL;
+    ngx_http_lua_nffi_slot_post(slot);
 }
 
 

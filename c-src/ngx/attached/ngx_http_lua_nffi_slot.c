@@ -113,19 +113,38 @@ ngx_http_lua_nffi_slot_destroy(ngx_http_lua_nffi_slot_t *slot)
 }
 
 
+/* Destroys those of a cycle. The slot of a call that still waits is forgotten:
+   its response would be copied into it. In an nginx of one process, which goes
+   on with another cycle, the call is cancelled. */
+
 static void
 ngx_http_lua_nffi_destroy_slots(ngx_queue_t *list, void *cycle)
 {
-    ngx_queue_t               *q, *next;
-    ngx_http_lua_nffi_slot_t  *slot;
+    ngx_queue_t                 *q, *next;
+    ngx_http_lua_nffi_slot_t    *slot;
+    ngx_http_lua_nffi_waiter_t  *waiter;
 
     for (q = ngx_queue_head(list); q != ngx_queue_sentinel(list); q = next) {
         next = ngx_queue_next(q);
         slot = ngx_queue_data(q, ngx_http_lua_nffi_slot_t, queue);
 
-        if (slot->cycle == cycle) {
-            ngx_http_lua_nffi_slot_destroy(slot);
+        if (slot->cycle != cycle) {
+            continue;
         }
+
+        waiter = slot->waiter;
+
+        if (waiter) {
+            waiter->request = NULL;
+
+            if (!ngx_terminate && !ngx_quit && !ngx_exiting) {
+                waiter->cancel(waiter);
+            }
+
+            waiter->coctx = NULL;
+        }
+
+        ngx_http_lua_nffi_slot_destroy(slot);
     }
 }
 
@@ -458,9 +477,9 @@ ngx_http_lua_nffi_slot_abandon(ngx_http_lua_nffi_slot_t *slot)
     ngx_queue_remove(&slot->of_request);
     ngx_queue_init(&slot->of_request);
 
-    if (ngx_http_lua_nffi_slot_is_awaited(slot)) {
-        ngx_http_lua_nffi_slot_detach(slot);
-    }
+    /* one that was posted is still in the queue until it is resumed */
+
+    ngx_http_lua_nffi_slot_detach(slot);
 
     /* ngx_lua may still use the semaphore in this turn */
 
@@ -537,8 +556,10 @@ ngx_http_lua_nffi_look_handler(ngx_event_t *ev)
         slot = ngx_queue_data(q, ngx_http_lua_nffi_slot_t, queue);
         count = slot->subsystem->sema_count(slot->sem);
 
+        /* its count may be 0 although a resource is left */
+
         if (slot->state == NGX_HTTP_LUA_NFFI_SLOT_ABANDONED) {
-            ngx_http_lua_nffi_slot_free(slot);
+            ngx_http_lua_nffi_slot_destroy(slot);
             continue;
         }
 
@@ -570,6 +591,28 @@ ngx_http_lua_nonblocking_ffi_parked(void)
 }
 
 
+/*
+ * Ends the wait of a coroutine that runs now. Lua still reads the outcome, and
+ * ngx_lua the semaphore: the next look destroys a slot of an earlier cycle, or
+ * one whose semaphore has a resource left.
+ */
+
+static void
+ngx_http_lua_nffi_slot_resumed(ngx_http_lua_nffi_slot_t *slot)
+{
+    if (slot->cycle == ngx_cycle
+        && slot->subsystem->sema_count(slot->sem) == 0)
+    {
+        ngx_http_lua_nffi_slot_free(slot);
+        return;
+    }
+
+    ngx_queue_remove(&slot->of_request);
+    ngx_queue_init(&slot->of_request);
+    slot->state = NGX_HTTP_LUA_NFFI_SLOT_ABANDONED;
+}
+
+
 const ngx_http_lua_nffi_outcome_t *
 ngx_http_lua_nonblocking_ffi_outcome(void *data)
 {
@@ -580,7 +623,7 @@ ngx_http_lua_nonblocking_ffi_outcome(void *data)
     }
 
     if (slot->room <= NGX_HTTP_LUA_NFFI_KEPT) {
-        ngx_http_lua_nffi_slot_free(slot);
+        ngx_http_lua_nffi_slot_resumed(slot);
     }
 
     return &slot->outcome;
@@ -596,7 +639,7 @@ ngx_http_lua_nonblocking_ffi_release_outcome(void *data)
         ngx_free(slot->buffer);
         slot->buffer = NULL;
         slot->room = 0;
-        ngx_http_lua_nffi_slot_free(slot);
+        ngx_http_lua_nffi_slot_resumed(slot);
     }
 }
 

@@ -14,6 +14,7 @@ local ffi_string = ffi.string
 local format = string.format
 local getinfo = debug.getinfo
 local getlocal = debug.getlocal
+local getupvalue = debug.getupvalue
 local ipairs = ipairs
 local match = string.match
 local ngx = ngx
@@ -291,20 +292,25 @@ end
 
 
 -- Returns the coroutines inside a light thread: each has resumed the next. The
--- next one is on the stack of ngx_lua's resume function, as its argument.
+-- next one is the first value of the function of coroutine.wrap(), or the
+-- argument on the stack of ngx_lua's resume function.
 local function inside(thread)
     local list = {}
-    local info = getinfo(thread, 0, "S")
+    local info = getinfo(thread, 0, "Sf")
 
     while info and info.what == "C" do
-        local _, child = getlocal(thread, 0, 1)
+        local _, child = getupvalue(info.func, 1)
+
+        if type(child) ~= "thread" then
+            _, child = getlocal(thread, 0, 1)
+        end
 
         if type(child) ~= "thread" then
             break
         end
 
         list[#list + 1] = child
-        thread, info = child, getinfo(child, 0, "S")
+        thread, info = child, getinfo(child, 0, "Sf")
     end
 
     return list
