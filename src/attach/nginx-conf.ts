@@ -32,9 +32,11 @@ export interface ReadContext {
   readonly signal: AbortSignal;
 }
 
+type Started = Pick<NginxProgram, "path" | "prefix" | "conf">;
+
 const PATIENCE_MS = 60_000;
 
-export async function readConf(nginx: NginxProgram, context: ReadContext): Promise<NginxConf> {
+export async function readConf(nginx: Started, context: ReadContext): Promise<NginxConf> {
   const dumped = await dump(nginx, context);
   const files =
     typeof dumped === "string" ? await filesOf(nginx.conf, dirname(nginx.conf), new Set()) : dumped;
@@ -51,7 +53,7 @@ export async function readConf(nginx: NginxProgram, context: ReadContext): Promi
 /** Every occurrence, in the order of the files. */
 export function directivesOf(files: readonly ConfFile[], name: string): Directive[] {
   const pattern = new RegExp(
-    `(?:^|[;{}])\\s*${name}((?:\\s+(?:"(?:[^"\\\\]|\\\\.)*"|'[^']*'|[^\\s;{}"'#]+))+)\\s*;`,
+    `(?<=^|[;{}])\\s*${name}((?:\\s+(?:"(?:[^"\\\\]|\\\\.)*"|'[^']*'|[^\\s;{}"'#]+))+)\\s*;`,
     "gm",
   );
   return files.flatMap(({ path, text }) =>
@@ -69,7 +71,7 @@ function withoutComments(text: string): string {
 }
 
 /** The files that `nginx -T` prints, or why it failed. */
-async function dump(nginx: NginxProgram, context: ReadContext): Promise<ConfFile[] | string> {
+async function dump(nginx: Started, context: ReadContext): Promise<ConfFile[] | string> {
   const done = await run(
     {
       program: nginx.path,

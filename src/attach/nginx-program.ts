@@ -142,25 +142,32 @@ async function versionOf(path: string, env: Environment): Promise<string> {
 }
 
 function describe(path: string, elf: ElfObject, text: string, wish: NginxWish): NginxProgram {
-  const [, name = "", version = ""] = /version: ([^/\s]+)\/(\S+)/.exec(text) ?? [];
-  // Angie and others also print the version of nginx that they are based on.
-  const built = /nginx\/(\d+\.\d+\.\d+)/.exec(text)?.[1];
-  const core = built ?? /^\d+\.\d+\.\d+/.exec(version)?.[0];
-  if (core === undefined) {
+  const printed = parseVersion(text);
+  if (printed === undefined) {
     throw new NffiError("nginx-missing", `${path} is not an nginx: -V prints no version`, {
       hint: "name nginx with --nginx PATH",
     });
   }
+  const isOpenresty = elf.exports.has("ngx_is_privileged_agent");
+  const conf = wish.conf === undefined ? printed.conf : resolve(wish.cwd, wish.conf);
+  return { ...printed, path, elf, isOpenresty, conf };
+}
+
+type Printed = Pick<NginxProgram, "name" | "version" | "core" | "configure" | "prefix" | "conf">;
+
+/** Parses the output of `nginx -V`; undefined if it has no version of nginx. */
+export function parseVersion(text: string): Printed | undefined {
+  const [, name = "", version = ""] = /version: ([^/\s]+)\/(\S+)/.exec(text) ?? [];
+  // Angie and others also print the version of nginx that they are based on.
+  const built = /nginx\/(\d+\.\d+\.\d+)/.exec(text)?.[1];
+  const core = built ?? /^\d+\.\d+\.\d+/.exec(version)?.[0];
+  if (core === undefined) return undefined;
   const configure = splitWords(/^configure arguments: (.*)$/m.exec(text)?.[1] ?? "");
   const optionOf = (option: string) =>
     configure.findLast((one) => one.startsWith(`--${option}=`))?.slice(option.length + 3);
   const prefix = optionOf("prefix") ?? "/usr/local/nginx";
-  const conf = wish.conf === undefined ? undefined : resolve(wish.cwd, wish.conf);
-  return {
-    ...{ path, elf, name, version, core, configure, prefix },
-    isOpenresty: elf.exports.has("ngx_is_privileged_agent"),
-    conf: conf ?? resolve(prefix, optionOf("conf-path") ?? join("conf", "nginx.conf")),
-  };
+  const conf = resolve(prefix, optionOf("conf-path") ?? join("conf", "nginx.conf"));
+  return { name, version, core, configure, prefix, conf };
 }
 
 /** "nginx 1.22.1 (/usr/sbin/nginx)" */
