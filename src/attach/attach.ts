@@ -74,7 +74,7 @@ export async function attach(
       `symbols: all ${needed.ofNginx.length} of nginx and ${needed.ofNgxLua.length} of ngx_lua are there`,
     );
     session.log(`glue: ${binaries.origin}; prefix: ${prefix}`);
-    const advice = adviceOf(prefix, examined.ngxLua, examined.nginx);
+    const advice = await adviceOf(prefix, examined.ngxLua, examined.nginx);
     if (request.dryRun) return { prefix, manifest: undefined, advice };
     const staged = await install({ prefix, examined, binaries, previous }, session);
     const manifest = confFile

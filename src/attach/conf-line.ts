@@ -2,8 +2,8 @@
  * The line that attaching needs in nginx.conf, so that Lua finds `resty.nffi`; --write-conf writes
  * it into a file. An nginx that already searches the prefix needs none.
  */
-import { readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, realpath, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { messageOf, NffiError } from "../errors.js";
 import { nginxEnvironment } from "../host/environment.js";
 import { run } from "../io/exec.js";
@@ -30,13 +30,33 @@ function patternOf(prefix: string): string {
   return join(prefix, "lualib/?.lua");
 }
 
-export function isSearched(prefix: string, { luaPath }: Pick<NgxLua, "luaPath">): boolean {
-  return luaPath.split(";").includes(patternOf(prefix));
+/** Links are followed: /opt/nffi may be one to the site/ that is searched. */
+export async function isSearched(
+  prefix: string,
+  { luaPath }: Pick<NgxLua, "luaPath">,
+): Promise<boolean> {
+  const wanted = await withoutLinks(join(prefix, "lualib"));
+  for (const pattern of luaPath.split(";")) {
+    const [, searched] = /^(\/.*)\/\?\.lua$/.exec(pattern) ?? [];
+    if (searched !== undefined && (await withoutLinks(searched)) === wanted) return true;
+  }
+  return false;
+}
+
+/** The path of a directory that may not exist yet. */
+async function withoutLinks(path: string): Promise<string> {
+  const real = await realpath(path).catch(() => undefined);
+  if (real !== undefined || path === "/") return real ?? path;
+  return join(await withoutLinks(dirname(path)), basename(path));
 }
 
 /** The remaining work of the user, as lines to print. */
-export function adviceOf(prefix: string, ngxLua: NgxLua, nginx: NginxProgram): string[] {
-  if (isSearched(prefix, ngxLua)) return [];
+export async function adviceOf(
+  prefix: string,
+  ngxLua: Pick<NgxLua, "luaPath" | "configuredPath">,
+  nginx: Pick<NginxProgram, "conf">,
+): Promise<string[]> {
+  if (await isSearched(prefix, ngxLua)) return [];
   const { configuredPath } = ngxLua;
   if (configuredPath === undefined) {
     return [`add this line to http { } in ${nginx.conf}, and reload nginx:`, `  ${lineOf(prefix)}`];

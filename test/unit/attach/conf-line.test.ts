@@ -1,0 +1,54 @@
+import { mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { adviceOf, defaultPrefixOf, isSearched } from "../../../src/attach/conf-line.js";
+import { temporaryFolder } from "../../support/temporary.js";
+
+describe("the line for nginx.conf", () => {
+  /** An OpenResty whose Lua searches site/, and a link to that. */
+  function openresty() {
+    const root = temporaryFolder();
+    mkdirSync(join(root, "site"));
+    symlinkSync("site", join(root, "link"));
+    const luaPath = `${root}/site/lualib/?.ljbc;${root}/site/lualib/?.lua;./?.lua`;
+    return { root, luaPath };
+  }
+
+  test("none where the prefix is searched, also if it does not exist yet", async () => {
+    const { root, luaPath } = openresty();
+    expect(await isSearched(`${root}/site`, { luaPath })).toBe(true);
+    expect(await isSearched("/nowhere/nffi", { luaPath: "/nowhere/nffi/lualib/?.lua" })).toBe(true);
+  });
+
+  test("none where the prefix is a link to what is searched, or is searched by a link", async () => {
+    const { root, luaPath } = openresty();
+    const ngxLua = { luaPath, configuredPath: undefined };
+    expect(await adviceOf(`${root}/link`, ngxLua, { conf: "/c" })).toEqual([]);
+    expect(await isSearched(`${root}/site`, { luaPath: `${root}/link/lualib/?.lua` })).toBe(true);
+  });
+
+  test("one where only files of another kind are searched, or nothing of it", async () => {
+    const { root } = openresty();
+    const luaPath = `${root}/site/lualib/?.ljbc;./?.lua;${root}/site/lualib/?/init.lua`;
+    expect(
+      await adviceOf(`${root}/site`, { luaPath, configuredPath: undefined }, { conf: "/c" }),
+    ).toEqual([
+      "add this line to http { } in /c, and reload nginx:",
+      `  lua_package_path "${root}/site/lualib/?.lua;;";`,
+    ]);
+  });
+
+  test("a changed one where nginx.conf has a lua_package_path already", async () => {
+    const ngxLua = { luaPath: "/opt/?.lua", configuredPath: "/opt/?.lua;;" };
+    expect((await adviceOf("/p", ngxLua, { conf: "/c" })).at(-1)).toBe(
+      '  lua_package_path "/p/lualib/?.lua;/opt/?.lua;;";',
+    );
+  });
+
+  test.each([
+    ["/o/lualib/?.lua;/o/site/lualib/?.lua;./?.lua", "/o/site"],
+    ["/usr/share/lua/5.1/?.lua;./site/lualib/?.lua", "/usr/local/nffi"],
+  ])("the default prefix for %s is %s", (luaPath, prefix) => {
+    expect(defaultPrefixOf({ luaPath })).toBe(prefix);
+  });
+});
