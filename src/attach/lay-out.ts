@@ -2,7 +2,7 @@
  * Creates the attached product in a staging directory, with the layout of a prefix of `nffi build`,
  * without nginx. For a build, c-src/Makefile installs the same files of the SDKs.
  */
-import { chmod, copyFile, cp, mkdir, readdir, rm, symlink } from "node:fs/promises";
+import { chmod, copyFile, cp, mkdir, readdir, rm, symlink, utimes } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { NffiError } from "../errors.js";
 import { isJdk, type Jdk } from "../host/jdk.js";
@@ -149,12 +149,18 @@ async function layOutJava(jdk: Jdk, java: string, home: string): Promise<void> {
   }
 }
 
-/** By this entry a copy of the jar, such as Maven's, finds the libraries. */
+/** As c-src/sdk/java/java.mk has it: 2000-01-01, in seconds. */
+const JAR_EPOCH = 946_684_800;
+
+/** A copy of the jar, such as Maven's, finds the libraries by this entry. */
 async function addHome({ home: javaHome }: Jdk, jar: string, home: string): Promise<void> {
   const scratch = `${jar}.home`;
-  await writeFileWhole(join(scratch, "nffi/home"), home);
+  const file = join(scratch, "nffi/home");
+  await writeFileWhole(file, home);
+  // of every file in a jar: attaching again to the same prefix makes the same bytes
+  await utimes(file, JAR_EPOCH, JAR_EPOCH);
   const args = ["--update", "--file", jar, "-C", scratch, "nffi/home"];
-  const done = await run({ program: join(javaHome, "bin/jar"), args, env: {} });
+  const done = await run({ program: join(javaHome, "bin/jar"), args, env: { TZ: "UTC" } });
   await rm(scratch, { recursive: true });
   if (done.exitCode === 0) return;
   throw new NffiError("install-failed", `${javaHome}/bin/jar cannot update ${basename(jar)}`, {
