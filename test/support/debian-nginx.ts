@@ -30,31 +30,46 @@ const ENABLED = { "10": "mod-http-ndk", "50": "mod-http-lua" };
 
 /** The unpacked packages, with the modules enabled. */
 export function debianNginx(): string {
-  const folder = join(repository, ".nffi/test/debian-nginx");
+  return unpacked("debian-nginx", PACKAGES, (root) => {
+    const enabled = join(root, "etc/nginx/modules-enabled");
+    mkdirSync(enabled, { recursive: true });
+    for (const [number, name] of Object.entries(ENABLED)) {
+      symlinkSync(
+        `/usr/share/nginx/modules-available/${name}.conf`,
+        join(enabled, `${number}-${name}.conf`),
+      );
+    }
+    for (const path of ["var/log/nginx", "var/lib/nginx"])
+      mkdirSync(join(root, path), { recursive: true });
+  });
+}
+
+/** Another layer of a machine: nginx-dev, with the headers of Debian's nginx. */
+export function debianHeaders(): string {
+  return unpacked("debian-nginx-dev", ["nginx-dev"]);
+}
+
+function unpacked(
+  name: string,
+  packages: readonly string[],
+  finish: (root: string) => void = () => {},
+): string {
+  const folder = join(repository, ".nffi/test", name);
   if (existsSync(folder)) return folder;
   const made = `${folder}.${process.pid}`;
   const downloads = join(made, "packages");
   mkdirSync(downloads, { recursive: true });
-  execFileSync("apt-get", ["download", "-qq", ...PACKAGES], { cwd: downloads, stdio: "pipe" });
+  execFileSync("apt-get", ["download", "-qq", ...packages], { cwd: downloads, stdio: "pipe" });
   const root = join(made, "root");
-  for (const name of readdirSync(downloads)) {
-    execFileSync("dpkg", ["-x", join(downloads, name), root]);
+  for (const file of readdirSync(downloads)) {
+    execFileSync("dpkg", ["-x", join(downloads, file), root]);
   }
   // /lib is a link on the machine; a directory would hide it
   if (existsSync(join(root, "lib"))) {
     cpSync(join(root, "lib"), join(root, "usr/lib"), { recursive: true });
     rmSync(join(root, "lib"), { recursive: true });
   }
-  const enabled = join(root, "etc/nginx/modules-enabled");
-  mkdirSync(enabled, { recursive: true });
-  for (const [number, name] of Object.entries(ENABLED)) {
-    symlinkSync(
-      `/usr/share/nginx/modules-available/${name}.conf`,
-      join(enabled, `${number}-${name}.conf`),
-    );
-  }
-  for (const path of ["var/log/nginx", "var/lib/nginx"])
-    mkdirSync(join(root, path), { recursive: true });
+  finish(root);
   renameSync(root, folder);
   rmSync(made, { recursive: true });
   return folder;
