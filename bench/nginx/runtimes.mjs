@@ -6,13 +6,14 @@ import { fileURLToPath } from "node:url";
 import { buildGo } from "./go.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
+const handlers = join(here, "../compare");
 
 /** Returns a row for each way to host a language; skips languages without a compiler. */
 export function runtimes(prefix, dir) {
   const go = buildGo(dir, prefix);
   const rust = buildRust(prefix, dir);
   const java = buildJava(prefix, dir);
-  const python = { module: join(here, "languages/echo.py"), codec: "raw" };
+  const python = { module: join(handlers, "python/echo.py"), codec: "raw" };
   const both = (name, load, options, more = {}) => [
     { name: `${name}, process`, load, options, process: true, ...more },
     { name: `${name}, worker`, load, options: { ...options, host: "worker" }, ...more },
@@ -38,7 +39,7 @@ export function runtimes(prefix, dir) {
 function buildRust(prefix, dir) {
   if (spawnSync("cargo", ["--version"]).status !== 0) return undefined;
   const cwd = join(dir, "rust");
-  cpSync(join(here, "languages/rust"), cwd, { recursive: true });
+  cpSync(join(handlers, "rust"), cwd, { recursive: true });
   writeFileSync(
     join(cwd, "Cargo.toml"),
     `[package]
@@ -62,7 +63,7 @@ function buildJava(prefix, dir) {
   const jar = join(prefix, "nffi/java/nffi.jar");
   if (!existsSync(jar) || spawnSync("javac", ["-version"]).status !== 0) return undefined;
   const classes = join(dir, "classes");
-  run("javac", ["-cp", jar, "-d", classes, join(here, "languages/Echo.java")], dir);
+  run("javac", ["-cp", jar, "-d", classes, join(handlers, "java/Echo.java")], dir);
   return { module: "Echo", classpath: classes, jvm_args: ["-Xmx256m"] };
 }
 

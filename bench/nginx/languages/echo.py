@@ -1,3 +1,0 @@
-# Returns the bytes of the request.
-def handle(data):
-    return data
