@@ -12,12 +12,11 @@ import { SlowestFirst } from "./test/support/order.js";
 // full: slow proofs that `npm test` leaves out; `npm run test:full` runs them.
 // All but the last two run two files at a time, slow ones first (test/support/order.ts).
 
-// The C library, and the packages of the languages without nginx.
-const IN_PARTS = [
-  "test/c/**/*.test.ts",
-  "test/sdk/*/package.test.ts",
-  "test/sdk/node/addon/**/*.test.ts",
-];
+// The C library, and the packages of the languages, without nginx.
+const IN_PARTS = ["test/c/**/*.test.ts", "test/sdk/*/package.test.ts"];
+
+// Each of these files installs the addon in the same place.
+const OF_ADDON = ["test/sdk/node/addon/**/*.test.ts"];
 
 const ALONE = [
   "test/e2e/build-again.test.ts",
@@ -65,7 +64,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts", "test/sdk/**/*.test.ts"],
-          exclude: [...configDefaults.exclude, ...IN_PARTS, ...ALONE, ...OF_ATTACHED],
+          exclude: [...configDefaults.exclude, ...IN_PARTS, ...OF_ADDON, ...ALONE, ...OF_ATTACHED],
           globalSetup: ["test/support/compile.ts"],
           testTimeout: 120_000,
           hookTimeout: 1_500_000,
@@ -113,6 +112,16 @@ export default defineConfig({
           testTimeout: 240_000,
           hookTimeout: 1_500_000,
           ...SIDE_BY_SIDE,
+        },
+      },
+      {
+        test: {
+          name: "addon",
+          include: OF_ADDON,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
         },
       },
       {
