@@ -48,7 +48,8 @@ describe("the tarball", () => {
     const listed = execFileSync("tar", ["-tzf", tarball], { encoding: "utf8" });
     const all = listed.trim().split("\n");
     const files = all.filter((path) => !path.startsWith("package/node_modules/"));
-    const sources = ["bin", "c-src", "lua", "patches", "templates"].flatMap(sourcesIn);
+    const folders = ["bench/compare", "bin", "c-src", "lua", "patches", "templates"];
+    const sources = folders.flatMap(sourcesIn);
     const expected = [
       ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
       ...sources.filter(
