@@ -440,8 +440,8 @@ local function wrong_phase()
 end
 
 
--- Returns true if a coroutine may wait for a runtime; else nil, message, code.
-function _M.may_wait()
+-- Returns the request of a coroutine that may call; else nil, message, code.
+local function request_of_call()
     local r = get_request()
 
     if not r then
@@ -456,6 +456,18 @@ function _M.may_wait()
         end
     end
 
+    return r
+end
+
+
+-- Returns true if a coroutine may wait for a runtime; else nil, message, code.
+function _M.may_wait()
+    local r, why, code = request_of_call()
+
+    if not r then
+        return nil, why, code
+    end
+
     if C.ngx_http_lua_nonblocking_ffi_may_wait(r, failure) ~= FFI_OK then
         return nil, read_failure()
     end
@@ -468,18 +480,10 @@ end
 -- rc, bytes or nil; or FAILED, message, code, detail or nil. `timeout`:
 -- milliseconds, 0 for none.
 function _M.call(pointer, method, bytes, timeout)
-    local r = get_request()
+    local r, why, code = request_of_call()
 
     if not r then
-        return FAILED, wrong_phase()
-    end
-
-    if enter then
-        local why, code = enter()
-
-        if why then
-            return FAILED, why, code
-        end
+        return FAILED, why, code
     end
 
     local rc = C.ngx_http_lua_nonblocking_ffi_call(r, pointer,
@@ -497,18 +501,10 @@ end
 -- Submits a task with a streamed response. Returns a pointer whose collection
 -- closes the stream, or nil, message, code. `window`: max unread bytes.
 function _M.stream(pointer, method, bytes, window)
-    local r = get_request()
+    local r, why, code = request_of_call()
 
     if not r then
-        return nil, wrong_phase()
-    end
-
-    if enter then
-        local why, code = enter()
-
-        if why then
-            return nil, why, code
-        end
+        return nil, why, code
     end
 
     local stream = C.ngx_http_lua_nonblocking_ffi_stream(r, pointer,
@@ -526,18 +522,10 @@ end
 -- Reads one chunk, and yields until it has arrived. Returns OK, bytes or nil;
 -- ENDED; or RC and FAILED as call() does. The caller keeps `stream` alive.
 function _M.read(stream, timeout)
-    local r = get_request()
+    local r, why, code = request_of_call()
 
     if not r then
-        return FAILED, wrong_phase()
-    end
-
-    if enter then
-        local why, code = enter()
-
-        if why then
-            return FAILED, why, code
-        end
+        return FAILED, why, code
     end
 
     local rc = C.ngx_http_lua_nonblocking_ffi_stream_read(r, stream, timeout,
