@@ -14,7 +14,7 @@
 #include "ngx_http_lua_nffi_call.h"
 #include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_coroutine.h"
-#include "ngx_http_lua_nffi_drain.h"
+#include "ngx_http_lua_nffi_collect.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_runtime.h"
@@ -87,7 +87,7 @@ ngx_http_lua_nffi_is_early(ngx_http_lua_nffi_call_t *call)
     }
 
     ngx_add_timer(&call->timeout, 1);
-    ngx_http_lua_nffi_drain_soon(call->instance);
+    ngx_http_lua_nffi_collect_soon(call->instance);
 
     return 1;
 }

@@ -14,7 +14,7 @@
 
 #include "ngx_http_lua_nffi_events.h"
 #include "ngx_http_lua_nffi_channel.h"
-#include "ngx_http_lua_nffi_drain.h"
+#include "ngx_http_lua_nffi_collect.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_output.h"
@@ -105,7 +105,7 @@ ngx_http_lua_nffi_done_handler(ngx_event_t *ev)
     /* edge-triggered: no need to read the counter */
 
     ch = (ngx_http_lua_nffi_channel_t *) c;
-    ngx_http_lua_nffi_drain(ch->process->instance, NGX_HTTP_LUA_NFFI_TURN);
+    ngx_http_lua_nffi_collect(ch->process->instance, NGX_HTTP_LUA_NFFI_TURN);
 }
 
 

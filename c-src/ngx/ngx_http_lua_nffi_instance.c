@@ -14,7 +14,7 @@
 
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_core.h"
-#include "ngx_http_lua_nffi_drain.h"
+#include "ngx_http_lua_nffi_collect.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_metrics.h"
 #include "ngx_http_lua_nffi_reap.h"
@@ -52,9 +52,9 @@ ngx_http_lua_nffi_instance_add(ngx_http_lua_nffi_runtime_t *rt,
     inst->runtime = rt;
     inst->ops = ops;
 
-    inst->drain.data = inst;
-    inst->drain.handler = ngx_http_lua_nffi_drain_handler;
-    inst->drain.log = ngx_cycle->log;
+    inst->collect.data = inst;
+    inst->collect.handler = ngx_http_lua_nffi_collect_handler;
+    inst->collect.log = ngx_cycle->log;
 
     inst->alive.data = inst;
     inst->alive.handler = ngx_http_lua_nffi_alive_handler;
@@ -215,26 +215,26 @@ ngx_http_lua_nffi_alive_period(void)
  */
 
 static ngx_msec_t
-ngx_http_lua_nffi_exit_limit(void)
+ngx_http_lua_nffi_exit_grace(void)
 {
     ngx_msec_t  limit, margin;
 
     limit = ngx_http_lua_nffi_shutdown_timeout();
 
     if (limit == 0) {
-        return NGX_HTTP_LUA_NFFI_DRAIN_LIMIT;
+        return NGX_HTTP_LUA_NFFI_GRACE_PERIOD;
     }
 
     margin = ngx_min(limit / 10, 1000) + ngx_http_lua_nffi_alive_period();
     limit = limit > margin ? limit - margin : 0;
 
-    return ngx_min(limit, NGX_HTTP_LUA_NFFI_DRAIN_LIMIT);
+    return ngx_min(limit, NGX_HTTP_LUA_NFFI_GRACE_PERIOD);
 }
 
 
 /* A timer that nginx does not cancel keeps an exiting worker while calls wait.
    Without waiting calls the timer is cancelable. A silent runtime keeps the
-   worker, and callers after a close, at most for the drain limit. */
+   worker, and callers after a close, at most for the grace period. */
 
 void
 ngx_http_lua_nffi_instance_keep(ngx_http_lua_nffi_instance_t *inst)
@@ -353,7 +353,7 @@ ngx_http_lua_nffi_look_for_stall(ngx_http_lua_nffi_instance_t *inst)
 
 
 static void
-ngx_http_lua_nffi_drain_limit_over(ngx_http_lua_nffi_instance_t *inst)
+ngx_http_lua_nffi_grace_period_over(ngx_http_lua_nffi_instance_t *inst)
 {
     u_char     text[512];
     ngx_str_t  message;
@@ -361,12 +361,12 @@ ngx_http_lua_nffi_drain_limit_over(ngx_http_lua_nffi_instance_t *inst)
     message.data = text;
     message.len = ngx_snprintf(text, sizeof(text),
                                "%s and the runtime \"%V\" has not answered "
-                               "within the drain limit (%M ms)",
+                               "within the grace period (%M ms)",
                                ngx_exiting ? "the worker exits"
                                            : "the runtime is closed",
                                &inst->runtime->name,
-                               ngx_exiting ? ngx_http_lua_nffi_exit_limit()
-                                           : ngx_http_lua_nffi_drain_limit())
+                               ngx_exiting ? ngx_http_lua_nffi_exit_grace()
+                                           : ngx_http_lua_nffi_grace_period())
                   - text;
 
     ngx_http_lua_nffi_fail_calls(inst, &message,
@@ -392,24 +392,24 @@ ngx_http_lua_nffi_alive_handler(ngx_event_t *ev)
     period = ngx_http_lua_nffi_alive_period();
 
     if (ngx_exiting || inst->closed) {
-        left = ngx_exiting ? ngx_http_lua_nffi_exit_limit()
-                           : ngx_http_lua_nffi_drain_limit();
+        left = ngx_exiting ? ngx_http_lua_nffi_exit_grace()
+                           : ngx_http_lua_nffi_grace_period();
 
         /* after a close before the exit, the earlier limit applies */
 
-        if (inst->drain_until == 0
+        if (inst->grace_until == 0
             || (ngx_exiting && !inst->exiting
                 && left < (ngx_msec_int_t)
-                          (inst->drain_until - ngx_current_msec)))
+                          (inst->grace_until - ngx_current_msec)))
         {
-            inst->drain_until = ngx_current_msec + left;
+            inst->grace_until = ngx_current_msec + left;
         }
 
         inst->exiting = ngx_exiting != 0;
-        left = inst->drain_until - ngx_current_msec;
+        left = inst->grace_until - ngx_current_msec;
 
         if (left <= 0) {
-            ngx_http_lua_nffi_drain_limit_over(inst);
+            ngx_http_lua_nffi_grace_period_over(inst);
             return;
         }
 

@@ -54,10 +54,10 @@ struct ngx_http_lua_nffi_instance_s {
     void                          *library;  /* from dlopen(), or NULL */
 
     ngx_http_lua_nffi_wake_t      *wake;        /* by its threads, or NULL */
-    ngx_event_t                    drain;       /* next turn or next spin */
+    ngx_event_t                    collect;     /* next turn or next spin */
     nffi_spinner_t                 spinner;
     ngx_event_t                    alive;       /* keeps an exiting worker */
-    ngx_msec_t                     drain_until; /* 0: no limit yet */
+    ngx_msec_t                     grace_until; /* 0: no limit yet */
     ngx_http_lua_nffi_rate_t       rate;        /* of its log messages */
     ngx_queue_t                    deadlines;   /* calls of equal timeouts */
     ngx_event_t                    deadline;    /* of the first, or earlier */
@@ -69,7 +69,7 @@ struct ngx_http_lua_nffi_instance_s {
     ngx_atomic_t                   unused;      /* set by the last thread */
     ngx_event_t                    kept;        /* not freed in time */
 
-    unsigned                       draining:1;
+    unsigned                       collecting:1;
     unsigned                       broken:1;    /* queue of a library */
     unsigned                       reaping:1;
     unsigned                       end_asked:1; /* `unused` will be set */
@@ -78,8 +78,8 @@ struct ngx_http_lua_nffi_instance_s {
     unsigned                       stalled:1;   /* the stall was logged */
     unsigned                       closed:1;    /* takes no new calls */
     unsigned                       starting:1;  /* part of a reload */
-    unsigned                       exiting:1;   /* drain_until is the worker's
-                                                   exit limit */
+    unsigned                       exiting:1;   /* grace_until is the exiting
+                                                   worker's */
 };
 
 

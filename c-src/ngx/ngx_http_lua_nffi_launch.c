@@ -200,8 +200,8 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
 
     ngx_http_lua_nffi_channels_close(p);
 
-    if (inst->drain.posted) {
-        ngx_delete_posted_event(&inst->drain);
+    if (inst->collect.posted) {
+        ngx_delete_posted_event(&inst->collect);
     }
 
     if (p->death.posted) {

@@ -381,7 +381,7 @@ ngx_http_lua_nffi_leave_init(void)
     }
 
     cln->handler = ngx_http_lua_nffi_leave_handler;
-    ngx_http_lua_nffi_leave_limit = ngx_http_lua_nffi_drain_limit();
+    ngx_http_lua_nffi_leave_limit = ngx_http_lua_nffi_grace_period();
 
     return NGX_OK;
 }

@@ -13,7 +13,7 @@
 
 
 #include "ngx_http_lua_nffi_library.h"
-#include "ngx_http_lua_nffi_drain.h"
+#include "ngx_http_lua_nffi_collect.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_log.h"
@@ -574,8 +574,8 @@ ngx_http_lua_nffi_library_free(ngx_http_lua_nffi_instance_t *inst)
 
         /* its completion calls this handler again */
 
-        if (!inst->drain.posted) {
-            ngx_post_event(&inst->drain, &ngx_posted_next_events);
+        if (!inst->collect.posted) {
+            ngx_post_event(&inst->collect, &ngx_posted_next_events);
         }
 
         return NGX_AGAIN;

@@ -163,7 +163,7 @@ ngx_http_lua_nffi_write_message(ngx_http_lua_nffi_rate_t *rate,
 }
 
 
-/* Writes the messages in the queue of an instance. ngx_http_lua_nffi_drain()
+/* Writes the messages in the queue of an instance. ngx_http_lua_nffi_collect()
    detects a broken queue. Returns the number of messages. */
 
 ngx_uint_t

@@ -59,8 +59,8 @@ struct ngx_http_lua_nffi_process_s {
     ngx_http_lua_nffi_pipe_t            err;
 
     ngx_event_t                         restart;
-    ngx_event_t                         kill;    /* start timeout, or drain
-                                                    limit */
+    ngx_event_t                         kill;    /* start timeout, or grace
+                                                    period */
     ngx_event_t                         end;     /* exit limit after it closed
                                                     its control socket */
     ngx_event_t                         death;   /* next turn of clean-up */

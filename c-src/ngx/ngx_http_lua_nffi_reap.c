@@ -164,7 +164,7 @@ ngx_http_lua_nffi_reap_instance(ngx_http_lua_nffi_instance_t *inst)
         inst->kept.handler = ngx_http_lua_nffi_kept_handler;
         inst->kept.log = ngx_cycle->log;
         ngx_http_lua_nffi_set_cancelable(&inst->kept, 1);
-        ngx_add_timer(&inst->kept, ngx_http_lua_nffi_drain_limit());
+        ngx_add_timer(&inst->kept, ngx_http_lua_nffi_grace_period());
     }
 
     ngx_http_lua_nffi_reap_soon();
@@ -190,8 +190,8 @@ ngx_http_lua_nffi_free_instance(ngx_http_lua_nffi_instance_t *inst)
         &inst->alive, &inst->rate.report, &inst->kept, &inst->deadline
     };
 
-    if (inst->drain.posted) {
-        ngx_delete_posted_event(&inst->drain);
+    if (inst->collect.posted) {
+        ngx_delete_posted_event(&inst->collect);
     }
 
     for (i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
@@ -221,7 +221,7 @@ ngx_http_lua_nffi_reap_one(ngx_http_lua_nffi_instance_t *inst)
 {
     ngx_int_t  rc;
 
-    if (inst->draining
+    if (inst->collecting
         || (inst->wake && ngx_http_lua_nffi_wake_is_queued(inst->wake)))
     {
         return NGX_AGAIN;

@@ -15,7 +15,7 @@
 #include "ngx_http_lua_nffi_supervisor.h"
 #include "ngx_http_lua_nffi_channel.h"
 #include "ngx_http_lua_nffi_core.h"
-#include "ngx_http_lua_nffi_drain.h"
+#include "ngx_http_lua_nffi_collect.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_launch.h"
@@ -154,7 +154,7 @@ ngx_http_lua_nffi_health_handler(ngx_event_t *ev)
     ngx_http_lua_nffi_instance_t  *inst = p->instance;
 
     if (p->state == NGX_HTTP_LUA_NFFI_READY) {
-        ngx_http_lua_nffi_drain(inst, NGX_HTTP_LUA_NFFI_TURN);
+        ngx_http_lua_nffi_collect(inst, NGX_HTTP_LUA_NFFI_TURN);
     }
 
     /* a closed process has a separate limit */
@@ -244,7 +244,7 @@ ngx_http_lua_nffi_death_handler(ngx_event_t *ev)
 
     if (!p->broken && p->turns > 0) {
         p->turns--;
-        ngx_http_lua_nffi_drain(inst, NGX_HTTP_LUA_NFFI_TURN);
+        ngx_http_lua_nffi_collect(inst, NGX_HTTP_LUA_NFFI_TURN);
 
         if (!p->dying) {
             return;
@@ -377,8 +377,8 @@ ngx_http_lua_nffi_kill_handler(ngx_event_t *ev)
     ngx_http_lua_nffi_process_t  *p = ev->data;
 
     if (p->instance->closed) {
-        ngx_sprintf(why, "has not ended within the drain limit (%M ms)%Z",
-                    ngx_http_lua_nffi_drain_limit());
+        ngx_sprintf(why, "has not ended within the grace period (%M ms)%Z",
+                    ngx_http_lua_nffi_grace_period());
 
     } else {
         limit = p->program->limits.start_timeout;
@@ -420,6 +420,6 @@ ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst)
 
     if (inst->host) {
         nffi_host_close(inst->host);
-        ngx_add_timer(&p->kill, ngx_http_lua_nffi_drain_limit());
+        ngx_add_timer(&p->kill, ngx_http_lua_nffi_grace_period());
     }
 }

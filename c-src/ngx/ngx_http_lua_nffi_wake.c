@@ -62,8 +62,8 @@ ngx_http_lua_nffi_wake_create(ngx_http_lua_nffi_wake_pt handler, void *data)
 
 /*
  * The task may be in the queue already: a host that finds a response after it
- * has announced that it parks drains once more, and may park again before the
- * wake-up that it provoked has arrived. Linked twice, the done queue of nginx
+ * has announced that it parks collects once more, and may park again before the
+ * wake-up that it provoked has arrived. Linked twice, the done list of nginx
  * would be a ring.
  */
 

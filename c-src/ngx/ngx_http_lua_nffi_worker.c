@@ -97,10 +97,10 @@ ngx_http_lua_nffi_may_serve(ngx_http_lua_nffi_error_t *err)
 /* Returns the smaller of the default limit and worker_shutdown_timeout. */
 
 ngx_msec_t
-ngx_http_lua_nffi_drain_limit(void)
+ngx_http_lua_nffi_grace_period(void)
 {
     ngx_msec_t  timeout = ngx_http_lua_nffi_shutdown_timeout();
 
-    return timeout && timeout < NGX_HTTP_LUA_NFFI_DRAIN_LIMIT
-           ? timeout : NGX_HTTP_LUA_NFFI_DRAIN_LIMIT;
+    return timeout && timeout < NGX_HTTP_LUA_NFFI_GRACE_PERIOD
+           ? timeout : NGX_HTTP_LUA_NFFI_GRACE_PERIOD;
 }

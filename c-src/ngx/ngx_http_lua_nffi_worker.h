@@ -10,14 +10,14 @@
 #include "ngx_http_lua_nffi_error.h"
 
 
-#define NGX_HTTP_LUA_NFFI_DRAIN_LIMIT  30000    /* ms */
+#define NGX_HTTP_LUA_NFFI_GRACE_PERIOD  30000    /* ms */
 
 /* The time that an exiting worker leaves for threads that run cancelled tasks,
    so that they can react to the cancellation. */
 #define NGX_HTTP_LUA_NFFI_CANCEL_GRACE  100      /* ms */
 
 ngx_int_t ngx_http_lua_nffi_may_serve(ngx_http_lua_nffi_error_t *err);
-ngx_msec_t ngx_http_lua_nffi_drain_limit(void);
+ngx_msec_t ngx_http_lua_nffi_grace_period(void);
 
 /* Returns NGX_ERROR if this is not the thread of the event loop. `err` may be
    NULL. */

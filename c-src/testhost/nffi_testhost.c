@@ -238,7 +238,7 @@ print_logs(nffi_testhost_t *testhost)
 
 /* Takes the answers that are there; the mutex is held. */
 static void
-drain(nffi_testhost_t *testhost)
+collect(nffi_testhost_t *testhost)
 {
     int i, n;
     void *owner;
@@ -274,7 +274,7 @@ nffi_testhost_unanswered(nffi_testhost_t *testhost)
     pthread_mutex_lock(&testhost->mutex);
 
     do {
-        drain(testhost);
+        collect(testhost);
     } while (nffi_host_park(testhost->host));
 
     nffi_host_state(testhost->host, &state);
@@ -380,7 +380,7 @@ wait_for(nffi_testhost_call_t *call, int chunk)
     nffi_testhost_t *testhost = call->testhost;
 
     for ( ;; ) {
-        drain(testhost);
+        collect(testhost);
 
         if (call->ended || (chunk && call->chunks != NULL)) {
             return;
@@ -449,7 +449,7 @@ nffi_testhost_cancel(nffi_testhost_call_t *call)
     nffi_testhost_t *testhost = call->testhost;
 
     pthread_mutex_lock(&testhost->mutex);
-    drain(testhost);
+    collect(testhost);
 
     if (!call->ended) {
         nffi_host_cancel(testhost->host, call->task);

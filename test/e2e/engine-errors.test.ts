@@ -329,7 +329,7 @@ describe("the error codes of docs/lua.md", () => {
       const text = /ended: ([^,]*)/.exec(log)?.[1] ?? "";
       remember(text);
       expect(text).toMatch(
-        /^nil\|method "\w+": the worker exits and the runtime ".*" has not answered within the drain limit \(\d+ ms\)\|exiting\|nil/,
+        /^nil\|method "\w+": the worker exits and the runtime ".*" has not answered within the grace period \(\d+ ms\)\|exiting\|nil/,
       );
     });
   });

@@ -391,7 +391,7 @@ describe("the life of a hosted process", () => {
       const begin = Date.now();
       await nginx.get("/close");
       expect(await spinning).toMatch(
-        /has not ended within the drain limit \(1000 ms\) and is killed.*runtime_down/,
+        /has not ended within the grace period \(1000 ms\) and is killed.*runtime_down/,
       );
       expect(Date.now() - begin).toBeGreaterThan(700);
       await until(

@@ -205,7 +205,7 @@ describe("runtime:reload() of processes", () => {
       await new Promise((done) => setTimeout(done, 100));
       expect(await nginx.get("/reload")).toBe("true\n");
       expect(await nginx.get("/call?m=version")).toBe("1\n");
-      expect(await spinning).toMatch(/has not ended within the drain limit.*runtime_down/);
+      expect(await spinning).toMatch(/has not ended within the grace period.*runtime_down/);
       await until(
         () => statOf(old) === undefined,
         5_000,

@@ -274,7 +274,7 @@ export function creditOrderModel(weaker?: Weaker): Model {
     { name: "nffi__signal_host", exchange: "hostFd", value: 1, into: "b", order: "release" },
   ];
   const read = (k: number): Step[] => [
-    { name: "drain", exchange: "hostFd", value: 0, into: "a", order: "acquire", waits: true },
+    { name: "collect", exchange: "hostFd", value: 0, into: "a", order: "acquire", waits: true },
     { name: "read_chunk", read: "chunk", into: "c" },
     {
       name: "nffi_host_credit: chunks_read",

@@ -1,4 +1,4 @@
-// The wake-up and close protocol of c-src/lib and of the glue's drain handler, as a model: docs/
+// The wake-up and close protocol of c-src/lib and of the glue's collect handler, as a model: docs/
 // decisions/0002. One host (the event loop), one or two pollers or one armed loop as the runtime.
 // A move is one access to memory that the other side sees, one system call, or the taking of the
 // mutex; it bears the name of the function that does it. Stores that are not sequentially
@@ -22,7 +22,7 @@ export const STEPS = [
   "poll: wake before waiting",
   "wake: once",
   "woken: clear first",
-  "drain: go on",
+  "collect: go on",
   "arm: clear first",
   "arm: look again",
   "arm: notes",
@@ -50,7 +50,7 @@ const WORDS = [
   ...["tasksTail", "tasksHead", "doneTail", "doneHead", "notesTail", "notesHead"],
   ...["runtimeParked", "hostParked", "closed", "cancelled", "tasksFd"],
   // the way to the host: done queue of nginx's thread pool and its notify, or the done eventfd
-  ...["linked", "woken", "notified", "drainPosted", "clearDue"],
+  ...["linked", "woken", "notified", "collectPosted", "clearDue"],
   ...["mutex", "led", "wakeDue", "news", "stuck", "cancels", "closing"],
   "host",
 ] as const;
@@ -67,7 +67,7 @@ const H = {
   look: 1,
   take: 2,
   write: 3,
-  drain: 4,
+  collect: 4,
   park: 5,
   again: 6,
   revoke: 7,
@@ -198,8 +198,8 @@ export function wakeModel(setting: Setting): Model {
     const go = (to: State, place: number) => {
       to[at.host] = place;
     };
-    /** Where it goes after a drain: without its step, the woken handler clears the mark now. */
-    const drained = (of: State) => (get(of, "clearDue") === 1 ? H.clear : H.idle);
+    /** Where it goes after a collection: without its step, the woken handler clears the mark now. */
+    const collected = (of: State) => (get(of, "clearDue") === 1 ? H.clear : H.idle);
     if (s[who] !== 0) move("a delayed store lands", (to) => land(to, who));
 
     switch (get(s, "host")) {
@@ -234,20 +234,20 @@ export function wakeModel(setting: Setting): Model {
             land(to, who);
             to[at.notified] = 0;
             if (setting.process) {
-              go(to, H.drain);
+              go(to, H.collect);
               return;
             }
             const linked = get(s, "linked");
             to[at.linked] = 0;
             if (linked === 0) return;
             to[at.clearDue] = has("woken: clear first") ? 0 : 1;
-            go(to, has("woken: clear first") ? H.clear : H.drain);
+            go(to, has("woken: clear first") ? H.clear : H.collect);
           });
         }
-        if (get(s, "drainPosted") === 1) {
-          move("ngx_http_lua_nffi_drain_handler", (to) => {
-            to[at.drainPosted] = 0;
-            go(to, H.drain);
+        if (get(s, "collectPosted") === 1) {
+          move("ngx_http_lua_nffi_collect_handler", (to) => {
+            to[at.collectPosted] = 0;
+            go(to, H.collect);
           });
         }
         break;
@@ -256,7 +256,7 @@ export function wakeModel(setting: Setting): Model {
           land(to, who);
           to[at.woken] = 0;
           to[at.clearDue] = 0;
-          go(to, has("woken: clear first") ? H.drain : H.idle);
+          go(to, has("woken: clear first") ? H.collect : H.idle);
         });
         break;
       case H.look:
@@ -278,13 +278,13 @@ export function wakeModel(setting: Setting): Model {
           go(to, H.idle);
         });
         break;
-      case H.drain:
+      case H.collect:
         // a turn takes one response, so that it often does not suffice
         move("nffi_host_collect", (to) => {
           if (load(s, who, "doneTail") > get(s, "doneHead")) {
             to[at.doneHead] = get(s, "doneHead") + 1;
-            to[at.drainPosted] = has("drain: go on") ? 1 : 0;
-            go(to, drained(s));
+            to[at.collectPosted] = has("collect: go on") ? 1 : 0;
+            go(to, collected(s));
           } else {
             go(to, has("park: announce first") ? H.park : H.again);
           }
@@ -293,30 +293,30 @@ export function wakeModel(setting: Setting): Model {
       case H.park:
         move("nffi_host_park: nffi__announce_parked", (to) => {
           store(to, who, "hostParked", 1, has("park: seq_cst"));
-          go(to, has("park: look again") ? H.again : drained(s));
+          go(to, has("park: look again") ? H.again : collected(s));
         });
         break;
       case H.again:
         move("nffi_host_park: nffi__ring_waiting", (to) => {
           const waits = load(s, who, "doneTail") > get(s, "doneHead");
           if (!has("park: announce first")) {
-            go(to, waits ? H.drain : H.announceLate);
+            go(to, waits ? H.collect : H.announceLate);
           } else {
-            go(to, waits ? H.revoke : drained(s));
+            go(to, waits ? H.revoke : collected(s));
           }
         });
         break;
       case H.announceLate:
         move("nffi_host_park: nffi__announce_parked", (to) => {
           store(to, who, "hostParked", 1);
-          go(to, drained(s));
+          go(to, collected(s));
         });
         break;
       case H.revoke:
         move("nffi_host_park: nffi__revoke_parked", (to) => {
           store(to, who, "hostParked", 0, false);
-          to[at.drainPosted] = 1;
-          go(to, drained(s));
+          to[at.collectPosted] = 1;
+          go(to, collected(s));
         });
         break;
     }

@@ -88,12 +88,12 @@ const NEEDED: Record<Step, [what: string, setting: Setting, fault: string]> = {
     "a task is twice on nginx's done queue",
   ],
   "woken: clear first": [
-    "ngx_http_lua_nffi_wake_handler clears the mark before it drains",
+    "ngx_http_lua_nffi_wake_handler clears the mark before it collects",
     { tasks: 3, pollers: 1 },
     "a response waits for ever",
   ],
-  "drain: go on": [
-    "ngx_http_lua_nffi_drain posts itself when its turn did not suffice",
+  "collect: go on": [
+    "ngx_http_lua_nffi_collect posts itself when its turn did not suffice",
     { tasks: 2, pollers: 1 },
     "a response waits for ever",
   ],

@@ -174,9 +174,9 @@ pair_sleep(pair_t *pair)
 }
 
 
-/* As an event loop does: drains, and sleeps when there is nothing. */
+/* As an event loop does: collects, and sleeps when there is nothing. */
 static inline int
-pair_drain(pair_t *pair, nffi_host_response_t *responses, size_t max)
+pair_collect(pair_t *pair, nffi_host_response_t *responses, size_t max)
 {
     int n;
 

@@ -28,7 +28,7 @@ static reader_t readers[STREAMS];
 
 
 static inline uint32_t
-drain(void)
+collect(void)
 {
     int i, n;
     uint32_t calls = 0;
@@ -98,7 +98,7 @@ close_with(nffi_task_t first, nffi_task_t second)
         CHECK_IS(nffi_stream_end(second), NFFI_OK);
     }
 
-    (void) drain();
+    (void) collect();
     pair_check_idle(&pair);
     pair_close(&pair);
 }

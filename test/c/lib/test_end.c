@@ -408,7 +408,7 @@ tell_unused(void *data)
 }
 
 
-/* Drains, then ends the host as the event loop does: only when it is called,
+/* Collects, then ends the host as the event loop does: only when it is called,
    or at the next look when a thread was in the middle of a call. */
 static void
 end_when_unused(pair_t *pair)

@@ -260,7 +260,7 @@ exchange(pair_t *pair, int total)
         }
 
         /* with none awaited, no response would end the sleep */
-        n = pair_state(pair).awaited > 0 ? pair_drain(pair, responses, 8) : 0;
+        n = pair_state(pair).awaited > 0 ? pair_collect(pair, responses, 8) : 0;
 
         for (i = 0; i < n; i++) {
             check_response(&responses[i]);

@@ -101,7 +101,7 @@ check_returns(waiter_t *waiter, int expected)
 }
 
 
-/* A stream whose window is full; its chunks are drained, but not read. */
+/* A stream whose window is full; its chunks are collected, but not read. */
 static nffi_task_t
 full_stream(reader_t *reader)
 {
@@ -112,7 +112,7 @@ full_stream(reader_t *reader)
     running = pair_take(&pair).task;
 
     while (nffi_stream_write(running, "0123456789", 10) == NFFI_OK) {
-        CHECK_IS(drain(), 0);
+        CHECK_IS(collect(), 0);
     }
 
     CHECK_IS(reader->unread, NFFI__CHUNKS);
@@ -138,7 +138,7 @@ writer_leads(void)
     start(&pollers[0], wait_for_tasks, 0, -1);
     pair_submit(&pair, NULL, 0, callers);
     check_returns(&pollers[0], 1);
-    CHECK_IS(drain(), 1);
+    CHECK_IS(collect(), 1);
 
     /* credit for another stream, without a waiting thread */
     start(&pollers[0], wait_for_tasks, 0, -1);
@@ -199,7 +199,7 @@ ended_by_another(void)
     check_returns(&writers[1], NFFI_STALE);
     CHECK_IS(nffi_respond_error(first, "x", 1, NULL, 0), NFFI_OK);
     check_returns(&writers[0], NFFI_STALE);
-    (void) drain();
+    (void) collect();
     pair_check_idle(&pair);
     pair_close(&pair);
 }
@@ -368,7 +368,7 @@ woken_too_late(void)
     check_returns(&pollers[0], 1);
     pair_submit(&pair, NULL, 0, callers);
     check_returns(&pollers[2], 1);
-    CHECK_IS(drain(), 2);
+    CHECK_IS(collect(), 2);
     pair_check_idle(&pair);
     pair_close(&pair);
 }

@@ -120,7 +120,7 @@ start_streams(const load_t *load)
 
     for (i = 0; i < load->streams; i++) {
         while (readers[i].unread < NFFI__CHUNKS) {
-            CHECK_IS(drain(), 0);
+            CHECK_IS(collect(), 0);
 
             if (readers[i].unread < NFFI__CHUNKS) {
                 sleep_or_fail(0);
@@ -152,7 +152,7 @@ call(const load_t *load)
             }
         }
 
-        n = drain();
+        n = collect();
         answered += n;
 
         if (n == 0 && answered < submitted) {
@@ -185,7 +185,7 @@ run(const load_t *load)
         CHECK_IS(pthread_join(ids[i], NULL), 0);
     }
 
-    (void) drain();
+    (void) collect();
     CHECK(waits >= load->streams);
     pair_check_idle(&pair);
     pair_close(&pair);
@@ -255,7 +255,7 @@ two_writers(void)
     }
 
     while (chunks < 2 * SHARED_CHUNKS) {
-        CHECK_IS(drain(), 0);
+        CHECK_IS(collect(), 0);
 
         if (readers[0].unread == 0) {
             sleep_or_fail(chunks);
@@ -294,7 +294,7 @@ notes_taken(void)
     CHECK_IS(pthread_create(&id, NULL, write_half, &task), 0);
 
     while (chunks + NFFI__CHUNKS < SHARED_CHUNKS) {
-        CHECK_IS(drain(), 0);
+        CHECK_IS(collect(), 0);
 
         if (readers[0].unread < NFFI__CHUNKS) {
             sleep_or_fail(chunks);
@@ -313,7 +313,7 @@ notes_taken(void)
     }
 
     while (chunks < SHARED_CHUNKS) {
-        CHECK_IS(drain(), 0);
+        CHECK_IS(collect(), 0);
         chunks += readers[0].unread;
         read_all(&readers[0]);
     }
@@ -390,7 +390,7 @@ tries_beside_a_wait(void)
 
     for (rounds = 0; rounds < CHECK_SCALE(1000u); rounds++) {
         while (readers[0].unread < NFFI__CHUNKS) {
-            CHECK_IS(drain(), 0);
+            CHECK_IS(collect(), 0);
 
             if (readers[0].unread < NFFI__CHUNKS) {
                 sleep_or_fail(rounds);

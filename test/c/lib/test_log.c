@@ -46,7 +46,7 @@ tells(pair_t *pair)
     text[2048] = '\0';
     message(pair, owners, NFFI_LOG_WARN, text);
 
-    /* given before the answer, taken before it is drained */
+    /* given before the answer, taken before it is collected */
     CHECK_IS(nffi_log(running, NFFI_LOG_INFO, "last", 4), NFFI_OK);
     CHECK_IS(nffi_respond(running, 0, "x", 1), NFFI_OK);
     CHECK_IS(nffi_host_waiting(pair->host), 1);

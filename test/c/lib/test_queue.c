@@ -216,7 +216,7 @@ follows(void)
     pthread_create(&follower, NULL, poll_for_ever, pair.queue);
     pthread_join(leader, NULL);
     pair_submit(&pair, "x", 1, owners);
-    CHECK_IS(pair_drain(&pair, &response, 1), 1);
+    CHECK_IS(pair_collect(&pair, &response, 1), 1);
     pthread_join(follower, NULL);
     pair_close(&pair);
 }
@@ -288,7 +288,7 @@ serve_by_threads(pair_t *pair, int batch)
             pair_submit(pair, &number, sizeof(number), owners);
         }
 
-        n = pair_drain(pair, responses, 8);
+        n = pair_collect(pair, responses, 8);
         CHECK(n > 0);
 
         for (i = 0; i < n; i++) {

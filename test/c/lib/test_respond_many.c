@@ -222,7 +222,7 @@ large_batch(void)
         /* an event loop looks at the socket as well */
         CHECK_IS(nffi_host_child_event(pair.host, &message), NFFI_CHILD_NONE);
         CHECK(open_fds() < before + 100);
-        n = pair_drain(&pair, responses, 16);
+        n = pair_collect(&pair, responses, 16);
         CHECK(n > 0);
 
         for (i = 0; i < n; i++, next++) {

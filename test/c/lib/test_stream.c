@@ -456,7 +456,7 @@ cancels(pair_t *pair)
     CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, 0), 0);
     CHECK_IS(nffi_host_collect(pair->host, &response, 1), 0);
 
-    /* between the chunk that was drained and the one that is not yet */
+    /* between the chunk that was collected and the one that is not yet */
     running = streaming(pair, WINDOW, &task);
     CHECK_IS(nffi_stream_write(running, "1", 1), NFFI_OK);
     CHECK_IS(nffi_stream_write(running, "2", 1), NFFI_OK);

@@ -101,9 +101,9 @@ serve(void *data)
 }
 
 
-/* As pair_drain, but one that sleeps too long has lost a wake-up. */
+/* As pair_collect, but one that sleeps too long has lost a wake-up. */
 static int
-drain_or_sleep(pair_t *pair, uint32_t *random_state, long *sleeps)
+collect_or_sleep(pair_t *pair, uint32_t *random_state, long *sleeps)
 {
     int n;
     uint64_t count;
@@ -166,7 +166,7 @@ exchange(pair_t *pair, int threads, style_t style, size_t batch, int total)
             pause_a_bit(&random_state);
         }
 
-        answered += drain_or_sleep(pair, &random_state, &sleeps);
+        answered += collect_or_sleep(pair, &random_state, &sleeps);
     }
 
     nffi_host_close(pair->host);

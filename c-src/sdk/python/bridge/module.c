@@ -142,10 +142,10 @@ serve(PyObject *self, PyObject *args)
 }
 
 
-/* drain(queue, cell): makes the waiting calls. True: more may wait already;
+/* run_tasks(queue, cell): makes the waiting calls. True: more may wait already;
    False: the queue's descriptor becomes readable; None: the queue has ended. */
 static PyObject *
-drain(PyObject *self, PyObject *args)
+run_tasks(PyObject *self, PyObject *args)
 {
     int i, n, round;
     PyObject *plan;
@@ -571,7 +571,7 @@ error_text(PyObject *self, PyObject *args)
 
 static py_method_t methods[] = {
     METHOD("serve", serve),
-    METHOD("drain", drain),
+    METHOD("run_tasks", run_tasks),
     METHOD("take", take),
     METHOD("crew", make_crew),
     METHOD("fd", fd),

@@ -95,7 +95,7 @@ class Loop:
             else:
                 self._loop.stop()
             return
-        more = _nffi.drain(queue, self._cell)
+        more = _nffi.run_tasks(queue, self._cell)
         if more is None:
             self._ended = True
             self._loop.remove_reader(self._fd)

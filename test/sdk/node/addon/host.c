@@ -245,7 +245,7 @@ print_logs(void)
 
 
 static void
-drain(void)
+collect(void)
 {
     int count, i;
     uint64_t ignored;
@@ -341,14 +341,14 @@ serve(void)
         { child.stderr_fd, POLLIN, 0 },
     };
 
-    drain();
+    collect();
 
     for ( ;; ) {
         fflush(stdout);
         (void) poll(fds, 5, -1);
 
         if (fds[1].revents) {
-            drain();
+            collect();
         }
 
         if (fds[2].revents && !print_messages()) {

@@ -1,10 +1,10 @@
 /*
- * ngx_http_lua_nffi_drain.h - collects the responses of an instance and passes
- * them to their callers.
+ * ngx_http_lua_nffi_collect.h - collects the responses of an instance and
+ * passes them to their callers.
  */
 
-#ifndef _NGX_HTTP_LUA_NFFI_DRAIN_H_INCLUDED_
-#define _NGX_HTTP_LUA_NFFI_DRAIN_H_INCLUDED_
+#ifndef _NGX_HTTP_LUA_NFFI_COLLECT_H_INCLUDED_
+#define _NGX_HTTP_LUA_NFFI_COLLECT_H_INCLUDED_
 
 
 #include "ngx_http_lua_nffi_types.h"
@@ -18,10 +18,10 @@
    copied. The response that exceeds the limit is still collected. */
 #define NGX_HTTP_LUA_NFFI_TURN_BYTES   1048576
 
-void ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst,
+void ngx_http_lua_nffi_collect(ngx_http_lua_nffi_instance_t *inst,
     ngx_uint_t turn);
-void ngx_http_lua_nffi_drain_soon(ngx_http_lua_nffi_instance_t *inst);
-void ngx_http_lua_nffi_drain_handler(ngx_event_t *ev);
+void ngx_http_lua_nffi_collect_soon(ngx_http_lua_nffi_instance_t *inst);
+void ngx_http_lua_nffi_collect_handler(ngx_event_t *ev);
 void ngx_http_lua_nffi_woken(void *data);
 void ngx_http_lua_nffi_fail_calls(ngx_http_lua_nffi_instance_t *inst,
     ngx_str_t *message, const char *code);
@@ -29,4 +29,4 @@ ngx_int_t ngx_http_lua_nffi_fail_some_calls(ngx_http_lua_nffi_instance_t *inst,
     ngx_str_t *message, const char *code, ngx_uint_t max);
 
 
-#endif /* _NGX_HTTP_LUA_NFFI_DRAIN_H_INCLUDED_ */
+#endif /* _NGX_HTTP_LUA_NFFI_COLLECT_H_INCLUDED_ */

@@ -1,5 +1,5 @@
 /*
- * ngx_http_lua_nffi_drain.c - the glue: collects the responses of an instance
+ * ngx_http_lua_nffi_collect.c - the glue: collects the responses of an instance
  * and resumes the coroutines that wait for them.
  *
  * Everything runs in the event loop.
@@ -11,7 +11,7 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nffi_drain.h"
+#include "ngx_http_lua_nffi_collect.h"
 #include "ngx_http_lua_nffi_call.h"
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_log.h"
@@ -25,11 +25,11 @@
 
 static ngx_uint_t
 ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
-    ngx_uint_t drained)
+    ngx_uint_t collected)
 {
     nffi_spinner_t  *spinner = &inst->spinner;
 
-    if (drained) {
+    if (collected) {
         if (spinner->until_ns) {
             nffi_spin_found(spinner);
         }
@@ -54,7 +54,7 @@ ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
    coroutine may kill the thread of another one, or close the runtime. */
 
 void
-ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
+ngx_http_lua_nffi_collect(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 {
     int                        n;
     size_t                     bytes;
@@ -63,11 +63,11 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
     nffi_host_response_t       response;
     ngx_http_lua_nffi_call_t  *call;
 
-    if (inst->draining || inst->host == NULL) {
+    if (inst->collecting || inst->host == NULL) {
         return;
     }
 
-    inst->draining = 1;
+    inst->collecting = 1;
     host = inst->host;
 
     n = 0;
@@ -103,7 +103,7 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
         call->ops->deliver(call, &response);
     }
 
-    inst->draining = 0;
+    inst->collecting = 0;
     ngx_http_lua_nffi_count_misuse(inst);
 
     if (inst->reaping) {
@@ -124,8 +124,8 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
         || ngx_http_lua_nffi_looks_again(inst, left != turn)
         || nffi_host_park(host))
     {
-        if (!inst->drain.posted) {
-            ngx_post_event(&inst->drain, &ngx_posted_next_events);
+        if (!inst->collect.posted) {
+            ngx_post_event(&inst->collect, &ngx_posted_next_events);
         }
     }
 }
@@ -134,20 +134,20 @@ ngx_http_lua_nffi_drain(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 /* Collects in this turn of the event loop, after its timers. */
 
 void
-ngx_http_lua_nffi_drain_soon(ngx_http_lua_nffi_instance_t *inst)
+ngx_http_lua_nffi_collect_soon(ngx_http_lua_nffi_instance_t *inst)
 {
-    if (inst->drain.posted) {
-        ngx_delete_posted_event(&inst->drain);
+    if (inst->collect.posted) {
+        ngx_delete_posted_event(&inst->collect);
     }
 
-    ngx_post_event(&inst->drain, &ngx_posted_events);
+    ngx_post_event(&inst->collect, &ngx_posted_events);
 }
 
 
 void
-ngx_http_lua_nffi_drain_handler(ngx_event_t *ev)
+ngx_http_lua_nffi_collect_handler(ngx_event_t *ev)
 {
-    ngx_http_lua_nffi_drain(ev->data, NGX_HTTP_LUA_NFFI_TURN);
+    ngx_http_lua_nffi_collect(ev->data, NGX_HTTP_LUA_NFFI_TURN);
 }
 
 
@@ -156,7 +156,7 @@ ngx_http_lua_nffi_drain_handler(ngx_event_t *ev)
 void
 ngx_http_lua_nffi_woken(void *data)
 {
-    ngx_http_lua_nffi_drain(data, NGX_HTTP_LUA_NFFI_TURN);
+    ngx_http_lua_nffi_collect(data, NGX_HTTP_LUA_NFFI_TURN);
 }
 
 
