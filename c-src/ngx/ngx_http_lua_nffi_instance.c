@@ -163,7 +163,7 @@ ngx_http_lua_nffi_instance_close(ngx_http_lua_nffi_instance_t *inst)
         inst->closed = 1;
         inst->starting = 0;
         ngx_queue_remove(&inst->queue);
-        ngx_queue_insert_tail(&inst->runtime->leaving, &inst->queue);
+        ngx_queue_insert_tail(&inst->runtime->closing, &inst->queue);
     }
 
     inst->ops->close(inst);
@@ -455,7 +455,7 @@ ngx_http_lua_nffi_state(ngx_http_lua_nffi_runtime_t *rt,
     ngx_queue_t                   *q;
     nffi_host_state_t              state;
     ngx_http_lua_nffi_instance_t  *inst;
-    ngx_queue_t                   *lists[] = { &rt->serving, &rt->leaving };
+    ngx_queue_t                   *lists[] = { &rt->serving, &rt->closing };
 
     ngx_memzero(sum, sizeof(*sum));
 

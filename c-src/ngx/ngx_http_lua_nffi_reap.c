@@ -261,7 +261,7 @@ ngx_http_lua_nffi_is_over_with(ngx_http_lua_nffi_runtime_t *rt)
 {
     return rt->handles == 0
            && ngx_queue_empty(&rt->serving) && ngx_queue_empty(&rt->starting)
-           && ngx_queue_empty(&rt->leaving) && ngx_queue_empty(&rt->ended);
+           && ngx_queue_empty(&rt->closing) && ngx_queue_empty(&rt->ended);
 }
 
 

@@ -58,7 +58,7 @@ ngx_http_lua_nffi_each_instance(ngx_http_lua_nffi_instance_handler_pt handler,
 
         ngx_http_lua_nffi_each_of(&rt->serving, handler, data);
         ngx_http_lua_nffi_each_of(&rt->starting, handler, data);
-        ngx_http_lua_nffi_each_of(&rt->leaving, handler, data);
+        ngx_http_lua_nffi_each_of(&rt->closing, handler, data);
     }
 }
 
@@ -110,7 +110,7 @@ ngx_http_lua_nffi_register(ngx_str_t *key, ngx_str_t *name)
 
     ngx_queue_init(&rt->serving);
     ngx_queue_init(&rt->starting);
-    ngx_queue_init(&rt->leaving);
+    ngx_queue_init(&rt->closing);
     ngx_queue_init(&rt->ended);
     ngx_queue_insert_tail(&ngx_http_lua_nffi_runtimes, &rt->queue);
 

@@ -38,7 +38,7 @@ struct ngx_http_lua_nffi_runtime_s {
 
     ngx_queue_t                    serving;  /* instances for new calls */
     ngx_queue_t                    starting; /* instances of a reload */
-    ngx_queue_t                    leaving;  /* closed, calls left */
+    ngx_queue_t                    closing;  /* closed, calls left */
     ngx_queue_t                    ended;    /* to be freed */
 
     ngx_http_lua_nffi_program_t   *program;  /* NULL: a native library */

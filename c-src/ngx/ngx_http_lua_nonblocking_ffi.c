@@ -15,8 +15,8 @@
 
 #include "ngx_http_lua_nonblocking_ffi.h"
 #include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_exit.h"
 #include "ngx_http_lua_nffi_instance.h"
-#include "ngx_http_lua_nffi_leave.h"
 #include "ngx_http_lua_nffi_library.h"
 #include "ngx_http_lua_nffi_metrics.h"
 #include "ngx_http_lua_nffi_process.h"
@@ -48,7 +48,7 @@ ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err)
         return NGX_OK;
     }
 
-    if (ngx_http_lua_nffi_leave_init() != NGX_OK
+    if (ngx_http_lua_nffi_exit_init() != NGX_OK
         || ngx_http_lua_nffi_registry_init() != NGX_OK)
     {
         return ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
@@ -208,7 +208,7 @@ ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,
     ngx_http_lua_nffi_process_t   *p;
     ngx_http_lua_nffi_runtime_t   *rt = runtime;
     ngx_http_lua_nffi_instance_t  *inst;
-    ngx_queue_t                   *lists[] = { &rt->serving, &rt->leaving };
+    ngx_queue_t                   *lists[] = { &rt->serving, &rt->closing };
 
     for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         for (q = ngx_queue_head(lists[i]);
@@ -224,7 +224,7 @@ ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,
             p = inst->process;
             ngx_memzero(info, sizeof(*info));
             info->pid = inst->host ? p->child.pid : 0;
-            info->state = inst->closed && inst->host ? "leaving"
+            info->state = inst->closed && inst->host ? "stopping"
                           : p->state == NGX_HTTP_LUA_NFFI_READY ? "ready"
                           : p->state == NGX_HTTP_LUA_NFFI_STARTING ? "starting"
                           : "down";

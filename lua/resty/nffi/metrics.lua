@@ -246,7 +246,7 @@ local function add_histogram(lines, name, labels, measured)
 end
 
 
-local STATES = { "ready", "starting", "leaving", "down" }
+local STATES = { "ready", "starting", "stopping", "down" }
 
 
 local function add_states(lines, name, labels, processes)

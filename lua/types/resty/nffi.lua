@@ -248,7 +248,7 @@ function runtime:state() end
 
 ---@class nffi.ProcessMetrics
 ---@field pid? integer
----@field state "ready"|"starting"|"leaving"|"down"
+---@field state "ready"|"starting"|"stopping"|"down"
 ---@field restarts integer
 ---@field queued integer
 ---@field unanswered integer

@@ -16,7 +16,7 @@ import {
 import { builtOpenresty, flavor } from "../support/openresty.js";
 
 const FILES = {
-  "leave.ts": `
+  "exit.ts": `
 import { writeFileSync } from "node:fs";
 process.on("exit", () => {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
@@ -25,7 +25,7 @@ process.on("exit", () => {
 });
 export default (bytes: Uint8Array) => bytes;
 `,
-  "leave.py": `
+  "exit.py": `
 import atexit, time
 def end():
     time.sleep(0.05)
@@ -72,7 +72,7 @@ let java: JavaClasses;
 
 beforeAll(async () => {
   prefix = await builtOpenresty();
-  if (flavor !== "asan") java = new JavaClasses("test/sdk/java/fixtures/leave", prefix);
+  if (flavor !== "asan") java = new JavaClasses("test/sdk/java/fixtures/exit", prefix);
 });
 
 afterAll(() => java?.remove());
@@ -91,12 +91,12 @@ function options(language: string, fields: string, more: Partial<NginxOptions> =
 }
 
 const languages: [string, () => NginxOptions][] = [
-  ["node", () => options("node", 'module = "leave.ts"')],
+  ["node", () => options("node", 'module = "exit.ts"')],
   [
     "python",
-    () => options("python", `module = "leave.py", codec = "raw", program = "${systemPython}"`),
+    () => options("python", `module = "exit.py", codec = "raw", program = "${systemPython}"`),
   ],
-  ["java", () => options("java", `module = "Leave", classpath = "${java.classes}"`)],
+  ["java", () => options("java", `module = "Exit", classpath = "${java.classes}"`)],
 ];
 
 async function ends(nginx: Nginx, signal: NodeJS.Signals): Promise<void> {

@@ -1,5 +1,5 @@
 /*
- * ngx_http_lua_nffi_leave.c - the glue: shuts down the runtimes when the worker
+ * ngx_http_lua_nffi_exit.c - the glue: shuts down the runtimes when the worker
  * exits. Their processes are killed with the worker. Before that, they have a
  * limited time to shut down, and their last output is logged.
  *
@@ -15,7 +15,7 @@
 #include "ddebug.h"
 
 
-#include "ngx_http_lua_nffi_leave.h"
+#include "ngx_http_lua_nffi_exit.h"
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_log.h"
 #include "ngx_http_lua_nffi_output.h"
@@ -26,7 +26,7 @@
 #include <poll.h>
 
 
-#define NGX_HTTP_LUA_NFFI_LEAVE_LIMIT   5000     /* ms to exit, when the worker
+#define NGX_HTTP_LUA_NFFI_EXIT_LIMIT    5000     /* ms to exit, when the worker
                                                     quits */
 #define NGX_HTTP_LUA_NFFI_STOP_LIMIT    500      /* ms on a stop: nginx kills
                                                     the worker soon after */
@@ -58,14 +58,14 @@ typedef struct {
     ngx_array_t                         fds;        /* FDS per process */
     ngx_msec_t                          begin;
     ngx_msec_t                          limit;
-} ngx_http_lua_nffi_leave_t;
+} ngx_http_lua_nffi_exit_t;
 
 
-static ngx_msec_t  ngx_http_lua_nffi_leave_limit;
+static ngx_msec_t  ngx_http_lua_nffi_exit_limit;
 
 
 static void
-ngx_http_lua_nffi_leave_add(ngx_http_lua_nffi_leave_t *leave,
+ngx_http_lua_nffi_exit_add(ngx_http_lua_nffi_exit_t *ctx,
     ngx_http_lua_nffi_process_t *p)
 {
     struct pollfd                *fds;
@@ -73,14 +73,14 @@ ngx_http_lua_nffi_leave_add(ngx_http_lua_nffi_leave_t *leave,
 
     /* both or none: the indices of the two arrays correspond */
 
-    fds = ngx_array_push_n(&leave->fds, NGX_HTTP_LUA_NFFI_FDS);
+    fds = ngx_array_push_n(&ctx->fds, NGX_HTTP_LUA_NFFI_FDS);
     if (fds == NULL) {
         return;
     }
 
-    awaited = ngx_array_push(&leave->processes);
+    awaited = ngx_array_push(&ctx->processes);
     if (awaited == NULL) {
-        leave->fds.nelts -= NGX_HTTP_LUA_NFFI_FDS;
+        ctx->fds.nelts -= NGX_HTTP_LUA_NFFI_FDS;
         return;
     }
 
@@ -100,17 +100,17 @@ ngx_http_lua_nffi_leave_add(ngx_http_lua_nffi_leave_t *leave,
 /* A process that is still starting has nothing to clean up. */
 
 static void
-ngx_http_lua_nffi_leave_instance(ngx_http_lua_nffi_instance_t *inst, void *data)
+ngx_http_lua_nffi_exit_instance(ngx_http_lua_nffi_instance_t *inst, void *data)
 {
-    ngx_http_lua_nffi_leave_t    *leave = data;
+    ngx_http_lua_nffi_exit_t     *ctx = data;
     ngx_http_lua_nffi_process_t  *p = inst->process;
 
     if (inst->host && !inst->closed) {
         nffi_host_close(inst->host);
     }
 
-    if (p && leave->pool && p->state == NGX_HTTP_LUA_NFFI_READY) {
-        ngx_http_lua_nffi_leave_add(leave, p);
+    if (p && ctx->pool && p->state == NGX_HTTP_LUA_NFFI_READY) {
+        ngx_http_lua_nffi_exit_add(ctx, p);
     }
 }
 
@@ -118,7 +118,7 @@ ngx_http_lua_nffi_leave_instance(ngx_http_lua_nffi_instance_t *inst, void *data)
 /* Returns how long the worker waits for the process to exit. */
 
 static ngx_msec_t
-ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
+ngx_http_lua_nffi_exit_time(ngx_http_lua_nffi_awaited_t *awaited,
     ngx_msec_t limit)
 {
     ngx_msec_t                     max;
@@ -138,7 +138,7 @@ ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
     }
 
     max = ngx_terminate ? NGX_HTTP_LUA_NFFI_STOP_LIMIT
-                        : NGX_HTTP_LUA_NFFI_LEAVE_LIMIT;
+                        : NGX_HTTP_LUA_NFFI_EXIT_LIMIT;
 
     return ngx_min(limit, max);
 }
@@ -147,7 +147,7 @@ ngx_http_lua_nffi_leave_time(ngx_http_lua_nffi_awaited_t *awaited,
 /* Logs the output of the process. The pipes do not block. */
 
 static void
-ngx_http_lua_nffi_leave_read(ngx_http_lua_nffi_awaited_t *awaited,
+ngx_http_lua_nffi_exit_read(ngx_http_lua_nffi_awaited_t *awaited,
     struct pollfd *fds)
 {
     ngx_uint_t                    i;
@@ -171,13 +171,13 @@ ngx_http_lua_nffi_leave_read(ngx_http_lua_nffi_awaited_t *awaited,
 
 
 static void
-ngx_http_lua_nffi_leave_over(ngx_http_lua_nffi_awaited_t *awaited,
+ngx_http_lua_nffi_exit_over(ngx_http_lua_nffi_awaited_t *awaited,
     struct pollfd *fds)
 {
     ngx_uint_t                    i;
     ngx_http_lua_nffi_process_t  *p = awaited->process;
 
-    ngx_http_lua_nffi_leave_read(awaited, fds);
+    ngx_http_lua_nffi_exit_read(awaited, fds);
     awaited->over = 1;
 
     for (i = 0; i < NGX_HTTP_LUA_NFFI_FDS; i++) {
@@ -194,7 +194,7 @@ ngx_http_lua_nffi_leave_over(ngx_http_lua_nffi_awaited_t *awaited,
    pidfd if the keeper has already ended. */
 
 static ngx_uint_t
-ngx_http_lua_nffi_leave_ended(ngx_http_lua_nffi_process_t *p,
+ngx_http_lua_nffi_exit_ended(ngx_http_lua_nffi_process_t *p,
     struct pollfd *fds)
 {
     nffi_child_report_t  report;
@@ -221,43 +221,43 @@ ngx_http_lua_nffi_leave_ended(ngx_http_lua_nffi_process_t *p,
 /* Handles the result of one poll(). */
 
 static void
-ngx_http_lua_nffi_leave_look(ngx_http_lua_nffi_awaited_t *awaited,
+ngx_http_lua_nffi_exit_look(ngx_http_lua_nffi_awaited_t *awaited,
     struct pollfd *fds)
 {
     if (fds[NGX_HTTP_LUA_NFFI_END].revents
-        && ngx_http_lua_nffi_leave_ended(awaited->process, fds))
+        && ngx_http_lua_nffi_exit_ended(awaited->process, fds))
     {
-        ngx_http_lua_nffi_leave_over(awaited, fds);
+        ngx_http_lua_nffi_exit_over(awaited, fds);
         return;
     }
 
-    ngx_http_lua_nffi_leave_read(awaited, fds);
+    ngx_http_lua_nffi_exit_read(awaited, fds);
 }
 
 
 /* Returns the longest remaining time of a process, or 0 if none is left. */
 
 static ngx_msec_int_t
-ngx_http_lua_nffi_leave_left(ngx_http_lua_nffi_leave_t *leave)
+ngx_http_lua_nffi_exit_left(ngx_http_lua_nffi_exit_t *ctx)
 {
     ngx_uint_t                    i;
     ngx_msec_int_t                left, max;
-    struct pollfd                *fds = leave->fds.elts;
-    ngx_http_lua_nffi_awaited_t  *awaited = leave->processes.elts;
+    struct pollfd                *fds = ctx->fds.elts;
+    ngx_http_lua_nffi_awaited_t  *awaited = ctx->processes.elts;
 
     ngx_time_update();
     max = 0;
 
-    for (i = 0; i < leave->processes.nelts; i++) {
+    for (i = 0; i < ctx->processes.nelts; i++) {
         if (awaited[i].over) {
             continue;
         }
 
-        left = ngx_http_lua_nffi_leave_time(&awaited[i], leave->limit)
-               - (ngx_current_msec - leave->begin);
+        left = ngx_http_lua_nffi_exit_time(&awaited[i], ctx->limit)
+               - (ngx_current_msec - ctx->begin);
 
         if (left <= 0) {
-            ngx_http_lua_nffi_leave_over(&awaited[i],
+            ngx_http_lua_nffi_exit_over(&awaited[i],
                                          &fds[i * NGX_HTTP_LUA_NFFI_FDS]);
             continue;
         }
@@ -270,24 +270,24 @@ ngx_http_lua_nffi_leave_left(ngx_http_lua_nffi_leave_t *leave)
 
 
 static void
-ngx_http_lua_nffi_leave_await(ngx_http_lua_nffi_leave_t *leave)
+ngx_http_lua_nffi_exit_await(ngx_http_lua_nffi_exit_t *ctx)
 {
     ngx_uint_t                    i;
     ngx_msec_int_t                left;
-    struct pollfd                *fds = leave->fds.elts;
-    ngx_http_lua_nffi_awaited_t  *awaited = leave->processes.elts;
+    struct pollfd                *fds = ctx->fds.elts;
+    ngx_http_lua_nffi_awaited_t  *awaited = ctx->processes.elts;
 
     ngx_time_update();
-    leave->begin = ngx_current_msec;
+    ctx->begin = ngx_current_msec;
 
     for ( ;; ) {
-        left = ngx_http_lua_nffi_leave_left(leave);
+        left = ngx_http_lua_nffi_exit_left(ctx);
 
         if (left == 0) {
             return;
         }
 
-        if (poll(fds, leave->fds.nelts,
+        if (poll(fds, ctx->fds.nelts,
                  (int) ngx_min(left, NGX_HTTP_LUA_NFFI_LOOK))
             == -1)
         {
@@ -298,9 +298,9 @@ ngx_http_lua_nffi_leave_await(ngx_http_lua_nffi_leave_t *leave)
             continue;
         }
 
-        for (i = 0; i < leave->processes.nelts; i++) {
+        for (i = 0; i < ctx->processes.nelts; i++) {
             if (!awaited[i].over) {
-                ngx_http_lua_nffi_leave_look(&awaited[i],
+                ngx_http_lua_nffi_exit_look(&awaited[i],
                                              &fds[i * NGX_HTTP_LUA_NFFI_FDS]);
             }
         }
@@ -312,42 +312,42 @@ ngx_http_lua_nffi_leave_await(ngx_http_lua_nffi_leave_t *leave)
    does not wait. */
 
 static void
-ngx_http_lua_nffi_leave(ngx_msec_t limit)
+ngx_http_lua_nffi_exit(ngx_msec_t limit)
 {
-    ngx_http_lua_nffi_leave_t  leave;
+    ngx_http_lua_nffi_exit_t   ctx;
 
-    ngx_memzero(&leave, sizeof(leave));
-    leave.limit = limit;
+    ngx_memzero(&ctx, sizeof(ctx));
+    ctx.limit = limit;
 
     if (limit) {
-        leave.pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, ngx_cycle->log);
+        ctx.pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, ngx_cycle->log);
     }
 
-    if (leave.pool
-        && (ngx_array_init(&leave.processes, leave.pool, 8,
+    if (ctx.pool
+        && (ngx_array_init(&ctx.processes, ctx.pool, 8,
                            sizeof(ngx_http_lua_nffi_awaited_t))
             != NGX_OK
-            || ngx_array_init(&leave.fds, leave.pool, 8 * NGX_HTTP_LUA_NFFI_FDS,
+            || ngx_array_init(&ctx.fds, ctx.pool, 8 * NGX_HTTP_LUA_NFFI_FDS,
                               sizeof(struct pollfd))
                != NGX_OK))
     {
-        ngx_destroy_pool(leave.pool);
-        leave.pool = NULL;
+        ngx_destroy_pool(ctx.pool);
+        ctx.pool = NULL;
     }
 
-    ngx_http_lua_nffi_each_instance(ngx_http_lua_nffi_leave_instance, &leave);
+    ngx_http_lua_nffi_each_instance(ngx_http_lua_nffi_exit_instance, &ctx);
 
-    if (leave.pool) {
-        ngx_http_lua_nffi_leave_await(&leave);
-        ngx_destroy_pool(leave.pool);
+    if (ctx.pool) {
+        ngx_http_lua_nffi_exit_await(&ctx);
+        ngx_destroy_pool(ctx.pool);
     }
 }
 
 
 static void
-ngx_http_lua_nffi_leave_handler(void *data)
+ngx_http_lua_nffi_exit_handler(void *data)
 {
-    ngx_uint_t  leaves;
+    ngx_uint_t  exits;
 
     (void) data;
 
@@ -360,9 +360,9 @@ ngx_http_lua_nffi_leave_handler(void *data)
     /* do not wait if a single-process nginx continues with a new
        configuration */
 
-    leaves = ngx_exiting || ngx_quit || ngx_terminate;
+    exits = ngx_exiting || ngx_quit || ngx_terminate;
 
-    ngx_http_lua_nffi_leave(leaves ? ngx_http_lua_nffi_leave_limit : 0);
+    ngx_http_lua_nffi_exit(exits ? ngx_http_lua_nffi_exit_limit : 0);
 }
 
 
@@ -371,7 +371,7 @@ ngx_http_lua_nffi_leave_handler(void *data)
    then. */
 
 ngx_int_t
-ngx_http_lua_nffi_leave_init(void)
+ngx_http_lua_nffi_exit_init(void)
 {
     ngx_pool_cleanup_t  *cln;
 
@@ -380,8 +380,8 @@ ngx_http_lua_nffi_leave_init(void)
         return NGX_ERROR;
     }
 
-    cln->handler = ngx_http_lua_nffi_leave_handler;
-    ngx_http_lua_nffi_leave_limit = ngx_http_lua_nffi_grace_period();
+    cln->handler = ngx_http_lua_nffi_exit_handler;
+    ngx_http_lua_nffi_exit_limit = ngx_http_lua_nffi_grace_period();
 
     return NGX_OK;
 }
