@@ -21,7 +21,7 @@
 #define BATCH 64
 
 static nffi_host_t *host;
-static nffi_child_t child;
+static nffi_process_t child;
 
 
 static const char *
@@ -132,8 +132,8 @@ static void
 stop(void)
 {
     nffi_host_close(host);
-    nffi_child_kill(&child);
-    nffi_child_leave(&child);
+    nffi_process_kill(&child);
+    nffi_process_release(&child);
     bench_host_close();
 
     /* the supervisor sets other CPUs for the next one */

@@ -39,15 +39,15 @@ ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p)
         &p->keeper, &p->control, &p->done, &p->out.channel, &p->err.channel
     };
 
-    ngx_http_lua_nffi_channel_init(p, &p->keeper, p->child.keeper_fd,
+    ngx_http_lua_nffi_channel_init(p, &p->keeper, p->process.keeper_fd,
                                    ngx_http_lua_nffi_keeper_handler);
-    ngx_http_lua_nffi_channel_init(p, &p->control, p->child.control_fd,
+    ngx_http_lua_nffi_channel_init(p, &p->control, p->process.control_fd,
                                    ngx_http_lua_nffi_control_handler);
-    ngx_http_lua_nffi_channel_init(p, &p->done, p->child.done_fd,
+    ngx_http_lua_nffi_channel_init(p, &p->done, p->process.done_fd,
                                    ngx_http_lua_nffi_done_handler);
-    ngx_http_lua_nffi_channel_init(p, &p->out.channel, p->child.stdout_fd,
+    ngx_http_lua_nffi_channel_init(p, &p->out.channel, p->process.stdout_fd,
                                    ngx_http_lua_nffi_pipe_handler);
-    ngx_http_lua_nffi_channel_init(p, &p->err.channel, p->child.stderr_fd,
+    ngx_http_lua_nffi_channel_init(p, &p->err.channel, p->process.stderr_fd,
                                    ngx_http_lua_nffi_pipe_handler);
 
     for (i = 0; i < sizeof(channels) / sizeof(channels[0]); i++) {
@@ -116,23 +116,23 @@ static ngx_uint_t
 ngx_http_lua_nffi_read_keeper(ngx_http_lua_nffi_process_t *p)
 {
     ngx_uint_t           n;
-    nffi_child_report_t  report;
+    nffi_process_report_t  report;
 
     for (n = 0; n < NGX_HTTP_LUA_NFFI_EVENTS; n++) {
 
-        switch (nffi_child_report(p->instance->host, &p->child, &report)) {
+        switch (nffi_process_report(p->instance->host, &p->process, &report)) {
 
-        case NFFI_CHILD_STARTED:
+        case NFFI_PROCESS_STARTED:
             ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                           "nffi: runtime \"%V\": process %P started", p->name,
-                          p->child.pid);
+                          p->process.pid);
             break;
 
-        case NFFI_CHILD_NOT_STARTED:
+        case NFFI_PROCESS_NOT_STARTED:
             ngx_http_lua_nffi_process_not_started(p, &report);
             return 0;
 
-        case NFFI_CHILD_ENDED:
+        case NFFI_PROCESS_ENDED:
             p->ended = 1;
             p->status = report.status;
 
@@ -143,9 +143,9 @@ ngx_http_lua_nffi_read_keeper(ngx_http_lua_nffi_process_t *p)
 
             break;
 
-        case NFFI_CHILD_GONE:
+        case NFFI_PROCESS_GONE:
             ngx_http_lua_nffi_channel_close(&p->keeper, 1);
-            p->child.keeper_fd = -1;
+            p->process.keeper_fd = -1;
 
             if (p->gone) {
                 ngx_http_lua_nffi_process_died(p);
@@ -156,7 +156,7 @@ ngx_http_lua_nffi_read_keeper(ngx_http_lua_nffi_process_t *p)
                 ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                               "nffi: runtime \"%V\": the keeper of process %P "
                               "has ended; the process is served on", p->name,
-                              p->child.pid);
+                              p->process.pid);
             }
 
             return 1;
@@ -187,7 +187,7 @@ ngx_http_lua_nffi_control_handler(ngx_event_t *ev)
 {
     ngx_uint_t                    n;
     ngx_connection_t             *c = ev->data;
-    nffi_child_message_t          message;
+    nffi_process_message_t        message;
     ngx_http_lua_nffi_process_t  *p;
 
     p = ((ngx_http_lua_nffi_channel_t *) c)->process;
@@ -201,25 +201,25 @@ ngx_http_lua_nffi_control_handler(ngx_event_t *ev)
 
     for (n = 0; n < NGX_HTTP_LUA_NFFI_EVENTS; n++) {
 
-        switch (nffi_host_child_event(p->instance->host, &message)) {
+        switch (nffi_host_process_event(p->instance->host, &message)) {
 
-        case NFFI_CHILD_READY:
+        case NFFI_PROCESS_READY:
             ngx_http_lua_nffi_process_ready(p);
             break;
 
-        case NFFI_CHILD_FAILED:
+        case NFFI_PROCESS_FAILED:
             ngx_http_lua_nffi_fail(&p->reason, "load_failed", "%*s",
                                    message.size, message.text);
             break;
 
-        case NFFI_CHILD_ABI_MISMATCH:
+        case NFFI_PROCESS_ABI_MISMATCH:
             ngx_http_lua_nffi_fail(&p->reason, "abi_mismatch",
                                    "its libnffi has queue ABI %uD, this "
                                    "nginx has %uD", message.abi,
                                    message.host_abi);
             break;
 
-        case NFFI_CHILD_GONE:
+        case NFFI_PROCESS_GONE:
             ngx_http_lua_nffi_process_gone(p);
             return;
 

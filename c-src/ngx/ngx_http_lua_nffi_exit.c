@@ -89,7 +89,7 @@ ngx_http_lua_nffi_exit_add(ngx_http_lua_nffi_exit_t *ctx,
     fds[NGX_HTTP_LUA_NFFI_OUT].events = POLLIN;
     fds[NGX_HTTP_LUA_NFFI_ERR].fd = p->err.channel.connection.fd;
     fds[NGX_HTTP_LUA_NFFI_ERR].events = POLLIN;
-    fds[NGX_HTTP_LUA_NFFI_END].fd = p->child.keeper_fd;
+    fds[NGX_HTTP_LUA_NFFI_END].fd = p->process.keeper_fd;
     fds[NGX_HTTP_LUA_NFFI_END].events = POLLIN;
 
     awaited->process = p;
@@ -197,20 +197,20 @@ static ngx_uint_t
 ngx_http_lua_nffi_exit_ended(ngx_http_lua_nffi_process_t *p,
     struct pollfd *fds)
 {
-    nffi_child_report_t  report;
+    nffi_process_report_t  report;
 
-    if (p->ended || fds[NGX_HTTP_LUA_NFFI_END].fd != p->child.keeper_fd) {
+    if (p->ended || fds[NGX_HTTP_LUA_NFFI_END].fd != p->process.keeper_fd) {
         return 1;
     }
 
-    switch (nffi_child_report(p->instance->host, &p->child, &report)) {
+    switch (nffi_process_report(p->instance->host, &p->process, &report)) {
 
-    case NFFI_CHILD_ENDED:
+    case NFFI_PROCESS_ENDED:
         return 1;
 
-    case NFFI_CHILD_GONE:
-        fds[NGX_HTTP_LUA_NFFI_END].fd = p->child.pidfd;
-        return p->child.pidfd == -1;
+    case NFFI_PROCESS_GONE:
+        fds[NGX_HTTP_LUA_NFFI_END].fd = p->process.pidfd;
+        return p->process.pidfd == -1;
 
     default:
         return 0;

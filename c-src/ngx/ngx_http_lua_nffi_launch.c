@@ -172,7 +172,7 @@ ngx_http_lua_nffi_launch(ngx_http_lua_nffi_process_t *p, nffi_host_t *host,
             return NGX_ERROR;
         }
 
-        rc = nffi_host_spawn(host, fd, &p->program->spawn, &p->child, &stage);
+        rc = nffi_host_spawn(host, fd, &p->program->spawn, &p->process, &stage);
 
         if (rc == NFFI_CLOSED) {
             ngx_http_lua_nffi_supervisor_ended();
@@ -216,7 +216,7 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
 
     /* the keeper reaps it and kills its remaining children */
 
-    nffi_child_leave(&p->child);
+    nffi_process_release(&p->process);
     p->dying = 0;
 
     nffi_host_destroy(inst->host);
@@ -229,7 +229,7 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
 void
 ngx_http_lua_nffi_process_abandon(ngx_http_lua_nffi_process_t *p)
 {
-    nffi_child_kill(&p->child);
+    nffi_process_kill(&p->process);
     ngx_http_lua_nffi_process_release(p);
     p->state = NGX_HTTP_LUA_NFFI_DOWN;
 }

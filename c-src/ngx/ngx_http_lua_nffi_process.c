@@ -274,5 +274,5 @@ ngx_http_lua_nffi_process_try_free(ngx_http_lua_nffi_instance_t *inst)
 static ngx_pid_t
 ngx_http_lua_nffi_process_pid(ngx_http_lua_nffi_instance_t *inst)
 {
-    return inst->process->child.pid;
+    return inst->process->process.pid;
 }

@@ -51,7 +51,7 @@ struct ngx_http_lua_nffi_process_s {
     ngx_str_t                          *name;        /* of the runtime */
     ngx_http_lua_nffi_process_state_e   state;
 
-    nffi_child_t                        child;
+    nffi_process_t                      process;
     ngx_http_lua_nffi_channel_t         keeper;
     ngx_http_lua_nffi_channel_t         control;
     ngx_http_lua_nffi_channel_t         done;

@@ -92,7 +92,7 @@ ngx_http_lua_nffi_reason_of_exit(ngx_http_lua_nffi_process_t *p)
     }
 
     ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
-                           "its process %P ended%*s%s%*s", p->child.pid,
+                           "its process %P ended%*s%s%*s", p->process.pid,
                            (size_t) (last - how), how,
                            p->last_error.size ? ": " : "",
                            p->last_error.size, p->last_error.text);
@@ -122,7 +122,7 @@ ngx_http_lua_nffi_no_program(ngx_http_lua_nffi_process_t *p)
 
 void
 ngx_http_lua_nffi_reason_not_started(ngx_http_lua_nffi_process_t *p,
-    const nffi_child_report_t *report)
+    const nffi_process_report_t *report)
 {
     nffi_spawn_options_t  *spawn = &p->program->spawn;
 
@@ -176,7 +176,7 @@ ngx_http_lua_nffi_reason_hash(ngx_http_lua_nffi_process_t *p)
 
     static const char  mark[] = "process ";
 
-    size = ngx_sprintf(pid, "%P", p->child.pid) - pid;
+    size = ngx_sprintf(pid, "%P", p->process.pid) - pid;
     at = memmem(p->reason.message, p->reason.size, pid, size);
     before = at ? (size_t) (at - p->reason.message) : 0;
 
@@ -199,7 +199,7 @@ ngx_http_lua_nffi_short_reason(ngx_http_lua_nffi_process_t *p, u_char *text,
 {
     u_char  pid[NGX_INT64_LEN + 2], *last;
 
-    last = p->unstarted ? pid : ngx_sprintf(pid, " %P", p->child.pid);
+    last = p->unstarted ? pid : ngx_sprintf(pid, " %P", p->process.pid);
 
     return ngx_snprintf(text, room, "its process%*s cannot start, for the %s",
                         (size_t) (last - pid), pid, which)

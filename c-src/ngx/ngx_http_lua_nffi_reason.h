@@ -15,7 +15,7 @@
 /* These two fill in p->reason. An exit keeps a reason that is already set. */
 void ngx_http_lua_nffi_reason_of_exit(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_reason_not_started(ngx_http_lua_nffi_process_t *p,
-    const nffi_child_report_t *report);
+    const nffi_process_report_t *report);
 
 /* Returns the error code for calls while the process is down. */
 const char *ngx_http_lua_nffi_down_code(ngx_http_lua_nffi_process_t *p);

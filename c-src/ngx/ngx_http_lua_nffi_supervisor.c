@@ -122,8 +122,8 @@ ngx_http_lua_nffi_kill(ngx_http_lua_nffi_process_t *p, const char *why)
 {
     if (p->reason.size == 0) {
         ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
-                               "its process %P %s and is killed", p->child.pid,
-                               why);
+                               "its process %P %s and is killed",
+                               p->process.pid, why);
     }
 
     p->killed = 1;
@@ -131,7 +131,7 @@ ngx_http_lua_nffi_kill(ngx_http_lua_nffi_process_t *p, const char *why)
     /* with its descendants: a program started by a shell would keep the socket
        open */
 
-    nffi_child_kill(&p->child);
+    nffi_process_kill(&p->process);
 
     ngx_http_lua_nffi_process_died(p);
 }
@@ -330,7 +330,7 @@ ngx_http_lua_nffi_process_gone(ngx_http_lua_nffi_process_t *p)
     p->gone = 1;
     ngx_http_lua_nffi_channel_close(&p->control, 0);
 
-    if (p->ended || p->child.keeper_fd == -1) {
+    if (p->ended || p->process.keeper_fd == -1) {
         ngx_http_lua_nffi_process_died(p);
 
     } else if (!p->dying) {
@@ -348,7 +348,7 @@ ngx_http_lua_nffi_end_handler(ngx_event_t *ev)
 
 void
 ngx_http_lua_nffi_process_not_started(ngx_http_lua_nffi_process_t *p,
-    const nffi_child_report_t *report)
+    const nffi_process_report_t *report)
 {
     p->unstarted = 1;
     ngx_http_lua_nffi_reason_not_started(p, report);

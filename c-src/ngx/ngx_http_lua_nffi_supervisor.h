@@ -22,7 +22,7 @@ void ngx_http_lua_nffi_process_started(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_process_gone(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_process_not_started(ngx_http_lua_nffi_process_t *p,
-    const nffi_child_report_t *report);
+    const nffi_process_report_t *report);
 void ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p);
 
 

@@ -223,7 +223,7 @@ ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,
 
             p = inst->process;
             ngx_memzero(info, sizeof(*info));
-            info->pid = inst->host ? p->child.pid : 0;
+            info->pid = inst->host ? p->process.pid : 0;
             info->state = inst->closed && inst->host ? "stopping"
                           : p->state == NGX_HTTP_LUA_NFFI_READY ? "ready"
                           : p->state == NGX_HTTP_LUA_NFFI_STARTING ? "starting"

@@ -9,7 +9,7 @@
 #define _GNU_SOURCE
 
 #include "supervisor.h"
-#include "host/child.h"
+#include "host/forked.h"
 #include "shared/control.h"
 #include "host/nffi_host.h"
 

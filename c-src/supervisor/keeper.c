@@ -268,7 +268,7 @@ read_command(keeper_t *keeper)
 
     if (n == (ssize_t) sizeof(command)
         && command.magic == NFFI__LAUNCH_MAGIC
-        && command.type == NFFI__COMMAND_LEAVE)
+        && command.type == NFFI__COMMAND_RELEASE)
     {
         close(keeper->fd);
         keeper->fd = -1;

@@ -15,7 +15,7 @@
 #define _GNU_SOURCE
 
 #include "supervisor.h"
-#include "host/child.h"
+#include "host/forked.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -49,7 +49,7 @@ describe("libnffi.so.1", () => {
       .filter((name) => /^[a-z]/.test(name));
     const declared = [...header.matchAll(/^NFFI_API [^;(]*?(nffi_\w+)\(/gm)].map((m) => m[1] ?? "");
     expect(declared.length).toBeGreaterThan(15);
-    const runtime = exported.filter((name) => !/^nffi_(host|child|supervisor)_/.test(name));
+    const runtime = exported.filter((name) => !/^nffi_(host|process|supervisor)_/.test(name));
     expect(runtime.sort()).toEqual([...declared, ...compat].sort());
     expect(exported).toContain("nffi_host_submit");
   });

@@ -145,7 +145,7 @@ describe("c-src", () => {
     });
 
   /** Nothing of the queue, and compiled in: no other version of it is ever met. */
-  const COMPILED_IN = ["child.h"];
+  const COMPILED_IN = ["forked.h"];
 
   test.each(["sdk", "echo"])("%s sees the public header only", (folder) => {
     const internal = new Set([...headersOf("lib"), ...headersOf("ngx")]);

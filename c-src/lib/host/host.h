@@ -28,7 +28,7 @@ enum nffi__entry_state {
 #define NFFI__MAX_PAYLOADS 256
 
 /*
- * Messages of the child kept unread: beyond the first number they are left in
+ * Messages of the process kept unread: beyond the first number they are left in
  * the socket, so that a fast runtime waits instead of filling nginx's table of
  * descriptors; more than the second is a broken rule.
  */
@@ -56,7 +56,7 @@ typedef struct nffi__entry {
     bool ping;                /* no call: a health check */
 } nffi__entry_t;
 
-/* A message of the child that was read while looking for another. */
+/* A message of the process that was read while looking for another. */
 typedef struct nffi__received {
     struct nffi__received *next;
     nffi__message_t message;

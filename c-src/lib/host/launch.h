@@ -105,11 +105,11 @@ typedef struct nffi__report {
 
 enum nffi__command_type {
     NFFI__COMMAND_KILL = 1,   /* the process and all that descend from it */
-    NFFI__COMMAND_LEAVE       /* the worker closes its end: what is left is
+    NFFI__COMMAND_RELEASE     /* the worker closes its end: what is left is
                                  killed after the grace period */
 };
 
-/* worker -> keeper; end of file without a LEAVE before it: KILL */
+/* worker -> keeper; end of file without a RELEASE before it: KILL */
 typedef struct nffi__command {
     uint32_t magic;
     uint32_t type;

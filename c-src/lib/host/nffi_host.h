@@ -252,8 +252,8 @@ typedef struct nffi_spawn_options {
 } nffi_spawn_options_t;
 
 /* control_fd and done_fd are closed by nffi_host_destroy, keeper_fd and pidfd
-   by nffi_child_leave, the other two by the caller of nffi_host_spawn. */
-typedef struct nffi_child {
+   by nffi_process_release, the other two by the caller of nffi_host_spawn. */
+typedef struct nffi_process {
     pid_t pid;                /* 0: not known yet */
     int pidfd;                /* -1 where the kernel has none */
     int keeper_fd;            /* SOCK_SEQPACKET, ours: reports */
@@ -261,7 +261,7 @@ typedef struct nffi_child {
     int done_fd;              /* eventfd, ours: responses wait */
     int stdout_fd;            /* pipe, ours */
     int stderr_fd;
-} nffi_child_t;
+} nffi_process_t;
 
 /*
  * Starts the supervisor `program` and returns this process's end of its socket.
@@ -274,62 +274,62 @@ int nffi_supervisor_start(const char *program, const char **stage);
 
 /*
  * Requests from the supervisor to start a process with the queue of `host`,
- * which was made with `process`. A host serves one process. nffi_child_report
+ * which was made with `process`. A host serves one process. nffi_process_report
  * returns the result; calls may be made before. On failure nothing is left
  * behind: NFFI_CLOSED: the supervisor has ended; NFFI_SYSTEM with errno, EAGAIN
  * when too many starts wait; `stage` is set to the failed step.
  */
 int nffi_host_spawn(nffi_host_t *host, int supervisor,
-    const nffi_spawn_options_t *options, nffi_child_t *child,
+    const nffi_spawn_options_t *options, nffi_process_t *process,
     const char **stage);
 
-typedef struct nffi_child_report {
+typedef struct nffi_process_report {
     const char *stage;        /* static: "exec", "chdir", "getpwnam", ... */
     int error;                /* errno; 0 of getpwnam: there is no such user */
     int status;               /* as of waitpid() */
-} nffi_child_report_t;
+} nffi_process_report_t;
 
 /*
  * Reads one report of the keeper; blocks: no. `host`: of the process, NULL
- * when it was destroyed. NFFI_CHILD_NONE, _STARTED (pid and pidfd are filled
+ * when it was destroyed. NFFI_PROCESS_NONE, _STARTED (pid and pidfd are filled
  * in), _NOT_STARTED (stage and error), _ENDED (status) or _GONE (the keeper
  * has ended).
  */
-int nffi_child_report(nffi_host_t *host, nffi_child_t *child,
-    nffi_child_report_t *result);
+int nffi_process_report(nffi_host_t *host, nffi_process_t *process,
+    nffi_process_report_t *result);
 
 /* All memory of the queue is allocated, so that all of it may be used; called
-   by nffi_child_report. */
+   by nffi_process_report. */
 void nffi_host_reserved(nffi_host_t *host);
 
-/* Reads one message of the child; blocks: no. GONE may come while responses
+/* Reads one message of the process; blocks: no. GONE may come while responses
    still wait to be collected. */
-enum nffi_child_event {
-    NFFI_CHILD_NONE = 0,      /* nothing more now */
-    NFFI_CHILD_READY,         /* attached and serving */
-    NFFI_CHILD_FAILED,        /* `text` says why it could not start */
-    NFFI_CHILD_ABI_MISMATCH,  /* `abi` is the child's version */
-    NFFI_CHILD_GONE,          /* end of file */
-    NFFI_CHILD_STARTED,       /* of nffi_child_report */
-    NFFI_CHILD_NOT_STARTED,
-    NFFI_CHILD_ENDED
+enum nffi_process_event {
+    NFFI_PROCESS_NONE = 0,    /* nothing more now */
+    NFFI_PROCESS_READY,       /* attached and serving */
+    NFFI_PROCESS_FAILED,      /* `text` says why it could not start */
+    NFFI_PROCESS_ABI_MISMATCH,    /* `abi` is the process's version */
+    NFFI_PROCESS_GONE,        /* end of file */
+    NFFI_PROCESS_STARTED,     /* of nffi_process_report */
+    NFFI_PROCESS_NOT_STARTED,
+    NFFI_PROCESS_ENDED
 };
 
-typedef struct nffi_child_message {
-    uint32_t abi;             /* of the shared memory: the child's */
+typedef struct nffi_process_message {
+    uint32_t abi;             /* of the shared memory: the process's */
     uint32_t host_abi;        /* ours */
     size_t size;
     char text[2048];          /* NUL-terminated */
-} nffi_child_message_t;
+} nffi_process_message_t;
 
-int nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message);
+int nffi_host_process_event(nffi_host_t *host, nffi_process_message_t *message);
 
 /* SIGKILL to the process and to all that descend from it; idempotent. */
-void nffi_child_kill(nffi_child_t *child);
+void nffi_process_kill(nffi_process_t *process);
 
-/* This process has no more to do with it: what is left of it after a grace
-   period is killed. */
-void nffi_child_leave(nffi_child_t *child);
+/* Gives the process to its keeper, which kills what is left of it after a grace
+   period. Closes keeper_fd and pidfd. */
+void nffi_process_release(nffi_process_t *process);
 
 #pragma GCC visibility pop
 

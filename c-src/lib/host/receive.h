@@ -26,7 +26,7 @@ int nffi__host_locate(nffi_host_t *host, uint32_t slot,
 void nffi__host_free_bytes(nffi_host_t *host, uint8_t storage, uint32_t offset,
     void *data, size_t size, void (*release)(void *data));
 
-/* Keeps a message for nffi_host_child_event or for a response. */
+/* Keeps a message for nffi_host_process_event or for a response. */
 int nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd);
 
 /* Unlinks a message from where `link` points and frees it; the descriptor

@@ -175,7 +175,7 @@ send_start(int supervisor, size_t size, const int *fds)
 
 int
 nffi_host_spawn(nffi_host_t *host, int supervisor,
-    const nffi_spawn_options_t *options, nffi_child_t *child,
+    const nffi_spawn_options_t *options, nffi_process_t *process,
     const char **stage)
 {
     int i, saved, rc, order = -1;
@@ -229,13 +229,13 @@ nffi_host_spawn(nffi_host_t *host, int supervisor,
     }
 
     host->control_fd = sockets[0];
-    child->pid = 0;
-    child->pidfd = -1;
-    child->keeper_fd = keeper[0];
-    child->control_fd = sockets[0];
-    child->done_fd = host->done_fd;
-    child->stdout_fd = out[0];
-    child->stderr_fd = err[0];
+    process->pid = 0;
+    process->pidfd = -1;
+    process->keeper_fd = keeper[0];
+    process->control_fd = sockets[0];
+    process->done_fd = host->done_fd;
+    process->stdout_fd = out[0];
+    process->stderr_fd = err[0];
 
     close_all((int[]) { order, sockets[1], keeper[1], out[1], err[1] }, 5);
     close(host->memory_fd);
@@ -260,7 +260,7 @@ failed:
 
 /* The event that a message is; NONE for a payload. */
 static int
-read_message(const nffi__message_t *received, nffi_child_message_t *message)
+read_message(const nffi__message_t *received, nffi_process_message_t *message)
 {
     message->abi = received->abi;
     message->host_abi = NFFI__REGION_ABI;
@@ -272,13 +272,13 @@ read_message(const nffi__message_t *received, nffi_child_message_t *message)
 
     switch (received->type) {
     case NFFI__MESSAGE_READY:
-        return NFFI_CHILD_READY;
+        return NFFI_PROCESS_READY;
     case NFFI__MESSAGE_FAILED:
-        return NFFI_CHILD_FAILED;
+        return NFFI_PROCESS_FAILED;
     case NFFI__MESSAGE_ABI:
-        return NFFI_CHILD_ABI_MISMATCH;
+        return NFFI_PROCESS_ABI_MISMATCH;
     default:
-        return NFFI_CHILD_NONE;
+        return NFFI_PROCESS_NONE;
     }
 }
 
@@ -302,7 +302,7 @@ nffi_host_reserved(nffi_host_t *host)
 
 
 int
-nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message)
+nffi_host_process_event(nffi_host_t *host, nffi_process_message_t *message)
 {
     int rc, fd, event;
     nffi__message_t read;
@@ -311,7 +311,7 @@ nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message)
     for (link = &host->received; *link != NULL; link = &(*link)->next) {
         event = read_message(&(*link)->message, message);
 
-        if (event != NFFI_CHILD_NONE) {
+        if (event != NFFI_PROCESS_NONE) {
             fd = nffi__host_unkeep(host, link);
             close_all(&fd, 1);
             return event;
@@ -321,23 +321,23 @@ nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message)
     for ( ;; ) {
         /* the end must not hide behind payloads that are left unread */
         if (host->kept >= NFFI__PAUSE_KEPT) {
-            return has_hung_up(host->control_fd) ? NFFI_CHILD_GONE
-                                                 : NFFI_CHILD_NONE;
+            return has_hung_up(host->control_fd) ? NFFI_PROCESS_GONE
+                                                 : NFFI_PROCESS_NONE;
         }
 
         rc = nffi__control_receive(host->control_fd, &read, &fd);
 
         if (rc == 0) {
-            return NFFI_CHILD_NONE;
+            return NFFI_PROCESS_NONE;
         }
 
         if (rc != 1) {
-            return NFFI_CHILD_GONE;
+            return NFFI_PROCESS_GONE;
         }
 
         event = read_message(&read, message);
 
-        if (event != NFFI_CHILD_NONE) {
+        if (event != NFFI_PROCESS_NONE) {
             if (fd != -1) {
                 close(fd);
             }
@@ -346,7 +346,7 @@ nffi_host_child_event(nffi_host_t *host, nffi_child_message_t *message)
         }
 
         if (nffi__host_keep(host, &read, fd) != NFFI_OK) {
-            return NFFI_CHILD_GONE;
+            return NFFI_PROCESS_GONE;
         }
     }
 }
@@ -379,44 +379,44 @@ received_pidfd(struct msghdr *msg)
 
 
 static int
-read_report(nffi_host_t *host, nffi_child_t *child,
-    const nffi__report_t *report, int pidfd, nffi_child_report_t *result)
+read_report(nffi_host_t *host, nffi_process_t *process,
+    const nffi__report_t *report, int pidfd, nffi_process_report_t *result)
 {
     switch (report->type) {
 
     case NFFI__REPORT_STARTED:
-        child->pid = report->pid;
-        close_all(&child->pidfd, 1);
-        child->pidfd = pidfd;
+        process->pid = report->pid;
+        close_all(&process->pidfd, 1);
+        process->pidfd = pidfd;
 
         if (host != NULL) {
             nffi_host_reserved(host);
         }
 
-        return NFFI_CHILD_STARTED;
+        return NFFI_PROCESS_STARTED;
 
     case NFFI__REPORT_FAILED:
         close_all(&pidfd, 1);
         result->stage = report->stage > 0 && report->stage < NFFI__STAGES
                         ? stage_names[report->stage] : "start";
         result->error = report->error;
-        return NFFI_CHILD_NOT_STARTED;
+        return NFFI_PROCESS_NOT_STARTED;
 
     case NFFI__REPORT_ENDED:
         close_all(&pidfd, 1);
         result->status = report->status;
-        return NFFI_CHILD_ENDED;
+        return NFFI_PROCESS_ENDED;
 
     default:
         close_all(&pidfd, 1);
-        return NFFI_CHILD_NONE;
+        return NFFI_PROCESS_NONE;
     }
 }
 
 
 int
-nffi_child_report(nffi_host_t *host, nffi_child_t *child,
-    nffi_child_report_t *result)
+nffi_process_report(nffi_host_t *host, nffi_process_t *process,
+    nffi_process_report_t *result)
 {
     ssize_t n;
     nffi__report_t report;
@@ -430,62 +430,62 @@ nffi_child_report(nffi_host_t *host, nffi_child_t *child,
         .msg_controllen = sizeof(control.bytes)
     };
 
-    if (child->keeper_fd == -1) {
-        return NFFI_CHILD_NONE;
+    if (process->keeper_fd == -1) {
+        return NFFI_PROCESS_NONE;
     }
 
     /* the reset is reported once, before the messages of the other side, if it
        ended without reading our last command */
     do {
-        n = recvmsg(child->keeper_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        n = recvmsg(process->keeper_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (n == -1 && (errno == EINTR || errno == ECONNRESET));
 
     if (n == -1 && errno == EAGAIN) {
-        return NFFI_CHILD_NONE;
+        return NFFI_PROCESS_NONE;
     }
 
     if (n != (ssize_t) sizeof(report) || report.magic != NFFI__LAUNCH_MAGIC) {
-        return NFFI_CHILD_GONE;
+        return NFFI_PROCESS_GONE;
     }
 
-    return read_report(host, child, &report, received_pidfd(&msg), result);
+    return read_report(host, process, &report, received_pidfd(&msg), result);
 }
 
 
 static bool
-send_command(nffi_child_t *child, uint32_t type)
+send_command(nffi_process_t *process, uint32_t type)
 {
     nffi__command_t command = { NFFI__LAUNCH_MAGIC, type };
 
-    return child->keeper_fd != -1
-           && send(child->keeper_fd, &command, sizeof(command),
+    return process->keeper_fd != -1
+           && send(process->keeper_fd, &command, sizeof(command),
                    MSG_DONTWAIT | MSG_NOSIGNAL)
               == (ssize_t) sizeof(command);
 }
 
 
 void
-nffi_child_leave(nffi_child_t *child)
+nffi_process_release(nffi_process_t *process)
 {
-    (void) send_command(child, NFFI__COMMAND_LEAVE);
-    close_all((int[]) { child->keeper_fd, child->pidfd }, 2);
-    child->keeper_fd = -1;
-    child->pidfd = -1;
-    child->pid = 0;
+    (void) send_command(process, NFFI__COMMAND_RELEASE);
+    close_all((int[]) { process->keeper_fd, process->pidfd }, 2);
+    process->keeper_fd = -1;
+    process->pidfd = -1;
+    process->pid = 0;
 }
 
 
 /* Returns false if it has ended, or cannot be reached. */
 static bool
-signal_process(const nffi_child_t *child, int signal_number)
+signal_process(const nffi_process_t *process, int signal_number)
 {
 #ifdef SYS_pidfd_send_signal
-    return child->pidfd != -1
-           && syscall(SYS_pidfd_send_signal, child->pidfd, signal_number, NULL,
+    return process->pidfd != -1
+           && syscall(SYS_pidfd_send_signal, process->pidfd, signal_number,
                       0)
               == 0;
 #else
-    (void) child;
+    (void) process;
     (void) signal_number;
 
     return false;
@@ -494,17 +494,17 @@ signal_process(const nffi_child_t *child, int signal_number)
 
 
 void
-nffi_child_kill(nffi_child_t *child)
+nffi_process_kill(nffi_process_t *process)
 {
-    if (send_command(child, NFFI__COMMAND_KILL)) {
-        (void) signal_process(child, SIGKILL);
+    if (send_command(process, NFFI__COMMAND_KILL)) {
+        (void) signal_process(process, SIGKILL);
         return;
     }
 
     /* without its keeper: as long as it is there, be it as a zombie, no other
        group has its number */
-    if (child->pid > 1 && signal_process(child, 0)) {
-        (void) kill(-child->pid, SIGKILL);
-        (void) signal_process(child, SIGKILL);
+    if (process->pid > 1 && signal_process(process, 0)) {
+        (void) kill(-process->pid, SIGKILL);
+        (void) signal_process(process, SIGKILL);
     }
 }

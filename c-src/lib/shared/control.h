@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The descriptors that a child finds after exec. */
-enum nffi__child_fd {
+/* The descriptors that a process finds after exec. */
+enum nffi__process_fd {
     NFFI__FD_MEMORY = 3,
     NFFI__FD_TASKS,           /* eventfd: tasks wait */
     NFFI__FD_DONE,            /* eventfd: responses wait */
@@ -22,9 +22,9 @@ enum nffi__child_fd {
 #define NFFI__ATTACH_ENV "NFFI_ATTACH"
 
 enum nffi__message_type {
-    NFFI__MESSAGE_READY = 1,  /* child -> worker */
-    NFFI__MESSAGE_FAILED,     /* child -> worker: text */
-    NFFI__MESSAGE_ABI,        /* child -> worker: mismatch */
+    NFFI__MESSAGE_READY = 1,  /* process -> worker */
+    NFFI__MESSAGE_FAILED,     /* process -> worker: text */
+    NFFI__MESSAGE_ABI,        /* process -> worker: mismatch */
     NFFI__MESSAGE_PAYLOAD     /* both ways: memfd of the task */
 };
 

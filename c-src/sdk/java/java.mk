@@ -14,7 +14,7 @@ JAVA_SOURCES := $(sort $(wildcard $(SRC)sdk/java/nffi/*.java))
 JAVA_TESTING_SOURCES := $(sort $(wildcard $(SRC)sdk/java/testing/nffi/*.java \
                           $(SRC)sdk/java/testing/nffi/testing/*.java))
 JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)sdk/java/bridge/*.c)) $(SRC)sdk/shared/trial.c \
-                        $(SRC)lib/host/child.c
+                        $(SRC)lib/host/forked.c
 JAVAC = $(JAVA_HOME)/bin/javac --release 11 -encoding UTF-8 -g -Xlint:all -Werror
 # names of natives are Java's, not of a header
 JAVA_CFLAGS = -D_GNU_SOURCE -Wno-missing-prototypes -I$(JAVA_HOME)/include -I$(JAVA_HOME)/include/linux \
@@ -44,7 +44,7 @@ $(BUILD_DIR)/nffi-testing.jar: $(JAVA_TESTING_SOURCES) $(BUILD_DIR)/nffi.jar
 
 $(BUILD_DIR)/libnffi_java.so: $(JAVA_BRIDGE_SOURCES) \
                               $(wildcard $(SRC)sdk/java/bridge/*.h) \
-                              $(SRC)sdk/shared/trial.h $(SRC)lib/host/child.h \
+                              $(SRC)sdk/shared/trial.h $(SRC)lib/host/forked.h \
                               $(BUILD_DIR)/libnffi.so.1
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(JAVA_CFLAGS) -pthread -shared $(LDFLAGS) \
 	    -o $@ $(JAVA_BRIDGE_SOURCES) -L$(BUILD_DIR) -lnffi \

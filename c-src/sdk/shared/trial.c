@@ -4,7 +4,7 @@
 
 #include "trial.h"
 
-#include "../../lib/host/child.h"
+#include "../../lib/host/forked.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
 #ifndef NOISE_H
 #define NOISE_H
 
-#include "child.h"
+#include "process.h"
 #include "shared/region.h"
 
 #define NOISE_MS 100

@@ -34,23 +34,23 @@ start_supervisor(const char *path, const char **stage)
 
 /* The next report that is not NONE; NONE when none comes. */
 static inline int
-start_report(nffi_host_t *host, nffi_child_t *child,
-    nffi_child_report_t *report)
+start_report(nffi_host_t *host, nffi_process_t *process,
+    nffi_process_report_t *report)
 {
     int event, left;
-    struct pollfd pollfd = { .fd = child->keeper_fd, .events = POLLIN };
+    struct pollfd pollfd = { .fd = process->keeper_fd, .events = POLLIN };
 
     for (left = START_MS; left > 0; left -= 20) {
-        event = nffi_child_report(host, child, report);
+        event = nffi_process_report(host, process, report);
 
-        if (event != NFFI_CHILD_NONE) {
+        if (event != NFFI_PROCESS_NONE) {
             return event;
         }
 
         (void) poll(&pollfd, 1, 20);
     }
 
-    return NFFI_CHILD_NONE;
+    return NFFI_PROCESS_NONE;
 }
 
 
@@ -58,26 +58,26 @@ start_report(nffi_host_t *host, nffi_child_t *child,
    host only nffi_host_destroy may be called where it got so far. */
 static inline int
 start_process(const char *supervisor, nffi_host_t *host,
-    const nffi_spawn_options_t *options, nffi_child_t *child,
+    const nffi_spawn_options_t *options, nffi_process_t *process,
     const char **stage)
 {
     int fd, rc;
-    nffi_child_report_t report;
+    nffi_process_report_t report;
 
     fd = start_supervisor(supervisor, stage);
     if (fd == -1) {
         return NFFI_SYSTEM;
     }
 
-    rc = nffi_host_spawn(host, fd, options, child, stage);
+    rc = nffi_host_spawn(host, fd, options, process, stage);
     if (rc != NFFI_OK) {
         return rc;
     }
 
-    switch (start_report(host, child, &report)) {
-    case NFFI_CHILD_STARTED:
+    switch (start_report(host, process, &report)) {
+    case NFFI_PROCESS_STARTED:
         return NFFI_OK;
-    case NFFI_CHILD_NOT_STARTED:
+    case NFFI_PROCESS_NOT_STARTED:
         *stage = report.stage;
         errno = report.error;
         break;
@@ -87,9 +87,9 @@ start_process(const char *supervisor, nffi_host_t *host,
     }
 
     rc = errno;
-    close(child->stdout_fd);
-    close(child->stderr_fd);
-    nffi_child_leave(child);
+    close(process->stdout_fd);
+    close(process->stderr_fd);
+    nffi_process_release(process);
     errno = rc;
 
     return NFFI_SYSTEM;

@@ -3,7 +3,7 @@
  * ways, cancellations and its errors.
  */
 
-#include "child.h"
+#include "process.h"
 #include "pair.h"
 
 #include <sys/wait.h>
@@ -11,7 +11,7 @@
 static int owners[4];
 
 
-/* Roles: what the child does. */
+/* Roles: what the process does. */
 
 /* Answers each request with its own bytes, in the way its method names. */
 static void
@@ -154,7 +154,7 @@ play_twice(void)
 
 
 /* Closes the fixed numbers, reuses them for something else, and forks: the
-   numbers then belong to the child. */
+   numbers then belong to the process. */
 static void
 check_nested_fork(void)
 {
@@ -235,32 +235,32 @@ pattern(size_t size, unsigned seed)
 static void
 echoes(const char *role)
 {
-    int i, before = child_fds();
-    child_t child;
+    int i, before = process_fds();
+    process_t process;
     char text[32];
     nffi_host_response_t response;
     static const char *methods[] = { "copy", "buffer", "owned", "error", "" };
 
-    child_start(&child, &(nffi_host_options_t) { 0 }, role);
+    process_start(&process, &(nffi_host_options_t) { 0 }, role);
 
     for (i = 0; i < 1000; i++) {
         snprintf(text, sizeof(text), "request %d", i);
-        child_submit(&child, text, strlen(text), methods[i % 5], owners);
-        response = child_response(&child);
+        process_submit(&process, text, strlen(text), methods[i % 5], owners);
+        response = process_response(&process);
         CHECK(response.owner == owners);
         CHECK_IS(response.flags, i % 5 == 3 ? NFFI_HOST_ERROR : 0);
         CHECK_IS(response.message_size, i % 5 == 3 ? 6 : 0);
         CHECK_BYTES((const char *) response.data + response.message_size,
                     response.size - response.message_size, text, strlen(text));
-        nffi_host_release(child.host, &response);
+        nffi_host_release(process.host, &response);
     }
 
-    child_submit(&child, NULL, 0, "", owners);
-    response = child_response(&child);
+    process_submit(&process, NULL, 0, "", owners);
+    response = process_response(&process);
     CHECK_IS(response.size, 0);
-    nffi_host_release(child.host, &response);
+    nffi_host_release(process.host, &response);
 
-    child_close(&child);
+    process_close(&process);
     CHECK_IS(open_fds(), before);
 }
 
@@ -282,27 +282,27 @@ echoes_armed(void)
 static void
 echoes_large(void)
 {
-    int i, before = child_fds();
+    int i, before = process_fds();
     size_t size;
-    child_t child;
+    process_t process;
     unsigned char *bytes = pattern(CHECK_HUGE, 1);
     nffi_host_response_t response;
     static const char *methods[] = { "copy", "buffer", "owned" };
 
-    child_start(&child, &(nffi_host_options_t) { 0 }, "echo");
+    process_start(&process, &(nffi_host_options_t) { 0 }, "echo");
 
     for (i = 0; i < 9; i++) {
         size = i < 6 ? (size_t) 1 << 20 : CHECK_HUGE;
-        child_submit(&child, bytes, size, methods[i % 3], owners);
-        response = child_response(&child);
+        process_submit(&process, bytes, size, methods[i % 3], owners);
+        response = process_response(&process);
         CHECK(response.owner == owners);
         CHECK_IS(response.size, size);
         CHECK(memcmp(response.data, bytes, size) == 0);
-        nffi_host_release(child.host, &response);
+        nffi_host_release(process.host, &response);
     }
 
     free(bytes);
-    child_close(&child);
+    process_close(&process);
     CHECK_IS(open_fds(), before);
 }
 
@@ -313,14 +313,14 @@ static void
 echoes_many(void)
 {
     int sent = 0, answered = 0, number, rc, total = CHECK_SCALE(4000) + 400;
-    child_t child;
+    process_t process;
     nffi_task_t task;
     unsigned char *bytes = pattern(200000, 2);
     nffi_host_request_t request = { .method = "copy", .method_size = 4 };
     nffi_host_response_t response;
     int *numbers = calloc((size_t) total, sizeof(int));
 
-    child_start(&child, &(nffi_host_options_t) {
+    process_start(&process, &(nffi_host_options_t) {
         .request_arena = 256 << 10, .response_arena = 256 << 10
     }, "echo");
 
@@ -329,7 +329,8 @@ echoes_many(void)
             numbers[sent] = sent;
             request.data = bytes + sent % 1000;
             request.size = (size_t) sent * 7919 % (sent % 10 ? 3000 : 100000);
-            rc = nffi_host_submit(child.host, &request, &numbers[sent], &task);
+            rc = nffi_host_submit(process.host, &request, &numbers[sent],
+                                  &task);
 
             if (rc != NFFI_OK) {
                 CHECK_IS(rc, NFFI_QUEUE_FULL);
@@ -339,17 +340,17 @@ echoes_many(void)
             sent++;
         }
 
-        response = child_response(&child);
+        response = process_response(&process);
         number = *(int *) response.owner;
         CHECK_BYTES(response.data, response.size, bytes + number % 1000,
                     (size_t) number * 7919 % (number % 10 ? 3000 : 100000));
-        nffi_host_release(child.host, &response);
+        nffi_host_release(process.host, &response);
         answered++;
     }
 
     free(bytes);
     free(numbers);
-    child_close(&child);
+    process_close(&process);
 }
 
 
@@ -358,102 +359,102 @@ static void
 serves_early(void)
 {
     int i;
-    child_t child;
+    process_t process;
     nffi_host_response_t response;
     unsigned char *bytes = pattern(1 << 20, 3);
 
-    child_open(&child, &(nffi_host_options_t) { 0 });
-    child_submit(&child, "before", 6, "", &owners[0]);
-    child_spawn(&child, "echo");
-    child_submit(&child, bytes, 1 << 20, "", &owners[1]);
-    nffi_host_close(child.host);
+    process_open(&process, &(nffi_host_options_t) { 0 });
+    process_submit(&process, "before", 6, "", &owners[0]);
+    process_spawn(&process, "echo");
+    process_submit(&process, bytes, 1 << 20, "", &owners[1]);
+    nffi_host_close(process.host);
 
     for (i = 0; i < 2; i++) {
-        response = child_response(&child);
+        response = process_response(&process);
         CHECK(response.owner == &owners[i]);
         CHECK_IS(response.size, i == 0 ? 6 : 1 << 20);
-        nffi_host_release(child.host, &response);
+        nffi_host_release(process.host, &response);
     }
 
     free(bytes);
-    child_end(&child);
+    process_end(&process);
 }
 
 
 static void
 tells_cancelled(void)
 {
-    child_t child;
+    process_t process;
     nffi_task_t task;
     nffi_host_state_t state;
     nffi_host_response_t response;
-    long long end = now_ms() + CHILD_MS;
+    long long end = now_ms() + PROCESS_MS;
 
-    child_start(&child, &(nffi_host_options_t) { 0 }, "cancelled");
-    task = child_submit(&child, "x", 1, "", owners);
+    process_start(&process, &(nffi_host_options_t) { 0 }, "cancelled");
+    task = process_submit(&process, "x", 1, "", owners);
 
     do {
         usleep(1000);
-        nffi_host_state(child.host, &state);
+        nffi_host_state(process.host, &state);
         CHECK(now_ms() < end);
     } while (state.queued > 0);
 
     usleep(10000);
-    nffi_host_cancel(child.host, task);
+    nffi_host_cancel(process.host, task);
 
     do {
-        CHECK_IS(nffi_host_collect(child.host, &response, 1), 0);
-        nffi_host_state(child.host, &state);
+        CHECK_IS(nffi_host_collect(process.host, &response, 1), 0);
+        nffi_host_state(process.host, &state);
         CHECK(now_ms() < end);
     } while (state.unanswered > 0);
 
-    child_close(&child);
+    process_close(&process);
 }
 
 
 static void
 tells_failure(void)
 {
-    child_t child;
-    nffi_child_message_t message;
+    process_t process;
+    nffi_process_message_t message;
 
-    child_open(&child, &(nffi_host_options_t) { 0 });
-    child_spawn(&child, "failed");
-    CHECK_IS(child_event(&child, &message), NFFI_CHILD_FAILED);
+    process_open(&process, &(nffi_host_options_t) { 0 });
+    process_spawn(&process, "failed");
+    CHECK_IS(process_event(&process, &message), NFFI_PROCESS_FAILED);
     CHECK_BYTES(message.text, message.size + 1, "no module", 10);
-    CHECK_IS(child_event(&child, &message), NFFI_CHILD_FAILED);
+    CHECK_IS(process_event(&process, &message), NFFI_PROCESS_FAILED);
     CHECK_BYTES(message.text, message.size + 1, "", 1);
-    CHECK_IS(child_event(&child, &message), NFFI_CHILD_FAILED);
+    CHECK_IS(process_event(&process, &message), NFFI_PROCESS_FAILED);
     CHECK(message.size > 1000 && message.size < sizeof(message.text));
     CHECK_IS(message.text[message.size - 1], 't');
     CHECK_IS(message.text[message.size], '\0');
-    child_end(&child);
+    process_end(&process);
 }
 
 
 static void
 tells_mismatch(void)
 {
-    child_t child;
-    nffi_child_message_t message;
+    process_t process;
+    nffi_process_message_t message;
 
-    child_open(&child, &(nffi_host_options_t) { 0 });
-    child.host->region.header->abi = NFFI__REGION_ABI + 1;
-    child_spawn(&child, "mismatch");
-    CHECK_IS(child_event(&child, &message), NFFI_CHILD_ABI_MISMATCH);
+    process_open(&process, &(nffi_host_options_t) { 0 });
+    process.host->region.header->abi = NFFI__REGION_ABI + 1;
+    process_spawn(&process, "mismatch");
+    CHECK_IS(process_event(&process, &message), NFFI_PROCESS_ABI_MISMATCH);
     CHECK_IS(message.abi, NFFI__REGION_ABI);
     CHECK_IS(message.host_abi, NFFI__REGION_ABI);
-    child_end(&child);
+    process_end(&process);
 }
 
 
 static void
 attaches_once(void)
 {
-    child_t child;
+    process_t process;
 
-    child_start(&child, &(nffi_host_options_t) { 0 }, "twice");
-    child_end(&child);
+    process_start(&process, &(nffi_host_options_t) { 0 }, "twice");
+    process_end(&process);
 }
 
 
@@ -490,17 +491,17 @@ not_a_process(void)
 static void
 forks_in_generations(void)
 {
-    child_t child;
+    process_t process;
 
-    child_start(&child, &(nffi_host_options_t) { 0 }, "fork twice");
-    child_end(&child);
+    process_start(&process, &(nffi_host_options_t) { 0 }, "fork twice");
+    process_end(&process);
 }
 
 
 int
 main(int argc, char **argv)
 {
-    static const child_role_t roles[] = {
+    static const process_role_t roles[] = {
         { "echo", play_echo },
         { "armed echo", play_armed_echo },
         { "cancelled", play_cancelled },
@@ -524,7 +525,7 @@ main(int argc, char **argv)
           forks_in_generations },
     };
 
-    CHILD_PLAY(argc, argv, roles);
+    PROCESS_PLAY(argc, argv, roles);
 
     return CHECK_MAIN(argc, argv, cases);
 }

@@ -3,13 +3,13 @@
  * queue; the thread that watches for it.
  */
 
-#include "child.h"
+#include "process.h"
 #include "pair.h"
 
 #include <sys/wait.h>
 
 
-/* Roles: what the child does. */
+/* Roles: what the process does. */
 
 static void
 spin(void)
@@ -40,20 +40,20 @@ play_never_attaches(void)
 
 /* Cases. */
 
-/* Waits until the child has written a byte, or has attached. */
+/* Waits until the process has written a byte, or has attached. */
 static void
-wait_for_role(child_t *child, int attaches)
+wait_for_role(process_t *process, int attaches)
 {
     char byte;
-    nffi_child_message_t message;
-    struct pollfd pollfd = { .fd = child->process.stdout_fd, .events = POLLIN };
+    nffi_process_message_t message;
+    struct pollfd pollfd = { .fd = process->nffi.stdout_fd, .events = POLLIN };
 
     if (attaches) {
-        CHECK_IS(child_event(child, &message), NFFI_CHILD_READY);
+        CHECK_IS(process_event(process, &message), NFFI_PROCESS_READY);
 
     } else {
-        CHECK_IS(poll(&pollfd, 1, CHILD_MS), 1);
-        CHECK_IS(read(child->process.stdout_fd, &byte, 1), 1);
+        CHECK_IS(poll(&pollfd, 1, PROCESS_MS), 1);
+        CHECK_IS(read(process->nffi.stdout_fd, &byte, 1), 1);
     }
 }
 
@@ -66,19 +66,19 @@ runtime_of_killed_worker(const char *role, int attaches, int alone)
     int fds[2], status;
     char state;
     pid_t worker, runtime, keeper, supervisor;
-    child_t child;
+    process_t process;
 
     CHECK_CALL(prctl(PR_SET_CHILD_SUBREAPER, 1));
     CHECK_CALL(pipe(fds));
     worker = fork();
 
     if (worker == 0) {
-        child_open(&child, &(nffi_host_options_t) { 0 });
-        child_spawn(&child, role);
-        wait_for_role(&child, attaches);
+        process_open(&process, &(nffi_host_options_t) { 0 });
+        process_spawn(&process, role);
+        wait_for_role(&process, attaches);
 
         if (alone) {
-            keeper = parent_of(child.process.pid, &state);
+            keeper = parent_of(process.nffi.pid, &state);
             supervisor = parent_of(keeper, &state);
             CHECK_CALL(kill(supervisor, SIGKILL));
 
@@ -88,7 +88,7 @@ runtime_of_killed_worker(const char *role, int attaches, int alone)
             await_end(keeper);
         }
 
-        CHECK_IS(write(fds[1], &child.process.pid, sizeof(pid_t)),
+        CHECK_IS(write(fds[1], &process.nffi.pid, sizeof(pid_t)),
                  sizeof(pid_t));
         raise(SIGKILL);
     }
@@ -129,12 +129,12 @@ dies_unattached(void)
 static void
 dies_with_queue(void)
 {
-    nffi_child_report_t report;
-    child_t child;
+    nffi_process_report_t report;
+    process_t process;
 
-    child_start(&child, &(nffi_host_options_t) { 0 }, "spin");
-    nffi_host_destroy(child.host);
-    CHECK_IS(start_report(NULL, &child.process, &report), NFFI_CHILD_ENDED);
+    process_start(&process, &(nffi_host_options_t) { 0 }, "spin");
+    nffi_host_destroy(process.host);
+    CHECK_IS(start_report(NULL, &process.nffi, &report), NFFI_PROCESS_ENDED);
     CHECK_IS(report.status, 0);
 }
 
@@ -183,7 +183,7 @@ signals_are_the_runtimes(void)
 int
 main(int argc, char **argv)
 {
-    static const child_role_t roles[] = {
+    static const process_role_t roles[] = {
         { "spin", play_spin },
         { "never attaches", play_never_attaches },
     };
@@ -197,7 +197,7 @@ main(int argc, char **argv)
         { "the watching thread takes no signal", signals_are_the_runtimes },
     };
 
-    CHILD_PLAY(argc, argv, roles);
+    PROCESS_PLAY(argc, argv, roles);
 
     return CHECK_MAIN(argc, argv, cases);
 }

@@ -3,7 +3,7 @@
  * the worker and a process alike, and no other process.
  */
 
-#include "child.h"
+#include "process.h"
 #include "pair.h"
 
 #include <fcntl.h>
@@ -146,7 +146,7 @@ play_keeper(void)
     size_t size;
     pid_t pid;
     int status;
-    char *argv[] = { "runtime", CHILD_ROLE, "program", NULL };
+    char *argv[] = { "runtime", PROCESS_ROLE, "program", NULL };
     nffi_queue_t *queue = attached();
     const char *config = nffi_queue_config(queue, &size);
 
@@ -166,22 +166,22 @@ static void
 reads_in_process(void)
 {
     size_t i;
-    child_t child;
+    process_t process;
     char text[32], wanted[32];
     nffi_host_options_t options = small;
 
-    child_start(&child, &options, "none");
-    child_end(&child);
+    process_start(&process, &options, "none");
+    process_end(&process);
 
     for (i = 0; i < SIZES; i++) {
         options.config = pattern(sizes[i]);
         options.config_size = sizes[i];
-        child_start(&child, &options, "reader");
+        process_start(&process, &options, "reader");
         free((void *) options.config);
-        child_read(child.process.stdout_fd, text, sizeof(text));
+        process_read(process.nffi.stdout_fd, text, sizeof(text));
         snprintf(wanted, sizeof(wanted), "%zu", sizes[i]);
         CHECK(strcmp(text, wanted) == 0);
-        child_end(&child);
+        process_end(&process);
     }
 }
 
@@ -189,20 +189,20 @@ reads_in_process(void)
 static void
 keeps_secret(void)
 {
-    child_t child;
+    process_t process;
     nffi_host_options_t options = small;
 
     options.config = SECRET;
     options.config_size = sizeof(SECRET) - 1;
-    child_start(&child, &options, "keeper");
-    child_end(&child);
+    process_start(&process, &options, "keeper");
+    process_end(&process);
 }
 
 
 int
 main(int argc, char **argv)
 {
-    static const child_role_t roles[] = {
+    static const process_role_t roles[] = {
         { "none", play_none },
         { "reader", play_reader },
         { "keeper", play_keeper },
@@ -216,7 +216,7 @@ main(int argc, char **argv)
           keeps_secret },
     };
 
-    CHILD_PLAY(argc, argv, roles);
+    PROCESS_PLAY(argc, argv, roles);
 
     return CHECK_MAIN(argc, argv, cases);
 }

@@ -1,9 +1,9 @@
 /*
- * test_hosting.c - how a child process is hosted: its limits, its priority and
- * its user, signs of life, and the end of all that belongs to its session.
+ * test_hosting.c - how a runtime process is hosted: its limits, its priority
+ * and its user, signs of life, and the end of all that belongs to its session.
  */
 
-#include "child.h"
+#include "process.h"
 #include "host/launch.h"
 #include "pair.h"
 
@@ -102,17 +102,18 @@ play_daemon(void)
 
 
 static int
-try_with(child_t *child, const nffi_spawn_options_t *more, const char **stage)
+try_with(process_t *process, const nffi_spawn_options_t *more,
+    const char **stage)
 {
-    char *argv[] = { "runtime", CHILD_ROLE, "look", NULL };
-    char *envp[] = { NULL }, *programs[] = { child_program(), NULL };
+    char *argv[] = { "runtime", PROCESS_ROLE, "look", NULL };
+    char *envp[] = { NULL }, *programs[] = { process_program(), NULL };
     nffi_spawn_options_t spawn = *more;
 
     spawn.programs = programs;
     spawn.argv = argv;
     spawn.envp = envp;
 
-    return start_process(SUPERVISOR, child->host, &spawn, &child->process,
+    return start_process(SUPERVISOR, process->host, &spawn, &process->nffi,
                          stage);
 }
 
@@ -120,18 +121,18 @@ try_with(child_t *child, const nffi_spawn_options_t *more, const char **stage)
 static void
 look_with(const nffi_spawn_options_t *more, char *text, size_t size)
 {
-    child_t child;
+    process_t process;
     const char *stage;
 
-    child_open(&child, &small);
+    process_open(&process, &small);
 
-    if (try_with(&child, more, &stage) != NFFI_OK) {
+    if (try_with(&process, more, &stage) != NFFI_OK) {
         check_fail(__FILE__, __LINE__, "spawn failed in %s: %s", stage,
                    strerror(errno));
     }
 
-    child_read(child.process.stdout_fd, text, size);
-    child_end(&child);
+    process_read(process.nffi.stdout_fd, text, size);
+    process_end(&process);
 }
 
 
@@ -172,14 +173,14 @@ changes_user(void)
 static void
 fails_with(const nffi_spawn_options_t *options, const char *wanted, int number)
 {
-    child_t child;
+    process_t process;
     const char *stage;
 
-    child_open(&child, &small);
-    CHECK_IS(try_with(&child, options, &stage), NFFI_SYSTEM);
+    process_open(&process, &small);
+    CHECK_IS(try_with(&process, options, &stage), NFFI_SYSTEM);
     CHECK_IS(errno, number);
     CHECK_IS(strcmp(stage, wanted), 0);
-    nffi_host_destroy(child.host);
+    nffi_host_destroy(process.host);
 }
 
 
@@ -261,34 +262,34 @@ ping_is_nobodys_task(void)
 static void
 ping_tells_who_hangs(void)
 {
-    child_t child;
+    process_t process;
     uint32_t taken, waiting;
-    long long end = now_ms() + CHILD_MS;
+    long long end = now_ms() + PROCESS_MS;
 
-    child_start(&child, &small, "poll");
-    taken = nffi_host_taken(child.host, &waiting);
-    CHECK_IS(nffi_host_ping(child.host), NFFI_OK);
+    process_start(&process, &small, "poll");
+    taken = nffi_host_taken(process.host, &waiting);
+    CHECK_IS(nffi_host_ping(process.host), NFFI_OK);
 
-    while (nffi_host_taken(child.host, &waiting) == taken) {
+    while (nffi_host_taken(process.host, &waiting) == taken) {
         CHECK(now_ms() < end);
-        child_wait(&child);
+        process_wait(&process);
     }
 
-    child_submit(&child, "stop", 4, "", &owner);
+    process_submit(&process, "stop", 4, "", &owner);
 
-    while (nffi_host_taken(child.host, &waiting) == taken + 1) {
+    while (nffi_host_taken(process.host, &waiting) == taken + 1) {
         CHECK(now_ms() < end);
-        child_wait(&child);
+        process_wait(&process);
     }
 
     nffi_host_response_t response;
-    CHECK_IS(nffi_host_collect(child.host, &response, 1), 0);
-    CHECK_IS(nffi_host_ping(child.host), NFFI_OK);
-    child_wait(&child);
-    child_wait(&child);
-    CHECK_IS(nffi_host_taken(child.host, &waiting), taken + 2);
+    CHECK_IS(nffi_host_collect(process.host, &response, 1), 0);
+    CHECK_IS(nffi_host_ping(process.host), NFFI_OK);
+    process_wait(&process);
+    process_wait(&process);
+    CHECK_IS(nffi_host_taken(process.host, &waiting), taken + 2);
     CHECK_IS(waiting, 1);
-    child_kill_and_end(&child);
+    process_kill_and_end(&process);
 }
 
 
@@ -296,26 +297,26 @@ ping_tells_who_hangs(void)
 static void
 kills_whole_session(void)
 {
-    child_t child;
+    process_t process;
 
-    child_open(&child, &small);
-    child_spawn(&child, "leave one");
-    CHECK(poll(&(struct pollfd) { .fd = child.process.control_fd,
+    process_open(&process, &small);
+    process_spawn(&process, "leave one");
+    CHECK(poll(&(struct pollfd) { .fd = process.nffi.control_fd,
                                   .events = POLLIN }, 1, 100) == 0);
-    nffi_child_kill(&child.process);
-    child_end_with(&child, SIGKILL);
-    nffi_child_kill(&child.process);
+    nffi_process_kill(&process.nffi);
+    process_end_with(&process, SIGKILL);
+    nffi_process_kill(&process.nffi);
 }
 
 
 static pid_t
-read_pid(child_t *child)
+read_pid(process_t *process)
 {
     pid_t pid;
-    struct pollfd pollfd = { .fd = child->process.stdout_fd, .events = POLLIN };
+    struct pollfd pollfd = { .fd = process->nffi.stdout_fd, .events = POLLIN };
 
-    CHECK_IS(poll(&pollfd, 1, CHILD_MS), 1);
-    CHECK_IS(read(child->process.stdout_fd, &pid, sizeof(pid)), sizeof(pid));
+    CHECK_IS(poll(&pollfd, 1, PROCESS_MS), 1);
+    CHECK_IS(read(process->nffi.stdout_fd, &pid, sizeof(pid)), sizeof(pid));
 
     return pid;
 }
@@ -327,30 +328,30 @@ kills_daemons(void)
 {
     int way;
     pid_t daemon;
-    child_t child;
-    nffi_child_message_t message;
+    process_t process;
+    nffi_process_message_t message;
 
     for (way = 0; way < 3; way++) {
-        child_start(&child, &small, "daemon");
-        daemon = read_pid(&child);
+        process_start(&process, &small, "daemon");
+        daemon = read_pid(&process);
         CHECK(is_alive(daemon));
 
         switch (way) {
         case 0:
-            nffi_child_kill(&child.process);
+            nffi_process_kill(&process.nffi);
             break;
         case 1:
-            CHECK_CALL(kill(child.process.pid, SIGKILL));
+            CHECK_CALL(kill(process.nffi.pid, SIGKILL));
             break;
         default:
             /* the worker lets go without a word */
-            close(child.process.keeper_fd);
-            child.process.keeper_fd = -1;
+            close(process.nffi.keeper_fd);
+            process.nffi.keeper_fd = -1;
         }
 
-        CHECK_IS(child_event(&child, &message), NFFI_CHILD_GONE);
+        CHECK_IS(process_event(&process, &message), NFFI_PROCESS_GONE);
         await_end(daemon);
-        nffi_host_destroy(child.host);
+        nffi_host_destroy(process.host);
     }
 }
 
@@ -362,18 +363,18 @@ static void
 kills_at_once(void)
 {
     int round;
-    long long begin, fastest = CHILD_MS;
+    long long begin, fastest = PROCESS_MS;
     pid_t daemon;
-    child_t child;
+    process_t process;
 
     for (round = 0; round < 5 && fastest >= 700; round++) {
-        child_start(&child, &small, "daemon");
-        daemon = read_pid(&child);
+        process_start(&process, &small, "daemon");
+        daemon = read_pid(&process);
         begin = now_ms();
-        nffi_child_kill(&child.process);
+        nffi_process_kill(&process.nffi);
         await_end(daemon);
         fastest = now_ms() - begin < fastest ? now_ms() - begin : fastest;
-        child_end_with(&child, SIGKILL);
+        process_end_with(&process, SIGKILL);
     }
 
     CHECK(fastest < 700);
@@ -385,16 +386,16 @@ static void
 spares_others(void)
 {
     pid_t daemon;
-    child_t child, other;
+    process_t process, other;
 
-    child_start(&other, &small, "daemon");
+    process_start(&other, &small, "daemon");
     daemon = read_pid(&other);
-    child_start(&child, &small, "poll");
-    child_kill_and_end(&child);
+    process_start(&process, &small, "poll");
+    process_kill_and_end(&process);
     usleep(100000);
     CHECK(is_alive(daemon));
-    CHECK(is_alive(other.process.pid));
-    child_kill_and_end(&other);
+    CHECK(is_alive(other.nffi.pid));
+    process_kill_and_end(&other);
 }
 
 
@@ -405,38 +406,38 @@ survives_supervisor(void)
 {
     char state;
     pid_t keeper, supervisor;
-    child_t child, other;
-    nffi_child_report_t report;
+    process_t process, other;
+    nffi_process_report_t report;
 
-    child_start(&child, &small, "poll");
-    keeper = parent_of(child.process.pid, &state);
+    process_start(&process, &small, "poll");
+    keeper = parent_of(process.nffi.pid, &state);
     supervisor = parent_of(keeper, &state);
     CHECK_CALL(kill(supervisor, SIGKILL));
     await_end(supervisor);
 
     /* its socket reports it, even while a keeper lives */
     CHECK_IS(poll(&(struct pollfd) { .fd = start_supervisor_fd,
-                                     .events = POLLIN }, 1, CHILD_MS), 1);
-    CHECK(is_alive(child.process.pid));
-    child_submit(&child, "x", 1, "", &owner);
-    nffi_host_response_t response = child_response(&child);
-    nffi_host_release(child.host, &response);
+                                     .events = POLLIN }, 1, PROCESS_MS), 1);
+    CHECK(is_alive(process.nffi.pid));
+    process_submit(&process, "x", 1, "", &owner);
+    nffi_host_response_t response = process_response(&process);
+    nffi_host_release(process.host, &response);
 
     /* another one takes its place */
     close(start_supervisor_fd);
     start_supervisor_of = 0;
-    child_start(&other, &small, "poll");
-    child_kill_and_end(&other);
+    process_start(&other, &small, "poll");
+    process_kill_and_end(&other);
 
     CHECK_CALL(kill(keeper, SIGKILL));
-    CHECK_IS(start_report(child.host, &child.process, &report),
-             NFFI_CHILD_GONE);
-    child_submit(&child, "x", 1, "", &owner);
-    response = child_response(&child);
-    nffi_host_release(child.host, &response);
-    nffi_child_kill(&child.process);
-    await_end(child.process.pid);
-    nffi_host_destroy(child.host);
+    CHECK_IS(start_report(process.host, &process.nffi, &report),
+             NFFI_PROCESS_GONE);
+    process_submit(&process, "x", 1, "", &owner);
+    response = process_response(&process);
+    nffi_host_release(process.host, &response);
+    nffi_process_kill(&process.nffi);
+    await_end(process.nffi.pid);
+    nffi_host_destroy(process.host);
 }
 
 
@@ -447,7 +448,7 @@ refuses_other_versions(void)
 {
     int i, fds[NFFI__START_FDS], keeper[2];
     const char *stage;
-    child_t child;
+    process_t process;
     nffi__report_t report;
     nffi__start_t start = {
         .magic = NFFI__LAUNCH_MAGIC, .version = NFFI__LAUNCH_VERSION + 1
@@ -492,15 +493,15 @@ refuses_other_versions(void)
     msg.msg_controllen = 0;
     CHECK_IS(sendmsg(start_supervisor_fd, &msg, 0), sizeof(start));
 
-    child_start(&child, &small, "poll");
-    child_close(&child);
+    process_start(&process, &small, "poll");
+    process_close(&process);
 }
 
 
 int
 main(int argc, char **argv)
 {
-    static const child_role_t roles[] = {
+    static const process_role_t roles[] = {
         { "look", play_look },
         { "poll", play_poll },
         { "leave one", play_leave_one },
@@ -525,7 +526,7 @@ main(int argc, char **argv)
           refuses_other_versions },
     };
 
-    CHILD_PLAY(argc, argv, roles);
+    PROCESS_PLAY(argc, argv, roles);
 
     return CHECK_MAIN(argc, argv, cases);
 }

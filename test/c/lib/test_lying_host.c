@@ -4,7 +4,7 @@
  * its queue and does not crash.
  */
 
-#include "child.h"
+#include "process.h"
 #include "noise.h"
 #include "pair.h"
 
@@ -307,14 +307,14 @@ static void
 runtime_bears_noise(void)
 {
     int rounds;
-    child_t child;
+    process_t process;
 
     for (rounds = 0; rounds < 4; rounds++) {
-        child_start(&child, &small, "victim");
+        process_start(&process, &small, "victim");
         noise_state = (uint32_t) rounds;
-        scribble(&child.host->region, NOISE_MS);
-        child.host->broken = true;
-        child_end(&child);
+        scribble(&process.host->region, NOISE_MS);
+        process.host->broken = true;
+        process_end(&process);
     }
 }
 
@@ -322,7 +322,7 @@ runtime_bears_noise(void)
 int
 main(int argc, char **argv)
 {
-    static const child_role_t roles[] = {
+    static const process_role_t roles[] = {
         { "victim", play_victim },
     };
     static const check_case_t cases[] = {
@@ -331,7 +331,7 @@ main(int argc, char **argv)
         { "noise all over the memory is borne", runtime_bears_noise },
     };
 
-    CHILD_PLAY(argc, argv, roles);
+    PROCESS_PLAY(argc, argv, roles);
 
     return CHECK_MAIN(argc, argv, cases);
 }

@@ -4,7 +4,7 @@
  * and does not crash.
  */
 
-#include "child.h"
+#include "process.h"
 #include "noise.h"
 #include "pair.h"
 
@@ -215,9 +215,9 @@ lie_flood(pair_t *pair)
                                     0), NFFI_OK);
     }
 
-    CHECK_IS(nffi_host_child_event(pair->host,
-                                   &(nffi_child_message_t) { 0 }),
-             NFFI_CHILD_NONE);
+    CHECK_IS(nffi_host_process_event(pair->host,
+                                   &(nffi_process_message_t) { 0 }),
+             NFFI_PROCESS_NONE);
     claim(pair, NFFI__ANSWERED, NFFI__IN_MEMFD, 0, 10);
 }
 
@@ -499,50 +499,52 @@ static void
 host_bears_noise(void)
 {
     int i, n, rounds, broken = 0;
-    child_t child;
+    process_t process;
     nffi_task_t task;
     nffi_host_log_t log;
     nffi_host_state_t state;
     nffi_host_response_t responses[4];
-    nffi_child_message_t message;
+    nffi_process_message_t message;
     nffi_host_request_t request = { .data = "0123456789", .size = 10 };
 
     /* a host that has found a lie looks no further: many are needed */
     for (rounds = 0; rounds < 4; rounds++) {
-        child_start(&child, &small, "noise");
+        process_start(&process, &small, "noise");
 
-        while (nffi_host_child_event(child.host, &message) != NFFI_CHILD_GONE) {
+        while (nffi_host_process_event(process.host, &message)
+               != NFFI_PROCESS_GONE)
+        {
             request.window = noise_below(2) ? 100 : 0;
 
-            if (nffi_host_submit(child.host, &request, owners, &task)
+            if (nffi_host_submit(process.host, &request, owners, &task)
                 == NFFI_OK)
             {
-                nffi_host_credit(child.host, task, 10);
+                nffi_host_credit(process.host, task, 10);
 
                 if (noise_below(3) == 0) {
-                    nffi_host_cancel(child.host, task);
+                    nffi_host_cancel(process.host, task);
                 }
             }
 
-            broken |= nffi_host_log(child.host, &log) == NFFI_PROTOCOL;
-            child.host->broken = false;
-            n = nffi_host_collect(child.host, responses, 4);
+            broken |= nffi_host_log(process.host, &log) == NFFI_PROTOCOL;
+            process.host->broken = false;
+            n = nffi_host_collect(process.host, responses, 4);
             broken |= n == NFFI_PROTOCOL;
 
             for (i = 0; i < n; i++) {
-                nffi_host_release(child.host, &responses[i]);
+                nffi_host_release(process.host, &responses[i]);
             }
 
-            (void) nffi_host_park(child.host);
-            nffi_host_state(child.host, &state);
-            child.host->broken = false;
+            (void) nffi_host_park(process.host);
+            nffi_host_state(process.host, &state);
+            process.host->broken = false;
         }
 
-        while (nffi_host_take_pending(child.host) != NULL) {
+        while (nffi_host_take_pending(process.host) != NULL) {
             /* all */
         }
 
-        child_end(&child);
+        process_end(&process);
     }
 
     CHECK(broken);
@@ -552,7 +554,7 @@ host_bears_noise(void)
 int
 main(int argc, char **argv)
 {
-    static const child_role_t roles[] = {
+    static const process_role_t roles[] = {
         { "noise", play_noise },
     };
     static const check_case_t cases[] = {
@@ -562,7 +564,7 @@ main(int argc, char **argv)
         { "noise all over the memory is borne", host_bears_noise },
     };
 
-    CHILD_PLAY(argc, argv, roles);
+    PROCESS_PLAY(argc, argv, roles);
 
     return CHECK_MAIN(argc, argv, cases);
 }

@@ -205,7 +205,7 @@ large_batch(void)
     int i, n, before, next = 0;
     pair_t pair;
     pthread_t thread;
-    nffi_child_message_t message;
+    nffi_process_message_t message;
     nffi_host_response_t responses[16];
 
     pair_open_shared(&pair, &small_arenas);
@@ -220,7 +220,8 @@ large_batch(void)
 
     while (next < 512) {
         /* an event loop looks at the socket as well */
-        CHECK_IS(nffi_host_child_event(pair.host, &message), NFFI_CHILD_NONE);
+        CHECK_IS(nffi_host_process_event(pair.host, &message),
+                 NFFI_PROCESS_NONE);
         CHECK(open_fds() < before + 100);
         n = pair_collect(&pair, responses, 16);
         CHECK(n > 0);

@@ -1,9 +1,9 @@
 /*
- * test_spawn.c - starting a child process: what it inherits, how failures are
+ * test_spawn.c - starting a runtime process: what it inherits, how failures are
  * reported, its death and its remains.
  */
 
-#include "child.h"
+#include "process.h"
 
 #include <sched.h>
 #include <sys/resource.h>
@@ -141,9 +141,9 @@ static void
 fails_in(const char *program, const char *directory, const char *wanted_stage,
     int wanted_errno)
 {
-    int before = child_fds();
+    int before = process_fds();
     const char *stage = NULL;
-    child_t child;
+    process_t process;
     char *programs[] = { (char *) program, NULL };
     char *argv[] = { "runtime", NULL }, *envp[] = { NULL };
     nffi_spawn_options_t spawn = {
@@ -151,12 +151,12 @@ fails_in(const char *program, const char *directory, const char *wanted_stage,
         .directory = directory
     };
 
-    child_open(&child, &(nffi_host_options_t) { .max_tasks = 16 });
-    CHECK_IS(start_process(SUPERVISOR, child.host, &spawn, &child.process,
+    process_open(&process, &(nffi_host_options_t) { .max_tasks = 16 });
+    CHECK_IS(start_process(SUPERVISOR, process.host, &spawn, &process.nffi,
                            &stage), NFFI_SYSTEM);
     CHECK_IS(errno, wanted_errno);
     CHECK(strcmp(stage, wanted_stage) == 0);
-    nffi_host_destroy(child.host);
+    nffi_host_destroy(process.host);
     CHECK_IS(open_fds(), before);
 }
 
@@ -176,8 +176,8 @@ names_failures(void)
     fails_in("/nowhere/at/all", NULL, "exec", ENOENT);
     fails_in(file, NULL, "exec", EACCES);
     fails_in(directory, NULL, "exec", EACCES);
-    fails_in(child_program(), "/nowhere", "chdir", ENOENT);
-    fails_in(child_program(), file, "chdir", ENOTDIR);
+    fails_in(process_program(), "/nowhere", "chdir", ENOENT);
+    fails_in(process_program(), file, "chdir", ENOTDIR);
     CHECK_CALL(chmod(file, 0755));
     fails_in(file, NULL, "exec", ENOEXEC);
     unlink(file);
@@ -206,7 +206,7 @@ names_missing_supervisor(void)
 static void
 tries_programs(void)
 {
-    child_t child;
+    process_t process;
     const char *stage;
     char text[64];
     char *programs[] = { "/nowhere/sh", "/etc/passwd", "/bin/sh", NULL };
@@ -215,12 +215,12 @@ tries_programs(void)
         .programs = programs, .argv = argv, .envp = envp
     };
 
-    child_open(&child, &(nffi_host_options_t) { .max_tasks = 16 });
-    CHECK_IS(start_process(SUPERVISOR, child.host, &spawn, &child.process,
+    process_open(&process, &(nffi_host_options_t) { .max_tasks = 16 });
+    CHECK_IS(start_process(SUPERVISOR, process.host, &spawn, &process.nffi,
                            &stage), NFFI_OK);
-    child_read(child.process.stdout_fd, text, sizeof(text));
+    process_read(process.nffi.stdout_fd, text, sizeof(text));
     CHECK_IS(strcmp(text, "/bin/sh\n"), 0);
-    child_end(&child);
+    process_end(&process);
 }
 
 
@@ -228,12 +228,12 @@ tries_programs(void)
 static void
 names_shortage(void)
 {
-    int before = child_fds(), fd, last = -1;
+    int before = process_fds(), fd, last = -1;
     const char *stage;
-    child_t child;
+    process_t process;
     struct rlimit limit, few;
 
-    child_open(&child, &(nffi_host_options_t) { .max_tasks = 16 });
+    process_open(&process, &(nffi_host_options_t) { .max_tasks = 16 });
     getrlimit(RLIMIT_NOFILE, &limit);
     few = limit;
 
@@ -248,7 +248,7 @@ names_shortage(void)
          few.rlim_cur < (rlim_t) last + 9; few.rlim_cur++)
     {
         CHECK_CALL(setrlimit(RLIMIT_NOFILE, &few));
-        CHECK_IS(child_try(&child, "talk", 0, NULL, &stage), NFFI_SYSTEM);
+        CHECK_IS(process_try(&process, "talk", 0, NULL, &stage), NFFI_SYSTEM);
         CHECK_IS(errno, EMFILE);
         CHECK_CALL(setrlimit(RLIMIT_NOFILE, &limit));
     }
@@ -257,29 +257,29 @@ names_shortage(void)
         close(last--);
     }
 
-    child_spawn(&child, "talk");
-    child_end(&child);
+    process_spawn(&process, "talk");
+    process_end(&process);
 }
 
 
 static void
 refuses_misuse(void)
 {
-    child_t child;
+    process_t process;
     const char *stage;
     nffi_host_t *host;
     nffi_queue_t *queue;
 
     CHECK_IS(nffi_host_create(&host, &(nffi_host_options_t) { 0 }), NFFI_OK);
-    child.host = host;
-    CHECK_IS(child_try(&child, "talk", 0, NULL, &stage), NFFI_INVALID);
+    process.host = host;
+    CHECK_IS(process_try(&process, "talk", 0, NULL, &stage), NFFI_INVALID);
     nffi_host_destroy(host);
 
-    child_open(&child, &(nffi_host_options_t) { 0 });
-    CHECK_IS(nffi_host_queue(child.host, &queue), NFFI_INVALID);
-    child_spawn(&child, "talk");
-    CHECK_IS(child_try(&child, "talk", 0, NULL, &stage), NFFI_INVALID);
-    child_end(&child);
+    process_open(&process, &(nffi_host_options_t) { 0 });
+    CHECK_IS(nffi_host_queue(process.host, &queue), NFFI_INVALID);
+    process_spawn(&process, "talk");
+    CHECK_IS(process_try(&process, "talk", 0, NULL, &stage), NFFI_INVALID);
+    process_end(&process);
 }
 
 
@@ -309,15 +309,15 @@ untidy(void)
 static void
 look(unsigned flags, const char *directory, char *text, size_t size)
 {
-    child_t child;
+    process_t process;
     const char *stage;
-    nffi_child_message_t message;
+    nffi_process_message_t message;
 
-    child_open(&child, &(nffi_host_options_t) { 0 });
-    CHECK_IS(child_try(&child, "look", flags, directory, &stage), NFFI_OK);
-    child_read(child.process.stdout_fd, text, size);
-    CHECK_IS(child_event(&child, &message), NFFI_CHILD_GONE);
-    nffi_host_destroy(child.host);
+    process_open(&process, &(nffi_host_options_t) { 0 });
+    CHECK_IS(process_try(&process, "look", flags, directory, &stage), NFFI_OK);
+    process_read(process.nffi.stdout_fd, text, size);
+    CHECK_IS(process_event(&process, &message), NFFI_PROCESS_GONE);
+    nffi_host_destroy(process.host);
 }
 
 
@@ -431,24 +431,24 @@ static void
 pipes(void)
 {
     char byte, text[64];
-    child_t child;
+    process_t process;
 
-    child_open(&child, &(nffi_host_options_t) { 0 });
-    child_spawn(&child, "talk");
-    CHECK_BYTES(text, child_read(child.process.stdout_fd, text, sizeof(text)),
+    process_open(&process, &(nffi_host_options_t) { 0 });
+    process_spawn(&process, "talk");
+    CHECK_BYTES(text, process_read(process.nffi.stdout_fd, text, sizeof(text)),
                 "to stdout", 9);
-    CHECK_BYTES(text, child_read(child.process.stderr_fd, text, sizeof(text)),
+    CHECK_BYTES(text, process_read(process.nffi.stderr_fd, text, sizeof(text)),
                 "to stderr", 9);
-    child_end(&child);
+    process_end(&process);
 
     /* the worker's ends never block */
-    child_start(&child, &(nffi_host_options_t) { 0 }, "wait");
-    CHECK_IS(read(child.process.stdout_fd, &byte, 1), -1);
+    process_start(&process, &(nffi_host_options_t) { 0 }, "wait");
+    CHECK_IS(read(process.nffi.stdout_fd, &byte, 1), -1);
     CHECK_IS(errno, EAGAIN);
-    CHECK_IS(read(child.process.stderr_fd, &byte, 1), -1);
+    CHECK_IS(read(process.nffi.stderr_fd, &byte, 1), -1);
     CHECK_IS(errno, EAGAIN);
-    CHECK_IS(read(child.process.done_fd, &byte, 1), -1);
-    child_kill_and_end(&child);
+    CHECK_IS(read(process.nffi.done_fd, &byte, 1), -1);
+    process_kill_and_end(&process);
 }
 
 
@@ -456,46 +456,48 @@ pipes(void)
 static void
 dies(void)
 {
-    int i, before = child_fds(), taken = 0;
+    int i, before = process_fds(), taken = 0;
     void *owner;
-    child_t child;
+    process_t process;
     nffi_task_t task;
     nffi_host_state_t state;
     nffi_host_response_t response;
     nffi_host_request_t request = { 0 };
     char *bytes = calloc(1, 100000);
 
-    child_start(&child, &(nffi_host_options_t) { .request_arena = 1 }, "take");
+    process_start(&process, &(nffi_host_options_t) { .request_arena = 1 },
+                  "take");
 
     for (i = 0; i < 100; i++) {
-        child_submit(&child, bytes, i % 3 ? 10 : 100000, "", &owners[i]);
+        process_submit(&process, bytes, i % 3 ? 10 : 100000, "", &owners[i]);
     }
 
     do {
-        nffi_host_state(child.host, &state);
+        nffi_host_state(process.host, &state);
     } while (state.queued > 0);
 
-    nffi_child_kill(&child.process);
-    nffi_child_kill(&child.process);
+    nffi_process_kill(&process.nffi);
+    nffi_process_kill(&process.nffi);
 
-    while (nffi_host_child_event(child.host, &(nffi_child_message_t) { 0 })
-           != NFFI_CHILD_GONE)
+    while (nffi_host_process_event(process.host,
+                                   &(nffi_process_message_t) { 0 })
+           != NFFI_PROCESS_GONE)
     {
-        child_wait(&child);
+        process_wait(&process);
     }
 
     /* a large request notices; a small one waits for no process */
     request.data = bytes;
     request.size = 100000;
-    CHECK_IS(nffi_host_submit(child.host, &request, owners, &task),
+    CHECK_IS(nffi_host_submit(process.host, &request, owners, &task),
              NFFI_CLOSED);
     request.size = 10;
-    CHECK_IS(nffi_host_submit(child.host, &request, &owners[100], &task),
+    CHECK_IS(nffi_host_submit(process.host, &request, &owners[100], &task),
              NFFI_OK);
 
-    CHECK_IS(nffi_host_collect(child.host, &response, 1), 0);
+    CHECK_IS(nffi_host_collect(process.host, &response, 1), 0);
 
-    while ((owner = nffi_host_take_pending(child.host)) != NULL) {
+    while ((owner = nffi_host_take_pending(process.host)) != NULL) {
         CHECK((int *) owner >= owners && (int *) owner <= &owners[100]);
         CHECK_IS(*(int *) owner, 0);
         *(int *) owner = 1;
@@ -503,7 +505,7 @@ dies(void)
     }
 
     CHECK_IS(taken, 101);
-    child_end_with(&child, SIGKILL);
+    process_end_with(&process, SIGKILL);
     free(bytes);
     CHECK_IS(open_fds(), before);
 }
@@ -514,23 +516,23 @@ dies(void)
 static void
 delivers_last_words(void)
 {
-    int i, before = child_fds(), event;
-    long long end = now_ms() + CHILD_MS;
-    child_t child;
-    nffi_child_message_t message;
+    int i, before = process_fds(), event;
+    long long end = now_ms() + PROCESS_MS;
+    process_t process;
+    nffi_process_message_t message;
     nffi_host_response_t response;
 
-    child_start(&child, &(nffi_host_options_t) { .response_arena = 1 },
+    process_start(&process, &(nffi_host_options_t) { .response_arena = 1 },
                 "answer and die");
 
     for (i = 0; i < 100; i++) {
-        child_submit(&child, NULL, 0, "", &owners[i]);
+        process_submit(&process, NULL, 0, "", &owners[i]);
     }
 
-    while ((event = nffi_host_child_event(child.host, &message))
-           != NFFI_CHILD_GONE)
+    while ((event = nffi_host_process_event(process.host, &message))
+           != NFFI_PROCESS_GONE)
     {
-        CHECK_IS(event, NFFI_CHILD_NONE);
+        CHECK_IS(event, NFFI_PROCESS_NONE);
         CHECK(now_ms() < end);
         usleep(1000);
     }
@@ -538,15 +540,15 @@ delivers_last_words(void)
     CHECK(open_fds() < before + 90);
 
     for (i = 0; i < 100; i++) {
-        response = child_response(&child);
+        response = process_response(&process);
         CHECK_IS(response.size, 20000);
         CHECK_IS(*(int *) response.owner, 0);
         *(int *) response.owner = 1;
-        nffi_host_release(child.host, &response);
+        nffi_host_release(process.host, &response);
     }
 
-    CHECK(nffi_host_take_pending(child.host) == NULL);
-    child_end_with(&child, SIGKILL);
+    CHECK(nffi_host_take_pending(process.host) == NULL);
+    process_end_with(&process, SIGKILL);
     CHECK_IS(open_fds(), before);
 }
 
@@ -557,21 +559,21 @@ static void
 dies_before_its_children(void)
 {
     pid_t left;
-    child_t child;
-    nffi_child_message_t message;
+    process_t process;
+    nffi_process_message_t message;
 
-    child_start(&child, &(nffi_host_options_t) { 0 }, "fork");
+    process_start(&process, &(nffi_host_options_t) { 0 }, "fork");
 
-    while (read(child.process.stdout_fd, &left, sizeof(left)) == -1) {
+    while (read(process.nffi.stdout_fd, &left, sizeof(left)) == -1) {
         usleep(1000);
     }
 
-    CHECK_CALL(kill(child.process.pid, SIGKILL));
-    CHECK_IS(child_event(&child, &message), NFFI_CHILD_GONE);
-    CHECK_IS(child_status(&child), SIGKILL);
+    CHECK_CALL(kill(process.nffi.pid, SIGKILL));
+    CHECK_IS(process_event(&process, &message), NFFI_PROCESS_GONE);
+    CHECK_IS(process_status(&process), SIGKILL);
     CHECK(is_alive(left));
-    nffi_child_leave(&child.process);
-    nffi_host_destroy(child.host);
+    nffi_process_release(&process.nffi);
+    nffi_host_destroy(process.host);
     await_end(left);
 }
 
@@ -579,13 +581,13 @@ dies_before_its_children(void)
 static void
 again_and_again(void)
 {
-    int i, before = child_fds();
-    child_t child;
+    int i, before = process_fds();
+    process_t process;
 
     for (i = 0; i < 20; i++) {
-        child_start(&child, &(nffi_host_options_t) { 0 }, "wait");
-        child_submit(&child, "x", 1, "", owners);
-        child_kill_and_end(&child);
+        process_start(&process, &(nffi_host_options_t) { 0 }, "wait");
+        process_submit(&process, "x", 1, "", owners);
+        process_kill_and_end(&process);
         CHECK_IS(open_fds(), before);
     }
 }
@@ -594,7 +596,7 @@ again_and_again(void)
 int
 main(int argc, char **argv)
 {
-    static const child_role_t roles[] = {
+    static const process_role_t roles[] = {
         { "look", play_look },
         { "talk", play_talk },
         { "wait", play_wait },
@@ -612,21 +614,21 @@ main(int argc, char **argv)
           names_shortage },
         { "a host serves one process, and only if made for it",
           refuses_misuse },
-        { "the child has seven descriptors and nothing else of the worker",
+        { "the process has seven descriptors and nothing else of the worker",
           inherits_nothing },
         { "the worker's low descriptors do not matter",
           inherits_from_low_numbers },
         { "the CPUs are inherited or reset, as asked", resets_cpus },
         { "stdout and stderr are pipes, stdin is empty", pipes },
-        { "a killed child leaves its tasks to the worker", dies },
-        { "what a child answered before its death is delivered",
+        { "a killed process leaves its tasks to the worker", dies },
+        { "what a process answered before its death is delivered",
           delivers_last_words },
-        { "a child's forked children do not hide its death",
+        { "a process's forked children do not hide its death",
           dies_before_its_children },
         { "starting and killing leaves nothing behind", again_and_again },
     };
 
-    CHILD_PLAY(argc, argv, roles);
+    PROCESS_PLAY(argc, argv, roles);
 
     return CHECK_MAIN(argc, argv, cases);
 }

@@ -2,12 +2,11 @@
 // supervisor and prctl(PR_SET_CHILD_SUBREAPER), counts its own descriptors as descriptors of the
 // program, and runs the threads of a program too unevenly for the last two.
 export const SKIPPED: readonly string[] = [
-  "a child's forked children do not hide its death",
   "a daemon ends with the process that it descends from",
   "a failed start names its stage and errno",
   "a host serves one process, and only if made for it",
   "a kill takes what descends from a process at once",
-  "a killed child leaves its tasks to the worker",
+  "a killed process leaves its tasks to the worker",
   "a limit or a user that is refused is named",
   "a mismatch of the ABI names the version",
   "a ping tells a process that hangs",
@@ -23,6 +22,7 @@ export const SKIPPED: readonly string[] = [
   "a process serves what was queued before it came",
   "a process that never attaches dies with the worker",
   "a process with an event loop echoes",
+  "a process's forked children do not hide its death",
   "a program that a process starts inherits no configuration",
   "a session is killed to its last process",
   "a shortage of descriptors is named and loses none",
@@ -37,12 +37,12 @@ export const SKIPPED: readonly string[] = [
   "starting and killing leaves nothing behind",
   "stdout and stderr are pipes, stdin is empty",
   "the CPUs are inherited or reset, as asked",
-  "the child has seven descriptors and nothing else of the worker",
   "the death of supervisor and keeper harms no process",
   "the end of one process spares another's daemon",
   "the first of several programs that is there is executed",
+  "the process has seven descriptors and nothing else of the worker",
   "the watching thread alone ends the process",
   "the worker's low descriptors do not matter",
   "user and groups are looked up by name",
-  "what a child answered before its death is delivered",
+  "what a process answered before its death is delivered",
 ];

@@ -41,7 +41,7 @@
 extern char **environ;
 
 static nffi_host_t *host;
-static nffi_child_t child;
+static nffi_process_t child;
 static nffi_task_t tasks[CALLS];
 
 
@@ -280,26 +280,26 @@ collect(void)
 static bool
 print_messages(void)
 {
-    nffi_child_message_t message;
+    nffi_process_message_t message;
 
     for ( ;; ) {
-        switch (nffi_host_child_event(host, &message)) {
+        switch (nffi_host_process_event(host, &message)) {
 
-        case NFFI_CHILD_READY:
+        case NFFI_PROCESS_READY:
             printf("ready\n");
             break;
 
-        case NFFI_CHILD_FAILED:
+        case NFFI_PROCESS_FAILED:
             printf("failed");
             print_hex(message.text, strlen(message.text));
             putchar('\n');
             break;
 
-        case NFFI_CHILD_ABI_MISMATCH:
+        case NFFI_PROCESS_ABI_MISMATCH:
             printf("abi %u\n", message.abi);
             break;
 
-        case NFFI_CHILD_GONE:
+        case NFFI_PROCESS_GONE:
             printf("gone\n");
             return false;
 
@@ -433,7 +433,7 @@ main(int argc, char **argv)
 
     printf("pid %d\n", (int) child.pid);
     serve();
-    nffi_child_kill(&child);
+    nffi_process_kill(&child);
 
     return 0;
 }

@@ -1,11 +1,11 @@
 /*
- * child.h - what a child does between fork and exec, where only
+ * forked.h - what a forked process does between fork and exec, where only
  * async-signal-safe functions may be called. For the library and the bridges,
  * each of which has it compiled in.
  */
 
-#ifndef NFFI_LIB_CHILD_H
-#define NFFI_LIB_CHILD_H
+#ifndef NFFI_LIB_FORKED_H
+#define NFFI_LIB_FORKED_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -23,4 +23,4 @@ void nffi__reset_signals(void);
  */
 bool nffi__die_with(pid_t parent);
 
-#endif /* NFFI_LIB_CHILD_H */
+#endif /* NFFI_LIB_FORKED_H */

@@ -1,9 +1,9 @@
 /*
- * child.c - what a child does between fork and exec: async-signal-safe calls
- * only.
+ * forked.c - what a forked process does between fork and exec:
+ * async-signal-safe calls only.
  */
 
-#include "host/child.h"
+#include "host/forked.h"
 
 #include <signal.h>
 #include <stddef.h>

@@ -1,13 +1,13 @@
 /*
- * child.h - a runtime as a real process: the test program itself, run again by
- * nffi-supervisor in one of its roles. The case is the worker.
+ * process.h - a runtime as a real process: the test program itself, which
+ * nffi-supervisor runs again in one of its roles. The case is the worker.
  *
- * What a role finds wrong it says on stderr; child_end() sees that, and any
+ * What a role finds wrong it says on stderr; process_end() sees that, and any
  * sanitizer's words, in the exit status.
  */
 
-#ifndef CHILD_H
-#define CHILD_H
+#ifndef PROCESS_H
+#define PROCESS_H
 
 #include <sys/prctl.h>
 #include <time.h>
@@ -16,27 +16,27 @@
 #include "host/host.h"
 #include "start.h"
 
-#define CHILD_ROLE "--role"
-#define CHILD_MS 10000        /* a process that needs longer hangs */
+#define PROCESS_ROLE "--role"
+#define PROCESS_MS 10000      /* a process that needs longer hangs */
 
-typedef struct child {
+typedef struct process {
     nffi_host_t *host;
-    nffi_child_t process;
-} child_t;
+    nffi_process_t nffi;
+} process_t;
 
-typedef struct child_role {
+typedef struct process_role {
     const char *name;
     void (*play)(void);
-} child_role_t;
+} process_role_t;
 
 
-/* In main: plays the role if this is a child; otherwise returns. */
+/* In main: plays the role if the arguments name one; otherwise returns. */
 static inline void
-child_play(int argc, char **argv, const child_role_t *roles, size_t count)
+process_play(int argc, char **argv, const process_role_t *roles, size_t count)
 {
     size_t i;
 
-    if (argc != 3 || strcmp(argv[1], CHILD_ROLE) != 0) {
+    if (argc != 3 || strcmp(argv[1], PROCESS_ROLE) != 0) {
         return;
     }
 
@@ -52,8 +52,8 @@ child_play(int argc, char **argv, const child_role_t *roles, size_t count)
     CHECK(!"such a role");
 }
 
-#define CHILD_PLAY(argc, argv, roles) \
-    child_play(argc, argv, roles, sizeof(roles) / sizeof((roles)[0]))
+#define PROCESS_PLAY(argc, argv, roles) \
+    process_play(argc, argv, roles, sizeof(roles) / sizeof((roles)[0]))
 
 
 static inline long long
@@ -70,7 +70,7 @@ now_ms(void)
 /* Where the cases run, so that a role is the same program: a keeper's
    /proc/self/exe is the supervisor. */
 static inline char *
-child_program(void)
+process_program(void)
 {
     static char path[4096];
     ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -84,7 +84,7 @@ child_program(void)
 
 /* open_fds() once the supervisor is there, which stays. */
 static inline int
-child_fds(void)
+process_fds(void)
 {
     const char *stage;
 
@@ -95,39 +95,39 @@ child_fds(void)
 
 
 static inline void
-child_open(child_t *child, const nffi_host_options_t *options)
+process_open(process_t *process, const nffi_host_options_t *options)
 {
     nffi_host_options_t own = *options;
 
-    memset(child, 0, sizeof(*child));
+    memset(process, 0, sizeof(*process));
     own.process = 1;
-    CHECK_IS(nffi_host_create(&child->host, &own), NFFI_OK);
+    CHECK_IS(nffi_host_create(&process->host, &own), NFFI_OK);
 }
 
 
 static inline int
-child_try(child_t *child, const char *role, unsigned flags,
+process_try(process_t *process, const char *role, unsigned flags,
     const char *directory, const char **stage)
 {
-    char *argv[] = { "runtime", CHILD_ROLE, (char *) role, NULL };
+    char *argv[] = { "runtime", PROCESS_ROLE, (char *) role, NULL };
     char *envp[] = { "PATH=/bin", NFFI__ATTACH_ENV "=1", NULL };
-    char *programs[] = { child_program(), NULL };
+    char *programs[] = { process_program(), NULL };
     nffi_spawn_options_t spawn = {
         .programs = programs, .argv = argv, .envp = envp,
         .directory = directory, .flags = flags
     };
 
-    return start_process(SUPERVISOR, child->host, &spawn, &child->process,
+    return start_process(SUPERVISOR, process->host, &spawn, &process->nffi,
                          stage);
 }
 
 
 static inline void
-child_spawn(child_t *child, const char *role)
+process_spawn(process_t *process, const char *role)
 {
     const char *stage;
 
-    if (child_try(child, role, 0, NULL, &stage) != NFFI_OK) {
+    if (process_try(process, role, 0, NULL, &stage) != NFFI_OK) {
         check_fail(__FILE__, __LINE__, "spawn failed in %s: %s", stage,
                    strerror(errno));
     }
@@ -136,12 +136,12 @@ child_spawn(child_t *child, const char *role)
 
 /* Waits until one of its descriptors has something, 0 to 20 ms. */
 static inline void
-child_wait(child_t *child)
+process_wait(process_t *process)
 {
     uint64_t count;
     struct pollfd pollfds[2] = {
-        { .fd = child->process.control_fd, .events = POLLIN },
-        { .fd = child->process.done_fd, .events = POLLIN }
+        { .fd = process->nffi.control_fd, .events = POLLIN },
+        { .fd = process->nffi.done_fd, .events = POLLIN }
     };
 
     if (poll(pollfds, 2, 20) > 0 && pollfds[1].revents) {
@@ -150,18 +150,18 @@ child_wait(child_t *child)
 }
 
 
-/* The next event of the child that is not NONE. */
+/* The next event of the process that is not NONE. */
 static inline int
-child_event(child_t *child, nffi_child_message_t *message)
+process_event(process_t *process, nffi_process_message_t *message)
 {
     int event;
-    long long end = now_ms() + CHILD_MS;
+    long long end = now_ms() + PROCESS_MS;
 
-    while ((event = nffi_host_child_event(child->host, message))
-           == NFFI_CHILD_NONE)
+    while ((event = nffi_host_process_event(process->host, message))
+           == NFFI_PROCESS_NONE)
     {
         CHECK(now_ms() < end);
-        child_wait(child);
+        process_wait(process);
     }
 
     return event;
@@ -169,19 +169,19 @@ child_event(child_t *child, nffi_child_message_t *message)
 
 
 static inline void
-child_start(child_t *child, const nffi_host_options_t *options,
+process_start(process_t *process, const nffi_host_options_t *options,
     const char *role)
 {
-    nffi_child_message_t message;
+    nffi_process_message_t message;
 
-    child_open(child, options);
-    child_spawn(child, role);
-    CHECK_IS(child_event(child, &message), NFFI_CHILD_READY);
+    process_open(process, options);
+    process_spawn(process, role);
+    CHECK_IS(process_event(process, &message), NFFI_PROCESS_READY);
 }
 
 
 static inline nffi_task_t
-child_submit(child_t *child, const void *data, size_t size,
+process_submit(process_t *process, const void *data, size_t size,
     const char *method, void *owner)
 {
     nffi_task_t task;
@@ -190,7 +190,7 @@ child_submit(child_t *child, const void *data, size_t size,
         .method_size = strlen(method)
     };
 
-    CHECK_IS(nffi_host_submit(child->host, &request, owner, &task), NFFI_OK);
+    CHECK_IS(nffi_host_submit(process->host, &request, owner, &task), NFFI_OK);
 
     return task;
 }
@@ -198,14 +198,14 @@ child_submit(child_t *child, const void *data, size_t size,
 
 /* The next response, which the case releases. */
 static inline nffi_host_response_t
-child_response(child_t *child)
+process_response(process_t *process)
 {
     int n;
-    long long end = now_ms() + CHILD_MS;
+    long long end = now_ms() + PROCESS_MS;
     nffi_host_response_t response;
 
     for ( ;; ) {
-        n = nffi_host_collect(child->host, &response, 1);
+        n = nffi_host_collect(process->host, &response, 1);
 
         if (n != 0) {
             CHECK_IS(n, 1);
@@ -214,23 +214,23 @@ child_response(child_t *child)
 
         CHECK(now_ms() < end);
 
-        if (!nffi_host_park(child->host)) {
-            child_wait(child);
+        if (!nffi_host_park(process->host)) {
+            process_wait(process);
         }
     }
 }
 
 
-/* All that the child has written, until it ends. */
+/* All that the process has written, until it ends. */
 static inline size_t
-child_read(int fd, char *text, size_t size)
+process_read(int fd, char *text, size_t size)
 {
     ssize_t n;
     size_t used = 0;
     struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 
     while (used < size - 1) {
-        CHECK_IS(poll(&pollfd, 1, CHILD_MS), 1);
+        CHECK_IS(poll(&pollfd, 1, PROCESS_MS), 1);
         n = read(fd, text + used, size - 1 - used);
 
         if (n <= 0) {
@@ -248,69 +248,69 @@ child_read(int fd, char *text, size_t size)
 
 /* Waits for its end; returns its status. */
 static inline int
-child_status(child_t *child)
+process_status(process_t *process)
 {
-    nffi_child_report_t report;
+    nffi_process_report_t report;
 
-    CHECK_IS(start_report(child->host, &child->process, &report),
-             NFFI_CHILD_ENDED);
+    CHECK_IS(start_report(process->host, &process->nffi, &report),
+             NFFI_PROCESS_ENDED);
 
     return report.status;
 }
 
 
-/* The child has ended or is about to: its status must be the expected one. */
+/* The process has ended or is about to: its status must be the expected one. */
 static inline void
-child_end_with(child_t *child, int wanted)
+process_end_with(process_t *process, int wanted)
 {
     int status;
     char text[16384];
-    nffi_child_message_t message;
+    nffi_process_message_t message;
 
-    while (child_event(child, &message) != NFFI_CHILD_GONE) {
+    while (process_event(process, &message) != NFFI_PROCESS_GONE) {
         /* what it said before */
     }
 
-    CHECK_IS(child_event(child, &message), NFFI_CHILD_GONE);
-    status = child_status(child);
+    CHECK_IS(process_event(process, &message), NFFI_PROCESS_GONE);
+    status = process_status(process);
 
     if (status != wanted) {
-        child_read(child->process.stderr_fd, text, sizeof(text));
+        process_read(process->nffi.stderr_fd, text, sizeof(text));
         fprintf(stderr, "%s\n", text);
         text[300] = '\0';
         check_fail(__FILE__, __LINE__, "the runtime ended with status 0x%x, "
                    "not 0x%x: %s", (unsigned) status, (unsigned) wanted, text);
     }
 
-    nffi_child_kill(&child->process);
-    nffi_child_leave(&child->process);
-    close(child->process.stdout_fd);
-    close(child->process.stderr_fd);
-    nffi_host_destroy(child->host);
+    nffi_process_kill(&process->nffi);
+    nffi_process_release(&process->nffi);
+    close(process->nffi.stdout_fd);
+    close(process->nffi.stderr_fd);
+    nffi_host_destroy(process->host);
 }
 
 
 static inline void
-child_end(child_t *child)
+process_end(process_t *process)
 {
-    child_end_with(child, 0);
+    process_end_with(process, 0);
 }
 
 
-/* No more tasks; the child ends by itself. */
+/* No more tasks; the process ends by itself. */
 static inline void
-child_close(child_t *child)
+process_close(process_t *process)
 {
-    nffi_host_close(child->host);
-    child_end(child);
+    nffi_host_close(process->host);
+    process_end(process);
 }
 
 
 static inline void
-child_kill_and_end(child_t *child)
+process_kill_and_end(process_t *process)
 {
-    nffi_child_kill(&child->process);
-    child_end_with(child, SIGKILL);
+    nffi_process_kill(&process->nffi);
+    process_end_with(process, SIGKILL);
 }
 
 /* As /proc has it; 0: there is no such process. */
@@ -351,7 +351,7 @@ is_alive(pid_t pid)
 static inline void
 await_end(pid_t pid)
 {
-    long long end = now_ms() + CHILD_MS;
+    long long end = now_ms() + PROCESS_MS;
 
     while (is_alive(pid)) {
         CHECK(now_ms() < end);
@@ -372,4 +372,4 @@ attached(void)
     return queue;
 }
 
-#endif /* CHILD_H */
+#endif /* PROCESS_H */
