@@ -198,7 +198,7 @@ export function wakeModel(setting: Setting): Model {
     const go = (to: State, place: number) => {
       to[at.host] = place;
     };
-    /** The next state after it collects: without its step, the woken handler clears the mark now. */
+    /** The next state after it collects: without its step, the handler clears the mark now. */
     const collected = (of: State) => (get(of, "clearDue") === 1 ? H.clear : H.idle);
     if (s[who] !== 0) move("a delayed store lands", (to) => land(to, who));
 
