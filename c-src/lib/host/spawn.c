@@ -482,7 +482,7 @@ signal_process(const nffi_process_t *process, int signal_number)
 #ifdef SYS_pidfd_send_signal
     return process->pidfd != -1
            && syscall(SYS_pidfd_send_signal, process->pidfd, signal_number,
-                      0)
+                      NULL, 0)
               == 0;
 #else
     (void) process;
