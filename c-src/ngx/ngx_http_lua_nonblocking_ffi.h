@@ -1,7 +1,7 @@
 /*
  * ngx_http_lua_nonblocking_ffi.h - the functions of the glue that Lua calls by
- * FFI (lua/resty/core/nonblocking_ffi.lua). Runtimes, streams and reloads are
- * opaque to Lua.
+ * FFI (lua/resty/nffi/abi.lua). Runtimes, streams and reloads are opaque to
+ * Lua.
  *
  * thread: event loop; blocks: no
  */

@@ -3,8 +3,9 @@
 -- The manual is docs/lua.md.
 
 
-local base = require "resty.core.nonblocking_ffi"
+local abi = require "resty.nffi.abi"
 local bridge = require "resty.nffi.bridge"
+local calls = require "resty.nffi.calls"
 local java = require "resty.nffi.java"
 local node = require "resty.nffi.node"
 local process = require "resty.nffi.process"
@@ -14,15 +15,21 @@ local loaded = require "resty.nffi.loaded"
 local markers = require "resty.nffi.json_markers"
 local metrics = require "resty.nffi.metrics"
 local reload = require "resty.nffi.reload"
+local runtimes = require "resty.nffi.runtimes"
 local call_options = require "resty.nffi.call_options"
 local failure = require "resty.nffi.failure"
 local load_options = require "resty.nffi.load_options"
 local misuse = require "resty.nffi.misuse"
 local streams = require "resty.nffi.stream"
+local text = require "resty.nffi.text"
 
 
-local base_call = base.call
-local base_bytes = base.bytes
+-- installs ngx.load_ffi(), also where lua-resty-core does not
+require "resty.core.nonblocking_ffi"
+
+
+local bytes_of = text.bytes
+local call = calls.call
 local check = call_options.check
 local config_bytes = load_options.config_bytes
 local failure_message = failure.message
@@ -33,8 +40,8 @@ local tostring = tostring
 local type = type
 local timeout_of = call_options.timeout
 
-local OK = base.OK
-local RC = base.RC
+local OK = abi.OK
+local RC = abi.RC
 
 local CALL, METHOD = call_options.CALL, call_options.METHOD
 local STREAM, METHOD_STREAM = call_options.STREAM, call_options.METHOD_STREAM
@@ -116,10 +123,10 @@ function Runtime:call(payload, options)
         method = call_options.method(options)
     end
 
-    local bytes = base_bytes(payload, HINT)
+    local bytes = bytes_of(payload, HINT)
 
     return finish(self, method, timeout,
-                  base_call(pointer, method, bytes, timeout))
+                  call(pointer, method, bytes, timeout))
 end
 
 
@@ -138,7 +145,7 @@ local function open_stream(self, method, bytes, options, decode)
         more_timeout = 0
     end
 
-    local pointer, err, code = base.stream(self._pointer, method, bytes,
+    local pointer, err, code = calls.stream(self._pointer, method, bytes,
                                            call_options.window(options))
     if not pointer then
         return streams.failed(failure_message(self, method, err, code), code)
@@ -156,7 +163,7 @@ function Runtime:stream(payload, options)
     end
 
     return open_stream(self, call_options.method(options),
-                       base_bytes(payload, HINT), options, nil)
+                       bytes_of(payload, HINT), options, nil)
 end
 
 
@@ -165,7 +172,7 @@ function Runtime:close()
     local pointer = pointer_of(self, "close")
 
     loaded.forget(pointer)
-    base.close(pointer)
+    runtimes.close(pointer)
 end
 
 
@@ -193,7 +200,7 @@ end
 -- Returns a table of counts: queued, unanswered, awaited, bytes, refused; and
 -- closed.
 function Runtime:state()
-    return base.state(pointer_of(self, "state"))
+    return runtimes.state(pointer_of(self, "state"))
 end
 
 
@@ -214,7 +221,7 @@ local function call_method(self, name, value, options)
 
     local reply, message, code, detail =
         finish(self, name, timeout,
-               base_call(self._pointer, name, base_bytes(bytes, HINT), timeout))
+               call(self._pointer, name, bytes_of(bytes, HINT), timeout))
 
     if not reply then
         return nil, message, code, detail
@@ -243,14 +250,14 @@ local function stream_method(self, name, value, options)
                               "codec_error")
     end
 
-    return open_stream(self, name, base_bytes(bytes, HINT), options,
+    return open_stream(self, name, bytes_of(bytes, HINT), options,
                        codec.decode)
 end
 
 
 -- Creates rt.methods or rt.streams. Every name is a method of the runtime, so
 -- the tables have no fields that could hide one.
-local function methods_of(runtime, field, call)
+local function methods_of(runtime, field, invoke)
     local kept = 0
 
     return setmetatable({}, {
@@ -266,10 +273,10 @@ local function methods_of(runtime, field, call)
                           .. "()")
                 end
 
-                return call(runtime, name, value, options)
+                return invoke(runtime, name, value, options)
             end
 
-            if kept < base.MAX_METHODS then
+            if kept < abi.MAX_METHODS then
                 kept = kept + 1
                 methods[name] = method
             end
@@ -306,7 +313,7 @@ function _M.load(name, options)
                                              or "raw")
     local timeout = timeout_of(options.timeout, call_options.DEFAULT_TIMEOUT)
     local pointer
-    local err, code = base.refusal()
+    local err, code = runtimes.refusal()
 
     if err then
         return nil, err, code
@@ -320,8 +327,8 @@ function _M.load(name, options)
         pointer, err, code = language.start(options, codec)
 
     else
-        pointer, err, code = base.load(name, config_bytes(options.config),
-                                       base.limits(options))
+        pointer, err, code = runtimes.load(name, config_bytes(options.config),
+                                       runtimes.limits(options))
     end
 
     if not pointer then

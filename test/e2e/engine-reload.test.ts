@@ -97,7 +97,7 @@ describe("runtime:reload() of processes", () => {
     const server = `${location()}
       ${content(
         "= /mixed",
-        `local base = require "resty.core.nonblocking_ffi"
+        `local runtimes = require "resty.nffi.runtimes"
          local rt = assert(nffi.load("node", { module = "module.mjs" }))
          local file = ngx.config.prefix() .. "module.mjs"
          local function write(text)
@@ -108,10 +108,10 @@ describe("runtime:reload() of processes", () => {
          -- as soon as the new process serves, before the first one looks again
          repeat until rt.methods:pid() ~= before
          write("throw new Error('broken build')")
-         local reload = assert(base.reload(rt._pointer))
+         local reload = assert(runtimes.reload(rt._pointer))
          ngx.say(show(ngx.thread.wait(good)))
          local done, message, code
-         repeat ngx.sleep(0.01) done, message, code = base.reloaded(reload) until done ~= false
+         repeat ngx.sleep(0.01) done, message, code = runtimes.reloaded(reload) until done ~= false
          ngx.say(code)
          write("export const pid = () => process.pid;")
          for i = 1, 3 do ngx.say(show(rt:reload())) end

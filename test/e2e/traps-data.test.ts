@@ -109,6 +109,29 @@ describe.each(suites)("traps in what is sent, %s", (suite) => {
          local none = assert(nffi.load("${echo}", { config = "" }))
          ngx.say(none:call("default"))`,
       ),
+      content(
+        "= /keys",
+        `local child = require "resty.nffi.child"
+         local function key(config, argv, options)
+             return child.key("process", config, argv, options or {}, child.limits(options or {}))
+         end
+         local distinct, count = {}, 0
+         for _, one in ipairs({
+             key(nil, { "a" }), key("", { "a" }), key("\\0", { "a" }), key("\\255", { "a" }),
+             key("\\254", { "a" }), key('"', { "a" }), key('\\\\"', { "a" }),
+             key(nil, { "a", "b" }), key(nil, { 'a","b' }), key(nil, { "a\\255" }),
+             key(nil, { "a" }, { env = { A = "1" } }), key(nil, { "a" }, { env = { A = "1\\255" } }),
+             key(nil, { "a" }, { limits = { memory = 2 ^ 53 } }),
+             key(nil, { "a" }, { limits = { memory = 2 ^ 53 - 1 } }),
+             key(nil, { "a" }, { nice = 1 }), key(nil, { "a" }, { processes = 2 }),
+             key(nil, { "a" }, { max_queue = 5 }), key(nil, { "a" }, { spin = 0 }),
+         }) do
+             if not distinct[one] then distinct[one], count = true, count + 1 end
+         end
+         ngx.say(count)
+         ngx.say(key(nil, { "a" }, { env = { A = 1, B = "2" } }) ==
+                 key(nil, { "a" }, { nice = 0, env = { B = 2, A = "1" } }))`,
+      ),
     ].join("\n");
     const body = "client_max_body_size 100m; client_body_buffer_size 100m;";
     // since 1.25.1 \`http2 on\` also serves a plain port, before that \`listen ... http2\` does
@@ -232,6 +255,10 @@ describe.each(suites)("traps in what is sent, %s", (suite) => {
 
   test("a configuration with NUL bytes arrives whole", async () => {
     expect(await nginx.get("/configurations")).toBe("truetrue\ntruetrue\ndefault\n");
+  });
+
+  test("processes with different bytes, numbers or lists have different keys", async () => {
+    expect(await nginx.get("/keys")).toBe("18\ntrue\n");
   });
 
   test("HTTP/2: a stream that is reset ends its call and no other", async () => {

@@ -2,6 +2,7 @@
 -- whether this nginx is the one that the product was proven with.
 
 
+local abi = require "resty.nffi.abi"
 local base = require "resty.core.base"
 local ffi = require "ffi"
 local glue = require "resty.nffi.glue"
@@ -59,8 +60,7 @@ int ngx_http_lua_nonblocking_ffi_self_test(uint32_t workers,
 -- Outcomes with more bytes than this are released after they were read.
 local KEPT = 16384
 
--- the first value that a coroutine receives: see nonblocking_ffi.lua
-local RC, FAILED = 1, 2
+local RC, FAILED = abi.RC, abi.FAILED
 
 local IS_STREAM = ngx.config.subsystem == "stream"
 

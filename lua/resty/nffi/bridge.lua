@@ -5,11 +5,13 @@
 -- for each language, which nffi.load() starts.
 
 
-local base = require "resty.core.nonblocking_ffi"
+local abi = require "resty.nffi.abi"
+local calls = require "resty.nffi.calls"
 local child = require "resty.nffi.child"
 local codecs = require "resty.nffi.codecs"
 local misuse = require "resty.nffi.misuse"
 local product = require "resty.nffi.product"
+local runtimes = require "resty.nffi.runtimes"
 
 
 local ipairs = ipairs
@@ -89,7 +91,7 @@ local function start_process(spec, options, settings, limits)
     local programs = programs_of(spec, options.program)
     local argv = spec.argv(programs[1], options)
     local key = child.key(spec.name, settings, argv, options, limits)
-    local pointer = base.find(key)
+    local pointer = runtimes.find(key)
 
     if pointer then
         return pointer
@@ -133,7 +135,7 @@ function _M.new(spec)
         check(spec, options)
 
         local worker = options.host == "worker"
-        local limits = (worker and base or child).limits(options)
+        local limits = (worker and runtimes or child).limits(options)
         local settings = {
             module = options.module,
             handler = options.handler,
@@ -158,8 +160,9 @@ function _M.new(spec)
             return start_process(spec, options, json, limits)
         end
 
-        return base.load(product.ROOT .. "/lib/libnffi_" .. spec.name .. ".so",
-                         json, limits, options.module)
+        local library = product.ROOT .. "/lib/libnffi_" .. spec.name .. ".so"
+
+        return runtimes.load(library, json, limits, options.module)
     end
 
     return language
@@ -170,13 +173,13 @@ end
 -- its threads answer when the new code serves. Yields. Returns true, or nil,
 -- message, code, detail: then the old code stays in use.
 function _M.reload(pointer)
-    local kind, message, code, detail = base.call(pointer, RELOAD, nil, 0)
+    local kind, message, code, detail = calls.call(pointer, RELOAD, nil, 0)
 
-    if kind == base.OK then
+    if kind == abi.OK then
         return true
     end
 
-    if kind == base.RC then
+    if kind == abi.RC then
         return nil, code or "the runtime answered with rc " .. message,
                "reload_failed"
     end

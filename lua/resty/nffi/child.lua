@@ -2,20 +2,21 @@
 -- that finds an equal runtime again, their environment, and their start.
 
 
-local base = require "resty.core.nonblocking_ffi"
 local ffi = require "ffi"
 local hosting = require "resty.nffi.hosting"
+local json_encode = require "resty.nffi.json_encode"
 local misuse = require "resty.nffi.misuse"
+local runtimes = require "resty.nffi.runtimes"
+local text = require "resty.nffi.text"
 
 
 local C = ffi.C
-local base_text = base.text
 local ipairs = ipairs
 local ngx = ngx
 local pairs = pairs
 local raise = misuse.raise
 local sort = table.sort
-local concat = table.concat
+local text_of = text.of
 local tostring = tostring
 local type = type
 
@@ -89,10 +90,10 @@ local function environment(options)
 
     for name, value in pairs(options.env or {}) do
         if name == "PATH" then
-            path = base_text(value)
+            path = text_of(value)
 
         else
-            envp[#envp + 1] = name .. "=" .. base_text(value)
+            envp[#envp + 1] = name .. "=" .. text_of(value)
         end
     end
 
@@ -162,7 +163,7 @@ end
 -- Returns the limits of the queue between worker and process. Raises on bad
 -- options.
 function _M.limits(options)
-    local limits = base.limits(options)
+    local limits = runtimes.limits(options)
 
     if limits.max_queue == 0 then
         limits.max_queue = DEFAULT_MAX_QUEUE
@@ -180,60 +181,35 @@ function _M.limits(options)
 end
 
 
--- Adds a part with its length, so that different lists never give the same
--- text.
-local function add_part(parts, value)
-    local text = value == nil and "-" or base_text(value)
-
-    parts[#parts + 1] = value == nil and text or #text .. ":" .. text
-end
-
-
-local function add_list(parts, list)
-    add_part(parts, #list)
-
-    for _, value in ipairs(list) do
-        add_part(parts, value)
-    end
-end
-
-
--- Returns the key of a runtime, exact in each number and byte. It is not JSON,
--- since arguments, variables and the configuration of a program are bytes.
--- `config`: the bytes that the process reads, or nil. `argv`: its command line.
+-- Returns the key of a runtime, exact in each number and byte. `config`: the
+-- bytes that the process reads, or nil. `argv`: its command line.
 function _M.key(kind, config, argv, options, limits)
-    local spec = hosting.check(options)
-    local parts = { kind }
+    local parts = hosting.check(options)
 
-    add_part(parts, config)
-    add_list(parts, argv)
-    add_list(parts, environment(options))
-
-    for _, name in ipairs({ "program", "directory", "affinity" }) do
-        add_part(parts, options[name])
-    end
-
-    for _, name in ipairs({ "user", "processes", "nice", "health_interval",
-                            "health_timeout", "memory", "files", "cpu",
-                            "core" })
-    do
-        add_part(parts, spec[name])
-    end
+    parts.kind = kind
+    parts.config = config
+    parts.argv = argv
+    parts.envp = environment(options)
+    parts.program = options.program
+    parts.directory = options.directory
+    parts.affinity = options.affinity
 
     for _, name in ipairs({ "max_queue", "max_tasks", "arena",
                             "max_bytes", "start_timeout", "spin_us" })
     do
-        add_part(parts, limits[name])
+        parts[name] = limits[name]
     end
 
-    return concat(parts, "\0")
+    local key, err = json_encode.key(parts)
+
+    return key or raise(err)
 end
 
 
 -- Appends the arguments in an option to a command line.
 function _M.append(argv, arguments)
     for _, argument in ipairs(arguments or {}) do
-        argv[#argv + 1] = base_text(argument)
+        argv[#argv + 1] = text_of(argument)
     end
 end
 
@@ -254,7 +230,7 @@ function _M.start(key, name, programs, argv, config, options, limits)
     spec.directory = options.directory and _M.absolute(options.directory)
     spec.flags = options.affinity == "inherit" and 0 or RESET_CPUS
 
-    return base.start(key, spec, limits)
+    return runtimes.start(key, spec, limits)
 end
 
 

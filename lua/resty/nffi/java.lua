@@ -2,11 +2,11 @@
 -- class, as a process or hosted in the worker, where all runtimes share one.
 
 
-local base = require "resty.core.nonblocking_ffi"
 local bridge = require "resty.nffi.bridge"
 local child = require "resty.nffi.child"
 local misuse = require "resty.nffi.misuse"
 local product = require "resty.nffi.product"
+local text = require "resty.nffi.text"
 
 
 local concat = table.concat
@@ -96,7 +96,7 @@ local function arguments_of(arguments)
     local strings = {}
 
     for i, argument in ipairs(arguments) do
-        strings[i] = base.text(argument)
+        strings[i] = text.of(argument)
     end
 
     return strings

@@ -3,13 +3,14 @@
 -- accepts its markers of lists (array_mt, empty_array).
 
 
-local base = require "resty.core.nonblocking_ffi"
+local abi = require "resty.nffi.abi"
 local ffi = require "ffi"
 local markers = require "resty.nffi.json_markers"
+local texts = require "resty.nffi.text"
 
 
 local C = ffi.C
-local glue = base.C
+local glue = abi.C
 local array_mt = markers.array_mt
 local cast = ffi.cast
 local concat = table.concat
@@ -27,10 +28,11 @@ local match = string.match
 local max = math.max
 local next = next
 local null = markers.null
-local number_text = base.number_text
+local number_text = texts.of_number
 local pcall = pcall
 local rawget = rawget
 local sort = table.sort
+local sub = string.sub
 local tonumber = tonumber
 local tostring = tostring
 local type = type
@@ -74,6 +76,7 @@ local INT64, UINT64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
 -- One encoder per VM: it neither yields nor calls code of the user.
 local buffer, size, used = cast(MEMORY, nil), 0, 0
 local sorted = false
+local any_bytes = false
 local root
 local path = {}     -- the key of each level
 
@@ -133,17 +136,17 @@ local function put_byte(code)
 end
 
 
--- Writes the rest of a string, from a byte at `at` that needs an escape.
--- `_text` keeps `bytes` alive.
-local function put_escaped(_text, bytes, at, length, depth)
+-- Writes the rest of a string, from a byte at `at` that needs an escape or is
+-- not UTF-8. `bytes`: the address of `text`.
+local function put_escaped(text, bytes, at, length, depth)
     while at < length do
         local escape = ESCAPES[bytes[at]]
 
-        if not escape then
+        if not escape and not any_bytes then
             fail(depth, "is not UTF-8 (at byte " .. at + 1 .. ")")
         end
 
-        put(escape)
+        put(escape or sub(text, at + 1, at + 1))
         at = at + 1
 
         local plain = tonumber(glue.ngx_http_lua_nonblocking_ffi_plain(
@@ -399,8 +402,8 @@ local function encode(value)
 end
 
 
-local function run(value, name, is_sorted)
-    root, sorted = name or "value", is_sorted
+local function run(value, name, is_sorted, takes_any_bytes)
+    root, sorted, any_bytes = name or "value", is_sorted, takes_any_bytes
 
     -- also catches a lack of memory for the text
     local done, text = pcall(encode, value)
@@ -423,14 +426,21 @@ local _M = { MAX_DEPTH = MAX_DEPTH }
 
 -- Returns text, or nil, message. `name`: of the value, for messages.
 function _M.encode(value, name)
-    return run(value, name, false)
+    return run(value, name, false, false)
 end
 
 
--- The same with sorted keys: equal values give equal text. It is the key that
--- finds a runtime again.
+-- The same with sorted keys: equal values give equal text, by which a runtime
+-- is found again.
 function _M.canonical(value, name)
-    return run(value, name, true)
+    return run(value, name, true, false)
+end
+
+
+-- The same for strings of any bytes. Different values give different texts,
+-- which are not always JSON.
+function _M.key(value)
+    return run(value, "key", true, true)
 end
 
 

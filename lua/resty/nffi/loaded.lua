@@ -5,7 +5,7 @@
 -- with another order have another path to the same runtime.
 
 
-local base = require "resty.core.nonblocking_ffi"
+local runtimes = require "resty.nffi.runtimes"
 
 
 local getmetatable = getmetatable
@@ -105,7 +105,7 @@ end
 
 -- Removes a runtime that was closed.
 function _M.forget(pointer)
-    local address = base.address(pointer)
+    local address = runtimes.address(pointer)
 
     for _, path in pairs(paths[address] or {}) do
         path.leaf[LEAF] = nil
@@ -128,7 +128,7 @@ function _M.find(name, options)
         return nil
     end
 
-    if not base.is_open(runtime._pointer) then
+    if not runtimes.is_open(runtime._pointer) then
         _M.forget(runtime._pointer)
         return nil
     end
@@ -142,7 +142,7 @@ function _M.keep(name, options, runtime)
         root, paths, kept = {}, {}, 0
     end
 
-    local address = base.address(runtime._pointer)
+    local address = runtimes.address(runtime._pointer)
     local path = {}
     local node = walk(step(root, name, path), options, path, 1)
 

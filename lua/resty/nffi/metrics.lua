@@ -2,11 +2,12 @@
 -- text format. The glue counts; this file reads and prints.
 
 
-local base = require "resty.core.nonblocking_ffi"
+local abi = require "resty.nffi.abi"
 local ffi = require "ffi"
+local runtimes = require "resty.nffi.runtimes"
 
 
-local C = base.C
+local C = abi.C
 local concat = table.concat
 local ffi_string = ffi.string
 local format = string.format
@@ -142,7 +143,7 @@ end
 
 local function measure(pointer)
     local counts = C.ngx_http_lua_nonblocking_ffi_counts(pointer)
-    local state = base.state(pointer)
+    local state = runtimes.state(pointer)
 
     C.ngx_http_lua_nonblocking_ffi_identity(pointer, identity)
 
@@ -174,11 +175,11 @@ end
 -- docs/lua.md. Works in every phase. The list is empty in a process that cannot
 -- have runtimes.
 function _M.read()
-    local runtimes = {}
+    local list = {}
     local pointer = C and C.ngx_http_lua_nonblocking_ffi_next(nil) or nil
 
     while pointer ~= nil do
-        runtimes[#runtimes + 1] = measure(pointer)
+        list[#list + 1] = measure(pointer)
         pointer = C.ngx_http_lua_nonblocking_ffi_next(pointer)
     end
 
@@ -187,7 +188,7 @@ function _M.read()
         worker = ngx.worker and { id = ngx.worker.id(),
                                   pid = ngx.worker.pid() } or {},
         kept = C and C.ngx_http_lua_nonblocking_ffi_kept() or 0,
-        runtimes = runtimes,
+        runtimes = list,
     }
 end
 

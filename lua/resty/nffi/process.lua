@@ -3,9 +3,9 @@
 -- nffi_queue_config(), as the same bytes that a library receives.
 
 
-local base = require "resty.core.nonblocking_ffi"
 local child = require "resty.nffi.child"
 local misuse = require "resty.nffi.misuse"
+local runtimes = require "resty.nffi.runtimes"
 
 
 local type = type
@@ -41,7 +41,7 @@ function _M.start(options, _, config)
     child.append(argv, options.args)
 
     local key = child.key("process", config, argv, options, limits)
-    local pointer = base.find(key)
+    local pointer = runtimes.find(key)
 
     if pointer then
         return pointer

@@ -2,8 +2,9 @@
 -- instances serve, while the old ones complete their calls.
 
 
-local base = require "resty.core.nonblocking_ffi"
+local calls = require "resty.nffi.calls"
 local misuse = require "resty.nffi.misuse"
+local runtimes = require "resty.nffi.runtimes"
 
 
 local ngx = ngx
@@ -42,13 +43,13 @@ function _M.run(pointer, options)
     local library = library_of(options)
 
     -- check this before anything starts
-    local waits, why, why_code = base.may_wait()
+    local waits, why, why_code = calls.may_wait()
 
     if not waits then
         return nil, why, why_code
     end
 
-    local reload, message, code = base.reload(pointer, library)
+    local reload, message, code = runtimes.reload(pointer, library)
 
     if not reload then
         return nil, message, code
@@ -57,7 +58,7 @@ function _M.run(pointer, options)
     local done
 
     repeat
-        done, message, code = base.reloaded(reload)
+        done, message, code = runtimes.reloaded(reload)
 
         if done == false then
             ngx.sleep(PERIOD)

@@ -8,18 +8,19 @@
 -- at the first nil. error() distinguishes the two.
 
 
-local base = require "resty.core.nonblocking_ffi"
+local abi = require "resty.nffi.abi"
+local calls = require "resty.nffi.calls"
 local failure = require "resty.nffi.failure"
 local misuse = require "resty.nffi.misuse"
 
 
-local base_read = base.read
 local getmetatable = getmetatable
+local read = calls.read
 local setmetatable = setmetatable
 
-local OK = base.OK
-local RC = base.RC
-local ENDED = base.ENDED
+local OK = abi.OK
+local RC = abi.RC
+local ENDED = abi.ENDED
 
 
 local Stream = {}
@@ -31,7 +32,7 @@ local function fail(self, message, code, detail)
     self._message, self._code, self._detail = message, code, detail
 
     if self._pointer then
-        base.close_stream(self._pointer)
+        calls.close_stream(self._pointer)
     end
 
     return nil, message, code, detail
@@ -55,7 +56,7 @@ function Stream:read()
     end
 
     -- no tail call: this frame keeps the stream alive while it waits
-    local kind, a, b, c = base_read(self._pointer, self._timeout)
+    local kind, a, b, c = read(self._pointer, self._timeout)
 
     if kind == OK then
         self._timeout = self._more_timeout
@@ -124,7 +125,7 @@ end
 local _M = {}
 
 
--- Returns a stream over the result of base.stream(), for a method (or nil) of
+-- Returns a stream over the result of calls.stream(), for a method (or nil) of
 -- `runtime`. `timeout` is for the first chunk, `more_timeout` for each later
 -- one, in milliseconds, 0 for none. `decode` converts a chunk to a value, or is
 -- nil.

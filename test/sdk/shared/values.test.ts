@@ -143,8 +143,8 @@ const SERVER = [
   location(
     "/tenants",
     `local seen, addresses = {}, {}
-     local base = require "resty.core.nonblocking_ffi"
-     local function key(rt) addresses[#addresses + 1] = base.address(rt._pointer) return rt end
+     local runtimes = require "resty.nffi.runtimes"
+     local function key(rt) addresses[#addresses + 1] = runtimes.address(rt._pointer) return rt end
      for _, id in ipairs({ 1732900000123456, 1732900000123457, 0.1, 0.1 + 2^-55, 9007199254740993LL, 9007199254740995LL }) do
        local rt = key(values.load(ngx.var.arg_language, { tenant = id, list = { 1, 2 } }))
        local config = rt.methods:config()
@@ -153,7 +153,7 @@ const SERVER = [
      -- the same in another order, and with 1.0 for 1
      local again = {}
      again.list, again.tenant = { 1.0, 2 }, 1732900000123456
-     seen[#seen + 1] = base.address(values.load(ngx.var.arg_language, again)._pointer) == addresses[1]
+     seen[#seen + 1] = runtimes.address(values.load(ngx.var.arg_language, again)._pointer) == addresses[1]
      local distinct = {}
      for _, address in ipairs(addresses) do distinct[address] = true end
      local count = 0

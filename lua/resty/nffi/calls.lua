@@ -1,0 +1,173 @@
+-- Calls runtimes and reads streams: a coroutine yields until C resumes it.
+
+
+local abi = require "resty.nffi.abi"
+local base = require "resty.core.base"
+local ffi = require "ffi"
+local glue = require "resty.nffi.glue"
+
+
+local C = abi.C
+local failure = abi.failure
+local ffi_string = ffi.string
+local ngx = ngx
+local read_failure = abi.read_failure
+
+
+local FFI_AGAIN = base.FFI_AGAIN
+local FFI_DECLINED = base.FFI_DECLINED
+local FFI_DONE = base.FFI_DONE
+local FFI_OK = base.FFI_OK
+
+local OK = abi.OK
+local RC = abi.RC
+local FAILED = abi.FAILED
+local ENDED = abi.ENDED
+
+
+-- Another way of waiting; nil where the glue is built in.
+local attached = glue.is_attached and require "resty.nffi.attached"
+local get_request = attached and attached.get_request or base.get_request
+local enter = attached and attached.enter
+-- Called without arguments: ngx_lua expects no values from a coroutine that
+-- waits, and its debug build ends the worker over one.
+local wait = attached and attached.wait or coroutine._yield
+
+-- Filled in and read without a yield in between, so one per VM is enough.
+local chunk = ffi.new("ngx_http_lua_nffi_read_t")
+
+
+local _M = {}
+
+
+-- Returns the message of ngx_lua for a phase in which no coroutine can yield.
+local function wrong_phase()
+    return "API disabled in the context of " .. ngx.get_phase() .. "_by_lua*",
+           "wrong_phase"
+end
+
+
+-- Returns the request of a coroutine that may call; else nil, message, code.
+local function request_of_call()
+    local r = get_request()
+
+    if not r then
+        return nil, wrong_phase()
+    end
+
+    if enter then
+        local why, code = enter()
+
+        if why then
+            return nil, why, code
+        end
+    end
+
+    return r
+end
+
+
+-- Returns true if a coroutine may wait for a runtime; else nil, message, code.
+function _M.may_wait()
+    local r, why, code = request_of_call()
+
+    if not r then
+        return nil, why, code
+    end
+
+    if C.ngx_http_lua_nonblocking_ffi_may_wait(r, failure) ~= FFI_OK then
+        return nil, read_failure()
+    end
+
+    return true
+end
+
+
+-- Submits a task and yields until it is answered. Returns OK, bytes or nil; RC,
+-- rc, bytes or nil; or FAILED, message, code, detail or nil. `timeout`:
+-- milliseconds, 0 for none.
+function _M.call(pointer, method, bytes, timeout)
+    local r, why, code = request_of_call()
+
+    if not r then
+        return FAILED, why, code
+    end
+
+    local rc = C.ngx_http_lua_nonblocking_ffi_call(r, pointer,
+        method, method and #method or 0, bytes, bytes and #bytes or 0,
+        timeout, failure)
+
+    if rc ~= FFI_AGAIN then
+        return FAILED, read_failure()
+    end
+
+    return wait()
+end
+
+
+-- Submits a task with a streamed response. Returns a pointer whose collection
+-- closes the stream, or nil, message, code. `window`: max unread bytes.
+function _M.stream(pointer, method, bytes, window)
+    local r, why, code = request_of_call()
+
+    if not r then
+        return nil, why, code
+    end
+
+    local stream = C.ngx_http_lua_nonblocking_ffi_stream(r, pointer,
+        method, method and #method or 0, bytes, bytes and #bytes or 0,
+        window, failure)
+
+    if stream == nil then
+        return nil, read_failure()
+    end
+
+    return ffi.gc(stream, C.ngx_http_lua_nonblocking_ffi_stream_free)
+end
+
+
+-- Reads one chunk, and yields until it has arrived. Returns OK, bytes or nil;
+-- ENDED; or RC and FAILED as call() does. The caller keeps `stream` alive.
+function _M.read(stream, timeout)
+    local r, why, code = request_of_call()
+
+    if not r then
+        return FAILED, why, code
+    end
+
+    local rc = C.ngx_http_lua_nonblocking_ffi_stream_read(r, stream, timeout,
+                                                          chunk, failure)
+    if rc == FFI_OK then
+        return OK, ffi_string(chunk.data, chunk.size)
+    end
+
+    if rc == FFI_AGAIN then
+        return wait()
+    end
+
+    if rc == FFI_DONE then
+        return ENDED
+    end
+
+    if rc ~= FFI_DECLINED then
+        return FAILED, read_failure()
+    end
+
+    local text = chunk.size > 0 and ffi_string(chunk.data, chunk.size) or nil
+
+    if chunk.rc ~= 0 then
+        return RC, chunk.rc, text
+    end
+
+    return FAILED, text or "", ffi_string(chunk.code),
+           chunk.detail ~= nil
+           and ffi_string(chunk.detail, chunk.detail_size) or nil
+end
+
+
+function _M.close_stream(stream)
+    C.ngx_http_lua_nonblocking_ffi_stream_close(stream)
+end
+
+
+return _M
