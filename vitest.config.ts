@@ -5,23 +5,21 @@ import { SlowestFirst } from "./test/support/order.js";
 // through make and node.
 // asan, valgrind: some of the e2e files once more, on an nginx that watches its memory.
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
-// alone: the e2e files that measure time, look at every process of the machine, or rewrite dist/ or
-// the product that all share.
+// alone: the e2e files that measure time, or write the prebuilt files that others read.
 // attached: some of the e2e files of the engine once more, on an nginx that nffi has not built.
 // full-*: all of them, on each such nginx (test/support/attached-product.ts).
 // full: slow proofs that `npm test` leaves out; `npm run test:full` runs them.
-// All but the last two run two files at a time, slow ones first (test/support/order.ts).
+// The others run three files at a time, slow ones first (test/support/order.ts): the files of e2e
+// wait more than they compute.
 
 // The C library, and the packages of the languages, without nginx.
 const IN_PARTS = ["test/c/**/*.test.ts", "test/sdk/*/package.test.ts"];
 
-// Each of these files installs the addon in the same place.
+// The addon of Node under a C program that plays the worker, without nginx.
 const OF_ADDON = ["test/sdk/node/addon/**/*.test.ts"];
 
 const ALONE = [
-  "test/e2e/build-again.test.ts",
   "test/e2e/build-package.test.ts",
-  "test/e2e/demo.test.ts",
   "test/e2e/engine-stress.test.ts",
   "test/sdk/node/calls.test.ts",
 ];
@@ -29,7 +27,7 @@ const ALONE = [
 // Has nothing to run on a built OpenResty.
 const OF_ATTACHED = ["test/e2e/engine-attached.test.ts"];
 
-const SIDE_BY_SIDE = { maxWorkers: 2, sequence: { groupOrder: 1 } };
+const SIDE_BY_SIDE = { maxWorkers: 3, sequence: { groupOrder: 1 } };
 
 export default defineConfig({
   test: {
@@ -120,8 +118,7 @@ export default defineConfig({
           include: OF_ADDON,
           testTimeout: 600_000,
           hookTimeout: 600_000,
-          maxWorkers: 1,
-          sequence: { groupOrder: 2 },
+          ...SIDE_BY_SIDE,
         },
       },
       {

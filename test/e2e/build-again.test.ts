@@ -10,8 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { acquireLock, type Lock } from "../../src/io/lock.js";
+import { beforeAll, describe, expect, test } from "vitest";
 import { type CliResult, runCli } from "../support/cli.js";
 import { modulesLoadedBy } from "../support/loaded-modules.js";
 import { startNginx } from "../support/nginx.js";
@@ -47,6 +46,10 @@ const withOptions = ([command = "", ...rest]: readonly string[], options: readon
   ...rest,
 ];
 
+/** These tests change their product, so that it is their own. */
+const COPY = "again";
+const argsOfFirst = () => buildArgs(anySuite, [], COPY);
+
 const noteOf = (step: string, events: readonly Event[]) =>
   events.findLast((one) => one.event === "step-finished" && one.step === step)?.note;
 
@@ -62,7 +65,6 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
   const folder = temporaryFolderOfAll();
   const work = join(folder, "work");
   let prefix = "";
-  let lock: Lock;
   let copy: PackageCopy;
   let args: string[];
 
@@ -74,29 +76,26 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
   };
 
   beforeAll(async () => {
-    prefix = await builtOpenresty(anySuite);
-    lock = await acquireLock(join(prefix, ".."), { wait: true });
+    prefix = await builtOpenresty(anySuite, COPY);
     copy = copyPackage(join(folder, "elsewhere/nffi"));
-    args = buildArgs(anySuite).filter((arg) => arg !== "--keep");
+    args = argsOfFirst().filter((arg) => arg !== "--keep");
     args[args.indexOf("--work-dir") + 1] = work;
   });
 
-  afterAll(() => lock?.release());
-
   test("that is identical does nothing and says so", async () => {
     const before = statSync(join(prefix, "nginx/sbin/nginx")).mtimeMs;
-    const again = await runCli(buildArgs(anySuite));
+    const again = await runCli(argsOfFirst());
     expect(again.exitCode).toBe(0);
     expect(again.stdout).toMatch(/^nothing has changed: /);
     expect(again.stdout).not.toContain("[ 1/12]");
     expect(again.stdout).toContain("was not asked for newer sources; --force does");
     expect(statSync(join(prefix, "nginx/sbin/nginx")).mtimeMs).toBe(before);
-    const told = eventsOf(await runCli(withOptions(buildArgs(anySuite), ["--json"])));
+    const told = eventsOf(await runCli(withOptions(argsOfFirst(), ["--json"])));
     expect(told).toMatchObject([{ event: "built", unchanged: true, prefix }]);
   });
 
   test("that is identical loads no code that builds", async () => {
-    const { own, packages } = await modulesLoadedBy(buildArgs(anySuite));
+    const { own, packages } = await modulesLoadedBy(argsOfFirst());
     expect(own).toContain("pipeline/build");
     expect(own).not.toContain("pipeline/pipeline");
     const heavy = ["execa", "undici", "tar", "listr2"];
@@ -107,7 +106,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
     const file = join(prefix, "lualib/resty/nffi.lua");
     const text = readFileSync(file);
     appendFileSync(file, "-- mine\n");
-    const events = eventsOf(await runCli(withOptions(buildArgs(anySuite), ["--json"])));
+    const events = eventsOf(await runCli(withOptions(argsOfFirst(), ["--json"])));
     expect(noteOf("resolve", events)).toContain("installed files are missing or were changed");
     expect(readFileSync(file).equals(text)).toBe(true);
   });
@@ -180,7 +179,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
   });
 
   test("of the first sources produces the first product again", async () => {
-    expect((await runCli(buildArgs(anySuite))).exitCode).toBe(0);
-    expect((await runCli(buildArgs(anySuite))).stdout).toMatch(/^nothing has changed: /);
+    expect((await runCli(argsOfFirst())).exitCode).toBe(0);
+    expect((await runCli(argsOfFirst())).stdout).toMatch(/^nothing has changed: /);
   }, 900_000);
 });

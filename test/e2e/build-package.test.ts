@@ -194,7 +194,7 @@ function compiled(source: string, ending: string): string {
 
 /** A release archive made of Debian's sources, served by HTTP: what --source URL is to build. */
 async function sourceByUrl(folder: string): Promise<string[]> {
-  const cacheDir = join(repository, ".nffi/test", anySuite, "work/download");
+  const cacheDir = join(repository, ".nffi/test/download");
   const fetched = await fetchDebianSources(await resolveDebianSuite(anySuite), { cacheDir });
   const { root, suite } = await assembleDebianTree(fetched, { into: folder });
   const archive = join(folder, "openresty.tar.gz");

@@ -32,12 +32,15 @@ export const anySuite: Suite = suites[0] ?? "trixie";
 /** The flavour under test: `asan` where a project of vitest.config.ts says so. */
 export const flavor = process.env.NFFI_TEST_FLAVOR ?? "release";
 
-/** The prefix of a suite's OpenResty, which is built first if anything has changed. */
-export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
+/**
+ * The prefix of a suite's OpenResty, which is built first if anything has changed. A test that
+ * changes its product asks for a `copy` by name, which no other file uses.
+ */
+export async function builtOpenresty(suite: Suite = anySuite, copy?: string): Promise<string> {
   // another build, such as one with sanitizers, under the same tests
   if (process.env.NFFI_TEST_PREFIX) return process.env.NFFI_TEST_PREFIX;
   if (isAttachedSuite(suite)) return attachedProduct(suite, await builtOpenresty("trixie"));
-  const folder = folderOf(suite);
+  const folder = folderOf(suite, copy);
   const prefix = join(folder, "openresty");
   mkdirSync(folder, { recursive: true });
   const lock = await acquireLock(folder, { wait: true });
@@ -49,7 +52,7 @@ export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
       `building OpenResty from Debian ${suite}, ${flavor} (minutes; logs: ${folder}/work/logs)`,
     );
     writeFileSync(keyFile, "");
-    const built = await runCli(buildArgs(suite));
+    const built = await runCli(buildArgs(suite, [], copy));
     if (built.exitCode !== 0) throw new Error(`nffi build failed:\n${built.stdout}${built.stderr}`);
     writeFileSync(keyFile, key);
     return prefix;
@@ -62,8 +65,8 @@ export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
  * The command line that builds it, with `options`. Turns on tested features that are off by
  * default.
  */
-export function buildArgs(suite: Suite, options: readonly string[] = []): string[] {
-  const folder = folderOf(suite);
+export function buildArgs(suite: Suite, options: readonly string[] = [], copy?: string): string[] {
+  const folder = folderOf(suite, copy);
   return [
     ...["build", "--source", `debian:${isAttachedSuite(suite) ? "trixie" : suite}`, "--keep"],
     ...["--prefix", join(folder, "openresty"), "--work-dir", join(folder, "work")],
@@ -78,9 +81,10 @@ export function buildArgs(suite: Suite, options: readonly string[] = []): string
 const FOR_VALGRIND = "--with-luajit-xcflags=-DLUAJIT_USE_VALGRIND";
 const hasValgrind = existsSync("/usr/include/valgrind/valgrind.h");
 
-function folderOf(named: Suite): string {
+function folderOf(named: Suite, copy?: string): string {
   const suite = isAttachedSuite(named) ? "trixie" : named;
-  return join(repository, ".nffi", "test", flavor === "release" ? suite : `${suite}-${flavor}`);
+  const parts = [suite, ...(flavor === "release" ? [] : [flavor]), ...(copy ? [copy] : [])];
+  return join(repository, ".nffi", "test", parts.join("-"));
 }
 
 const INPUTS = [

@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 /** Seconds that a file takes on two cores, where it takes long. Builds of OpenResty lead. */
 const SECONDS: Readonly<Record<string, number>> = {
   "c/library": 300,
-  "e2e/ci": 200,
+  "e2e/build-again": 400,
   "e2e/docker": 110,
   "e2e/build-bad-input": 80,
   "sdk/node/template": 80,

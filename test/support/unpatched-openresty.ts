@@ -54,7 +54,7 @@ async function make(
   console.log(`building an OpenResty without patches of ours in ${folder} (minutes)`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const cacheDir = join(repository, ".nffi/test/trixie/work/download");
+  const cacheDir = join(repository, ".nffi/test/download");
   const suite = await resolveDebianSuite("trixie");
   const sources = await fetchDebianSources(suite, { cacheDir });
   const assembled = await assembleDebianTree(sources, { into: join(folder, "assembled") });

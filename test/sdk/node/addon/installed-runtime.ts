@@ -1,6 +1,6 @@
 // The runtime host as `nffi build` installs it (PREFIX/nffi/lib and PREFIX/nffi/node), made from
 // the sources as they are now, and the C program that plays the worker. Both are kept in
-// .nffi/test, so that only what changed is compiled again.
+// .nffi/test, one of each for every worker of vitest, so that only what changed is compiled again.
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import ts from "typescript";
 import { repository } from "../../../support/cli.js";
 
-const folder = join(repository, ".nffi/test/addon");
+const folder = join(repository, ".nffi/test/addon", process.env.VITEST_POOL_ID ?? "1");
 const buildFolder = join(folder, "build");
 const prefix = join(folder, "prefix");
 const programs = join(prefix, "nffi/node");
