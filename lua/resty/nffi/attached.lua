@@ -279,7 +279,7 @@ function _M.refusal()
     end
 
     -- C refuses calls in a VM of ngx.run_worker_thread()
-    if ngx.get_phase and C.ngx_http_lua_nonblocking_ffi_compared(0) == 0 then
+    if ngx.timer and C.ngx_http_lua_nonblocking_ffi_compared(0) == 0 then
         refusal = compare()
 
         if not refusal then

@@ -77,9 +77,10 @@ local function keep(pointer)
 end
 
 
--- A VM of ngx.run_worker_thread() has no phase. C refuses there.
+-- A VM of ngx.run_worker_thread() has no ngx.timer. Its phase is "init" in
+-- ngx_lua 0.10.23 and missing in later versions. C refuses there.
 local function is_init()
-    return ngx.get_phase and ngx.get_phase() == "init"
+    return ngx.timer and ngx.get_phase() == "init"
 end
 
 
