@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { content } from "../support/lua.js";
 import { type Nginx, startNginx, startNginxForTest, until } from "../support/nginx.js";
-import { builtOpenresty, suites } from "../support/openresty.js";
+import { builtOpenresty, isOfBookworm, suites } from "../support/openresty.js";
 
 const CERTIFICATE = readFileSync(new URL("../fixtures/localhost.pem", import.meta.url), "utf8");
 
@@ -137,7 +137,7 @@ describe.each(suites)("a stream of a disconnected client, %s", (suite) => {
     const server = SERVER.replaceAll("@ECHO@", join(prefix, "nffi/lib/libnffi_echo.so"));
     const files = { "module.mjs": MODULE, "localhost.pem": CERTIFICATE };
     // since 1.25.1 `http2 on` also serves a plain port, before that `listen ... http2` does
-    const old = suite === "bookworm" ? "http2" : "";
+    const old = isOfBookworm(suite) ? "http2" : "";
     start = async (starter) => {
       tls = await freePort();
       h2c = await freePort();

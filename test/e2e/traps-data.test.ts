@@ -10,7 +10,7 @@ import { freePort } from "../../src/io/port.js";
 import { content } from "../support/lua.js";
 import { nativeRuntime } from "../support/native-runtime.js";
 import { type Nginx, startNginx } from "../support/nginx.js";
-import { builtOpenresty, suites } from "../support/openresty.js";
+import { builtOpenresty, isOfBookworm, suites } from "../support/openresty.js";
 
 const CERTIFICATE = readFileSync(new URL("../fixtures/localhost.pem", import.meta.url), "utf8");
 
@@ -135,7 +135,7 @@ describe.each(suites)("traps in what is sent, %s", (suite) => {
     ].join("\n");
     const body = "client_max_body_size 100m; client_body_buffer_size 100m;";
     // since 1.25.1 \`http2 on\` also serves a plain port, before that \`listen ... http2\` does
-    const old = suite === "bookworm";
+    const old = isOfBookworm(suite);
     const listen = (port: number, more: string) =>
       `listen 127.0.0.1:${port} ${more} ${old ? "http2" : ""}; ${old ? "" : "http2 on;"}`;
     nginx = await startNginx({

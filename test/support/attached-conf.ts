@@ -5,11 +5,12 @@ import { join } from "node:path";
 
 /** Beside the manifest of an attached product of the tests; absent where nothing is needed. */
 export interface Place {
-  /** The nginx to run, if it is not that of the prefix. */
+  /** The nginx to run, if it is outside the prefix. */
   readonly program?: string;
-  /** Directives of the main level and of http. */
+  /** Directives of the main level, such as load_module. */
   readonly main?: string;
-  readonly http?: string;
+  /** The part of lua_package_path that finds resty.nffi, where Lua does not search it anyway. */
+  readonly luaPath?: string;
 }
 
 export function isAttached(prefix: string): boolean {
@@ -23,12 +24,19 @@ export function placeOf(prefix: string): Place {
 /** The text of an nginx.conf or of a Lua file, as the product of `prefix` needs it. */
 export function adapted(text: string, prefix: string): string {
   if (!isAttached(prefix)) return text;
-  const { main = "", http = "" } = placeOf(prefix);
+  const { main = "", luaPath } = placeOf(prefix);
   const loaded = text.replace(/\bngx\.(load_(?:nonblocking_)?ffi)\b/g, (_, name) => {
     return `(require("resty.nffi") and ngx.${name})`;
   });
   if (!/^\s*events\s*\{/m.test(text)) return loaded;
-  return `${main}\n${loaded.replace(/^(\s*http\s*\{)/m, `$1 ${http}`)}`;
+  return `${main}\n${luaPath === undefined ? loaded : withLuaPath(loaded, luaPath)}`;
+}
+
+/** nginx accepts one lua_package_path only. */
+function withLuaPath(conf: string, path: string): string {
+  const directive = /(\blua_package_path\s+["'])/;
+  if (directive.test(conf)) return conf.replace(directive, `$1${path};`);
+  return conf.replace(/^(\s*http\s*\{)/m, `$1 lua_package_path "${path};;";`);
 }
 
 const manifests = new Map<string, Readonly<Record<string, unknown>>>();

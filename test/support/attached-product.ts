@@ -7,14 +7,15 @@ import { join } from "node:path";
 import { acquireLock } from "../../src/io/lock.js";
 import type { Place } from "./attached-conf.js";
 import { repository } from "./cli.js";
+import { debianProduct, folderOf, isDebian } from "./debian-product.js";
 import { withOpenrestyCore } from "./openresty-core.js";
 import { unpatchedOpenresty } from "./unpatched-openresty.js";
 
 /**
  * attached: an OpenResty of Debian's sources, without a patch of ours. openresty-core: the same
- * with the fields of nginx's core where OpenResty's has them.
+ * with the fields of nginx's core where OpenResty's has them. The others: Debian's own packages.
  */
-const ATTACHED_SUITES = ["attached", "openresty-core"] as const;
+const ATTACHED_SUITES = ["attached", "openresty-core", "debian-12", "debian-13"] as const;
 
 export type AttachedSuite = (typeof ATTACHED_SUITES)[number];
 
@@ -22,12 +23,17 @@ export function isAttachedSuite(suite: string): suite is AttachedSuite {
   return ATTACHED_SUITES.some((name) => name === suite);
 }
 
-/** The prefix of an nginx with the parts of `built` that are ours. */
-export async function attachedProduct(suite: AttachedSuite, built: string): Promise<string> {
-  const folder = join(repository, ".nffi/test/attached");
+/** The prefix of an nginx with the parts that are ours; `makeBuilt` builds an OpenResty. */
+export async function attachedProduct(
+  suite: AttachedSuite,
+  makeBuilt: () => Promise<string>,
+): Promise<string> {
+  const folder = isDebian(suite) ? folderOf(suite) : join(repository, ".nffi/test/attached");
   mkdirSync(folder, { recursive: true });
+  const built = isDebian(suite) ? "" : await makeBuilt();
   const lock = await acquireLock(folder, { wait: true });
   try {
+    if (isDebian(suite)) return await debianProduct(suite);
     const plain = await unpatchedOpenresty("nginx-core");
     const glue = compiledGlue(plain.includes, join(folder, "glue"));
     const { prefix } =

@@ -2,17 +2,22 @@
 // suite into .nffi/test/<suite> and shared by all test files. A key of everything that goes into a
 // build decides whether it is used again; the kept work folder makes a second build incremental.
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { acquireLock } from "../../src/io/lock.js";
 import { type AttachedSuite, attachedProduct, isAttachedSuite } from "./attached-product.js";
 import { repository, runCli } from "./cli.js";
+import { hashOfInputs } from "./inputs.js";
 
 export type BuiltSuite = "trixie" | "bookworm";
 export type Suite = BuiltSuite | AttachedSuite;
 
 export const allSuites: readonly BuiltSuite[] = ["trixie", "bookworm"];
+
+/** Whether its nginx is that of Debian 12, 1.22.1. */
+export function isOfBookworm(suite: Suite): boolean {
+  return suite === "bookworm" || suite === "debian-12";
+}
 
 /** NFFI_TEST_SUITES=trixie saves time while working on something else. */
 const wanted = (process.env.NFFI_TEST_SUITES ?? allSuites.join(",")).split(",");
@@ -39,7 +44,7 @@ export const flavor = process.env.NFFI_TEST_FLAVOR ?? "release";
 export async function builtOpenresty(suite: Suite = anySuite, copy?: string): Promise<string> {
   // another build, such as one with sanitizers, under the same tests
   if (process.env.NFFI_TEST_PREFIX) return process.env.NFFI_TEST_PREFIX;
-  if (isAttachedSuite(suite)) return attachedProduct(suite, await builtOpenresty("trixie"));
+  if (isAttachedSuite(suite)) return attachedProduct(suite, () => builtOpenresty("trixie"));
   const folder = folderOf(suite, copy);
   const prefix = join(folder, "openresty");
   mkdirSync(folder, { recursive: true });
@@ -105,23 +110,8 @@ const INPUTS = [
 ];
 
 function keyOfInputs(): string {
-  const hash = createHash("sha256");
   const compiler = spawnSync(process.env.CC ?? "cc", ["--version"], { encoding: "utf8" });
-  hash.update(compiler.stdout ?? "").update(buildArgs("trixie").join("\0"));
-  for (const input of INPUTS) {
-    for (const file of filesBelow(join(repository, input))) {
-      hash.update(`${relative(repository, file)}\0`).update(readFileSync(file));
-    }
-  }
-  return hash.digest("hex");
-}
-
-function filesBelow(path: string): string[] {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
-  return readdirSync(path, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
+  return hashOfInputs(INPUTS, [compiler.stdout ?? "", ...buildArgs("trixie")]);
 }
 
 function readOrEmpty(file: string): string {

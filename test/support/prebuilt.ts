@@ -7,6 +7,16 @@ import { repository, runProgram } from "./cli.js";
 /** The directory that scripts/prebuild.mjs caches the compiler in. */
 const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "nffi-release");
 
+/** The compiler that builds them, which is there after `prebuiltFiles`. */
+export const ZIG = join(cache, "ziglang-0.14.1/zig");
+
+/** As scripts/prebuilt/files.mjs has it. */
+export const COMPILER_ENV = {
+  CCC_OVERRIDE_OPTIONS: "# +-mno-outline-atomics",
+  ZIG_GLOBAL_CACHE_DIR: join(cache, "zig"),
+  ZIG_LOCAL_CACHE_DIR: join(cache, "zig"),
+};
+
 /** Returns the directory that has manifest.json. */
 export async function prebuiltFiles(): Promise<string> {
   await runScript(repository, []);

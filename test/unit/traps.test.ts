@@ -148,7 +148,7 @@ const TRAPS: readonly (readonly [trap: string, file: string, title: string])[] =
   [
     "a TLS handshake that cannot wait",
     "test/e2e/engine-tls.test.ts",
-    "ssl_client_hello_by_lua, ssl_session_fetch_by_lua and ssl_session_store_by_lua refuse a call",
+    "ssl_client_hello_by_lua, ssl_session_fetch_by_lua and ssl_session_store_by_lua wait or refuse a call",
   ],
   [
     "a C function between the coroutine and its yield",

@@ -10,9 +10,9 @@ import { shipped } from "../../../src/host/package.js";
 import { elfObjectOf } from "../../../src/io/elf-object.js";
 import { freePort } from "../../../src/io/port.js";
 import { repository } from "../../support/cli.js";
-import { prebuiltFiles } from "../../support/prebuilt.js";
+import { COMPILER_ENV, prebuiltFiles } from "../../support/prebuilt.js";
 import { temporaryFolder } from "../../support/temporary.js";
-import { arm64Root, CC, COMPILER_ENV, emulated } from "./machine.js";
+import { arm64Root, CC, emulated } from "./machine.js";
 import { SKIPPED } from "./skipped.js";
 
 let root: string;

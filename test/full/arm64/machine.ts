@@ -2,9 +2,9 @@
 // programs run under qemu-user. Nothing of it is installed.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { repository } from "../../support/cli.js";
+import { ZIG } from "../../support/prebuilt.js";
 
 const PACKAGES = ["libnginx-mod-http-lua", "nginx-light", "nodejs"];
 
@@ -36,14 +36,5 @@ export function emulated(root: string, program: string, preload?: string): strin
   return ["-L", root, ...environment, program];
 }
 
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "nffi-release");
-
 /** The compiler of the prebuilt files, for arm64: words of a command. */
-export const CC = [join(cache, "ziglang-0.14.1/zig"), "cc", "-target", "aarch64-linux-gnu.2.31"];
-
-/** As scripts/prebuilt/files.mjs has it. */
-export const COMPILER_ENV = {
-  CCC_OVERRIDE_OPTIONS: "# +-mno-outline-atomics",
-  ZIG_GLOBAL_CACHE_DIR: join(cache, "zig"),
-  ZIG_LOCAL_CACHE_DIR: join(cache, "zig"),
-};
+export const CC = [ZIG, "cc", "-target", "aarch64-linux-gnu.2.31"];
