@@ -12,7 +12,8 @@ process.chdir(new URL("..", import.meta.url).pathname);
 const check = process.argv.includes("--check");
 const report = JSON.parse(readFileSync("docs/bench.json", "utf8"));
 
-const IN_CHART = /^(?:nffi|cosocket|proxy_pass), (?:C|Go|Go, inline|TypeScript|Python)$/;
+const IN_CHART =
+  /^(?:nffi|lua-resty-ffi|cosocket|proxy_pass), (?:C|Go|Go, inline|TypeScript|Python)$/;
 const shown = report.settings.find(
   ({ cpus, size, together }) => cpus === "one" && size === 512 && together === 1,
 );
@@ -52,8 +53,9 @@ function readmeLines() {
 }
 
 function performanceLines() {
-  const { machine, product, date, rounds } = report;
+  const { machine, product, against, date, rounds } = report;
   return [
+    ...(against === undefined ? [] : [`Compared with ${against}.`]),
     `${product} on ${machine.cpus} CPUs (${machine.model}), Linux ${machine.kernel},`,
     `Node ${machine.node}, ${date.slice(0, 10)}. Medians of ${rounds} rounds.`,
     ...[...new Set(report.settings.map(({ together }) => together))].flatMap(tableOf),

@@ -2,12 +2,14 @@
 -- `together` light threads of this request. Returns JSON: calls, seconds, and a
 -- histogram of their times.
 --
--- way      "nffi", "cosocket", "subrequest" or "worker-thread"
+-- way      "nffi", "cosocket", "subrequest", "worker-thread" or "load_ffi"
 -- size     bytes of a request and of its response
 -- nffi:        load, options (JSON), method
 -- cosocket:    socket, the path of a unix socket whose server reads and writes
 --              a length of four bytes before each payload
 -- subrequest:  location, which has a proxy_pass
+-- load_ffi:    load, config, is_global; of: "nffi" or "lua-resty-ffi", whose
+--              ngx.load_ffi() it must be
 local bit = require "bit"
 local ffi = require "ffi"
 
@@ -57,7 +59,9 @@ local ways = {}
 
 
 function ways.nffi(args, bytes)
-    local options = args.options and require("cjson").decode(args.options)
+    -- Debian's nginx has no lua-cjson
+    local json = require "resty.nffi.json_decode"
+    local options = args.options and assert(json.decode(args.options))
     local runtime = assert(require("resty.nffi").load(args.load, options))
     local call = { method = args.method, timeout = TIMEOUT }
 
@@ -95,6 +99,30 @@ function ways.subrequest(args, bytes)
             local response = ngx.location.capture(args.location, options)
             return response.status == 200 and response.body,
                    "the server returned status " .. response.status
+        end
+    end
+end
+
+
+-- Both have a module resty_ffi that provides ngx.load_ffi().
+function ways.load_ffi(args, bytes)
+    require "resty_ffi"
+    local is_nffi = package.loaded["resty.core.nonblocking_ffi"] ~= nil
+    local owner = is_nffi and "nffi" or "another"
+    assert(is_nffi == (args.of == "nffi"),
+           "this nginx has ngx.load_ffi() of " .. owner)
+    local load_ffi = rawget(ngx, "load_ffi")
+    local options = { is_global = args.is_global == "true" }
+    local runtime, code = load_ffi(args.load, args.config, options)
+
+    if not runtime then
+        error("libffi_init() returned " .. tostring(code))
+    end
+
+    return function()
+        return function()
+            local ok, response = runtime:echo(bytes)
+            return ok and response, response
         end
     end
 end
@@ -170,7 +198,9 @@ end
 function _M.processes()
     local found = {}
 
-    for _, runtime in ipairs(require("resty.nffi").metrics().runtimes) do
+    local loaded = package.loaded["resty.nffi"]
+
+    for _, runtime in ipairs(loaded and loaded.metrics().runtimes or {}) do
         for _, process in ipairs(runtime.processes or {}) do
             found[#found + 1] = ("[%d,%q]"):format(process.pid, runtime.name)
         end

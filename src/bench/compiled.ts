@@ -6,15 +6,20 @@ import { buildEnvironment, type Environment } from "../host/environment.js";
 import { findProgram } from "../host/tools.js";
 import { run } from "../io/exec.js";
 
-export interface Workshop {
+/** Where things are compiled and started. */
+export interface Surroundings {
   /** The folder bench/compare of the package. */
   readonly sources: string;
   /** Where everything is built. */
   readonly folder: string;
-  readonly prefix: string;
-  readonly nginx: string;
   readonly env: Environment;
   readonly signal: AbortSignal;
+}
+
+export interface Workshop extends Surroundings {
+  /** The product that the handlers are compiled for, and its nginx. */
+  readonly prefix: string;
+  readonly nginx: string;
 }
 
 /** Why something is not measured, in words that follow a name and a colon. */
@@ -57,6 +62,26 @@ export async function buildGo(
   return built;
 }
 
+/** A library for ngx.load_ffi(); nothing if its compiler is missing. */
+export async function buildFfiLibrary(
+  workshop: Workshop,
+  name: "c" | "go",
+): Promise<string | undefined> {
+  const library = join(workshop.folder, `lib${name}_echo_ffi.so`);
+  const compiler = name === "go" ? "go" : workshop.env.CC || "cc";
+  if (!(await findProgram(compiler, workshop.env))) return undefined;
+  if (name === "c") {
+    const source = join(workshop.sources, "c/echo_ffi.c");
+    const args = ["-O2", "-pthread", "-fPIC", "-shared", "-o", library, source];
+    await compile(workshop, compiler, args);
+    return library;
+  }
+  const cwd = join(workshop.folder, "go-ffi");
+  await cp(join(workshop.sources, "go/ffi"), cwd, { recursive: true });
+  await compile(workshop, compiler, ["build", "-buildmode=c-shared", "-o", library, "."], cwd);
+  return library;
+}
+
 export async function buildRust(
   workshop: Workshop,
 ): Promise<{ library: string; server: string } | Missing> {
@@ -97,7 +122,7 @@ export async function buildJava(workshop: Workshop): Promise<{ classes: string }
 }
 
 async function compile(
-  { env, folder, signal }: Workshop,
+  { env, folder, signal }: Surroundings,
   program: string,
   args: readonly string[],
   cwd = folder,

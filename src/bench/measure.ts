@@ -8,12 +8,14 @@ import { join } from "node:path";
 import { wholeEnvironment } from "../host/environment.js";
 import { findProgram } from "../host/tools.js";
 import { run } from "../io/exec.js";
-import type { Workshop } from "./compiled.js";
+import type { Comparison } from "./comparison.js";
+import type { Surroundings } from "./compiled.js";
 import { median, merge, percentile, type Sample } from "./histogram.js";
 import { type Memory, type Report, type Result, type Setting, titleOfSetting } from "./report.js";
-import type { Subject, Subjects } from "./subject.js";
+import type { Subject } from "./subject.js";
 import { familyOf, privateMemoryOf, usageOf } from "./usage.js";
-import { startWorker, type Worker } from "./worker.js";
+import type { Worker } from "./worker.js";
+import { startWorkers, type Workers } from "./workers.js";
 
 export interface Plan {
   readonly sizes: readonly number[];
@@ -24,10 +26,7 @@ export interface Plan {
   readonly ms: number;
 }
 
-export interface Measurement extends Workshop, Plan {
-  /** What an attached nginx loads. */
-  readonly modules: readonly string[];
-  readonly product: string;
+export interface Measurement extends Surroundings, Plan {
   /** Says what is measured now. */
   log(line: string): void;
 }
@@ -35,9 +34,12 @@ export interface Measurement extends Workshop, Plan {
 /** nginx allows 50 subrequests of a request. */
 const MAX_TOGETHER = 32;
 
-export async function measureAll(measurement: Measurement, found: Subjects): Promise<Report> {
+export async function measureAll(
+  measurement: Measurement,
+  comparison: Comparison,
+): Promise<Report> {
   const settings: Setting[] = [];
-  const leftOut = [...found.leftOut];
+  const leftOut = [...comparison.leftOut];
   let memory: readonly Memory[] = [];
   for (const cpus of measurement.cpus) {
     const taskset = await findProgram("taskset", measurement.env);
@@ -45,26 +47,22 @@ export async function measureAll(measurement: Measurement, found: Subjects): Pro
       leftOut.push({ name: "one CPU", reason: "no taskset in PATH" });
       continue;
     }
-    const worker = await startWorker({
-      ...measurement,
+    const workers = await startWorkers(measurement, comparison, {
       folder: await folderOf(measurement, cpus),
       taskset: cpus === "one" ? taskset : undefined,
-      hasThreads: found.subjects.some(({ way }) => way === "run_worker_thread"),
-      servers: found.subjects.flatMap(({ server }) => server ?? []),
     });
+    const known = new Set(leftOut.map(({ name }) => name));
+    leftOut.push(...workers.leftOut.filter(({ name }) => !known.has(name)));
     try {
       for (const size of measurement.sizes) {
         for (const together of measurement.together) {
           const setting = { cpus, size, together };
-          settings.push({
-            ...setting,
-            results: await inTurns(measurement, found, worker, setting),
-          });
+          settings.push({ ...setting, results: await inTurns(measurement, workers, setting) });
         }
       }
-      memory = await memoryOf(found.subjects, worker);
+      memory = await memoryOf(workers);
     } finally {
-      await worker.stop();
+      await workers.stop();
     }
   }
   const [cpu] = cpus();
@@ -73,8 +71,8 @@ export async function measureAll(measurement: Measurement, found: Subjects): Pro
     ...{ kernel: release(), node: process.versions.node },
   };
   const date = new Date().toISOString();
-  const { product, rounds } = measurement;
-  return { format: 1, date, product, machine, rounds, settings, memory, leftOut };
+  const { rounds } = measurement;
+  return { format: 1, date, ...comparison.titles, machine, rounds, settings, memory, leftOut };
 }
 
 async function folderOf({ folder }: Measurement, name: string): Promise<string> {
@@ -93,18 +91,19 @@ interface Round {
 
 async function inTurns(
   measurement: Measurement,
-  { subjects }: Subjects,
-  worker: Worker,
+  workers: Workers,
   place: Place,
 ): Promise<Result[]> {
   measurement.log(`measuring ${titleOfSetting(place)}`);
   // the floor has one call in flight, and measures itself
-  const taking = subjects.filter(({ program }) => program === undefined || place.together === 1);
+  const taking = workers.subjects.filter(
+    ({ program }) => program === undefined || place.together === 1,
+  );
   const rounds = new Map<Subject, Round[]>(taking.map((subject) => [subject, []]));
   // The first round warms up what compiles itself while it runs.
   for (let round = 0; round <= measurement.rounds; round++) {
     for (const subject of taking) {
-      const one = await measure(measurement, subject, worker, place);
+      const one = await measure(measurement, subject, workers.of(subject), place);
       if (round > 0) rounds.get(subject)?.push(one);
     }
   }
@@ -168,10 +167,12 @@ function resultOf({ name, language, way }: Subject, rounds: readonly Round[]): R
 /**
  * Of the processes of runtimes, and of servers. What runs in the worker has no figure of its own.
  */
-async function memoryOf(subjects: readonly Subject[], worker: Worker): Promise<Memory[]> {
-  const processes = await worker.runtimes();
+async function memoryOf(workers: Workers): Promise<Memory[]> {
   const memory: Memory[] = [];
-  for (const { name, processOf, server } of subjects) {
+  for (const subject of workers.subjects) {
+    const { name, processOf, server } = subject;
+    const worker = workers.of(subject);
+    const processes = await worker.runtimes();
     const pids = processes.filter(([, module]) => module === processOf).map(([pid]) => pid);
     const serverPid = server && worker.pidOf(server);
     const own = serverPid === undefined ? pids : await familyOf(serverPid);

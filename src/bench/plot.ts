@@ -7,6 +7,7 @@ export const WAYS: readonly (readonly [Way, string])[] = [
   ["cosocket", "a cosocket to a server on a unix socket"],
   ["proxy_pass", "a subrequest with proxy_pass to that server"],
   ["run_worker_thread", "ngx.run_worker_thread"],
+  ["lua-resty-ffi", "lua-resty-ffi"],
   ["floor", "two threads, a futex and an eventfd"],
 ];
 
@@ -68,10 +69,10 @@ export function escaped(text: string): string {
 export const PLOT_STYLE = `
 :root { --back: #fff; --text: #1c2024; --soft: #6b7280; --line: #d9dce1;
   --nffi: #1f6feb; --cosocket: #b35900; --proxy_pass: #8a3ffc; --run_worker_thread: #0e7c66;
-  --floor: #80868f; }
+  --lua-resty-ffi: #c2185b; --floor: #80868f; }
 @media (prefers-color-scheme: dark) { :root { --back: #14171a; --text: #e6e8ea; --soft: #9aa3ad;
   --line: #333a41; --nffi: #6ea8fe; --cosocket: #f0a35e; --proxy_pass: #c4a1ff;
-  --run_worker_thread: #4fd1b5; --floor: #a0a7b0; } }
+  --run_worker_thread: #4fd1b5; --lua-resty-ffi: #f48fb1; --floor: #a0a7b0; } }
 svg text { fill: var(--text); } .name, .scale { text-anchor: end; }
 .scale { text-anchor: middle; } svg .scale, svg .figure { fill: var(--soft); font-size: 11px; }
 .tick { stroke: var(--line); } .tail { stroke: var(--soft); }

@@ -1,7 +1,13 @@
 /** What `nffi bench` has measured; `nffi bench --json` writes it (docs/json.md). */
 
 /** How Lua reaches the handler. */
-export type Way = "nffi" | "cosocket" | "proxy_pass" | "run_worker_thread" | "floor";
+export type Way =
+  | "nffi"
+  | "cosocket"
+  | "proxy_pass"
+  | "run_worker_thread"
+  | "lua-resty-ffi"
+  | "floor";
 
 export interface Machine {
   readonly cpus: number;
@@ -45,6 +51,8 @@ export interface Report {
   readonly format: 1;
   readonly date: string;
   readonly product: string;
+  /** The product of --against. */
+  readonly against?: string;
   readonly machine: Machine;
   readonly rounds: number;
   readonly settings: readonly Setting[];

@@ -14,7 +14,7 @@ import {
   type Missing,
   type Workshop,
 } from "./compiled.js";
-import type { Subject, Subjects } from "./subject.js";
+import type { LeftOut, Subject, Subjects } from "./subject.js";
 
 /** Subjects of one language, or why there are none. */
 type Offer = readonly Subject[] | Missing;
@@ -34,7 +34,7 @@ export async function findSubjects(
     lua: offerLua,
   };
   const subjects: Subject[] = [];
-  const leftOut: { name: string; reason: string }[] = [];
+  const leftOut: LeftOut[] = [];
   for (const [name, offer] of Object.entries(offers)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     const found = await offer(workshop);

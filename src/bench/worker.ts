@@ -12,13 +12,19 @@ import { freePort } from "../io/port.js";
 import type { Server } from "./subject.js";
 import { familyOf } from "./usage.js";
 
-export interface WorkerWish {
+/** An nginx that takes part, and where its Lua finds what is measured. */
+export interface Host {
   readonly nginx: string;
   readonly modules: readonly string[];
+  /** Directories of Lua modules. */
+  readonly luaFolders: readonly string[];
+  /** Variables that it and its workers have in addition. */
+  readonly variables?: Readonly<Record<string, string>>;
+}
+
+export interface WorkerWish extends Host {
   /** It is to have the thread pool of run_worker_thread. */
   readonly hasThreads: boolean;
-  /** Of the product. */
-  readonly prefix: string;
   readonly folder: string;
   readonly sources: string;
   /** With it all processes share one CPU. */
@@ -83,11 +89,14 @@ export async function startWorker(wish: WorkerWish): Promise<Worker> {
 
 function launch(
   command: readonly [string, ...string[]],
-  { taskset, folder, env }: WorkerWish,
+  { taskset, folder, env, variables }: WorkerWish,
   log: string,
 ): Promise<RunningProgram> {
   const [program, ...args] = taskset ? [taskset, "-c", "0", ...command] : command;
-  return start({ program, args, cwd: folder, env: wholeEnvironment(env) }, log);
+  return start(
+    { program, args, cwd: folder, env: { ...wholeEnvironment(env), ...variables } },
+    log,
+  );
 }
 
 interface Start {
@@ -120,21 +129,25 @@ async function ask(
   { log, signal }: { log: string; signal: AbortSignal },
 ): Promise<string> {
   const url = `http://127.0.0.1:${port}${path}?${new URLSearchParams(query)}`;
-  const reply = await getLocal(url, { timeoutMs: 120_000, signal });
+  const reply = await getLocal(url, { timeoutMs: 120_000, signal }).catch(async (thrown) => {
+    signal.throwIfAborted();
+    throw await failure(`nginx does not answer: ${(thrown as Error).message}`, log);
+  });
   if (reply.status === 200) return reply.text;
   throw await failure(`the measurement was answered with ${reply.status}`, log);
 }
 
 async function failure(message: string, log: string): Promise<NffiError> {
   const text = await readFile(log, "utf8").catch(() => "");
-  const end = text.trimEnd().split("\n").slice(-5).join("\n");
+  const end = text.trimEnd().split("\n").slice(-15).join("\n");
   return new NffiError("bench-failed", message, {
     hint: end && `the end of the error log:\n${end}`,
   });
 }
 
 function configuration(wish: WorkerWish, port: number): string {
-  const { prefix, sources, servers, modules, hasThreads } = wish;
+  const { luaFolders, sources, servers, modules, hasThreads, variables = {} } = wish;
+  const luaPath = [sources, ...luaFolders].map((folder) => `${folder}/?.lua;`).join("");
   const proxied = servers
     .flatMap((server) => server.sockets)
     .filter((socket) => socket.endsWith("-http.sock"))
@@ -164,6 +177,9 @@ worker_processes 1;
 pid nginx.pid;
 error_log error.log warn;
 ${modules.map((module) => `load_module ${module};`).join("\n")}
+${Object.keys(variables)
+  .map((name) => `env ${name};`)
+  .join("\n")}
 ${hasThreads ? "thread_pool bench threads=4;" : ""}
 events { worker_connections 1024; }
 http {
@@ -175,7 +191,7 @@ http {
     scgi_temp_path temp/scgi;
     client_body_buffer_size 32m;
     client_max_body_size 32m;
-    lua_package_path "${sources}/?.lua;${prefix}/lualib/?.lua;;";
+    lua_package_path "${luaPath};";
     lua_socket_buffer_size 128k;
     ${hasThreads ? "lua_worker_thread_vm_pool_size 1024;" : ""}
     ${upstreams.join("\n    ")}

@@ -3,15 +3,14 @@ import { mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import { type Measurement, measureAll, type Plan } from "../bench/measure.js";
+import { compareAll } from "../bench/comparison.js";
+import { measureAll, type Plan } from "../bench/measure.js";
 import { reportHtml } from "../bench/report-html.js";
-import { findSubjects, LANGUAGES_COMPARED } from "../bench/subjects.js";
+import { LANGUAGES_COMPARED } from "../bench/subjects.js";
 import { NffiError } from "../errors.js";
 import { shipped } from "../host/package.js";
 import { writeFileWhole } from "../io/files.js";
-import type { Manifest } from "../pipeline/manifest.js";
 import { findProduct } from "../pipeline/product.js";
-import { titleOf } from "../pipeline/product-title.js";
 import { benchLines } from "../ui/bench-table.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
@@ -26,12 +25,18 @@ interface BenchOptions {
   ms: string;
   json?: string | true;
   html?: string;
+  against?: string;
+  restyFfi?: string;
+  restyFfiNginx?: string;
 }
 
 export function benchCommand(context: CommandContext): Command {
   return declared("bench")
     .argument("[prefix]", "the product to measure (default: found as by `nffi info`)")
     .option("--lang <names...>", `only these: ${LANGUAGES_COMPARED.join(", ")}`)
+    .option("--against <prefix>", "another product, measured in the same run")
+    .option("--resty-ffi <dir>", "where lua-resty-ffi is (default: the usual Lua directories)")
+    .option("--resty-ffi-nginx <path>", "the nginx that it was compiled for")
     .option("--sizes <bytes>", "payloads, such as 512,100k", "512,100k")
     .option("--together <calls>", "calls in flight, such as 1,64", "1,64")
     .option("--cpus <cpus>", "one: all processes share one CPU; all; or both", "one,all")
@@ -41,31 +46,28 @@ export function benchCommand(context: CommandContext): Command {
     .option("--html <file>", "write the report as one HTML file")
     .action(async (prefix: string | undefined, options: BenchOptions) => {
       const plan = planOf(options);
-      const product = await findProduct({
-        prefix,
-        configured: await configuredPrefix(context.cwd),
-        ...{ env: context.env, cwd: context.cwd },
-      });
+      const wanted = wantedOf(options);
+      const { env, cwd, signal } = context;
+      const configured = await configuredPrefix(cwd);
+      const product = await findProduct({ prefix, configured, env, cwd });
+      const against = options.against && (await findProduct({ prefix: options.against, env, cwd }));
       const folder = await realpath(await mkdtemp(join(tmpdir(), "nffi-bench-")));
-      const measurement: Measurement = {
-        ...plan,
-        ...{ prefix: product.prefix, ...nginxOf(product.manifest) },
-        ...{ product: titleOf(product.manifest), sources: shipped.bench, folder },
-        ...{ env: context.env, signal: context.signal },
-        log: options.json === true ? () => {} : context.print,
-      };
+      const surroundings = { sources: shipped.bench, folder, env, signal };
       try {
-        const subjects = await findSubjects(measurement, wantedOf(options));
-        await report(await measureAll(measurement, subjects), options, context);
+        const comparison = await compareAll(
+          {
+            ...{ product, against: against || undefined, wanted },
+            restyFfi: { folder: options.restyFfi, nginx: options.restyFfiNginx, cwd },
+          },
+          surroundings,
+        );
+        const log = options.json === true ? () => {} : context.print;
+        const measurement = { ...plan, ...surroundings, log };
+        await report(await measureAll(measurement, comparison), options, context);
       } finally {
         await rm(folder, { recursive: true, force: true });
       }
     });
-}
-
-function nginxOf({ nginx }: Manifest): Pick<Measurement, "nginx" | "modules"> {
-  if (typeof nginx === "string") return { nginx, modules: [] };
-  return { nginx: nginx.path, modules: nginx.modules };
 }
 
 async function report(

@@ -2,9 +2,10 @@
 // to `nffi detach`. The tests share one machine and are in the order of a user's day.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Report } from "../../src/bench/report.js";
 import { EXIT_CODES } from "../../src/errors.js";
 import { elfObjectOf } from "../../src/io/elf-object.js";
-import type { CliResult } from "../support/cli.js";
+import { type CliResult, repository } from "../support/cli.js";
 import { canEnterDebian, DebianMachine, debianNginx } from "../support/debian-nginx.js";
 import { prebuiltFiles } from "../support/prebuilt.js";
 
@@ -116,6 +117,35 @@ describe.runIf(canEnterDebian)("nffi attach to Debian's nginx", () => {
     const made = succeeded(await machine.nffi("new-runtime --yes hello-there", "cd /tmp;"));
     expect(made).toMatch(/^using nginx .* attached in \/usr\/local\/nffi/);
     expect(made).toContain("  .nffi/openresty -> /usr/local/nffi\n");
+  });
+
+  test("nffi bench compares it with a second product, and with lua-resty-ffi", async () => {
+    // the interface of lua-resty-ffi, without its queue
+    const module = `
+ngx.load_ffi = function(lib)
+    if lib:find("python") then return nil, 7 end
+    return setmetatable({}, { __index = function()
+        return function(_, request) ngx.sleep(0) return true, request end
+    end })
+end`;
+    const quick = "--rounds 1 --ms 10 --sizes 64 --together 1 --cpus all --json";
+    const result = await machine.run(`
+mkdir -p /opt/ffi && cd /opt/ffi && touch libffi_nodejs.so libresty_ffi_python.so
+cat > resty_ffi.lua <<'END'
+${module}
+END
+${process.execPath} ${join(repository, "bin/nffi.mjs")} bench ${PREFIX} --against ${PREFIX} --resty-ffi . \
+    --lang typescript python ${quick}`);
+    const report: Report = JSON.parse(succeeded(result));
+    expect(report.against).toBe(report.product);
+    const names = report.settings[0]?.results.map(({ name }) => name);
+    expect(names).toEqual(
+      expect.arrayContaining(["nffi, TypeScript", "second nffi attached, TypeScript"]),
+    );
+    expect(names).toContain("lua-resty-ffi, TypeScript");
+    const reason = expect.stringContaining("libffi_init() returned 7");
+    expect(report.leftOut).toContainEqual({ name: "lua-resty-ffi, Python", reason });
+    succeeded(await machine.run("rm -r /opt/ffi"));
   });
 
   test("nffi-nginx runs a project, with nothing of it in the directories of the system", async () => {

@@ -23,7 +23,8 @@ test("measures each way to call, and writes a table, JSON and HTML", async () =>
   const [json, html] = [join(folder, "report.json"), join(folder, "report.html")];
   const before = leftovers();
   const result = await runCli([
-    ...["bench", prefix, ...QUICK, "--lang", "c", "typescript", "python", "lua"],
+    ...["bench", prefix, "--against", prefix, ...QUICK],
+    ...["--lang", "c", "typescript", "python", "lua"],
     ...["--sizes", "512,100k", "--together", "1,40", "--json", json, "--html", html],
   ]);
   expect(result.stderr).toBe("");
@@ -37,9 +38,11 @@ test("measures each way to call, and writes a table, JSON and HTML", async () =>
     ["all", 102400, 40],
   ]);
   const names = [
-    ...["nffi, C", "cosocket, C", "nffi, TypeScript", "cosocket, TypeScript"],
-    ...["proxy_pass, TypeScript", "nffi, Python", "nffi, Python, in the worker"],
-    ...["cosocket, Python", "proxy_pass, Python", "run_worker_thread, Lua"],
+    ...["nffi, C", "cosocket, C", "second nffi built, C"],
+    ...["nffi, TypeScript", "cosocket, TypeScript", "proxy_pass, TypeScript"],
+    ...["second nffi built, TypeScript", "nffi, Python", "nffi, Python, in the worker"],
+    ...["cosocket, Python", "proxy_pass, Python", "second nffi built, Python"],
+    ...["second nffi built, Python, in the worker", "run_worker_thread, Lua"],
   ];
   for (const { together, results } of report.settings) {
     const floor = together === 1 ? ["floor: futex and eventfd"] : [];
@@ -77,7 +80,23 @@ test("leaves out what this machine does not have, with the reason", async () => 
   expect(measured).toEqual([["all", ["nffi, C", ...typescript, "run_worker_thread, Lua"]]]);
 });
 
+test("does not take nffi's own ngx.load_ffi for that of lua-resty-ffi", async () => {
+  const nginx = join(prefix, "nginx/sbin/nginx");
+  const theirs = ["--resty-ffi", join(prefix, "lualib"), "--resty-ffi-nginx", nginx];
+  const result = await runCli([
+    ...["bench", prefix, ...QUICK, "--lang", "c", "--sizes", "64", "--together", "1", "--json"],
+    ...theirs,
+  ]);
+  expect(result.stderr).toBe("");
+  const { leftOut, settings }: Report = JSON.parse(result.stdout);
+  const reason = expect.stringContaining("this nginx has ngx.load_ffi() of nffi");
+  expect(leftOut).toContainEqual({ name: "lua-resty-ffi, C", reason });
+  // the same library, loaded by nffi
+  expect(settings[0]?.results.map(({ name }) => name)).toContain("nffi, C, load_ffi");
+});
+
 test.each([
+  [["--resty-ffi", "/nowhere"], "--resty-ffi /nowhere: no resty_ffi.lua in it", "/nowhere/lualib"],
   [["--lang", "cobol"], "--lang cobol: no such language", "c, go, rust"],
   [["--sizes", "0"], `--sizes 0: "0" is not what it takes`, "1 to 16777216 bytes"],
   [["--sizes", "512,17m"], `--sizes 512,17m: "17m"`, "such as 512 or 100k"],
@@ -90,6 +109,12 @@ test.each([
   expect(result.stderr).toContain(message);
   expect(result.stderr).toContain(hint);
   expect(result.stdout).toBe("");
+});
+
+test("--against names a product", async () => {
+  const result = await runCli(["bench", prefix, "--against", "/nowhere"]);
+  expect(result.exitCode).toBe(15);
+  expect(result.stderr).toContain("no OpenResty built by nffi in /nowhere");
 });
 
 test("a signal ends it, and it leaves no process and no directory", async () => {

@@ -118,9 +118,15 @@ export class DebianMachine {
     });
   }
 
-  /** Runs the CLI of this repository in it; `before` is put before its command line. */
+  /**
+   * Runs the CLI of this repository in it; `before` is put before its command line. What this user
+   * has attached outside is not seen.
+   */
   nffi(args: string, before = ""): Promise<CliResult> {
-    return this.run(`${before} ${process.execPath} ${join(repository, "bin/nffi.mjs")} ${args}`);
+    const own = "env XDG_STATE_HOME=/tmp/state";
+    return this.run(
+      `${before} ${own} ${process.execPath} ${join(repository, "bin/nffi.mjs")} ${args}`,
+    );
   }
 
   async remove(): Promise<void> {

@@ -1,0 +1,3 @@
+module example.com/nffi/bench-ffi
+
+go 1.19
