@@ -420,14 +420,3 @@ ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter)
 
     return c->log;
 }
-
-
-/* Here ngx_lua reports a killed coroutine itself. */
-
-ngx_uint_t
-ngx_http_lua_nffi_still_waits(ngx_http_lua_nffi_waiter_t *waiter)
-{
-    (void) waiter;
-
-    return 1;
-}

@@ -88,10 +88,6 @@ ngx_uint_t ngx_http_lua_nffi_has_client(ngx_http_request_t *r);
    ngx.flush(), so that it checks its connection. */
 void ngx_http_lua_nffi_wake_flush(ngx_http_request_t *r);
 
-/* Returns 0 if the parked coroutine was killed, after a call of the waiter's
-   cancel(). */
-ngx_uint_t ngx_http_lua_nffi_still_waits(ngx_http_lua_nffi_waiter_t *waiter);
-
 /* Returns the log of the waiter's request, with its context; NULL if the
    request may have ended. */
 ngx_log_t *ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter);

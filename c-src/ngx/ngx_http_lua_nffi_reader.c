@@ -78,10 +78,6 @@ ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
     ngx_http_lua_nffi_chunk_t   *chunk;
     ngx_http_lua_nffi_stream_t  *s = stream;
 
-    if (s->waiting) {
-        (void) ngx_http_lua_nffi_still_waits(&s->call.waiter);
-    }
-
     if (s->closed) {
         return ngx_http_lua_nffi_fail(err, "closed", "the stream is closed");
     }

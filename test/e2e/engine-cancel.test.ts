@@ -55,6 +55,19 @@ function _M.wait_for_start(rt, name)
     end
 end
 
+-- the runtime answers a call whose coroutine may be gone, when it was notified
+function _M.late()
+    local rt, told = _M.load(), "told:.*" .. ngx.var.arg_name:gsub("-", "%%-") .. ".*asked"
+    collectgarbage()
+    for _ = 1, 100 do
+        if rt.methods:report():find(told) then break end
+        ngx.sleep(0.01)
+    end
+    rt.methods:release()
+    ngx.sleep(0.02)
+    ngx.print("late")
+end
+
 function _M.show(...)
     local t = { ... }
     for i = 1, select("#", ...) do t[i] = tostring(t[i]) end
@@ -181,6 +194,45 @@ const SERVER = [
      started(name)
      ngx.print(show(ngx.thread.kill(thread)))`,
   ),
+  // one that has yielded to its parent before
+  location(
+    "/kill_resumed",
+    `local thread = ngx.thread.spawn(function()
+         local inner = coroutine.create(function() coroutine.yield() return rt.methods:hold(name) end)
+         coroutine.resume(inner)
+         return coroutine.resume(inner)
+     end)
+     started(name)
+     ngx.print(show(ngx.thread.kill(thread)))`,
+  ),
+  // what ends the phase, but not the request, in which a coroutine inside a light thread waits
+  ...Object.entries({
+    exit: ["access", "ngx.exit(ngx.OK)"],
+    exit_rewrite: ["rewrite", "ngx.exit(ngx.OK)"],
+    set_uri: ["rewrite", 'ngx.req.set_uri("/ended", true)'],
+    exec: ["content", 'ngx.exec("@ended")'],
+    error_page: ["access", 'error("on purpose")'],
+    status: ["content", "ngx.exit(503)"],
+  }).map(
+    ([way, [phase, code]]) => `location = /end_${way} {
+      error_page 500 503 =200 @ended;
+      ${phase}_by_lua_block {
+        local lib = require "lib"
+        local rt, name = lib.load(), ngx.var.arg_name
+        ngx.thread.spawn(function()
+            coroutine.wrap(function()
+                rt.methods:hold(name)
+                ngx.log(ngx.ERR, name, " was resumed")
+            end)()
+        end)
+        lib.wait_for_start(rt, name)
+        ${code}
+      }
+      ${phase === "content" ? "" : `content_by_lua_block { require("lib").late() }`}
+    }`,
+  ),
+  `location @ended { content_by_lua_block { require("lib").late() } }
+   location = /ended { content_by_lua_block { require("lib").late() } }`,
   // both are answered in one turn of the event loop, and the first ends the second
   ...["kill", "exit"].map((way) =>
     location(
@@ -340,6 +392,7 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       ["its timeout", "/timeout", TIMED_OUT],
       ["ngx.thread.kill", "/kill", /^1$/],
       ["ngx.thread.kill of a thread whose coroutine waits", "/kill_coroutine", /^1$/],
+      ["ngx.thread.kill of a thread whose coroutine was resumed", "/kill_resumed", /^1$/],
       ["ngx.exit in another light thread", "/exit", /^left$/],
       ["ngx.exec in another light thread", "/exec", /^plain$/],
     ])("the runtime is notified of a call that %s ends", async (_, path, body) => {
@@ -347,6 +400,18 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       expect(await get(path, name)).toMatch(body);
       await wasCancelled(name);
     });
+
+    test.each(["exit", "exit_rewrite", "set_uri", "exec", "error_page", "status"])(
+      "the runtime is notified of a call inside a light thread that the end of the phase ends, by %s",
+      async (way) => {
+        const name = `${kind}-end-${way}`;
+        expect(await get(`/end_${way}`, name)).toBe("late");
+        const { told } = await report();
+        expect(told).toContain(name);
+        await expect.poll(() => get("/state"), { timeout: 5_000 }).toBe("0 0 0");
+        expect(nginx.errorLog()).not.toContain(`${name} was resumed`);
+      },
+    );
 
     test.each(["kill", "exit"])(
       "a coroutine whose answer came is not resumed after ngx.%s",

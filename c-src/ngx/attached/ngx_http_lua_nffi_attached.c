@@ -12,6 +12,7 @@
 #include "ngx_http_lua_nffi_layout.h"
 #include "ngx_http_lua_nffi_request.h"
 #include "ngx_http_lua_nffi_slot.h"
+#include "ngx_http_lua_nffi_subsystem.h"
 #include "ngx_http_lua_nffi_worker.h"
 
 #include <link.h>
@@ -45,9 +46,9 @@ struct ngx_http_lua_co_ctx_s *
 ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
     ngx_http_lua_nffi_error_t *err)
 {
-    ngx_int_t                             rc;
-    ngx_http_lua_nffi_slot_t             *slot;
-    const ngx_http_lua_nffi_subsystem_t  *subsystem;
+    ngx_int_t                       rc;
+    ngx_http_lua_nffi_slot_t       *slot;
+    ngx_http_lua_nffi_subsystem_t  *subsystem;
 
     if (ngx_http_lua_nffi_check_thread(err) != NGX_OK) {
         return NULL;
@@ -57,6 +58,13 @@ ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
 
     if (subsystem == NULL) {
         (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "no subsystem");
+        return NULL;
+    }
+
+    if (subsystem->is_unknown) {
+        (void) ngx_http_lua_nffi_fail(err, "unsupported_nginx", "this ngx_lua "
+                                      "keeps a waiting coroutine in another "
+                                      "way than versions 0.10.0 to 0.10.32");
         return NULL;
     }
 
@@ -70,7 +78,7 @@ ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
     /* with a timeout of 0 it only checks the phase */
 
     err->size = sizeof(err->message);
-    rc = subsystem->sema_wait(ngx_http_lua_nffi_untagged(r), slot->sem, 0,
+    rc = subsystem->sema_wait(ngx_http_lua_nffi_untagged(r), slot->watch.sem, 0,
                               err->message, &err->size);
 
     if (rc == NGX_ERROR) {
@@ -133,7 +141,8 @@ void
 ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
     const ngx_http_lua_nffi_result_t *result)
 {
-    ngx_http_lua_nffi_slot_fill(ngx_http_lua_nffi_slot_of(waiter), result);
+    ngx_http_lua_nffi_outcome_set(&ngx_http_lua_nffi_slot_of(waiter)->outcome,
+                                  result);
 }
 
 
@@ -143,19 +152,11 @@ ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
     ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_slot_of(waiter);
 
     waiter->coctx = NULL;
-    ngx_http_lua_nffi_slot_post(slot);
+    ngx_http_lua_nffi_slot_resume(slot);
 }
 
 
-ngx_uint_t
-ngx_http_lua_nffi_still_waits(ngx_http_lua_nffi_waiter_t *waiter)
-{
-    return ngx_http_lua_nffi_slot_check(ngx_http_lua_nffi_slot_of(waiter),
-                                        waiter);
-}
-
-
-/* the request exists while its coroutine waits, or its end is awaited */
+/* the request exists while its coroutine is watched, or its end is awaited */
 
 ngx_log_t *
 ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter)
@@ -164,9 +165,7 @@ ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter)
     ngx_http_log_ctx_t        *log_ctx;
     ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_slot_of(waiter);
 
-    if (slot && slot->waiter == waiter
-        && !ngx_http_lua_nffi_slot_is_awaited(slot))
-    {
+    if (slot && slot->watch.coctx == NULL) {
         return NULL;
     }
 

@@ -10,7 +10,7 @@
 
 
 #include "ngx_http_lua_nffi_error.h"
-#include "ngx_http_lua_nffi_slot.h"
+#include "ngx_http_lua_nffi_outcome.h"
 
 
 /* Finds the functions of ngx_lua or ngx_stream_lua. Returns NULL, or the
@@ -21,24 +21,17 @@ const char *ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream);
    `done` 1 records that it has. */
 uint32_t ngx_http_lua_nonblocking_ffi_compared(uint32_t done);
 
-/* Returns the slot of the last coroutine that was parked. */
+/* Returns what outcome() takes, of the coroutine that yields next. */
 void *ngx_http_lua_nonblocking_ffi_parked(void);
 
-/* Returns the outcome for a resumed coroutine, valid until the next call. NULL:
-   none yet, call wait_on(). The caller releases one of more than 16 KiB. */
+/* Returns the outcome for a resumed coroutine, valid until it yields. The
+   caller releases one of more than 16 KiB. */
 const ngx_http_lua_nffi_outcome_t *ngx_http_lua_nonblocking_ffi_outcome(
     void *data);
 void ngx_http_lua_nonblocking_ffi_release_outcome(void *data);
 
-/* Continues the wait. Returns NGX_AGAIN: yield again. */
-int ngx_http_lua_nonblocking_ffi_wait_on(ngx_http_request_t *r, void *data);
-
 /* Sets the coroutine that makes the next call; NULL: no coroutine makes it. */
 void ngx_http_lua_nonblocking_ffi_enter(void *coroutine);
-
-/* Cancels the call of a coroutine inside a light thread that ngx.thread.kill()
-   has killed: the coroutine is never resumed. */
-void ngx_http_lua_nonblocking_ffi_killed(void *coroutine);
 
 /* Records that ngx.eof() has ended the response of the request. */
 void ngx_http_lua_nonblocking_ffi_eof(ngx_http_request_t *r);

@@ -10,7 +10,7 @@
 
 
 #include "ngx_http_lua_nffi_error.h"
-#include "ngx_http_lua_nffi_slot.h"
+#include "ngx_http_lua_nffi_subsystem.h"
 
 
 /* Returns 1 if this nginx can wait in ssl_certificate_by_lua*, or, if

@@ -8,13 +8,11 @@
 #include "ngx_http_lua_nffi_request.h"
 #include "ngx_http_lua_nffi_attached.h"
 #include "ngx_http_lua_nffi_layout.h"
-#include "ngx_http_lua_nffi_slot.h"
 
 
 typedef struct {
     ngx_rbtree_node_t              node;     /* by address of the request */
     ngx_queue_t                    ends;     /* to be called at its end */
-    ngx_queue_t                    slots;    /* of waiting coroutines */
     unsigned                       eof:1;
 } ngx_http_lua_nffi_request_t;
 
@@ -59,12 +57,6 @@ ngx_http_lua_nffi_request_ends(void *data)
     ngx_http_lua_nffi_request_t  *request = data;
 
     ngx_rbtree_delete(&ngx_http_lua_nffi_requests, &request->node);
-
-    while (!ngx_queue_empty(&request->slots)) {
-        q = ngx_queue_head(&request->slots);
-        ngx_http_lua_nffi_slot_abandon(
-            ngx_queue_data(q, ngx_http_lua_nffi_slot_t, of_request));
-    }
 
     while (!ngx_queue_empty(&request->ends)) {
         q = ngx_queue_head(&request->ends);
@@ -130,7 +122,6 @@ ngx_http_lua_nffi_get_request(ngx_http_request_t *r)
     }
 
     ngx_queue_init(&request->ends);
-    ngx_queue_init(&request->slots);
     request->node.key = (ngx_rbtree_key_t) r;
     ngx_rbtree_insert(&ngx_http_lua_nffi_requests, &request->node);
 
@@ -189,15 +180,4 @@ ngx_http_lua_nffi_request_has_eof(ngx_http_request_t *r)
     ngx_http_lua_nffi_request_t  *request = ngx_http_lua_nffi_find_request(r);
 
     return request && request->eof;
-}
-
-
-void
-ngx_http_lua_nffi_request_add_slot(ngx_http_request_t *r, ngx_queue_t *link)
-{
-    ngx_http_lua_nffi_request_t  *request = ngx_http_lua_nffi_get_request(r);
-
-    if (request) {
-        ngx_queue_insert_head(&request->slots, link);
-    }
 }

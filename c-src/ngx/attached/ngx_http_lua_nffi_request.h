@@ -16,9 +16,4 @@
 ngx_uint_t ngx_http_lua_nffi_request_has_eof(ngx_http_request_t *r);
 
 
-/* Abandons the slot with this link when the request ends. */
-void ngx_http_lua_nffi_request_add_slot(ngx_http_request_t *r,
-    ngx_queue_t *link);
-
-
 #endif /* _NGX_HTTP_LUA_NFFI_REQUEST_H_INCLUDED_ */

@@ -13,10 +13,6 @@ local cast = ffi.cast
 local co_yield = coroutine._yield
 local ffi_string = ffi.string
 local format = string.format
-local getinfo = debug.getinfo
-local getlocal = debug.getlocal
-local getupvalue = debug.getupvalue
-local ipairs = ipairs
 local match = string.match
 local ngx = ngx
 local pcall = pcall
@@ -25,7 +21,6 @@ local running = coroutine.running
 local setmetatable = setmetatable
 local tonumber = tonumber
 local tostring = tostring
-local type = type
 
 
 ffi.cdef[[
@@ -42,11 +37,9 @@ typedef struct {
 const char *ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream);
 uint32_t ngx_http_lua_nonblocking_ffi_compared(uint32_t done);
 const ngx_http_lua_nffi_outcome_t *ngx_http_lua_nonblocking_ffi_outcome(
-    void *slot);
-void ngx_http_lua_nonblocking_ffi_release_outcome(void *slot);
-int ngx_http_lua_nonblocking_ffi_wait_on(void *r, void *slot);
+    void *parked);
+void ngx_http_lua_nonblocking_ffi_release_outcome(void *parked);
 void ngx_http_lua_nonblocking_ffi_enter(void *coroutine);
-void ngx_http_lua_nonblocking_ffi_killed(void *coroutine);
 void ngx_http_lua_nonblocking_ffi_eof(void *r);
 size_t ngx_http_lua_nonblocking_ffi_build_id(const char *symbol,
     unsigned char *id, size_t size);
@@ -168,18 +161,11 @@ end
 -- Yields until the semaphore that C has chosen for this coroutine is posted.
 -- Returns the same values as the yield of a built glue.
 function _M.wait()
-    local slot = C.ngx_http_lua_nonblocking_ffi_parked()
+    local parked = C.ngx_http_lua_nonblocking_ffi_parked()
 
     co_yield()
 
-    local outcome = C.ngx_http_lua_nonblocking_ffi_outcome(slot)
-
-    -- a wait on a semaphore times out after 24 days
-    while outcome == nil do
-        C.ngx_http_lua_nonblocking_ffi_wait_on(get_request(), slot)
-        co_yield()
-        outcome = C.ngx_http_lua_nonblocking_ffi_outcome(slot)
-    end
+    local outcome = C.ngx_http_lua_nonblocking_ffi_outcome(parked)
 
     if outcome.size + outcome.detail_size <= KEPT then
         return results(outcome)
@@ -187,7 +173,7 @@ function _M.wait()
 
     local kind, a, b, c = results(outcome)
 
-    C.ngx_http_lua_nonblocking_ffi_release_outcome(slot)
+    C.ngx_http_lua_nonblocking_ffi_release_outcome(parked)
 
     return kind, a, b, c
 end
@@ -288,53 +274,6 @@ function _M.refusal()
     end
 
     return refusal
-end
-
-
--- Returns the coroutines inside a light thread: each has resumed the next. The
--- next one is the first value of the function of coroutine.wrap(), or the
--- argument on the stack of ngx_lua's resume function.
-local function inside(thread)
-    local list = {}
-    local info = getinfo(thread, 0, "Sf")
-
-    while info and info.what == "C" do
-        local _, child = getupvalue(info.func, 1)
-
-        if type(child) ~= "thread" then
-            _, child = getlocal(thread, 0, 1)
-        end
-
-        if type(child) ~= "thread" then
-            break
-        end
-
-        list[#list + 1] = child
-        thread, info = child, getinfo(child, 0, "Sf")
-    end
-
-    return list
-end
-
-
--- ngx_lua does not clean up coroutines inside a thread that it kills.
-if C and ngx.thread then
-    local kill = ngx.thread.kill
-
-    function ngx.thread.kill(thread)
-        local list = type(thread) == "thread" and inside(thread) or {}
-        local killed, err = kill(thread)
-
-        if not killed then
-            return nil, err
-        end
-
-        for _, child in ipairs(list) do
-            C.ngx_http_lua_nonblocking_ffi_killed(state_of(child))
-        end
-
-        return killed
-    end
 end
 
 

@@ -1,0 +1,40 @@
+/*
+ * ngx_http_lua_nffi_outcome.h - the attached glue: a copy of the result of a
+ * call, which Lua reads after its coroutine was resumed.
+ *
+ * thread: event loop; blocks: no
+ */
+
+#ifndef _NGX_HTTP_LUA_NFFI_OUTCOME_H_INCLUDED_
+#define _NGX_HTTP_LUA_NFFI_OUTCOME_H_INCLUDED_
+
+
+#include "ngx_http_lua_nffi_coroutine.h"
+
+
+/* Lua knows the fields before `buffer`; C strings are static. */
+
+typedef struct {
+    uint32_t                       kind;
+    int32_t                        rc;
+    const u_char                  *data;     /* NULL: nil */
+    size_t                         size;
+    const u_char                  *detail;
+    size_t                         detail_size;
+    const char                    *code;
+
+    u_char                        *buffer;
+    size_t                         room;
+    ngx_uint_t                     is_ready; /* Lua may read it */
+} ngx_http_lua_nffi_outcome_t;
+
+
+/* Copies a result. Without memory, the outcome is the error `no_memory`. */
+void ngx_http_lua_nffi_outcome_set(ngx_http_lua_nffi_outcome_t *outcome,
+    const ngx_http_lua_nffi_result_t *result);
+
+/* Frees the memory of the copy. */
+void ngx_http_lua_nffi_outcome_free(ngx_http_lua_nffi_outcome_t *outcome);
+
+
+#endif /* _NGX_HTTP_LUA_NFFI_OUTCOME_H_INCLUDED_ */

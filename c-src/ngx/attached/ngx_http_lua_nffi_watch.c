@@ -1,0 +1,310 @@
+/*
+ * ngx_http_lua_nffi_watch.c - the attached glue: the wait of a coroutine on a
+ * semaphore of ngx_lua, and the clean-up functions of ngx_lua's structure of a
+ * coroutine, `ngx_http_lua_co_ctx_t`.
+ *
+ * ngx_lua calls the clean-up of a coroutine that is the entry of a phase or a
+ * light thread when it ends, but not that of a coroutine inside a light thread.
+ * So that thread has ours as well, as with a built glue. The glue knows these
+ * fields, which are the same in all versions of both modules:
+ *
+ *   - the first three pointers: data, the lua_State, the parent;
+ *   - `cleanup`, somewhere behind them: the only address of a function;
+ *   - the event `sleep`, the link of the semaphore's queue, and, with ngx_lua's
+ *     assertions behind another number, the reference to the coroutine.
+ *
+ * Each wait checks all of them before it writes.
+ */
+
+#include "ngx_http_lua_nffi_watch.h"
+#include "ngx_http_lua_nffi_layout.h"
+
+#include <link.h>
+
+
+/* ms; the timer is removed at once, but must be found */
+#define NGX_HTTP_LUA_NFFI_LONGEST      NGX_MAX_INT32_VALUE
+
+/* bytes before `sleep`: 104 to 120 in ngx_lua, 40 in ngx_stream_lua */
+#define NGX_HTTP_LUA_NFFI_BEFORE       512
+
+/* LUA_NOREF */
+#define NGX_HTTP_LUA_NFFI_NO_REFERENCE  (-2)
+
+
+/* pointers of a structure */
+
+enum {
+    NGX_HTTP_LUA_NFFI_DATA = 0,
+    NGX_HTTP_LUA_NFFI_STATE,
+    NGX_HTTP_LUA_NFFI_PARENT,
+    NGX_HTTP_LUA_NFFI_OTHERS
+};
+
+
+typedef struct {
+    uintptr_t                      inside;
+    uintptr_t                      start;
+    uintptr_t                      end;
+} ngx_http_lua_nffi_code_t;
+
+
+static int
+ngx_http_lua_nffi_find_code(struct dl_phdr_info *info, size_t size, void *data)
+{
+    size_t                     i;
+    uintptr_t                  start;
+    const ElfW(Phdr)          *ph = info->dlpi_phdr;
+    ngx_http_lua_nffi_code_t  *code = data;
+
+    (void) size;
+
+    for (i = 0; i < info->dlpi_phnum; i++) {
+        start = info->dlpi_addr + ph[i].p_vaddr;
+
+        if (ph[i].p_type == PT_LOAD && (ph[i].p_flags & PF_X)
+            && code->inside - start < ph[i].p_memsz)
+        {
+            code->start = start;
+            code->end = start + ph[i].p_memsz;
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* Finds `cleanup`: the only address in the machine code of ngx_lua. */
+
+static ngx_int_t
+ngx_http_lua_nffi_find_cleanup(ngx_http_lua_nffi_subsystem_t *subsystem,
+    void **coctx, void **end)
+{
+    void                      **word, **found = NULL;
+    ngx_http_lua_nffi_code_t    code = { (uintptr_t) subsystem->sema_wait,
+                                         0, 0 };
+
+    (void) dl_iterate_phdr(ngx_http_lua_nffi_find_code, &code);
+
+    for (word = &coctx[NGX_HTTP_LUA_NFFI_OTHERS]; word < end; word++) {
+
+        if ((uintptr_t) *word < code.start || (uintptr_t) *word >= code.end) {
+            continue;
+        }
+
+        if (found) {
+            return NGX_ERROR;
+        }
+
+        found = word;
+    }
+
+    if (found == NULL) {
+        return NGX_ERROR;
+    }
+
+    subsystem->cleanup = (void (*)(void *)) *found;
+    subsystem->cleanup_at = found - coctx;
+
+    return NGX_OK;
+}
+
+
+/* Returns the structure of the coroutine that has just begun to wait until
+   `expires`, and its link in the queue; NULL if it is another structure. */
+
+static void **
+ngx_http_lua_nffi_find_coctx(ngx_http_lua_nffi_watch_t *watch,
+    ngx_msec_t expires, ngx_queue_t **link)
+{
+    void                           **coctx;
+    ngx_event_t                     *sleep;
+    ngx_queue_t                     *q, *queue = watch->sem;
+    ngx_http_lua_nffi_subsystem_t   *subsystem = watch->subsystem;
+
+    q = ngx_queue_head(queue);
+
+    if (q == queue || ngx_queue_next(q) != queue) {
+        return NULL;
+    }
+
+    sleep = (ngx_event_t *) ((u_char *) q - sizeof(ngx_event_t));
+
+    if (!sleep->timer_set || sleep->timer.key != expires) {
+        return NULL;
+    }
+
+    coctx = sleep->data;
+
+    if ((u_char *) sleep - (u_char *) coctx <= 0
+        || (u_char *) sleep - (u_char *) coctx > NGX_HTTP_LUA_NFFI_BEFORE
+        || coctx[NGX_HTTP_LUA_NFFI_DATA] != watch->sem
+        || coctx[NGX_HTTP_LUA_NFFI_STATE] != watch->lua_state)
+    {
+        return NULL;
+    }
+
+    if (subsystem->cleanup == NULL
+        && ngx_http_lua_nffi_find_cleanup(subsystem, coctx, (void **) sleep)
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (coctx[subsystem->cleanup_at] != (void *) subsystem->cleanup) {
+        return NULL;
+    }
+
+    /* the semaphore has no timeout */
+
+    ngx_del_timer(sleep);
+    *link = q;
+
+    return coctx;
+}
+
+
+/* Returns 1 for a coroutine of coroutine.create() or coroutine.wrap(). The
+   numbers behind a reference are bits, of which the upper ones are 0. */
+
+static ngx_uint_t
+ngx_http_lua_nffi_is_nested(void **coctx, size_t link_at)
+{
+    int32_t  *numbers;
+
+    numbers = (int32_t *) ((u_char *) coctx + link_at + sizeof(ngx_queue_t));
+
+    return numbers[0] == NGX_HTTP_LUA_NFFI_NO_REFERENCE
+           || numbers[1] == NGX_HTTP_LUA_NFFI_NO_REFERENCE;
+}
+
+
+/* Restores ngx_lua's clean-up. */
+
+static void
+ngx_http_lua_nffi_unwatch(ngx_http_lua_nffi_watch_t *watch)
+{
+    ngx_uint_t  at = watch->subsystem->cleanup_at;
+
+    watch->thread[at] = NULL;
+    watch->coctx[NGX_HTTP_LUA_NFFI_DATA] = watch->sem;
+    watch->coctx[at] = (void *) watch->subsystem->cleanup;
+}
+
+
+/* called by ngx_lua, which then removes the clean-up that it has called */
+
+static void
+ngx_http_lua_nffi_coctx_ended(void *data)
+{
+    void                      **coctx = data;
+    ngx_http_lua_nffi_watch_t  *watch = coctx[NGX_HTTP_LUA_NFFI_DATA];
+
+    ngx_http_lua_nffi_watch_drop(watch);
+    watch->ended(watch);
+}
+
+
+ngx_int_t
+ngx_http_lua_nffi_watch_wait(ngx_http_lua_nffi_watch_t *watch,
+    ngx_http_request_t *r)
+{
+    void                           **coctx, **thread;
+    size_t                           size, link_at;
+    u_char                           err[128];
+    ngx_uint_t                       at;
+    ngx_queue_t                     *link;
+    ngx_http_lua_nffi_subsystem_t   *subsystem = watch->subsystem;
+
+    size = sizeof(err);
+
+    /* the phase was checked before */
+
+    (void) subsystem->sema_wait(ngx_http_lua_nffi_untagged(r), watch->sem,
+                                NGX_HTTP_LUA_NFFI_LONGEST, err, &size);
+
+    coctx = ngx_http_lua_nffi_find_coctx(watch, ngx_current_msec
+                                         + NGX_HTTP_LUA_NFFI_LONGEST, &link);
+    watch->coctx = coctx;
+
+    if (coctx == NULL) {
+        subsystem->is_unknown = 1;
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0, "nffi: this ngx_lua "
+                      "keeps a waiting coroutine in another way than versions "
+                      "0.10.0 to 0.10.32");
+        return NGX_ERROR;
+    }
+
+    link_at = (u_char *) link - (u_char *) coctx;
+
+    for (thread = coctx;
+         ngx_http_lua_nffi_is_nested(thread, link_at)
+         && thread[NGX_HTTP_LUA_NFFI_PARENT];
+         thread = thread[NGX_HTTP_LUA_NFFI_PARENT])
+    { /* void */ }
+
+    at = subsystem->cleanup_at;
+    watch->thread = thread;
+    thread[NGX_HTTP_LUA_NFFI_DATA] = watch;
+    thread[at] = (void *) ngx_http_lua_nffi_coctx_ended;
+    coctx[NGX_HTTP_LUA_NFFI_DATA] = watch;
+    coctx[at] = (void *) ngx_http_lua_nffi_coctx_ended;
+
+    return NGX_OK;
+}
+
+
+/*
+ * ngx_lua would resume the coroutine later in this turn of the event loop, from
+ * an event. What runs before could end the coroutine, so its event is handled
+ * here.
+ */
+
+void
+ngx_http_lua_nffi_watch_resume(ngx_http_lua_nffi_watch_t *watch)
+{
+    void         *sem = watch->sem;
+    ngx_event_t  *ev;
+    ngx_queue_t  *q;
+
+    /* nobody has noticed whether an unknown coroutine has ended */
+
+    if (watch->coctx == NULL) {
+        if (watch->subsystem->sema_count(sem) >= 0) {
+            return;
+        }
+
+    } else {
+        ngx_http_lua_nffi_unwatch(watch);
+        watch->coctx = NULL;
+    }
+
+    (void) watch->subsystem->sema_post(sem, 1);
+
+    for (q = ngx_queue_last(&ngx_posted_events);
+         q != ngx_queue_sentinel(&ngx_posted_events);
+         q = ngx_queue_prev(q))
+    {
+        ev = ngx_queue_data(q, ngx_event_t, queue);
+
+        if (ev->data == sem) {
+            ngx_delete_posted_event(ev);
+            ev->handler(ev);
+            return;
+        }
+    }
+}
+
+
+void
+ngx_http_lua_nffi_watch_drop(ngx_http_lua_nffi_watch_t *watch)
+{
+    void  **coctx = watch->coctx;
+
+    if (coctx) {
+        ngx_http_lua_nffi_unwatch(watch);
+        watch->coctx = NULL;
+        watch->subsystem->cleanup(coctx);
+    }
+}

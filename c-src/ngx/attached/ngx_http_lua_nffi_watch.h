@@ -1,0 +1,47 @@
+/*
+ * ngx_http_lua_nffi_watch.h - the attached glue: reports that a coroutine which
+ * waits on a semaphore ends instead, since its thread was killed, or its phase
+ * or request has ended.
+ *
+ * thread: event loop; blocks: no
+ */
+
+#ifndef _NGX_HTTP_LUA_NFFI_WATCH_H_INCLUDED_
+#define _NGX_HTTP_LUA_NFFI_WATCH_H_INCLUDED_
+
+
+#include "ngx_http_lua_nffi_subsystem.h"
+
+
+/* The owner sets `sem`, `lua_state` and `ended`, and keeps it in memory until
+   watch_stop(), or until ended() is called. */
+
+typedef struct ngx_http_lua_nffi_watch_s  ngx_http_lua_nffi_watch_t;
+
+struct ngx_http_lua_nffi_watch_s {
+    ngx_http_lua_nffi_subsystem_t  *subsystem;
+    void                           *sem;
+    void                           *lua_state;  /* the coroutine */
+
+    /* the coroutine does not wait any more, and is never resumed */
+    void                          (*ended)(ngx_http_lua_nffi_watch_t *watch);
+
+    void                          **coctx;   /* NULL: not watched */
+    void                          **thread;  /* its light thread */
+};
+
+
+/* Makes the current coroutine wait on the semaphore, without a timeout. Returns
+   NGX_ERROR if it waits, but its end cannot be reported: ngx_lua's structure of
+   a coroutine is another one than in versions 0.10.0 to 0.10.32. */
+ngx_int_t ngx_http_lua_nffi_watch_wait(ngx_http_lua_nffi_watch_t *watch,
+    ngx_http_request_t *r);
+
+/* Resumes the coroutine, which runs until it waits for something or ends. */
+void ngx_http_lua_nffi_watch_resume(ngx_http_lua_nffi_watch_t *watch);
+
+/* Ends the wait; the coroutine is never resumed. */
+void ngx_http_lua_nffi_watch_drop(ngx_http_lua_nffi_watch_t *watch);
+
+
+#endif /* _NGX_HTTP_LUA_NFFI_WATCH_H_INCLUDED_ */
