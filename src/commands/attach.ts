@@ -5,16 +5,16 @@ import { type AttachOutcome, type AttachRequest, attach } from "../attach/attach
 import { findJdk } from "../host/jdk.js";
 import { shipped } from "../host/package.js";
 import { currentPlatform } from "../host/platform.js";
-import { RETRIES, STALL_MS } from "../io/download.js";
 import { shellWord } from "../io/shell-words.js";
 import { fetchArchive } from "../pipeline/fetch-only.js";
 import { countOfOwn } from "../pipeline/manifest.js";
-import { ATTACHED_PREFIX } from "../pipeline/product.js";
+import { ATTACHED_PREFIX, namedPrefix } from "../pipeline/product.js";
 import { titleOf } from "../pipeline/product-title.js";
 import { reporterFor } from "../ui/reporter-for.js";
+import { officialRequestOf } from "./build-options.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
-import { sourceRequestOf } from "./source-options.js";
+import { productWishOf } from "./settings.js";
 
 interface AttachOptions {
   nginx?: string;
@@ -66,7 +66,7 @@ async function requestOf(options: AttachOptions, context: CommandContext): Promi
   return {
     nginx: options.nginx,
     conf: options.conf,
-    prefix: options.prefix ?? (env.NFFI_PREFIX || undefined),
+    prefix: namedPrefix(await productWishOf(options.prefix, context))?.prefix,
     writeConf: options.writeConf,
     compile: (options.compile ?? false) || options.nginxSource !== undefined,
     nginxSource: options.nginxSource && resolve(cwd, options.nginxSource),
@@ -79,12 +79,9 @@ async function requestOf(options: AttachOptions, context: CommandContext): Promi
   };
 }
 
-/** The official archive of a release; options of the download come from the environment. */
+/** Returns the path of the official archive of a release. */
 async function fetchOpenresty(version: string, context: CommandContext): Promise<string> {
-  const request = await sourceRequestOf(
-    { source: "official", openresty: version, retries: RETRIES, timeout: STALL_MS / 1000 },
-    context,
-  );
+  const request = await officialRequestOf(version, context);
   const { path } = await fetchArchive(request, {
     reporter: reporterFor(context, { verbose: false }),
     signal: context.signal,

@@ -14,7 +14,7 @@ import { findProduct } from "../pipeline/product.js";
 import { benchLines } from "../ui/bench-table.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
-import { configuredPrefix } from "./settings.js";
+import { productWishOf } from "./settings.js";
 
 interface BenchOptions {
   lang?: string[];
@@ -48,8 +48,7 @@ export function benchCommand(context: CommandContext): Command {
       const plan = planOf(options);
       const wanted = wantedOf(options);
       const { env, cwd, signal } = context;
-      const configured = await configuredPrefix(cwd);
-      const product = await findProduct({ prefix, configured, env, cwd });
+      const product = await findProduct(await productWishOf(prefix, context));
       const against = options.against && (await findProduct({ prefix: options.against, env, cwd }));
       const folder = await realpath(await mkdtemp(join(tmpdir(), "nffi-bench-")));
       const surroundings = { sources: shipped.bench, folder, env, signal };

@@ -8,10 +8,11 @@ import { NffiError } from "../errors.js";
 import { cacheDir } from "../host/environment.js";
 import type { AddedSources } from "../pipeline/added-sources.js";
 import { FLAVOR_NAMES, type FlavorName, flavorOf } from "../pipeline/flavors.js";
-import { defaultPrefix } from "../pipeline/product.js";
-import type { BuildRequest, KeepPolicy } from "../pipeline/request.js";
+import { DEFAULT_PREFIX } from "../pipeline/product.js";
+import type { BuildRequest, KeepPolicy, SourceRequest } from "../pipeline/request.js";
 import { workFolderOf } from "../pipeline/work-folders.js";
 import type { CommandContext } from "./context.js";
+import { applySettings } from "./settings.js";
 import {
   addSourceOptions,
   collect,
@@ -77,6 +78,17 @@ export function allBuildOptions(): Command {
   return addTellingOptions(addBuildOptions(new Command("build")));
 }
 
+/** The download of an official release, for commands without the options of `nffi fetch`. */
+export async function officialRequestOf(
+  version: string,
+  context: CommandContext,
+): Promise<SourceRequest> {
+  const command = addSourceOptions(new Command("fetch"), "");
+  await applySettings(command, context, allBuildOptions());
+  const { sha256: _ofAnother, ...options } = command.opts<SourceOptions>();
+  return sourceRequestOf({ ...options, source: "official", openresty: version }, context);
+}
+
 export async function buildRequestOf(
   options: BuildOptions,
   configureArgs: readonly string[],
@@ -84,7 +96,7 @@ export async function buildRequestOf(
   context: CommandContext,
 ): Promise<BuildRequest> {
   const { env, cwd } = context;
-  const prefix = options.prefix ? resolve(cwd, options.prefix) : defaultPrefix(env, cwd);
+  const prefix = resolve(cwd, options.prefix || DEFAULT_PREFIX);
   return {
     ...(await sourceRequestOf(options, context)),
     prefix,

@@ -6,7 +6,7 @@ import { shipped } from "../host/package.js";
 import { currentPlatform } from "../host/platform.js";
 import { shellWord } from "../io/shell-words.js";
 import { build } from "../pipeline/build.js";
-import { defaultPrefix, rememberBuild } from "../pipeline/product.js";
+import { prefixOf, rememberBuild } from "../pipeline/product.js";
 import type { Reporter } from "../pipeline/reporter.js";
 import type { BuildOutcome } from "../pipeline/unchanged.js";
 import { JsonReporter } from "../ui/json-reporter.js";
@@ -20,7 +20,7 @@ import {
 } from "./build-options.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
-import { addSettingsHelp, applySettings } from "./settings.js";
+import { addSettingsHelp, applySettings, productWishOf } from "./settings.js";
 
 /** `configureArgs` is what stands after `--` on the command line. */
 export function buildCommand(context: CommandContext, configureArgs: readonly string[]): Command {
@@ -40,13 +40,15 @@ export function buildCommand(context: CommandContext, configureArgs: readonly st
     else context.print(`built ${outcome.manifest.source.name}`);
     context.print(`  nginx   ${outcome.manifest.nginx}`);
     if (!outcome.unchanged) context.print(`  logs    ${join(workDir, "logs")}`);
-    context.print(`next: ${context.nffi} new-runtime NAME${prefixOption(outcome.prefix, context)}`);
+    const prefix = await prefixOption(outcome.prefix, context);
+    context.print(`next: ${context.nffi} new-runtime NAME${prefix}`);
   });
 }
 
-/** Where `new-runtime` does not find the product by itself. */
-function prefixOption(prefix: string, { env, cwd }: CommandContext): string {
-  return prefix === defaultPrefix(env, cwd) ? "" : ` --prefix ${shellWord(prefix)}`;
+/** For `new-runtime`, where it would not find this product otherwise. */
+async function prefixOption(prefix: string, context: CommandContext): Promise<string> {
+  const found = prefixOf(await productWishOf(undefined, context));
+  return prefix === found.prefix ? "" : ` --prefix ${shellWord(prefix)}`;
 }
 
 function linesOfUnchanged({ manifest }: BuildOutcome): string[] {

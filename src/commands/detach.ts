@@ -7,7 +7,7 @@ import { type FoundProduct, findProduct } from "../pipeline/product.js";
 import { describeFound } from "../pipeline/product-title.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
-import { configuredPrefix } from "./settings.js";
+import { productWishOf } from "./settings.js";
 import { leadsOutside, linesOfUninstalled } from "./uninstall.js";
 
 export function detachCommand(context: CommandContext): Command {
@@ -15,9 +15,7 @@ export function detachCommand(context: CommandContext): Command {
     .argument("[prefix]", "where it is (default: found as by `nffi info`)")
     .option("--dry-run", "list the files without removing them")
     .action(async (given: string | undefined, options: { dryRun?: boolean }) => {
-      const { env, cwd } = context;
-      const configured = await configuredPrefix(cwd);
-      const found = await findProduct({ prefix: given, configured, env, cwd });
+      const found = await findProduct(await productWishOf(given, context));
       const product = { ...found, manifest: attachedOf(found) };
       const dryRun = options.dryRun ?? false;
       context.print(`detaching ${describeFound(found)}`);

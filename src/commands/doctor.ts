@@ -11,11 +11,12 @@ import { currentPlatform } from "../host/platform.js";
 import { packagesForOpenresty } from "../host/toolchain.js";
 import { isRoot } from "../host/user.js";
 import { run } from "../io/exec.js";
-import { defaultPrefix } from "../pipeline/product.js";
+import { prefixOf } from "../pipeline/product.js";
 import { DEBIAN_SUITES } from "../sources/debian/suites.js";
 import { table } from "../ui/table.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
+import { productWishOf } from "./settings.js";
 
 interface DoctorOptions {
   json?: boolean;
@@ -36,11 +37,13 @@ export function doctorCommand(context: CommandContext): Command {
     });
 }
 
-function examine({ env, cwd }: CommandContext): Promise<Finding[]> {
+async function examine(context: CommandContext): Promise<Finding[]> {
+  const { env } = context;
+  const { prefix } = prefixOf(await productWishOf(undefined, context));
   return checkMachine({
     env,
     platform: currentPlatform(),
-    folders: { work: join(cacheDir(env), "work"), prefix: defaultPrefix(env, cwd) },
+    folders: { work: join(cacheDir(env), "work"), prefix },
     packages: [
       { debian: "perl", program: "perl" },
       { debian: "util-linux", program: "flock" },

@@ -15,7 +15,7 @@ import { titleOf, titleOfAttached } from "../pipeline/product-title.js";
 import { SBOM_FILE } from "../pipeline/sbom.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
-import { configuredPrefix } from "./settings.js";
+import { productWishOf } from "./settings.js";
 
 interface InfoOptions {
   prefix?: string | true;
@@ -36,13 +36,7 @@ export function infoCommand(context: CommandContext): Command {
     .option("--libs", "print the linker's flags")
     .action(async (options: InfoOptions) => {
       const prefix = typeof options.prefix === "string" ? options.prefix : undefined;
-      const { env, cwd } = context;
-      const product = await findProduct({
-        prefix,
-        configured: await configuredPrefix(cwd),
-        env,
-        cwd,
-      });
+      const product = await findProduct(await productWishOf(prefix, context));
       for (const line of answer(product.manifest, options)) context.print(line);
     });
 }

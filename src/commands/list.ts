@@ -8,6 +8,7 @@ import { DEBIAN_SUITES, type DebianSuite } from "../sources/debian/suites.js";
 import { table } from "../ui/table.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
+import { productWishOf } from "./settings.js";
 
 const TESTED = "every run of the tests builds and uses it";
 const OTHERS = [
@@ -41,8 +42,8 @@ interface Installed {
   readonly nffi: string;
 }
 
-async function installedProducts({ env, cwd }: CommandContext): Promise<Installed[]> {
-  const products = await knownProducts(env, cwd);
+async function installedProducts(context: CommandContext): Promise<Installed[]> {
+  const products = await knownProducts(await productWishOf(undefined, context));
   return products.map(({ prefix, manifest }) => ({
     title: titleOf(manifest),
     prefix,

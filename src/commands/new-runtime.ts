@@ -10,7 +10,7 @@ import { TEMPLATE_VALUES } from "../scaffold/render.js";
 import { requireLanguage, type ScaffoldedProject, scaffold } from "../scaffold/scaffold.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
-import { configuredPrefix } from "./settings.js";
+import { productWishOf } from "./settings.js";
 
 interface NewRuntimeOptions {
   lang?: string;
@@ -33,15 +33,10 @@ export function newRuntimeCommand(context: CommandContext): Command {
     .option("--overwrite", "replace the template's files in a folder that exists")
     .option("--dry-run", "list the files without writing them")
     .action(async (name: string, options: NewRuntimeOptions) => {
-      const { env, cwd, signal } = context;
+      const { cwd, signal } = context;
       if (options.lang !== undefined) requireLanguage(options.lang);
       requireProjectName(name);
-      const product = await findProduct({
-        prefix: options.prefix,
-        configured: await configuredPrefix(cwd),
-        env,
-        cwd,
-      });
+      const product = await findProduct(await productWishOf(options.prefix, context));
       const language = await languageOf(options, context);
       const project = await scaffold(
         {

@@ -1,17 +1,18 @@
 /**
- * Where the value of an option comes from: the command line, else an environment variable
- * (NFFI_WORK_DIR for --work-dir), else nffi.config.json in this folder or one above it, else the
- * default.
+ * Reads options from the environment (NFFI_WORK_DIR for --work-dir) and from nffi.config.json, in
+ * this directory or one above it.
  */
 import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Command, Option } from "commander";
 import { errnoOf, messageOf, NffiError } from "../errors.js";
+import { placeOf } from "../host/precedence.js";
+import type { ProductWish } from "../pipeline/product.js";
 import type { CommandContext } from "./context.js";
 
 export const CONFIG_FILE = "nffi.config.json";
 
-/** Relative paths in the file are seen from its folder. */
+/** Relative paths in the file are resolved relative to its directory. */
 const PATHS = [
   ...["prefix", "workDir", "cafile", "keyring", "patch", "addModule", "addDynamicModule"],
   ...["withPcre", "withZlib", "withOpenssl"],
@@ -62,10 +63,11 @@ export async function applySettings(
   for (const option of options) {
     const name = option.attributeName();
     const variable = variableOf(option);
-    const fromEnvironment = context.env[variable];
+    const fromEnvironment = context.env[variable] ?? "";
     const given = config?.values[name];
-    if (command.getOptionValueSource(name) === "cli") continue;
-    if (fromEnvironment !== undefined && fromEnvironment !== "") {
+    const typed = command.getOptionValueSource(name) === "cli" ? "given" : undefined;
+    const place = placeOf({ option: typed, variable: fromEnvironment, file: given });
+    if (place === "variable") {
       const parts = SEPARATORS[name] ? fromEnvironment.split(SEPARATORS[name]) : [fromEnvironment];
       const value = valueFrom(
         option,
@@ -73,7 +75,7 @@ export async function applySettings(
         variable,
       );
       command.setOptionValueWithSource(name, value, "env");
-    } else if (config && given !== undefined) {
+    } else if (config && place === "file") {
       const where = `"${name}" in ${config.file}`;
       const value = valueFrom(option, textsOf(option, given, config.file, where), where);
       command.setOptionValueWithSource(name, value, "config");
@@ -82,8 +84,15 @@ export async function applySettings(
   return { configure: configureOf(config) };
 }
 
-/** The prefix that nffi.config.json names, for commands that use a product and build none. */
-export async function configuredPrefix(cwd: string): Promise<string | undefined> {
+/** What names the product for a command that builds none. `prefix`: on its command line. */
+export async function productWishOf(
+  prefix: string | undefined,
+  { env, cwd }: CommandContext,
+): Promise<ProductWish> {
+  return { prefix, configured: await configuredPrefix(cwd), env, cwd };
+}
+
+async function configuredPrefix(cwd: string): Promise<string | undefined> {
   const config = await readConfig(cwd);
   const prefix = config?.values.prefix;
   return config && typeof prefix === "string" ? resolve(dirname(config.file), prefix) : undefined;

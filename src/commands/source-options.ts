@@ -48,19 +48,18 @@ export function addSourceOptions(command: Command, sources: string): Command {
     );
 }
 
+/** Call `applySettings` before: `options` has what the environment and the file set. */
 export async function sourceRequestOf(
   options: SourceOptions,
   { env, cwd }: CommandContext,
 ): Promise<SourceRequest> {
-  const fromEnvironment = (env.NFFI_MIRROR ?? "").split(/[\s,]+/).filter((url) => url !== "");
-  const defaults = fromEnvironment.length > 0 ? fromEnvironment : [OFFICIAL_DOWNLOAD];
   return {
     release: options.openresty,
     source: options.source,
     sha256: options.sha256,
-    mirrors: options.mirror ?? defaults,
+    mirrors: options.mirror ?? [OFFICIAL_DOWNLOAD],
     fetch: {
-      network: await networkOf(env, options.cafile ?? (env.NFFI_CAFILE || undefined)),
+      network: await networkOf(env, options.cafile),
       offline: options.offline ?? false,
       retries: options.retries,
       stallMs: options.timeout * 1000,

@@ -10,7 +10,7 @@ import { describeFound, titleOf } from "../pipeline/product-title.js";
 import { differencesOf, proveAgain } from "../pipeline/verify-product.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
-import { configuredPrefix } from "./settings.js";
+import { productWishOf } from "./settings.js";
 
 interface VerifyOptions {
   verbose?: boolean;
@@ -23,13 +23,7 @@ export function verifyCommand(context: CommandContext): Command {
     .option("--verbose", "show what is checked")
     .option("--json", "print the outcome as one JSON object")
     .action(async (given: string | undefined, options: VerifyOptions) => {
-      const { env, cwd } = context;
-      const product = await findProduct({
-        prefix: given,
-        configured: await configuredPrefix(cwd),
-        env,
-        cwd,
-      });
+      const product = await findProduct(await productWishOf(given, context));
       if (options.json) return verifyForPrograms(product, context);
       context.print(`verifying ${describeFound(product)}`);
       const changes = await prove(product, options.verbose ? context.print : () => {}, context);

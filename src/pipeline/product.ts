@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { NffiError } from "../errors.js";
 import { type Environment, stateDir } from "../host/environment.js";
+import { type Place, placeOf } from "../host/precedence.js";
 import { writeFileWhole } from "../io/files.js";
 import { shellWord } from "../io/shell-words.js";
 import {
@@ -34,10 +35,8 @@ export interface ProductWish {
   readonly cwd: string;
 }
 
-/** The prefix that a build fills when --prefix is not given. */
-export function defaultPrefix(env: Environment, cwd: string): string {
-  return resolve(cwd, env.NFFI_PREFIX || join(".nffi", "openresty"));
-}
+/** The prefix of a build unless the user names another one; relative to the current directory. */
+export const DEFAULT_PREFIX = join(".nffi", "openresty");
 
 /** Where `nffi attach` installs unless --prefix is given; it serves all users of the machine. */
 export const ATTACHED_PREFIX = "/usr/local/nffi";
@@ -46,17 +45,16 @@ export const ATTACHED_PREFIX = "/usr/local/nffi";
 const SITE_OF_OPENRESTY = "/usr/local/openresty/site";
 
 /**
- * By --prefix, else NFFI_PREFIX, else nffi.config.json, else ./.nffi/openresty, else what is
- * attached to an nginx of this machine. The last build may belong to another project, so it is only
- * named in the hint.
+ * Returns the product in the prefix that the user has named, else in ./.nffi/openresty, else what
+ * is attached to an nginx of this machine. The last build may belong to another project, so it is
+ * only named in the hint.
  */
 export async function findProduct(wish: ProductWish): Promise<FoundProduct> {
-  const { env, cwd } = wish;
-  const [named, foundBy] = namedPrefix(wish);
-  const prefix = named === undefined ? defaultPrefix(env, cwd) : resolve(cwd, named);
+  const { env } = wish;
+  const { prefix, foundBy } = prefixOf(wish);
   const manifest = await readManifest(prefix);
   if (manifest) return { prefix, manifest, foundBy };
-  const attached = named === undefined ? (await attachedProducts(env))[0] : undefined;
+  const attached = foundBy === "default" ? (await attachedProducts(env))[0] : undefined;
   if (attached) return { ...attached, foundBy: "machine" };
   const last = await lastPrefix(env);
   const isOther = last !== undefined && last !== prefix && (await readManifest(last)) !== undefined;
@@ -70,11 +68,25 @@ export async function findProduct(wish: ProductWish): Promise<FoundProduct> {
   );
 }
 
-function namedPrefix({ prefix, env, configured }: ProductWish): [string | undefined, string] {
-  if (prefix !== undefined) return [prefix, "--prefix"];
-  if (env.NFFI_PREFIX) return [env.NFFI_PREFIX, "NFFI_PREFIX"];
-  if (configured !== undefined) return [configured, "nffi.config.json"];
-  return [undefined, "default"];
+const NAMED_BY: Readonly<Record<Place, string>> = {
+  option: "--prefix",
+  variable: "NFFI_PREFIX",
+  file: "nffi.config.json",
+};
+
+/** Returns the prefix that the user has named, or undefined. */
+export function namedPrefix(
+  wish: ProductWish,
+): Pick<FoundProduct, "prefix" | "foundBy"> | undefined {
+  const values = { option: wish.prefix, variable: wish.env.NFFI_PREFIX, file: wish.configured };
+  const place = placeOf(values);
+  if (place === undefined) return undefined;
+  return { prefix: resolve(wish.cwd, values[place] ?? ""), foundBy: NAMED_BY[place] };
+}
+
+/** The same, else the default. */
+export function prefixOf(wish: ProductWish): Pick<FoundProduct, "prefix" | "foundBy"> {
+  return namedPrefix(wish) ?? { prefix: resolve(wish.cwd, DEFAULT_PREFIX), foundBy: "default" };
 }
 
 async function attachedProducts(env: Environment): Promise<Product<AttachedManifest>[]> {
@@ -89,8 +101,9 @@ async function attachedProducts(env: Environment): Promise<Product<AttachedManif
 }
 
 /** The products that can be found without being named. */
-export async function knownProducts(env: Environment, cwd: string): Promise<Product[]> {
-  const places = [defaultPrefix(env, cwd), resolve(cwd, ".nffi/openresty"), await lastPrefix(env)];
+export async function knownProducts(wish: ProductWish): Promise<Product[]> {
+  const { env, cwd } = wish;
+  const places = [prefixOf(wish).prefix, resolve(cwd, DEFAULT_PREFIX), await lastPrefix(env)];
   const products: Product[] = [];
   for (const prefix of new Set(places)) {
     const manifest = prefix === undefined ? undefined : await readManifest(prefix);

@@ -1,11 +1,14 @@
-// The command line goes before the environment, that before nffi.config.json, that before defaults.
+// The command line goes before the environment, that before nffi.config.json, that before defaults:
+// for each option, for the prefix of a product, and for the download that `nffi attach` needs.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { expect, test } from "vitest";
+import { officialRequestOf } from "../../../src/commands/build-options.js";
 import type { CommandContext } from "../../../src/commands/context.js";
-import { applySettings } from "../../../src/commands/settings.js";
+import { applySettings, productWishOf } from "../../../src/commands/settings.js";
 import { collect, wholeNumber } from "../../../src/commands/source-options.js";
+import { namedPrefix, prefixOf } from "../../../src/pipeline/product.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
 interface Given {
@@ -43,6 +46,47 @@ test("the command line wins, then the environment, then the file, then the defau
   expect(await optionsOf({})).toMatchObject({ source: "auto", configure: [] });
 });
 
+test("the prefix of a product comes from the same places, in the same order", async () => {
+  const folder = temporaryFolder();
+  const cwd = join(folder, "below");
+  mkdirSync(cwd);
+  const found = async (prefix: string | undefined, env: Record<string, string>) =>
+    prefixOf(await productWishOf(prefix, { env, cwd } as unknown as CommandContext));
+  const env = { NFFI_PREFIX: "from-env" };
+  expect(await found(undefined, {})).toEqual({
+    prefix: join(cwd, ".nffi/openresty"),
+    foundBy: "default",
+  });
+  writeFileSync(join(folder, "nffi.config.json"), JSON.stringify({ prefix: "from-file" }));
+  for (const [prefix, given, foundBy, path] of [
+    ["from-option", env, "--prefix", join(cwd, "from-option")],
+    [undefined, env, "NFFI_PREFIX", join(cwd, "from-env")],
+    [undefined, { NFFI_PREFIX: "" }, "nffi.config.json", join(folder, "from-file")],
+  ] as const) {
+    expect(await found(prefix, given)).toEqual({ prefix: path, foundBy });
+  }
+  const wish = { prefix: undefined, env: {}, cwd };
+  expect(namedPrefix(wish), "nffi attach has another default").toBeUndefined();
+});
+
+test("the download of nffi attach comes from the mirrors of the environment and the file", async () => {
+  const cwd = temporaryFolder();
+  const request = (env: Record<string, string>) =>
+    officialRequestOf("1.27.1.2", { env, cwd } as unknown as CommandContext);
+  expect((await request({})).mirrors).toEqual(["https://openresty.org/download"]);
+  const config = {
+    mirror: ["https://file"],
+    openresty: "1.25.3.1",
+    source: "debian",
+    sha256: "00",
+  };
+  writeFileSync(join(cwd, "nffi.config.json"), JSON.stringify(config));
+  expect(await request({})).toMatchObject({
+    ...{ mirrors: ["https://file"], release: "1.27.1.2", source: "official", sha256: undefined },
+  });
+  expect((await request({ NFFI_MIRROR: "https://env" })).mirrors).toEqual(["https://env"]);
+});
+
 test("lists: an array in the file, separated in the environment", async () => {
   const config = { mirror: ["https://a", "https://b"], configure: ["--with-debug"] };
   const mirror = ["https://a", "https://b"];
@@ -58,7 +102,7 @@ test("flags can be set and not set", async () => {
   expect(unset).toMatchObject({ keep: false });
 });
 
-test("a path in the file is seen from the file's folder, also from folders below", async () => {
+test("a path in the file is relative to its directory, also for directories below", async () => {
   const config = { workDir: "work", source: "./tree" };
   const found = await optionsOf({ config, below: "a/b" });
   expect(found).toMatchObject({
