@@ -32,7 +32,9 @@ test.each([["--version"], ["--help"], ["version"], ["help"]])(
 test("a command loads its own modules only", async () => {
   const { own, packages } = await modulesLoadedBy(["list"]);
   const commands = own.filter((path) => path.startsWith("commands/")).sort();
-  expect(commands).toEqual(["declared", "list", "load", "settings"].map((name) => `commands/${name}`));
+  expect(commands).toEqual(
+    ["declared", "list", "load", "settings"].map((name) => `commands/${name}`),
+  );
   expect(packages).toEqual(["commander"]);
 });
 

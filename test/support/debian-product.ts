@@ -64,7 +64,10 @@ export async function debianProduct(suite: DebianSuite): Promise<string> {
   writeFileSync(conf, [...MODULES, "events {}", ""].join("\n"));
   const nffi = `"${process.execPath}" "${join(repository, "bin/nffi.mjs")}"`;
   const options = `--nginx /usr/sbin/nginx --conf "${conf}" --prefix "${prefix}"`;
-  const attached = await runProgram("sh", ["-c", inLayer(layer, `${nffi} attach ${options}`)]);
+  // the user's own record of the last attach stays as it was
+  const state = `XDG_STATE_HOME="${join(folder, "state")}"`;
+  const command = inLayer(layer, `${state} ${nffi} attach ${options}`);
+  const attached = await runProgram("sh", ["-c", command]);
   if (attached.exitCode !== 0) throw new Error(`nffi attach: ${attached.stderr}`);
   const program = join(folder, "nginx");
   // Debian's path of the error log is a directory of the system
