@@ -121,8 +121,8 @@ export class DebianMachine {
   }
 
   /**
-   * Runs the CLI of this repository in it; `before` is put before its command line. What this user
-   * has attached outside is not seen.
+   * Runs the CLI of this repository in it; `before` is put before its command line. It does not see
+   * the products that this user has attached outside.
    */
   nffi(args: string, before = ""): Promise<CliResult> {
     const own = "env XDG_STATE_HOME=/tmp/state";

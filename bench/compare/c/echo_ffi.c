@@ -1,6 +1,6 @@
 /*
- * echo_ffi.c - returns each request, for both ngx.load_ffi(): that of
- * lua-resty-ffi and that of nffi.
+ * echo_ffi.c - returns each request. ngx.load_ffi() of lua-resty-ffi and of
+ * nffi can load it.
  */
 
 #include <pthread.h>

@@ -1,5 +1,4 @@
-// A library that returns each request, for both ngx.load_ffi(): that of lua-resty-ffi and that of
-// nffi.
+// A library that returns each request. ngx.load_ffi() of lua-resty-ffi and of nffi can load it.
 package main
 
 /*
