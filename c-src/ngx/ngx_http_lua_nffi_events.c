@@ -120,7 +120,7 @@ ngx_http_lua_nffi_read_keeper(ngx_http_lua_nffi_process_t *p)
 
     for (n = 0; n < NGX_HTTP_LUA_NFFI_EVENTS; n++) {
 
-        switch (nffi_process_report(p->instance->host, &p->process, &report)) {
+        switch (nffi_process_report(&p->process, &report)) {
 
         case NFFI_PROCESS_STARTED:
             ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,

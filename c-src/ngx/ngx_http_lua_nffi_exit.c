@@ -203,7 +203,7 @@ ngx_http_lua_nffi_exit_ended(ngx_http_lua_nffi_process_t *p,
         return 1;
     }
 
-    switch (nffi_process_report(p->instance->host, &p->process, &report)) {
+    switch (nffi_process_report(&p->process, &report)) {
 
     case NFFI_PROCESS_ENDED:
         return 1;

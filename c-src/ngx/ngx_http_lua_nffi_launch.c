@@ -196,7 +196,9 @@ ngx_http_lua_nffi_process_release(ngx_http_lua_nffi_process_t *p)
 {
     ngx_uint_t                     i;
     ngx_http_lua_nffi_instance_t  *inst = p->instance;
-    ngx_event_t                   *timers[] = { &p->kill, &p->health, &p->end };
+    ngx_event_t                   *timers[] = {
+        &p->kill, &p->health, &p->end, &p->trim
+    };
 
     ngx_http_lua_nffi_channels_close(p);
 
@@ -243,7 +245,7 @@ ngx_http_lua_nffi_process_free(ngx_http_lua_nffi_process_t *p)
 {
     ngx_uint_t    i;
     ngx_event_t  *timers[] = {
-        &p->restart, &p->kill, &p->health, &p->end,
+        &p->restart, &p->kill, &p->health, &p->end, &p->trim,
         &p->out.output.rate.report, &p->err.output.rate.report
     };
 

@@ -96,6 +96,8 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     options.response_arena = program->limits.arena;
     options.max_bytes = program->limits.max_bytes;
     options.spin_us = program->limits.spin_us;
+    options.grown = ngx_http_lua_nffi_process_grown;
+    options.grown_data = p;
     options.times = &p->instance->runtime->counts.times;
     nffi_spin_init(&p->instance->spinner, program->limits.spin_us);
 

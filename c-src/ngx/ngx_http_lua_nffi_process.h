@@ -67,6 +67,8 @@ struct ngx_http_lua_nffi_process_s {
     ngx_uint_t                          turns;   /* left for clean-up */
     int                                 status;  /* as from waitpid() */
     ngx_event_t                         health;
+    ngx_event_t                         trim;    /* of shared memory that is
+                                                    not needed */
     uint32_t                            taken;   /* tasks at the last sign of
                                                     life */
     ngx_msec_t                          alive;   /* time of that sign */

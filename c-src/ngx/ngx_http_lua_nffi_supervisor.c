@@ -34,6 +34,7 @@
 static void ngx_http_lua_nffi_kill_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_health_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_end_handler(ngx_event_t *ev);
+static void ngx_http_lua_nffi_trim_handler(ngx_event_t *ev);
 static void ngx_http_lua_nffi_death_handler(ngx_event_t *ev);
 
 
@@ -65,6 +66,7 @@ ngx_http_lua_nffi_supervise(ngx_http_lua_nffi_process_t *p,
     ngx_http_lua_nffi_timer_init(&p->health,
                                  ngx_http_lua_nffi_health_handler, p);
     ngx_http_lua_nffi_timer_init(&p->end, ngx_http_lua_nffi_end_handler, p);
+    ngx_http_lua_nffi_timer_init(&p->trim, ngx_http_lua_nffi_trim_handler, p);
 }
 
 
@@ -186,6 +188,30 @@ ngx_http_lua_nffi_health_handler(ngx_event_t *ev)
 }
 
 
+/* More shared memory of the process has pages. */
+
+void
+ngx_http_lua_nffi_process_grown(void *data)
+{
+    ngx_http_lua_nffi_process_t  *p = data;
+
+    if (!p->trim.timer_set) {
+        ngx_add_timer(&p->trim, NFFI_HOST_TRIM_MS);
+    }
+}
+
+
+static void
+ngx_http_lua_nffi_trim_handler(ngx_event_t *ev)
+{
+    ngx_http_lua_nffi_process_t  *p = ev->data;
+
+    if (p->instance->host && !p->dying && nffi_host_trim(p->instance->host)) {
+        ngx_add_timer(ev, NFFI_HOST_TRIM_MS);
+    }
+}
+
+
 static void
 ngx_http_lua_nffi_schedule_restart(ngx_http_lua_nffi_process_t *p)
 {
@@ -285,7 +311,7 @@ void
 ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p)
 {
     ngx_uint_t     i;
-    ngx_event_t   *timers[] = { &p->kill, &p->health, &p->end };
+    ngx_event_t   *timers[] = { &p->kill, &p->health, &p->end, &p->trim };
 
     if (p->dying) {
         return;

@@ -24,6 +24,7 @@ void ngx_http_lua_nffi_process_gone(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_process_not_started(ngx_http_lua_nffi_process_t *p,
     const nffi_process_report_t *report);
 void ngx_http_lua_nffi_process_died(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_grown(void *data);
 
 
 #endif /* _NGX_HTTP_LUA_NFFI_SUPERVISOR_H_INCLUDED_ */

@@ -234,6 +234,7 @@ ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,
                 nffi_host_state(inst->host, &state);
                 info->queued = state.queued;
                 info->unanswered = state.unanswered;
+                info->shared_bytes = nffi_host_shared_bytes(inst->host);
             }
 
             return NGX_OK;

@@ -28,6 +28,7 @@ typedef struct {
     uint32_t                       queued;
     uint32_t                       unanswered;
     uint64_t                       restarts;
+    uint64_t                       shared_bytes;  /* of its queue */
     const char                    *state;    /* static, NUL-terminated */
 } ngx_http_lua_nffi_process_info_t;
 

@@ -11,7 +11,6 @@
 #include "supervisor.h"
 #include "shared/control.h"
 #include "shared/descriptors.h"
-#include "shared/region.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +20,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -359,7 +357,6 @@ keep(const nffi__start_t *start, const int *fds)
 {
     order_t order;
     keeper_t keeper;
-    struct stat st;
 
     memset(&keeper, 0, sizeof(keeper));
     keeper.worker_fd = open_pidfd((pid_t) start->worker);
@@ -373,14 +370,6 @@ keep(const nffi__start_t *start, const int *fds)
     errno = ENOMEM;
     if (!order_read(&order, fds[NFFI__START_ORDER], start->size)) {
         give_up(fds, NFFI__STAGE_KEEPER);
-    }
-
-    if (fstat(fds[NFFI__START_MEMORY], &st) == -1
-        || nffi__region_reserve(fds[NFFI__START_MEMORY], 0,
-                                (size_t) st.st_size)
-           == -1)
-    {
-        give_up(fds, NFFI__STAGE_MEMORY);
     }
 
     fork_process(&keeper, &order, fds);

@@ -10,6 +10,7 @@ import { content } from "../support/lua.js";
 import { nativeProgram } from "../support/native-runtime.js";
 import { type Nginx, until, withNginx } from "../support/nginx.js";
 import { anySuite, builtOpenresty } from "../support/openresty.js";
+import { preload } from "../support/preload.js";
 import { childrenOf, runtimesOf, statOf, supervisorsOf } from "../support/processes.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -168,14 +169,6 @@ describe("the life of a hosted process", () => {
   });
 });
 
-/** A C file of test/fixtures/preload as a library. */
-function preload(name: string): string {
-  const library = join(temporaryFolder(), `${name}.so`);
-  const source = join(repository, "test/fixtures/preload", `${name}.c`);
-  execFileSync("cc", ["-shared", "-fPIC", "-o", library, source]);
-  return library;
-}
-
 describe("the supervisor of a worker", () => {
   let prefix: string;
 
@@ -242,7 +235,10 @@ describe("the supervisor of a worker", () => {
 
   test("a load and a restart neither fork nor wait for files, users or memory", async () => {
     const output = location("rt", `user = "nobody"`);
-    const env = { PATH: process.env.PATH ?? "", LD_PRELOAD: preload("forbidden") };
+    const env = {
+      PATH: process.env.PATH ?? "",
+      LD_PRELOAD: preload("forbidden", temporaryFolder()),
+    };
     const main = "master_process off;";
     await withNginx(options({ prefix, server: output, main, env }), async (nginx) => {
       const before = nginx.errorLog().match(/forbidden: /g)?.length ?? 0;
@@ -258,7 +254,7 @@ describe("the supervisor of a worker", () => {
     const clock = join(temporaryFolder(), "clock");
     writeFileSync(clock, Buffer.alloc(8));
     const env = {
-      ...{ PATH: process.env.PATH ?? "", LD_PRELOAD: preload("clock") },
+      ...{ PATH: process.env.PATH ?? "", LD_PRELOAD: preload("clock", temporaryFolder()) },
       PRELOAD_CLOCK: clock,
     };
     const server = location("rt", "");

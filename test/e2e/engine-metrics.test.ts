@@ -29,6 +29,7 @@ interface Runtime {
   unanswered: number;
   awaited: number;
   bytes: number;
+  shared_bytes: number;
   errors: Record<string, number>;
   rejected: Record<string, number>;
   wait: Histogram;
@@ -280,6 +281,7 @@ describe("metrics", () => {
       for (const [code, count] of Object.entries(runtime.rejected)) {
         expect(value("nffi_rejected_total", { code })).toBe(count);
       }
+      expect(value("nffi_shared_bytes")).toBe(runtime.shared_bytes);
       expect(value("nffi_wait_seconds_count")).toBe(runtime.wait.count);
       expect(value("nffi_run_seconds_sum")).toBeCloseTo(runtime.run.sum, 6);
       // an empty table of Lua is an object for cjson

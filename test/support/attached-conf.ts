@@ -1,4 +1,4 @@
-// What a configuration of a test needs in addition on an attached product: the modules of that
+// The additions to a configuration of a test on an attached product: the modules of that
 // nginx, the path of our Lua files, and the module that puts ngx.load_ffi() into a Lua VM.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -25,7 +25,7 @@ const PACKAGES = [
   ...["libluajit2-5.1-2", "libluajit2-5.1-common"],
 ];
 
-/** What the packages' scripts do at their installation: the number decides the order. */
+/** The work of the packages' scripts at their installation: the number decides the order. */
 const ENABLED = { "10": "mod-http-ndk", "50": "mod-http-lua" };
 
 /** The unpacked packages, with the modules enabled. */

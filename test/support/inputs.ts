@@ -1,4 +1,4 @@
-// What a product of the tests is made of, as one hash: a product with the same hash is used again.
+// The sources of a product of the tests, as one hash: a product with the same hash is used again.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";

@@ -49,18 +49,24 @@ keep_place(nffi__entry_t *entry, const nffi_host_response_t *response)
 }
 
 
+/* An error whose message is the host's. */
+static void
+give_text(nffi_host_response_t *response, const char *text)
+{
+    response->data = text;
+    response->size = strlen(text);
+    response->message_size = response->size;
+    response->flags = NFFI_HOST_ERROR;
+}
+
+
 /* What the owner gets for an answer that the host has no room for: the runtime
    is not to blame, and its other calls go on. */
 static void
 give_no_room(nffi_host_response_t *response)
 {
-    static const char text[] = "the worker has no descriptor, or no memory, "
-                               "free for the response";
-
-    response->data = text;
-    response->size = sizeof(text) - 1;
-    response->message_size = response->size;
-    response->flags = NFFI_HOST_ERROR;
+    give_text(response, "the worker has no descriptor, or no memory, free for "
+                        "the response");
 }
 
 
@@ -124,6 +130,10 @@ read_answer(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
 
         if (rc == NFFI_NO_MEMORY) {
             give_no_room(response);
+
+        } else if (outcome == NFFI__FAILED && response->rc == NFFI_NO_MEMORY) {
+            give_text(response, "the runtime failed, and has no memory for "
+                                "its message");
 
         } else if (outcome == NFFI__FAILED) {
             response->flags = NFFI_HOST_ERROR;

@@ -80,14 +80,20 @@ make_entries(nffi_host_t *host)
         return NFFI_NO_MEMORY;
     }
 
-    host->free_count = n;
+    host->slots = n;
+    host->readable = host->region.response_arena_size;
+    host->arena.start = (uint64_t) (host->region.request_arena
+                                    - (unsigned char *) host->region.header);
 
     if (host->process) {
-        host->free_count = nffi__first_tasks(n);
-        host->held_slots = n - host->free_count;
-        nffi__arena_hold(&host->arena,
-                         nffi__first_arena(host->region.request_arena_size));
+        host->slots = nffi__first_tasks(n);
+        host->readable = nffi__first_arena(host->readable);
+        nffi__commit_first(&host->arena);
     }
+
+    host->free_count = host->slots;
+    host->committed_slots = host->slots;
+    host->needed_slots = host->slots;
 
     return NFFI_OK;
 }
@@ -137,6 +143,8 @@ nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options)
     host->callbacks.wake_data = options->wake_data;
     host->callbacks.unused = options->unused;
     host->callbacks.unused_data = options->unused_data;
+    host->grown = options->grown;
+    host->grown_data = options->grown_data;
     host->times = options->times;
     host->first_generation = 1;
     host->max_queue = options->max_queue ? options->max_queue : DEFAULT_TASKS;

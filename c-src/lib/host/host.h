@@ -8,7 +8,7 @@
 
 #include <sys/socket.h>
 
-#include "shared/arena.h"
+#include "shared/commit.h"
 #include "shared/control.h"
 #include "shared/eventfd.h"
 #include "host/nffi_host.h"
@@ -74,14 +74,18 @@ typedef struct nffi__current {
 struct nffi_host {
     nffi__region_t region;
     nffi__arena_t arena;      /* of requests */
+    uint32_t readable;        /* bytes of the response arena that have pages for
+                                 certain */
     nffi__entry_t *entries;   /* by slot */
     nffi__current_t current;
     uint32_t *free_slots;     /* a stack of used slots */
     uint32_t returned;        /* its height */
-    uint32_t fresh;           /* the first slot that was never used */
+    uint32_t fresh;           /* slots from here on are free, and not on the
+                                 stack */
     uint32_t free_count;      /* of both */
-    uint32_t held_slots;      /* whose pages are not yet allocated; they are
-                                 the last of the fresh ones */
+    uint32_t slots;           /* the first ones, which may be used */
+    uint32_t committed_slots; /* at least those have pages */
+    uint32_t needed_slots;    /* the most that were used since the last trim */
     uint32_t scan;            /* of nffi_host_take_pending */
     uint32_t unanswered;
     uint32_t awaited;
@@ -92,6 +96,8 @@ struct nffi_host {
     uint64_t bytes;
     nffi_queue_t *queue;      /* in this process, NULL: none yet */
     nffi__callbacks_t callbacks;
+    void (*grown)(void *data);     /* NULL: nothing */
+    void *grown_data;
     nffi_host_times_t *times; /* the glue's, NULL: not measured */
     uint64_t now_ns;          /* the last that was seen of the clock */
     nffi__received_t *received;
@@ -104,7 +110,8 @@ struct nffi_host {
                                           reported */
     int tasks_fd;
     int done_fd;              /* process only */
-    int memory_fd;            /* process only, until it was handed over */
+    int memory_fd;            /* process only, until it was handed over and
+                                 the region does not need it */
     int control_fd;           /* process only, ours */
     bool process;
     bool closed;
@@ -161,6 +168,17 @@ nffi__host_wake_runtime(nffi_host_t *host)
 {
     nffi__eventfd_signal(host->tasks_fd);
 }
+
+/* There is no free slot: makes more of them. NFFI_QUEUE_FULL: there are as many
+   as there may be; NFFI_NO_MEMORY. */
+int nffi__host_add_slots(nffi_host_t *host);
+
+/* Makes certain that bytes of the response arena have pages before they are
+   read. NFFI_PROTOCOL: they are not in the arena. */
+int nffi__host_reach(nffi_host_t *host, uint64_t offset, uint64_t size);
+
+/* Allocates a block for a request, also where pages must be allocated. */
+bool nffi__host_alloc_more(nffi_host_t *host, size_t size, uint32_t *offset);
 
 /* Sends a note: something about a running task has changed. */
 void nffi__host_note(nffi_host_t *host, uint32_t slot);

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define NFFI__LAUNCH_MAGIC 0x4c46464eu
-#define NFFI__LAUNCH_VERSION 1
+#define NFFI__LAUNCH_VERSION 2
 
 /* Where the supervisor finds its end of the worker's socket. */
 #define NFFI__FD_WORKER 3
@@ -71,7 +71,6 @@ typedef struct nffi__order {
 /* Where a start can fail; nffi_stage_name() in spawn.c names them. */
 enum nffi__stage {
     NFFI__STAGE_VERSION = 1,  /* worker and supervisor of two releases */
-    NFFI__STAGE_MEMORY,
     NFFI__STAGE_KEEPER,
     NFFI__STAGE_FORK,
     NFFI__STAGE_SESSION,

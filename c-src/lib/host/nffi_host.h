@@ -59,6 +59,9 @@ typedef struct nffi_host_options {
                                  nffi_host_end() has returned 0: the last
                                  thread has left the queue */
     void *unused_data;
+    void (*grown)(void *data);     /* NULL: nothing; with `process`: memory was
+                                 allocated, so nffi_host_trim() is due */
+    void *grown_data;
     nffi_host_times_t *times; /* NULL: the clock is not read; else the
                                  caller's, filled in while tasks are
                                  collected */
@@ -208,6 +211,19 @@ int nffi_host_ping(nffi_host_t *host);
    the runtime; it wraps. `waiting` is set to the number that waits now. */
 uint32_t nffi_host_taken(nffi_host_t *host, uint32_t *waiting);
 
+/*
+ * Frees shared memory of a process that was not needed since the last call, at
+ * most some MiB. Call it every NFFI_HOST_TRIM_MS after `grown` was called, as
+ * long as it returns 1. blocks: no, but takes up to half a millisecond.
+ */
+#define NFFI_HOST_TRIM_MS 500
+
+int nffi_host_trim(nffi_host_t *host);
+
+/* Bytes of shared memory that have pages, as far as the host knows; 0 without
+   `process`. */
+uint64_t nffi_host_shared_bytes(const nffi_host_t *host);
+
 typedef struct nffi_host_state {
     uint32_t queued;          /* waiting for the runtime */
     uint32_t unanswered;      /* queued or running, cancelled ones too */
@@ -290,17 +306,11 @@ typedef struct nffi_process_report {
 } nffi_process_report_t;
 
 /*
- * Reads one report of the keeper; blocks: no. `host`: of the process, NULL
- * when it was destroyed. NFFI_PROCESS_NONE, _STARTED (pid and pidfd are filled
- * in), _NOT_STARTED (stage and error), _ENDED (status) or _GONE (the keeper
- * has ended).
+ * Reads one report of the keeper; blocks: no. NFFI_PROCESS_NONE, _STARTED (pid
+ * and pidfd are filled in), _NOT_STARTED (stage and error), _ENDED (status) or
+ * _GONE (the keeper has ended).
  */
-int nffi_process_report(nffi_host_t *host, nffi_process_t *process,
-    nffi_process_report_t *result);
-
-/* All memory of the queue is allocated, so that all of it may be used; called
-   by nffi_process_report. */
-void nffi_host_reserved(nffi_host_t *host);
+int nffi_process_report(nffi_process_t *process, nffi_process_report_t *result);
 
 /* Reads one message of the process; blocks: no. GONE may come while responses
    still wait to be collected. */

@@ -127,8 +127,9 @@ nffi__host_locate(nffi_host_t *host, uint32_t slot,
         return where->size == 0 ? NFFI_OK : NFFI_PROTOCOL;
 
     case NFFI__IN_ARENA:
-        if (where->size > host->region.response_arena_size
-            || where->offset > host->region.response_arena_size - where->size)
+        if ((where->size > host->readable
+             || where->offset > host->readable - where->size)
+            && nffi__host_reach(host, where->offset, where->size) != NFFI_OK)
         {
             return NFFI_PROTOCOL;
         }
@@ -232,8 +233,7 @@ nffi_host_log(nffi_host_t *host, nffi_host_log_t *log)
     number = (uint32_t) task;
 
     if (waiting > NFFI__LOGS || log->size > sizeof(log->text)
-        || log->size > host->region.response_arena_size
-        || offset > host->region.response_arena_size - log->size
+        || nffi__host_reach(host, offset, log->size) != NFFI_OK
         || number >= host->region.max_tasks)
     {
         host->broken = true;

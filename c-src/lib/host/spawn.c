@@ -26,8 +26,8 @@
 #include <unistd.h>
 
 static const char *stage_names[NFFI__STAGES] = {
-    [NFFI__STAGE_VERSION] = "version", [NFFI__STAGE_MEMORY] = "fallocate",
-    [NFFI__STAGE_KEEPER] = "keeper", [NFFI__STAGE_FORK] = "fork",
+    [NFFI__STAGE_VERSION] = "version", [NFFI__STAGE_KEEPER] = "keeper",
+    [NFFI__STAGE_FORK] = "fork",
     [NFFI__STAGE_SESSION] = "setsid", [NFFI__STAGE_DESCRIPTORS] = "dup2",
     [NFFI__STAGE_NICE] = "setpriority", [NFFI__STAGE_LIMITS] = "setrlimit",
     [NFFI__STAGE_NO_USER] = "getpwnam", [NFFI__STAGE_USER] = "setuid",
@@ -238,8 +238,11 @@ nffi_host_spawn(nffi_host_t *host, int supervisor,
     process->stderr_fd = err[0];
 
     close_all((int[]) { order, sockets[1], keeper[1], out[1], err[1] }, 5);
-    close(host->memory_fd);
-    host->memory_fd = -1;
+
+    if (host->region.memfd == -1) {
+        close(host->memory_fd);
+        host->memory_fd = -1;
+    }
 
     return NFFI_OK;
 
@@ -289,15 +292,6 @@ has_hung_up(int socket)
     struct pollfd pollfd = { .fd = socket };
 
     return poll(&pollfd, 1, 0) == 1;
-}
-
-
-void
-nffi_host_reserved(nffi_host_t *host)
-{
-    host->free_count += host->held_slots;
-    host->held_slots = 0;
-    nffi__arena_let_go(&host->arena);
 }
 
 
@@ -379,8 +373,8 @@ received_pidfd(struct msghdr *msg)
 
 
 static int
-read_report(nffi_host_t *host, nffi_process_t *process,
-    const nffi__report_t *report, int pidfd, nffi_process_report_t *result)
+read_report(nffi_process_t *process, const nffi__report_t *report,
+    int pidfd, nffi_process_report_t *result)
 {
     switch (report->type) {
 
@@ -388,10 +382,6 @@ read_report(nffi_host_t *host, nffi_process_t *process,
         process->pid = report->pid;
         close_all(&process->pidfd, 1);
         process->pidfd = pidfd;
-
-        if (host != NULL) {
-            nffi_host_reserved(host);
-        }
 
         return NFFI_PROCESS_STARTED;
 
@@ -415,8 +405,7 @@ read_report(nffi_host_t *host, nffi_process_t *process,
 
 
 int
-nffi_process_report(nffi_host_t *host, nffi_process_t *process,
-    nffi_process_report_t *result)
+nffi_process_report(nffi_process_t *process, nffi_process_report_t *result)
 {
     ssize_t n;
     nffi__report_t report;
@@ -448,7 +437,7 @@ nffi_process_report(nffi_host_t *host, nffi_process_t *process,
         return NFFI_PROCESS_GONE;
     }
 
-    return read_report(host, process, &report, received_pidfd(&msg), result);
+    return read_report(process, &report, received_pidfd(&msg), result);
 }
 
 

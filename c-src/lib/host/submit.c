@@ -121,7 +121,9 @@ place_request(nffi_host_t *host, const nffi_host_request_t *request,
         return NFFI_OK;
     }
 
-    if (nffi__arena_alloc(&host->arena, size + 1, &offset)) {
+    if (nffi__arena_alloc(&host->arena, size + 1, &offset)
+        || nffi__host_alloc_more(host, size + 1, &offset))
+    {
         entry->request_storage = NFFI__IN_ARENA;
         entry->request_offset = offset;
         bytes = host->region.request_arena + offset;
@@ -197,13 +199,13 @@ may_submit(nffi_host_t *host, const nffi_host_request_t *request)
     queued = nffi__ring_waiting(&host->region.header->tasks_ring);
 
     /* a waiting ping is not a call */
-    if (host->free_count == 0 || queued >= host->max_queue + host->pinging
+    if (queued >= host->max_queue + host->pinging
         || host->bytes > host->max_bytes - size)
     {
         return NFFI_QUEUE_FULL;
     }
 
-    return NFFI_OK;
+    return host->free_count > 0 ? NFFI_OK : nffi__host_add_slots(host);
 }
 
 
@@ -316,7 +318,7 @@ nffi_host_ping(nffi_host_t *host)
         return NFFI_OK;
     }
 
-    if (host->free_count == 0) {
+    if (host->free_count == 0 && nffi__host_add_slots(host) != NFFI_OK) {
         return NFFI_QUEUE_FULL;
     }
 
@@ -347,7 +349,7 @@ nffi_host_full(const nffi_host_t *host, uint64_t *used)
         return "max_queue";
     }
 
-    if (host->free_count == 0) {
+    if (host->free_count == 0 && host->slots == host->region.max_tasks) {
         *used = host->region.max_tasks;
         return "max_tasks";
     }

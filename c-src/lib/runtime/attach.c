@@ -129,6 +129,10 @@ start_watching(nffi_queue_t *queue)
 /* This process has the worker's descriptors at their numbers. */
 static bool holds_worker;
 
+/* ... that of the memory as well: the kernel does not allocate pages of a
+   mapping. */
+static bool holds_memory;
+
 
 /*
  * In a process that this one forks and that may never exec: the worker detects
@@ -144,6 +148,11 @@ leave_worker(void)
     }
 
     holds_worker = false;
+
+    if (holds_memory) {
+        close(NFFI__FD_MEMORY);
+    }
+
     close(NFFI__FD_TASKS);
     close(NFFI__FD_DONE);
     close(NFFI__FD_CONTROL);
@@ -182,7 +191,9 @@ nffi_attach(nffi_queue_t **result)
         return rc;
     }
 
-    close(NFFI__FD_MEMORY);
+    if (region.memfd == -1) {
+        close(NFFI__FD_MEMORY);
+    }
 
     rc = nffi__queue_create(&queue, &region, NFFI__FD_TASKS, &none);
     if (rc != NFFI_OK) {
@@ -190,10 +201,14 @@ nffi_attach(nffi_queue_t **result)
         return rc;
     }
 
+    queue->arena.start = (uint64_t) (region.response_arena
+                                     - (unsigned char *) region.header);
+    nffi__commit_first(&queue->arena);
     queue->done_fd = NFFI__FD_DONE;
     queue->control_fd = NFFI__FD_CONTROL;
 
     holds_worker = true;
+    holds_memory = region.memfd != -1;
     rc = pthread_atfork(NULL, NULL, leave_worker) == 0 ? start_watching(queue)
                                                        : NFFI_NO_MEMORY;
     if (rc != NFFI_OK) {

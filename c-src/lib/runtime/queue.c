@@ -194,6 +194,7 @@ open_task(nffi_queue_t *queue, uint32_t number, uint64_t *now_ns)
 
     if (nffi__is_cancelled(queue, number)) {
         drop_payload(queue, running, slot, number);
+        nffi__follow_trim(queue);
         nffi__finish(queue, running, number, NFFI__SKIPPED);
         return 0;
     }

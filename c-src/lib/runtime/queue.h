@@ -8,7 +8,7 @@
 
 #include <pthread.h>
 
-#include "shared/arena.h"
+#include "shared/commit.h"
 #include "shared/control.h"
 #include "shared/nffi_spin.h"
 #include "shared/region.h"
@@ -97,6 +97,7 @@ struct nffi_queue {
     nffi__waiters_t writers;  /* in nffi_stream_wait */
     nffi__region_t region;
     nffi__arena_t arena;      /* of responses */
+    uint32_t trims;           /* of the host that were followed */
     nffi__running_t *running;
     uint32_t index;           /* in the table of this process, from 1 */
     uint64_t handle;          /* what a runtime gets as nffi_queue_t *; 0: this

@@ -114,6 +114,22 @@ nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number,
 }
 
 
+/* An error needs no memory, so that a runtime can always report one: the host
+   has a text for this code. */
+static int
+answer_without_text(nffi_queue_t *queue, nffi__running_t *running,
+    uint32_t slot)
+{
+    nffi__location_t nothing;
+
+    memset(&nothing, 0, sizeof(nothing));
+    nffi__publish(queue, running, slot, NFFI_NO_MEMORY, &nothing, 0,
+                  NFFI__FAILED);
+
+    return NFFI_OK;
+}
+
+
 /* Copies up to two pieces and answers. */
 static int
 answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
@@ -147,7 +163,8 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         bytes = nffi__alloc_storage(queue, &running->large, total, &location);
         if (bytes == NULL) {
             running->large = unused;
-            return NFFI_NO_MEMORY;
+            return failed ? answer_without_text(queue, running, slot)
+                          : NFFI_NO_MEMORY;
         }
 
         if (response->size > 0) {

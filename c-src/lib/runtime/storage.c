@@ -49,6 +49,15 @@ take_freed_blocks(nffi_queue_t *queue)
 }
 
 
+/* After a change of it; the worker reads only where there are pages. */
+static void
+publish_committed(nffi_queue_t *queue)
+{
+    atomic_store_explicit(&queue->region.header->response_committed,
+                          queue->arena.committed, memory_order_release);
+}
+
+
 bool
 nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset)
 {
@@ -59,7 +68,34 @@ nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset)
         return false;
     }
 
-    return nffi__arena_alloc(&queue->arena, size, offset);
+    if (nffi__arena_alloc(&queue->arena, size, offset)) {
+        return true;
+    }
+
+    if (!nffi__commit_alloc(&queue->arena, &queue->region, size, offset)) {
+        return false;
+    }
+
+    publish_committed(queue);
+
+    return true;
+}
+
+
+void
+nffi__follow_trim(nffi_queue_t *queue)
+{
+    uint32_t trims;
+
+    trims = atomic_load_explicit(&queue->region.header->trims,
+                                 memory_order_acquire);
+
+    if (trims != queue->trims) {
+        queue->trims = trims;
+        take_freed_blocks(queue);
+        (void) nffi__commit_trim(&queue->arena, &queue->region);
+        publish_committed(queue);
+    }
 }
 
 

@@ -19,6 +19,9 @@ typedef struct nffi__location {
 /* A block of the response arena; false: there is none. */
 bool nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset);
 
+/* Frees pages of the arena if the worker has asked for it. */
+void nffi__follow_trim(nffi_queue_t *queue);
+
 /* Makes room for `size` bytes, in `large` when the arena has none; NULL when
    there is none at all, or `large` is in use. */
 void *nffi__alloc_storage(nffi_queue_t *queue, nffi__memfd_t *large,

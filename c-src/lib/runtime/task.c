@@ -140,6 +140,7 @@ reset(nffi_queue_t *queue)
     queue->leader = NFFI__NOBODY;
     queue->arms = false;
     queue->broken = false;
+    queue->trims = 0;
     queue->wake_due = false;
     queue->answer_ns = 0;
     queue->payloads = NULL;

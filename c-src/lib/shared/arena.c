@@ -19,6 +19,9 @@
 #define STATE_KIND 0xe0
 #define STATE_ORDER 0x1f
 
+#define UNIT_ORDER ((uint32_t) __builtin_ctz(NFFI__ARENA_UNIT) \
+                    - NFFI__BLOCK_SHIFT)
+
 
 int
 nffi__arena_init(nffi__arena_t *arena, uint32_t size)
@@ -47,7 +50,9 @@ nffi__arena_init(nffi__arena_t *arena, uint32_t size)
 
     arena->top_order = (uint32_t) __builtin_ctz(arena->blocks);
     arena->max_order = arena->top_order - 3;
-    arena->held_order = arena->top_order;
+    arena->limit = size;
+    arena->committed = size;
+    arena->needed = size;
     arena->states[0] = (uint8_t) (STATE_FREE | arena->top_order);
     arena->next[0] = NFFI__NO_BLOCK;
     arena->previous[0] = NFFI__NO_BLOCK;
@@ -135,30 +140,6 @@ join(nffi__arena_t *arena, uint32_t block, uint32_t order)
 }
 
 
-void
-nffi__arena_hold(nffi__arena_t *arena, uint32_t first)
-{
-    uint32_t order = (uint32_t) __builtin_ctz(first >> NFFI__BLOCK_SHIFT);
-
-    arena->held_order = order;
-    unlink_free(arena, 0, arena->top_order);
-    link_free(arena, 0, order);
-}
-
-
-void
-nffi__arena_let_go(nffi__arena_t *arena)
-{
-    uint32_t order;
-
-    for (order = arena->held_order; order < arena->top_order; order++) {
-        join(arena, 1u << order, order);
-    }
-
-    arena->held_order = arena->top_order;
-}
-
-
 static void
 flush_caches(nffi__arena_t *arena)
 {
@@ -170,6 +151,69 @@ flush_caches(nffi__arena_t *arena)
             join(arena, arena->caches[order * NFFI__ARENA_CACHE
                                       + arena->cached[order]], order);
         }
+    }
+}
+
+
+void
+nffi__arena_hold(nffi__arena_t *arena, uint32_t first)
+{
+    arena->limit = first;
+    unlink_free(arena, 0, arena->top_order);
+    link_free(arena, 0, (uint32_t) __builtin_ctz(first >> NFFI__BLOCK_SHIFT));
+}
+
+
+void
+nffi__arena_extend(nffi__arena_t *arena, uint32_t limit)
+{
+    for (; arena->limit < limit; arena->limit += NFFI__ARENA_UNIT) {
+        join(arena, arena->limit >> NFFI__BLOCK_SHIFT, UNIT_ORDER);
+    }
+}
+
+
+/* Takes the last unit below the limit off the free lists; false when it is not
+   free. A free block that contains it ends with it. */
+static bool
+take_unit(nffi__arena_t *arena)
+{
+    uint32_t order, block = 0;
+    uint32_t unit = (arena->limit - NFFI__ARENA_UNIT) >> NFFI__BLOCK_SHIFT;
+
+    for (order = UNIT_ORDER; order <= arena->top_order; order++) {
+        block = unit & ~((1u << order) - 1);
+
+        if (arena->states[block] == (STATE_FREE | order)) {
+            break;
+        }
+    }
+
+    if (order > arena->top_order) {
+        return false;
+    }
+
+    unlink_free(arena, block, order);
+
+    while (order > UNIT_ORDER) {
+        order--;
+        link_free(arena, block, order);
+        block += 1u << order;
+    }
+
+    arena->limit -= NFFI__ARENA_UNIT;
+
+    return true;
+}
+
+
+void
+nffi__arena_retract(nffi__arena_t *arena, uint32_t floor)
+{
+    flush_caches(arena);
+
+    while (arena->limit > floor && take_unit(arena)) {
+        /* the next one */
     }
 }
 
@@ -209,6 +253,16 @@ order_of(size_t size)
 
     return blocks <= 1 ? 0
                        : (uint32_t) (64 - __builtin_clzl(blocks - 1));
+}
+
+
+size_t
+nffi__arena_room(const nffi__arena_t *arena, size_t size)
+{
+    uint32_t order = order_of(size);
+
+    return order > arena->max_order ? 0
+                                    : (size_t) 1 << (order + NFFI__BLOCK_SHIFT);
 }
 
 

@@ -20,13 +20,18 @@
 #define NFFI__ARENA_ORDERS 24
 #define NFFI__ARENA_CACHE 64                 /* free blocks kept of a size */
 #define NFFI__NO_BLOCK UINT32_MAX
+#define NFFI__ARENA_UNIT (64u << 10)         /* the limit is a multiple of it */
 
 typedef struct nffi__arena {
     uint32_t blocks;          /* of the smallest size, a power of two */
     uint32_t top_order;       /* the order of the whole arena */
     uint32_t max_order;       /* the largest that is given out */
-    uint32_t held_order;      /* of its beginning, where the rest is held back;
-                                 else top_order */
+    uint32_t limit;           /* bytes at its beginning that are in use; the
+                                 rest is held back */
+    uint32_t committed;       /* bytes at its beginning that have pages; at
+                                 least the limit; see commit.h */
+    uint32_t needed;          /* the highest limit since the last trim */
+    uint64_t start;           /* its offset in the region */
     uint32_t outstanding;     /* blocks given out */
     uint8_t *states;          /* of each block: order, and whether free */
     uint32_t *next;           /* free lists, linked by block number */
@@ -41,9 +46,18 @@ int nffi__arena_init(nffi__arena_t *arena, uint32_t size);
 void nffi__arena_free_all(nffi__arena_t *arena);
 
 /* Right after nffi__arena_init: only the first bytes are given out, a power of
-   two that is no more than the whole, until the rest is let go. */
+   two of at least NFFI__ARENA_UNIT that is no more than the whole. */
 void nffi__arena_hold(nffi__arena_t *arena, uint32_t first);
-void nffi__arena_let_go(nffi__arena_t *arena);
+
+/* Moves the limit up to `limit`, a multiple of NFFI__ARENA_UNIT. */
+void nffi__arena_extend(nffi__arena_t *arena, uint32_t limit);
+
+/* Moves the limit down as far as everything above it is free, at most to
+   `floor`, a multiple of NFFI__ARENA_UNIT. */
+void nffi__arena_retract(nffi__arena_t *arena, uint32_t floor);
+
+/* Bytes of the block that `size` needs; 0: more than an eighth of the arena. */
+size_t nffi__arena_room(const nffi__arena_t *arena, size_t size);
 
 /* The offset of a block of at least `size` bytes; false when there is none,
    also when `size` is more than an eighth of the arena. */

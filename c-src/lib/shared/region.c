@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 
 #include "shared/region.h"
+#include "shared/commit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,7 @@ static void
 lay_out(nffi__header_t *header, const nffi__region_options_t *options)
 {
     uint32_t max_tasks = options->max_tasks;
-    size_t offset = align_up(sizeof(nffi__header_t), 4096);
+    size_t offset = align_up(sizeof(nffi__header_t), NFFI__CACHE_LINE);
 
     header->magic = NFFI__MAGIC;
     header->abi = NFFI__REGION_ABI;
@@ -38,10 +39,6 @@ lay_out(nffi__header_t *header, const nffi__region_options_t *options)
     header->request_arena_size = options->request_arena;
     header->response_arena_size = options->response_arena;
 
-    header->slots = offset;
-    offset += (size_t) max_tasks * sizeof(nffi__slot_t);
-    header->chunks = offset;
-    offset += (size_t) max_tasks * NFFI__CHUNKS * sizeof(nffi__chunk_t);
     header->logs = offset;
     offset += NFFI__LOGS * sizeof(nffi__log_t);
     header->done = offset;
@@ -53,10 +50,15 @@ lay_out(nffi__header_t *header, const nffi__region_options_t *options)
     header->frees = offset;
     offset += (size_t) header->frees_size * sizeof(uint32_t);
 
-    header->request_arena = align_up(offset, 4096);
-    header->response_arena = align_up(header->request_arena
-                                      + options->request_arena, 4096);
-    offset = align_up(header->response_arena + options->response_arena, 4096);
+    /* what grows begins with a page of any kernel */
+    header->slots = align_up(offset, NFFI__REGION_PAGE);
+    offset = header->slots + (size_t) max_tasks * sizeof(nffi__slot_t);
+    header->chunks = align_up(offset, NFFI__REGION_PAGE);
+    offset = header->chunks
+             + (size_t) max_tasks * NFFI__CHUNKS * sizeof(nffi__chunk_t);
+    header->request_arena = align_up(offset, NFFI__REGION_PAGE);
+    header->response_arena = header->request_arena + options->request_arena;
+    offset = header->response_arena + options->response_arena;
 
     if (options->config != NULL) {
         header->config = offset;
@@ -93,50 +95,34 @@ set_addresses(nffi__region_t *region, void *base, const nffi__header_t *header)
 }
 
 
-int
-nffi__region_reserve(int memfd, size_t offset, size_t size)
-{
-    int rc;
-
-    if (size == 0) {
-        return 0;
-    }
-
-    do {
-        rc = fallocate(memfd, 0, (off_t) offset, (off_t) size);
-    } while (rc == -1 && errno == EINTR);
-
-    return rc;
-}
-
-
 /*
- * Sizes the file, and allocates the pages that the worker writes before the
- * others are there: where memory is short, this call fails instead of a later
- * write, which would be a SIGBUS in nginx. They are few, whatever the sizes;
- * the keeper of the process allocates the rest, off the event loop.
+ * Sizes the file, and allocates the pages that are used from the beginning: the
+ * header, the rings, the configuration, the first slots and the first part of
+ * both arenas. Where memory is short, this call fails instead of a later write,
+ * which would be a SIGBUS in nginx.
  */
 static int
-reserve_first(int memfd, const nffi__header_t *header)
+commit_first(int memfd, const nffi__header_t *header)
 {
     uint32_t tasks = nffi__first_tasks(header->max_tasks);
 
     if (ftruncate(memfd, (off_t) header->size) == -1
-        || nffi__region_reserve(memfd, 0,
-                                header->slots + tasks * sizeof(nffi__slot_t))
+        || nffi__commit(memfd, 0,
+                        header->frees + header->frees_size * sizeof(uint32_t))
            == -1
-        || nffi__region_reserve(memfd, header->tasks,
-                                tasks * sizeof(uint32_t))
+        || nffi__commit(memfd, header->slots, tasks * sizeof(nffi__slot_t))
            == -1
-        || nffi__region_reserve(memfd, header->notes,
-                                tasks * sizeof(uint32_t))
+        || nffi__commit(memfd, header->chunks,
+                        tasks * NFFI__CHUNKS * sizeof(nffi__chunk_t))
            == -1
-        || nffi__region_reserve(memfd, header->request_arena,
-                                nffi__first_arena(header->request_arena_size))
+        || nffi__commit(memfd, header->request_arena,
+                        nffi__first_arena(header->request_arena_size))
+           == -1
+        || nffi__commit(memfd, header->response_arena,
+                        nffi__first_arena(header->response_arena_size))
            == -1
         || (header->config != 0
-            && nffi__region_reserve(memfd, header->config,
-                                    header->config_size + 1)
+            && nffi__commit(memfd, header->config, header->config_size + 1)
                == -1))
     {
         return -1;
@@ -169,7 +155,7 @@ nffi__region_create(nffi__region_t *region, int memfd,
     } else {
         flags = MAP_SHARED;
 
-        if (reserve_first(memfd, &header) == -1) {
+        if (commit_first(memfd, &header) == -1) {
             return NFFI_SYSTEM;
         }
     }
@@ -182,8 +168,12 @@ nffi__region_create(nffi__region_t *region, int memfd,
     /* A child that forks without exec must not write into our queue. */
     (void) madvise(base, header.size, MADV_DONTFORK);
 
+    atomic_init(&header.response_committed,
+                memfd == -1 ? header.response_arena_size
+                            : nffi__first_arena(header.response_arena_size));
     memcpy(base, &header, sizeof(header));
     set_addresses(region, base, &header);
+    region->memfd = memfd != -1 && nffi__commits_mapped(base) ? -1 : memfd;
 
     if (options->config_size > 0) {
         /* the byte behind it is 0, as all new memory */
@@ -277,6 +267,7 @@ nffi__region_attach(nffi__region_t *region, int memfd)
     }
 
     set_addresses(region, base, &expected);
+    region->memfd = nffi__commits_mapped(base) ? -1 : memfd;
 
     return NFFI_OK;
 }

@@ -31,9 +31,10 @@
 /* The version of this layout, which a process and its worker must share. It
    grows with every change of the structures below; NFFI_ABI_VERSION is the
    version of the functions, and does not change with it. */
-#define NFFI__REGION_ABI 2
+#define NFFI__REGION_ABI 3
 
 #define NFFI__CACHE_LINE 64
+#define NFFI__REGION_PAGE (64u << 10)        /* the largest of any kernel */
 #define NFFI__MAX_TASKS (1u << 20)
 #define NFFI__MIN_ARENA (64u << 10)        /* powers of two from here */
 #define NFFI__MAX_ARENA (1u << 30)          /* to here */
@@ -174,6 +175,12 @@ typedef struct nffi__header {
     _Atomic uint32_t host_parked;      /* host sets, runtime clears */
     _Alignas(NFFI__CACHE_LINE)
     _Atomic uint32_t closed;           /* host sets */
+    _Atomic uint32_t trims;            /* host adds, then queues a ping: the
+                                          runtime returns memory that it does
+                                          not need */
+    _Alignas(NFFI__CACHE_LINE)
+    _Atomic uint32_t response_committed;   /* runtime sets: bytes of its arena
+                                          that have pages */
     _Alignas(NFFI__CACHE_LINE)
     _Atomic uint32_t logs_dropped;     /* runtime adds, host sets to 0 */
     _Alignas(NFFI__CACHE_LINE)
@@ -184,6 +191,7 @@ typedef struct nffi__header {
 typedef struct nffi__region {
     nffi__header_t *header;
     size_t size;
+    int memfd;                /* of the pages, -1: the mapping is enough */
     uint32_t max_tasks;
     uint32_t frees_count;
     uint32_t request_arena_size;
@@ -213,33 +221,11 @@ typedef struct nffi__region_options {
 /*
  * Makes the region; `memfd` -1: anonymous memory of this process, otherwise
  * the file is sized, the first of its pages are allocated and it is sealed
- * against change of size. 0, NFFI_NO_MEMORY or NFFI_SYSTEM.
+ * against change of size; commit.h explains the other pages. 0, NFFI_NO_MEMORY
+ * or NFFI_SYSTEM.
  */
 int nffi__region_create(nffi__region_t *region, int memfd,
     const nffi__region_options_t *options);
-
-/*
- * The number of slots and the part of the arena that the worker uses of a
- * region in a file until the rest is allocated (nffi__region_reserve, in the
- * keeper of the process); all of it if the region is small.
- */
-#define NFFI__FIRST_TASKS 2048u
-#define NFFI__FIRST_ARENA (512u << 10)
-
-static inline uint32_t
-nffi__first_tasks(uint32_t max_tasks)
-{
-    return max_tasks < NFFI__FIRST_TASKS ? max_tasks : NFFI__FIRST_TASKS;
-}
-
-static inline uint32_t
-nffi__first_arena(uint32_t arena)
-{
-    return arena < NFFI__FIRST_ARENA ? arena : NFFI__FIRST_ARENA;
-}
-
-/* Allocates pages of the file, which may take long; -1 with errno. */
-int nffi__region_reserve(int memfd, size_t offset, size_t size);
 
 /* Maps what another process made. NFFI_PROTOCOL, NFFI_ABI_MISMATCH, ... */
 int nffi__region_attach(nffi__region_t *region, int memfd);
@@ -255,6 +241,16 @@ nffi__ring_full(nffi__ring_t *ring, uint32_t capacity)
     uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 
     return tail - head >= capacity;
+}
+
+/* Producer: how many entries the consumer has not consumed. */
+static inline uint32_t
+nffi__ring_unread(nffi__ring_t *ring)
+{
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+
+    return tail - head;
 }
 
 /* Producer: where the next entry goes. */

@@ -48,6 +48,7 @@ typedef struct {
     uint32_t         queued;
     uint32_t         unanswered;
     uint64_t         restarts;
+    uint64_t         shared_bytes;
     const char      *state;
 } ngx_http_lua_nffi_process_info_t;
 
@@ -134,6 +135,7 @@ local function processes_of(pointer)
             restarts = tonumber(info.restarts),
             queued = info.queued,
             unanswered = info.unanswered,
+            shared_bytes = tonumber(info.shared_bytes),
         }
     end
 
@@ -141,9 +143,21 @@ local function processes_of(pointer)
 end
 
 
+local function sum(list, field)
+    local all = 0
+
+    for _, entry in ipairs(list) do
+        all = all + entry[field]
+    end
+
+    return all
+end
+
+
 local function measure(pointer)
     local counts = C.ngx_http_lua_nonblocking_ffi_counts(pointer)
     local state = runtimes.state(pointer)
+    local processes = processes_of(pointer)
 
     C.ngx_http_lua_nonblocking_ffi_identity(pointer, identity)
 
@@ -166,7 +180,8 @@ local function measure(pointer)
         refused = by_kind(counts.refused),
         wait = histogram(counts.wait),
         run = histogram(counts.run),
-        processes = processes_of(pointer),
+        shared_bytes = sum(processes, "shared_bytes"),
+        processes = processes,
     }
 end
 
@@ -291,6 +306,8 @@ local FAMILIES = {
       "Calls that Lua waits for." },
     { "bytes", "nffi_request_bytes", "gauge",
       "Bytes of the requests of unanswered calls." },
+    { "shared_bytes", "nffi_shared_bytes", "gauge",
+      "Shared memory of the processes of the runtime." },
     { "processes", "nffi_processes", "gauge",
       "Processes of the runtime, by state.", add_states },
     { "wait", "nffi_wait_seconds", "histogram",

@@ -252,6 +252,7 @@ function runtime:state() end
 ---@field restarts integer
 ---@field queued integer
 ---@field unanswered integer
+---@field shared_bytes integer
 
 ---@class nffi.RuntimeMetrics
 ---@field name string
@@ -267,6 +268,7 @@ function runtime:state() end
 ---@field unanswered integer
 ---@field awaited integer
 ---@field bytes integer
+---@field shared_bytes integer
 ---@field restarts integer
 ---@field processes nffi.ProcessMetrics[]
 ---@field wait nffi.Histogram

@@ -68,9 +68,6 @@ pair_open_shared(pair_t *pair, const nffi_host_options_t *options)
     memset(pair, 0, sizeof(*pair));
     own.process = 1;
     CHECK_IS(nffi_host_create(&pair->host, &own), NFFI_OK);
-    CHECK_CALL(nffi__region_reserve(pair->host->memory_fd, 0,
-                                    pair->host->region.size));
-    nffi_host_reserved(pair->host);
     CHECK_CALL(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sockets));
 
     CHECK_CALL(dup2(pair->host->memory_fd, NFFI__FD_MEMORY));
@@ -228,7 +225,7 @@ pair_check_idle(pair_t *pair)
     CHECK_IS(state.awaited, 0);
     CHECK_IS(state.bytes, 0);
     CHECK_IS(pair->host->arena.outstanding, 0);
-    CHECK_IS(pair->host->free_count, pair->host->region.max_tasks);
+    CHECK_IS(pair->host->free_count, pair->host->slots);
     CHECK(!pair->host->broken);
     CHECK(pair->host->received == NULL);
 }

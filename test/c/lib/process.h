@@ -252,7 +252,7 @@ process_status(process_t *process)
 {
     nffi_process_report_t report;
 
-    CHECK_IS(start_report(process->host, &process->nffi, &report),
+    CHECK_IS(start_report(&process->nffi, &report),
              NFFI_PROCESS_ENDED);
 
     return report.status;

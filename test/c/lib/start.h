@@ -34,14 +34,13 @@ start_supervisor(const char *path, const char **stage)
 
 /* The next report that is not NONE; NONE when none comes. */
 static inline int
-start_report(nffi_host_t *host, nffi_process_t *process,
-    nffi_process_report_t *report)
+start_report(nffi_process_t *process, nffi_process_report_t *report)
 {
     int event, left;
     struct pollfd pollfd = { .fd = process->keeper_fd, .events = POLLIN };
 
     for (left = START_MS; left > 0; left -= 20) {
-        event = nffi_process_report(host, process, report);
+        event = nffi_process_report(process, report);
 
         if (event != NFFI_PROCESS_NONE) {
             return event;
@@ -74,7 +73,7 @@ start_process(const char *supervisor, nffi_host_t *host,
         return rc;
     }
 
-    switch (start_report(host, process, &report)) {
+    switch (start_report(process, &report)) {
     case NFFI_PROCESS_STARTED:
         return NFFI_OK;
     case NFFI_PROCESS_NOT_STARTED:

@@ -238,7 +238,7 @@ every_size(void)
 }
 
 
-/* The beginning alone is given out, by itself and after joins; then all. */
+/* The beginning alone is given out, then a unit more each time, then all. */
 static void
 holds_back(void)
 {
@@ -247,23 +247,24 @@ holds_back(void)
     nffi__arena_t arena;
     static uint32_t offsets[ARENA / BLOCK];
 
-    for (first = 64u << 10; first <= ARENA; first *= 2) {
+    for (first = NFFI__ARENA_UNIT; first <= ARENA; first *= 2) {
         CHECK_IS(nffi__arena_init(&arena, ARENA), NFFI_OK);
         nffi__arena_hold(&arena, first);
 
-        for (count = 0; nffi__arena_alloc(&arena, BLOCK, &offset); count++) {
-            CHECK(offset < first);
-            offsets[count] = offset;
-        }
+        for (count = 0; arena.limit < ARENA; ) {
+            while (nffi__arena_alloc(&arena, BLOCK, &offset)) {
+                CHECK(offset < arena.limit);
+                offsets[count++] = offset;
+            }
 
-        CHECK_IS(count, first / BLOCK);
+            CHECK_IS(count, arena.limit / BLOCK);
+            nffi__arena_extend(&arena, arena.limit + NFFI__ARENA_UNIT);
+        }
 
         while (count > 0) {
             CHECK(nffi__arena_free(&arena, offsets[--count]));
         }
 
-        nffi__arena_let_go(&arena);
-        nffi__arena_let_go(&arena);
         CHECK_IS(fill(&arena, BLOCK, offsets), ARENA / BLOCK);
 
         for (count = 0; count < ARENA / BLOCK; count++) {
@@ -276,6 +277,52 @@ holds_back(void)
 }
 
 
+/* The limit moves down to the last block in use, and no block above it is given
+   out until it moves up again. */
+static void
+gives_up_the_end(void)
+{
+    size_t i, count, place;
+    uint32_t limit;
+    nffi__arena_t arena;
+    static uint32_t offsets[ARENA / BLOCK];
+
+    CHECK_IS(nffi__arena_init(&arena, ARENA), NFFI_OK);
+
+    for (place = 0; place < ARENA / BLOCK; place += 331) {
+        count = fill(&arena, BLOCK, offsets);
+        CHECK_IS(count, ARENA / BLOCK);
+
+        for (i = 0; i < count; i++) {
+            if (offsets[i] != place * BLOCK) {
+                CHECK(nffi__arena_free(&arena, offsets[i]));
+            }
+        }
+
+        limit = (uint32_t) (place * BLOCK / NFFI__ARENA_UNIT + 1)
+                * NFFI__ARENA_UNIT;
+        nffi__arena_retract(&arena, NFFI__ARENA_UNIT);
+        CHECK_IS(arena.limit, limit);
+        count = fill(&arena, BLOCK, offsets);
+        CHECK_IS(count, limit / BLOCK - 1);
+
+        for (i = 0; i < count; i++) {
+            CHECK(offsets[i] < limit);
+            CHECK(nffi__arena_free(&arena, offsets[i]));
+        }
+
+        CHECK(nffi__arena_free(&arena, (uint32_t) (place * BLOCK)));
+        nffi__arena_retract(&arena, 2 * NFFI__ARENA_UNIT);
+        CHECK_IS(arena.limit, limit > 2 * NFFI__ARENA_UNIT
+                              ? 2 * NFFI__ARENA_UNIT : limit);
+        nffi__arena_extend(&arena, ARENA);
+    }
+
+    CHECK_IS(fill(&arena, ARENA / 8, offsets), 8);
+    nffi__arena_free_all(&arena);
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -285,8 +332,9 @@ main(int argc, char **argv)
         { "what no block is, and too large a size, are refused", refuses },
         { "a block that was lent is not freed until it is back", lends },
         { "arenas from 64 KiB to 1 GiB give out an eighth", every_size },
-        { "a part that is held back is not given out until it is let go",
+        { "a part that is held back is not given out until the limit moves up",
           holds_back },
+        { "the limit moves down as far as the end is free", gives_up_the_end },
     };
 
     return CHECK_MAIN(argc, argv, cases);

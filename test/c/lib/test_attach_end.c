@@ -134,7 +134,7 @@ dies_with_queue(void)
 
     process_start(&process, &(nffi_host_options_t) { 0 }, "spin");
     nffi_host_destroy(process.host);
-    CHECK_IS(start_report(NULL, &process.nffi, &report), NFFI_PROCESS_ENDED);
+    CHECK_IS(start_report(&process.nffi, &report), NFFI_PROCESS_ENDED);
     CHECK_IS(report.status, 0);
 }
 

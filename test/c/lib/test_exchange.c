@@ -267,6 +267,11 @@ exchange(pair_t *pair, int total)
             nffi_host_release(pair->host, &responses[i]);
         }
 
+        /* of the process: its pages go while others are in use */
+        if (number % 64 == 0) {
+            (void) nffi_host_trim(pair->host);
+        }
+
         delivered += n;
         in_flight = (int) pair_state(pair).unanswered;
     }
@@ -311,6 +316,20 @@ exchange_shared(void)
 }
 
 
+/* Arenas that hold all, and whose pages come and go. */
+static void
+exchange_growing(void)
+{
+    pair_t pair;
+    nffi_host_options_t growing = {
+        .max_tasks = 256, .request_arena = 8 << 20, .response_arena = 8 << 20
+    };
+
+    pair_open_shared(&pair, &growing);
+    exchange(&pair, CHECK_SCALE(60000));
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -318,6 +337,8 @@ main(int argc, char **argv)
         { "a random load comes back whole, in the worker", exchange_here },
         { "a random load comes back whole, over shared memory",
           exchange_shared },
+        { "a random load comes back whole while memory is freed",
+          exchange_growing },
     };
 
     return CHECK_MAIN(argc, argv, cases);

@@ -4,7 +4,6 @@
 
 #include "pair.h"
 
-#include <sys/stat.h>
 
 static int owners[64];        /* each an owner by its address */
 static int released;
@@ -437,103 +436,10 @@ destroys_pending(void)
 }
 
 
-static long
-blocks_of(int fd)
-{
-    struct stat st;
-
-    CHECK_CALL(fstat(fd, &st));
-
-    return (long) st.st_blocks;
-}
-
-
-/*
- * Before the keeper of the process has allocated the memory of the queue, the
- * worker writes only to pages that it has allocated itself: if memory is short,
- * another page would be a SIGBUS.
- */
-static void
-writes_allocated(const size_t *sizes, size_t count, int wanted)
-{
-    int i, accepted = 0;
-    long blocks;
-    nffi_host_t *host;
-    nffi_task_t task;
-    static char bytes[60000];
-    nffi_host_request_t request = { .data = bytes };
-
-    CHECK_IS(nffi_host_create(&host, &(nffi_host_options_t) { .process = 1 }),
-             NFFI_OK);
-    blocks = blocks_of(host->memory_fd);
-    CHECK(blocks * 512 < 2 << 20);
-    CHECK(host->region.size > 8 << 20);
-
-    for (i = 0; i < 5000; i++) {
-        request.size = sizes[(size_t) i % count];
-
-        if (nffi_host_submit(host, &request, host, &task) == NFFI_OK) {
-            accepted++;
-
-            if (i % 3 == 0) {
-                nffi_host_cancel(host, task);
-            }
-        }
-    }
-
-    CHECK_IS(accepted, wanted);
-    (void) nffi_host_ping(host);
-    (void) nffi_host_park(host);
-    nffi_host_close(host);
-    CHECK_IS(blocks_of(host->memory_fd), blocks);
-    nffi_host_destroy(host);
-}
-
-
-static void
-writes_allocated_pages_only(void)
-{
-    writes_allocated((size_t[]) { 10, 128, 100, 0 }, 4, 2048);
-    writes_allocated((size_t[]) { 60000 }, 1, 8);
-    writes_allocated((size_t[]) { 4000 }, 1, 128);
-}
-
-
-static void
-uses_all_when_reserved(void)
-{
-    int i;
-    nffi_host_t *host;
-    nffi_task_t task;
-    nffi_host_request_t request = { .data = "x", .size = 1 };
-
-    CHECK_IS(nffi_host_create(&host, &(nffi_host_options_t) {
-        .process = 1, .max_tasks = 4096, .max_queue = 4096 }), NFFI_OK);
-
-    for (i = 0; i < 4096; i++) {
-        if (i == 2048) {
-            CHECK_IS(nffi_host_submit(host, &request, host, &task),
-                     NFFI_QUEUE_FULL);
-            nffi_host_reserved(host);
-            nffi_host_reserved(host);
-        }
-
-        CHECK_IS(nffi_host_submit(host, &request, host, &task), NFFI_OK);
-    }
-
-    CHECK_IS(nffi_host_submit(host, &request, host, &task), NFFI_QUEUE_FULL);
-    nffi_host_destroy(host);
-}
-
-
 int
 main(int argc, char **argv)
 {
     static const check_case_t cases[] = {
-        { "a queue that is not reserved yet is written where it is allocated",
-          writes_allocated_pages_only },
-        { "a queue that is reserved is used to its last slot",
-          uses_all_when_reserved },
         { "options are rounded to what is possible", rounds_options },
         { "max_queue bounds the tasks that wait", bounds_queue },
         { "max_tasks bounds the tasks not yet released", bounds_tasks },

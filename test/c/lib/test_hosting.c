@@ -430,7 +430,7 @@ survives_supervisor(void)
     process_kill_and_end(&other);
 
     CHECK_CALL(kill(keeper, SIGKILL));
-    CHECK_IS(start_report(process.host, &process.nffi, &report),
+    CHECK_IS(start_report(&process.nffi, &report),
              NFFI_PROCESS_GONE);
     process_submit(&process, "x", 1, "", &owner);
     response = process_response(&process);

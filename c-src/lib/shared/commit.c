@@ -1,0 +1,179 @@
+/*
+ * commit.c - see commit.h.
+ */
+
+#define _GNU_SOURCE
+
+#include "shared/commit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+
+int
+nffi__commit(int memfd, uint64_t offset, size_t size)
+{
+    int rc;
+
+    if (size == 0) {
+        return 0;
+    }
+
+    do {
+        rc = fallocate(memfd, 0, (off_t) offset, (off_t) size);
+    } while (rc == -1 && errno == EINTR);
+
+    return rc;
+}
+
+
+bool
+nffi__commits_mapped(void *base)
+{
+    return madvise(base, 1, MADV_POPULATE_WRITE) == 0;
+}
+
+
+int
+nffi__region_commit(const nffi__region_t *region, uint64_t offset, size_t size)
+{
+    int rc;
+
+    if (region->memfd != -1) {
+        return nffi__commit(region->memfd, offset, size);
+    }
+
+    do {
+        rc = madvise((unsigned char *) region->header + offset, size,
+                     MADV_POPULATE_WRITE);
+    } while (rc == -1 && errno == EINTR);
+
+    return rc;
+}
+
+
+/* If it fails, the pages stay, and are used again later. */
+void
+nffi__region_release(const nffi__region_t *region, uint64_t offset,
+    size_t size)
+{
+    if (region->memfd != -1) {
+        (void) fallocate(region->memfd,
+                         FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                         (off_t) offset, (off_t) size);
+        return;
+    }
+
+    (void) madvise((unsigned char *) region->header + offset, size,
+                   MADV_REMOVE);
+}
+
+
+static uint32_t
+size_of(const nffi__arena_t *arena)
+{
+    return arena->blocks << NFFI__BLOCK_SHIFT;
+}
+
+
+void
+nffi__commit_first(nffi__arena_t *arena)
+{
+    arena->committed = nffi__first_arena(size_of(arena));
+    arena->needed = arena->committed;
+    nffi__arena_hold(arena, arena->committed);
+}
+
+
+/* The limit after one more step: small blocks get a step, large ones an aligned
+   place of their size. */
+static uint32_t
+next_limit(const nffi__arena_t *arena, size_t room)
+{
+    size_t step = room > NFFI__ARENA_STEP ? room : NFFI__ARENA_STEP;
+    size_t limit = (arena->limit / step + 1) * step;
+
+    return limit < size_of(arena) ? (uint32_t) limit : size_of(arena);
+}
+
+
+static bool
+extend(nffi__arena_t *arena, const nffi__region_t *region, uint32_t limit)
+{
+    if (limit > arena->committed) {
+        if (nffi__region_commit(region, arena->start + arena->committed,
+                                limit - arena->committed)
+            == -1)
+        {
+            return false;
+        }
+
+        arena->committed = limit;
+    }
+
+    nffi__arena_extend(arena, limit);
+
+    if (limit > arena->needed) {
+        arena->needed = limit;
+    }
+
+    return true;
+}
+
+
+bool
+nffi__commit_alloc(nffi__arena_t *arena, const nffi__region_t *region,
+    size_t size, uint32_t *offset)
+{
+    int step;
+    size_t room;
+
+    if (nffi__arena_alloc(arena, size, offset)) {
+        return true;
+    }
+
+    room = nffi__arena_room(arena, size);
+
+    /* the second step ends a large block that the first one has aligned */
+    for (step = 0; step < 2 && room > 0; step++) {
+        if (arena->limit == size_of(arena)
+            || !extend(arena, region, next_limit(arena, room)))
+        {
+            return false;
+        }
+
+        if (nffi__arena_alloc(arena, size, offset)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+bool
+nffi__commit_trim(nffi__arena_t *arena, const nffi__region_t *region)
+{
+    uint32_t first = nffi__first_arena(size_of(arena));
+    uint32_t from = arena->needed;
+
+    if (arena->committed - from > NFFI__TRIM_STEP) {
+        from = arena->committed - NFFI__TRIM_STEP;
+    }
+
+    if (from < arena->committed) {
+        nffi__region_release(region, arena->start + from,
+                             arena->committed - from);
+        arena->committed = from;
+    }
+
+    nffi__arena_retract(arena, first);
+    arena->needed = arena->limit;
+
+    return arena->committed > first;
+}
