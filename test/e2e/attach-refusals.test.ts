@@ -180,6 +180,27 @@ describe.runIf(canEnterDebian)("Debian's nginx", () => {
     );
   });
 
+  test("hides some of the symbols, of nginx or of its ngx_lua", async () => {
+    const renamed = (file: string, name: string) =>
+      `cp -p ${file} /tmp/kept && perl -pi -e 's/${name}/${name.replace(/../, "xx")}/g' ${file}`;
+    const nginx = "/usr/sbin/nginx";
+    await refused(
+      renamed(nginx, "ngx_event_no_timers_left"),
+      `mv /tmp/kept ${nginx}`,
+      "nginx-unsuitable",
+      "(/usr/sbin/nginx) does not export ngx_event_no_timers_left\n",
+      "--with-ld-opt=-Wl,-E",
+    );
+    const module = "/usr/lib/nginx/modules/ngx_http_lua_module.so";
+    await refused(
+      renamed(module, "ngx_http_lua_ffi_sema_count"),
+      `mv /tmp/kept ${module}`,
+      "nginx-unsuitable",
+      "ngx_http_lua_module.so does not export ngx_http_lua_ffi_sema_count\n",
+      "older than 0.10.21 or its symbols are hidden",
+    );
+  });
+
   test("uses poll(2)", async () => {
     await refused(
       "sed -i.orig 's/worker_connections 768;/& use poll;/' /etc/nginx/nginx.conf",

@@ -36,13 +36,16 @@ describe.each(suites.filter(isAttachedSuite))("an attached nginx, %s", (suite) =
     writeFileSync(manifestFile, JSON.stringify({ ...JSON.parse(manifest), nginx }));
   }
 
+  /** Whether this nginx has the core of OpenResty. */
+  const hasItsCore = () => JSON.parse(manifest).nginx.openresty ?? suite === "openresty-core";
+
   test.each([
-    ["another build", { buildId: "00" }, "is another build"],
-    ["another version", { core: "1.20.0" }, "is nginx 1."],
-    ["another ngx_lua", { ngxLua: "0.10.1" }, "has ngx_lua 0.10."],
-    ["another core", { openresty: suite !== "openresty-core" }, "core"],
+    ["another build", () => ({ buildId: "00" }), "is another build"],
+    ["another version", () => ({ core: "1.20.0" }), "is nginx 1."],
+    ["another ngx_lua", () => ({ ngxLua: "0.10.1" }), "has ngx_lua 0.10."],
+    ["another core", () => ({ openresty: !hasItsCore() }), "core"],
   ])("%s is one warning, and works", async (_, nginx, text) => {
-    provenWith(nginx);
+    provenWith(nginx());
     await withNginx({ prefix, server }, async (running) => {
       expect(await running.get("/")).toBe("hello|nil|nil");
       expect(await running.get("/")).toBe("hello|nil|nil");
@@ -131,6 +134,5 @@ function greeting(port: number): Promise<string> {
     });
     socket.on("close", () => resolve(text));
     socket.on("error", reject);
-    socket.write("x");
   });
 }

@@ -117,6 +117,7 @@ export async function debianLayer(suite: DebianSuite): Promise<string> {
     // Debian 12 has files in /lib, which is a link to /usr/lib on the machine
     if (existsSync(join(unpacked, "lib"))) {
       cpSync(join(unpacked, "lib"), join(unpacked, "usr/lib"), { recursive: true });
+      rmSync(join(unpacked, "lib"), { recursive: true });
     }
     writeFileSync(join(unpacked, "nffi-test-packages"), list);
     renameSync(unpacked, root);
