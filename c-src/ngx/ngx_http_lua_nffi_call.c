@@ -35,13 +35,15 @@ ngx_http_lua_nffi_now(void)
 }
 
 
-/* Returns the deadline on the monotonic clock, or 0 without a timeout. */
+/* Returns the deadline on the monotonic clock and the time now; both are 0
+   without a timeout. */
 
 uint64_t
-ngx_http_lua_nffi_deadline(uint32_t timeout_ms)
+ngx_http_lua_nffi_deadline(uint32_t timeout_ms, uint64_t *now_ns)
 {
-    return timeout_ms
-           ? ngx_http_lua_nffi_now() + (uint64_t) timeout_ms * 1000000 : 0;
+    *now_ns = timeout_ms ? ngx_http_lua_nffi_now() : 0;
+
+    return timeout_ms ? *now_ns + (uint64_t) timeout_ms * 1000000 : 0;
 }
 
 

@@ -74,9 +74,10 @@ ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
     uint32_t timeout_ms, ngx_http_lua_nffi_read_t *read,
     ngx_http_lua_nffi_error_t *err)
 {
+    uint64_t                       deadline_ns, now_ns;
     struct ngx_http_lua_co_ctx_s  *coctx;
-    ngx_http_lua_nffi_chunk_t   *chunk;
-    ngx_http_lua_nffi_stream_t  *s = stream;
+    ngx_http_lua_nffi_chunk_t     *chunk;
+    ngx_http_lua_nffi_stream_t    *s = stream;
 
     if (s->closed) {
         return ngx_http_lua_nffi_fail(err, "closed", "the stream is closed");
@@ -145,8 +146,8 @@ ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
         return NGX_ERROR;
     }
 
-    ngx_http_lua_nffi_wait(&s->call, coctx, timeout_ms,
-                           ngx_http_lua_nffi_deadline(timeout_ms));
+    deadline_ns = ngx_http_lua_nffi_deadline(timeout_ms, &now_ns);
+    ngx_http_lua_nffi_wait(&s->call, coctx, timeout_ms, deadline_ns);
     s->waiting = 1;
 
     return NGX_AGAIN;

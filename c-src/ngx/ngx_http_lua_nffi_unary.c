@@ -126,7 +126,8 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     request.size = size;
     request.method = (const char *) method;
     request.method_size = method_size;
-    request.deadline_ns = ngx_http_lua_nffi_deadline(timeout_ms);
+    request.deadline_ns = ngx_http_lua_nffi_deadline(timeout_ms,
+                                                     &request.now_ns);
     request.window = 0;
 
     rc = nffi_host_submit(inst->host, &request, call, &call->task);

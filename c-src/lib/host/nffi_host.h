@@ -92,6 +92,7 @@ typedef struct nffi_host_request {
     const char *method;
     size_t method_size;       /* at most 255 */
     uint64_t deadline_ns;
+    uint64_t now_ns;          /* of the same clock, if the caller has read it */
     uint32_t window;          /* bytes of a stream, 0: a plain call */
 } nffi_host_request_t;
 
