@@ -15,7 +15,9 @@ JAVA_TESTING_SOURCES := $(sort $(wildcard $(SRC)sdk/java/testing/nffi/*.java \
                           $(SRC)sdk/java/testing/nffi/testing/*.java))
 JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)sdk/java/bridge/*.c)) $(SRC)sdk/shared/trial.c \
                         $(SRC)lib/host/forked.c
-JAVAC = $(JAVA_HOME)/bin/javac --release 11 -encoding UTF-8 -g -Xlint:all -Werror
+# stringConcat=inline: the first concatenation by invokedynamic costs 20 ms of the start of a process
+JAVAC = $(JAVA_HOME)/bin/javac --release 11 -encoding UTF-8 -g -Xlint:all -Werror \
+        -XDstringConcat=inline
 # names of natives are Java's, not of a header
 JAVA_CFLAGS = -D_GNU_SOURCE -Wno-missing-prototypes -I$(JAVA_HOME)/include -I$(JAVA_HOME)/include/linux \
               -DNFFI_JAVA_HOME='"$(JAVA_DEFAULT)"'
