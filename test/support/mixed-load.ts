@@ -3,7 +3,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Nginx, type NginxOptions, until } from "./nginx.js";
-import { childrenOf } from "./processes.js";
 
 const CLIENTS = 40;
 export const SEED = Number(process.env.NFFI_TEST_SEED ?? Math.floor(Math.random() * 1e9));
@@ -262,7 +261,6 @@ export interface Memory {
   /** Bytes of the worker. */
   readonly resident: number;
   readonly descriptors: number;
-  readonly processes: number;
 }
 
 /** Of one worker, when no call waits. */
@@ -281,6 +279,5 @@ export async function measureMemory(nginx: Nginx): Promise<Memory> {
   const [worker = 0] = nginx.workers();
   const [lua = 0, node = 0, closed = 0] = heaps;
   const descriptors = readdirSync(`/proc/${worker}/fd`).length;
-  const processes = childrenOf(worker).length;
-  return { lua, node, closed, resident: residentBytes(worker), descriptors, processes };
+  return { lua, node, closed, resident: residentBytes(worker), descriptors };
 }
