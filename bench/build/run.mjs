@@ -1,6 +1,6 @@
-// What `nffi build` adds to the programs that it runs. A script that builds by hand needs the time of
-// configure, make and make install as well; the rest is ours: to resolve, download, verify, extract,
-// patch, prove and install.
+// The time that `nffi build` adds to the programs that it runs. A script that builds by hand needs
+// the time of configure, make and make install as well. The rest is ours: it resolves, downloads,
+// verifies, extracts, patches, proves and installs.
 //
 //   node bench/build/run.mjs [options of nffi build]
 import { spawn } from "node:child_process";

@@ -1,5 +1,5 @@
-// A mixed load for a minute, or for as long as NFFI_SOAK_SECONDS says (3600 for an hour): memory and
-// descriptors stay what they were, and each call returns exactly once.
+// A mixed load for a minute, or for NFFI_SOAK_SECONDS (3600 for an hour): memory and descriptors
+// stay what they were, and each call returns exactly once.
 //
 //   NFFI_SOAK_SECONDS=3600 npx vitest run --project full test/full/soak.test.ts
 import { beforeAll, expect, test } from "vitest";
