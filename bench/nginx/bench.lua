@@ -1,12 +1,10 @@
--- Calls from one request: of a runtime of nffi, or over a cosocket that is kept
--- open. Returns calls a second.
+-- Calls a runtime from one request. Returns calls per second.
 --
 -- size      bytes of a request and of its answer
 -- count     calls
 -- together  light threads that call concurrently; without it the calls follow
 --           one another
--- socket    the path of a unix socket, or
--- load      what nffi.load is given, and
+-- load      the first argument of nffi.load, and
 -- options   its options as JSON
 -- method    of the runtime
 -- timeout   of each call, in milliseconds (20000)
@@ -126,16 +124,6 @@ function _M.run(args)
     local bytes = ("x"):rep(tonumber(args.size))
     local count = tonumber(args.count)
     local together = tonumber(args.together or 1)
-
-    if args.socket then
-        local socket = ngx.socket.tcp()
-        assert(socket:connect("unix:" .. args.socket))
-
-        return per_second(count, 1, function()
-            assert(socket:send(bytes))
-            return socket:receive(#bytes)
-        end)
-    end
 
     if args.loads then
         local options = assert(loadstring("return " .. args.options))

@@ -1,39 +1,40 @@
-// The same echo in each language, built in the folder dir; for languages.mjs and memory.mjs.
+// The same echo in each language, built in the directory dir; for memory.mjs.
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildGo } from "./go.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const handlers = join(here, "../compare");
 
 /** Returns a row for each way to host a language; skips languages without a compiler. */
 export function runtimes(prefix, dir) {
-  const go = buildGo(dir, prefix);
+  const go = buildGo(prefix, dir);
   const rust = buildRust(prefix, dir);
   const java = buildJava(prefix, dir);
   const python = { module: join(handlers, "python/echo.py"), codec: "raw" };
-  const both = (name, load, options, more = {}) => [
-    { name: `${name}, process`, load, options, process: true, ...more },
-    { name: `${name}, worker`, load, options: { ...options, host: "worker" }, ...more },
+  const both = (name, load, options) => [
+    { name: `${name}, process`, load, options },
+    { name: `${name}, worker`, load, options: { ...options, host: "worker" } },
   ];
   return [
     { name: "C", load: join(prefix, "nffi/lib/libnffi_echo.so") },
     ...(rust ? [{ name: "Rust", load: rust }] : []),
-    ...(rust ? [{ name: "Rust, inline", load: rust, method: "inline" }] : []),
-    ...(go ? [{ name: "Go", load: go.library }] : []),
-    ...(go ? [{ name: "Go, inline", load: go.library, method: "inline" }] : []),
-    {
-      name: "TypeScript, process",
-      load: "node",
-      options: { module: join(here, "echo.mjs") },
-      process: true,
-    },
+    ...(go ? [{ name: "Go", load: go }] : []),
+    { name: "TypeScript, process", load: "node", options: { module: join(here, "echo.mjs") } },
     ...both("Python", "python", python),
     ...(java ? both("Java", "java", java) : []),
-    ...(java ? both("Java, inline", "java", java, { method: "inline" }) : []),
   ];
+}
+
+function buildGo(prefix, dir) {
+  if (spawnSync("go", ["version"]).status !== 0) return undefined;
+  const cwd = join(dir, "go");
+  cpSync(join(handlers, "go"), cwd, { recursive: true });
+  const library = join(dir, "libgo.so");
+  run("go", ["mod", "edit", `-replace=nffi.local/nffi=${prefix}/nffi/go`], cwd);
+  run("go", ["build", "-buildmode=c-shared", "-o", library, "."], cwd);
+  return library;
 }
 
 function buildRust(prefix, dir) {

@@ -1,7 +1,6 @@
-// An nginx with one worker that runs bench.lua, and what stands beside it; for run.mjs and
-// languages.mjs.
+// An nginx with one worker that runs bench.lua.
 import { spawn } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../free-port.mjs";
@@ -10,24 +9,19 @@ const here = dirname(fileURLToPath(import.meta.url));
 const children = new Set();
 
 /**
- * Starts nginx of PREFIX in the folder dir, and programs: [path, ...arguments] that listen on the
- * unix sockets sockets. pinned: all of them share one CPU. Returns { ask(query), stop() }; ask() is
- * what bench.lua measures, in calls a second.
+ * Starts the nginx of PREFIX in the directory dir. pinned: it runs on one CPU. Returns
+ * { ask(query), stop() }; ask() returns what bench.lua measures, in calls per second.
  */
-export async function startWorker({ prefix, dir, pinned, programs = [], sockets = [] }) {
+export async function startWorker({ prefix, dir, pinned }) {
   const port = await freePort();
   mkdirSync(join(dir, "logs"), { recursive: true });
   copyFileSync(join(here, "bench.lua"), join(dir, "bench.lua"));
   writeFileSync(join(dir, "nginx.conf"), configuration(dir, pinned, port));
-  for (const socket of sockets) rmSync(socket, { force: true });
   const nginx = [join(prefix, "nginx/sbin/nginx"), "-p", dir, "-c", join(dir, "nginx.conf")];
-  const started = [...programs, nginx].map((command) => {
-    const pin = pinned ? ["taskset", "-c", "0"] : ["env"];
-    const child = spawn(pin[0], [...pin.slice(1), ...command], { stdio: "inherit" });
-    children.add(child);
-    return child;
-  });
-  await ready(port, sockets);
+  const [program, ...args] = [...(pinned ? ["taskset", "-c", "0"] : []), ...nginx];
+  const child = spawn(program, args, { stdio: "inherit" });
+  children.add(child);
+  await ready(port);
   return {
     async ask(query) {
       const reply = await fetch(`http://127.0.0.1:${port}/?${new URLSearchParams(query)}`);
@@ -36,12 +30,10 @@ export async function startWorker({ prefix, dir, pinned, programs = [], sockets 
       return Number(text);
     },
     async stop() {
-      for (const child of started) {
-        const ended = new Promise((done) => child.once("exit", done));
-        child.kill("SIGTERM");
-        await ended;
-        children.delete(child);
-      }
+      const ended = new Promise((done) => child.once("exit", done));
+      child.kill("SIGTERM");
+      await ended;
+      children.delete(child);
     },
   };
 }
@@ -51,13 +43,13 @@ export function stopAll() {
   for (const child of children) child.kill("SIGTERM");
 }
 
-async function ready(port, sockets) {
+async function ready(port) {
   for (let i = 0; i < 200; i++) {
     const up = await fetch(`http://127.0.0.1:${port}/ready`).catch(() => undefined);
-    if (up?.ok && sockets.every((socket) => existsSync(socket))) return;
+    if (up?.ok) return;
     await new Promise((done) => setTimeout(done, 25));
   }
-  throw new Error("nginx or a server does not start");
+  throw new Error("nginx did not start within 5 s");
 }
 
 function configuration(dir, pinned, port) {
@@ -72,7 +64,6 @@ events { worker_connections 256; }
 http {
     access_log off;
     lua_package_path "${dir}/?.lua;;";
-    lua_socket_buffer_size 128k;
     server {
         listen 127.0.0.1:${port};
         location = /ready { return 204; }
