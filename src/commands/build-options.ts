@@ -43,7 +43,7 @@ export interface BuildOptions extends SourceOptions {
   dryRun?: boolean;
 }
 
-/** The inputs of a build and its directories; `addTellingOptions` adds the options for output. */
+/** The inputs of a build and its directories; `addOutputOptions` adds the options for output. */
 export function addBuildOptions(command: Command): Command {
   return addSourceOptions(command, "auto, official, debian, debian:SUITE, a file, folder or URL")
     .option("--insecure-skip-verification", "verify nothing; the manifest records it")
@@ -65,7 +65,7 @@ export function addBuildOptions(command: Command): Command {
     .option("--patch <file>", "apply this patch in addition; may be repeated", collect);
 }
 
-export function addTellingOptions(command: Command): Command {
+export function addOutputOptions(command: Command): Command {
   return command
     .option("--verbose", "show the output of every program")
     .option("--quiet", "print nothing but warnings and errors")
@@ -75,7 +75,7 @@ export function addTellingOptions(command: Command): Command {
 
 /** A command that is never run: what nffi.config.json may hold, whichever command reads it. */
 export function allBuildOptions(): Command {
-  return addTellingOptions(addBuildOptions(new Command("build")));
+  return addOutputOptions(addBuildOptions(new Command("build")));
 }
 
 /** The download of an official release, for commands without the options of `nffi fetch`. */

@@ -14,7 +14,7 @@ import { linesOfPlan } from "../ui/plan-text.js";
 import { reporterFor } from "../ui/reporter-for.js";
 import {
   addBuildOptions,
-  addTellingOptions,
+  addOutputOptions,
   type BuildOptions,
   buildRequestOf,
 } from "./build-options.js";
@@ -26,12 +26,12 @@ import { addSettingsHelp, applySettings, productWishOf } from "./settings.js";
 export function buildCommand(context: CommandContext, configureArgs: readonly string[]): Command {
   const command = declared("build").usage("[options] [-- options for configure]");
   addSettingsHelp(command, { configures: true });
-  return addTellingOptions(addBuildOptions(command)).action(async () => {
+  return addOutputOptions(addBuildOptions(command)).action(async () => {
     const { configure } = await applySettings(command, context);
     const options: BuildOptions = command.opts();
     const allArgs = [...configure, ...configureArgs];
     const { verbose = false, quiet = false } = options;
-    if (options.dryRun) return tellPlan(options, allArgs, context);
+    if (options.dryRun) return printPlan(options, allArgs, context);
     if (options.json) return buildForPrograms(options, allArgs, context);
     const reporter = reporterFor(context, { verbose, quiet });
     const { outcome, workDir } = await buildAs(options, allArgs, context, reporter);
@@ -61,7 +61,7 @@ function linesOfUnchanged({ manifest }: BuildOutcome): string[] {
   ];
 }
 
-async function tellPlan(
+async function printPlan(
   options: BuildOptions,
   configureArgs: readonly string[],
   context: CommandContext,

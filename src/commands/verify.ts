@@ -38,7 +38,7 @@ export function verifyCommand(context: CommandContext): Command {
 async function verifyForPrograms(product: FoundProduct, context: CommandContext) {
   const { prefix, manifest, foundBy } = product;
   const title = titleOf(manifest);
-  const tell = (outcome: object) =>
+  const report = (outcome: object) =>
     context.print(
       JSON.stringify({
         format: 1,
@@ -52,10 +52,10 @@ async function verifyForPrograms(product: FoundProduct, context: CommandContext)
   const differences = await differencesOf(product);
   try {
     const changes = await prove(product, () => {}, context);
-    tell({ ok: true, differences, ...(isAttached(manifest) && { changes }) });
+    report({ ok: true, differences, ...(isAttached(manifest) && { changes }) });
   } catch (thrown) {
     const { code, exitCode, message } = toNffiError(thrown);
-    tell({ ok: false, differences, code, exitCode, message });
+    report({ ok: false, differences, code, exitCode, message });
     throw thrown;
   }
 }

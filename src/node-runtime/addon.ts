@@ -44,7 +44,7 @@ export interface Addon {
   respondLarge(low: number, high: number, value: string | Uint8Array): void;
   isCancelled(low: number, high: number): boolean;
   /** Calls onCancelled if there are cancellations. */
-  tellCancelled(): void;
+  reportCancelled(): void;
   /** Whether Lua reads the response in chunks. */
   isStream(low: number, high: number): boolean;
   /**

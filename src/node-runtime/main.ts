@@ -35,7 +35,7 @@ async function main(): Promise<void> {
       onClosed: () => {
         if (server === undefined) return;
         if (server instanceof Pool) server.close();
-        endWhenIdle(server, ending, () => addon.tellCancelled());
+        endWhenIdle(server, ending, () => addon.reportCancelled());
       },
     }),
   );
@@ -100,11 +100,11 @@ function notedTasks({ noted }: Memory, count: number): Task[] {
   }));
 }
 
-function endWhenIdle(server: Server, ending: Ending, tellCancelled: () => void): void {
+function endWhenIdle(server: Server, ending: Ending, reportCancelled: () => void): void {
   if (server.running === 0) ending.finished();
   server.onIdle = () => ending.finished();
   // Unreferenced: when nothing else is left to happen, the running calls can never be answered.
-  setInterval(tellCancelled, CANCELLATION_PERIOD_MS).unref();
+  setInterval(reportCancelled, CANCELLATION_PERIOD_MS).unref();
 }
 
 main().catch((error: unknown) => {

@@ -111,11 +111,11 @@ export class Pool implements Server {
   }
 
   cancelled(task: Task): void {
-    this.#tellOwner("cancelled", task);
+    this.#notifyOwner("cancelled", task);
   }
 
   writable(task: Task): void {
-    this.#tellOwner("writable", task);
+    this.#notifyOwner("writable", task);
   }
 
   /** No more calls come. */
@@ -129,7 +129,7 @@ export class Pool implements Server {
     for (const member of this.#members) say(member, { kind: "profile", profile: kind });
   }
 
-  #tellOwner(kind: "cancelled" | "writable", task: Task): void {
+  #notifyOwner(kind: "cancelled" | "writable", task: Task): void {
     const key = keyOf(task);
     const owner = this.#members.find(({ calls }) => calls.has(key));
     if (owner !== undefined) say(owner, { kind, task });
@@ -149,7 +149,7 @@ export class Pool implements Server {
       member.calls.set(keyOf(task), task);
       say(member, { kind: "call", task });
     }
-    if (this.#waiting.length > 0 && !this.#members.some(isHopeful)) this.#failWaiting();
+    if (this.#waiting.length > 0 && !this.#members.some(isAvailableSoon)) this.#failWaiting();
     if (this.#waiting.length === 0 && this.#isClosed) {
       for (const member of this.#members) say(member, { kind: "closed" });
     }
@@ -261,8 +261,8 @@ export class Pool implements Server {
   }
 }
 
-/** It serves, or will soon: what waits may wait for it. */
-function isHopeful({ isReady, pauseMs }: Member): boolean {
+/** True if the thread serves or restarts soon, so queued calls can wait for it. */
+function isAvailableSoon({ isReady, pauseMs }: Member): boolean {
   return isReady || pauseMs <= MIN_PAUSE_MS;
 }
 

@@ -75,7 +75,7 @@ export class Profiler {
     process.once("exit", this.#atExit);
     this.#end = setTimeout(() => this.#finish(session), MAX_CPU_MS).unref();
     const seconds = MAX_CPU_MS / 1000;
-    this.#tell(`a CPU profile was begun, of ${seconds} s or until SIGUSR2 comes again`);
+    this.#log(`a CPU profile was begun, of ${seconds} s or until SIGUSR2 comes again`);
   }
 
   #finish(session: Session): void {
@@ -98,7 +98,7 @@ export class Profiler {
       closeSync(openSync(temporary, "wx", 0o600));
       write(temporary);
       renameSync(temporary, path);
-      this.#tell(`written: ${path}`);
+      this.#log(`written: ${path}`);
     } catch (error) {
       rmSync(temporary, { force: true });
       logNow("error", `${this.#module}: ${path} cannot be written: ${(error as Error).message}`);
@@ -112,7 +112,7 @@ export class Profiler {
     return `${basename(this.#module)}-${process.pid}${thread}-${time}-${++this.#count}`;
   }
 
-  #tell(what: string): void {
+  #log(what: string): void {
     const who = this.#where === "process" ? this.#module : `${this.#module}: ${this.#where}`;
     logNow("notice", `${who}: ${what}`);
   }

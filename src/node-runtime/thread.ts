@@ -60,12 +60,12 @@ function serve(
   take: (task: Task) => boolean,
 ): void {
   let ended: Task[] = [];
-  let tellDue = false;
+  let isReportDue = false;
 
   // A response is sent before the main thread forgets its call: if this thread died in between, the
   // call would get no response.
-  const tell = (started: boolean) => {
-    tellDue = false;
+  const report = (started: boolean) => {
+    isReportDue = false;
     responses.flush();
     if (!started && ended.length === 0) return;
     port.postMessage({ kind: "progress", started, ended } satisfies FromThread);
@@ -74,10 +74,10 @@ function serve(
 
   dispatcher.onEnded = ({ low, high }) => {
     ended.push({ low, high });
-    if (tellDue) return;
-    tellDue = true;
+    if (isReportDue) return;
+    isReportDue = true;
     process.nextTick(() => {
-      if (tellDue) tell(false);
+      if (isReportDue) report(false);
     });
   };
 
@@ -91,7 +91,7 @@ function serve(
     if (message.kind !== "call") return;
     if (take(task)) dispatcher.start(1);
     else ended.push(task);
-    tell(true);
+    report(true);
   });
 }
 

@@ -19,7 +19,7 @@ import {
 } from "./lua-type.js";
 
 /** Deeper than any type that is meant: a generic that grows with each step has no end. */
-const DEEPEST = 50;
+const MAX_DEPTH = 50;
 
 export type Way = "request" | "reply";
 
@@ -52,7 +52,7 @@ export class Translation {
 
   /** `place`: its position for messages; `name`: its name if the type has none. */
   translate(type: TypeScript.Type, way: Way, place: string, name: string): LuaType {
-    if (this.#depth > DEEPEST) {
+    if (this.#depth > MAX_DEPTH) {
       return this.#problem(place.replace(/[.[].*/, ""), "its type has no end");
     }
     this.#depth += 1;

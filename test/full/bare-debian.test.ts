@@ -32,7 +32,7 @@ for (const suite of ["trixie", "bookworm"] satisfies BareSuite[]) {
     });
     afterAll(() => root.remove());
 
-    test("is told what to install, without sudo, and the demo answers then", async () => {
+    test("prints what to install, without sudo, and the demo then answers", async () => {
       const refused = await root.run("ada", "cd nffi && npm run demo -- --port 8391");
       expect(refused.exitCode, refused.stdout + refused.stderr).toBe(4);
       expect(refused.stderr).toContain("nffi: install them as root and run the command again:\n");
@@ -57,7 +57,7 @@ for (const suite of ["trixie", "bookworm"] satisfies BareSuite[]) {
 
     const inWork = (script: string) => root.run("root", `mkdir -p work && cd work && ${script}`);
 
-    test("packs nffi, is told once what a build needs, and builds", async () => {
+    test("packs nffi, prints once what a build needs, and builds", async () => {
       const pack = "cd nffi && npm ci --ignore-scripts && npm pack";
       succeeded(await root.run("root", pack));
       const build = "npx --yes --package ../nffi/nffi-0.1.0.tgz nffi build --source debian";

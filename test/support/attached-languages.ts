@@ -10,7 +10,7 @@ export const APP = "/srv/app";
 
 const NFFI = "/usr/local/nffi/nffi";
 
-/** What builds the runtimes; each reads its sources from a copy in its own directory. */
+/** The builders of the runtimes; each reads its sources from a copy in its own directory. */
 const BUILDS = {
   c: `
 export PKG_CONFIG_PATH=${NFFI}/lib/pkgconfig

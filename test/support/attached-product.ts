@@ -12,7 +12,7 @@ import { withOpenrestyCore } from "./openresty-core.js";
 import { unpatchedOpenresty } from "./unpatched-openresty.js";
 
 /**
- * attached: an OpenResty of Debian's sources, without a patch of ours. openresty-core: the same
+ * attached: an OpenResty of Debian's sources, without our patches. openresty-core: the same
  * with the fields of nginx's core where OpenResty's has them. The others: Debian's own packages.
  */
 const ATTACHED_SUITES = ["attached", "openresty-core", "debian-12", "debian-13"] as const;

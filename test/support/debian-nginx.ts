@@ -82,8 +82,6 @@ mount -t tmpfs nffi-machine /mnt
 mkdir /mnt/layer /mnt/upper /mnt/work /mnt/root
 for layer in "$@"; do cp -a "$layer/." /mnt/layer; done
 mount -t overlay nffi-root -o lowerdir=/mnt/layer:/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
-# a new machine: no product of its root is known
-rm -rf /mnt/root/root/.local/state/nffi
 mount -t proc proc /mnt/root/proc
 mount --rbind /dev /mnt/root/dev
 mount -t tmpfs nffi-tmp /mnt/root/tmp

@@ -1,6 +1,6 @@
 // Debian's own nginx and ngx_lua, of Debian 12 or 13 on a machine of either, with nffi attached by
 // the real `nffi attach`. The packages are unpacked once; nginx sees them as a layer of /usr, in a
-// mount namespace of its own, and the rest of the machine as it is. Requires root.
+// separate mount namespace, and the rest of the machine as it is. Requires root.
 import { execFileSync } from "node:child_process";
 import {
   cpSync,

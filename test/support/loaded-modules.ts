@@ -1,5 +1,5 @@
-// What a command of the CLI loads: loading is nearly all the time of a command that does little,
-// and a list of modules, unlike a time, is the same on every machine.
+// The modules that a command of the CLI loads: loading is nearly all the time of a command that
+// does little, and a list of modules, unlike a time, is the same on every machine.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type CliOptions, runCli } from "./cli.js";

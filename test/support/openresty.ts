@@ -14,7 +14,7 @@ export type Suite = BuiltSuite | AttachedSuite;
 
 export const allSuites: readonly BuiltSuite[] = ["trixie", "bookworm"];
 
-/** Whether its nginx is that of Debian 12, 1.22.1. */
+/** Returns true for the nginx of Debian 12, 1.22.1. */
 export function isOfBookworm(suite: Suite): boolean {
   return suite === "bookworm" || suite === "debian-12";
 }
@@ -22,7 +22,7 @@ export function isOfBookworm(suite: Suite): boolean {
 /** NFFI_TEST_SUITES=trixie saves time while working on something else. */
 const wanted = (process.env.NFFI_TEST_SUITES ?? allSuites.join(",")).split(",");
 
-/** Those that `nffi build` makes. */
+/** The suites whose product `nffi build` makes. */
 export const builtSuites = allSuites.filter((suite) => wanted.includes(suite));
 
 /**

@@ -41,7 +41,7 @@ function moduleOf(path: readonly string[], from: string): string | undefined {
   return at.length === 0 ? "lib" : at.join("/");
 }
 
-/** The paths in the code, with those in braces as paths of their own. */
+/** The paths in the code, with each name in braces as a path. */
 function pathsIn(code: string): string[][] {
   const flat = [...code.matchAll(/\buse ((?:\w+::)*)\{([^}]*)\}/g)].flatMap(
     ([, prefix = "", names = ""]) => names.split(",").map((name) => `${prefix}${name.trim()}`),

@@ -32,7 +32,7 @@ const rust = read("c-src/sdk/rust/src/lib.rs");
 const rustContext = read("c-src/sdk/rust/src/context.rs");
 const header = read("c-src/include/nffi.h");
 
-/** What a handler gets: the names in the class or interface of its context. */
+/** The context of a handler: the names in the class or interface of its context. */
 const CONTEXT = {
   TypeScript: found(
     bodyOf(typescript, "export interface Context"),

@@ -9,7 +9,7 @@ interface Constant {
   readonly constant: string;
   /** A number, and its unit unless it is a count. */
   readonly value: string;
-  /** What each file calls it. */
+  /** Its name in each file. */
   readonly names: Readonly<Record<string, string | readonly string[]>>;
   /** Text of each file that quotes it. */
   readonly texts?: Readonly<Record<string, string | readonly string[]>>;

@@ -175,7 +175,7 @@ func (r *runtime) unwatch(c *callContext) {
 // tell cancels the contexts of cancelled calls, and wakes streams that have
 // credit.
 func (r *runtime) tell(notes notes) {
-	r.tellWritable(notes.writable)
+	r.notifyWritable(notes.writable)
 	for _, task := range notes.cancelled {
 		r.mutex.Lock()
 		c := r.watched[uint64(task)]

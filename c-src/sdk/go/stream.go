@@ -99,7 +99,7 @@ func (s jsonStream[Q, T]) Handle(ctx context.Context, request Request) ([]byte, 
 	return append(list, ']'), err
 }
 
-var errNobodyReads = errors.New("the stream was cancelled")
+var errStreamCancelled = errors.New("the stream was cancelled")
 
 // send sends one chunk, and waits for credit if there is none.
 func (c *call) send(chunk []byte) error {
@@ -124,7 +124,7 @@ func (c *call) send(chunk []byte) error {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		return errNobodyReads
+		return errStreamCancelled
 	default:
 		return errors.New("the chunk cannot be sent: " + C.GoString(C.nffi_error_text(result)))
 	}
@@ -157,8 +157,8 @@ func (r *runtime) forgetCredit(task uint64) {
 	r.mutex.Unlock()
 }
 
-// tellWritable wakes those whose stream has credit again.
-func (r *runtime) tellWritable(writable []cTask) {
+// notifyWritable wakes those whose stream has credit again.
+func (r *runtime) notifyWritable(writable []cTask) {
 	for _, task := range writable {
 		r.mutex.Lock()
 		credit := r.waiting[uint64(task)]

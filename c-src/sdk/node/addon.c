@@ -419,14 +419,14 @@ is_cancelled(napi_env env, napi_callback_info info)
 }
 
 
-/* tellCancelled(): checks immediately; after the end no event would. */
+/* reportCancelled(): checks immediately; after the end no event would. */
 static napi_value
-tell_cancelled(napi_env env, napi_callback_info info)
+report_cancelled(napi_env env, napi_callback_info info)
 {
     addon_t *addon = attached(env, info, NULL, 0);
 
     if (addon != NULL) {
-        addon_tell_cancelled(addon);
+        addon_report_cancelled(addon);
     }
 
     return NULL;
@@ -499,7 +499,7 @@ define(napi_env env, napi_value exports, addon_t *addon)
         METHOD("largeText", large_text),
         METHOD("respondLarge", addon_respond_large),
         METHOD("isCancelled", is_cancelled),
-        METHOD("tellCancelled", tell_cancelled),
+        METHOD("reportCancelled", report_cancelled),
         METHOD("isStream", addon_is_stream),
         METHOD("mayWrite", addon_may_write),
         METHOD("write", addon_write),

@@ -99,7 +99,7 @@ int addon_watch(addon_t *addon, uv_loop_t *loop);
 void addon_unwatch(addon_t *addon, void (*unwatched)(addon_t *addon));
 
 /* take.c: takes cancellations and passes them to JavaScript. */
-void addon_tell_cancelled(addon_t *addon);
+void addon_report_cancelled(addon_t *addon);
 
 /* take.c: puts the request of one task into `memory`; 0 or a code. */
 int addon_take(addon_t *addon, nffi_task_t task);

@@ -157,7 +157,7 @@ report(addon_t *addon, napi_value exception)
 
 
 static void
-tell(addon_t *addon, napi_ref function, size_t count)
+call_js(addon_t *addon, napi_ref function, size_t count)
 {
     napi_handle_scope scope;
     napi_value exception;
@@ -210,7 +210,7 @@ deliver_batch(addon_t *addon)
 
 /* Asks for tasks until there are no more, and names them to JavaScript. */
 static void
-tell_tasks(addon_t *addon, napi_ref function,
+report_tasks(addon_t *addon, napi_ref function,
     int (*ask)(nffi_queue_t *queue, nffi_task_t *tasks, size_t max))
 {
     int count, i;
@@ -225,7 +225,7 @@ tell_tasks(addon_t *addon, napi_ref function,
         }
 
         if (count > 0) {
-            tell(addon, function, (size_t) count);
+            call_js(addon, function, (size_t) count);
         }
 
     } while (count == ADDON_BATCH && !addon->closing);
@@ -233,9 +233,9 @@ tell_tasks(addon_t *addon, napi_ref function,
 
 
 void
-addon_tell_cancelled(addon_t *addon)
+addon_report_cancelled(addon_t *addon)
 {
-    tell_tasks(addon, addon->on_cancelled, nffi_queue_cancelled);
+    report_tasks(addon, addon->on_cancelled, nffi_queue_cancelled);
 }
 
 
@@ -246,7 +246,7 @@ end(addon_t *addon)
 {
     addon->ended = true;
     uv_unref((uv_handle_t *) addon->watch);
-    tell(addon, addon->on_closed, 0);
+    call_js(addon, addon->on_closed, 0);
 }
 
 
@@ -257,10 +257,10 @@ take_turn(addon_t *addon)
     int count, round;
 
     for (round = 0; round < ADDON_ROUNDS; round++) {
-        addon_tell_cancelled(addon);
+        addon_report_cancelled(addon);
 
         if (!addon->closing) {
-            tell_tasks(addon, addon->on_writable, nffi_stream_writable);
+            report_tasks(addon, addon->on_writable, nffi_stream_writable);
         }
 
         if (addon->closing) {

@@ -67,7 +67,7 @@ async fn get(
     if let Some(left) = context.time_left() {
         request.set_timeout(left); // the server gets the deadline
     }
-    let reply = client.get(request).await.map_err(told)?;
+    let reply = client.get(request).await.map_err(to_error)?;
     Ok(reply.into_inner().into())
 }
 
@@ -78,15 +78,15 @@ async fn watch(
     mut values: AsyncValues<Quote>,
 ) -> Result<(), BoxError> {
     let request = WatchRequest { symbol: query.symbol, count: query.count };
-    let mut prices = client.watch(request).await.map_err(told)?.into_inner();
-    while let Some(price) = prices.message().await.map_err(told)? {
+    let mut prices = client.watch(request).await.map_err(to_error)?.into_inner();
+    while let Some(price) = prices.message().await.map_err(to_error)? {
         values.send(price.into()).await?;
     }
     Ok(())
 }
 
 /// In Lua: nil, message, "runtime_error", the number of the status.
-fn told(status: Status) -> Error {
+fn to_error(status: Status) -> Error {
     let name = status.code().description();
     let message = match status.message() {
         "" => name.to_owned(),

@@ -2,8 +2,8 @@
  * process.h - a runtime as a real process: the test program itself, which
  * nffi-supervisor runs again in one of its roles. The case is the worker.
  *
- * What a role finds wrong it says on stderr; process_end() sees that, and any
- * sanitizer's words, in the exit status.
+ * A role prints errors on stderr; process_end() sees them, and the report of a
+ * sanitizer, in the exit status.
  */
 
 #ifndef PROCESS_H

@@ -98,19 +98,19 @@ play_armed_echo(void)
 static void
 play_cancelled(void)
 {
-    nffi_task_t told;
+    nffi_task_t notified;
     nffi_request_t request;
     nffi_queue_t *queue = attached();
 
     CHECK_IS(nffi_queue_poll(queue, &request, 1, -1), 1);
 
-    while (nffi_queue_cancelled(queue, &told, 1) == 0) {
+    while (nffi_queue_cancelled(queue, &notified, 1) == 0) {
         usleep(1000);
     }
 
-    CHECK(told == request.task);
-    CHECK_IS(nffi_task_cancelled(told), 1);
-    CHECK_IS(nffi_respond(told, 0, "late", 4), NFFI_OK);
+    CHECK(notified == request.task);
+    CHECK_IS(nffi_task_cancelled(notified), 1);
+    CHECK_IS(nffi_respond(notified, 0, "late", 4), NFFI_OK);
     CHECK_IS(nffi_queue_poll(queue, &request, 1, -1), NFFI_CLOSED);
 }
 
@@ -382,7 +382,7 @@ serves_early(void)
 
 
 static void
-tells_cancelled(void)
+reports_cancelled(void)
 {
     process_t process;
     nffi_task_t task;
@@ -413,7 +413,7 @@ tells_cancelled(void)
 
 
 static void
-tells_failure(void)
+reports_failure(void)
 {
     process_t process;
     nffi_process_message_t message;
@@ -433,7 +433,7 @@ tells_failure(void)
 
 
 static void
-tells_mismatch(void)
+reports_mismatch(void)
 {
     process_t process;
     nffi_process_message_t message;
@@ -516,9 +516,9 @@ main(int argc, char **argv)
         { "a process echoes 1 MB and 64 MB", echoes_large },
         { "a process echoes many at once of all sizes", echoes_many },
         { "a process serves what was queued before it came", serves_early },
-        { "a process is told of a cancellation", tells_cancelled },
-        { "a process says why it could not start", tells_failure },
-        { "a mismatch of the ABI names the version", tells_mismatch },
+        { "a process is notified of a cancellation", reports_cancelled },
+        { "a process says why it could not start", reports_failure },
+        { "a mismatch of the ABI names the version", reports_mismatch },
         { "a process attaches once", attaches_once },
         { "who was handed nothing cannot attach", not_a_process },
         { "forks of its forks keep their own descriptors",

@@ -398,13 +398,13 @@ use_handles(void *unused)
 }
 
 
-static atomic_int told_unused;
+static atomic_int reported_unused;
 
 static void
-tell_unused(void *data)
+report_unused(void *data)
 {
     (void) data;
-    atomic_store(&told_unused, 1);
+    atomic_store(&reported_unused, 1);
 }
 
 
@@ -425,14 +425,14 @@ end_when_unused(pair_t *pair)
 
         while (nffi_host_log(pair->host, &log) == 1) { /* void */ }
 
-        atomic_store(&told_unused, 0);
+        atomic_store(&reported_unused, 0);
         rc = nffi_host_end(pair->host);
 
         if (rc == 1) {
             return;
         }
 
-        while (rc == 0 && !atomic_load(&told_unused)) {
+        while (rc == 0 && !atomic_load(&reported_unused)) {
             CHECK(now_ms() < end);
             sched_yield();
         }
@@ -448,7 +448,7 @@ ends_under_load(void)
     pthread_t threads[THREADS];
     nffi_host_options_t options = small;
 
-    options.unused = tell_unused;
+    options.unused = report_unused;
 
     for (i = 0; i < THREADS; i++) {
         CHECK_IS(pthread_create(&threads[i], NULL, use_handles, NULL), 0);

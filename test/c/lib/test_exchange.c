@@ -143,7 +143,7 @@ serve(void *data)
 {
     int i, n, count;
     label_t label;
-    nffi_task_t told[8];
+    nffi_task_t notified[8];
     nffi_request_t requests[8];
     nffi_response_t batch[8];
 
@@ -151,7 +151,7 @@ serve(void *data)
 
     while ((n = nffi_queue_poll(queue, requests, 8, -1)) > 0) {
         count = 0;
-        CHECK(nffi_queue_cancelled(queue, told, 8) >= 0);
+        CHECK(nffi_queue_cancelled(queue, notified, 8) >= 0);
         memset(batch, 0, sizeof(batch));
 
         for (i = 0; i < n; i++) {

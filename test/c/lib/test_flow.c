@@ -148,11 +148,11 @@ static void
 write_on_all(writer_t *writers, int *count)
 {
     int i, k, n;
-    nffi_task_t told[4];
+    nffi_task_t notified[4];
 
-    while ((n = nffi_stream_writable(pair.queue, told, 4)) > 0) {
+    while ((n = nffi_stream_writable(pair.queue, notified, 4)) > 0) {
         for (k = 0; k < n; k++) {
-            for (i = 0; writers[i].task != told[k]; i++) {
+            for (i = 0; writers[i].task != notified[k]; i++) {
                 CHECK(i < *count);
             }
 

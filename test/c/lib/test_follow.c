@@ -127,7 +127,7 @@ writer_leads(void)
 {
     int i;
     waiter_t writer, pollers[2];
-    nffi_task_t first, second, told;
+    nffi_task_t first, second, notified;
 
     pair_open(&pair, ASLEEP);
     first = full_stream(&readers[0]);
@@ -144,8 +144,8 @@ writer_leads(void)
     start(&pollers[0], wait_for_tasks, 0, -1);
     read_all(&readers[1]);
     check_returns(&pollers[0], 0);
-    CHECK_IS(nffi_stream_writable(pair.queue, &told, 1), 1);
-    CHECK(told == second);
+    CHECK_IS(nffi_stream_writable(pair.queue, &notified, 1), 1);
+    CHECK(notified == second);
 
     /* the end */
     for (i = 0; i < 2; i++) {
@@ -210,7 +210,7 @@ static void
 cut_off(void)
 {
     waiter_t writer, poller;
-    nffi_task_t task, told;
+    nffi_task_t task, notified;
     nffi__ring_t *notes;
 
     pair_open(&pair, ASLEEP);
@@ -219,7 +219,7 @@ cut_off(void)
     start(&poller, wait_for_tasks, 0, -1);
     notes = &pair_inner(pair.queue)->region.header->notes_ring;
     notes->tail += pair.host->region.max_tasks + 1;
-    CHECK_IS(nffi_queue_cancelled(pair.queue, &told, 1), 0);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, &notified, 1), 0);
     check_returns(&writer, NFFI_CLOSED);
     check_returns(&poller, NFFI_CLOSED);
 }

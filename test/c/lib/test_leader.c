@@ -281,7 +281,7 @@ static void
 notes_taken(void)
 {
     pthread_t id;
-    nffi_task_t task, told;
+    nffi_task_t task, notified;
     uint32_t chunks = 0;
     enum nffi__leader leader;
     nffi_queue_t *queue;
@@ -309,7 +309,7 @@ notes_taken(void)
 
         chunks += readers[0].unread;
         read_all(&readers[0]);
-        CHECK_IS(nffi_queue_cancelled(pair.queue, &told, 1), 0);
+        CHECK_IS(nffi_queue_cancelled(pair.queue, &notified, 1), 0);
     }
 
     while (chunks < SHARED_CHUNKS) {

@@ -139,10 +139,10 @@ lie_memfd_without_nul(pair_t *pair)
 static void
 lie_notes(pair_t *pair)
 {
-    nffi_task_t told[16];
+    nffi_task_t notified[16];
 
     atomic_fetch_add(&pair->host->region.header->notes_ring.tail, 17);
-    CHECK_IS(nffi_queue_cancelled(pair->queue, told, 16), 0);
+    CHECK_IS(nffi_queue_cancelled(pair->queue, notified, 16), 0);
 }
 
 
@@ -167,7 +167,7 @@ tell_runtime(lie_t lie)
 {
     int n;
     pair_t pair;
-    nffi_task_t told[16];
+    nffi_task_t notified[16];
     nffi_request_t requests[4];
 
     pair_open_shared(&pair, &small);
@@ -187,7 +187,7 @@ tell_runtime(lie_t lie)
 
     CHECK_IS(nffi_queue_poll(pair.queue, requests, 4, -1), NFFI_CLOSED);
     CHECK_IS(nffi_queue_arm(pair.queue), 1);
-    CHECK(nffi_queue_cancelled(pair.queue, told, 16) >= 0);
+    CHECK(nffi_queue_cancelled(pair.queue, notified, 16) >= 0);
     pair_close(&pair);
 }
 
@@ -228,7 +228,7 @@ runtime_bears_lies(void)
     uint32_t i;
     char *buffer;
     pair_t pair;
-    nffi_task_t told[16];
+    nffi_task_t notified[16];
     nffi_request_t request;
     nffi__region_t *region;
 
@@ -249,7 +249,7 @@ runtime_bears_lies(void)
 
     CHECK(nffi_response_alloc(request.task, 100) != buffer);
     CHECK_IS(pair_inner(pair.queue)->arena.outstanding, 2);
-    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 16), 0);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, notified, 16), 0);
     CHECK_IS(nffi_respond_buffer(request.task, 0, buffer, 100), NFFI_OK);
 
     pair_submit(&pair, "x", 1, owners);
@@ -267,7 +267,7 @@ play_victim(void)
 {
     int i, n;
     nffi_queue_t *queue;
-    nffi_task_t told[16];
+    nffi_task_t notified[16];
     nffi_request_t requests[4];
     long long end = now_ms() + NOISE_MS;
 
@@ -293,8 +293,8 @@ play_victim(void)
                      NFFI_OK);
         }
 
-        (void) nffi_queue_cancelled(queue, told, 16);
-        (void) nffi_stream_writable(queue, told, 16);
+        (void) nffi_queue_cancelled(queue, notified, 16);
+        (void) nffi_stream_writable(queue, notified, 16);
         (void) nffi_queue_arm(queue);
 
         /* goes on where a real one is cut off */

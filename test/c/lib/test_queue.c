@@ -397,11 +397,11 @@ closes_sleepers(void)
 
 
 static void
-tells_cancelled(void)
+reports_cancelled(void)
 {
     int i;
     pair_t pair;
-    nffi_task_t tasks[3], told[4];
+    nffi_task_t tasks[3], notified[4];
     nffi_request_t requests[3];
 
     pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 4 });
@@ -411,23 +411,23 @@ tells_cancelled(void)
     }
 
     CHECK_IS(nffi_queue_poll(pair.queue, requests, 3, 0), 3);
-    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 0);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, notified, 4), 0);
     nffi_host_cancel(pair.host, tasks[0]);
     nffi_host_cancel(pair.host, tasks[2]);
     nffi_host_cancel(pair.host, tasks[2]);
     CHECK_IS(nffi_task_cancelled(requests[0].task), 1);
     CHECK_IS(nffi_task_cancelled(requests[1].task), 0);
 
-    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 1), 1);
-    CHECK(told[0] == requests[0].task);
-    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 1);
-    CHECK(told[0] == requests[2].task);
-    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 0);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, notified, 1), 1);
+    CHECK(notified[0] == requests[0].task);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, notified, 4), 1);
+    CHECK(notified[0] == requests[2].task);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, notified, 4), 0);
 
     /* a task with a response before the first check is not reported */
     nffi_host_cancel(pair.host, tasks[1]);
     CHECK_IS(nffi_respond(requests[1].task, 0, NULL, 0), NFFI_OK);
-    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 0);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, notified, 4), 0);
     CHECK_IS(nffi_task_cancelled(requests[1].task), NFFI_STALE);
 
     /* asking is not answering */
@@ -442,7 +442,7 @@ ignores_cancelled(void)
 {
     int i;
     pair_t pair;
-    nffi_task_t task, told;
+    nffi_task_t task, notified;
     nffi_request_t request;
     nffi_host_response_t response;
 
@@ -460,8 +460,8 @@ ignores_cancelled(void)
     task = pair_submit(&pair, "x", 1, owners);
     request = pair_take(&pair);
     nffi_host_cancel(pair.host, task);
-    CHECK_IS(nffi_queue_cancelled(pair.queue, &told, 1), 1);
-    CHECK(told == request.task);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, &notified, 1), 1);
+    CHECK(notified == request.task);
     pair_close(&pair);
 }
 
@@ -480,7 +480,7 @@ arms(void)
 {
     int fd;
     pair_t pair;
-    nffi_task_t task, told;
+    nffi_task_t task, notified;
     nffi_request_t requests[4];
 
     pair_open(&pair, &(nffi_host_options_t) { 0 });
@@ -500,7 +500,7 @@ arms(void)
     CHECK_IS(readable(fd, 0), 1);
     CHECK_IS(nffi_queue_arm(pair.queue), 1);
     CHECK_IS(nffi_queue_arm(pair.queue), 0);
-    CHECK_IS(nffi_queue_cancelled(pair.queue, &told, 1), 1);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, &notified, 1), 1);
 
     /* awake: not signalled */
     task = pair_submit(&pair, "x", 1, owners);
@@ -525,12 +525,12 @@ static void
 arms_broken(void)
 {
     pair_t pair;
-    nffi_task_t told;
+    nffi_task_t notified;
     nffi_request_t request;
 
     pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 4 });
     atomic_store(&pair.host->region.header->notes_ring.tail, 100);
-    CHECK_IS(nffi_queue_cancelled(pair.queue, &told, 1), 0);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, &notified, 1), 0);
     CHECK_IS(nffi_queue_arm(pair.queue), 1);
     CHECK_IS(nffi_queue_arm(pair.queue), 1);
     CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), NFFI_CLOSED);
@@ -623,7 +623,7 @@ main(int argc, char **argv)
         { "threads that take batches get each task once", threads_in_batches },
         { "close answers what is queued, then ends every thread", closes },
         { "close ends threads that sleep", closes_sleepers },
-        { "a cancelled task is told once", tells_cancelled },
+        { "a cancelled task is reported once", reports_cancelled },
         { "a runtime may ignore cancellations", ignores_cancelled },
         { "an armed descriptor becomes readable", arms },
         { "a queue that was cut off does not arm", arms_broken },

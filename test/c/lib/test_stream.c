@@ -296,7 +296,7 @@ static void
 bounds_chunks(pair_t *pair)
 {
     int i;
-    nffi_task_t task, running, told[4];
+    nffi_task_t task, running, notified[4];
     nffi_request_t request;
 
     running = streaming(pair, WINDOW, &task);
@@ -318,14 +318,14 @@ bounds_chunks(pair_t *pair)
     }
 
     CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_WOULD_BLOCK);
-    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 0);
+    CHECK_IS(nffi_stream_writable(pair->queue, notified, 4), 0);
     CHECK_IS(nffi_queue_arm(pair->queue), 0);
 
     /* nor does reading one of many send a note */
     nffi_host_credit(pair->host, task, 1);
     CHECK_IS(nffi_queue_arm(pair->queue), 0);
     CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, 0), 0);
-    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 0);
+    CHECK_IS(nffi_stream_writable(pair->queue, notified, 4), 0);
 
     for (i = 1; i < NFFI__CHUNKS / 2; i++) {
         nffi_host_credit(pair->host, task, 1);
@@ -334,9 +334,9 @@ bounds_chunks(pair_t *pair)
     CHECK_IS(nffi_queue_arm(pair->queue), 1);
     CHECK_IS(nffi_queue_arm(pair->queue), 0);
     CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, -1), 0);
-    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 1);
-    CHECK(told[0] == running);
-    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 0);
+    CHECK_IS(nffi_stream_writable(pair->queue, notified, 4), 1);
+    CHECK(notified[0] == running);
+    CHECK_IS(nffi_stream_writable(pair->queue, notified, 4), 0);
     CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, 0), 0);
 
     for (i = 0; i < NFFI__CHUNKS / 2; i++) {
@@ -361,7 +361,7 @@ BOTH_WAYS(bounds_chunks)
 static void
 bounds_bytes(pair_t *pair)
 {
-    nffi_task_t task, running, told[4];
+    nffi_task_t task, running, notified[4];
     static char bytes[20 * WINDOW];
 
     running = streaming(pair, WINDOW, &task);
@@ -372,10 +372,10 @@ bounds_bytes(pair_t *pair)
     /* the host reports credit for the first, which is not enough */
     chunk_read(pair, task, bytes, WINDOW - 1);
     CHECK_IS(nffi_stream_write(running, NULL, 0), NFFI_WOULD_BLOCK);
-    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 0);
+    CHECK_IS(nffi_stream_writable(pair->queue, notified, 4), 0);
 
     chunk_read(pair, task, bytes, 20 * WINDOW);
-    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 1);
+    CHECK_IS(nffi_stream_writable(pair->queue, notified, 4), 1);
     CHECK_IS(nffi_stream_write(running, bytes, 20 * WINDOW), NFFI_OK);
     CHECK_IS(nffi_stream_write(running, bytes, 1), NFFI_WOULD_BLOCK);
     chunk_read(pair, task, bytes, 20 * WINDOW);
@@ -423,7 +423,7 @@ static void
 cancels(pair_t *pair)
 {
     int i;
-    nffi_task_t task, running, told[4];
+    nffi_task_t task, running, notified[4];
     nffi_request_t request;
     nffi_host_response_t response;
 
@@ -439,9 +439,9 @@ cancels(pair_t *pair)
     nffi_host_cancel(pair->host, task);
     CHECK_IS(nffi_host_collect(pair->host, &response, 1), 0);
     CHECK_IS(nffi_queue_poll(pair->queue, &request, 1, -1), 0);
-    CHECK_IS(nffi_stream_writable(pair->queue, told, 4), 1);
-    CHECK(told[0] == running);
-    CHECK_IS(nffi_queue_cancelled(pair->queue, told, 4), 1);
+    CHECK_IS(nffi_stream_writable(pair->queue, notified, 4), 1);
+    CHECK(notified[0] == running);
+    CHECK_IS(nffi_queue_cancelled(pair->queue, notified, 4), 1);
     CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_CANCELLED);
     CHECK_IS(nffi_stream_wait(running, -1), NFFI_CANCELLED);
     CHECK_IS(nffi_task_cancelled(running), 1);
@@ -521,7 +521,7 @@ reuses_slots(void)
 {
     int i, round;
     pair_t pair;
-    nffi_task_t task, running, told[4];
+    nffi_task_t task, running, notified[4];
     nffi_host_response_t response;
 
     pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 1 });
@@ -552,8 +552,8 @@ reuses_slots(void)
     }
 
     running = streaming(&pair, WINDOW, &task);
-    CHECK_IS(nffi_stream_writable(pair.queue, told, 4), 0);
-    CHECK_IS(nffi_queue_cancelled(pair.queue, told, 4), 0);
+    CHECK_IS(nffi_stream_writable(pair.queue, notified, 4), 0);
+    CHECK_IS(nffi_queue_cancelled(pair.queue, notified, 4), 0);
     CHECK_IS(nffi_stream_end(running), NFFI_OK);
     end(&pair, NFFI_HOST_END, NULL, 0);
     pair_check_idle(&pair);
@@ -630,7 +630,7 @@ main(int argc, char **argv)
         CASE("a call collects", collects),
         { "what a call collects is bounded", collects_bounded },
         CASE("an answer is a stream of one; errors end one", answers),
-        CASE("unread chunks are bounded, and credit is told", bounds_chunks),
+        CASE("unread chunks are bounded, credit is reported", bounds_chunks),
         CASE("unread bytes are bounded", bounds_bytes),
         { "a chunk is there at once, and many are one wake-up", is_prompt },
         CASE("a stream is cancelled", cancels),

@@ -173,7 +173,7 @@ main(int argc, char **argv)
 {
     static const check_case_t cases[] = {
         { "buckets are powers of two", observes_in_powers_of_two },
-        { "waiting and running are told apart", host_counts_wait_and_run },
+        { "waiting and running times are separate", host_counts_wait_and_run },
         { "a call that was given up still ran",
           host_counts_what_nobody_awaits },
         { "impossible times are not counted",

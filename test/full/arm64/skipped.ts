@@ -16,7 +16,7 @@ export const SKIPPED: readonly string[] = [
   "a process echoes many at once of all sizes",
   "a process echoes, and ends at close",
   "a process in an endless loop dies with the worker",
-  "a process is told of a cancellation",
+  "a process is notified of a cancellation",
   "a process reads a configuration of any size",
   "a process says why it could not start",
   "a process serves what was queued before it came",

@@ -1,6 +1,6 @@
-// What every SDK has, docs/sdk.md: one table for all six languages and both ways of hosting. The
-// fixtures in test/sdk/<language>/fixtures/agreement have the same methods; the same call has the
-// same result in each.
+// The common part of all SDKs, docs/sdk.md: one table for all six languages and both ways of
+// hosting. The fixtures in test/sdk/<language>/fixtures/agreement have the same methods; the same
+// call has the same result in each.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Nginx, startNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";

@@ -158,13 +158,13 @@ func TestAMessageForTheLogNeedsACall(t *testing.T) {
 	rt := nffitest.Serve(t, nffi.JSON(func(ctx context.Context, _ any) (bool, error) {
 		derived, cancel := context.WithCancel(ctx)
 		defer cancel()
-		return nffi.Logf(derived, nffi.LevelNotice, "told by %s", "a test"), nil
+		return nffi.Logf(derived, nffi.LevelNotice, "logged by %s", "a test"), nil
 	}))
-	var told bool
-	if err := rt.JSON(background, "", nil, &told); err != nil || !told {
-		t.Error(told, err)
+	var logged bool
+	if err := rt.JSON(background, "", nil, &logged); err != nil || !logged {
+		t.Error(logged, err)
 	}
 	if nffi.Logf(background, nffi.LevelNotice, "nobody's") {
-		t.Error("told of no call")
+		t.Error("logged without a call")
 	}
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEEPEST 1000
+#define MAX_DEPTH 1000
 
 typedef struct reader {
     const char *at;
@@ -153,7 +153,7 @@ skip_value(reader_t *reader)
     do {
         skip_blanks(reader);
 
-        if (reader->at == reader->end || depth > DEEPEST) {
+        if (reader->at == reader->end || depth > MAX_DEPTH) {
             return 0;
         }
 

@@ -9,7 +9,7 @@ import java.util.Map;
 /** Reads one JSON text. */
 final class JsonReader {
     /** Levels of lists and maps, as everywhere in nffi. */
-    static final int DEEPEST = 1000;
+    static final int MAX_DEPTH = 1000;
 
     /** Digits of a whole number; the time for more grows with their square. */
     private static final int MAX_DIGITS = 1000;
@@ -29,7 +29,7 @@ final class JsonReader {
     }
 
     private Object value(int depth) {
-        if (depth > DEEPEST) throw wrong("nested too deeply");
+        if (depth > MAX_DEPTH) throw wrong("nested too deeply");
         blanks();
         if (at == text.length()) throw wrong("it ends too early");
         char c = text.charAt(at);

@@ -23,8 +23,8 @@ final class JsonWriter {
     }
 
     private void append(Object value) {
-        if (path.size() > JsonReader.DEEPEST) {
-            throw refused("is nested deeper than " + JsonReader.DEEPEST + " levels, or holds itself");
+        if (path.size() > JsonReader.MAX_DEPTH) {
+            throw refused("is nested deeper than " + JsonReader.MAX_DEPTH + " levels, or holds itself");
         }
         if (value == null || value instanceof Boolean) {
             out.append(value);

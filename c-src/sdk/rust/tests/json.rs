@@ -84,7 +84,7 @@ fn numbers_are_exact() {
     for text in ["1732900000123456", "18446744073709551615", "-9007199254740993", "0.1", "5e-324"] {
         assert_eq!(runtime.call("value", text.as_bytes()).unwrap(), text.as_bytes());
     }
-    // serde_json reads a neighbour of some numbers unless it is told to take the time
+    // serde_json reads a neighbour of some numbers unless its feature float_roundtrip is enabled
     for n in (1..2000).map(|n| f64::from(n) * 0.061_208_147_016_893_29) {
         assert_eq!(runtime.json::<f64>("value", n).unwrap(), n);
     }

@@ -38,7 +38,7 @@ the_word_is_found_among_much_else(void)
 
 
 static void
-who_does_not_say_it_is_told_in_one_line(void)
+a_failure_is_reported_in_one_line(void)
 {
     const char *nothing[] = { "/no/such", NULL };
     char *environment[] = { NULL };
@@ -89,8 +89,8 @@ main(int argc, char **argv)
     static const check_case_t cases[] = {
         { "the word is found among much else",
           the_word_is_found_among_much_else },
-        { "who does not say it is told in one line",
-          who_does_not_say_it_is_told_in_one_line },
+        { "a failure is reported in one line",
+          a_failure_is_reported_in_one_line },
         { "it has three descriptors and no signal is blocked",
           it_has_three_descriptors_and_no_signal_is_blocked },
         { "one that stays after the word is ended",

@@ -161,7 +161,7 @@ process.send?.({ answer, arg: process.argv[2] as string }, () => process.exit())
 const MEMORY_MS = 5000;
 
 /**
- * What a process has for itself, in KiB, when the work of its start is done: it falls for a while.
+ * Private memory of a process, in KiB, when the work of its start is done: it falls for a while.
  */
 async function settledPrivateMemory(pid: number): Promise<number> {
   let least = Number.POSITIVE_INFINITY;

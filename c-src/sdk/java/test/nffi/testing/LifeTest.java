@@ -48,7 +48,7 @@ public final class LifeTest implements Handler {
         return text.getBytes(StandardCharsets.UTF_8);
     }
 
-    public static void theDeadlineIsTold() throws Exception {
+    public static void theDeadlineIsPassedOn() throws Exception {
         Methods methods = new Methods().add("left", Object.class, (context, request) ->
                 context.timeLeft().map(left -> left.toSeconds()).orElse(-1L)
                         + (context.deadline().isPresent() ? " until then" : ""));
@@ -59,7 +59,7 @@ public final class LifeTest implements Handler {
         }
     }
 
-    public static void aCallerThatGoesIsTold() throws Exception {
+    public static void aCallerThatDisconnectsCancelsTheCall() throws Exception {
         BlockingQueue<String> seen = new ArrayBlockingQueue<>(10);
         Methods methods = new Methods()
                 .bytes("interrupted", (context, bytes) -> {
@@ -72,14 +72,14 @@ public final class LifeTest implements Handler {
                     }
                     return null;
                 })
-                .bytes("told", (context, bytes) -> {
-                    CountDownLatch told = new CountDownLatch(1);
+                .bytes("notified", (context, bytes) -> {
+                    CountDownLatch notified = new CountDownLatch(1);
                     context.onCancel(() -> seen.add("unregistered")).run();
-                    context.onCancel(told::countDown);
+                    context.onCancel(notified::countDown);
                     seen.add("entered");
-                    told.await();
+                    notified.await();
                     fails(CancellationException.class, context::checkCancelled);
-                    seen.add("told");
+                    seen.add("notified");
                     return null;
                 })
                 .bytes("flag", (context, bytes) -> {
@@ -87,7 +87,7 @@ public final class LifeTest implements Handler {
                     return null;
                 });
         try (TestRuntime runtime = TestRuntime.serve(methods)) {
-            for (String how : List.of("interrupted", "told")) {
+            for (String how : List.of("interrupted", "notified")) {
                 try (TestCall call = runtime.begin(how, null, 0)) {
                     equal(seen.poll(10, TimeUnit.SECONDS), "entered");
                     call.cancel();
