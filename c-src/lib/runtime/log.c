@@ -4,7 +4,7 @@
  * runtime that logs too much neither waits nor delays others.
  */
 
-#include "runtime/respond.h"
+#include "runtime/done.h"
 
 #include <string.h>
 

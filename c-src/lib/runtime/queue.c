@@ -11,7 +11,7 @@
 
 #include "runtime/notes.h"
 #include "runtime/queue.h"
-#include "runtime/respond.h"
+#include "runtime/done.h"
 #include "shared/eventfd.h"
 #include "shared/times.h"
 #include "runtime/wait.h"

@@ -1,123 +1,19 @@
 /*
- * respond.c - the runtime's side of a queue: responds to tasks, and wakes the
- * worker. storage.c stores the bytes.
+ * respond.c - the runtime's side of a queue: responds to tasks. storage.c
+ * stores the bytes, done.c puts the task on the done ring.
  */
 
 #define _GNU_SOURCE
 
-#include "runtime/respond.h"
-#include "shared/times.h"
-#include "runtime/wait.h"
+#include "runtime/done.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-
-/* Never full: a slot is on the ring at most once, and each has its entry. */
-static void
-push_done(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
-{
-    uint32_t at;
-    nffi__ring_t *ring = &queue->region.header->done_ring;
-
-    at = nffi__ring_next(ring, queue->region.max_tasks);
-    queue->region.done[at] = (uint64_t) running->generation << 32 | slot;
-    nffi__ring_publish(ring, 1);
-    queue->wake_due = true;
-}
-
-
-/*
- * Both sides exchange the word, so the second of them sees what the first has
- * written before. This word is the only sign of the end of a stream: a worker
- * that learned it otherwise would find the slot on the ring afterwards.
- */
-void
-nffi__announce(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
-    enum nffi__news news)
-{
-    if (atomic_exchange_explicit(&queue->region.slots[slot].announced, news,
-                                 memory_order_seq_cst) == 0)
-    {
-        push_done(queue, running, slot);
-    }
-}
-
-
-void
-nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
-    enum nffi__outcome outcome)
-{
-    queue->region.slots[slot].outcome = (uint16_t) outcome;
-
-    if (running->timed) {
-        if (queue->answer_ns == 0) {
-            queue->answer_ns = nffi__now();
-        }
-
-        queue->region.slots[slot].answered_ns = queue->answer_ns;
-    }
-
-    running->open = false;
-    queue->open--;
-    nffi__discard_large(&running->large);
-
-    /* a thread that waits for credit of it returns NFFI_STALE */
-    if (running->stream != NULL) {
-        if (running->stream->waiters > 0) {
-            nffi__wake_writers(queue, slot);
-
-            if (queue->leader == NFFI__WRITER) {
-                nffi__nudge_leader(queue);
-            }
-        }
-
-        nffi__discard_stream(running);
-    }
-
-    if (running->mapping != NULL) {
-        munmap(running->mapping,
-               running->request.size + running->request.method_size + 1);
-        running->mapping = NULL;
-    }
-
-    if (running->window > 0) {
-        nffi__announce(queue, running, slot, NFFI__FINISHED);
-        queue->wake_due = true;
-
-    } else {
-        push_done(queue, running, slot);
-    }
-}
-
-
-void
-nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number,
-    int rc, const nffi__location_t *location, size_t message_size,
-    enum nffi__outcome outcome)
-{
-    volatile nffi__slot_t *slot = &queue->region.slots[number];
-
-    if (location->kind == NFFI__IN_ARENA) {
-        nffi__arena_lend(&queue->arena, (uint32_t) location->offset);
-    }
-
-    slot->response_offset = location->offset;
-    slot->response_size = location->size;
-    slot->response_release = location->release;
-    slot->response_storage = (uint16_t) location->kind;
-    slot->message_size = (uint32_t) message_size;
-    slot->rc = rc;
-    nffi__finish(queue, running, number, outcome);
-}
 
 
 /* An error needs no memory, so that a runtime can always report one: the host
    has a text for this code. */
 static int
-answer_without_text(nffi_queue_t *queue, nffi__running_t *running,
+respond_without_text(nffi_queue_t *queue, nffi__running_t *running,
     uint32_t slot)
 {
     nffi__location_t nothing;
@@ -130,9 +26,9 @@ answer_without_text(nffi_queue_t *queue, nffi__running_t *running,
 }
 
 
-/* Copies up to two pieces and answers. */
+/* Responds with a copy of up to two parts. */
 static int
-answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
+respond_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     const nffi_response_t *response)
 {
     int rc;
@@ -163,7 +59,7 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         bytes = nffi__alloc_storage(queue, &running->large, total, &location);
         if (bytes == NULL) {
             running->large = unused;
-            return failed ? answer_without_text(queue, running, slot)
+            return failed ? respond_without_text(queue, running, slot)
                           : NFFI_NO_MEMORY;
         }
 
@@ -194,9 +90,9 @@ answer_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 }
 
 
-/* Answers with a buffer that nffi_response_alloc() made. */
+/* Responds with a buffer that nffi_response_alloc() made. */
 static int
-answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
+respond_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     const nffi_response_t *response)
 {
     int rc;
@@ -244,53 +140,8 @@ answer_buffer(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 }
 
 
-/*
- * A slot goes through its generations one after the other: what is not newer
- * than the last was a task. Late answers to a queue that has ended are not
- * counted: its runtime was closed, and the next one may have its slot.
- */
-void
-nffi__refuse(nffi_queue_t *queue, nffi_task_t task)
-{
-    uint32_t slot = nffi__task_slot(task);
-    uint32_t generation = (uint32_t) task;
-    bool is_own = queue->index == task >> 52;
-    enum nffi__misuse kind = NFFI__UNKNOWN;
-
-    if (queue->handle == 0
-        || (is_own && generation - 1 < queue->first_generation - 1))
-    {
-        return;
-    }
-
-    if (is_own && slot < queue->region.max_tasks && generation != 0
-        && (int32_t) (queue->running[slot].generation - generation) >= 0)
-    {
-        kind = NFFI__TWICE;
-    }
-
-    if (atomic_fetch_add_explicit(&queue->region.header->misused[kind], 1,
-                                  memory_order_seq_cst) == 0)
-    {
-        queue->wake_due = true;
-    }
-}
-
-
-void
-nffi__refuse_foreign(nffi_task_t task)
-{
-    nffi_queue_t *queue = nffi__queue_lock_own();
-
-    if (queue != NULL) {
-        nffi__refuse(queue, task);
-        nffi__unlock_and_wake(queue);
-    }
-}
-
-
 static int
-answer(nffi_queue_t *queue, const nffi_response_t *response)
+respond(nffi_queue_t *queue, const nffi_response_t *response)
 {
     uint32_t slot;
     nffi__running_t *running;
@@ -311,10 +162,10 @@ answer(nffi_queue_t *queue, const nffi_response_t *response)
     }
 
     if (response->flags & NFFI_RESPONSE_BUFFER) {
-        return answer_buffer(queue, running, slot, response);
+        return respond_buffer(queue, running, slot, response);
     }
 
-    return answer_copy(queue, running, slot, response);
+    return respond_copy(queue, running, slot, response);
 }
 
 
@@ -351,7 +202,7 @@ nffi_respond_batch(nffi_response_t *responses, size_t count)
             locked = queue;
         }
 
-        responses[i].result = answer(queue, &responses[i]);
+        responses[i].result = respond(queue, &responses[i]);
         succeeded += responses[i].result == NFFI_OK;
     }
 

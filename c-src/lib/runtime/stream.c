@@ -13,7 +13,7 @@
 
 #include "shared/control.h"
 #include "runtime/notes.h"
-#include "runtime/respond.h"
+#include "runtime/done.h"
 #include "runtime/wait.h"
 
 #include <stdlib.h>

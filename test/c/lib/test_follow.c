@@ -4,7 +4,7 @@
  */
 
 #include "readers.h"
-#include "runtime/respond.h"
+#include "runtime/done.h"
 #include "runtime/wait.h"
 
 /* One thread in nffi_stream_wait, or in nffi_queue_poll. */

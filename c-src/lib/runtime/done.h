@@ -1,10 +1,10 @@
 /*
- * respond.h - how respond.c and stream.c publish the response of a task. All
+ * done.h - how respond.c and stream.c publish the response of a task. All
  * functions except nffi__refuse_foreign require the queue's mutex.
  */
 
-#ifndef NFFI_RESPOND_H
-#define NFFI_RESPOND_H
+#ifndef NFFI_DONE_H
+#define NFFI_DONE_H
 
 #include "runtime/storage.h"
 #include "runtime/task.h"
@@ -30,4 +30,4 @@ void nffi__announce(nffi_queue_t *queue, nffi__running_t *running,
 void nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     enum nffi__outcome outcome);
 
-#endif /* NFFI_RESPOND_H */
+#endif /* NFFI_DONE_H */
