@@ -13,8 +13,8 @@ JAR_EPOCH := $(or $(SOURCE_DATE_EPOCH),946684800)
 JAVA_SOURCES := $(sort $(wildcard $(SRC)sdk/java/nffi/*.java))
 JAVA_TESTING_SOURCES := $(sort $(wildcard $(SRC)sdk/java/testing/nffi/*.java \
                           $(SRC)sdk/java/testing/nffi/testing/*.java))
-JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)sdk/java/bridge/*.c)) $(SRC)sdk/shared/trial.c \
-                        $(SRC)lib/host/forked.c
+JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)sdk/java/bridge/*.c)) \
+                        $(addprefix $(SRC),sdk/shared/json.c sdk/shared/trial.c lib/host/forked.c)
 # stringConcat=inline: the first concatenation by invokedynamic costs 20 ms of the start of a process
 JAVAC = $(JAVA_HOME)/bin/javac --release 11 -encoding UTF-8 -g -Xlint:all -Werror \
         -XDstringConcat=inline
@@ -46,7 +46,7 @@ $(BUILD_DIR)/nffi-testing.jar: $(JAVA_TESTING_SOURCES) $(BUILD_DIR)/nffi.jar
 
 $(BUILD_DIR)/libnffi_java.so: $(JAVA_BRIDGE_SOURCES) \
                               $(wildcard $(SRC)sdk/java/bridge/*.h) \
-                              $(SRC)sdk/shared/trial.h $(SRC)lib/host/forked.h \
+                              $(wildcard $(SRC)sdk/shared/*.h) $(SRC)lib/host/forked.h \
                               $(BUILD_DIR)/libnffi.so.1
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(JAVA_CFLAGS) -pthread -shared $(LDFLAGS) \
 	    -o $@ $(JAVA_BRIDGE_SOURCES) -L$(BUILD_DIR) -lnffi \

@@ -4,255 +4,73 @@
  */
 
 #include "settings.h"
+#include "../../shared/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_DEPTH 1000
-
-typedef struct reader {
-    const char *at;
-    const char *end;
-} reader_t;
-
-
-static void
-skip_blanks(reader_t *reader)
-{
-    while (reader->at < reader->end && strchr(" \t\r\n", *reader->at)
-           && *reader->at != '\0')
-    {
-        reader->at++;
-    }
-}
-
-
-static int
-takes(reader_t *reader, char c)
-{
-    skip_blanks(reader);
-
-    if (reader->at == reader->end || *reader->at != c) {
-        return 0;
-    }
-
-    reader->at++;
-
-    return 1;
-}
-
-
-static void
-put_utf8(char **out, unsigned int c)
-{
-    if (c < 0x80) {
-        *(*out)++ = (char) c;
-
-    } else if (c < 0x800) {
-        *(*out)++ = (char) (0xc0 | c >> 6);
-        *(*out)++ = (char) (0x80 | (c & 0x3f));
-
-    } else {
-        *(*out)++ = (char) (0xe0 | c >> 12);
-        *(*out)++ = (char) (0x80 | (c >> 6 & 0x3f));
-        *(*out)++ = (char) (0x80 | (c & 0x3f));
-    }
-}
-
-
-/* after the backslash; 0: no escape is like this */
-static int
-take_escape(reader_t *reader, char **out)
-{
-    char digits[5], *last;
-    const char *found;
-    unsigned int c;
-    static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-
-    if (reader->at == reader->end || *reader->at == '\0') {
-        return 0;
-    }
-
-    found = strchr(names, *reader->at);
-
-    if (found) {
-        *(*out)++ = values[found - names];
-        reader->at++;
-        return 1;
-    }
-
-    if (*reader->at != 'u' || reader->end - reader->at < 5) {
-        return 0;
-    }
-
-    memcpy(digits, reader->at + 1, 4);
-    digits[4] = '\0';
-    c = (unsigned int) strtoul(digits, &last, 16);
-
-    /* an option cannot hold NUL */
-    if (last != digits + 4 || c == 0) {
-        return 0;
-    }
-
-    put_utf8(out, c);
-    reader->at += 5;
-
-    return 1;
-}
-
 
 /* A string, malloc'ed; NULL: there is none, or no memory. */
 static char *
-take_string(reader_t *reader)
+take_string(nffi_json_t *json)
 {
-    char *string, *out;
+    size_t size = (size_t) (json->end - json->at) + 1;
+    char *string = malloc(size);
 
-    if (!takes(reader, '"')) {
-        return NULL;
-    }
-
-    string = malloc((size_t) (reader->end - reader->at) + 1);
-    if (string == NULL) {
-        return NULL;
-    }
-
-    out = string;
-
-    while (reader->at < reader->end && *reader->at != '"') {
-        if (*reader->at != '\\') {
-            *out++ = *reader->at++;
-            continue;
-        }
-
-        reader->at++;
-
-        if (!take_escape(reader, &out)) {
-            break;
-        }
-    }
-
-    *out = '\0';
-
-    if (!takes(reader, '"')) {
+    if (string != NULL && nffi_json_string(json, string, size) < 0) {
         free(string);
-        return NULL;
+        string = NULL;
     }
 
     return string;
 }
 
 
-/* 0: no JSON. Brackets are counted, not matched. */
-static int
-skip_value(reader_t *reader)
+static bool
+read_home(const char *text, size_t size, const char *name, char **home)
 {
-    char *string;
-    int depth = 0;
+    nffi_json_t json;
+    int found = nffi_json_find(text, size, name, &json);
 
-    do {
-        skip_blanks(reader);
+    *home = found == 1 ? take_string(&json) : NULL;
 
-        if (reader->at == reader->end || depth > MAX_DEPTH) {
-            return 0;
-        }
-
-        if (*reader->at == '"') {
-            string = take_string(reader);
-            if (string == NULL) {
-                return 0;
-            }
-
-            free(string);
-
-        } else if (strchr("[{", *reader->at)) {
-            depth++;
-            reader->at++;
-
-        } else if (strchr("]}", *reader->at)) {
-            depth--;
-            reader->at++;
-
-        } else if (strchr(",:", *reader->at)) {
-            reader->at++;
-
-        } else {
-            while (reader->at < reader->end
-                   && !strchr(" \t\r\n,:]}", *reader->at))
-            {
-                reader->at++;
-            }
-        }
-    } while (depth > 0);
-
-    return depth == 0;
+    return found == 0 || *home != NULL;
 }
 
 
-static int
-take_options(nffi_java_settings_t *settings, reader_t *reader)
+static bool
+read_options(const char *text, size_t size, nffi_java_settings_t *settings)
 {
     char *option;
+    nffi_json_t json;
+    int found = nffi_json_find(text, size, "jvm_args", &json);
+
+    /* cjson writes an empty table as {} or [] */
+    if (found != 1 || !nffi_json_takes(&json, '[')) {
+        return found != -1;
+    }
 
     settings->has_options = 1;
 
-    if (!takes(reader, '[')) {
-        return 0;
-    }
-
-    /* cjson writes an empty table as {} or []; both are accepted here */
-    if (takes(reader, ']')) {
-        return 1;
+    if (nffi_json_takes(&json, ']')) {
+        return true;
     }
 
     do {
-        option = take_string(reader);
+        option = take_string(&json);
 
         if (option == NULL
             || settings->options_count == NFFI_JAVA_MAX_OPTIONS)
         {
             free(option);
-            return 0;
+            return false;
         }
 
         settings->options[settings->options_count++] = option;
-    } while (takes(reader, ','));
+    } while (nffi_json_takes(&json, ','));
 
-    return takes(reader, ']');
-}
-
-
-static int
-take_member(nffi_java_settings_t *settings, reader_t *reader)
-{
-    int taken;
-    char *name = take_string(reader);
-
-    if (name == NULL || !takes(reader, ':')) {
-        taken = 0;
-
-    } else if (strcmp(name, "jvm_args") == 0 && settings->options_count == 0) {
-        skip_blanks(reader);
-        taken = reader->at < reader->end && *reader->at == '['
-                ? take_options(settings, reader) : skip_value(reader);
-
-    } else if (strcmp(name, "java_home") == 0 && settings->java_home == NULL) {
-        settings->java_home = take_string(reader);
-        taken = settings->java_home != NULL;
-
-    } else if (strcmp(name, "default_java_home") == 0
-               && settings->default_java_home == NULL)
-    {
-        settings->default_java_home = take_string(reader);
-        taken = settings->default_java_home != NULL;
-
-    } else {
-        taken = skip_value(reader);
-    }
-
-    free(name);
-
-    return taken;
+    return nffi_json_takes(&json, ']');
 }
 
 
@@ -260,12 +78,12 @@ int
 nffi_java_settings_read(nffi_java_settings_t *settings, const char *text,
     size_t size, char *error, size_t error_size)
 {
-    reader_t reader = { text, text + size };
+    nffi_json_t json = { text, text + size };
 
     memset(settings, 0, sizeof(*settings));
 
-    if (!takes(&reader, '{')) {
-        if (reader.at < reader.end && *reader.at != ',') {
+    if (!nffi_json_is(&json, '{')) {
+        if (json.at < json.end && *json.at != ',') {
             return 0;
         }
 
@@ -274,18 +92,16 @@ nffi_java_settings_read(nffi_java_settings_t *settings, const char *text,
         return -1;
     }
 
-    if (takes(&reader, '}')) {
-        return 0;
+    if (!read_home(text, size, "java_home", &settings->java_home)
+        || !read_home(text, size, "default_java_home",
+                      &settings->default_java_home)
+        || !read_options(text, size, settings))
+    {
+        (void) snprintf(error, error_size, "the configuration is no JSON, "
+                        "or its jvm_args are not at most %d strings",
+                        NFFI_JAVA_MAX_OPTIONS);
+        return -1;
     }
-
-    do {
-        if (!take_member(settings, &reader)) {
-            (void) snprintf(error, error_size, "the configuration is no JSON, "
-                            "or its jvm_args are not at most %d strings",
-                            NFFI_JAVA_MAX_OPTIONS);
-            return -1;
-        }
-    } while (takes(&reader, ','));
 
     return 0;
 }

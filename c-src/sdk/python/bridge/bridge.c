@@ -9,10 +9,10 @@
 
 #define _GNU_SOURCE
 
+#include "../../shared/json.h"
 #include "../../shared/trial.h"
 #include "find.h"
 #include "module.h"
-#include "settings.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -440,6 +440,23 @@ want_interpreter(const char *program, char *error, size_t error_size)
 }
 
 
+/* Reads the option "program": 1, 0 if there is none, -1 if it is no path. JSON
+   that is wrong is reported later, by Python. */
+static int
+read_program(const char *config, size_t config_size, char *program)
+{
+    nffi_json_t json;
+
+    if (nffi_json_find(config, config_size, "program", &json) != 1
+        || !nffi_json_is(&json, '"'))
+    {
+        return 0;
+    }
+
+    return nffi_json_string(&json, program, NFFI_PYTHON_PATH) > 0 ? 1 : -1;
+}
+
+
 /* thread: the event loop; blocks: a few looks at the file system */
 int
 nffi_runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
@@ -449,10 +466,7 @@ nffi_runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
     char program[NFFI_PYTHON_PATH];
     start_t *start;
 
-    named = config_size > 0 && config[0] == '{'
-            ? nffi_python_setting(config, config_size, "program", program,
-                                  sizeof(program))
-            : 0;
+    named = config_size > 0 ? read_program(config, config_size, program) : 0;
 
     if (named < 0) {
         snprintf(error, error_size, "the \"program\" of the configuration is "

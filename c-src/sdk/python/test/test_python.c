@@ -11,7 +11,6 @@
 
 #include "../bridge/crew.c"
 #include "../bridge/find.c"
-#include "../bridge/settings.c"
 
 #include <sys/stat.h>
 
@@ -147,70 +146,6 @@ a_leader_that_waits_for_calls_keeps_its_place(void)
 }
 
 
-/* `expected`: NULL where there is none */
-static void
-setting(const char *config, const char *expected)
-{
-    int found;
-    char value[16] = "";
-
-    found = nffi_python_setting(config, strlen(config), "program", value,
-                                sizeof(value));
-    CHECK_IS(found, expected != NULL);
-    CHECK_BYTES(value, found ? strlen(value) : 0, expected ? expected : "",
-                expected ? strlen(expected) : 0);
-}
-
-
-static void
-a_setting_is_found_in_json(void)
-{
-    setting("{\"program\":\"/a\"}", "/a");
-    setting("{ \"module\" : \"x\", \"program\" : \"\\/a b\\\"\" }", "/a b\"");
-    setting("{\"config\":{\"program\":\"/no\"},\"program\":\"/a\"}", "/a");
-    setting("{\"path\":[\"program\",\"/no\"],\"x\":1}", NULL);
-    setting("{\"x\":\"program\",\"y\":\"/no\"}", NULL);
-    setting("{\"x\":\"\\\"\",\"program\":\"/a\"}", "/a");
-    setting("{\"program\":null,\"x\":\"/no\"}", NULL);
-    setting("{\"program\":\"/\\u0041\\u00e9\"}", "/A\xc3\xa9");
-    setting("{\"program\":\"/\\u20AC\\ud83d\\ude00\"}",
-            "/\xe2\x82\xac\xf0\x9f\x98\x80");
-    setting("{\"program\":\"/\\t\\n\"}", "/\t\n");
-    setting("{\"program", NULL);
-    setting("{\"program\":", NULL);
-    setting("{\"\\", NULL);
-    setting("", NULL);
-}
-
-
-static void
-no_path(const char *config)
-{
-    char value[16] = "";
-
-    CHECK_IS(nffi_python_setting(config, strlen(config), "program", value,
-                                 sizeof(value)), -1);
-}
-
-
-static void
-a_setting_that_is_no_path_is_reported(void)
-{
-    no_path("{\"program\":\"/longer than there is room\"}");
-    no_path("{\"program\":\"\"}");
-    no_path("{\"program\":\"");
-    no_path("{\"program\":\"\\");
-    no_path("{\"program\":\"/\\x\"}");
-    no_path("{\"program\":\"/\\u\"}");
-    no_path("{\"program\":\"/\\u00\"}");
-    no_path("{\"program\":\"/\\u0000\"}");
-    no_path("{\"program\":\"/\\ud83d\"}");
-    no_path("{\"program\":\"/\\ud83d\\u0041\"}");
-    no_path("{\"program\":\"/\\ude00\"}");
-    no_path("{\"program\":\"/\\u00");
-}
-
-
 static void
 make(const char *folder, const char *name, const char *text)
 {
@@ -279,9 +214,6 @@ main(int argc, char **argv)
           each_call_is_made_once_and_slow_ones_side_by_side },
         { "a leader that waits for calls keeps its place",
           a_leader_that_waits_for_calls_keeps_its_place },
-        { "a setting is found in JSON", a_setting_is_found_in_json },
-        { "a setting that is no path is reported",
-          a_setting_that_is_no_path_is_reported },
         { "the library of an interpreter is found",
           the_library_of_an_interpreter_is_found },
     };
