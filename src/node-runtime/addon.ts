@@ -18,7 +18,7 @@ export interface QueueEvents {
   onClosed(): void;
 }
 
-/** Codes of nffi.h that writing a chunk may return. */
+/** Codes of nffi.h that `mayWrite` and `write` return. */
 export const WOULD_BLOCK = -10;
 export const CANCELLED = -11;
 
@@ -52,9 +52,12 @@ export interface Addon {
    * credit.
    */
   mayWrite(low: number, high: number): number;
-  /** Writes a chunk; 0 or a code. */
+  /**
+   * Writes a chunk, which a plain call collects. Returns 0, or a code: there is no credit, or the
+   * call needs no response any longer. Throws if the chunk cannot be sent.
+   */
   write(low: number, high: number, chunk: string | Uint8Array): number;
-  /** Ends a stream. */
+  /** Ends a stream, or responds with the collected chunks. Throws if they cannot be sent. */
   end(low: number, high: number): number;
   /** A line for error.log with the request of the task; 0 or a code. */
   log(low: number, high: number, level: number, text: string): number;

@@ -10,11 +10,43 @@ import { nameOf, requireLossless } from "./json-loss.js";
 export interface Codec {
   decode(batch: Batch, index: number): unknown;
   encode(result: unknown): string | Uint8Array;
-  /** An encoded value as a chunk of a stream. */
-  frame(encoded: string | Uint8Array): string | Uint8Array;
-  /** Encoded values as the response of a plain call. */
-  join(chunks: (string | Uint8Array)[]): string | Uint8Array;
+  /** How encoded values become chunks of a stream, or of the response of a plain call. */
+  framing(isStream: boolean): Framing;
 }
+
+/** The framing of one response. */
+export interface Framing {
+  /** The next encoded value as a chunk. */
+  chunk(encoded: string | Uint8Array): string | Uint8Array;
+  /** The last chunk; undefined: none follows the values. */
+  end(): string | undefined;
+}
+
+/** NDJSON. */
+const lines: Framing = {
+  chunk: (encoded) => `${encoded}\n`,
+  end: () => undefined,
+};
+
+/** A list of the values. */
+class List implements Framing {
+  #separator = "[";
+
+  chunk(encoded: string | Uint8Array): string {
+    const chunk = `${this.#separator}${encoded}`;
+    this.#separator = ",";
+    return chunk;
+  }
+
+  end(): string {
+    return this.#separator === "[" ? "[]" : "]";
+  }
+}
+
+const bytes: Framing = {
+  chunk: (encoded) => encoded,
+  end: () => undefined,
+};
 
 /** JSON both ways. An empty request is undefined, an undefined result is null. */
 export const json: Codec = {
@@ -43,12 +75,8 @@ export const json: Codec = {
     return text;
   },
 
-  frame(encoded) {
-    return `${encoded}\n`;
-  },
-
-  join(chunks) {
-    return `[${chunks.join(",")}]`;
+  framing(isStream) {
+    return isStream ? lines : new List();
   },
 };
 
@@ -65,12 +93,8 @@ export const raw: Codec = {
     throw new TypeError(`the result must be a string or bytes, but is ${nameOf(result)}`);
   },
 
-  frame(encoded) {
-    return encoded;
-  },
-
-  join(chunks) {
-    return Buffer.concat(chunks.map((chunk) => Buffer.from(chunk as string)));
+  framing() {
+    return bytes;
   },
 };
 

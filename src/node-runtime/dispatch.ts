@@ -108,19 +108,14 @@ export class Dispatcher implements Server {
     let codec = this.#served.codec;
     this.#running++;
 
-    const succeed = (encoded: string | Uint8Array) => {
-      this.#responses.succeed(call, encoded);
-      this.#ended(context, call);
-    };
     const finish = (result: unknown) => {
       let encoded: string | Uint8Array;
       try {
         const source = sourceOf(result);
         if (source !== undefined) {
           const { signal } = context;
-          this.#streams.serve(call, { source, codec, signal, scope }).then((collected) => {
-            if (collected === undefined) this.#ended(context, call);
-            else succeed(collected);
+          this.#streams.serve(call, { source, codec, signal, scope }).then(() => {
+            this.#ended(context, call);
           }, fail);
           return;
         }
@@ -129,7 +124,8 @@ export class Dispatcher implements Server {
         fail(error);
         return;
       }
-      succeed(encoded);
+      this.#responses.succeed(call, encoded);
+      this.#ended(context, call);
     };
     const fail = (thrown: unknown) => {
       this.#responses.fail(call, failureOf(thrown));

@@ -1,15 +1,12 @@
 /**
  * Responses in chunks: what a handler yields is written one by one, and the next is not requested
- * before the reader has room for it. For a plain call, the chunks are collected into one response.
+ * before the reader has room for it. For a plain call, libnffi collects the chunks.
  */
 
 import type { AsyncResource } from "node:async_hooks";
-import { type Addon, CANCELLED, WOULD_BLOCK } from "./addon.js";
+import { type Addon, WOULD_BLOCK } from "./addon.js";
 import type { Codec } from "./codec.js";
 import { keyOf, type Task } from "./task.js";
-
-/** Bytes that a call collects, as in nffi.h. */
-const MAX_COLLECTED = 64 * 1024 * 1024;
 
 /** Chunks after which timers and I/O get their turn: a fast reader always has room. */
 const CHUNKS_A_TURN = 16;
@@ -60,38 +57,19 @@ export class Streams {
   }
 
   /**
-   * Writes the values of the source and ends the stream; for a plain call it sends one response
-   * instead. Rejects with an error of the source, or if a chunk cannot be sent: the call then still
-   * needs a response.
+   * Writes the values of the source and ends the response. Rejects with an error of the source, or
+   * if a chunk cannot be sent: the call then still needs a response.
    */
-  serve(task: Task, chunks: Chunks): Promise<string | Uint8Array | undefined> {
-    return this.#addon.isStream(task.low, task.high)
-      ? this.#write(task, chunks)
-      : this.#collect(chunks);
-  }
-
-  async #write(task: Task, chunks: Chunks): Promise<undefined> {
-    for await (const value of valuesOf(chunks, () => this.#room(task))) {
-      const chunk = chunks.codec.frame(chunks.codec.encode(value));
-      const code = this.#addon.write(task.low, task.high, chunk);
-      if (code === CANCELLED) break;
-      if (code !== 0) throw new Error(`a chunk of ${chunk.length} could not be sent (${code})`);
+  async serve({ low, high }: Task, chunks: Chunks): Promise<void> {
+    const { codec } = chunks;
+    const framing = codec.framing(this.#addon.isStream(low, high));
+    for await (const value of valuesOf(chunks, () => this.#room({ low, high }))) {
+      const chunk = framing.chunk(codec.encode(value));
+      if (this.#addon.write(low, high, chunk) !== 0) break;
     }
-    this.#addon.end(task.low, task.high);
-  }
-
-  async #collect(chunks: Chunks): Promise<string | Uint8Array> {
-    const collected: (string | Uint8Array)[] = [];
-    let size = 0;
-    for await (const value of valuesOf(chunks, async () => true)) {
-      const chunk = chunks.codec.encode(value);
-      size += chunk.length;
-      if (size > MAX_COLLECTED) {
-        throw new RangeError("a call collects at most 64 MiB of chunks; read them as a stream");
-      }
-      collected.push(chunk);
-    }
-    return chunks.codec.join(collected);
+    const last = framing.end();
+    if (last !== undefined) this.#addon.write(low, high, last);
+    this.#addon.end(low, high);
   }
 
   /** Waits until a chunk may be written; false: the stream is cancelled. */

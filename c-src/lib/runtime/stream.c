@@ -277,9 +277,10 @@ nffi_stream_wait(nffi_task_t task, int timeout_ms)
 }
 
 
-/* The collected chunks as the one answer. */
+/* Responds with the collected chunks, which a cancelled task does not need. */
 static int
-answer_collected(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
+respond_collected(nffi_queue_t *queue, nffi__running_t *running,
+    uint32_t slot)
 {
     int rc;
     void *bytes;
@@ -287,9 +288,11 @@ answer_collected(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
     nffi__stream_t *stream = running->stream;
 
     memset(&where, 0, sizeof(where));
-    where.kind = stream != NULL ? NFFI__EMPTY : NFFI__NOWHERE;
+    where.kind = NFFI__EMPTY;
 
-    if (stream != NULL && stream->collected_size > 0) {
+    if (stream != NULL && stream->collected_size > 0
+        && !nffi__is_cancelled(queue, slot))
+    {
 
         if (queue->control_fd == -1) {
             where.kind = NFFI__IN_HEAP;
@@ -300,7 +303,7 @@ answer_collected(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
 
         } else {
             bytes = nffi__alloc_storage(queue, &running->large,
-                                      stream->collected_size, &where);
+                                        stream->collected_size, &where);
             if (bytes == NULL) {
                 return NFFI_NO_MEMORY;
             }
@@ -341,7 +344,7 @@ nffi_stream_end(nffi_task_t task)
         rc = NFFI_OK;
 
     } else {
-        rc = answer_collected(queue, running, slot);
+        rc = respond_collected(queue, running, slot);
     }
 
     nffi__unlock_and_wake(queue);

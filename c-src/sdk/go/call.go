@@ -27,7 +27,7 @@ func (c *call) run(handler Handler) {
 		}
 		c.respond(nil, err)
 	}()
-	if streamer, ok := handler.(streamer); ok && c.request.streamed {
+	if streamer, ok := handler.(streamer); ok {
 		err := streamer.stream(&c.ctx, c.request, c.send)
 		returned = true
 		c.finish(err)
@@ -47,7 +47,7 @@ func (c *call) respond(data []byte, err error) {
 	c.runtime.responses.add(response{task: c.ctx.task, data: data})
 }
 
-// finish ends a stream.
+// finish ends a response in chunks.
 func (c *call) finish(err error) {
 	if err != nil {
 		c.respond(nil, err)

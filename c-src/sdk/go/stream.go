@@ -10,17 +10,22 @@ import (
 	"errors"
 )
 
-// streamer is a Handler that responds in chunks if Lua reads chunks; its Handle
-// is for plain calls.
+// streamer is a Handler that responds in chunks, which libnffi collects for a
+// plain call. Its Handle is for a Handler that wraps it.
 type streamer interface {
 	Handler
 	stream(ctx context.Context, request Request, send func([]byte) error) error
 }
 
-// maxCollected is the largest response that is made of chunks.
-const maxCollected = 64 << 20
-
-var errTooLarge = errors.New("the response is larger than 64 MiB: read it with runtime:stream")
+// handleStream returns all chunks of a streamer as one response.
+func handleStream(ctx context.Context, s streamer, request Request) ([]byte, error) {
+	all := []byte{}
+	err := s.stream(ctx, request, func(chunk []byte) error {
+		all = append(all, chunk...)
+		return ctx.Err()
+	})
+	return all, err
+}
 
 // BytesStream creates a Handler from a function that responds in chunks, which
 // Lua reads one by one with runtime:stream. Send copies a chunk. It waits while
@@ -41,15 +46,7 @@ func (f bytesStream) stream(ctx context.Context, request Request, send func([]by
 }
 
 func (f bytesStream) Handle(ctx context.Context, request Request) ([]byte, error) {
-	var all []byte
-	err := f.stream(ctx, request, func(chunk []byte) error {
-		if len(all)+len(chunk) > maxCollected {
-			return errTooLarge
-		}
-		all = append(all, chunk...)
-		return ctx.Err()
-	})
-	return all, err
+	return handleStream(ctx, f, request)
 }
 
 // JSONStream is BytesStream for Go values: each chunk is one value in JSON and
@@ -72,31 +69,30 @@ func (s jsonStream[Q, T]) stream(
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx, value, func(value T) error {
+	separator := byte('[')
+	err = s.serve(ctx, value, func(value T) error {
 		chunk, err := encode(value)
 		if err != nil {
 			return err
 		}
 		if request.streamed {
-			chunk = append(chunk, '\n')
+			return send(append(chunk, '\n'))
 		}
+		chunk = append([]byte{separator}, chunk...)
+		separator = ','
 		return send(chunk)
 	})
+	if err != nil || request.streamed {
+		return err
+	}
+	if separator == '[' {
+		return send([]byte("[]"))
+	}
+	return send([]byte{']'})
 }
 
 func (s jsonStream[Q, T]) Handle(ctx context.Context, request Request) ([]byte, error) {
-	list := []byte{'['}
-	err := s.stream(ctx, request, func(chunk []byte) error {
-		if len(list)+len(chunk) > maxCollected {
-			return errTooLarge
-		}
-		if len(list) > 1 {
-			list = append(list, ',')
-		}
-		list = append(list, chunk...)
-		return ctx.Err()
-	})
-	return append(list, ']'), err
+	return handleStream(ctx, s, request)
 }
 
 var errStreamCancelled = errors.New("the stream was cancelled")
@@ -134,7 +130,7 @@ func (c *call) write(chunk []byte) C.int {
 	return C.nffi_stream_write(C.nffi_task_t(c.ctx.task), pointerTo(chunk), C.size_t(len(chunk)))
 }
 
-// endStream answers the call.
+// endStream ends the stream, or responds with the collected chunks.
 func (c *call) endStream() {
 	result := C.nffi_stream_end(C.nffi_task_t(c.ctx.task))
 	if result != C.NFFI_OK {

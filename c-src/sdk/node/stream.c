@@ -1,5 +1,5 @@
 /*
- * stream.c - answers in chunks, and messages for the log: one crossing for
+ * stream.c - responses in chunks, and messages for the log: one crossing for
  * each, since a chunk is there for its reader when it was written.
  */
 
@@ -126,6 +126,25 @@ write_bytes(nffi_task_t task, int level, const void *data, size_t size)
 }
 
 
+/* The codes after which the call needs no response are numbers, as is a lack of
+   credit. The others are errors of the call. */
+static napi_value
+sent(napi_env env, int code, const char *what)
+{
+    switch (code) {
+    case NFFI_OK:
+    case NFFI_WOULD_BLOCK:
+    case NFFI_CANCELLED:
+    case NFFI_STALE:
+    case NFFI_CLOSED:
+        return number(env, code);
+    default:
+        addon_throw_code(env, code, what);
+        return NULL;
+    }
+}
+
+
 napi_value
 addon_write(napi_env env, napi_callback_info info)
 {
@@ -133,7 +152,8 @@ addon_write(napi_env env, napi_callback_info info)
     nffi_task_t task;
 
     return task_of(env, info, argv, 3, &task)
-           ? number(env, with_bytes(env, argv[2], task, 0, write_bytes))
+           ? sent(env, with_bytes(env, argv[2], task, 0, write_bytes),
+                  "the chunk cannot be sent")
            : NULL;
 }
 
@@ -145,7 +165,8 @@ addon_end(napi_env env, napi_callback_info info)
     nffi_task_t task;
 
     return task_of(env, info, argv, 2, &task)
-           ? number(env, nffi_stream_end(task)) : NULL;
+           ? sent(env, nffi_stream_end(task), "the response cannot be sent")
+           : NULL;
 }
 
 

@@ -54,6 +54,7 @@ end(pair_t *pair, uint32_t flags, const void *data, size_t size)
 
     CHECK(response.owner == owners);
     CHECK_IS(response.flags, flags);
+    CHECK_IS(response.data == NULL, data == NULL);
     CHECK_BYTES(response.data, response.size, data, size);
     nffi_host_release(pair->host, &response);
 }
@@ -188,7 +189,7 @@ interleaves(pair_t *pair)
 BOTH_WAYS(interleaves)
 
 
-/* Chunks of a task that was only called are its one answer. */
+/* The chunks of a plain call are its one response: bytes, even without any. */
 static void
 collects(pair_t *pair)
 {
@@ -199,7 +200,7 @@ collects(pair_t *pair)
     pair_submit(pair, "x", 1, owners);
     task = pair_take(pair).task;
     CHECK_IS(nffi_stream_end(task), NFFI_OK);
-    end(pair, 0, NULL, 0);
+    end(pair, 0, "", 0);
 
     pair_submit(pair, "x", 1, owners);
     task = pair_take(pair).task;
@@ -447,6 +448,16 @@ cancels(pair_t *pair)
     CHECK_IS(nffi_task_cancelled(running), 1);
     CHECK_IS(nffi_stream_end(running), NFFI_OK);
     CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_STALE);
+    CHECK_IS(nffi_host_collect(pair->host, &response, 1), 0);
+    CHECK_IS(pair_state(pair).unanswered, 0);
+
+    /* a plain call, with collected chunks */
+    task = pair_submit(pair, "x", 1, owners);
+    running = pair_take(pair).task;
+    CHECK_IS(nffi_stream_write(running, "lost", 4), NFFI_OK);
+    nffi_host_cancel(pair->host, task);
+    CHECK_IS(nffi_stream_write(running, "c", 1), NFFI_CANCELLED);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
     CHECK_IS(nffi_host_collect(pair->host, &response, 1), 0);
     CHECK_IS(pair_state(pair).unanswered, 0);
 

@@ -114,29 +114,38 @@ test("what a generator throws, or what cannot be sent, is the failure of the cal
   expect(ended).toBe(1);
 });
 
-test("a call collects: a list of the values, or the bytes in a row", async () => {
-  expect(await serve(three(), { stream: false }).served).toBe('[1,{"two":2},null]');
+test("the chunks of a plain call are a list of the values, or the bytes", async () => {
   function* bytes() {
     yield "gr\u00fc";
     yield Buffer.from("n");
   }
-  expect(String(await serve(bytes(), { stream: false, codec: raw }).served)).toBe("gr\u00fcn");
   function* none() {}
-  expect(await serve(none(), { stream: false }).served).toBe("[]");
+  for (const [result, codec, chunks] of [
+    [three(), json, ["1:[1", '1:,{"two":2}', "1:,null", "1:]", "1 end"]],
+    [none(), json, ["1:[]", "1 end"]],
+    [bytes(), raw, ["1:gr\u00fc", "1:n", "1 end"]],
+  ] as const) {
+    const { addon, served } = serve(result, { stream: false, codec });
+    await served;
+    expect(addon.written).toEqual(chunks);
+  }
 });
 
-test("a call does not collect without limit", async () => {
-  const piece = "x".repeat(1 << 20);
+test("a chunk that cannot be sent ends the generator and fails the call", async () => {
   let ended = false;
   function* endless() {
     try {
-      for (;;) yield piece;
+      for (;;) yield "x";
     } finally {
       ended = true;
     }
   }
-  await expect(serve(endless(), { stream: false, codec: raw }).served).rejects.toThrow("64 MiB");
-  expect(ended).toBe(true);
+  const { addon, served } = serve(endless(), { stream: false, codec: raw });
+  addon.write = () => {
+    throw new Error("the chunk cannot be sent: too large");
+  };
+  await expect(served).rejects.toThrow("too large");
+  expect([ended, addon.written]).toEqual([true, []]);
 });
 
 test("a fast reader does not keep timers from running", async () => {

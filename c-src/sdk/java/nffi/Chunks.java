@@ -77,8 +77,7 @@ public final class Chunks {
             return false;
         }
         if (result == Native.CANCELLED) throw over();
-        throw new IllegalStateException("the chunk cannot be sent: "
-                + Native.errorText(result));
+        throw new NffiException("the chunk cannot be sent: " + Native.errorText(result));
     }
 
     private static CancellationException over() {

@@ -465,9 +465,18 @@ stream_wait(PyObject *self, PyObject *args)
 static PyObject *
 stream_end(PyObject *self, PyObject *args)
 {
+    int rc;
+    uint64_t task = task_at(args, 0);
+    PyThreadState *state;
+
     (void) self;
 
-    return py.PyLong_FromLong(nffi_stream_end(task_at(args, 0)));
+    /* copies what a plain call has collected */
+    state = py.PyEval_SaveThread();
+    rc = nffi_stream_end(task);
+    py.PyEval_RestoreThread(state);
+
+    return py.PyLong_FromLong(rc);
 }
 
 

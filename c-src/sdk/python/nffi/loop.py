@@ -169,10 +169,7 @@ class Loop:
                     stream = streams.serve_async(task, entry[1], result, self._room_async)
                     self._start(task, (None, entry[1]), stream)
                     return
-                result = self._runtime.encode(entry, result)
-            # a stream has given its answer itself, unless it has collected one
-            if result is not None:
-                self._runtime.respond(task, result)
+                self._runtime.respond(task, self._runtime.encode(entry, result))
         except asyncio.CancelledError as error:
             # the call was cancelled, or the function has cancelled itself
             self._runtime.fail(task, error)

@@ -219,15 +219,11 @@ class Runtime:
             if inspect.isawaitable(result):
                 result = asyncio.run(_awaited(result))
             if hasattr(result, "__anext__"):
-                result = asyncio.run(streams.serve_async(task, entry[1], result, _room_async))
-                answered = result is None
+                asyncio.run(streams.serve_async(task, entry[1], result, _room_async))
             elif hasattr(result, "__next__"):
-                result = streams.serve(task, entry[1], result, self.room)
-                answered = result is None
+                streams.serve(task, entry[1], result, self.room)
             else:
-                result, answered = self.encode(entry, result), False
-            if not answered:
-                self.respond(task, result)
+                self.respond(task, self.encode(entry, result))
         except BaseException as error:
             self.fail(task, error)
 
@@ -237,7 +233,7 @@ class Runtime:
     def respond(self, task, data):
         code = _nffi.respond(task, data)
         if code not in (codes.OK, codes.STALE, codes.CLOSED):
-            raise Error(f"an answer of {len(data)} bytes cannot be sent: {_nffi.error_text(code)}")
+            raise Error(f"the response cannot be sent: {_nffi.error_text(code)}")
 
     def fail(self, task, error):
         if isinstance(error, SystemExit) and self._exit_process is not None:

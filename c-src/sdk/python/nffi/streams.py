@@ -1,6 +1,6 @@
-"""Answers in chunks: what a generator yields is written one by one, and the next is not asked for
-before the reader has room for it. Where Lua only called, the chunks are collected into one
-answer."""
+"""Responses in chunks: what a generator yields is written one by one, and the next is not requested
+before the reader has room for it. For a plain call, libnffi collects the chunks into one
+response."""
 
 import _nffi
 
@@ -9,37 +9,42 @@ from .codec import dumps, raw_bytes
 from .failure import Error
 from .plan import JSON
 
-# Bytes that a call collects, as in nffi.h.
-_MAX_COLLECTED = 64 * 1024 * 1024
+
+class _Bytes:
+    """Chunks are the bytes of the values."""
+
+    chunk = staticmethod(raw_bytes)
+    end = None
 
 
-def _encoder(flags):
-    return dumps if flags & JSON else raw_bytes
+class _Lines(_Bytes):
+    """Each value of a stream is one line of JSON."""
+
+    @staticmethod
+    def chunk(value):
+        return dumps(value) + b"\n"
 
 
-def _framer(flags):
-    """Of a stream: each value is one line of JSON."""
-    return (lambda value: dumps(value) + b"\n") if flags & JSON else raw_bytes
+class _List:
+    """A plain call gets one list of the values."""
+
+    def __init__(self):
+        self._separator = b"["
+
+    def chunk(self, value):
+        chunk = self._separator + dumps(value)
+        self._separator = b","
+        return chunk
+
+    @property
+    def end(self):
+        return b"[]" if self._separator == b"[" else b"]"
 
 
-class _Collected:
-    """Collects the chunks of a plain call."""
-
-    def __init__(self, flags):
-        self._json = flags & JSON
-        self._chunks = []
-        self._size = 0
-
-    def add(self, chunk):
-        self._size += len(chunk) + 1
-        if self._size > _MAX_COLLECTED:
-            raise Error("a call collects at most 64 MiB of chunks; read them as a stream")
-        self._chunks.append(chunk)
-
-    def answer(self):
-        if self._json:
-            return b"[" + b",".join(self._chunks) + b"]"
-        return b"".join(self._chunks)
+def _framing(task, flags):
+    if not flags & JSON:
+        return _Bytes
+    return _Lines if _nffi.is_stream(task) else _List()
 
 
 def _write(task, chunk):
@@ -48,36 +53,34 @@ def _write(task, chunk):
     if code in (codes.CANCELLED, codes.STALE, codes.CLOSED):
         return False
     if code != codes.OK:
-        raise Error(f"a chunk of {len(chunk)} bytes cannot be sent: {_nffi.error_text(code)}")
+        raise Error(f"the chunk cannot be sent: {_nffi.error_text(code)}")
     return True
+
+
+def _end(task, framing):
+    if framing.end is not None:
+        _write(task, framing.end)
+    code = _nffi.stream_end(task)
+    if code not in (codes.OK, codes.STALE, codes.CLOSED):
+        raise Error(f"the response cannot be sent: {_nffi.error_text(code)}")
 
 
 def serve(task, flags, iterator, room):
     """Responds with the values of `iterator`. `room(task)` waits until a chunk may be written;
     False: the stream is cancelled. Raises the exceptions of the iterator: the call then still
     needs a response."""
-    encode = _encoder(flags)
-    if not _nffi.is_stream(task):
-        collected = _Collected(flags)
-        for value in iterator:
-            collected.add(encode(value))
-            if _nffi.cancelled(task):
-                _close(iterator)
-                break
-        return collected.answer()
-    encode = _framer(flags)
+    framing = _framing(task, flags)
     while room(task):
         try:
             value = next(iterator)
         except StopIteration:
             break
-        if not _write(task, encode(value)):
+        if not _write(task, framing.chunk(value)):
             _close(iterator)
             break
     else:
         _close(iterator)
-    _nffi.stream_end(task)
-    return None
+    _end(task, framing)
 
 
 def _close(iterator):
@@ -88,23 +91,16 @@ def _close(iterator):
 
 async def serve_async(task, flags, iterator, room):
     """The same for an async generator; `room` is a coroutine function."""
-    encode = _encoder(flags)
+    framing = _framing(task, flags)
     try:
-        if not _nffi.is_stream(task):
-            collected = _Collected(flags)
-            async for value in iterator:
-                collected.add(encode(value))
-            return collected.answer()
-        encode = _framer(flags)
         while await room(task):
             try:
                 value = await iterator.__anext__()
             except StopAsyncIteration:
                 break
-            if not _write(task, encode(value)):
+            if not _write(task, framing.chunk(value)):
                 break
-        _nffi.stream_end(task)
-        return None
+        _end(task, framing)
     finally:
         close = getattr(iterator, "aclose", None)
         if close is not None:
