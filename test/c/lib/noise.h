@@ -7,6 +7,7 @@
 #define NOISE_H
 
 #include "process.h"
+#include "random.h"
 #include "shared/region.h"
 
 #define NOISE_MS 100
@@ -16,9 +17,7 @@ static uint32_t noise_state = 99;
 static inline uint32_t
 noise_below(uint32_t n)
 {
-    noise_state = noise_state * 1664525u + 1013904223u;
-
-    return (uint32_t) (((uint64_t) noise_state * n) >> 32);
+    return random_below(&noise_state, n);
 }
 
 

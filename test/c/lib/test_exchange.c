@@ -5,6 +5,7 @@
  */
 
 #include "pair.h"
+#include "random.h"
 
 #define THREADS 3
 #define MAX_IN_FLIGHT 200
@@ -29,15 +30,6 @@ typedef struct call {
 static unsigned char bytes[MAX_SIZE * 2];
 static nffi_queue_t *queue;
 static atomic_int released, owned;
-
-
-static uint32_t
-random_below(uint32_t *state, uint32_t n)
-{
-    *state = *state * 1664525u + 1013904223u;
-
-    return (uint32_t) (((uint64_t) *state * n) >> 32);
-}
 
 
 /* The bytes of a call: a window on the same pattern. */

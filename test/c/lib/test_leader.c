@@ -6,6 +6,7 @@
  * same step by step.
  */
 
+#include "random.h"
 #include "readers.h"
 
 #include <sched.h>
@@ -23,26 +24,11 @@ typedef struct load {
 static atomic_uint waits;     /* for credit */
 
 
-static uint32_t
-random_below(uint32_t *state, uint32_t n)
-{
-    *state = *state * 1664525u + 1013904223u;
-
-    return (uint32_t) (((uint64_t) *state * n) >> 32);
-}
-
-
 /* Up to 40 us: longer and shorter than the runtime spins. */
 static void
 pause_a_bit(uint32_t *state)
 {
-    volatile uint32_t i, n = random_below(state, 4) == 0
-                             ? random_below(state, 40000)
-                             : random_below(state, 400);
-
-    for (i = 0; i < n; i++) {
-        /* spin */
-    }
+    random_pause(state, 4, 400, 40000);
 }
 
 

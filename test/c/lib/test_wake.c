@@ -5,6 +5,7 @@
  */
 
 #include "pair.h"
+#include "random.h"
 
 #define MAX_THREADS 3
 #define MAX_IN_FLIGHT 48
@@ -27,26 +28,11 @@ typedef struct worker {
 static int owners[1];
 
 
-static uint32_t
-random_below(uint32_t *state, uint32_t n)
-{
-    *state = *state * 1664525u + 1013904223u;
-
-    return (uint32_t) (((uint64_t) *state * n) >> 32);
-}
-
-
 /* Mostly nothing, sometimes long enough for the other side to fall asleep. */
 static void
 pause_a_bit(uint32_t *state)
 {
-    volatile uint32_t i, n = random_below(state, 8) == 0
-                             ? random_below(state, 2000)
-                             : random_below(state, 30);
-
-    for (i = 0; i < n; i++) {
-        /* spin */
-    }
+    random_pause(state, 8, 30, 2000);
 }
 
 
