@@ -76,7 +76,7 @@ export default defineConfig({
         test: {
           name: "asan",
           include: [
-            "test/e2e/engine-{calls,cancel,client-gone,errors,leave,log,metrics,misuse,phases,reload,stream,stress,tls}.test.ts",
+            "test/e2e/engine-{calls,cancel,client-gone,errors,exit,log,metrics,misuse,phases,reload,stream,stress,tls}.test.ts",
             "test/e2e/traps-*.test.ts",
             "test/sdk/node/stream.test.ts",
           ],

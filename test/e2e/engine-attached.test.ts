@@ -8,6 +8,7 @@ import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { placeOf } from "../support/attached-conf.js";
 import { isAttachedSuite } from "../support/attached-product.js";
+import { nativeRuntime } from "../support/native-runtime.js";
 import { withNginx } from "../support/nginx.js";
 import { builtOpenresty, suites } from "../support/openresty.js";
 
@@ -86,6 +87,34 @@ describe.each(suites.filter(isAttachedSuite))("an attached nginx, %s", (suite) =
       expect(await running.get("/")).toMatch(
         /^nil\|this nginx has ngx_core_conf_t at another place.*nffi attach.*\|unsupported_nginx$/,
       );
+    });
+  });
+
+  // The first queue is free, and the second has logged and is free, before the event loop looks: it
+  // gets the wake-up that frees both, and behind it in the same batch the one of the second log.
+  // A read of freed memory crashes.
+  test("a queue that ends while its wake-up is in the same turn as another's end", async () => {
+    const library = nativeRuntime(prefix, "lingering");
+    const close = `local nffi = require "resty.nffi"
+      local ffi = require "ffi"
+      ffi.cdef "int usleep(unsigned int us);"
+      for _, ms in ipairs { "200", "250" } do
+        local rt = assert(nffi.load("${library}", { config = ms }))
+        assert(rt:call("x"))
+        rt:close()
+      end
+      ngx.sleep(0.1)
+      ffi.C.usleep(400000)
+      ngx.say("blocked")`;
+    const env = { ...process.env, LD_PRELOAD: nativeRuntime(prefix, "poison") };
+    const locations = `location = /close { content_by_lua_block { ${close} } }\n${server}`;
+    await withNginx({ prefix, server: locations, env, logLevel: "notice" }, async (running) => {
+      const workers = running.workers();
+      expect(await running.get("/close")).toBe("blocked\n");
+      await running.waitForLog(/lets go[\s\S]*lets go/);
+      expect(await running.get("/")).toBe("hello|nil|nil");
+      expect(running.workers()).toEqual(workers);
+      expect(running.errorLog()).not.toContain("exited on signal");
     });
   });
 
