@@ -1,5 +1,6 @@
 /*
- * descriptors.h - descriptors in a message of a unix socket (SCM_RIGHTS).
+ * descriptors.h - descriptors in a message of a unix socket (SCM_RIGHTS), and
+ * their end.
  */
 
 #ifndef NFFI_DESCRIPTORS_H
@@ -7,6 +8,7 @@
 
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /*
  * Adds `count` descriptors to a message. `room` has the alignment of a cmsghdr
@@ -26,6 +28,20 @@ nffi__add_descriptors(struct msghdr *msg, void *room, const int *fds,
     cmsg->cmsg_type = SCM_RIGHTS;
     cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
     memcpy(CMSG_DATA(cmsg), fds, count * sizeof(int));
+}
+
+
+/* Closes them, but for those that are -1. */
+static inline void
+nffi__close_all(const int *fds, size_t count)
+{
+    size_t i;
+
+    for (i = 0; i < count; i++) {
+        if (fds[i] != -1) {
+            close(fds[i]);
+        }
+    }
 }
 
 #endif /* NFFI_DESCRIPTORS_H */
