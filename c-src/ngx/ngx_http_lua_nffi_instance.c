@@ -209,9 +209,9 @@ ngx_http_lua_nffi_alive_period(void)
 
 /*
  * Returns the limit for calls when the worker exits. At worker_shutdown_timeout
- * nginx closes the connections, so the limit is shorter: by a tenth, in which
- * handlers respond to their clients, and by one check period, in which the glue
- * may not have noticed the exit.
+ * nginx closes the connections, so the limit is shorter: by a tenth, so that
+ * handlers can respond to their clients, and by one check period, since the
+ * glue may notice the exit that late.
  */
 
 static ngx_msec_t

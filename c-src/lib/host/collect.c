@@ -60,7 +60,7 @@ give_text(nffi_host_response_t *response, const char *text)
 }
 
 
-/* What the owner gets for an answer that the host has no room for: the runtime
+/* The owner's result for an answer that the host has no room for: the runtime
    is not to blame, and its other calls go on. */
 static void
 give_no_room(nffi_host_response_t *response)
@@ -213,7 +213,7 @@ read_chunk(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
 }
 
 
-/* What is left of the stream that was found on the ring. */
+/* The rest of the stream that was found on the ring. */
 static int
 read_current(nffi_host_t *host, nffi_host_response_t *response)
 {

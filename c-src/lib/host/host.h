@@ -35,7 +35,7 @@ enum nffi__entry_state {
 #define NFFI__PAUSE_KEPT 64
 #define NFFI__MAX_KEPT 512
 
-/* What the host itself knows of the task in a slot. */
+/* The host's own record of the task in a slot. */
 typedef struct nffi__entry {
     void *owner;              /* NULL: cancelled */
     void *request;            /* in the heap */

@@ -338,8 +338,8 @@ int nffi_host_process_event(nffi_host_t *host, nffi_process_message_t *message);
 /* SIGKILL to the process and to all that descend from it; idempotent. */
 void nffi_process_kill(nffi_process_t *process);
 
-/* Gives the process to its keeper, which kills what is left of it after a grace
-   period. Closes keeper_fd and pidfd. */
+/* Hands the process over to its keeper, which kills what is left of it after a
+   grace period. Closes keeper_fd and pidfd. */
 void nffi_process_release(nffi_process_t *process);
 
 #pragma GCC visibility pop

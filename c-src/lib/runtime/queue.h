@@ -13,7 +13,7 @@
 #include "shared/nffi_spin.h"
 #include "shared/region.h"
 
-/* What a task has written in chunks; made by its first one. */
+/* The chunks of a task; made by its first one. */
 typedef struct nffi__stream {
     uint32_t written;         /* counts up and wraps, as in the slot */
     uint32_t read;            /* credit that was seen */
@@ -157,7 +157,7 @@ void nffi__queue_destroy(nffi_queue_t *queue, uint32_t last_generation);
 int nffi__queue_try_end(nffi_queue_t *queue);
 void nffi__queue_free(nffi_queue_t *queue, uint32_t last_generation);
 
-/* What a runtime gets for the queue. It is not an address. */
+/* A runtime's handle of the queue. It is not an address. */
 static inline nffi_queue_t *
 nffi__queue_handle(const nffi_queue_t *queue)
 {

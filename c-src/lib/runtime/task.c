@@ -124,7 +124,7 @@ free_memory(nffi_queue_t *queue)
 }
 
 
-/* What an earlier queue has left in the structure; with the mutex. */
+/* Resets what an earlier queue has left in the structure; with the mutex. */
 static void
 reset(nffi_queue_t *queue)
 {

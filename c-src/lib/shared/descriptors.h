@@ -31,7 +31,7 @@ nffi__add_descriptors(struct msghdr *msg, void *room, const int *fds,
 }
 
 
-/* Closes them, but for those that are -1. */
+/* Closes each descriptor that is not -1. */
 static inline void
 nffi__close_all(const int *fds, size_t count)
 {

@@ -68,7 +68,7 @@ enum nffi__misuse {
     NFFI__MISUSES
 };
 
-/* What a stream on the done ring has for the host. */
+/* The news of a stream on the done ring. */
 enum nffi__news {
     NFFI__MORE_CHUNKS = 1,
     NFFI__FINISHED            /* chunks perhaps, then `outcome` and the rest */
