@@ -20,7 +20,7 @@
 
 #define DEFAULT_TASKS 65536u
 #define DEFAULT_BYTES (UINT64_C(1) << 30)
-#define DEFAULT_ARENA (4u << 20)
+#define DEFAULT_ARENA (8u << 20)    /* 64 payloads of 100 KB fit it */
 
 
 static uint32_t

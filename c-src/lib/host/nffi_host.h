@@ -46,7 +46,7 @@ typedef struct nffi_host_options {
     uint64_t max_bytes;       /* request bytes not yet answered, 0: 1 GiB */
     uint32_t spin_us;         /* the runtime spins for this time before it
                                  sleeps, 0: not at all; see nffi_spin.h */
-    uint32_t request_arena;   /* bytes, 0: 4 MiB; rounded up to a power of two,
+    uint32_t request_arena;   /* bytes, 0: 8 MiB; rounded up to a power of two,
                                  64 KiB to 1 GiB */
     uint32_t response_arena;
     const void *config;       /* of the runtime, copied; NULL: none */

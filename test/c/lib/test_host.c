@@ -24,7 +24,7 @@ rounds_options(void)
 
     pair_open(&pair, &(nffi_host_options_t) { 0 });
     CHECK_IS(pair.host->region.max_tasks, 65536);
-    CHECK_IS(pair.host->region.request_arena_size, 4 << 20);
+    CHECK_IS(pair.host->region.request_arena_size, 8 << 20);
     CHECK_IS(pair.host->max_bytes, 1 << 30);
     pair_close(&pair);
 
