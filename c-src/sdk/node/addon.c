@@ -169,6 +169,8 @@ attach(napi_env env, napi_callback_info info)
         return NULL;
     }
 
+    addon_keep_memory();
+
     return result;
 }
 

@@ -104,6 +104,9 @@ void addon_report_cancelled(addon_t *addon);
 /* take.c: puts the request of one task into `memory`; 0 or a code. */
 int addon_take(addon_t *addon, nffi_task_t task);
 
+/* heap.c: lets malloc() keep up to 32 MiB that are free. */
+void addon_keep_memory(void);
+
 /* respond.c: sends what JavaScript has put into `memory`. */
 void addon_flush(addon_t *addon);
 
