@@ -343,6 +343,29 @@ nffi_host_end(nffi_host_t *host)
 }
 
 
+int
+nffi_host_trim(nffi_host_t *host)
+{
+    bool more, follow;
+
+    if (!host->process || host->broken) {
+        return 0;
+    }
+
+    more = nffi__host_trim(host, &follow);
+
+    /* the runtime follows when it skips the ping, which is queued behind this
+       store; not while other tasks wait: the next trim asks again */
+    if (follow) {
+        atomic_fetch_add_explicit(&host->region.header->trims, 1,
+                                  memory_order_release);
+        (void) nffi_host_ping(host);
+    }
+
+    return more || follow;
+}
+
+
 void
 nffi_host_destroy(nffi_host_t *host)
 {

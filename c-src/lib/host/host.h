@@ -177,6 +177,11 @@ int nffi__host_add_slots(nffi_host_t *host);
    read. NFFI_PROTOCOL: they are not in the arena. */
 int nffi__host_reach(nffi_host_t *host, uint64_t offset, uint64_t size);
 
+/* Returns pages of the worker's arena and slots, in one step. True: more are
+   left. `follow`: the response arena has pages that the runtime could
+   return. */
+bool nffi__host_trim(nffi_host_t *host, bool *follow);
+
 /* Allocates a block for a request, also where pages must be allocated. */
 bool nffi__host_alloc_more(nffi_host_t *host, size_t size, uint32_t *offset);
 

@@ -256,16 +256,11 @@ nffi_host_shared_bytes(const nffi_host_t *host)
 }
 
 
-int
-nffi_host_trim(nffi_host_t *host)
+bool
+nffi__host_trim(nffi_host_t *host, bool *follow)
 {
     bool more;
-    nffi__header_t *header = host->region.header;
     uint32_t committed = response_committed(host);
-
-    if (!host->process || host->broken) {
-        return 0;
-    }
 
     more = nffi__commit_trim(&host->arena, &host->region);
     more |= trim_slots(host);
@@ -274,13 +269,8 @@ nffi_host_trim(nffi_host_t *host)
         host->readable = committed;
     }
 
-    /* the runtime follows when it skips the ping, which is queued behind this
-       store; not while other tasks wait: the next trim asks again */
-    if (committed > nffi__first_arena(host->region.response_arena_size)) {
-        atomic_fetch_add_explicit(&header->trims, 1, memory_order_release);
-        (void) nffi_host_ping(host);
-        more = true;
-    }
+    *follow = committed
+              > nffi__first_arena(host->region.response_arena_size);
 
     return more;
 }
