@@ -154,3 +154,26 @@ nffi__refuse_foreign(nffi_task_t task)
         nffi__unlock_and_wake(queue);
     }
 }
+
+
+nffi__running_t *
+nffi__lock_running(nffi_task_t task, nffi_queue_t **queue)
+{
+    nffi__running_t *running;
+
+    *queue = nffi__task_queue(task);
+    if (*queue == NULL) {
+        nffi__refuse_foreign(task);
+        return NULL;
+    }
+
+    pthread_mutex_lock(&(*queue)->mutex);
+    running = nffi__task_running(*queue, task);
+
+    if (running == NULL) {
+        nffi__refuse(*queue, task);
+        nffi__unlock_and_wake(*queue);
+    }
+
+    return running;
+}

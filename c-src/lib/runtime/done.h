@@ -1,6 +1,6 @@
 /*
  * done.h - how respond.c and stream.c publish the response of a task. All
- * functions except nffi__refuse_foreign require the queue's mutex.
+ * functions require the queue's mutex, unless they say otherwise.
  */
 
 #ifndef NFFI_DONE_H
@@ -14,6 +14,11 @@
    mutex. */
 void nffi__refuse(nffi_queue_t *queue, nffi_task_t task);
 void nffi__refuse_foreign(nffi_task_t task);
+
+/* Finds the task of a handle and locks its queue; nffi__unlock_and_wake() ends
+   that. NULL: there is none, which was counted, and nothing is locked. Without
+   a mutex. */
+nffi__running_t *nffi__lock_running(nffi_task_t task, nffi_queue_t **queue);
 
 /* Fills in the response part of the slot, then finishes. */
 void nffi__publish(nffi_queue_t *queue, nffi__running_t *running,

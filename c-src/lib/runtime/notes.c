@@ -187,13 +187,67 @@ nffi__take_notes(nffi_queue_t *queue)
 }
 
 
+/* Whether to report a task, which is then not reported again. */
+typedef bool reports_t(nffi_queue_t *queue, nffi__running_t *running,
+    uint32_t slot);
+
+
+static bool
+reports_cancelled(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
+{
+    if (running->cancel_reported || !nffi__is_cancelled(queue, slot)) {
+        return false;
+    }
+
+    running->cancel_reported = true;
+
+    return true;
+}
+
+
+static bool
+reports_writable(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
+{
+    if (running->stream == NULL || !running->stream->blocked
+        || !may_go_on(queue, running, slot))
+    {
+        return false;
+    }
+
+    running->stream->blocked = false;
+
+    return true;
+}
+
+
+/* Takes up to `max` tasks of a list, with the mutex, after the notes. */
+static int
+take_listed(nffi_queue_t *queue, nffi__slot_list_t *list, reports_t *reports,
+    nffi_task_t *tasks, size_t max)
+{
+    size_t count = 0;
+    uint32_t slot;
+    nffi__running_t *running;
+
+    nffi__take_notes(queue);
+
+    while (count < max && list_take(list, &slot)) {
+        running = &queue->running[slot];
+
+        if (running->open && reports(queue, running, slot)) {
+            tasks[count++] = running->request.task;
+        }
+    }
+
+    return (int) count;
+}
+
+
 int
 nffi_queue_cancelled(nffi_queue_t *handle, nffi_task_t *tasks, size_t max)
 {
-    size_t count;
-    uint32_t slot;
+    int count;
     nffi_queue_t *queue;
-    nffi__running_t *running;
 
     if (handle == NULL || tasks == NULL) {
         return NFFI_INVALID;
@@ -205,33 +259,19 @@ nffi_queue_cancelled(nffi_queue_t *handle, nffi_task_t *tasks, size_t max)
         return 0;
     }
 
-    count = 0;
-    nffi__take_notes(queue);
-
-    while (count < max && list_take(&queue->cancelled, &slot)) {
-        running = &queue->running[slot];
-
-        if (running->open && !running->cancel_reported
-            && nffi__is_cancelled(queue, slot))
-        {
-            running->cancel_reported = true;
-            tasks[count++] = running->request.task;
-        }
-    }
-
+    count = take_listed(queue, &queue->cancelled, reports_cancelled, tasks,
+                        max);
     nffi__unlock_and_wake(queue);
 
-    return (int) count;
+    return count;
 }
 
 
 int
 nffi_stream_writable(nffi_queue_t *handle, nffi_task_t *tasks, size_t max)
 {
-    size_t count;
-    uint32_t slot;
+    int count;
     nffi_queue_t *queue;
-    nffi__running_t *running;
 
     if (handle == NULL || tasks == NULL) {
         return NFFI_INVALID;
@@ -242,24 +282,11 @@ nffi_stream_writable(nffi_queue_t *handle, nffi_task_t *tasks, size_t max)
         return 0;
     }
 
-    count = 0;
-    nffi__take_notes(queue);
-
-    while (count < max && list_take(&queue->writable, &slot)) {
-        running = &queue->running[slot];
-
-        if (running->open && running->stream != NULL
-            && running->stream->blocked && may_go_on(queue, running, slot))
-        {
-            running->stream->blocked = false;
-            tasks[count++] = running->request.task;
-        }
-    }
-
+    count = take_listed(queue, &queue->writable, reports_writable, tasks, max);
     queue->writable_news = queue->writable.first != END;
     nffi__unlock_and_wake(queue);
 
-    return (int) count;
+    return count;
 }
 
 

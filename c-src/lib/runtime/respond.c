@@ -273,16 +273,13 @@ nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
         return NFFI_INVALID;
     }
 
-    queue = nffi__task_queue(task);
-    if (queue == NULL) {
-        nffi__refuse_foreign(task);
+    running = nffi__lock_running(task, &queue);
+    if (running == NULL) {
         return NFFI_STALE;
     }
 
-    pthread_mutex_lock(&queue->mutex);
-
     if (queue->control_fd != -1) {
-        pthread_mutex_unlock(&queue->mutex);
+        nffi__unlock_and_wake(queue);
         result = nffi_respond(task, rc, data, size);
         if (result == NFFI_OK) {
             release(data);
@@ -291,16 +288,8 @@ nffi_respond_owned(nffi_task_t task, int rc, void *data, size_t size,
         return result;
     }
 
-    running = nffi__task_running(queue, task);
-
-    if (running == NULL) {
-        nffi__refuse(queue, task);
-        nffi__unlock_and_wake(queue);
-        return NFFI_STALE;
-    }
-
     if (running->stream != NULL) {
-        pthread_mutex_unlock(&queue->mutex);
+        nffi__unlock_and_wake(queue);
         return NFFI_INVALID;
     }
 

@@ -148,33 +148,6 @@ may_write(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot)
 }
 
 
-/*
- * The task that is written to, with its queue locked; NULL: there is none,
- * which was counted, and nothing is locked. Ends with nffi__unlock_and_wake().
- */
-static nffi__running_t *
-lock_running(nffi_task_t task, nffi_queue_t **queue)
-{
-    nffi__running_t *running;
-
-    *queue = nffi__task_queue(task);
-    if (*queue == NULL) {
-        nffi__refuse_foreign(task);
-        return NULL;
-    }
-
-    pthread_mutex_lock(&(*queue)->mutex);
-    running = nffi__task_running(*queue, task);
-
-    if (running == NULL) {
-        nffi__refuse(*queue, task);
-        nffi__unlock_and_wake(*queue);
-    }
-
-    return running;
-}
-
-
 int
 nffi_stream_write(nffi_task_t task, const void *data, size_t size)
 {
@@ -191,7 +164,7 @@ nffi_stream_write(nffi_task_t task, const void *data, size_t size)
         return NFFI_TOO_LARGE;
     }
 
-    running = lock_running(task, &queue);
+    running = nffi__lock_running(task, &queue);
     if (running == NULL) {
         return NFFI_STALE;
     }
@@ -334,7 +307,7 @@ nffi_stream_end(nffi_task_t task)
     nffi_queue_t *queue;
     nffi__running_t *running;
 
-    running = lock_running(task, &queue);
+    running = nffi__lock_running(task, &queue);
     if (running == NULL) {
         return NFFI_STALE;
     }

@@ -257,23 +257,34 @@ Java_nffi_Native_streamEnd(JNIEnv *env, jclass type, jlong task)
 }
 
 
-JNIEXPORT jint JNICALL
-Java_nffi_Native_queueLog(JNIEnv *env, jclass type, jlong queue, jint level,
-    jbyteArray text)
+/* Copies a line for the log and returns its size. nffi_log() keeps less than
+   ON_STACK bytes. */
+static size_t
+line_of(JNIEnv *env, jbyteArray text, unsigned char *line)
 {
-    unsigned char room[ON_STACK];
     jint size = size_of(env, text);
-
-    (void) type;
 
     if (size > ON_STACK) {
         size = ON_STACK;
     }
 
-    (void) bytes_of(env, text, 0, size, room);
+    (void) bytes_of(env, text, 0, size, line);
 
-    return nffi_queue_log((nffi_queue_t *) (uintptr_t) queue, level, room,
-                          (size_t) size);
+    return (size_t) size;
+}
+
+
+JNIEXPORT jint JNICALL
+Java_nffi_Native_queueLog(JNIEnv *env, jclass type, jlong queue, jint level,
+    jbyteArray text)
+{
+    unsigned char line[ON_STACK];
+    size_t size = line_of(env, text, line);
+
+    (void) type;
+
+    return nffi_queue_log((nffi_queue_t *) (uintptr_t) queue, level, line,
+                          size);
 }
 
 
@@ -281,19 +292,12 @@ JNIEXPORT jint JNICALL
 Java_nffi_Native_log(JNIEnv *env, jclass type, jlong task, jint level,
     jbyteArray text)
 {
-    unsigned char room[ON_STACK];
-    jint size = size_of(env, text);
+    unsigned char line[ON_STACK];
+    size_t size = line_of(env, text, line);
 
     (void) type;
 
-    /* nffi_log() keeps less than this */
-    if (size > ON_STACK) {
-        size = ON_STACK;
-    }
-
-    (void) bytes_of(env, text, 0, size, room);
-
-    return nffi_log((nffi_task_t) task, level, room, (size_t) size);
+    return nffi_log((nffi_task_t) task, level, line, size);
 }
 
 
