@@ -1,12 +1,8 @@
 // An attached glue only: it refuses an nginx that it does not work in without harm, warns of one
-// that it was not proven with, notices a killed coroutine within a bound, and serves stream {}.
-import { spawnSync } from "node:child_process";
+// that it was not proven with, and frees what has ended after the events of a turn.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { freePort } from "../../src/io/port.js";
-import { placeOf } from "../support/attached-conf.js";
 import { isAttachedSuite } from "../support/attached-product.js";
 import { nativeRuntime } from "../support/native-runtime.js";
 import { withNginx } from "../support/nginx.js";
@@ -117,51 +113,4 @@ describe.each(suites.filter(isAttachedSuite))("an attached nginx, %s", (suite) =
       expect(running.errorLog()).not.toContain("exited on signal");
     });
   });
-
-  // no package of Debian has ngx_stream_lua
-  test.skipIf(!hasStreamLua())(
-    "stream {} loads, calls, streams and shares its runtimes",
-    async () => {
-      const port = await freePort();
-      const echo = join(prefix, "nffi/lib/libnffi_echo.so");
-      const calls = `
-      local nffi = require "resty.nffi"
-      local rt = assert(nffi.load("${echo}"))
-      local said = { assert(rt:call("hello")) }
-      for chunk in rt:stream("streamed") do said[#said + 1] = chunk end
-      said[#said + 1] = tostring(#nffi.metrics().runtimes)`;
-      const main = `stream {
-      server { listen 127.0.0.1:${port};
-        preread_by_lua_block { ${calls} ngx.ctx.said = table.concat(said, " ") }
-        content_by_lua_block { ${calls}
-          ngx.say(ngx.ctx.said, "|", table.concat(said, " "))
-          ngx.timer.at(0, function() ${calls} ngx.log(ngx.WARN, "timer: ", table.concat(said, " ")) end)
-        } } }`;
-      await withNginx({ prefix, server, main }, async (running) => {
-        expect(await running.get("/")).toBe("hello|nil|nil");
-        expect(await greeting(port)).toBe("hello streamed 1|hello streamed 1\n");
-        await running.waitForLog("timer: hello streamed 1");
-      });
-    },
-  );
-
-  function hasStreamLua(): boolean {
-    const place = process.env.NFFI_TEST_PREFIX;
-    if (!place) return false;
-    const program = placeOf(place).program ?? join(place, "nginx/sbin/nginx");
-    const shown = spawnSync(program, ["-V"], { encoding: "utf8" });
-    return shown.stderr.includes("stream-lua") || shown.stderr.includes("ngx_stream_lua");
-  }
 });
-
-function greeting(port: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, "127.0.0.1");
-    let text = "";
-    socket.on("data", (data) => {
-      text += data;
-    });
-    socket.on("close", () => resolve(text));
-    socket.on("error", reject);
-  });
-}

@@ -7,6 +7,7 @@ import { expect, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { withNginx } from "../support/nginx.js";
 import { builtOpenresty, suites } from "../support/openresty.js";
+import { sourceOfUnpatched } from "../support/unpatched-openresty.js";
 
 // self-signed for localhost, valid for a hundred years, used by tests only
 const CERTIFICATE = readFileSync(new URL("../fixtures/localhost.pem", import.meta.url), "utf8");
@@ -24,14 +25,18 @@ function manifestOf(prefix: string): Manifest {
 
 /**
  * Whether this nginx waits in ssl_certificate_by_lua. Debian's packages and OpenResty have the
- * patch for it; Debian's archive may lack Debian's patches at times, and then `nffi build` builds
- * the upstream source as it is.
+ * patch for it; Debian's archive may lack Debian's patches at times, and then the upstream source
+ * is built as it is.
  */
 function waitsForCertificate(prefix: string): boolean {
   const parts = manifestOf(prefix).source?.parts;
   const nginx = parts?.find(({ component }) => component === "nginx");
-  return !nginx || nginx.patches.includes("nginx-ssl_cert_cb_yield.patch");
+  if (nginx) return nginx.patches.includes("nginx-ssl_cert_cb_yield.patch");
+  return sourceOfUnpatched(prefix, "src/event/ngx_event_openssl.c")?.includes(WAITS) ?? true;
 }
+
+/** The patch has this name, and nginx does not. */
+const WAITS = "SSL_ERROR_WANT_X509_LOOKUP";
 
 /** Whether it waits in ssl_client_hello_by_lua: only OpenResty does. */
 function waitsForClientHello(prefix: string): boolean {

@@ -56,7 +56,7 @@ export async function debianProduct(suite: DebianSuite): Promise<string> {
   const layer = await debianLayer(suite);
   await prebuiltFiles();
   const prefix = join(folder, "attached");
-  const key = hashOfInputs(INPUTS, [layer]);
+  const key = hashOfInputs(INPUTS_OF_ATTACH, [layer]);
   const keyFile = join(prefix, "nffi-test-key");
   if (existsSync(keyFile) && readFileSync(keyFile, "utf8") === key) return prefix;
   rmSync(prefix, { recursive: true, force: true });
@@ -81,7 +81,7 @@ export async function debianProduct(suite: DebianSuite): Promise<string> {
 }
 
 /** What `nffi attach` copies, and what it is. */
-const INPUTS = [
+export const INPUTS_OF_ATTACH = [
   ...["bin/nffi-nginx", "c-src/include", "c-src/sdk", "lua", "prebuilt/manifest.json"],
   ...["src/attach", "src/io", "src/node-runtime", "src/pipeline"],
 ];

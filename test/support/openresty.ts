@@ -44,7 +44,7 @@ export const flavor = process.env.NFFI_TEST_FLAVOR ?? "release";
 export async function builtOpenresty(suite: Suite = anySuite, copy?: string): Promise<string> {
   // another build, such as one with sanitizers, under the same tests
   if (process.env.NFFI_TEST_PREFIX) return process.env.NFFI_TEST_PREFIX;
-  if (isAttachedSuite(suite)) return attachedProduct(suite, () => builtOpenresty("trixie"));
+  if (isAttachedSuite(suite)) return attachedProduct(suite);
   const folder = folderOf(suite, copy);
   const prefix = join(folder, "openresty");
   mkdirSync(folder, { recursive: true });

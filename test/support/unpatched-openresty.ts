@@ -2,8 +2,8 @@
 // without our patches. It is made once, below .nffi/test, and depends on nothing of this
 // repository but the assembly.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import {
   assembleDebianTree,
   fetchDebianSources,
@@ -12,6 +12,12 @@ import {
 import { repository } from "./cli.js";
 
 const FOLDER = join(repository, ".nffi/test/unpatched");
+
+/**
+ * The source of ngx_stream_lua, of the version that the lua-resty-core of Debian 13 is for, 0.0.16.
+ * Debian has no package of it, so the tests of stream {} are skipped without this directory.
+ */
+export const STREAM_LUA = process.env.NFFI_TEST_STREAM_LUA;
 
 /** The same modules as in the builds of openresty.ts. */
 const OPTIONS = [
@@ -30,7 +36,7 @@ export async function unpatchedOpenresty(
   name = "nginx-core",
   change: (nginxSource: string) => void = () => {},
 ): Promise<UnpatchedOpenresty> {
-  const folder = join(FOLDER, name);
+  const folder = join(FOLDER, STREAM_LUA ? `${name}-stream` : name);
   const prefix = join(folder, "openresty");
   const tree = join(folder, "tree");
   if (!existsSync(join(folder, "done"))) await make(folder, tree, prefix, change);
@@ -63,10 +69,19 @@ async function make(
   const env = { ...process.env, PATH: `/usr/lib/ccache:${process.env.PATH}` };
   const run = (program: string, args: readonly string[]) =>
     execFileSync(program, args, { cwd: tree, env, stdio: "pipe", maxBuffer: 1 << 28 });
-  run("./configure", ["-j2", `--prefix=${prefix}`, ...suite.suite.configureArgs, ...OPTIONS]);
+  const stream = STREAM_LUA ? ["--with-stream", `--add-module=${STREAM_LUA}`] : [];
+  const options = [...suite.suite.configureArgs, ...OPTIONS, ...stream];
+  run("./configure", ["-j2", `--prefix=${prefix}`, ...options]);
   run("make", ["-j2"]);
   run("make", ["install"]);
   mkdirSync(join(folder, "done"));
+}
+
+/** The text of a file of nginx's source; undefined for another prefix. */
+export function sourceOfUnpatched(prefix: string, path: string): string | undefined {
+  const bundle = join(dirname(prefix), "tree/bundle");
+  if (!existsSync(bundle)) return undefined;
+  return readFileSync(join(bundle, nameIn(bundle, /^nginx-/), path), "utf8");
 }
 
 function nameIn(folder: string, pattern: RegExp): string {
