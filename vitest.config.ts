@@ -24,8 +24,8 @@ const ALONE = [
   "test/sdk/node/calls.test.ts",
 ];
 
-// Has nothing to run on a built OpenResty.
-const OF_ATTACHED = ["test/e2e/engine-attached.test.ts"];
+// Have nothing to run on a built OpenResty.
+const OF_ATTACHED = ["test/e2e/engine-attached.test.ts", "test/e2e/engine-attached-stream.test.ts"];
 
 // Debian's own nginx is a layer of /usr, which only root may mount.
 const DEBIANS = process.getuid?.() === 0 ? ["debian-12", "debian-13"] : [];
@@ -96,6 +96,7 @@ export default defineConfig({
           name: "attached",
           include: [
             "test/e2e/engine-{calls,cancel,client-gone,phases,public-abi,stream,tls}.test.ts",
+            "test/e2e/traps-worker.test.ts",
           ],
           env: { NFFI_TEST_SUITES: "attached" },
           globalSetup: ["test/support/compile.ts"],

@@ -4,12 +4,13 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
 import { isAttachedSuite } from "../support/attached-product.js";
 import { content } from "../support/lua.js";
 import { nativeProgram, nativeRuntime } from "../support/native-runtime.js";
-import { type NginxOptions, startNginxForTest, withNginx } from "../support/nginx.js";
+import { type NginxOptions, startNginxForTest, until, withNginx } from "../support/nginx.js";
 import { builtOpenresty, suites } from "../support/openresty.js";
 
 const MODULE = `
@@ -87,6 +88,28 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
       expect(log).not.toMatch(/exited on signal/);
     },
   );
+
+  test("a binary upgrade: the old worker finishes its call, the new one serves, and nothing is left", async () => {
+    const later = content("= /later", `ngx.print(${load.node}.methods:later("800"))`);
+    const server = [pid(), call(), later];
+    await withNginx(options(server, { daemon: true }), async (nginx) => {
+      const master = nginx.pid;
+      const worker = await nginx.get("/pid");
+      expect(await nginx.get("/call?v=old")).toBe("old");
+      const inFlight = nginx.get("/later");
+      await setTimeout(200);
+      nginx.signal("SIGUSR2", master);
+      const isNew = () => nginx.pid !== master && nginx.workers().length > 0;
+      await until(isNew, 10_000, () => `no new master:\n${nginx.errorLog()}`);
+      nginx.signal("SIGQUIT", master);
+      expect(await inFlight).toBe("later");
+      const hasEnded = () => !existsSync(`/proc/${master}`) && !existsSync(`/proc/${worker}`);
+      await until(hasEnded, 10_000, () => `the old one stays:\n${nginx.errorLog()}`);
+      expect(await nginx.get("/call?v=new")).toBe("new");
+      expect(await nginx.get("/later")).toBe("later");
+      expect(nginx.errorLog()).not.toMatch(/exited on signal/);
+    });
+  });
 
   test("a worker without calls exits immediately: an idle runtime does not keep it", async () => {
     const nginx = await startNginxForTest(

@@ -138,8 +138,10 @@ export class Nginx {
 
   /** Of the master process; after a binary upgrade of the new one. */
   get pid(): number {
-    if (this.daemon) return Number(readOrEmpty(join(this.dir, "logs/nginx.pid")));
-    return this.process.pid ?? 0;
+    if (!this.daemon) return this.process.pid ?? 0;
+    // for a moment of a binary upgrade there is only the other file
+    const file = join(this.dir, "logs/nginx.pid");
+    return Number(readOrEmpty(file) || readOrEmpty(`${file}.oldbin`)) || (this.process.pid ?? 0);
   }
 
   async request(path: string, options: RequestOptions = {}): Promise<Reply> {
