@@ -92,7 +92,7 @@ function attachedBefore(
 ): AttachedManifest | undefined {
   if (manifest === undefined || isAttached(manifest)) return manifest;
   throw new NffiError("foreign-files", `${prefix} contains an OpenResty that nffi has built`, {
-    hint: "it needs no attach; choose another --prefix for this nginx",
+    hint: "choose another --prefix: an OpenResty of nffi needs no attach",
   });
 }
 

@@ -59,7 +59,7 @@ export function recordOf({ nginx, conf, ngxLua }: Examined): AttachedNginx {
 function requireNotBuilt(nginx: NginxProgram): void {
   if (!nginx.elf.exports.has("ngx_http_lua_nonblocking_ffi_abi_version")) return;
   throw new NffiError("nginx-unsuitable", `${titleOfNginx(nginx)} was built by nffi`, {
-    hint: "it has the glue already: there is nothing to attach",
+    hint: "do not attach to it: it contains the glue. `nffi new-runtime` creates a project for it",
   });
 }
 

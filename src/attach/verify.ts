@@ -42,7 +42,10 @@ export async function verifyAttached(
 async function requireGlue(prefix: string, { nginx, ngxLua }: Examined): Promise<void> {
   const file = join(prefix, "nffi/lib/libnffi_glue.so");
   const glue = await elfObjectOf(file).catch(() => undefined);
-  if (glue === undefined) throw new NffiError("verify-failed", `${file} is no library`);
+  if (glue === undefined)
+    throw new NffiError("verify-failed", `${file} is not a shared library`, {
+      hint: "run `nffi attach` again",
+    });
   requireSymbols(neededSymbols(glue, ngxLua), nginx, ngxLua);
 }
 

@@ -16,7 +16,7 @@ type Symptom = readonly [pattern: RegExp, cure: (found: string) => Cure | undefi
 
 const NO_MEMORY = advice("there was not enough memory: build with --jobs 1, or add memory or swap");
 const NO_EXECUTION = advice(
-  "programs cannot run in that folder (mounted noexec?): use --work-dir and TMPDIR to name others; " +
+  "programs cannot run in that directory (mounted noexec?): use --work-dir and TMPDIR to name others; " +
     "`nffi doctor` lists them",
 );
 

@@ -45,7 +45,7 @@ export interface BuildOptions extends SourceOptions {
 
 /** The inputs of a build and its directories; `addOutputOptions` adds the options for output. */
 export function addBuildOptions(command: Command): Command {
-  return addSourceOptions(command, "auto, official, debian, debian:SUITE, a file, folder or URL")
+  return addSourceOptions(command, "auto, official, debian, debian:SUITE, a file, directory or URL")
     .option("--insecure-skip-verification", "verify nothing; the manifest records it")
     .option("--require-security-patches", "refuse sources that lack Debian's security patches")
     .option("--prefix <dir>", "install here (env: NFFI_PREFIX; default: ./.nffi/openresty)")
@@ -118,7 +118,9 @@ function flavorOption(): Option {
 }
 
 function keepPolicyOf({ keep, clean }: BuildOptions): KeepPolicy {
-  if (keep && clean) throw new NffiError("usage", "--keep does not go with --clean");
+  if (keep && clean) {
+    throw new NffiError("usage", "--keep does not go with --clean", { hint: "omit one of them" });
+  }
   return keep ? "always" : clean ? "never" : "after success";
 }
 

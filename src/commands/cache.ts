@@ -23,7 +23,7 @@ export function cacheCommand(context: CommandContext): Command {
     .action(() => context.print(dir));
   cache
     .command("list")
-    .description("list the archives and the work folders in it")
+    .description("list the archives and the build directories in it")
     .option("--json", "print the list as JSON")
     .action(async (options: { json?: boolean }) => {
       const archives = await (await opened(dir)).list();
@@ -47,7 +47,7 @@ export function cacheCommand(context: CommandContext): Command {
     });
   cache
     .command("clean")
-    .description("remove all archives, interrupted downloads and work folders")
+    .description("remove all archives, interrupted downloads and build directories")
     .action(async () => {
       const folders = await listWorkFolders(dir);
       const archives = await (await opened(dir)).clean(wish);

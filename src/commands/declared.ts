@@ -9,7 +9,7 @@ export const DESCRIPTIONS = {
   detach: "remove what `nffi attach` has installed; nginx itself is not touched",
   build: "build an OpenResty that calls TypeScript, Go, Rust, Python, Java and C without blocking",
   fetch: "download and verify a source archive, and print its path",
-  cache: "look after downloaded archives and the work folders of builds",
+  cache: "look after downloaded archives and the build directories of builds",
   list: "list the releases that can be built and what was built",
   info: "describe a product and how to compile and link against it",
   verify: "check a product, built or attached: the hashes of its files, and that it answers a call",

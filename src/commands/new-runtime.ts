@@ -25,12 +25,12 @@ const NAMES = LANGUAGES.map(({ name }) => name).join(", ");
 
 export function newRuntimeCommand(context: CommandContext): Command {
   return declared("new-runtime")
-    .argument("<name>", "the folder to make, and the name of the package")
+    .argument("<name>", "the directory to create, and the name of the package")
     .option("--lang <language>", `one of: ${NAMES} (default: asked for, or ${LANGUAGES[0].name})`)
     .option("--prefix <dir>", "the product to use (env: NFFI_PREFIX; default: ./.nffi/openresty)")
     .option("--port <n>", "where its nginx listens", portNumber, TEMPLATE_VALUES.port)
     .option("--yes", "ask no questions")
-    .option("--overwrite", "replace the template's files in a folder that exists")
+    .option("--overwrite", "replace the template's files in a directory that exists")
     .option("--dry-run", "list the files without writing them")
     .action(async (name: string, options: NewRuntimeOptions) => {
       const { cwd, signal } = context;

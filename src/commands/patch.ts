@@ -19,7 +19,7 @@ interface PatchOptions {
 
 export function patchCommand(context: CommandContext): Command {
   return declared("patch")
-    .requiredOption("--check <dir>", "the tree, with the folder bundle/")
+    .requiredOption("--check <dir>", "the tree, with the directory bundle/")
     .option("--patch <file>", "check this patch in addition; may be repeated", collect)
     .action(async (options: PatchOptions) => {
       const dir = resolve(context.cwd, options.check);

@@ -30,7 +30,7 @@ const PCRE1: RequiredPackage = {
   debian: "libpcre3-dev",
   header: "pcre.h",
   otherwise:
-    "Debian 13 has no libpcre3-dev (PCRE 1) any more: take a release that uses PCRE 2 there, such as " +
+    "Debian 13 has no libpcre3-dev (PCRE 1): use a release that requires PCRE 2, such as " +
     "--openresty 1.27.1.2 or --source debian:trixie",
 };
 

@@ -15,7 +15,7 @@ interface Entry {
 const PLAIN_TYPES = new Set(["File", "OldFile", "ContiguousFile", "Directory"]);
 const LINK_TYPES = new Set(["SymbolicLink", "Link"]);
 
-/** Unpacks `file` into the folder `into`, which is made. Nothing is written if it is refused. */
+/** Unpacks `file` into the directory `into`, which is made. Nothing is written if it is refused. */
 export async function unpack(file: string, into: string): Promise<void> {
   const entries = await list(file);
   if (entries.length === 0) {
@@ -58,7 +58,7 @@ function faultOf(entry: Entry): string | undefined {
   if (entry.path.startsWith("/")) return "is an absolute path";
   if (entry.path.split("/").includes("..")) return 'leads outside by ".."';
   if (PLAIN_TYPES.has(entry.type)) return undefined;
-  if (!LINK_TYPES.has(entry.type)) return `is a ${entry.type}, not a file, folder or link`;
+  if (!LINK_TYPES.has(entry.type)) return `is a ${entry.type}, not a file, directory or link`;
 
   const target = entry.linkpath ?? "";
   // A hard link names its target from the root of the archive, a symbolic link from its own folder.
@@ -72,7 +72,7 @@ function faultOf(entry: Entry): string | undefined {
 
 function noArchive(file: string, cause?: unknown): NffiError {
   return new NffiError("extract-failed", `${file} is not a tar archive, or is empty`, {
-    hint: "a source is openresty-VERSION.tar.gz, an archive like it (gzip or none), or the folder in it",
+    hint: "a source is openresty-VERSION.tar.gz, an archive like it (gzip or none), or the directory in it",
     cause,
   });
 }

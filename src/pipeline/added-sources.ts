@@ -61,7 +61,7 @@ export async function requireAddedSources(added: AddedSources): Promise<void> {
     if (found.includes(true)) continue;
     const files = LIBRARY_FILES[name].join(", ");
     throw new NffiError("usage", `--with-${name} ${dir}: it has no ${files}`, {
-      hint: `name the folder of the source of ${TITLES[name]}, as its release archive holds it`,
+      hint: `name the directory of the source of ${TITLES[name]}, as its release archive holds it`,
     });
   }
 }
@@ -114,6 +114,6 @@ function requirePlain(option: string, dir: string): void {
   const strange = /[^\p{L}\p{N}/._+@~,=-]/u.exec(dir);
   if (!strange) return;
   throw new NffiError("usage", `${option} ${dir} holds "${strange[0]}"`, {
-    hint: "the configure of nginx cannot work with such a path",
+    hint: "the configure of nginx cannot use this character: move the directory to another path",
   });
 }

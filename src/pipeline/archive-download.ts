@@ -138,7 +138,9 @@ async function fromUrls(
       step.warn(`${thrown.message}; trying the next mirror`);
     }
   }
-  throw new NffiError("usage", `no mirror to download ${wanted.name} from`);
+  throw new NffiError("usage", `cannot download ${wanted.name}: the list of mirrors is empty`, {
+    hint: "name one with --mirror URL",
+  });
 }
 
 function notThere(wanted: WantedArchive, policy: FetchPolicy): NffiError {

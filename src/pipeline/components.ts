@@ -29,8 +29,8 @@ export function requireComponent(components: readonly Component[], name: string)
   const [only, second] = found;
   if (only && !second) return only;
   const problem = only
-    ? `has ${found.length} folders bundle/${name}-VERSION`
-    : `has no folder bundle/${name}-VERSION`;
+    ? `has ${found.length} directories bundle/${name}-VERSION`
+    : `has no directory bundle/${name}-VERSION`;
   throw new NffiError("patch-failed", `the source ${problem}`, {
     hint: "nffi needs a complete, unmodified source of OpenResty",
   });

@@ -53,7 +53,9 @@ export async function readSeries(
 async function readUserPatch(file: string, others: readonly SeriesPatch[]): Promise<SeriesPatch> {
   const name = basename(file);
   if (others.some((other) => other.name === name)) {
-    throw new NffiError("usage", `--patch ${file}: two patches have the name ${name}`);
+    throw new NffiError("usage", `--patch ${file}: two patches have the name ${name}`, {
+      hint: "rename one of them",
+    });
   }
   const diff = await readFile(file, "utf8").catch((thrown) => {
     throw new NffiError("usage", `cannot read --patch ${file}: ${messageOf(thrown)}`);

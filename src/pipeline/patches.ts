@@ -31,7 +31,9 @@ export function readPatch(name: string, text: string): FilePatch[] {
   try {
     diffs = parsePatch(text).filter((diff) => diff.hunks.length > 0);
   } catch (thrown) {
-    throw new NffiError("patch-failed", `${name} is not a unified diff: ${messageOf(thrown)}`);
+    throw new NffiError("patch-failed", `${name} is not a unified diff: ${messageOf(thrown)}`, {
+      hint: "create the diff with `git diff --no-renames --text` or `diff -u`",
+    });
   }
   return diffs.map((diff) => {
     const path = pathOf(diff);
@@ -86,5 +88,7 @@ function pathOf(diff: StructuredPatch): string {
 function fileOf(name: string, path: string): string {
   const file = /^[^/]+\/(.+)$/.exec(path)?.[1];
   if (file && !path.split("/").includes("..")) return file;
-  throw new NffiError("patch-failed", `${name}: "${path}" is not a path like b/FILE`);
+  throw new NffiError("patch-failed", `${name}: "${path}" is not a path like b/FILE`, {
+    hint: "create the diff with `git diff --no-renames --text`, or edit its paths",
+  });
 }

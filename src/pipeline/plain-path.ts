@@ -6,6 +6,6 @@ export function requirePlainPath(what: string, path: string): void {
   const strange = /[^\p{L}\p{N}/._+@~,=-]/u.exec(path);
   if (!strange) return;
   throw new NffiError("usage", `the ${what} "${path}" holds "${strange[0]}"`, {
-    hint: "nginx, its configure and Lua cannot work with such a path",
+    hint: "nginx, its configure and Lua cannot use this character: choose another path",
   });
 }

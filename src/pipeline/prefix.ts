@@ -35,7 +35,7 @@ export async function requireOwnPrefix(
       {
         hint:
           `found ${path}, but no manifest ${manifestFile(prefix)} that can be read\n` +
-          "choose another folder with --prefix, or replace it with --overwrite-foreign",
+          "choose another directory with --prefix, or replace it with --overwrite-foreign",
       },
     );
   }
@@ -67,7 +67,7 @@ export async function requireReplaceable(
   throw new NffiError("foreign-files", `nffi did not install what is in ${prefix}: ${some}`, {
     hint:
       `${foreign.length} such files would be replaced; nothing was changed\n` +
-      "choose another folder with --prefix, or replace them with --overwrite-foreign",
+      "choose another directory with --prefix, or replace them with --overwrite-foreign",
   });
 }
 
@@ -88,6 +88,6 @@ function inTheWay(place: string, wanted = "a file"): NffiError {
   return new NffiError("foreign-files", `${place} exists: nffi installs ${wanted} there`, {
     hint:
       "it follows no links below the prefix, only the prefix itself may be one; nothing was changed\n" +
-      "remove it, or choose another folder with --prefix",
+      "remove it, or choose another directory with --prefix",
   });
 }

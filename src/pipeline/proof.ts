@@ -62,7 +62,7 @@ async function requireSymbols(
   const missing = symbols.filter((symbol) => !exported.has(symbol));
   if (missing.length === 0) return;
   throw new NffiError("proof-failed", `${file} does not export ${missing.join(", ")}`, {
-    hint: nm.stderr.trim() || "an option after `--` has turned off what nffi needs",
+    hint: nm.stderr.trim() || "remove the option after `--` that disables these symbols",
   });
 }
 
@@ -151,7 +151,7 @@ async function requireOwnLibraries(nginx: RunningProgram, proof: Proof): Promise
   const foreign = libraries.filter((library) => !library.startsWith(`${proof.librariesFrom}/`));
   if (foreign.length === 0) return;
   throw new NffiError("proof-failed", `the nginx of the proof has loaded ${foreign[0]}`, {
-    hint: "an option after `--` has set an rpath that goes before LD_LIBRARY_PATH",
+    hint: "an option after `--` sets an rpath that precedes LD_LIBRARY_PATH: remove it",
   });
 }
 

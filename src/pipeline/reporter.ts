@@ -15,7 +15,7 @@ export const STEPS = {
   library: "build the shared-queue library",
   configure: "configure OpenResty",
   make: "compile OpenResty",
-  "make install": "lay out the product in a staging folder",
+  "make install": "lay out the product in a staging directory",
   prove: "prove the product",
   install: "install the product",
 } as const;

@@ -65,7 +65,7 @@ export async function openSite(request: BuildRequest): Promise<Site> {
   });
   const work = await openFolder(request.workDir, {
     code: "usage",
-    what: "the work folder",
+    what: "the build directory",
     hint: "choose another one with --work-dir",
   }).catch(async (thrown) => {
     await prefix.close();
@@ -99,7 +99,7 @@ export async function openSite(request: BuildRequest): Promise<Site> {
 /** The stage, emptied by each build, must not hold the prefix, nor the prefix the stage. */
 function requireApart(prefix: string, workDir: string): void {
   if (!`${prefix}/`.startsWith(`${workDir}/`) && !`${workDir}/`.startsWith(`${prefix}/`)) return;
-  throw new NffiError("usage", `the prefix ${prefix} and the work folder ${workDir} overlap`, {
-    hint: "choose two folders side by side with --prefix and --work-dir",
+  throw new NffiError("usage", `the prefix ${prefix} and the build directory ${workDir} overlap`, {
+    hint: "choose two directories side by side with --prefix and --work-dir",
   });
 }

@@ -36,7 +36,7 @@ export async function requireOwnWorkFolder(folder: string, prefix: string): Prom
   if (!(await isOwnWorkFolder(folder, prefix))) {
     throw new NffiError(
       "foreign-files",
-      `the work folder ${folder} holds files that nffi did not make: ${someOf(names)}`,
+      `the build directory ${folder} holds files that nffi did not make: ${someOf(names)}`,
       { hint: "nothing was changed; pass a new or empty directory with --work-dir" },
     );
   }

@@ -13,7 +13,7 @@ export function requireProjectName(name: string): void {
   const better = suggestionFor(name);
   throw new NffiError("usage", `"${name}" cannot be the name of a runtime: ${reason}`, {
     hint: better
-      ? `take "${better}", say`
+      ? `use "${better}"`
       : "a name is made of a-z, 0-9, dot, dash and underscore and begins with a letter or digit",
   });
 }
@@ -28,7 +28,7 @@ export function requireNameFor({ title, names }: Language, name: string): void {
 
 function refusalOf(name: string): string | undefined {
   if (name === "") return "it is empty";
-  if (name.includes("/")) return "it is a path; run this in the folder where it shall be made";
+  if (name.includes("/")) return "it is a path; run this in the directory where it shall be made";
   if (TAKEN.has(name)) return "that name is reserved";
   if (name.length > MAX_LENGTH) return `it is longer than ${MAX_LENGTH} characters`;
   if (/[A-Z]/.test(name)) return "npm allows no capitals";

@@ -76,7 +76,7 @@ export async function requirePlace(
 ): Promise<void> {
   const kind = await kindOf(folder);
   if (kind !== "absent" && kind !== "directory") {
-    throw new NffiError("scaffold-failed", `${folder} exists and is not a folder`, {
+    throw new NffiError("scaffold-failed", `${folder} exists and is not a directory`, {
       hint: "choose another name, or remove it",
     });
   }
@@ -154,8 +154,8 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 const HINTS: Readonly<Record<string, string>> = {
-  ENOSPC: "make room there, or choose another folder",
-  EDQUOT: "make room there, or choose another folder",
+  ENOSPC: "make room there, or choose another directory",
+  EDQUOT: "make room there, or choose another directory",
   ENOTEMPTY: "choose another name, or replace the template's files in it with --overwrite",
 };
 

@@ -39,7 +39,7 @@ export function checkModule(file: string, cwd: string, runtimeTypes: string): Ch
       hint: "name the file whose exports are the handlers, such as src/handlers.ts",
     });
   }
-  if (!existsSync(path)) throw new NffiError("input-missing", `there is no ${path}`);
+  if (!existsSync(path)) throw new NffiError("input-missing", `${path}: file not found`);
   const ts = loadCompiler(path, cwd);
   const options = optionsFor(ts, path, cwd);
   const host = ts.createCompilerHost(options);

@@ -77,7 +77,7 @@ export async function writeStub(stub: TypesStub): Promise<void> {
   const kind = await kindOf(stub.file, { follow: true });
   if (kind === "file") await requireStub(stub.file);
   try {
-    if (kind === "directory") throw new NffiError("usage", "it is a folder");
+    if (kind === "directory") throw new NffiError("usage", "it is a directory");
     await writeFileWhole(stub.file, stub.text);
   } catch (thrown) {
     throw new NffiError("types-failed", `cannot write ${stub.file}: ${messageOf(thrown)}`, {

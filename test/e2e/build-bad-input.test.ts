@@ -108,7 +108,7 @@ describe("the command line", () => {
     for (const args of [[], ["--force", "--clean"]]) {
       const result = await at.build(["--source", "/etc/passwd", ...args]);
       expect(result.stderr).toMatch(
-        /^nffi: the work folder \S+ holds files that nffi did not make/,
+        /^nffi: the build directory \S+ holds files that nffi did not make/,
       );
       expect(result.stderr).toContain("--work-dir");
       expect(result.exitCode).toBe(20);

@@ -269,7 +269,7 @@ describe("doctor", () => {
   test("reports every tool, folder and language", async () => {
     const result = await runCli(["doctor"]);
     expect(result.exitCode).toBe(0);
-    for (const name of ["C compiler", "openssl/ssl.h", "disk", "memory", "temp folder"]) {
+    for (const name of ["C compiler", "openssl/ssl.h", "disk", "memory", "temp directory"]) {
       expect(result.stdout).toMatch(new RegExp(`^ok +${name}`, "m"));
     }
     for (const name of ["Node", "CPython", "JDK", "Go", "Rust"]) {
@@ -308,7 +308,7 @@ describe("doctor", () => {
 
   test("a temp folder that is not writable is named", async () => {
     const result = await runCli(["doctor"], { env: { TMPDIR: "/proc/self" } });
-    expect(result.stdout).toMatch(/^missing +temp folder +\/proc\/self is not writable/m);
+    expect(result.stdout).toMatch(/^missing +temp directory +\/proc\/self is not writable/m);
     expect(result.exitCode).toBe(4);
   });
 });

@@ -60,7 +60,7 @@ test.each([
   [["--insecure-skip-verification", "--sha256", "0".repeat(64)], "does not go with --sha256"],
   [["--insecure-skip-verification", "--keyring", "k"], "does not go with --keyring"],
   [["--source", "debian", "--keyring", "k"], "--keyring does not go with"],
-  [["--source", "/etc", "--keyring", "k"], "--keyring does not go with a folder"],
+  [["--source", "/etc", "--keyring", "k"], "--keyring does not go with a directory"],
 ])("%j is a contradiction", async (args, says) => {
   const { build } = await makePlace();
   const result = await build(...args);

@@ -290,7 +290,13 @@ test("--output and --name choose the place and the class; - is stdout", async ()
 
 describe("bad input", () => {
   const failures = [
-    ["a file that is not there", "export {}", ["no.ts"], 10, /^nffi: there is no \S+\/no\.ts\n/],
+    [
+      "a file that is not there",
+      "export {}",
+      ["no.ts"],
+      10,
+      /^nffi: \S+\/no\.ts: file not found\n/,
+    ],
     [
       "a file that is no module",
       "",

@@ -24,11 +24,11 @@ const MEMORY_NEEDS = 400 * MEGABYTE;
 
 export async function checkFolders(folders: Folders): Promise<Finding[]> {
   return [
-    await checkDisk("disk, work folder", folders.work, WORK_NEEDS),
+    await checkDisk("disk, build directory", folders.work, WORK_NEEDS),
     await checkDisk("disk, prefix", folders.prefix, PREFIX_NEEDS),
     checkMemory(process.availableMemory()),
     await checkExecution("work folder", folders.work),
-    await checkExecution("temp folder", tmpdir()),
+    await checkExecution("temp directory", tmpdir()),
   ];
 }
 
@@ -59,7 +59,7 @@ async function checkExecution(name: string, folder: string): Promise<Finding> {
       "missing",
       name,
       `programs cannot run in ${existing} (${startError ?? exitCode}; mounted noexec?): ` +
-        (name === "temp folder" ? "set TMPDIR to another folder" : "use --work-dir"),
+        (name === "temp directory" ? "set TMPDIR to another directory" : "use --work-dir"),
     );
   } catch (thrown) {
     return finding("missing", name, `${existing} is not writable: ${messageOf(thrown)}`);

@@ -83,7 +83,7 @@ async function ownFile(
   const signature = signed ? `${path}.asc` : undefined;
   if (signature && (await kindOf(signature, { follow: true })) !== "file") {
     throw new NffiError("verify-failed", `there is no signature ${signature}`, {
-      hint: "with --keyring the signature of a file must be beside it, with the suffix .asc",
+      hint: "put the signature beside the file, with the suffix .asc, or omit --keyring",
     });
   }
   const sha256 = await sha256OfFile(path);

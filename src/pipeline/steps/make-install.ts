@@ -40,7 +40,7 @@ export async function stageProduct(
       env: tree.env,
     },
     "install-failed",
-    "OpenResty cannot be laid out in the staging folder",
+    "OpenResty cannot be laid out in the staging directory",
   );
   await stageScripts(files, site.stagedPrefix);
   await stageOpenrestyLink(site);

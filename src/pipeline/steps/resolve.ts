@@ -5,7 +5,13 @@
 import { readdir } from "node:fs/promises";
 import { basename, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { archiveName, DEFAULT_RELEASE, findRelease, RELEASES } from "../../catalog/releases.js";
+import {
+  archiveName,
+  DEFAULT_RELEASE,
+  findRelease,
+  OFFICIAL_DOWNLOAD,
+  RELEASES,
+} from "../../catalog/releases.js";
 import { NffiError } from "../../errors.js";
 import { type Environment, isContinuousIntegration } from "../../host/environment.js";
 import { requireSupported } from "../../host/platform.js";
@@ -23,6 +29,7 @@ import type { OfficialSource, Source, UrlSource } from "../../sources/source.js"
 import { addedArgs } from "../added-sources.js";
 import type { BuildRequest, Session, SourceRequest } from "../request.js";
 import type { StepContext } from "../step.js";
+import { contradiction, requireTrustFits } from "./contradictions.js";
 
 export async function resolveSource(
   request: BuildRequest,
@@ -92,21 +99,27 @@ const SUITE = /^debian(?::([a-z][a-z0-9-]*))?$/;
 /** From the options alone; of the machine only the file system is looked at. */
 export async function chooseSource(request: SourceRequest, env: Environment): Promise<Source> {
   const sha256 = checkedSha256(request.sha256);
-  requireTrustFits(request);
+  requireTrustFits(request, SUITE.test(request.source));
   const debian = SUITE.exec(request.source);
   if (request.source === "auto" || request.source === "official") {
     return officialSource(request, request.source === "auto" && mayFallBack(request, env));
   }
   if (debian) {
-    if (sha256) throw new NffiError("usage", "--sha256 does not go with --source debian");
+    if (sha256) {
+      throw contradiction(
+        "--sha256 does not go with --source debian",
+        "omit --sha256: apt verifies those sources",
+      );
+    }
     if (request.fetch.offline) throw offlineDebian();
     requireOfDebian(debian[1], request);
     return { kind: "debian", resolved: await resolveDebianSuite(debian[1] ?? request.release) };
   }
   if (request.release !== undefined) {
-    throw new NffiError("usage", `--openresty does not go with --source ${request.source}`, {
-      hint: "a version can be asked for with --source auto, official or debian",
-    });
+    throw contradiction(
+      `--openresty does not go with --source ${request.source}`,
+      "omit --openresty, or use --source auto, official or debian",
+    );
   }
   if (/^https?:\/\//.test(request.source)) return urlSource(request.source, sha256);
   return localSource(request, sha256);
@@ -135,7 +148,9 @@ function officialSource(request: SourceRequest, fallBack: boolean): OfficialSour
 /** What stands behind a `?`, such as a token, stays there. */
 function urlAt(mirror: string, name: string): string {
   if (!URL.canParse(mirror) || !/^https?:/.test(mirror)) {
-    throw new NffiError("usage", "--mirror takes the URL of a folder, http or https");
+    throw new NffiError("usage", "--mirror is not an http or https URL", {
+      hint: `pass the directory that contains the archives, such as ${OFFICIAL_DOWNLOAD}`,
+    });
   }
   const url = new URL(mirror);
   url.pathname = `${url.pathname.replace(/\/+$/, "")}/${name}`;
@@ -143,9 +158,10 @@ function urlAt(mirror: string, name: string): string {
 }
 
 function offlineDebian(): NffiError {
-  return new NffiError("usage", "--offline does not go with --source debian", {
-    hint: "apt fetches those sources; what it needs at that is not in the cache of nffi",
-  });
+  return contradiction(
+    "--offline does not go with --source debian",
+    "omit --offline: apt downloads those sources, and nffi's cache does not contain them",
+  );
 }
 
 /** A suite has one nginx; the versions of official releases are none of Debian's. */
@@ -172,19 +188,6 @@ function mayFallBack(request: SourceRequest, env: Environment): boolean {
   );
 }
 
-/** Contradictions between the options about trust, and with the source. */
-function requireTrustFits({ trust, source, sha256 }: SourceRequest): void {
-  if (trust.skip && (trust.keyring || sha256)) {
-    const other = trust.keyring ? "--keyring" : "--sha256";
-    throw new NffiError("usage", `--insecure-skip-verification does not go with ${other}`);
-  }
-  if (trust.keyring && SUITE.test(source)) {
-    throw new NffiError("usage", "--keyring does not go with --source debian", {
-      hint: "apt checks the signatures of those sources",
-    });
-  }
-}
-
 /** A version that the catalog does not know needs the signature of its maker. */
 function requireOtherTrust(version: string, { trust }: SourceRequest): void {
   if ((trust.keyring || trust.skip) && /^\d+(\.\d+){3}(rc\d+)?$/.test(version)) return;
@@ -198,14 +201,18 @@ function requireOtherTrust(version: string, { trust }: SourceRequest): void {
 }
 
 function urlSource(url: string, sha256: string | undefined): UrlSource | OfficialSource {
-  if (!URL.canParse(url)) throw new NffiError("usage", "--source is not a valid URL");
+  if (!URL.canParse(url)) {
+    throw new NffiError("usage", "--source is not a valid URL", {
+      hint: "pass https://HOST/PATH/openresty-VERSION.tar.gz",
+    });
+  }
   if (sha256) return { kind: "url", url, sha256 };
   const name = new URL(url).pathname.split("/").at(-1);
   const release = RELEASES.find((one) => archiveName(one.version) === name);
   if (release)
     return { kind: "official", version: release.version, release, urls: [url], mayFallBack: false };
   throw new NffiError("usage", `--source ${withoutSecrets(url)} needs --sha256`, {
-    hint: "its SHA-256 is not known to nffi, and unverified downloads are not built",
+    hint: "nffi knows no SHA-256 of this file and builds only verified downloads: pass --sha256 SUM",
   });
 }
 
@@ -219,11 +226,16 @@ async function localSource(
   if (kind === "file") return { kind: "file", path, sha256 };
   if (kind === "directory") {
     const option = sha256 ? "--sha256" : trust.keyring ? "--keyring" : undefined;
-    if (option) throw new NffiError("usage", `${option} does not go with a folder as --source`);
+    if (option) {
+      throw contradiction(
+        `${option} does not go with a directory as --source`,
+        `omit ${option}: a directory has no checksum or signature`,
+      );
+    }
     return { kind: "directory", path };
   }
   throw new NffiError("usage", `--source ${source}: file or directory not found`, {
-    hint: "--source takes auto, official, debian, debian:SUITE, a file, a folder or a URL",
+    hint: "--source takes auto, official, debian, debian:SUITE, a file, a directory or a URL",
   });
 }
 

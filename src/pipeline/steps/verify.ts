@@ -61,6 +61,7 @@ async function groundOfTrust(source: FetchedSource, trust: TrustPolicy): Promise
       throw new NffiError(
         "verify-failed",
         `cannot verify ${source.origin}: no checksum or signature available`,
+        { hint: "pass its checksum with --sha256, or the public key of its signer with --keyring" },
       );
     }
   }
@@ -81,7 +82,11 @@ async function groundOfSignature(
 ): Promise<string | undefined> {
   if (keyring === undefined) return undefined;
   const { file, origin: name, signature: signatureFile } = source;
-  if (!signatureFile) throw new NffiError("verify-failed", `${name} has no signature`);
+  if (!signatureFile) {
+    throw new NffiError("verify-failed", `--keyring: ${name} has no signature`, {
+      hint: "put the signature beside the archive, with the suffix .asc, or pass --sha256 instead",
+    });
+  }
   const made = await checkSignature({ file, signatureFile, keyring, signer, name });
   return `PGP signature of ${made.toISOString().slice(0, 10)} by ${signer}`;
 }
@@ -91,6 +96,6 @@ function mismatch(source: FetchedArchive, expected: string): NffiError {
     hint:
       `expected ${expected}\n` +
       `found    ${source.sha256}\n` +
-      "the file is damaged, truncated or another one; nothing of it was used",
+      "the file is damaged, truncated or another one; nothing of it was used: download it again",
   });
 }

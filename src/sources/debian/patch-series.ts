@@ -17,7 +17,7 @@ export interface SeriesEntry {
   readonly strip: number;
 }
 
-/** Applies the series of `packaging` to the folder `source`; the names of the patches applied. */
+/** Applies the series of `packaging` to `source`, a directory; returns the names of the patches. */
 export async function applySeries(
   packaging: VerifiedFile,
   source: string,

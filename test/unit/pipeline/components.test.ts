@@ -37,6 +37,8 @@ test("does not take the file nginx-VERSION-no_pool.patch for nginx", async () =>
 
 test("says which component is missing or there twice", async () => {
   const components = await listComponents(treeWith(["nginx-1.27.1", "nginx-1.26.3"]));
-  expect(() => requireComponent(components, "ngx_lua")).toThrow("no folder bundle/ngx_lua-VERSION");
-  expect(() => requireComponent(components, "nginx")).toThrow("has 2 folders bundle/nginx-VERSION");
+  expect(() => requireComponent(components, "ngx_lua")).toThrow(
+    "no directory bundle/ngx_lua-VERSION",
+  );
+  expect(() => requireComponent(components, "nginx")).toThrow("has 2 directories bundle/nginx-VERSION");
 });

@@ -102,7 +102,7 @@ test.each(["file", "link"])("a %s with the name of the project is left alone", a
   const folder = join(parent, "hello");
   if (kind === "file") writeFileSync(folder, "");
   else symlinkSync(parent, folder);
-  await expect(writeProject(folder, CONTENT, overwrite)).rejects.toThrow("is not a folder");
+  await expect(writeProject(folder, CONTENT, overwrite)).rejects.toThrow("is not a directory");
 });
 
 test("a folder that cannot be written to is named with the reason", async () => {

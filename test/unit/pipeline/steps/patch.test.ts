@@ -95,7 +95,9 @@ test("two patches of one file build on each other", async () => {
 test("names the component that a tree lacks", async () => {
   const tree = await treeOf({ "nginx-1.2.3/a.c": "" });
   const series = await seriesOf({ "1.patch": ["ngx_lua", diffOf("config", "old", "new")] });
-  await expect(patchTree(tree, series, stepContext())).rejects.toThrow("no folder bundle/ngx_lua-");
+  await expect(patchTree(tree, series, stepContext())).rejects.toThrow(
+    "no directory bundle/ngx_lua-",
+  );
 });
 
 test("the shipped series can be read and names four patches", async () => {

@@ -66,7 +66,7 @@ test.each<[string, Partial<BuildRequest>, RegExp]>([
   ["a file that is not there", { source: "/no/such/file" }, /file or directory not found/],
   ["a checksum that is none", { source: "/etc/passwd", sha256: "abc" }, /64 hexadecimal digits/],
   ["a version for a file", { source: "/etc/passwd", release: "1.27.1.2" }, /does not go with/],
-  ["a checksum for a folder", { source: "/etc", sha256: sum }, /does not go with a folder/],
+  ["a checksum for a folder", { source: "/etc", sha256: sum }, /does not go with a directory/],
   ["a checksum for debian", { source: "debian", sha256: sum }, /does not go with --source debian/],
   ["an official version of Debian", { source: "debian", release: "1.27.1.2" }, /does not go with/],
   ["another suite's nginx", { source: "debian:trixie", release: "1.22.1" }, /debian:trixie/],
