@@ -22,6 +22,7 @@ typedef struct {
     uint64_t                       timeouts;
     uint64_t                       cancelled;
     uint64_t                       restarts; /* of processes */
+    uint64_t                       idle_stops;
     uint64_t                       errors[NGX_HTTP_LUA_NFFI_CODES];
     uint64_t                       rejected[NGX_HTTP_LUA_NFFI_CODES];
     uint64_t                       refused[NFFI_HOST_MISUSES];

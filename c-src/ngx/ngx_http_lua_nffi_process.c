@@ -14,6 +14,7 @@
 #include "ngx_http_lua_nffi_process.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_events.h"
+#include "ngx_http_lua_nffi_idle.h"
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_launch.h"
 #include "ngx_http_lua_nffi_program.h"
@@ -127,6 +128,7 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     p->err.output.size = 0;
 
     ngx_http_lua_nffi_process_started(p);
+    ngx_http_lua_nffi_idle_watch(p->instance->runtime);
     (void) nffi_host_park(host);
 
     if (ngx_http_lua_nffi_channels_open(p) != NGX_OK) {
@@ -191,6 +193,49 @@ ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
+/* Adds an instance without a process. */
+
+ngx_int_t
+ngx_http_lua_nffi_process_add_idle(ngx_http_lua_nffi_runtime_t *rt,
+    ngx_http_lua_nffi_process_t **process)
+{
+    ngx_http_lua_nffi_instance_t  *inst;
+
+    inst = ngx_http_lua_nffi_instance_add(rt, &rt->serving,
+                                          &ngx_http_lua_nffi_process_ops);
+    if (inst == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_lua_nffi_process_create(inst, NULL) != NGX_OK) {
+        ngx_http_lua_nffi_instance_end(inst);
+        return NGX_ERROR;
+    }
+
+    inst->process->state = NGX_HTTP_LUA_NFFI_IDLE;
+
+    if (process) {
+        *process = inst->process;
+    }
+
+    return NGX_OK;
+}
+
+
+/* Starts an idle process for a call. One that cannot be started is down. */
+
+void
+ngx_http_lua_nffi_process_wake(ngx_http_lua_nffi_process_t *p)
+{
+    p->state = NGX_HTTP_LUA_NFFI_DOWN;
+    p->reason.size = 0;
+
+    if (ngx_http_lua_nffi_process_spawn(p, &p->reason) != NGX_OK) {
+        ngx_http_lua_nffi_process_not_restarted(p);
+    }
+}
+
+
 ngx_http_lua_nffi_runtime_t *
 ngx_http_lua_nffi_process_load(const u_char *key, size_t key_size,
     const ngx_http_lua_nffi_process_options_t *options,
@@ -229,9 +274,16 @@ ngx_http_lua_nffi_process_load(const u_char *key, size_t key_size,
     rt->program = program;
 
     for (i = 0; i < options->processes; i++) {
-        if (ngx_http_lua_nffi_process_add(rt, &rt->serving, NULL, err)
-            != NGX_OK)
-        {
+        if (!program->idle.on_first_call) {
+            if (ngx_http_lua_nffi_process_add(rt, &rt->serving, NULL, err)
+                != NGX_OK)
+            {
+                goto failed;
+            }
+
+        } else if (ngx_http_lua_nffi_process_add_idle(rt, NULL) != NGX_OK) {
+            (void) ngx_http_lua_nffi_fail(err, "no_memory",
+                                          "not enough memory");
             goto failed;
         }
     }
@@ -246,7 +298,10 @@ failed:
         q = ngx_queue_head(&rt->serving);
         inst = ngx_queue_data(q, ngx_http_lua_nffi_instance_t, queue);
 
-        ngx_http_lua_nffi_process_abandon(inst->process);
+        if (inst->host) {
+            ngx_http_lua_nffi_process_abandon(inst->process);
+        }
+
         ngx_http_lua_nffi_instance_end(inst);
     }
 

@@ -189,6 +189,19 @@ ngx_http_lua_nffi_program_create(
     program->processes = options->processes;
     program->health_interval = options->health_interval;
     program->health_timeout = options->health_timeout;
+    program->idle.timeout = options->idle_timeout;
+    program->idle.on_first_call = options->on_first_call != 0;
 
     return program;
+}
+
+
+void
+ngx_http_lua_nffi_program_free(ngx_http_lua_nffi_program_t *program)
+{
+    if (program->idle.check.timer_set) {
+        ngx_del_timer(&program->idle.check);
+    }
+
+    ngx_free(program);
 }

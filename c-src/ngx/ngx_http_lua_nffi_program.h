@@ -32,11 +32,24 @@ typedef struct {
     int32_t                        nice;       /* 0: the worker's */
     uint32_t                       health_interval;  /* ms, 0: no check */
     uint32_t                       health_timeout;   /* ms */
+    uint32_t                       idle_timeout;     /* ms, 0: none */
+    uint32_t                       on_first_call;    /* 0: with load() */
     uint64_t                       memory;     /* bytes, or UNLIMITED: as */
     uint64_t                       files;      /* in the worker */
     uint64_t                       cpu;        /* seconds */
     uint64_t                       core;       /* bytes */
 } ngx_http_lua_nffi_process_options_t;
+
+
+/* Stops the processes of a runtime without calls, see _idle.c */
+
+typedef struct {
+    ngx_msec_t                          timeout;     /* 0: none */
+    ngx_event_t                         check;
+    uint64_t                            calls;       /* at the last check */
+    ngx_uint_t                          checks;      /* without a call */
+    unsigned                            on_first_call:1;
+} ngx_http_lua_nffi_idle_t;
 
 
 /* A copy of the settings in one block of memory, owned by the runtime. */
@@ -49,6 +62,7 @@ struct ngx_http_lua_nffi_program_s {
     ngx_uint_t                          processes;
     ngx_msec_t                          health_interval;  /* 0: no check */
     ngx_msec_t                          health_timeout;
+    ngx_http_lua_nffi_idle_t            idle;
     ngx_http_lua_nffi_limits_t          limits;
     ngx_http_lua_nffi_known_t           known;
 };
@@ -57,6 +71,7 @@ struct ngx_http_lua_nffi_program_s {
 ngx_http_lua_nffi_program_t *ngx_http_lua_nffi_program_create(
     const ngx_http_lua_nffi_process_options_t *options,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
+void ngx_http_lua_nffi_program_free(ngx_http_lua_nffi_program_t *program);
 const char *ngx_http_lua_nffi_user_name(void);
 
 

@@ -17,6 +17,7 @@
 #include "ngx_http_lua_nffi_reap.h"
 #include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_instance.h"
+#include "ngx_http_lua_nffi_program.h"
 #include "ngx_http_lua_nffi_runtime.h"
 #include "ngx_http_lua_nffi_wake.h"
 #include "ngx_http_lua_nffi_worker.h"
@@ -249,7 +250,7 @@ ngx_http_lua_nffi_free_runtime(ngx_http_lua_nffi_runtime_t *rt)
     ngx_queue_remove(&rt->queue);
 
     if (rt->program) {
-        ngx_free(rt->program);
+        ngx_http_lua_nffi_program_free(rt->program);
     }
 
     ngx_free(rt);

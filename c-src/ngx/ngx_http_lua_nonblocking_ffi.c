@@ -227,6 +227,7 @@ ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,
             info->state = inst->closed && inst->host ? "stopping"
                           : p->state == NGX_HTTP_LUA_NFFI_READY ? "ready"
                           : p->state == NGX_HTTP_LUA_NFFI_STARTING ? "starting"
+                          : p->state == NGX_HTTP_LUA_NFFI_IDLE ? "idle"
                           : "down";
             info->restarts = p->restarts;
 

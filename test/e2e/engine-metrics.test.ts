@@ -25,6 +25,7 @@ interface Runtime {
   timeouts: number;
   cancelled: number;
   restarts: number;
+  idle_stops: number;
   queued: number;
   unanswered: number;
   awaited: number;
@@ -272,7 +273,14 @@ describe("metrics", () => {
       const labels = { worker: "0", runtime: runtime.name, id: runtime.id };
       const value = (name: string, more = {}) =>
         sampleValue(families, name, { ...labels, ...more });
-      for (const name of ["calls", "answers", "timeouts", "cancelled", "restarts"] as const) {
+      for (const name of [
+        "calls",
+        "answers",
+        "timeouts",
+        "cancelled",
+        "restarts",
+        "idle_stops",
+      ] as const) {
         expect(value(`nffi_${name}_total`)).toBe(runtime[name]);
       }
       for (const [code, count] of Object.entries(runtime.errors)) {

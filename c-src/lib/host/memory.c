@@ -113,7 +113,7 @@ drop_free_slots(nffi_host_t *host, uint32_t slots)
 
 
 /*
- * Gives up the last slots whose tasks are released. A note about one of them
+ * Drops the last slots whose tasks are released. A note about one of them
  * may wait, and the runtime writes to its slot when it takes the note.
  */
 static void

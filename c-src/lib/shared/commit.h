@@ -3,9 +3,9 @@
  * are used, since a write to a page that cannot be allocated is a SIGBUS, and
  * freed when they are not needed.
  *
- * Each side allocates the pages of its own arena, the worker those of the slots
- * as well. The worker also allocates what it reads of the other arena, which
- * changes nothing where the runtime keeps the rules.
+ * Each side allocates the pages of its arena; the worker also allocates those
+ * of the slots, and all that it reads of the other arena, which changes nothing
+ * where the runtime keeps the rules.
  */
 
 #ifndef NFFI_COMMIT_H

@@ -58,6 +58,8 @@ typedef struct {
     int32_t          nice;
     uint32_t         health_interval;
     uint32_t         health_timeout;
+    uint32_t         idle_timeout;
+    uint32_t         on_first_call;
     uint64_t         memory;
     uint64_t         files;
     uint64_t         cpu;

@@ -28,12 +28,13 @@ char *getcwd(char *buffer, size_t size);
 
 local RESET_CPUS = 1
 
--- The default is lower than for threads, since a process allocates the pages of
--- its queue at the start.
+-- The default is lower than for threads, since the rings of a process have
+-- pages from the start.
 local DEFAULT_MAX_QUEUE = 16384
 
--- Room for a thousand concurrent calls of 4 KiB; a larger payload uses a memfd.
-local DEFAULT_ARENA = 8 * 1024 * 1024
+-- Pages are allocated as they are needed. A payload above an eighth of it uses
+-- a memfd, which is slower.
+local DEFAULT_ARENA = 64 * 1024 * 1024
 
 local DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 

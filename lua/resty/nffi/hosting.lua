@@ -32,6 +32,8 @@ local _M = {
         user = true,
         nice = true,
         health = true,
+        start = true,
+        idle_timeout = true,
     },
 }
 
@@ -85,10 +87,30 @@ local function check_health(options)
 end
 
 
+-- Returns when the processes start, and after how many ms without a call they
+-- stop; 0 is never.
+local function check_idle(options)
+    local start = options.start or "load"
+
+    if start ~= "load" and start ~= "first_call" then
+        raise("start must be \"load\" or \"first_call\", got "
+              .. tostring(start))
+    end
+
+    if options.idle_timeout == nil then
+        return start, 0
+    end
+
+    return start, whole_number("idle_timeout", options.idle_timeout, 100,
+                               2147483647)
+end
+
+
 -- Raises on bad options. Returns the fields for base.start().
 function _M.check(options)
     local limits = check_limits(options)
     local interval, timeout = check_health(options)
+    local start, idle_timeout = check_idle(options)
     local user = options.user
 
     if user ~= nil
@@ -104,6 +126,8 @@ function _M.check(options)
         nice = whole_number("nice", options.nice or 0, -20, 19),
         health_interval = interval,
         health_timeout = timeout,
+        start = start,
+        idle_timeout = idle_timeout,
         memory = limits.memory,
         files = limits.files,
         cpu = limits.cpu,

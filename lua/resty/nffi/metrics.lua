@@ -29,6 +29,7 @@ typedef struct {
     uint64_t               timeouts;
     uint64_t               cancelled;
     uint64_t               restarts;
+    uint64_t               idle_stops;
     uint64_t               errors[7];
     uint64_t               rejected[7];
     uint64_t               refused[2];
@@ -175,6 +176,7 @@ local function measure(pointer)
         timeouts = tonumber(counts.timeouts),
         cancelled = tonumber(counts.cancelled),
         restarts = tonumber(counts.restarts),
+        idle_stops = tonumber(counts.idle_stops),
         errors = by_code(counts.errors),
         rejected = by_code(counts.rejected),
         refused = by_kind(counts.refused),
@@ -262,7 +264,7 @@ local function add_histogram(lines, name, labels, measured)
 end
 
 
-local STATES = { "ready", "starting", "stopping", "down" }
+local STATES = { "ready", "starting", "stopping", "idle", "down" }
 
 
 local function add_states(lines, name, labels, processes)
@@ -298,6 +300,8 @@ local FAMILIES = {
       "Calls that were given up: client gone, thread killed." },
     { "restarts", "nffi_restarts_total", "counter",
       "Processes that were started again." },
+    { "idle_stops", "nffi_idle_stops_total", "counter",
+      "Times that the processes were stopped for want of calls." },
     { "queued", "nffi_queued", "gauge",
       "Calls that wait for the runtime." },
     { "unanswered", "nffi_unanswered", "gauge",

@@ -178,6 +178,8 @@ function _M.start(key, spec, limits)
     wanted.nice = spec.nice
     wanted.health_interval = spec.health_interval
     wanted.health_timeout = spec.health_timeout
+    wanted.idle_timeout = spec.idle_timeout
+    wanted.on_first_call = spec.start == "first_call" and 1 or 0
     wanted.memory = spec.memory or UNLIMITED
     wanted.files = spec.files or UNLIMITED
     wanted.cpu = spec.cpu or UNLIMITED

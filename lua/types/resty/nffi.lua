@@ -191,6 +191,10 @@ function runtime:state() end
 ---@field nice? integer
 ---Kills and starts again a process that hangs.
 ---@field health? nffi.Health
+---When the processes start: with `load` (default), or with the first call.
+---@field start? "load"|"first_call"
+---Milliseconds without a call until the processes stop; the next call starts them.
+---@field idle_timeout? integer
 
 ---@class nffi.NodeOptions: nffi.HostingOptions
 ---The file, absolute or seen from nginx's prefix.
@@ -248,7 +252,7 @@ function runtime:state() end
 
 ---@class nffi.ProcessMetrics
 ---@field pid? integer
----@field state "ready"|"starting"|"stopping"|"down"
+---@field state "ready"|"starting"|"stopping"|"idle"|"down"
 ---@field restarts integer
 ---@field queued integer
 ---@field unanswered integer
@@ -270,6 +274,7 @@ function runtime:state() end
 ---@field bytes integer
 ---@field shared_bytes integer
 ---@field restarts integer
+---@field idle_stops integer
 ---@field processes nffi.ProcessMetrics[]
 ---@field wait nffi.Histogram
 ---@field run nffi.Histogram
