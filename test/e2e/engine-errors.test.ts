@@ -149,7 +149,7 @@ const EXPECTED: Record<string, RegExp> = {
   no_entry: /^nil\|libz\.so\.1 is no runtime: it has none of the symbols .*\|no_entry$/,
   abi_mismatch: /^nil\|.*libother_abi\.so is built for ABI 99, this nginx has ABI 1\|abi_mismatch$/,
   "abi_mismatch of a process":
-    /^nil\|(method "\w+": )?the runtime "m\.mjs" is down: its libnffi has queue ABI 99, this nginx has 2\|abi_mismatch\|nil$/,
+    /^nil\|(method "\w+": )?the runtime "m\.mjs" is down: its libnffi has queue ABI 99, this nginx has 3\|abi_mismatch\|nil$/,
   load_failed: /^nil\|.* did not start: the configuration is the number of threads.*\|load_failed$/,
   "load_failed of a program":
     /^nil\|.* is down: .*exec\("\/no\/node"\) as user ".*" failed \(2: No such file or directory\)\|load_failed\|nil$/,
