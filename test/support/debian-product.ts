@@ -42,7 +42,7 @@ const DEBIANS: Readonly<Record<DebianSuite, { codename: string; packages: readon
   },
 };
 
-const MODULES = ["ndk_http_module", "ngx_http_lua_module"].map(
+const MODULES = ["ndk_http_module", "ngx_http_lua_module", "ngx_stream_module"].map(
   (name) => `load_module /usr/lib/nginx/modules/${name}.so;`,
 );
 
@@ -56,7 +56,7 @@ export async function debianProduct(suite: DebianSuite): Promise<string> {
   const layer = await debianLayer(suite);
   await prebuiltFiles();
   const prefix = join(folder, "attached");
-  const key = hashOfInputs(INPUTS_OF_ATTACH, [layer]);
+  const key = hashOfInputs(INPUTS_OF_ATTACH, [layer, ...MODULES]);
   const keyFile = join(prefix, "nffi-test-key");
   if (existsSync(keyFile) && readFileSync(keyFile, "utf8") === key) return prefix;
   rmSync(prefix, { recursive: true, force: true });

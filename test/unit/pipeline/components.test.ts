@@ -40,5 +40,7 @@ test("says which component is missing or there twice", async () => {
   expect(() => requireComponent(components, "ngx_lua")).toThrow(
     "no directory bundle/ngx_lua-VERSION",
   );
-  expect(() => requireComponent(components, "nginx")).toThrow("has 2 directories bundle/nginx-VERSION");
+  expect(() => requireComponent(components, "nginx")).toThrow(
+    "has 2 directories bundle/nginx-VERSION",
+  );
 });
