@@ -4,16 +4,17 @@
  * A Lua coroutine in an nginx worker creates a task and yields. The task waits
  * in the queue of one runtime. The runtime polls the queue and responds. It is
  * a set of threads in the worker or a separate process; both use the same
- * calls, and the code need not know which one it is.
+ * calls, and the code does not depend on which one it is.
  *
- * Every function may be called from any thread of the runtime, but never from
- * the event loop of nginx. None of them writes to a log, except nffi_log() and
- * nffi_queue_log(). `size_t` counts bytes. Between two processes a payload has
- * at most 1 GiB.
+ * Every function may be called from any thread of the runtime, unless its
+ * comment says otherwise, and never from the event loop of nginx. Only
+ * nffi_log() and nffi_queue_log() write to a log. `size_t` counts bytes.
+ * Between two processes a payload has at most 1 GiB.
  *
  * A request and a configuration may contain NUL bytes. One more NUL follows the
  * last byte; no size counts it. NULL means that Lua passed nil; an empty string
- * is a pointer with size 0. The same is true for responses.
+ * is a pointer with size 0. Responses have the same two forms; nffi_respond()
+ * describes what Lua gets.
  */
 
 #ifndef NFFI_H
@@ -142,17 +143,17 @@ NFFI_API int nffi_queue_poll(nffi_queue_t *queue, nffi_request_t *requests,
  *     }
  *
  * nffi_queue_arm returns 0 if the descriptor will become readable. It returns 1
- * (do not sleep) if there are tasks, cancellations, credit for a stream or the
- * end of the queue, or while another thread still owns the descriptor. The end
- * counts until poll has returned it.
+ * (do not sleep) if there are tasks, cancellations or credit for a stream, or
+ * while another thread still owns the descriptor. It also returns 1 when the
+ * queue is closed, until poll has returned NFFI_CLOSED.
  * thread: one per queue. That thread owns the descriptor from its first call
  * on: threads in nffi_queue_poll() or nffi_stream_wait() wait until it polls or
  * arms again, and check every 10 ms while it does not. While tasks arrive in
  * quick succession, arm spins for some microseconds, at most the option `spin`
  * of the runtime (200 by default). The descriptor belongs to the queue: do not
- * read or close it. It stays open until nffi_queue_release_fd(). Call that
- * after poll has returned NFFI_CLOSED, when no thread waits on the descriptor.
- * Without that call, the queue is not freed when its runtime is closed.
+ * read or close it. It stays open until nffi_queue_release_fd(). Call this
+ * function after poll has returned NFFI_CLOSED, when no thread waits on the
+ * descriptor. Without it, the queue is not freed when its runtime is closed.
  */
 NFFI_API int nffi_queue_fd(nffi_queue_t *queue);
 NFFI_API int nffi_queue_arm(nffi_queue_t *queue);
@@ -189,14 +190,14 @@ NFFI_API int nffi_task_request(nffi_task_t task, nffi_request_t *request);
  * Responding. Each task gets one response, by one of these calls. Afterwards
  * the handle is stale and the memory of the request is freed. `rc` 0 is
  * success; any other value is an error code of the runtime, and the bytes are
- * its message. All return 0 or a negative code. After an error the task is
+ * the message. All return 0 or a negative code. After an error the task is
  * still running, unless the code is NFFI_STALE or NFFI_CLOSED.
  * thread: any; blocks: no, except in a process for payloads that do not fit the
  * shared memory (they travel over its socket).
  */
 
-/* Copies `size` bytes. `data` NULL: a response without bytes, which is nil with
-   the functions on ngx; runtime:call() returns "" for it. */
+/* Copies `size` bytes. `data` NULL: a response without bytes. Lua gets nil from
+   the functions on ngx (ngx.load_ffi), and "" from runtime:call(). */
 NFFI_API int nffi_respond(nffi_task_t task, int rc, const void *data,
     size_t size);
 
@@ -303,7 +304,7 @@ NFFI_API int nffi_stream_end(nffi_task_t task);
  * Writes a line to the error log of nginx, with the client and the request of
  * the task; after the response, without them. Keeps at most 2,048 bytes.
  * Returns NFFI_QUEUE_FULL if too many lines are in flight. The line is then
- * dropped, and the log reports how many were.
+ * dropped, and the log reports how many lines were dropped.
  * thread: any; blocks: no
  */
 enum nffi_log_level {
@@ -325,8 +326,8 @@ NFFI_API int nffi_queue_log(nffi_queue_t *queue, int level, const void *text,
 /*
  * In a process: attach to the queue that the worker passed across exec, start
  * the runtime, then report that it is ready or has failed. A native thread
- * watches the worker; when the worker exits, the process ends immediately with
- * _exit(0), whatever its other threads do.
+ * watches the worker. When the worker has exited, the process ends immediately
+ * with _exit(0), whatever its other threads do.
  * nffi_attach returns NFFI_NOT_A_PROCESS if there is no queue to attach to,
  * NFFI_ABI_MISMATCH if the worker uses another version.
  */
