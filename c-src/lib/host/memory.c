@@ -20,13 +20,17 @@ report_growth(nffi_host_t *host)
 bool
 nffi__host_alloc_more(nffi_host_t *host, size_t size, uint32_t *offset)
 {
-    if (!nffi__commit_alloc(&host->arena, &host->region, size, offset)) {
-        return false;
+    uint32_t before = host->arena.committed;
+    bool done;
+
+    done = nffi__commit_alloc(&host->arena, &host->region, size, offset);
+
+    /* also after a failure of the second of two steps */
+    if (done || host->arena.committed != before) {
+        report_growth(host);
     }
 
-    report_growth(host);
-
-    return true;
+    return done;
 }
 
 

@@ -49,18 +49,20 @@ take_freed_blocks(nffi_queue_t *queue)
 }
 
 
-/* After a change of it; the worker reads only where there are pages. */
+/* The worker reads, and allocates what it reads, only where there are pages. */
 static void
-publish_committed(nffi_queue_t *queue)
+publish_committed(nffi_queue_t *queue, uint32_t bytes)
 {
-    atomic_store_explicit(&queue->region.header->response_committed,
-                          queue->arena.committed, memory_order_release);
+    atomic_store_explicit(&queue->region.header->response_committed, bytes,
+                          memory_order_release);
 }
 
 
 bool
 nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset)
 {
+    bool done;
+
     take_freed_blocks(queue);
 
     /* so that the ring of freed blocks can never be full */
@@ -72,13 +74,13 @@ nffi__alloc_block(nffi_queue_t *queue, size_t size, uint32_t *offset)
         return true;
     }
 
-    if (!nffi__commit_alloc(&queue->arena, &queue->region, size, offset)) {
-        return false;
-    }
+    done = nffi__commit_alloc(&queue->arena, &queue->region, size, offset);
 
-    publish_committed(queue);
+    /* also after a failure: the first of two steps may have allocated pages,
+       where later blocks lie */
+    publish_committed(queue, queue->arena.committed);
 
-    return true;
+    return done;
 }
 
 
@@ -93,8 +95,12 @@ nffi__follow_trim(nffi_queue_t *queue)
     if (trims != queue->trims) {
         queue->trims = trims;
         take_freed_blocks(queue);
+
+        /* before pages are freed, so that the worker does not allocate them
+           again: all blocks are below the limit */
+        publish_committed(queue, queue->arena.limit);
         (void) nffi__commit_trim(&queue->arena, &queue->region);
-        publish_committed(queue);
+        publish_committed(queue, queue->arena.committed);
     }
 }
 

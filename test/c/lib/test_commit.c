@@ -445,6 +445,36 @@ run_short_of_memory(pair_t *pair)
 }
 
 
+/* The first of two steps succeeds, the second finds no room: the next block lies
+   in the pages of the first. */
+static void
+publishes_after_half_a_step(void)
+{
+    int i;
+    pair_t pair;
+    nffi_request_t request;
+    static const nffi_host_options_t small = {
+        .max_tasks = 1024, .request_arena = 4u << 20,
+        .response_arena = 4u << 20
+    };
+
+    pair_open_shared(&pair, &small);
+
+    for (i = 0; i < 17; i++) {
+        CHECK_IS(submit(&pair, 1), NFFI_OK);
+        CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), 1);
+        CHECK_IS(nffi_respond(request.task, 0, bytes,
+                              i < 15 ? 250 << 10 : i == 15 ? 400 << 10
+                                                           : 200 << 10),
+                 NFFI_OK);
+    }
+
+    CHECK_IS(collect_all(&pair), 17);
+    check_pages(&pair);
+    pair_close(&pair);
+}
+
+
 static void
 refuses_without_memory(void)
 {
@@ -526,6 +556,8 @@ main(int argc, char **argv)
         { "what is in use keeps its pages", keeps_what_is_used },
         { "a slot keeps its page while a note about it waits",
           waits_for_notes },
+        { "pages of a step that did not suffice are used as well",
+          publishes_after_half_a_step },
         { "without memory a call is refused, and works again later",
           refuses_without_memory },
         { "a full file system is no SIGBUS", survives_full_file_system },
