@@ -44,6 +44,7 @@ ngx_http_lua_nffi_idle_watch(ngx_http_lua_nffi_runtime_t *rt)
 
     idle->calls = rt->counts.calls;
     idle->checks = 0;
+    idle->busy = 1;
     idle->check.data = rt;
     idle->check.handler = ngx_http_lua_nffi_idle_handler;
     idle->check.log = ngx_cycle->log;
@@ -54,17 +55,19 @@ ngx_http_lua_nffi_idle_watch(ngx_http_lua_nffi_runtime_t *rt)
 }
 
 
-/* Returns 1 if an instance has a process. Sets `busy` if one has calls. */
+/* Returns 1 if an instance has a process, or a reload starts some. Sets `busy`
+   if one has calls. */
 
 static ngx_uint_t
 ngx_http_lua_nffi_idle_look(ngx_http_lua_nffi_runtime_t *rt, ngx_uint_t *busy)
 {
-    ngx_uint_t                     running = 0;
+    ngx_uint_t                     running;
     ngx_queue_t                   *q;
     nffi_host_state_t              state;
     ngx_http_lua_nffi_instance_t  *inst;
 
     *busy = rt->reload != NULL;
+    running = *busy;
 
     for (q = ngx_queue_head(&rt->serving);
          q != ngx_queue_sentinel(&rt->serving);
@@ -151,7 +154,10 @@ ngx_http_lua_nffi_idle_handler(ngx_event_t *ev)
         return;
     }
 
-    if (busy || rt->counts.calls != idle->calls) {
+    /* a call that has ended since the last check has run until now */
+
+    if (busy || idle->busy || rt->counts.calls != idle->calls) {
+        idle->busy = busy;
         idle->calls = rt->counts.calls;
         idle->checks = 0;
 

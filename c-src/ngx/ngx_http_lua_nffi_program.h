@@ -48,6 +48,7 @@ typedef struct {
     ngx_event_t                         check;
     uint64_t                            calls;       /* at the last check */
     ngx_uint_t                          checks;      /* without a call */
+    ngx_uint_t                          busy;        /* at the last check */
     unsigned                            on_first_call:1;
 } ngx_http_lua_nffi_idle_t;
 

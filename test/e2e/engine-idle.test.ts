@@ -29,6 +29,7 @@ describe("processes without calls", () => {
 
   const lazy = `{ module = "module.ts", config = "lazy", start = "first_call", processes = 2 }`;
   const idle = `{ module = "module.ts", config = "idle", idle_timeout = 400 }`;
+  const late = `{ module = "late.ts", start = "first_call", idle_timeout = 400 }`;
 
   beforeAll(async () => {
     const prefix = await builtOpenresty(anySuite);
@@ -52,6 +53,10 @@ describe("processes without calls", () => {
       content(
         "= /reload",
         `local rt = assert(nffi.load("node", ${lazy})) ngx.say(show(rt:reload()))`,
+      ),
+      content(
+        "= /reload-idle",
+        `local rt = assert(nffi.load("node", ${late})) ngx.say(show(rt:reload()))`,
       ),
       content("= /close", `nffi.load("node", ${lazy}):close()`),
       content(
@@ -78,7 +83,11 @@ describe("processes without calls", () => {
       ),
       content("= /text", `ngx.print(nffi.metrics("prometheus"))`),
     ];
-    const files = { "module.ts": MODULE };
+    // a start that takes longer than the time between two checks
+    const files = {
+      "module.ts": MODULE,
+      "late.ts": "await new Promise((done) => setTimeout(done, 500));\n" + MODULE,
+    };
     nginx = await startNginx({ prefix, files, server: server.join("\n"), logLevel: "info" });
   });
 
@@ -159,6 +168,18 @@ describe("processes without calls", () => {
     expect(await runtime(index)).toMatchObject({ idle_stops: 2, restarts: 1 });
     expect((await runtime(index)).processes).toMatchObject([{ restarts: 1 }]);
     expect(Number(await nginx.get("/idle?m=pid"))).toBeGreaterThan(0);
+  });
+
+  test("a reload of an idle runtime starts it, and it stops again", async () => {
+    expect(await nginx.get("/reload-idle")).toBe("true\n");
+    const index = (JSON.parse(await nginx.get("/metrics")) as Runtime[]).length - 1;
+    expect(await states(index)).toContain("ready");
+    await until(
+      async () => (await states(index)).join() === "idle",
+      5_000,
+      () => "it does not stop after a reload",
+    );
+    expect((await runtime(index)).idle_stops).toBe(1);
   });
 
   test("no call is lost when it meets the stop", async () => {
