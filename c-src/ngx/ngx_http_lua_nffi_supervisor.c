@@ -114,6 +114,11 @@ ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p)
     }
 
     if (p->program->health_interval && !p->health.timer_set) {
+        /* calls may have waited for the start: it has the whole time of the
+           check for the first of them */
+
+        p->taken = 0;
+        p->alive = ngx_current_msec;
         ngx_add_timer(&p->health, p->program->health_interval);
     }
 }
