@@ -116,6 +116,24 @@ drop_free_slots(nffi_host_t *host, uint32_t slots)
 }
 
 
+/* The lowest slots are used next, so that the last ones become free. */
+static void
+sort_free_slots(nffi_host_t *host)
+{
+    uint32_t number, height = 0;
+
+    if (host->fresh > MAX_LOOKED) {
+        return;
+    }
+
+    for (number = host->fresh; number > 0; number--) {
+        if (host->entries[number - 1].state == NFFI__ENTRY_FREE) {
+            host->free_slots[height++] = number - 1;
+        }
+    }
+}
+
+
 /*
  * Drops the last slots whose tasks are released. A note about one of them
  * may wait, and the runtime writes to its slot when it takes the note.
@@ -155,6 +173,10 @@ retract_slots(nffi_host_t *host)
 
     if (slots < host->slots) {
         drop_free_slots(host, slots);
+    }
+
+    if (host->slots > nffi__first_tasks(host->region.max_tasks)) {
+        sort_free_slots(host);
     }
 }
 

@@ -207,6 +207,43 @@ take_unit(nffi__arena_t *arena)
 }
 
 
+/* Orders the free lists by address. The steps are as many as there are blocks
+   below the limit. */
+static void
+sort_free_lists(nffi__arena_t *arena)
+{
+    uint32_t block, order, last[NFFI__ARENA_ORDERS];
+    uint32_t end = arena->limit >> NFFI__BLOCK_SHIFT;
+
+    for (order = 0; order < NFFI__ARENA_ORDERS; order++) {
+        arena->free_lists[order] = NFFI__NO_BLOCK;
+        last[order] = NFFI__NO_BLOCK;
+    }
+
+    for (block = 0; block < end; block += 1u << order) {
+        order = arena->states[block] & STATE_ORDER;
+
+        if ((arena->states[block] & STATE_KIND) != STATE_FREE) {
+            continue;
+        }
+
+        arena->previous[block] = last[order];
+        arena->next[block] = NFFI__NO_BLOCK;
+
+        if (last[order] == NFFI__NO_BLOCK) {
+            arena->free_lists[order] = block;
+
+        } else {
+            arena->next[last[order]] = block;
+        }
+
+        last[order] = block;
+    }
+}
+
+
+/* While a block is in use above the floor, new ones are placed below it, so
+   that a later call can move the limit. */
 void
 nffi__arena_retract(nffi__arena_t *arena, uint32_t floor)
 {
@@ -215,25 +252,30 @@ nffi__arena_retract(nffi__arena_t *arena, uint32_t floor)
     while (arena->limit > floor && take_unit(arena)) {
         /* the next one */
     }
+
+    if (arena->limit > floor) {
+        sort_free_lists(arena);
+    }
 }
 
 
+/* Takes the lowest of the first blocks of the lists. */
 static uint32_t
 split(nffi__arena_t *arena, uint32_t order)
 {
-    uint32_t block, from;
+    uint32_t i, from = order, block = NFFI__NO_BLOCK;
 
-    for (from = order; from <= arena->top_order; from++) {
-        if (arena->free_lists[from] != NFFI__NO_BLOCK) {
-            break;
+    for (i = order; i <= arena->top_order; i++) {
+        if (arena->free_lists[i] < block) {
+            block = arena->free_lists[i];
+            from = i;
         }
     }
 
-    if (from > arena->top_order) {
+    if (block == NFFI__NO_BLOCK) {
         return NFFI__NO_BLOCK;
     }
 
-    block = arena->free_lists[from];
     unlink_free(arena, block, from);
 
     while (from > order) {

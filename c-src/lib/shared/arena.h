@@ -53,7 +53,8 @@ void nffi__arena_hold(nffi__arena_t *arena, uint32_t first);
 void nffi__arena_extend(nffi__arena_t *arena, uint32_t limit);
 
 /* Moves the limit down as far as everything above it is free, at most to
-   `floor`, a multiple of NFFI__ARENA_UNIT. */
+   `floor`, a multiple of NFFI__ARENA_UNIT. What is in use above the floor is
+   followed by blocks at lower places. */
 void nffi__arena_retract(nffi__arena_t *arena, uint32_t floor);
 
 /* Bytes of the block that `size` needs; 0: more than an eighth of the arena. */

@@ -445,6 +445,46 @@ run_short_of_memory(pair_t *pair)
 }
 
 
+/* One call runs at all times, and at first in the last places. */
+static void
+shrinks_under_a_light_load(void)
+{
+    int i;
+    pair_t pair;
+    nffi_request_t before, next, none;
+
+    open_usual(&pair);
+
+    for (i = 0; i < CALLS; i++) {
+        CHECK_IS(submit(&pair, 1000), NFFI_OK);
+    }
+
+    CHECK_IS(answer_all(&pair, 1000), 0);
+    CHECK_IS(collect_all(&pair), CALLS);
+    CHECK(pages_of(&pair) > 6 * IDLE);
+    CHECK_IS(submit(&pair, 1000), NFFI_OK);
+    CHECK_IS(nffi_queue_poll(pair.queue, &before, 1, 0), 1);
+
+    for (i = 0; i < 100; i++) {
+        CHECK_IS(submit(&pair, 1000), NFFI_OK);
+        CHECK_IS(nffi_queue_poll(pair.queue, &next, 1, 0), 1);
+        CHECK_IS(nffi_respond(before.task, 0, bytes, 1000), NFFI_OK);
+        CHECK_IS(collect_all(&pair), 1);
+        before = next;
+
+        if (i % 3 == 0) {
+            (void) nffi_host_trim(pair.host);
+            CHECK_IS(nffi_queue_poll(pair.queue, &none, 1, 0), 0);
+            CHECK_IS(collect_all(&pair), 0);
+        }
+    }
+
+    check_pages(&pair);
+    CHECK(pages_of(&pair) <= IDLE);
+    pair_close(&pair);
+}
+
+
 /* The first of two steps succeeds, the second finds no room: the next block lies
    in the pages of the first. */
 static void
@@ -556,6 +596,8 @@ main(int argc, char **argv)
         { "what is in use keeps its pages", keeps_what_is_used },
         { "a slot keeps its page while a note about it waits",
           waits_for_notes },
+        { "memory shrinks while calls come and go",
+          shrinks_under_a_light_load },
         { "pages of a step that did not suffice are used as well",
           publishes_after_half_a_step },
         { "without memory a call is refused, and works again later",
