@@ -86,7 +86,7 @@ describe("processes without calls", () => {
     // a start that takes longer than the time between two checks
     const files = {
       "module.ts": MODULE,
-      "late.ts": "await new Promise((done) => setTimeout(done, 500));\n" + MODULE,
+      "late.ts": `await new Promise((done) => setTimeout(done, 500));\n${MODULE}`,
     };
     nginx = await startNginx({ prefix, files, server: server.join("\n"), logLevel: "info" });
   });
