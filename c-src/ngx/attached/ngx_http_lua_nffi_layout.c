@@ -113,6 +113,17 @@ ngx_http_lua_nffi_connection_of(ngx_http_request_t *r)
 }
 
 
+/* the third field of a request of http */
+
+void *
+ngx_http_lua_nffi_module_ctx(ngx_http_request_t *r, const ngx_module_t *module)
+{
+    void  ***at = (void ***) r;
+
+    return at[2][module->ctx_index];
+}
+
+
 void
 ngx_http_lua_nffi_set_cancelable(ngx_event_t *ev, ngx_uint_t cancelable)
 {

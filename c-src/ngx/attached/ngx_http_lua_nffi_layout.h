@@ -28,6 +28,10 @@
 /* Returns the connection of a request of either subsystem. */
 ngx_connection_t *ngx_http_lua_nffi_connection_of(ngx_http_request_t *r);
 
+/* Returns the context of a module in a request of http. */
+void *ngx_http_lua_nffi_module_ctx(ngx_http_request_t *r,
+    const ngx_module_t *module);
+
 /* Returns 1 if the core is OpenResty's. */
 ngx_uint_t ngx_http_lua_nffi_is_openresty(void);
 

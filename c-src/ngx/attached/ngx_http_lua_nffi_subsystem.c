@@ -29,11 +29,11 @@ ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream)
                                  &ngx_http_lua_nffi_subsystems[is_stream];
     const char  *name;
 
-    static const char  *names[NGX_HTTP_LUA_NFFI_SUBSYSTEMS][8] = {
+    static const char  *names[NGX_HTTP_LUA_NFFI_SUBSYSTEMS][9] = {
         { "ngx_http_lua_ffi_sema_new", "ngx_http_lua_ffi_sema_post",
           "ngx_http_lua_ffi_sema_wait", "ngx_http_lua_ffi_sema_count",
           "ngx_http_lua_ffi_sema_gc", "lua_isyieldable",
-          "ngx_http_lua_ffi_get_phase", NULL },
+          "ngx_http_lua_ffi_get_phase", "ngx_http_lua_module", NULL },
         { "ngx_stream_lua_ffi_sema_new", "ngx_stream_lua_ffi_sema_post",
           "ngx_stream_lua_ffi_sema_wait", "ngx_stream_lua_ffi_sema_count",
           "ngx_stream_lua_ffi_sema_gc", "lua_isyieldable",

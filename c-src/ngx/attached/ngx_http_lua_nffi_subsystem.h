@@ -28,6 +28,7 @@ typedef struct {
 
     /* may be NULL */
     int                          (*get_phase)(void *r, char **err);
+    const ngx_module_t            *module;      /* of http only */
 
     /* what ngx_lua calls when a waiting coroutine ends, and where its structure
        of a coroutine has the address, in pointers; 0: not known */

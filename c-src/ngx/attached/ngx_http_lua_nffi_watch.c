@@ -25,7 +25,7 @@
 /* ms; the timer is removed at once, but must be found */
 #define NGX_HTTP_LUA_NFFI_LONGEST      NGX_MAX_INT32_VALUE
 
-/* bytes before `sleep`: 104 to 120 in ngx_lua, 40 in ngx_stream_lua */
+/* bytes before `sleep`: 80 to 96 in ngx_lua, 40 in ngx_stream_lua */
 #define NGX_HTTP_LUA_NFFI_BEFORE       512
 
 /* LUA_NOREF */
@@ -139,9 +139,22 @@ ngx_http_lua_nffi_find_coctx(ngx_http_lua_nffi_watch_t *watch,
 
     if ((u_char *) sleep - (u_char *) coctx <= 0
         || (u_char *) sleep - (u_char *) coctx > NGX_HTTP_LUA_NFFI_BEFORE
-        || coctx[NGX_HTTP_LUA_NFFI_DATA] != watch->sem
-        || coctx[NGX_HTTP_LUA_NFFI_STATE] != watch->lua_state)
+        || coctx[NGX_HTTP_LUA_NFFI_DATA] != watch->sem)
     {
+        return NULL;
+    }
+
+    /* in a coroutine that ngx_lua does not know, as of coroutine._create(), its
+       creator must not wait in its place */
+
+    if (coctx[NGX_HTTP_LUA_NFFI_STATE] != watch->lua_state) {
+
+        if (subsystem->cleanup
+            && coctx[subsystem->cleanup_at] == (void *) subsystem->cleanup)
+        {
+            subsystem->cleanup(coctx);
+        }
+
         return NULL;
     }
 
@@ -177,6 +190,19 @@ ngx_http_lua_nffi_is_nested(void **coctx, size_t link_at)
 
     return numbers[0] == NGX_HTTP_LUA_NFFI_NO_REFERENCE
            || numbers[1] == NGX_HTTP_LUA_NFFI_NO_REFERENCE;
+}
+
+
+/* nginx clears or replaces the context if it redirects a request by itself, as
+   for an error_page after a request body that was too large. ngx_lua then keeps
+   the coroutine until the request ends, but would crash if it resumed it. */
+
+static void *
+ngx_http_lua_nffi_ctx_of(ngx_http_lua_nffi_watch_t *watch)
+{
+    const ngx_module_t  *module = watch->subsystem->module;
+
+    return module ? ngx_http_lua_nffi_module_ctx(watch->request, module) : NULL;
 }
 
 
@@ -228,6 +254,12 @@ ngx_http_lua_nffi_watch_wait(ngx_http_lua_nffi_watch_t *watch,
                                          + NGX_HTTP_LUA_NFFI_LONGEST, &link);
     watch->coctx = coctx;
 
+    if (coctx == NULL && subsystem->sema_count(watch->sem) == 0) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "nffi: a call in a "
+                      "coroutine that ngx_lua does not know has no response");
+        return NGX_ERROR;
+    }
+
     if (coctx == NULL) {
         subsystem->is_unknown = 1;
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0, "nffi: this ngx_lua "
@@ -245,6 +277,8 @@ ngx_http_lua_nffi_watch_wait(ngx_http_lua_nffi_watch_t *watch,
     { /* void */ }
 
     at = subsystem->cleanup_at;
+    watch->request = r;
+    watch->ctx = ngx_http_lua_nffi_ctx_of(watch);
     watch->thread = thread;
     thread[NGX_HTTP_LUA_NFFI_DATA] = watch;
     thread[at] = (void *) ngx_http_lua_nffi_coctx_ended;
@@ -274,6 +308,10 @@ ngx_http_lua_nffi_watch_resume(ngx_http_lua_nffi_watch_t *watch)
         if (watch->subsystem->sema_count(sem) >= 0) {
             return;
         }
+
+    } else if (ngx_http_lua_nffi_ctx_of(watch) != watch->ctx) {
+        ngx_http_lua_nffi_watch_drop(watch);
+        return;
 
     } else {
         ngx_http_lua_nffi_unwatch(watch);

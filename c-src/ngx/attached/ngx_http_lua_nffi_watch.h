@@ -28,16 +28,20 @@ struct ngx_http_lua_nffi_watch_s {
 
     void                          **coctx;   /* NULL: not watched */
     void                          **thread;  /* its light thread */
+    ngx_http_request_t             *request;
+    void                           *ctx;     /* ngx_lua's, of the request */
 };
 
 
 /* Makes the current coroutine wait on the semaphore, without a timeout. Returns
    NGX_ERROR if it waits, but its end cannot be reported: ngx_lua's structure of
-   a coroutine is another one than in versions 0.10.0 to 0.10.32. */
+   a coroutine is another one than in versions 0.10.0 to 0.10.32; or if ngx_lua
+   does not know the coroutine, which then does not wait. */
 ngx_int_t ngx_http_lua_nffi_watch_wait(ngx_http_lua_nffi_watch_t *watch,
     ngx_http_request_t *r);
 
-/* Resumes the coroutine, which runs until it waits for something or ends. */
+/* Resumes the coroutine, which runs until it waits for something or ends. If
+   nginx has taken the request from ngx_lua, it is never resumed. */
 void ngx_http_lua_nffi_watch_resume(ngx_http_lua_nffi_watch_t *watch);
 
 /* Ends the wait; the coroutine is never resumed. */
