@@ -146,6 +146,7 @@ ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
 
     waiter->coctx = coctx;
     waiter->thread = thread;
+    waiter->ctx = ngx_http_get_module_ctx(waiter->request, ngx_http_lua_module);
 
     ngx_http_lua_cleanup_pending_operation(coctx);
     coctx->cleanup = ngx_http_lua_nffi_coroutine_gone;
@@ -280,7 +281,10 @@ ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
     c = r->connection;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
-    if (ctx == NULL) {
+
+    /* an error_page of nginx itself clears or replaces the context */
+
+    if (ctx == NULL || ctx != waiter->ctx) {
         return;
     }
 

@@ -33,6 +33,7 @@ struct ngx_http_lua_nffi_waiter_s {
     struct ngx_http_lua_co_ctx_s  *coctx;    /* the coroutine that yielded */
     struct ngx_http_lua_co_ctx_s  *thread;   /* its light thread */
     int                            nrets;    /* values pushed for it */
+    void                          *ctx;      /* ngx_lua's, of the request */
 };
 
 
