@@ -269,5 +269,8 @@ async def _awaited(result):
 
 
 async def _room_async(task):
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(None, _nffi.stream_wait, task, -1) == codes.OK
+    code = _nffi.stream_wait(task, 0)
+    if code == codes.WOULD_BLOCK:
+        loop = asyncio.get_running_loop()
+        code = await loop.run_in_executor(None, _nffi.stream_wait, task, -1)
+    return code == codes.OK
