@@ -79,8 +79,11 @@ func (s jsonStream[Q, T]) stream(
 			return send(append(chunk, '\n'))
 		}
 		chunk = append([]byte{separator}, chunk...)
+		if err := send(chunk); err != nil {
+			return err
+		}
 		separator = ','
-		return send(chunk)
+		return nil
 	})
 	if err != nil || request.streamed {
 		return err
