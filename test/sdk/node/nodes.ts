@@ -29,7 +29,12 @@ export function packagesFolder(name: string, ...packages: string[]): string {
     cwd: temporary,
     stdio: ["ignore", "ignore", "inherit"],
   });
-  rmSync(folder, { recursive: true, force: true });
-  renameSync(temporary, folder);
+  try {
+    renameSync(temporary, folder);
+  } catch (error) {
+    // another file of tests was first
+    rmSync(temporary, { recursive: true });
+    if (!existsSync(join(folder, "node_modules"))) throw error;
+  }
   return folder;
 }
