@@ -109,6 +109,22 @@ const SERVER = [
      end)`,
   ),
   location("/finite", `loop(echo:stream("100 65536", { method = "count" })) done(true)`),
+  ...["static", "lua"].map((page) =>
+    location(
+      `/body-${page}`,
+      `ngx.thread.spawn(function()
+         echo:call("300", { method = "sleep" })
+         ngx.log(ngx.WARN, "resumed in /body-${page}")
+       end)
+       ngx.log(ngx.WARN, "reads /body-${page}")
+       ngx.req.read_body()`,
+    ).replace(
+      "content_by",
+      `client_max_body_size 10; error_page 413 /too-large-${page}; content_by`,
+    ),
+  ),
+  location("/too-large-lua", `ngx.sleep(0.6) ngx.print(echo:call("too large"))`),
+  'location = /too-large-static { return 200 "too large"; }',
 ].join("\n");
 
 const GONE = "the client is gone|client_gone";
@@ -253,6 +269,32 @@ describe.each(suites)("a stream of a disconnected client, %s", (suite) => {
     session.destroy();
     await isOver("h2-close");
   });
+
+  // nginx clears ngx_lua's context of the request, and ngx_lua is not notified
+  test.each(["static", "lua"])(
+    "whose body becomes too large during a call gets the error page (%s) and nothing else",
+    async (page) => {
+      const client = tcp();
+      client.on("error", () => {});
+      let text = "";
+      client.setEncoding("utf8").on("data", (data) => {
+        text += data;
+      });
+      client.write(`POST /body-${page} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`);
+      client.write("5\r\nabcde\r\n");
+      await nginx.waitForLog(`reads /body-${page}`);
+      client.write(`20\r\n${"x".repeat(32)}\r\n`);
+      await until(
+        () => text.includes("too large"),
+        5_000,
+        () => text,
+      );
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      expect(await nginx.get("/hello")).toBe("hello");
+      expect(nginx.errorLog()).not.toMatch(/resumed in |exited on signal/);
+      client.destroy();
+    },
+  );
 
   test.each(["node-silent", "unread", "count", "capture"])(
     "is found within a second or so where nothing is written: /%s",
