@@ -485,7 +485,7 @@ shrinks_under_a_light_load(void)
 }
 
 
-/* The first of two steps succeeds, the second finds no room: the next block lies
+/* The first of two steps succeeds, the second finds no room: the next block is
    in the pages of the first. */
 static void
 publishes_after_half_a_step(void)
