@@ -101,7 +101,7 @@ ngx_http_lua_nffi_idle_replace(ngx_http_lua_nffi_instance_t *inst)
 {
     ngx_http_lua_nffi_process_t  *p;
 
-    if (ngx_http_lua_nffi_process_add_idle(inst->runtime, &p) != NGX_OK) {
+    if (inst->runtime->program->idle.add(inst->runtime, &p) != NGX_OK) {
         return NGX_ERROR;
     }
 

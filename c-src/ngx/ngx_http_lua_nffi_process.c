@@ -23,6 +23,8 @@
 #include "ngx_http_lua_nffi_types.h"
 
 
+static ngx_int_t ngx_http_lua_nffi_process_call(
+    ngx_http_lua_nffi_instance_t *inst, ngx_http_lua_nffi_error_t *err);
 static ngx_int_t ngx_http_lua_nffi_process_try_free(
     ngx_http_lua_nffi_instance_t *inst);
 static ngx_pid_t ngx_http_lua_nffi_process_pid(
@@ -30,7 +32,7 @@ static ngx_pid_t ngx_http_lua_nffi_process_pid(
 
 
 static const ngx_http_lua_nffi_instance_ops_t  ngx_http_lua_nffi_process_ops = {
-    ngx_http_lua_nffi_process_available,
+    ngx_http_lua_nffi_process_call,
     ngx_http_lua_nffi_process_finish,
     ngx_http_lua_nffi_process_broken,
     ngx_http_lua_nffi_process_try_free,
@@ -195,7 +197,7 @@ ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
 
 /* Adds an instance without a process. */
 
-ngx_int_t
+static ngx_int_t
 ngx_http_lua_nffi_process_add_idle(ngx_http_lua_nffi_runtime_t *rt,
     ngx_http_lua_nffi_process_t **process)
 {
@@ -224,15 +226,22 @@ ngx_http_lua_nffi_process_add_idle(ngx_http_lua_nffi_runtime_t *rt,
 
 /* Starts an idle process for a call. One that cannot be started is down. */
 
-void
-ngx_http_lua_nffi_process_wake(ngx_http_lua_nffi_process_t *p)
+static ngx_int_t
+ngx_http_lua_nffi_process_call(ngx_http_lua_nffi_instance_t *inst,
+    ngx_http_lua_nffi_error_t *err)
 {
-    p->state = NGX_HTTP_LUA_NFFI_DOWN;
-    p->reason.size = 0;
+    ngx_http_lua_nffi_process_t  *p = inst->process;
 
-    if (ngx_http_lua_nffi_process_spawn(p, &p->reason) != NGX_OK) {
-        ngx_http_lua_nffi_process_not_restarted(p);
+    if (p->state == NGX_HTTP_LUA_NFFI_IDLE) {
+        p->state = NGX_HTTP_LUA_NFFI_DOWN;
+        p->reason.size = 0;
+
+        if (ngx_http_lua_nffi_process_spawn(p, &p->reason) != NGX_OK) {
+            ngx_http_lua_nffi_process_not_restarted(p);
+        }
     }
+
+    return ngx_http_lua_nffi_process_available(inst, err);
 }
 
 
@@ -272,6 +281,7 @@ ngx_http_lua_nffi_process_load(const u_char *key, size_t key_size,
     }
 
     rt->program = program;
+    program->idle.add = ngx_http_lua_nffi_process_add_idle;
 
     for (i = 0; i < options->processes; i++) {
         if (!program->idle.on_first_call) {

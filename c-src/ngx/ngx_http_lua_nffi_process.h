@@ -95,9 +95,6 @@ ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_process_load(const u_char *key,
 ngx_int_t ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
     ngx_queue_t *list, const ngx_http_lua_nffi_process_events_t *events,
     ngx_http_lua_nffi_error_t *err);
-ngx_int_t ngx_http_lua_nffi_process_add_idle(ngx_http_lua_nffi_runtime_t *rt,
-    ngx_http_lua_nffi_process_t **process);
-void ngx_http_lua_nffi_process_wake(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_channels_close(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_read_last_output(ngx_http_lua_nffi_process_t *p);
 

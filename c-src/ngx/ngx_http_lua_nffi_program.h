@@ -50,6 +50,10 @@ typedef struct {
     ngx_uint_t                          checks;      /* without a call */
     ngx_uint_t                          busy;        /* at the last check */
     unsigned                            on_first_call:1;
+
+    /* adds an instance without a process */
+    ngx_int_t                         (*add)(ngx_http_lua_nffi_runtime_t *rt,
+                                            ngx_http_lua_nffi_process_t **p);
 } ngx_http_lua_nffi_idle_t;
 
 

@@ -428,10 +428,6 @@ ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_instance_t *inst,
 {
     ngx_http_lua_nffi_process_t  *p = inst->process;
 
-    if (p->state == NGX_HTTP_LUA_NFFI_IDLE) {
-        ngx_http_lua_nffi_process_wake(p);
-    }
-
     if (p->state != NGX_HTTP_LUA_NFFI_DOWN && inst->host) {
         return p->state == NGX_HTTP_LUA_NFFI_READY ? NGX_OK : NGX_AGAIN;
     }
