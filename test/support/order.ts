@@ -5,7 +5,8 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const SECONDS: Readonly<Record<string, number>> = {
   "c/library": 300,
   "e2e/build-again": 400,
-  "e2e/docker": 110,
+  "e2e/ci": 220,
+  "e2e/docker": 180,
   "e2e/build-bad-input": 80,
   "sdk/node/template": 80,
   "sdk/rust/package": 60,
