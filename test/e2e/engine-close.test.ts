@@ -240,9 +240,10 @@ describe("closing returns descriptors, maps and memory", () => {
     console.log(kind, result);
     expect(result.runtimes).toBe(0);
     expect(result.fds).toBeLessThanOrEqual(0);
-    // an interpreter sometimes maps and unmaps memory; a leak would be one map for each cycle
+    // malloc() maps an arena when two threads meet in it, and an interpreter maps memory of its own;
+    // a leak would be one map for each cycle
     const isNative = KINDS.includes(kind);
-    expect(result.maps).toBeLessThanOrEqual(isNative ? 0 : CYCLES / 5);
+    expect(result.maps).toBeLessThanOrEqual(isNative ? CYCLES / 50 : CYCLES / 5);
     expect(result.bytes).toBeLessThan(100);
   });
 });
