@@ -14,6 +14,10 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
+/* No kernel knows this advice. An emulator such as qemu-user accepts any advice
+   and ignores it, so that its success does not mean that there are pages. */
+#define NO_ADVICE (-1)
+
 
 int
 nffi__commit(int memfd, uint64_t offset, size_t size)
@@ -35,7 +39,8 @@ nffi__commit(int memfd, uint64_t offset, size_t size)
 bool
 nffi__commits_mapped(void *base)
 {
-    return madvise(base, 1, MADV_POPULATE_WRITE) == 0;
+    return madvise(base, 1, NO_ADVICE) == -1
+           && madvise(base, 1, MADV_POPULATE_WRITE) == 0;
 }
 
 

@@ -38,8 +38,8 @@ nffi__first_arena(uint32_t arena)
 /* Allocates pages of a file; -1 with errno. */
 int nffi__commit(int memfd, uint64_t offset, size_t size);
 
-/* The kernel allocates pages of a mapping on request (Linux 5.14), so that the
-   file need not stay open. */
+/* The kernel allocates pages of a mapping on request (Linux 5.14, and not an
+   emulator that ignores the request), so that the file need not stay open. */
 bool nffi__commits_mapped(void *base);
 
 /* Pages of a region in a file: allocates them (-1 with errno), or frees them.
