@@ -25,7 +25,12 @@
 #define NGX_HTTP_LUA_NFFI_LARGE        65536
 
 
+int ngx_http_lua_nonblocking_ffi_yield(lua_State *L);
 static ngx_int_t ngx_http_lua_nffi_resume_handler(ngx_http_request_t *r);
+
+
+/* yields next */
+static ngx_http_lua_co_ctx_t  *ngx_http_lua_nffi_parked;
 
 
 /* ngx_lua counts the phases of a TLS handshake among the phases that can yield.
@@ -133,11 +138,13 @@ ngx_http_lua_nffi_coroutine_gone(void *data)
 }
 
 
-void
+ngx_int_t
 ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
-    ngx_http_lua_co_ctx_t *coctx)
+    ngx_http_lua_co_ctx_t *coctx, ngx_http_lua_nffi_error_t *err)
 {
     ngx_http_lua_co_ctx_t  *thread;
+
+    (void) err;
 
     for (thread = coctx;
          thread->co_ref == LUA_NOREF && thread->parent_co_ctx;
@@ -153,6 +160,34 @@ ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
     coctx->data = waiter;
     thread->cleanup = ngx_http_lua_nffi_coroutine_gone;
     thread->data = waiter;
+    ngx_http_lua_nffi_parked = coctx;
+
+    return NGX_OK;
+}
+
+
+/*
+ * A function of Lua: yields the coroutine that was parked. In one that ngx_lua
+ * does not know, as of coroutine._create(), ngx_lua sees the coroutine that has
+ * resumed it, which would continue here while it is parked, and be resumed in
+ * another place or after its end. Then the call is cancelled.
+ */
+
+int
+ngx_http_lua_nonblocking_ffi_yield(lua_State *L)
+{
+    if (ngx_http_lua_nffi_parked->co == L) {
+        return lua_yield(L, 0);
+    }
+
+    ngx_http_lua_cleanup_pending_operation(ngx_http_lua_nffi_parked);
+
+    lua_pushinteger(L, NGX_HTTP_LUA_NFFI_FAILED);
+    lua_pushliteral(L, "ngx_lua does not know this coroutine: use "
+                    "coroutine.create() or coroutine.wrap()");
+    lua_pushliteral(L, "wrong_phase");
+
+    return 3;
 }
 
 

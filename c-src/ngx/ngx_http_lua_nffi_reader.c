@@ -147,7 +147,13 @@ ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
     }
 
     deadline_ns = ngx_http_lua_nffi_deadline(timeout_ms, &now_ns);
-    ngx_http_lua_nffi_wait(&s->call, coctx, timeout_ms, deadline_ns);
+
+    if (ngx_http_lua_nffi_wait(&s->call, coctx, timeout_ms, deadline_ns, err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     s->waiting = 1;
 
     return NGX_AGAIN;

@@ -143,8 +143,18 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     call->waiter.request = r;
     call->instance = inst;
     call->host = inst->host;
+
+    if (ngx_http_lua_nffi_wait(call, coctx, timeout_ms, request.deadline_ns,
+                               err)
+        != NGX_OK)
+    {
+        nffi_host_cancel(call->host, call->task);
+        call->next = ngx_http_lua_nffi_free_calls;
+        ngx_http_lua_nffi_free_calls = call;
+        goto rejected;
+    }
+
     ngx_http_lua_nffi_awaited(inst);
-    ngx_http_lua_nffi_wait(call, coctx, timeout_ms, request.deadline_ns);
 
     return NGX_AGAIN;
 

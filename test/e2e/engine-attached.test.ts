@@ -7,6 +7,8 @@ import { isAttachedSuite } from "../support/attached-product.js";
 import { nativeRuntime } from "../support/native-runtime.js";
 import { withNginx } from "../support/nginx.js";
 import { builtOpenresty, suites } from "../support/openresty.js";
+import { preload } from "../support/preload.js";
+import { temporaryFolder } from "../support/temporary.js";
 
 const LOAD = `location / { content_by_lua_block {
   local rt, message, code = require("resty.nffi").load("nffi_echo_path")
@@ -83,6 +85,32 @@ describe.each(suites.filter(isAttachedSuite))("an attached nginx, %s", (suite) =
       expect(await running.get("/")).toMatch(
         /^nil\|this nginx has ngx_core_conf_t at another place.*nffi attach.*\|unsupported_nginx$/,
       );
+    });
+  });
+
+  // the second request finds it known; ngx_lua's own semaphores work on
+  test("another structure of a coroutine in ngx_lua is an error of each call", async () => {
+    const env = { ...process.env, LD_PRELOAD: preload("other_wait", temporaryFolder()) };
+    const calls = `location /calls { content_by_lua_block {
+      local rt = assert(require("resty.nffi").load("${join(prefix, "nffi/lib/libnffi_echo.so")}"))
+      local sema = assert(require("ngx.semaphore").new())
+      local function wait() return sema:wait(1) end
+      local function call() return select(3, rt:call("x")) end
+      local waits = ngx.thread.spawn(wait)
+      local inside = ngx.thread.spawn(function() return coroutine.wrap(call)() end)
+      ngx.print(call(), " ", select(2, ngx.thread.wait(inside)), " ")
+      ngx.print(select(3, rt:stream("1 1", { method = "count" }):read()), " ")
+      inside = nil
+      collectgarbage()
+      sema:post()
+      ngx.print(select(2, ngx.thread.wait(waits)), " ", rt:state().awaited)
+    } }`;
+    await withNginx({ prefix, server: calls, env }, async (running) => {
+      const workers = running.workers();
+      const refused = "unsupported_nginx unsupported_nginx unsupported_nginx true 0";
+      expect(await running.get("/calls")).toBe(refused);
+      expect(await running.get("/calls")).toBe(refused);
+      expect(running.workers()).toEqual(workers);
     });
   });
 

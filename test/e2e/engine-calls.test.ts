@@ -111,6 +111,26 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
           `local co = coroutine.wrap(function() local a = rt:call("in") coroutine.yield(a) return rt:call("out") end)
            ngx.say(co(), co())`,
         ),
+        // ngx_lua keeps Lua's own functions under these names, and does not know such a coroutine
+        content(
+          "= /raw",
+          `local function raw(run)
+               local co = coroutine._create(run)
+               return show(select(2, coroutine._resume(co))) .. " " .. coroutine._status(co)
+           end
+           local slow = function() return rt.methods:sleep("50") end
+           ngx.say(raw(slow))
+           ngx.say(raw(function() return rt:stream("2 3", { method = "count" }):read() end))
+           -- the light thread ends before a response comes
+           local t = ngx.thread.spawn(function() return raw(slow) end)
+           ngx.say(select(2, ngx.thread.wait(t)))
+           t = nil
+           collectgarbage()
+           raw(slow)
+           ngx.say(show(coroutine.wrap(function() raw(slow) return rt:call("inner") end)()))
+           ngx.sleep(0.15)
+           ngx.say(rt:call("after"), " ", rt:state().awaited, " ", rt:state().unanswered)`,
+        ),
         content(
           "= /kill",
           `local function inner() return rt.methods:sleep("300") end
@@ -251,6 +271,15 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
     expect(lines.filter((line) => line.startsWith(full)).length).toBe(4);
     expect(lines.filter((line) => line === "true|100").length).toBe(2);
     expect(lines.at(-1)).toBe("0");
+  });
+
+  test("is refused in a coroutine that ngx_lua does not know", async () => {
+    const workers = nginx.workers();
+    const lines = (await nginx.get("/raw")).split("\n");
+    const refused = /^nil\|.*ngx_lua does not know this coroutine.*\|wrong_phase.* dead$/;
+    for (const line of lines.slice(0, 3)) expect(line).toMatch(refused);
+    expect(lines.slice(3)).toEqual(["inner", "after 0 0", ""]);
+    expect(nginx.workers()).toEqual(workers);
   });
 
   test("survives ngx.thread.kill and ngx.exit while calls wait, in threads and coroutines", async () => {

@@ -62,9 +62,7 @@ ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
     }
 
     if (subsystem->is_unknown) {
-        (void) ngx_http_lua_nffi_fail(err, "unsupported_nginx", "this ngx_lua "
-                                      "keeps a waiting coroutine in another "
-                                      "way than versions 0.10.0 to 0.10.32");
+        (void) ngx_http_lua_nffi_watch_unsupported(err);
         return NULL;
     }
 
@@ -114,13 +112,22 @@ ngx_http_lua_nffi_slot_of(ngx_http_lua_nffi_waiter_t *waiter)
 }
 
 
-void
+ngx_int_t
 ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
-    struct ngx_http_lua_co_ctx_s *coctx)
+    struct ngx_http_lua_co_ctx_s *coctx, ngx_http_lua_nffi_error_t *err)
 {
+    ngx_http_lua_nffi_slot_t  *slot = (ngx_http_lua_nffi_slot_t *) coctx;
+
+    if (ngx_http_lua_nffi_slot_take(slot, waiter, ngx_http_lua_nffi_lua_state,
+                                    err)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     waiter->coctx = coctx;
-    ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_of(waiter), waiter,
-                                ngx_http_lua_nffi_lua_state);
+
+    return NGX_OK;
 }
 
 

@@ -211,18 +211,34 @@ ngx_http_lua_nffi_slot_get(ngx_http_lua_nffi_subsystem_t *subsystem)
 }
 
 
-void
+ngx_int_t
 ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
-    ngx_http_lua_nffi_waiter_t *waiter, void *lua_state)
+    ngx_http_lua_nffi_waiter_t *waiter, void *lua_state,
+    ngx_http_lua_nffi_error_t *err)
 {
+    ngx_int_t  rc;
+
+    slot->watch.lua_state = lua_state;
+    rc = ngx_http_lua_nffi_watch_wait(&slot->watch, waiter->request, err);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
     ngx_queue_remove(&slot->queue);
+
+    if (rc == NGX_ABORT) {
+        /* it stays in memory, as its semaphore does; there is one at most */
+        ngx_queue_init(&slot->queue);
+        return NGX_ERROR;
+    }
+
     ngx_queue_insert_tail(&ngx_http_lua_nffi_busy_slots, &slot->queue);
     slot->waiter = waiter;
     slot->outcome.is_ready = 0;
-    slot->watch.lua_state = lua_state;
     ngx_http_lua_nffi_last_slot = slot;
 
-    (void) ngx_http_lua_nffi_watch_wait(&slot->watch, waiter->request);
+    return NGX_OK;
 }
 
 

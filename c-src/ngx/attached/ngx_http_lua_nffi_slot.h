@@ -29,9 +29,11 @@ typedef struct {
 ngx_http_lua_nffi_slot_t *ngx_http_lua_nffi_slot_get(
     ngx_http_lua_nffi_subsystem_t *subsystem);
 
-/* Takes a slot of slot_get() for the current coroutine, which yields next. */
-void ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
-    ngx_http_lua_nffi_waiter_t *waiter, void *lua_state);
+/* Takes a slot of slot_get() for the current coroutine, which yields next.
+   Returns NGX_ERROR with `err` if the coroutine cannot wait. */
+ngx_int_t ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
+    ngx_http_lua_nffi_waiter_t *waiter, void *lua_state,
+    ngx_http_lua_nffi_error_t *err);
 
 /* Resumes the coroutine, which reads the outcome. Frees the slot. */
 void ngx_http_lua_nffi_slot_resume(ngx_http_lua_nffi_slot_t *slot);

@@ -144,20 +144,6 @@ ngx_http_lua_nffi_find_coctx(ngx_http_lua_nffi_watch_t *watch,
         return NULL;
     }
 
-    /* in a coroutine that ngx_lua does not know, as of coroutine._create(), its
-       creator must not wait in its place */
-
-    if (coctx[NGX_HTTP_LUA_NFFI_STATE] != watch->lua_state) {
-
-        if (subsystem->cleanup
-            && coctx[subsystem->cleanup_at] == (void *) subsystem->cleanup)
-        {
-            subsystem->cleanup(coctx);
-        }
-
-        return NULL;
-    }
-
     if (subsystem->cleanup == NULL
         && ngx_http_lua_nffi_find_cleanup(subsystem, coctx, (void **) sleep)
            != NGX_OK)
@@ -169,12 +155,51 @@ ngx_http_lua_nffi_find_coctx(ngx_http_lua_nffi_watch_t *watch,
         return NULL;
     }
 
+    /* in a coroutine that ngx_lua does not know, as of coroutine._create(), its
+       creator must not wait in its place */
+
+    if (coctx[NGX_HTTP_LUA_NFFI_STATE] != watch->lua_state) {
+        subsystem->cleanup(coctx);
+        return NULL;
+    }
+
     /* the semaphore has no timeout */
 
     ngx_del_timer(sleep);
     *link = q;
 
     return coctx;
+}
+
+
+/*
+ * Undoes a wait without the structure of the coroutine: memory of a coroutine
+ * that ends must not be found in the queue or among the timers. ngx_lua calls
+ * its own clean-up later, which finds an empty link. The timer is the last one,
+ * unless another one is set for more than 24 days.
+ */
+
+static void
+ngx_http_lua_nffi_undo_wait(ngx_http_lua_nffi_watch_t *watch,
+    ngx_msec_t expires)
+{
+    ngx_queue_t        *queue = watch->sem, *q = ngx_queue_head(queue);
+    ngx_rbtree_node_t  *node = ngx_event_timer_rbtree.root;
+
+    while (node != ngx_event_timer_rbtree.sentinel
+           && node->right != ngx_event_timer_rbtree.sentinel)
+    {
+        node = node->right;
+    }
+
+    if (node != ngx_event_timer_rbtree.sentinel && node->key == expires) {
+        ngx_del_timer(ngx_rbtree_data(node, ngx_event_t, timer));
+    }
+
+    if (q != queue) {
+        ngx_queue_remove(q);
+        ngx_queue_init(q);
+    }
 }
 
 
@@ -233,39 +258,48 @@ ngx_http_lua_nffi_coctx_ended(void *data)
 
 
 ngx_int_t
+ngx_http_lua_nffi_watch_unsupported(ngx_http_lua_nffi_error_t *err)
+{
+    return ngx_http_lua_nffi_fail(err, "unsupported_nginx", "this ngx_lua "
+                                  "keeps a waiting coroutine in another way "
+                                  "than versions 0.10.0 to 0.10.32");
+}
+
+
+ngx_int_t
 ngx_http_lua_nffi_watch_wait(ngx_http_lua_nffi_watch_t *watch,
-    ngx_http_request_t *r)
+    ngx_http_request_t *r, ngx_http_lua_nffi_error_t *err)
 {
     void                           **coctx, **thread;
-    size_t                           size, link_at;
-    u_char                           err[128];
+    size_t                           link_at;
     ngx_uint_t                       at;
+    ngx_msec_t                       expires;
     ngx_queue_t                     *link;
     ngx_http_lua_nffi_subsystem_t   *subsystem = watch->subsystem;
 
-    size = sizeof(err);
+    err->size = sizeof(err->message);
+    expires = ngx_current_msec + NGX_HTTP_LUA_NFFI_LONGEST;
 
     /* the phase was checked before */
 
     (void) subsystem->sema_wait(ngx_http_lua_nffi_untagged(r), watch->sem,
-                                NGX_HTTP_LUA_NFFI_LONGEST, err, &size);
+                                NGX_HTTP_LUA_NFFI_LONGEST, err->message,
+                                &err->size);
 
-    coctx = ngx_http_lua_nffi_find_coctx(watch, ngx_current_msec
-                                         + NGX_HTTP_LUA_NFFI_LONGEST, &link);
+    coctx = ngx_http_lua_nffi_find_coctx(watch, expires, &link);
     watch->coctx = coctx;
 
     if (coctx == NULL && subsystem->sema_count(watch->sem) == 0) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0, "nffi: a call in a "
-                      "coroutine that ngx_lua does not know has no response");
-        return NGX_ERROR;
+        return ngx_http_lua_nffi_fail(err, "wrong_phase", "ngx_lua does not "
+                                      "know this coroutine: use "
+                                      "coroutine.create() or coroutine.wrap()");
     }
 
     if (coctx == NULL) {
+        ngx_http_lua_nffi_undo_wait(watch, expires);
         subsystem->is_unknown = 1;
-        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0, "nffi: this ngx_lua "
-                      "keeps a waiting coroutine in another way than versions "
-                      "0.10.0 to 0.10.32");
-        return NGX_ERROR;
+        (void) ngx_http_lua_nffi_watch_unsupported(err);
+        return NGX_ABORT;
     }
 
     link_at = (u_char *) link - (u_char *) coctx;
@@ -302,21 +336,13 @@ ngx_http_lua_nffi_watch_resume(ngx_http_lua_nffi_watch_t *watch)
     ngx_event_t  *ev;
     ngx_queue_t  *q;
 
-    /* nobody has noticed whether an unknown coroutine has ended */
-
-    if (watch->coctx == NULL) {
-        if (watch->subsystem->sema_count(sem) >= 0) {
-            return;
-        }
-
-    } else if (ngx_http_lua_nffi_ctx_of(watch) != watch->ctx) {
+    if (ngx_http_lua_nffi_ctx_of(watch) != watch->ctx) {
         ngx_http_lua_nffi_watch_drop(watch);
         return;
-
-    } else {
-        ngx_http_lua_nffi_unwatch(watch);
-        watch->coctx = NULL;
     }
+
+    ngx_http_lua_nffi_unwatch(watch);
+    watch->coctx = NULL;
 
     (void) watch->subsystem->sema_post(sem, 1);
 

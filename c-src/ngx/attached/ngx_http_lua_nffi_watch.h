@@ -10,6 +10,7 @@
 #define _NGX_HTTP_LUA_NFFI_WATCH_H_INCLUDED_
 
 
+#include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_subsystem.h"
 
 
@@ -34,11 +35,15 @@ struct ngx_http_lua_nffi_watch_s {
 
 
 /* Makes the current coroutine wait on the semaphore, without a timeout. Returns
-   NGX_ERROR if it waits, but its end cannot be reported: ngx_lua's structure of
-   a coroutine is another one than in versions 0.10.0 to 0.10.32; or if ngx_lua
-   does not know the coroutine, which then does not wait. */
+   NGX_ERROR with `err` if it cannot, since ngx_lua does not know it. Returns
+   NGX_ABORT with `err` if ngx_lua's structure of a coroutine is another one than
+   in versions 0.10.0 to 0.10.32: the semaphore must not be used again, nor
+   freed. In both cases the coroutine does not wait. */
 ngx_int_t ngx_http_lua_nffi_watch_wait(ngx_http_lua_nffi_watch_t *watch,
-    ngx_http_request_t *r);
+    ngx_http_request_t *r, ngx_http_lua_nffi_error_t *err);
+
+/* Fills in `err` for such a structure. */
+ngx_int_t ngx_http_lua_nffi_watch_unsupported(ngx_http_lua_nffi_error_t *err);
 
 /* Resumes the coroutine, which runs until it waits for something or ends. If
    nginx has taken the request from ngx_lua, it is never resumed. */

@@ -31,7 +31,7 @@ local get_request = attached and attached.get_request or base.get_request
 local enter = attached and attached.enter
 -- Called without arguments: ngx_lua expects no values from a coroutine that
 -- waits, and its debug build ends the worker over one.
-local wait = attached and attached.wait or coroutine._yield
+local wait = attached and attached.wait or glue.yield
 
 -- Filled in and read without a yield in between, so one per VM is enough.
 local chunk = ffi.new("ngx_http_lua_nffi_read_t")

@@ -6,6 +6,7 @@ local ffi = require "ffi"
 
 
 local getinfo = debug.getinfo
+local loadlib = package.loadlib
 local pcall = pcall
 local tostring = tostring
 
@@ -34,6 +35,9 @@ if is_exported("ngx_http_lua_nonblocking_ffi_abi_version")
    and not is_exported("ngx_http_lua_nonblocking_ffi_parked")
 then
     _M.C = ffi.C
+
+    -- a function of Lua in the program, which has no name
+    _M.yield = loadlib("", "ngx_http_lua_nonblocking_ffi_yield")
 
 else
     -- global: libraries of the public ABIs find their functions there
