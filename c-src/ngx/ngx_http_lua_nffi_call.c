@@ -233,6 +233,27 @@ ngx_http_lua_nffi_stop_waiting(ngx_http_lua_nffi_call_t *call)
 }
 
 
+static void
+ngx_http_lua_nffi_result_of(const nffi_host_response_t *response,
+    ngx_http_lua_nffi_result_t *result)
+{
+    ngx_memzero(result, sizeof(*result));
+    result->kind = response->rc == 0 ? NGX_HTTP_LUA_NFFI_OK
+                                     : NGX_HTTP_LUA_NFFI_RC;
+    result->rc = response->rc;
+    result->data = response->data;
+    result->size = response->size;
+
+    if (response->flags & NFFI_HOST_ERROR) {
+        result->kind = NGX_HTTP_LUA_NFFI_FAILED;
+        result->code = "runtime_error";
+        result->size = response->message_size;
+        result->detail = (u_char *) response->data + response->message_size;
+        result->detail_size = response->size - response->message_size;
+    }
+}
+
+
 /* Passes a response to the waiting coroutine. */
 
 void
@@ -241,22 +262,23 @@ ngx_http_lua_nffi_give_response(ngx_http_lua_nffi_call_t *call,
 {
     ngx_http_lua_nffi_result_t  result;
 
-    ngx_memzero(&result, sizeof(result));
-    result.kind = response->rc == 0 ? NGX_HTTP_LUA_NFFI_OK
-                                    : NGX_HTTP_LUA_NFFI_RC;
-    result.rc = response->rc;
-    result.data = response->data;
-    result.size = response->size;
-
-    if (response->flags & NFFI_HOST_ERROR) {
-        result.kind = NGX_HTTP_LUA_NFFI_FAILED;
-        result.code = "runtime_error";
-        result.size = response->message_size;
-        result.detail = (u_char *) response->data + response->message_size;
-        result.detail_size = response->size - response->message_size;
-    }
-
+    ngx_http_lua_nffi_result_of(response, &result);
     ngx_http_lua_nffi_give_result(&call->waiter, &result);
+}
+
+
+/* Passes a response to the waiting coroutine, which is resumed next, and
+   releases it. */
+
+void
+ngx_http_lua_nffi_hand_over_response(ngx_http_lua_nffi_call_t *call,
+    nffi_host_response_t *response)
+{
+    ngx_http_lua_nffi_result_t  result;
+
+    ngx_http_lua_nffi_result_of(response, &result);
+    ngx_http_lua_nffi_hand_over_result(&call->waiter, &result, call->host,
+                                       response);
 }
 
 

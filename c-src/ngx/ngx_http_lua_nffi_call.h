@@ -59,6 +59,8 @@ ngx_uint_t ngx_http_lua_nffi_is_early(ngx_http_lua_nffi_call_t *call);
 void ngx_http_lua_nffi_stop_waiting(ngx_http_lua_nffi_call_t *call);
 void ngx_http_lua_nffi_give_response(ngx_http_lua_nffi_call_t *call,
     const nffi_host_response_t *response);
+void ngx_http_lua_nffi_hand_over_response(ngx_http_lua_nffi_call_t *call,
+    nffi_host_response_t *response);
 void ngx_http_lua_nffi_give_failure(ngx_http_lua_nffi_call_t *call,
     const ngx_str_t *message, const char *code);
 

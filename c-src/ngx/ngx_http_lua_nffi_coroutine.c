@@ -305,6 +305,16 @@ ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
 
 
 void
+ngx_http_lua_nffi_hand_over_result(ngx_http_lua_nffi_waiter_t *waiter,
+    const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
+    nffi_host_response_t *response)
+{
+    ngx_http_lua_nffi_give_result(waiter, result);
+    nffi_host_release(host, response);
+}
+
+
+void
 ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
 {
     ngx_connection_t       *c;

@@ -15,6 +15,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_lua_nffi_error.h"
+#include "ngx_http_lua_nffi_types.h"
 
 
 struct ngx_http_lua_co_ctx_s;                /* of ngx_lua */
@@ -72,6 +73,12 @@ void ngx_http_lua_nffi_unpark_coroutine(ngx_http_lua_nffi_waiter_t *waiter);
    memory, the coroutine receives the error `no_memory` instead. */
 void ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
     const ngx_http_lua_nffi_result_t *result);
+
+/* The same for the result of a response, which is released: at the latest when
+   the coroutine has read it, or resume_coroutine() returns. */
+void ngx_http_lua_nffi_hand_over_result(ngx_http_lua_nffi_waiter_t *waiter,
+    const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
+    nffi_host_response_t *response);
 
 /* Runs the coroutine. It may free `waiter`. */
 void ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter);

@@ -191,8 +191,7 @@ ngx_http_lua_nffi_unary_deliver(ngx_http_lua_nffi_call_t *call,
     }
 
     ngx_http_lua_nffi_count_answer(call->instance->runtime, response);
-    ngx_http_lua_nffi_give_response(call, response);
-    nffi_host_release(call->host, response);
+    ngx_http_lua_nffi_hand_over_response(call, response);
     ngx_http_lua_nffi_end_call(call);
     ngx_http_lua_nffi_resume_coroutine(&call->waiter);
 }

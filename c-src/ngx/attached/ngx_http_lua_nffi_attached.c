@@ -154,6 +154,16 @@ ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
 
 
 void
+ngx_http_lua_nffi_hand_over_result(ngx_http_lua_nffi_waiter_t *waiter,
+    const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
+    nffi_host_response_t *response)
+{
+    ngx_http_lua_nffi_outcome_lend(&ngx_http_lua_nffi_slot_of(waiter)->outcome,
+                                   result, host, response);
+}
+
+
+void
 ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
 {
     ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_slot_of(waiter);

@@ -1,10 +1,14 @@
 /*
- * ngx_http_lua_nffi_outcome.c - the attached glue: copies the result of a call,
+ * ngx_http_lua_nffi_outcome.c - the attached glue: keeps the result of a call,
  * since ngx_lua pushes values of its own when it resumes a coroutine.
  */
 
 #include "ngx_http_lua_nffi_outcome.h"
 #include "ngx_http_lua_nffi_attached.h"
+
+
+/* Lua releases outcomes with more bytes, which are not copied */
+#define NGX_HTTP_LUA_NFFI_KEPT         16384
 
 
 static ngx_int_t
@@ -68,6 +72,44 @@ ngx_http_lua_nffi_outcome_set(ngx_http_lua_nffi_outcome_t *outcome,
 }
 
 
+/* The response must be released before Lua goes on: a queue that is full has no
+   room for another call until then. */
+
+void
+ngx_http_lua_nffi_outcome_lend(ngx_http_lua_nffi_outcome_t *outcome,
+    const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
+    nffi_host_response_t *response)
+{
+    if (result->size + result->detail_size <= NGX_HTTP_LUA_NFFI_KEPT) {
+        ngx_http_lua_nffi_outcome_set(outcome, result);
+        nffi_host_release(host, response);
+        return;
+    }
+
+    outcome->kind = result->kind;
+    outcome->rc = result->rc;
+    outcome->data = result->data;
+    outcome->size = result->size;
+    outcome->detail = result->detail_size ? result->detail : NULL;
+    outcome->detail_size = result->detail_size;
+    outcome->code = result->code;
+    outcome->host = host;
+    outcome->response = *response;
+}
+
+
+void
+ngx_http_lua_nffi_outcome_return(ngx_http_lua_nffi_outcome_t *outcome)
+{
+    nffi_host_t  *host = outcome->host;
+
+    if (host) {
+        outcome->host = NULL;
+        nffi_host_release(host, &outcome->response);
+    }
+}
+
+
 void
 ngx_http_lua_nffi_outcome_free(ngx_http_lua_nffi_outcome_t *outcome)
 {
@@ -106,5 +148,6 @@ ngx_http_lua_nonblocking_ffi_outcome(void *data)
 void
 ngx_http_lua_nonblocking_ffi_release_outcome(void *data)
 {
+    ngx_http_lua_nffi_outcome_return(data);
     ngx_http_lua_nffi_outcome_free(data);
 }

@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_outcome.h - the attached glue: a copy of the result of a
- * call, which Lua reads after its coroutine was resumed.
+ * ngx_http_lua_nffi_outcome.h - the attached glue: the result of a call, which
+ * Lua reads after its coroutine was resumed.
  *
  * thread: event loop; blocks: no
  */
@@ -26,12 +26,22 @@ typedef struct {
     u_char                        *buffer;
     size_t                         room;
     ngx_uint_t                     is_ready; /* Lua may read it */
+
+    nffi_host_t                   *host;     /* NULL: the bytes are a copy */
+    nffi_host_response_t           response;
 } ngx_http_lua_nffi_outcome_t;
 
 
 /* Copies a result. Without memory, the outcome is the error `no_memory`. */
 void ngx_http_lua_nffi_outcome_set(ngx_http_lua_nffi_outcome_t *outcome,
     const ngx_http_lua_nffi_result_t *result);
+
+/* Takes a response with its result, without a copy of many bytes. They are
+   valid until outcome_return(), which releases the response. */
+void ngx_http_lua_nffi_outcome_lend(ngx_http_lua_nffi_outcome_t *outcome,
+    const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
+    nffi_host_response_t *response);
+void ngx_http_lua_nffi_outcome_return(ngx_http_lua_nffi_outcome_t *outcome);
 
 /* Frees the memory of the copy. */
 void ngx_http_lua_nffi_outcome_free(ngx_http_lua_nffi_outcome_t *outcome);

@@ -250,6 +250,9 @@ ngx_http_lua_nffi_slot_resume(ngx_http_lua_nffi_slot_t *slot)
     slot->waiter = NULL;
     slot->outcome.is_ready = 1;
     ngx_http_lua_nffi_watch_resume(&slot->watch);
+
+    /* if the coroutine has ended instead */
+    ngx_http_lua_nffi_outcome_return(&slot->outcome);
     ngx_http_lua_nffi_slot_free(slot);
 }
 

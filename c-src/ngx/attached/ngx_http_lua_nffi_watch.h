@@ -36,8 +36,8 @@ struct ngx_http_lua_nffi_watch_s {
 
 /* Makes the current coroutine wait on the semaphore, without a timeout. Returns
    NGX_ERROR with `err` if it cannot, since ngx_lua does not know it. Returns
-   NGX_ABORT with `err` if ngx_lua's structure of a coroutine is another one than
-   in versions 0.10.0 to 0.10.32: the semaphore must not be used again, nor
+   NGX_ABORT with `err` if ngx_lua's structure of a coroutine is another one
+   than in versions 0.10.0 to 0.10.32: the semaphore must not be used again, nor
    freed. In both cases the coroutine does not wait. */
 ngx_int_t ngx_http_lua_nffi_watch_wait(ngx_http_lua_nffi_watch_t *watch,
     ngx_http_request_t *r, ngx_http_lua_nffi_error_t *err);
