@@ -1,11 +1,9 @@
 // The functional tests of libnffi that qemu-user cannot run: it refuses the clone() that starts the
 // supervisor and prctl(PR_SET_CHILD_SUBREAPER), counts its own descriptors as descriptors of the
-// program, returns success for madvise(MADV_POPULATE_WRITE) and MADV_REMOVE without doing anything,
-// and runs the threads of a program too unevenly for two of them.
+// program, and runs the threads of a program too unevenly for two of them.
 export const SKIPPED: readonly string[] = [
   "a daemon ends with the process that it descends from",
   "a failed start names its stage and errno",
-  "a full file system is no SIGBUS",
   "a host serves one process, and only if made for it",
   "a kill takes what descends from a process at once",
   "a killed process leaves its tasks to the worker",
@@ -28,17 +26,14 @@ export const SKIPPED: readonly string[] = [
   "a program that a process starts inherits no configuration",
   "a session is killed to its last process",
   "a shortage of descriptors is named and loses none",
-  "a slot keeps its page while a note about it waits",
   "a start of another version, or none, is refused",
   "a supervisor that cannot be started is named and leaves no child",
   "a user without the right to become it is named",
-  "every slot is used, and all are given up",
   "forks of its forks keep their own descriptors",
   "limits and priority are those asked for",
   "malformed packets are refused and leave no descriptor",
   "noise all over the memory is borne",
   "one of two sees the other",
-  "pages are allocated before use and freed afterwards",
   "starting and killing leaves nothing behind",
   "stdout and stderr are pipes, stdin is empty",
   "the CPUs are inherited or reset, as asked",
@@ -50,5 +45,4 @@ export const SKIPPED: readonly string[] = [
   "the worker's low descriptors do not matter",
   "user and groups are looked up by name",
   "what a process answered before its death is delivered",
-  "what is in use keeps its pages",
 ];
