@@ -240,7 +240,7 @@ describe("closing returns descriptors, maps and memory", () => {
     console.log(kind, result);
     expect(result.runtimes).toBe(0);
     expect(result.fds).toBeLessThanOrEqual(0);
-    // malloc() maps an arena when two threads meet in it, and an interpreter maps memory of its own;
+    // malloc() maps an arena when two threads meet in it, and an interpreter maps its own memory;
     // a leak would be one map for each cycle
     const isNative = KINDS.includes(kind);
     expect(result.maps).toBeLessThanOrEqual(isNative ? CYCLES / 50 : CYCLES / 5);
