@@ -90,7 +90,7 @@ function commandsOf(
   const jobs = `-j${request.jobs}`;
   const ofSource = source.kind === "debian" ? source.resolved.suite.configureArgs : [];
   const compilation = compilationOf(request, files, paths, env, jdk);
-  const glueEnv = glueEnvOf(files, paths);
+  const glueEnv = glueEnvOf(paths);
   const inTree = (step: string, argv: string[]) => ({
     step,
     folder: paths.treeDir,

@@ -13,8 +13,9 @@ JAR_EPOCH := $(or $(SOURCE_DATE_EPOCH),946684800)
 JAVA_SOURCES := $(sort $(wildcard $(SRC)sdk/java/nffi/*.java))
 JAVA_TESTING_SOURCES := $(sort $(wildcard $(SRC)sdk/java/testing/nffi/*.java \
                           $(SRC)sdk/java/testing/nffi/testing/*.java))
-JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)sdk/java/bridge/*.c)) \
-                        $(addprefix $(SRC),sdk/shared/json.c sdk/shared/trial.c lib/host/forked.c)
+JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)sdk/java/bridge/*.c))
+JAVA_BRIDGE_OBJECTS := $(JAVA_BRIDGE_SOURCES:$(SRC)sdk/java/bridge/%.c=$(BUILD_DIR)/java-bridge/%.o) \
+                       $(addprefix $(BUILD_DIR)/,sdk/json.o sdk/trial.o lib/host/forked.o)
 # stringConcat=inline: the first concatenation by invokedynamic costs 20 ms of the start of a process
 JAVAC = $(JAVA_HOME)/bin/javac --release 11 -encoding UTF-8 -g -Xlint:all -Werror \
         -XDstringConcat=inline
@@ -44,12 +45,12 @@ $(BUILD_DIR)/nffi-testing.jar: $(JAVA_TESTING_SOURCES) $(BUILD_DIR)/nffi.jar
 	    $(JAVA_TESTING_SOURCES)
 	$(call jar,$(BUILD_DIR)/java-testing)
 
-$(BUILD_DIR)/libnffi_java.so: $(JAVA_BRIDGE_SOURCES) \
-                              $(wildcard $(SRC)sdk/java/bridge/*.h) \
-                              $(wildcard $(SRC)sdk/shared/*.h) $(SRC)lib/host/forked.h \
-                              $(BUILD_DIR)/libnffi.so.1
-	$(CC) $(BASE_CFLAGS) $(CFLAGS) $(JAVA_CFLAGS) -pthread -shared $(LDFLAGS) \
-	    -o $@ $(JAVA_BRIDGE_SOURCES) -L$(BUILD_DIR) -lnffi \
+$(BUILD_DIR)/java-bridge/%.o: $(SRC)sdk/java/bridge/%.c | $(BUILD_DIR)/java-bridge
+	$(CC) $(ALL_CFLAGS) $(JAVA_CFLAGS) -c -o $@ $<
+
+$(BUILD_DIR)/libnffi_java.so: $(JAVA_BRIDGE_OBJECTS) $(BUILD_DIR)/libnffi.so.1
+	$(CC) -shared -pthread $(CFLAGS) $(LDFLAGS) \
+	    -o $@ $(JAVA_BRIDGE_OBJECTS) -L$(BUILD_DIR) -lnffi \
 	    -Wl,-z,nodelete -Wl,--enable-new-dtags,-rpath,'$$ORIGIN'
 
 $(BUILD_DIR)/libnffi_java_testhost.so: $(SRC)sdk/java/testing/testhost.c \

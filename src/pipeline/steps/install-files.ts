@@ -2,8 +2,8 @@
  * Adds our C and Lua files to the components they become a part of. A file is written only where
  * it differs, so that make compiles again what has changed and nothing else.
  */
-import { copyFile, readdir, readFile, stat, utimes } from "node:fs/promises";
-import { join } from "node:path";
+import { copyFile, mkdir, readdir, readFile, stat, utimes } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { messageOf, NffiError } from "../../errors.js";
 import type { ShippedFiles } from "../../host/package.js";
 import { kindOf } from "../../io/files.js";
@@ -12,6 +12,10 @@ import type { StepContext } from "../step.js";
 import type { PatchedTree } from "./patch.js";
 
 declare const complete: unique symbol;
+
+/** The folder of the tree with the headers of libnffi, and what is in it. */
+export const HEADERS = "nffi-headers";
+export const HEADER_FOLDERS = ["include", "lib"];
 
 export type CompleteTree = PatchedTree & { readonly [complete]: true };
 
@@ -24,6 +28,9 @@ export async function installFiles(
   const lua = join(files.lua, "resty", "core");
   const headers = await newestHeader(files);
   let written = 0;
+  for (const path of await headersOf(files)) {
+    written += await copyIfChanged(join(files.cSource, path), join(tree.dir, HEADERS, path), 0);
+  }
   for (const root of ["bundle", "build"]) {
     const inNgxLua = placeOf(tree, root, "ngx_lua", "src");
     const inCore = placeOf(tree, root, "lua-resty-core", "lib/resty/core");
@@ -52,20 +59,25 @@ async function copyChanged(
   let written = 0;
   for (const name of await readdir(from)) {
     if (!names.test(name)) continue;
-    const target = join(into, name);
-    if (await isCurrent(join(from, name), target, newerThan)) continue;
-    try {
-      await copyFile(join(from, name), target);
-      const now = new Date();
-      await utimes(target, now, now);
-    } catch (thrown) {
-      throw new NffiError("extract-failed", `cannot write ${target}: ${messageOf(thrown)}`, {
-        cause: thrown,
-      });
-    }
-    written += 1;
+    written += await copyIfChanged(join(from, name), join(into, name), newerThan);
   }
   return written;
+}
+
+/** The number of files that it has written. */
+async function copyIfChanged(source: string, target: string, newerThan: number): Promise<0 | 1> {
+  if (await isCurrent(source, target, newerThan)) return 0;
+  try {
+    await mkdir(dirname(target), { recursive: true });
+    await copyFile(source, target);
+    const now = new Date();
+    await utimes(target, now, now);
+  } catch (thrown) {
+    throw new NffiError("extract-failed", `cannot write ${target}: ${messageOf(thrown)}`, {
+      cause: thrown,
+    });
+  }
+  return 1;
 }
 
 async function isCurrent(source: string, target: string, newerThan: number): Promise<boolean> {
@@ -77,12 +89,18 @@ async function isCurrent(source: string, target: string, newerThan: number): Pro
 
 /** nginx's make does not know that the glue includes these. */
 async function newestHeader(files: ShippedFiles): Promise<number> {
-  let newest = 0;
-  for (const folder of ["include", "lib"]) {
+  const headers = await headersOf(files);
+  const all = await Promise.all(headers.map((path) => stat(join(files.cSource, path))));
+  return Math.max(0, ...all.map(({ mtimeMs }) => mtimeMs));
+}
+
+/** The headers of libnffi, by path below c-src. */
+async function headersOf(files: ShippedFiles): Promise<string[]> {
+  const paths: string[] = [];
+  for (const folder of HEADER_FOLDERS) {
     for (const name of await readdir(join(files.cSource, folder), { recursive: true })) {
-      if (!name.endsWith(".h")) continue;
-      newest = Math.max(newest, (await stat(join(files.cSource, folder, name))).mtimeMs);
+      if (name.endsWith(".h")) paths.push(join(folder, name));
     }
   }
-  return newest;
+  return paths;
 }

@@ -10,6 +10,7 @@ import type { Compilation } from "../compilation.js";
 import type { BuildRequest } from "../request.js";
 import type { Site, SitePaths } from "../site.js";
 import type { StepCommand, StepContext } from "../step.js";
+import { HEADER_FOLDERS, HEADERS } from "./install-files.js";
 
 export interface StagedLibrary {
   readonly compilation: Compilation;
@@ -30,7 +31,7 @@ export async function buildLibrary(
   for (const command of libraryCommands(request, compilation, files, site, step.env)) {
     await step.mustRun(command, "compile-failed", "the shared-queue library cannot be built");
   }
-  return { compilation, glueEnv: glueEnvOf(files, site) };
+  return { compilation, glueEnv: glueEnvOf(site) };
 }
 
 /** make sees what has changed in sources only, so objects of other flags or rules are removed. */
@@ -77,10 +78,10 @@ export function libraryCommands(
   }));
 }
 
-export function glueEnvOf(files: ShippedFiles, site: SitePaths): StagedLibrary["glueEnv"] {
-  const headers = [join(site.stagedPrefix, "nffi/include"), join(files.cSource, "lib")];
+/** The headers by paths from nginx's directory, equal in all builds: ccache knows a file again. */
+export function glueEnvOf(site: SitePaths): StagedLibrary["glueEnv"] {
   return {
-    NFFI_INC: headers.join(" "),
+    NFFI_INC: HEADER_FOLDERS.map((name) => `../../${HEADERS}/${name}`).join(" "),
     NFFI_LIB: join(site.stagedPrefix, "nffi/lib"),
     NFFI_RPATH: join(site.prefix, "nffi/lib"),
   };
