@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { configDefaults, defineConfig } from "vitest/config";
 import { SlowestFirst } from "./test/support/order.js";
 
@@ -30,6 +31,10 @@ const OF_ATTACHED = ["test/e2e/engine-attached.test.ts", "test/e2e/engine-attach
 // Debian's own nginx is a layer of /usr, which only root may mount.
 const DEBIANS = process.getuid?.() === 0 ? ["debian-12", "debian-13"] : [];
 
+// For all builds of a run: test/support/compile-cache.ts.
+process.env.CCACHE_DIR ??= resolve(".nffi/test/ccache");
+process.env.CCACHE_NOHASHDIR = "1";
+
 const SIDE_BY_SIDE = { maxWorkers: 3, sequence: { groupOrder: 1 } };
 
 export default defineConfig({
@@ -49,6 +54,8 @@ export default defineConfig({
           name: "unit",
           include: ["test/unit/**/*.test.ts", "test/model/**/*.test.ts"],
           testTimeout: 20_000,
+          // they change nothing that another file sees: a process runs one after the other
+          isolate: false,
           ...SIDE_BY_SIDE,
         },
       },

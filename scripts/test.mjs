@@ -55,6 +55,7 @@ await ensurePackages([...FOR_BUILD, ...FOR_TESTS, ...bookworm, ...(full ? FOR_FU
 
 const compiled = await inherit`node_modules/.bin/tsc -p tsconfig.json`;
 if (compiled.exitCode !== 0) end({ passed: 0, failed: 1, skipped: 0 });
+process.env.NFFI_TEST_COMPILED = "1"; // test/support/compile.ts need not
 
 rmSync(REPORT, { force: true });
 const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${REPORT}`];

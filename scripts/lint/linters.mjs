@@ -111,7 +111,8 @@ function install() {
     // `make install` removes nothing: a source that was renamed would be in the package twice
     rmSync(PREFIX, { recursive: true, force: true });
     const folders = [`BUILD_DIR=${resolve(".nffi/lint/build")}`, `PREFIX=${PREFIX}`];
-    return await quiet`make -s -C c-src all install ${folders} JAVA_HOME=${javaHome}`;
+    const env = { ...process.env, PATH: `/usr/lib/ccache:${process.env.PATH}` };
+    return await quiet({ env })`make -s -C c-src all install ${folders} JAVA_HOME=${javaHome}`;
   });
   return installing;
 }

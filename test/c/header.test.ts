@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { repository, runProgram } from "../support/cli.js";
+import { withCompileCache } from "../support/compile-cache.js";
 
 const include = join(repository, "c-src/include");
 const header = readFileSync(join(include, "nffi.h"), "utf8");
@@ -35,7 +36,7 @@ describe("libnffi.so.1", () => {
     buildDir = mkdtempSync(join(tmpdir(), "nffi-c-"));
     library = join(buildDir, "libnffi.so.1");
     const make = ["-C", join(repository, "c-src"), "-j2", library, `BUILD_DIR=${buildDir}`];
-    const result = await runProgram("make", make);
+    const result = await runProgram("make", make, { env: withCompileCache });
     if (result.exitCode !== 0) throw new Error(result.stderr);
   });
 

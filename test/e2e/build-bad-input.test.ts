@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { sha256OfFile } from "../../src/io/files.js";
 import { type CliOptions, type CliResult, repository, runCli } from "../support/cli.js";
-import { type FakeRelease, makeFakeRelease } from "../support/fake-release.js";
+import { type FakeRelease, makeFakeRelease, WITHOUT_JAVA } from "../support/fake-release.js";
 import { answers, httpServer } from "../support/http-server.js";
 import { copyPackage } from "../support/package-copy.js";
 import { familyOf, stillThereAfter } from "../support/processes.js";
@@ -37,6 +37,7 @@ function place(): Place {
   const own = ["build", "--prefix", prefix, "--work-dir", workDir, "--retries", "0"];
   // In CI nothing falls back on another source, and the machine's own settings do not matter.
   const env = {
+    ...WITHOUT_JAVA,
     CI: "true",
     NFFI_PREFIX: undefined,
     XDG_STATE_HOME: join(folder, "state"),

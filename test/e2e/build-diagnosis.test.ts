@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { runCli } from "../support/cli.js";
-import { makeFakeRelease } from "../support/fake-release.js";
+import { makeFakeRelease, WITHOUT_JAVA } from "../support/fake-release.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const MAKEFILE = `all:
@@ -22,7 +22,8 @@ function failingBuild(release: { makefile?: string; configure?: string }) {
 
 test("the first error, its surroundings, the log and the package that is missing", async () => {
   const { args, folder } = failingBuild({ makefile: MAKEFILE });
-  const { stderr, exitCode } = await runCli(args, { env: { GITHUB_ACTIONS: undefined } });
+  const env = { ...WITHOUT_JAVA, GITHUB_ACTIONS: undefined };
+  const { stderr, exitCode } = await runCli(args, { env });
   expect(exitCode).toBe(11);
   expect(stderr).toContain("| ssl.c:7:10: fatal error: openssl/ssl.h");
   expect(stderr).toContain("| cc -c 9.c");
@@ -35,14 +36,14 @@ test("a configure that cannot run its own programs gets the advice for noexec", 
   const { args } = failingBuild({
     configure: "echo 'x: /tmp/conftest: Permission denied'; exit 1",
   });
-  const { stderr } = await runCli(args);
+  const { stderr } = await runCli(args, { env: WITHOUT_JAVA });
   expect(stderr).toMatch(/likely cure: .*noexec/);
 });
 
 test("GitHub Actions get groups, an annotation and a summary", async () => {
   const { args, folder } = failingBuild({ makefile: MAKEFILE });
   const summary = join(folder, "summary.md");
-  const env = { GITHUB_ACTIONS: "true", GITHUB_STEP_SUMMARY: summary };
+  const env = { ...WITHOUT_JAVA, GITHUB_ACTIONS: "true", GITHUB_STEP_SUMMARY: summary };
   const { stdout } = await runCli(args, { env });
   expect(stdout).toContain("::group::compile OpenResty\n");
   expect(stdout).toMatch(/^::error title=nffi%3A compile OpenResty::.*openssl\/ssl\.h/m);

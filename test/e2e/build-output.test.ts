@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { STEPS } from "../../src/pipeline/reporter.js";
 import { repository, runCli } from "../support/cli.js";
-import { makeFakeRelease } from "../support/fake-release.js";
+import { makeFakeRelease, WITHOUT_JAVA } from "../support/fake-release.js";
 import { anySuite, buildArgs, builtOpenresty } from "../support/openresty.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -23,7 +23,7 @@ const eventsOf = (stdout: string) =>
     .map((line) => JSON.parse(line));
 
 test("--json reports every step and how the build failed", async () => {
-  const result = await runCli([...failing(), "--json"]);
+  const result = await runCli([...failing(), "--json"], { env: WITHOUT_JAVA });
   const events = eventsOf(result.stdout);
   const documented = readFileSync(join(repository, "docs/json.md"), "utf8");
   for (const { format, event, time } of events) {
@@ -55,7 +55,7 @@ test.skipIf(process.env.NFFI_TEST_PREFIX)("--json ends with what was built", asy
 });
 
 test("--quiet prints the error only", async () => {
-  const result = await runCli([...failing(), "--quiet"]);
+  const result = await runCli([...failing(), "--quiet"], { env: WITHOUT_JAVA });
   expect(result.stdout).toBe("");
   expect(result.stderr).toMatch(/^nffi: configure failed/);
 });
@@ -74,7 +74,7 @@ test("nffi.config.json of the project is used, and --help explains the precedenc
   makeFakeRelease(join(folder, "tree"), { configure: 'echo "error: $*"; exit 1' });
   const config = { source: "./tree", prefix: "p", workDir: "w", configure: ["--with-mine"] };
   writeFileSync(join(folder, "nffi.config.json"), JSON.stringify(config));
-  const env = { NFFI_PREFIX: undefined };
+  const env = { ...WITHOUT_JAVA, NFFI_PREFIX: undefined };
   const result = await runCli(["build", "--", "--with-more"], { cwd: folder, env });
   expect(result.exitCode).toBe(11);
   expect(result.stderr).toContain(`--prefix=${folder}/p`);

@@ -20,7 +20,6 @@ import {
   resolveDebianSuite,
 } from "../../src/sources/debian/debian-source.js";
 import { repository, runProgram } from "../support/cli.js";
-import { compileCache } from "../support/compile-cache.js";
 import { answers, httpServer } from "../support/http-server.js";
 import { withNginx } from "../support/nginx.js";
 import { anySuite } from "../support/openresty.js";
@@ -128,7 +127,7 @@ describe("the tarball", () => {
       {
         cwd: empty,
         env: {
-          ...{ ...quiet, ...compileCache(folder) },
+          ...quiet,
           ...{ XDG_CACHE_HOME: join(folder, "cache"), NFFI_PREFIX: undefined },
         },
       },

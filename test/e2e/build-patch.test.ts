@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { runCli } from "../support/cli.js";
-import { makeFakeRelease } from "../support/fake-release.js";
+import { makeFakeRelease, WITHOUT_JAVA } from "../support/fake-release.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 const EXTRA = { "bundle/nginx-1.99.0/src/extra.c": "before\n" };
@@ -45,7 +45,7 @@ test("build --patch applies the user's patch after ours", async () => {
   const { folder, tree, patch } = place();
   const folders = ["--prefix", join(folder, "prefix"), "--work-dir", join(folder, "work")];
   const args = ["build", "--source", tree, "--keep", ...folders];
-  const built = await runCli([...args, "--patch", patch("before")]);
+  const built = await runCli([...args, "--patch", patch("before")], { env: WITHOUT_JAVA });
   expect(built.stdout).toContain("apply the patches: 4 patches");
   const patched = join(folder, "work/tree/bundle/nginx-1.99.0/src/extra.c");
   expect(readFileSync(patched, "utf8")).toBe("after\n");

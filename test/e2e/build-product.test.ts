@@ -8,7 +8,7 @@ import { PROTECTIONS } from "../../src/io/elf.js";
 import { sha256OfFile } from "../../src/io/files.js";
 import type { BuiltManifest } from "../../src/pipeline/manifest.js";
 import { runCli } from "../support/cli.js";
-import { makeFakeRelease } from "../support/fake-release.js";
+import { makeFakeRelease, WITHOUT_JAVA } from "../support/fake-release.js";
 import { startNginx } from "../support/nginx.js";
 import {
   allSuites,
@@ -232,7 +232,7 @@ install:
 `;
     const tree = makeFakeRelease(join(folder, "tree"), { makefile });
     const args = ["--prefix", prefix, "--work-dir", join(folder, "work")];
-    const failed = await runCli(["build", "--source", tree, ...args]);
+    const failed = await runCli(["build", "--source", tree, ...args], { env: WITHOUT_JAVA });
     expect(failed.exitCode).toBe(13);
     expect(readFileSync(join(prefix, "nffi/nffi.json"), "utf8")).toBe(manifest);
     expect(existsSync(join(folder, "work/stage"))).toBe(false);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, test } from "vitest";
 import { repository, runProgram } from "../support/cli.js";
-import { makeFakeRelease } from "../support/fake-release.js";
+import { makeFakeRelease, WITHOUT_JAVA } from "../support/fake-release.js";
 import { temporaryFolder } from "../support/temporary.js";
 
 test("a failed step is marked, what was not reached is not, and the error comes last", async () => {
@@ -13,7 +13,7 @@ test("a failed step is marked, what was not reached is not, and the error comes 
   const folders = `--prefix ${folder}/prefix --work-dir ${folder}/work`;
   const command = `stty cols 100 rows 40; ${build} ${folders}`;
   const shown = await runProgram("script", ["-qec", command, "/dev/null"], {
-    env: { TERM: "xterm", CI: undefined, NO_COLOR: "1" },
+    env: { ...WITHOUT_JAVA, TERM: "xterm", CI: undefined, NO_COLOR: "1" },
   });
   const screen = shown.stdout;
   expect(shown.exitCode).toBe(11);
@@ -32,7 +32,7 @@ test("a row stays one line of a narrow terminal, whatever a program prints", asy
   const folders = `--prefix ${folder}/prefix --work-dir ${folder}/work`;
   const command = `stty cols 50 rows 40; ${build} ${folders}`;
   const shown = await runProgram("script", ["-qec", command, "/dev/null"], {
-    env: { TERM: "xterm", CI: undefined, NO_COLOR: "1" },
+    env: { ...WITHOUT_JAVA, TERM: "xterm", CI: undefined, NO_COLOR: "1" },
   });
   const [rows = ""] = shown.stdout.split("nffi: configure failed");
   expect(rows).toContain("日本語");

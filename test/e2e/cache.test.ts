@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { acquireLock } from "../../src/io/lock.js";
 import { ranged, scriptedServer } from "../support/archive-server.js";
 import { type CliOptions, type CliResult, runCli } from "../support/cli.js";
-import { makeFakeRelease } from "../support/fake-release.js";
+import { makeFakeRelease, WITHOUT_JAVA } from "../support/fake-release.js";
 import { answers } from "../support/http-server.js";
 import { temporaryFolder } from "../support/temporary.js";
 
@@ -26,6 +26,7 @@ function place(): Place {
   const dir = join(folder, "nffi");
   // A killed process cannot remove its work folder; here it goes with the test.
   const env = {
+    ...WITHOUT_JAVA,
     XDG_CACHE_HOME: folder,
     TMPDIR: folder,
     http_proxy: undefined,

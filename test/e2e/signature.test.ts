@@ -6,7 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { runCli } from "../support/cli.js";
-import { makeFakeRelease } from "../support/fake-release.js";
+import { makeFakeRelease, WITHOUT_JAVA } from "../support/fake-release.js";
 import { answers, httpServer } from "../support/http-server.js";
 import { makeSigner, sign, writeKeyring } from "../support/pgp.js";
 import { temporaryFolder } from "../support/temporary.js";
@@ -23,7 +23,10 @@ async function makePlace() {
   const prefix = join(folder, "prefix");
   const build = (...args: string[]) =>
     runCli(["build", "--prefix", prefix, "--work-dir", join(folder, "work"), ...args], {
-      env: { CI: "true", XDG_CACHE_HOME: folder, XDG_STATE_HOME: folder, http_proxy: undefined },
+      env: {
+        ...{ ...WITHOUT_JAVA, CI: "true", http_proxy: undefined },
+        ...{ XDG_CACHE_HOME: folder, XDG_STATE_HOME: folder },
+      },
     });
   return { folder, archive, keyring, prefix, build };
 }

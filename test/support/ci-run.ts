@@ -2,7 +2,7 @@
 // system stays, and so do npm's downloads and ccache's objects.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { runProgram } from "./cli.js";
 import { compileCache } from "./compile-cache.js";
@@ -19,7 +19,7 @@ export function bareEnvironment(home: string): Record<string, string> {
     npm_config_userconfig: npmConfig("userconfig"),
     npm_config_cache: npmConfig("cache"),
     npm_config_loglevel: "error",
-    ...compileCache(dirname(home)),
+    ...compileCache,
     ...(process.env.NODE_EXTRA_CA_CERTS && {
       NODE_EXTRA_CA_CERTS: process.env.NODE_EXTRA_CA_CERTS,
     }),

@@ -1,12 +1,14 @@
-// Test builds that differ only in their directories share compiled objects. Builds whose bytes are
-// compared do not: ccache makes paths relative, which is visible in debug information.
-import { join } from "node:path";
-import { repository } from "./cli.js";
+// The compiled objects of a test run: builds in different directories share them, so that a fresh
+// machine compiles each file once. vitest.config.ts names the directory for all of them.
 
-/** For a build that works below `folder`; ccache then takes paths there as relative. */
-export function compileCache(folder: string): Record<string, string> {
-  return {
-    CCACHE_DIR: process.env.CCACHE_DIR ?? join(repository, ".nffi/test/ccache"),
-    CCACHE_BASEDIR: folder,
-  };
-}
+/**
+ * For environments that are made from nothing. A working directory in the key of an object would
+ * keep builds apart; the objects do not name it, as `nffi build` maps it to a fixed name.
+ */
+export const compileCache: Readonly<Record<string, string>> = {
+  CCACHE_DIR: process.env.CCACHE_DIR ?? "",
+  CCACHE_NOHASHDIR: "1",
+};
+
+/** For programs that run `cc` themselves. */
+export const withCompileCache = { PATH: `/usr/lib/ccache:${process.env.PATH}` };

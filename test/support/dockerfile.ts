@@ -56,10 +56,7 @@ export async function runStages(
     ["--mount", "--pid", "--fork", "--kill-child", "sh", "-eu", script],
     {
       cwd: folder,
-      env: {
-        ...{ HOME: "/root", NFFI_PREFIX: undefined, XDG_CACHE_HOME: undefined },
-        ...compileCache("/root"),
-      },
+      env: { HOME: "/root", NFFI_PREFIX: undefined, XDG_CACHE_HOME: undefined },
     },
   );
   if (result.exitCode === 0) return result.stdout.split(`${BETWEEN}\n`).slice(0, runs.length);
@@ -171,14 +168,18 @@ function linesOfStage(
 
 /**
  * A new layer over the machine's files, or over what the stage `base` has changed in them, with the
- * kernel's file systems in it.
+ * kernel's file systems and ccache's objects in it.
  */
 function newRoot(root: string, base: string | undefined): string[] {
   const lower = base ? `${base}.upper:/` : "/";
+  const objects = shellQuoted(compileCache.CCACHE_DIR ?? "");
   return [
     `mkdir -p ${root}.upper ${root}.work ${root}`,
     `mount -t overlay nffi-root -o lowerdir=${lower},upperdir=${root}.upper,workdir=${root}.work ${root}`,
     `mount -t proc proc ${root}/proc`,
     `mount --rbind /dev ${root}/dev`,
+    // what one stage or another test has compiled
+    `mkdir -p ${objects} ${root}${objects}`,
+    `mount --bind ${objects} ${root}${objects}`,
   ];
 }

@@ -13,6 +13,12 @@ export interface FakeRelease {
   readonly files?: Readonly<Record<string, string>>;
 }
 
+/**
+ * For builds of fake releases: they leave out the Java part, which takes longest of all that they
+ * really compile.
+ */
+export const WITHOUT_JAVA = { JAVA_HOME: "/no/jdk" };
+
 /** Makes the tree in `dir`, which must not exist. */
 export function makeFakeRelease(dir: string, release: FakeRelease = {}): string {
   const components: Record<string, string> = {

@@ -45,6 +45,7 @@ export async function builtOpenresty(suite: Suite = anySuite, copy?: string): Pr
   // another build, such as one with sanitizers, under the same tests
   if (process.env.NFFI_TEST_PREFIX) return process.env.NFFI_TEST_PREFIX;
   if (isAttachedSuite(suite)) return attachedProduct(suite);
+  if (copy) await builtOpenresty(suite); // whose compiled objects it uses
   const folder = folderOf(suite, copy);
   const prefix = join(folder, "openresty");
   mkdirSync(folder, { recursive: true });

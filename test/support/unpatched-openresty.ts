@@ -10,6 +10,7 @@ import {
   resolveDebianSuite,
 } from "../../src/sources/debian/debian-source.js";
 import { repository } from "./cli.js";
+import { withCompileCache } from "./compile-cache.js";
 
 const FOLDER = join(repository, ".nffi/test/unpatched");
 
@@ -66,7 +67,7 @@ async function make(
   const assembled = await assembleDebianTree(sources, { into: join(folder, "assembled") });
   renameSync(assembled.root, tree);
   change(join(tree, "bundle", nameIn(join(tree, "bundle"), /^nginx-/)));
-  const env = { ...process.env, PATH: `/usr/lib/ccache:${process.env.PATH}` };
+  const env = { ...process.env, ...withCompileCache };
   const run = (program: string, args: readonly string[]) =>
     execFileSync(program, args, { cwd: tree, env, stdio: "pipe", maxBuffer: 1 << 28 });
   const stream = STREAM_LUA ? ["--with-stream", `--add-module=${STREAM_LUA}`] : [];

@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { repository, runProgram } from "../../support/cli.js";
+import { withCompileCache } from "../../support/compile-cache.js";
 
 const sources = join(repository, "c-src/sdk/go");
 const folder = join(repository, ".nffi/test/go");
@@ -32,10 +33,11 @@ const go = (...args: string[]) => runProgram("go", args, { cwd: installed });
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
   rmSync(installed, { recursive: true, force: true });
-  const made = await runProgram("make", [
+  const args = [
     ...["-s", "-C", join(repository, "c-src"), "all", "install"],
     ...[`BUILD_DIR=${folder}/build`, `PREFIX=${folder}/prefix`],
-  ]);
+  ];
+  const made = await runProgram("make", args, { env: withCompileCache });
   expect(made.stderr).toBe("");
   // a prefix has none of the package's own tests
   expect(readdirSync(installed, { recursive: true }).join("\n")).not.toContain("_test.go");

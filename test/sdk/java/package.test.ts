@@ -7,6 +7,7 @@ import { join, relative } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { findJdk, isJdk } from "../../../src/host/jdk.js";
 import { repository, runProgram } from "../../support/cli.js";
+import { withCompileCache } from "../../support/compile-cache.js";
 
 const sources = join(repository, "c-src/sdk/java/test/nffi/testing");
 const folder = join(repository, ".nffi/test/java");
@@ -24,10 +25,11 @@ const names = readdirSync(sources)
 async function make(name: string, prefix: string, stage = ""): Promise<string> {
   const jdk = await findJdk(process.env);
   if (!isJdk(jdk)) throw new Error(jdk.reason);
-  const made = await runProgram("make", [
+  const args = [
     ...["-s", "-C", join(repository, "c-src"), "all", "install", `JAVA_HOME=${jdk.home}`],
     ...[`BUILD_DIR=${folder}/${name}-build`, `PREFIX=${prefix}`, `DESTDIR=${stage}`],
-  ]);
+  ];
+  const made = await runProgram("make", args, { env: withCompileCache });
   expect(made.stderr).toBe("");
   return join(`${stage}${prefix}`, "nffi/java");
 }

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { repository, runProgram } from "../../support/cli.js";
+import { withCompileCache } from "../../support/compile-cache.js";
 
 const tests = join(repository, "c-src/sdk/python/test");
 const folder = join(repository, ".nffi/test/python-package");
@@ -36,10 +37,11 @@ let output = "";
 
 beforeAll(async () => {
   rmSync(join(folder, "prefix"), { recursive: true, force: true });
-  const made = await runProgram("make", [
+  const args = [
     ...["-s", "-C", join(repository, "c-src"), "all", "install"],
     ...[`BUILD_DIR=${folder}/build`, `PREFIX=${folder}/prefix`],
-  ]);
+  ];
+  const made = await runProgram("make", args, { env: withCompileCache });
   expect(made.stderr).toBe("");
   const ran = await runProgram("python3", ["-W", "error", "-m", "unittest", "-v"], {
     cwd: tests,

@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { repository, runProgram } from "../../support/cli.js";
+import { withCompileCache } from "../../support/compile-cache.js";
 import { temporaryFolder } from "../../support/temporary.js";
 import { cargoEnv } from "./cargo.js";
 
@@ -28,10 +29,11 @@ const cargo = (args: string[], env: NodeJS.ProcessEnv = {}, cwd = installed) =>
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
   rmSync(installed, { recursive: true, force: true });
-  const made = await runProgram("make", [
+  const args = [
     ...["-s", "-C", join(repository, "c-src"), "all", "install"],
     ...[`BUILD_DIR=${folder}/build`, `PREFIX=${folder}/prefix`],
-  ]);
+  ];
+  const made = await runProgram("make", args, { env: withCompileCache });
   expect(made.stderr).toBe("");
   // a prefix has none of the crate's own tests
   expect(readdirSync(installed).sort()).toEqual(["Cargo.toml", "build.rs", "rustfmt.toml", "src"]);

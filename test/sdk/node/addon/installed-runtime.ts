@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import ts from "typescript";
 import { repository } from "../../../support/cli.js";
+import { withCompileCache } from "../../../support/compile-cache.js";
 
 const folder = join(repository, ".nffi/test/addon", process.env.VITEST_POOL_ID ?? "1");
 const buildFolder = join(folder, "build");
@@ -83,5 +84,6 @@ function resolve(specifier: string): string {
 }
 
 function run(command: string, args: readonly string[]): void {
-  execFileSync(command, args, { stdio: ["ignore", "ignore", "inherit"] });
+  const env = { ...process.env, ...withCompileCache };
+  execFileSync(command, args, { env, stdio: ["ignore", "ignore", "inherit"] });
 }
