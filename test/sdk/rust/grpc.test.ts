@@ -122,14 +122,16 @@ describe.skipIf(rustMinor < 85)("a gRPC client", () => {
   });
 
   test("cargo fmt and clippy find nothing in the example", () => {
-    const cargo = (...args: string[]) =>
+    const cargo = (args: readonly string[], env: Readonly<Record<string, string>> = {}) =>
       spawnSync("cargo", args, {
         cwd: built.source,
-        env: { ...process.env, ...cargoEnv },
+        env: { ...process.env, ...cargoEnv, ...env },
         encoding: "utf8",
       });
-    expect(cargo("fmt", "--check").stdout).toBe("");
-    const linted = cargo("clippy", "--", "-D", "warnings");
+    expect(cargo(["fmt", "--check"]).stdout).toBe("");
+    // `cargo clippy` would compile the dependencies again, without code
+    const linted = cargo(["build"], { RUSTC_WORKSPACE_WRAPPER: "clippy-driver" });
+    expect(linted.stderr).not.toMatch(/^warning/m);
     expect(linted.status, linted.stderr).toBe(0);
   });
 });
