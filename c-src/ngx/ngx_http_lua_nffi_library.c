@@ -25,6 +25,10 @@
 #include <dlfcn.h>
 
 
+/* freed memory that malloc() keeps is twice as much */
+#define NGX_HTTP_LUA_NFFI_MMAPPED      (4 * 1024 * 1024)
+
+
 static ngx_int_t ngx_http_lua_nffi_library_available(
     ngx_http_lua_nffi_instance_t *inst, ngx_http_lua_nffi_error_t *err);
 static void ngx_http_lua_nffi_library_close(
@@ -54,6 +58,27 @@ ngx_http_lua_nffi_wake(void *data)
     ngx_http_lua_nffi_instance_t  *inst = data;
 
     ngx_http_lua_nffi_wake_post(inst->wake);
+}
+
+
+/*
+ * A library of the public ABI allocates each response, and the event loop frees
+ * it. malloc() returns the end of a heap to the kernel as soon as 128 KiB of it
+ * are free: 64 responses of 100 KB at once then fault their pages in again, 20
+ * for each. glibc raises that limit when the first large block is freed, unless
+ * the user has set one. Without this function, chance decides when that is.
+ */
+
+static void
+ngx_http_lua_nffi_keep_freed_memory(void)
+{
+    void  *block;
+
+    block = ngx_alloc(NGX_HTTP_LUA_NFFI_MMAPPED, ngx_cycle->log);
+
+    if (block) {
+        ngx_free(block);
+    }
 }
 
 
@@ -150,6 +175,7 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
         goto done;
     }
 
+    ngx_http_lua_nffi_keep_freed_memory();
     ngx_http_lua_nffi_shield(&shield);
 
     handle = dlopen(file, RTLD_NOW

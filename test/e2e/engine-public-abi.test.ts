@@ -199,6 +199,35 @@ describe("libraries of the public ABI", () => {
     expect(answers).toEqual(["ABC"]);
   });
 
+  // with malloc()'s own limit: 10 to 40 for each call
+  test("64 responses of 100 KB at once need no new pages", async () => {
+    const [faults] = await lua(`
+      local runtime = assert(ngx.load_ffi(lib("later")))
+      local request = "echo " .. ("x"):rep(100 * 1024)
+
+      local function page_faults()
+        local stat = io.open("/proc/self/stat"):read("*a")
+        return tonumber((stat:match("%) %a" .. (" %-?%d+"):rep(6) .. " (%d+)")))
+      end
+
+      local function calls(count)
+        local threads = {}
+        for i = 1, 64 do
+          threads[i] = ngx.thread.spawn(function()
+            for _ = 1, count do assert(runtime:echo(request)) end
+          end)
+        end
+        for i = 1, 64 do assert(ngx.thread.wait(threads[i])) end
+      end
+
+      calls(20)
+      local before = page_faults()
+      calls(20)
+      ngx.say((page_faults() - before) / (64 * 20))
+    `);
+    expect(Number(faults)).toBeLessThan(3);
+  });
+
   test("the module of lua-resty-ffi has both functions", async () => {
     const answers = await lua(`
       local resty_ffi = require "resty_ffi"
