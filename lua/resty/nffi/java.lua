@@ -200,7 +200,11 @@ return bridge.new({
     end,
 
     argv = function(program, options)
-        local argv = { program, "-Xrs" }
+        -- java.util.logging is configured when it is used for the first time
+        local argv = {
+            program, "-Xrs",
+            "-Djava.util.logging.config.class=nffi.LogHandler$Configuration"
+        }
 
         if warns_of_libraries(program) then
             argv[#argv + 1] = "--enable-native-access=ALL-UNNAMED"

@@ -1,10 +1,12 @@
 // How runtimes in Java begin and end through a real nginx, as a process and in the worker:
 // System.exit, reload of the code, quit and reload of nginx with calls under way; and what nginx
 // keeps for itself: its signals, its children.
-import { readdirSync, readFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Nginx, startNginx, until, withNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
+import { temporaryFolder } from "../../support/temporary.js";
 import { JavaClasses } from "./java-runtime.js";
 
 let prefix: string;
@@ -102,6 +104,28 @@ describe.each(HOSTS)("hosted by the %s", (host) => {
         () => nginx.errorLog(),
       );
     });
+  });
+
+  test("loads java.util.logging when it is used, with the user's file", async () => {
+    const folder = temporaryFolder();
+    chmodSync(folder, 0o777); // the virtual machine of a worker runs as another user
+    const loaded = join(folder, "loaded");
+    const file = join(folder, "logging.properties");
+    writeFileSync(file, ".level = FINE\nhandlers = java.util.logging.ConsoleHandler\n");
+    const args = `"-Xlog:class+load:file=${loaded}", "-Djava.util.logging.config.file=${file}", `;
+    const lua = JAVA_LUA().replace("jvm_args = { ", `jvm_args = { ${args}`);
+    const manager = /^.*java\.util\.logging\.LogManager /m;
+    await withNginx(
+      { ...options(), files: { "java.lua": lua }, logLevel: "debug" },
+      async (nginx) => {
+        expect(await call(nginx, "version")).toBe('["one"]');
+        expect(readFileSync(loaded, "utf8")).not.toMatch(manager);
+        await call(nginx, "log");
+        await nginx.waitForLog("jul: finely");
+        expect(readFileSync(loaded, "utf8")).toMatch(manager);
+        expect(nginx.errorLog().match(/by java.util.logging/g)).toHaveLength(1);
+      },
+    );
   });
 
   test("reload() brings new classes while the old ones finish; a bad one changes nothing", async () => {

@@ -159,6 +159,8 @@ nffi_java_make_jvm(const nffi_java_settings_t *settings, const char *jvm_file,
     size_t i;
     create_pt create;
     char jar[4200], library[4200];
+    static char logging[] = "-Djava.util.logging.config.class="
+                            "nffi.LogHandler$Configuration";
     JavaVMInitArgs arguments;
     JavaVMOption options[NFFI_JAVA_MAX_OPTIONS + OWN_OPTIONS];
 
@@ -188,6 +190,7 @@ nffi_java_make_jvm(const nffi_java_settings_t *settings, const char *jvm_file,
     add_option(&arguments, "-XX:-UsePerfData", NULL);
     add_option(&arguments, jar, NULL);
     add_option(&arguments, library, NULL);
+    add_option(&arguments, logging, NULL);
     add_option(&arguments, "exit", (void *) stay);
     add_option(&arguments, "vfprintf", (void *) hear);
 

@@ -35,7 +35,7 @@ final class Instance {
     private final Object reloads = new Object();
 
     Instance(Settings settings, long queue) {
-        this(settings, queue, loader -> Loading.handlerOf(settings, loader));
+        this(settings, queue, new Loading.OfSettings(settings));
     }
 
     Instance(Settings settings, long queue, Maker maker) {

@@ -38,8 +38,19 @@ final class Instances {
 
     static void watchExit(boolean inWorker) {
         isWorker = inWorker;
-        Thread hook = new Thread(Instances::ending, "nffi end");
-        java.lang.Runtime.getRuntime().addShutdownHook(hook);
+        java.lang.Runtime.getRuntime().addShutdownHook(new Ending());
+    }
+
+    /** No lambda: the first one of a process costs 10 ms of its start. */
+    private static final class Ending extends Thread {
+        Ending() {
+            super("nffi end");
+        }
+
+        @Override
+        public void run() {
+            ending();
+        }
     }
 
     /** The process ends since its queue was closed. */

@@ -18,6 +18,20 @@ final class Loading {
 
     private Loading() {}
 
+    /** A class, since the first lambda of a process costs 10 ms of its start. */
+    static final class OfSettings implements Instance.Maker {
+        private final Settings settings;
+
+        OfSettings(Settings settings) {
+            this.settings = settings;
+        }
+
+        @Override
+        public Handler make(ClassLoader loader) throws Exception {
+            return handlerOf(settings, loader);
+        }
+    }
+
     /**
      * The classes of one runtime, which are unloaded with it; the classes of the SDK are shared.
      */

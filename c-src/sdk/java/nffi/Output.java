@@ -27,10 +27,14 @@ final class Output {
         isInstalled = true;
         System.setOut(stream(Level.NOTICE));
         System.setErr(stream(Level.ERROR));
+        // java.util.logging is not loaded before it is used: this class then configures it
+        boolean isLazy = System.getProperty("java.util.logging.manager") == null
+                && "nffi.LogHandler$Configuration"
+                        .equals(System.getProperty("java.util.logging.config.class"));
+        if (isLazy) return;
         try {
-            Class.forName("java.util.logging.LogManager");
             LogHandler.install();
-        } catch (ClassNotFoundException | LinkageError without) {
+        } catch (LinkageError without) {
             // a run time without the module java.logging
         }
     }

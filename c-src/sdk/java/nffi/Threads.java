@@ -12,15 +12,28 @@ final class Threads {
     /** The number of threads, created on demand; 0: a virtual one for each call. */
     static ExecutorService of(Settings settings, ClassLoader loader) {
         if (settings.threads() == 0) return virtual();
-        AtomicInteger made = new AtomicInteger();
-        ThreadFactory factory = action -> {
-            Thread thread = new Thread(action,
-                    "nffi " + settings.module() + " " + made.incrementAndGet());
+        Factory factory = new Factory("nffi " + settings.module() + " ", loader);
+        return Executors.newFixedThreadPool(settings.threads(), factory);
+    }
+
+    /** No lambda: the first one of a process costs 10 ms of its start. */
+    private static final class Factory implements ThreadFactory {
+        private final String name;
+        private final ClassLoader loader;
+        private final AtomicInteger made = new AtomicInteger();
+
+        Factory(String name, ClassLoader loader) {
+            this.name = name;
+            this.loader = loader;
+        }
+
+        @Override
+        public Thread newThread(Runnable action) {
+            Thread thread = new Thread(action, name + made.incrementAndGet());
             thread.setDaemon(true);
             thread.setContextClassLoader(loader);
             return thread;
-        };
-        return Executors.newFixedThreadPool(settings.threads(), factory);
+        }
     }
 
     /** By reflection: this is compiled for Java 11. */
