@@ -173,6 +173,25 @@ nffi__host_wake_runtime(nffi_host_t *host)
    as there may be; NFFI_NO_MEMORY. */
 int nffi__host_add_slots(nffi_host_t *host);
 
+/* Whether these bytes of the response arena have pages for certain. A runtime
+   lowers what it publishes before it frees pages. */
+static inline bool
+nffi__host_may_read(nffi_host_t *host, uint64_t offset, uint64_t size)
+{
+    uint32_t committed;
+
+    if (host->process) {
+        committed = atomic_load_explicit(
+            &host->region.header->response_committed, memory_order_acquire);
+
+        if (host->readable > committed) {
+            host->readable = committed;
+        }
+    }
+
+    return size <= host->readable && offset <= host->readable - size;
+}
+
 /* Makes certain that bytes of the response arena have pages before they are
    read. NFFI_PROTOCOL: they are not in the arena. */
 int nffi__host_reach(nffi_host_t *host, uint64_t offset, uint64_t size);

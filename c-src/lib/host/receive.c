@@ -127,8 +127,7 @@ nffi__host_locate(nffi_host_t *host, uint32_t slot,
         return where->size == 0 ? NFFI_OK : NFFI_PROTOCOL;
 
     case NFFI__IN_ARENA:
-        if ((where->size > host->readable
-             || where->offset > host->readable - where->size)
+        if (!nffi__host_may_read(host, where->offset, where->size)
             && nffi__host_reach(host, where->offset, where->size) != NFFI_OK)
         {
             return NFFI_PROTOCOL;

@@ -50,54 +50,80 @@ count_payload(nffi_host_t *host)
 }
 
 
-/* A payload that the arena cannot hold; `room` counts its NUL. */
-static int
-place_large_request(nffi_host_t *host, nffi__entry_t *entry, size_t room,
-    unsigned char **bytes, nffi__memfd_t *memfd)
+/* The bytes of a request: method, payload, and a NUL. */
+static void
+copy_request(const nffi_host_request_t *request, unsigned char *bytes)
 {
-    if (!host->process) {
-        entry->request = malloc(room);
-        entry->request_storage = NFFI__IN_HEAP;
-        *bytes = entry->request;
-        return *bytes == NULL ? NFFI_NO_MEMORY : NFFI_OK;
+    if (request->method_size > 0) {
+        memcpy(bytes, request->method, request->method_size);
     }
+
+    if (request->size > 0) {
+        memcpy(bytes + request->method_size, request->data, request->size);
+    }
+
+    bytes[request->method_size + request->size] = '\0';
+}
+
+
+/* Sends the bytes to the process, before their task is queued. */
+static int
+send_request(nffi_host_t *host, const nffi_host_request_t *request,
+    const nffi__entry_t *entry, uint32_t number)
+{
+    int rc;
+    nffi__memfd_t memfd;
+    nffi__message_t message;
+    struct iovec parts[] = {
+        { (void *) request->method, request->method_size },
+        { (void *) request->data, request->size },
+        { "", 1 }
+    };
 
     if (!may_send_payload(host)) {
         return NFFI_QUEUE_FULL;
     }
 
-    if (nffi__memfd_create(memfd, room) != NFFI_OK) {
+    if (nffi__memfd_write(&memfd, parts, 3) != NFFI_OK) {
         return NFFI_NO_MEMORY;
     }
 
-    entry->request_storage = NFFI__IN_MEMFD;
-    *bytes = memfd->data;
-
-    return NFFI_OK;
-}
-
-
-static int
-send_large_request(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
-    nffi__memfd_t *memfd)
-{
-    int rc;
-    nffi__message_t message;
-
-    rc = nffi__memfd_seal(memfd);
+    rc = nffi__memfd_seal(&memfd);
 
     if (rc == NFFI_OK) {
         memset(&message, 0, NFFI__MESSAGE_HEAD);
         message.type = NFFI__MESSAGE_PAYLOAD;
         message.abi = NFFI_ABI_VERSION;
         message.task = (uint64_t) entry->generation << 32 | number;
-        rc = nffi__control_send(host->control_fd, &message, memfd->fd,
+        rc = nffi__control_send(host->control_fd, &message, memfd.fd,
                                 MSG_DONTWAIT);
     }
 
-    close(memfd->fd);
+    close(memfd.fd);
 
     return rc;
+}
+
+
+/* A payload that the arena cannot hold. */
+static int
+place_large_request(nffi_host_t *host, const nffi_host_request_t *request,
+    nffi__entry_t *entry, uint32_t number)
+{
+    if (host->process) {
+        entry->request_storage = NFFI__IN_MEMFD;
+        return send_request(host, request, entry, number);
+    }
+
+    entry->request = malloc(entry->size + 1);
+    if (entry->request == NULL) {
+        return NFFI_NO_MEMORY;
+    }
+
+    entry->request_storage = NFFI__IN_HEAP;
+    copy_request(request, entry->request);
+
+    return NFFI_OK;
 }
 
 
@@ -110,11 +136,8 @@ static int
 place_request(nffi_host_t *host, const nffi_host_request_t *request,
     nffi__entry_t *entry, uint32_t number)
 {
-    int rc;
     size_t size;
     uint32_t offset;
-    unsigned char *bytes;
-    nffi__memfd_t memfd;
 
     size = request->size + request->method_size;
     entry->size = size;
@@ -124,33 +147,15 @@ place_request(nffi_host_t *host, const nffi_host_request_t *request,
         return NFFI_OK;
     }
 
-    if (nffi__arena_alloc(&host->arena, size + 1, &offset)
-        || nffi__host_alloc_more(host, size + 1, &offset))
+    if (!nffi__arena_alloc(&host->arena, size + 1, &offset)
+        && !nffi__host_alloc_more(host, size + 1, &offset))
     {
-        entry->request_storage = NFFI__IN_ARENA;
-        entry->request_offset = offset;
-        bytes = host->region.request_arena + offset;
-
-    } else {
-        rc = place_large_request(host, entry, size + 1, &bytes, &memfd);
-        if (rc != NFFI_OK) {
-            return rc;
-        }
+        return place_large_request(host, request, entry, number);
     }
 
-    if (request->method_size > 0) {
-        memcpy(bytes, request->method, request->method_size);
-    }
-
-    if (request->size > 0) {
-        memcpy(bytes + request->method_size, request->data, request->size);
-    }
-
-    bytes[size] = '\0';
-
-    if (entry->request_storage == NFFI__IN_MEMFD) {
-        return send_large_request(host, entry, number, &memfd);
-    }
+    entry->request_storage = NFFI__IN_ARENA;
+    entry->request_offset = offset;
+    copy_request(request, host->region.request_arena + offset);
 
     return NFFI_OK;
 }

@@ -33,8 +33,9 @@ respond_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 {
     int rc;
     size_t detail, total;
+    uint32_t offset;
     unsigned char *bytes;
-    nffi__memfd_t unused;
+    struct iovec parts[2];
     nffi__location_t location;
     bool failed = (response->flags & NFFI_RESPONSE_ERROR) != 0;
 
@@ -50,18 +51,13 @@ respond_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         return NFFI_INVALID;
     }
 
-    /* a large buffer that was allocated and is not used for the response; the
-       bytes may be in it */
-    unused = running->large;
-    running->large.data = NULL;
-
-    if (total > 0) {
-        bytes = nffi__alloc_storage(queue, &running->large, total, &location);
-        if (bytes == NULL) {
-            running->large = unused;
-            return failed ? respond_without_text(queue, running, slot)
-                          : NFFI_NO_MEMORY;
-        }
+    /* the bytes may be in a buffer of nffi_response_alloc, which is freed with
+       the task */
+    if (total > 0 && nffi__alloc_block(queue, total, &offset)) {
+        location.kind = NFFI__IN_ARENA;
+        location.offset = offset;
+        location.size = total;
+        bytes = queue->region.response_arena + offset;
 
         if (response->size > 0) {
             memcpy(bytes, response->data, response->size);
@@ -71,17 +67,21 @@ respond_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
             memcpy(bytes + response->size, response->detail, detail);
         }
 
-        if (location.kind != NFFI__IN_ARENA) {
-            rc = nffi__hand_over_large(queue, &running->large,
-                 (uint64_t) running->generation << 32 | slot, &location);
-            if (rc != NFFI_OK) {
-                running->large = unused;
-                return rc;
-            }
+    } else if (total > 0) {
+        parts[0].iov_base = response->data;
+        parts[0].iov_len = response->size;
+        parts[1].iov_base = (void *) response->detail;
+        parts[1].iov_len = detail;
+        rc = nffi__store_large(queue,
+                 (uint64_t) running->generation << 32 | slot, parts, 2,
+                 &location);
+
+        if (rc != NFFI_OK) {
+            return failed && rc == NFFI_NO_MEMORY
+                   ? respond_without_text(queue, running, slot) : rc;
         }
     }
 
-    nffi__discard_large(&unused);
     nffi__publish(queue, running, slot, failed ? -1 : response->rc, &location,
             failed ? response->size : 0,
             failed ? NFFI__FAILED : NFFI__ANSWERED);

@@ -196,3 +196,73 @@ nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large, uint64_t task,
 
     return rc;
 }
+
+
+static void
+copy_parts(unsigned char *to, const struct iovec *parts, int count)
+{
+    int i;
+
+    for (i = 0; i < count; i++) {
+        if (parts[i].iov_len > 0) {
+            memcpy(to, parts[i].iov_base, parts[i].iov_len);
+            to += parts[i].iov_len;
+        }
+    }
+}
+
+
+int
+nffi__store_large(nffi_queue_t *queue, uint64_t task, struct iovec *parts,
+    int count, nffi__location_t *location)
+{
+    int i;
+    void *copy;
+    nffi__memfd_t memfd;
+
+    location->size = 0;
+
+    for (i = 0; i < count; i++) {
+        location->size += parts[i].iov_len;
+    }
+
+    if (queue->control_fd != -1) {
+        location->kind = NFFI__IN_MEMFD;
+
+        return nffi__memfd_write(&memfd, parts, count) == NFFI_OK
+               ? nffi__hand_over_large(queue, &memfd, task, location)
+               : NFFI_NO_MEMORY;
+    }
+
+    copy = malloc(location->size);
+    if (copy == NULL) {
+        return NFFI_NO_MEMORY;
+    }
+
+    copy_parts(copy, parts, count);
+    location->kind = NFFI__IN_HEAP;
+    location->offset = (uint64_t) (uintptr_t) copy;
+    location->release = (uint64_t) (uintptr_t) free;
+
+    return NFFI_OK;
+}
+
+
+int
+nffi__store(nffi_queue_t *queue, uint64_t task, const void *data, size_t size,
+    nffi__location_t *location)
+{
+    uint32_t offset;
+    struct iovec part = { (void *) data, size };
+
+    if (!nffi__alloc_block(queue, size, &offset)) {
+        return nffi__store_large(queue, task, &part, 1, location);
+    }
+
+    location->kind = NFFI__IN_ARENA;
+    location->offset = offset;
+    location->size = size;
+    memcpy(queue->region.response_arena + offset, data, size);
+
+    return NFFI_OK;
+}

@@ -32,4 +32,13 @@ void *nffi__alloc_storage(nffi_queue_t *queue, nffi__memfd_t *large,
 int nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large,
     uint64_t task, nffi__location_t *location);
 
+/* Copies the bytes of a response, or a chunk, of a task (as above) to where the
+   worker reads them. 0, NFFI_NO_MEMORY, or a code of the control socket. */
+int nffi__store(nffi_queue_t *queue, uint64_t task, const void *data,
+    size_t size, nffi__location_t *location);
+
+/* The same for bytes that the arena cannot hold; `parts` are used up. */
+int nffi__store_large(nffi_queue_t *queue, uint64_t task, struct iovec *parts,
+    int count, nffi__location_t *location);
+
 #endif /* NFFI_STORAGE_H */

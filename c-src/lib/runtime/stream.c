@@ -74,8 +74,6 @@ write_chunk(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     const void *data, size_t size)
 {
     int rc;
-    void *bytes;
-    nffi__memfd_t large = { .fd = -1 };
     nffi__location_t where;
     nffi__stream_t *stream = running->stream;
     volatile nffi__chunk_t *chunk;
@@ -83,23 +81,14 @@ write_chunk(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     memset(&where, 0, sizeof(where));
 
     if (size > 0) {
-        bytes = nffi__alloc_storage(queue, &large, size, &where);
-        if (bytes == NULL) {
-            return NFFI_NO_MEMORY;
+        rc = nffi__store(queue, (uint64_t) running->generation << 32 | slot,
+                         data, size, &where);
+        if (rc != NFFI_OK) {
+            return rc;
         }
-
-        memcpy(bytes, data, size);
 
         if (where.kind == NFFI__IN_ARENA) {
             nffi__arena_lend(&queue->arena, (uint32_t) where.offset);
-
-        } else {
-            rc = nffi__hand_over_large(queue, &large,
-                     (uint64_t) running->generation << 32 | slot, &where);
-            if (rc != NFFI_OK) {
-                nffi__discard_large(&large);
-                return rc;
-            }
         }
     }
 
@@ -256,7 +245,6 @@ respond_collected(nffi_queue_t *queue, nffi__running_t *running,
     uint32_t slot)
 {
     int rc;
-    void *bytes;
     nffi__location_t where;
     nffi__stream_t *stream = running->stream;
 
@@ -275,20 +263,11 @@ respond_collected(nffi_queue_t *queue, nffi__running_t *running,
             stream->collected = NULL;
 
         } else {
-            bytes = nffi__alloc_storage(queue, &running->large,
-                                        stream->collected_size, &where);
-            if (bytes == NULL) {
-                return NFFI_NO_MEMORY;
-            }
-
-            memcpy(bytes, stream->collected, stream->collected_size);
-
-            if (where.kind != NFFI__IN_ARENA) {
-                rc = nffi__hand_over_large(queue, &running->large,
-                         (uint64_t) running->generation << 32 | slot, &where);
-                if (rc != NFFI_OK) {
-                    return rc;
-                }
+            rc = nffi__store(queue,
+                             (uint64_t) running->generation << 32 | slot,
+                             stream->collected, stream->collected_size, &where);
+            if (rc != NFFI_OK) {
+                return rc;
             }
         }
     }

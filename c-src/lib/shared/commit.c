@@ -107,27 +107,50 @@ next_limit(const nffi__arena_t *arena, size_t room)
 }
 
 
+/* Allocates pages up to the limit, or `budget` bytes of them. */
 static bool
-extend(nffi__arena_t *arena, const nffi__region_t *region, uint32_t limit)
+commit_up_to(nffi__arena_t *arena, const nffi__region_t *region, uint32_t limit,
+    uint32_t *budget)
 {
-    if (limit > arena->committed) {
-        if (nffi__region_commit(region, arena->start + arena->committed,
-                                limit - arena->committed)
-            == -1)
-        {
-            return false;
-        }
+    uint32_t size = limit - arena->committed;
 
-        arena->committed = limit;
+    if (size > *budget) {
+        size = *budget;
     }
 
-    nffi__arena_extend(arena, limit);
+    if (size > 0
+        && nffi__region_commit(region, arena->start + arena->committed, size)
+           == -1)
+    {
+        return false;
+    }
+
+    *budget -= size;
+    arena->committed += size;
+
+    return arena->committed == limit;
+}
+
+
+static bool
+extend(nffi__arena_t *arena, const nffi__region_t *region, uint32_t limit,
+    uint32_t *budget)
+{
+    bool done = limit <= arena->committed
+                || commit_up_to(arena, region, limit, budget);
+
+    if (done) {
+        nffi__arena_extend(arena, limit);
+
+    } else {
+        limit = arena->committed;    /* for a later call */
+    }
 
     if (limit > arena->needed) {
         arena->needed = limit;
     }
 
-    return true;
+    return done;
 }
 
 
@@ -137,6 +160,7 @@ nffi__commit_alloc(nffi__arena_t *arena, const nffi__region_t *region,
 {
     int step;
     size_t room;
+    uint32_t budget = NFFI__COMMIT_STEP;
 
     if (nffi__arena_alloc(arena, size, offset)) {
         return true;
@@ -147,7 +171,7 @@ nffi__commit_alloc(nffi__arena_t *arena, const nffi__region_t *region,
     /* the second step ends a large block that the first one has aligned */
     for (step = 0; step < 2 && room > 0; step++) {
         if (arena->limit == size_of(arena)
-            || !extend(arena, region, next_limit(arena, room)))
+            || !extend(arena, region, next_limit(arena, room), &budget))
         {
             return false;
         }

@@ -21,6 +21,8 @@
 #define NFFI__FIRST_TASKS 1024u              /* slots with pages, and a step */
 #define NFFI__FIRST_ARENA (128u << 10)
 #define NFFI__ARENA_STEP (256u << 10)
+#define NFFI__COMMIT_STEP (1u << 20)         /* bytes allocated at a time: less
+                                                than a millisecond */
 #define NFFI__TRIM_STEP (1u << 20)           /* bytes freed by one trim */
 
 static inline uint32_t
@@ -53,7 +55,9 @@ void nffi__region_release(const nffi__region_t *region, uint64_t offset,
    used. An arena in anonymous memory needs none of this. */
 void nffi__commit_first(nffi__arena_t *arena);
 
-/* As nffi__arena_alloc, but allocates pages where they are missing. */
+/* As nffi__arena_alloc, but allocates pages where they are missing, at most
+   NFFI__COMMIT_STEP bytes. False also when a block needs more: later calls
+   allocate the rest. */
 bool nffi__commit_alloc(nffi__arena_t *arena, const nffi__region_t *region,
     size_t size, uint32_t *offset);
 

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 /* The descriptors that a process finds after exec. */
 enum nffi__process_fd {
@@ -70,6 +71,9 @@ typedef struct nffi__memfd {
 
 /* Makes one to write into; nffi__memfd_seal unmaps it, leaving the file. */
 int nffi__memfd_create(nffi__memfd_t *memfd, size_t size);
+
+/* Makes one with these bytes, which is not mapped; `parts` are used up. */
+int nffi__memfd_write(nffi__memfd_t *memfd, struct iovec *parts, int count);
 int nffi__memfd_seal(nffi__memfd_t *memfd);
 
 /* Maps one that came from the other side, `size` bytes, to read; `fd` is

@@ -12,10 +12,12 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #define POPULATE 23           /* MADV_POPULATE_WRITE */
 #define IDLE (1u << 20)       /* bytes that an idle queue may have */
 #define CALLS 3000
+#define LARGE ((4u << 20) + 100000)
 
 /* as of a process of a release */
 static const nffi_host_options_t usual = {
@@ -29,7 +31,7 @@ static bool no_memory;        /* no page can be allocated */
 static const char *folder;    /* of the queue's file, NULL: a memfd */
 static char bytes[512 << 10];
 
-/* These four replace the functions of libc. */
+/* These five replace the functions of libc. */
 
 int
 madvise(void *address, size_t size, int advice)
@@ -56,6 +58,18 @@ fallocate(int fd, int mode, off_t offset, off_t size)
     }
 
     return (int) syscall(SYS_fallocate, fd, mode, offset, size);
+}
+
+
+ssize_t
+pwritev(int fd, const struct iovec *parts, int count, off_t offset)
+{
+    if (no_memory) {
+        errno = ENOSPC;
+        return -1;
+    }
+
+    return (ssize_t) syscall(SYS_pwritev, fd, parts, count, (long) offset, 0L);
 }
 
 
@@ -348,6 +362,51 @@ uses_every_slot(void)
 }
 
 
+/* A payload just above a power of two needs a block of twice its size, at an
+   aligned place. Until the arena has one, it travels in a memfd. */
+static void
+grows_in_small_steps(void)
+{
+    int i;
+    uint64_t before;
+    pair_t pair;
+    char *large = malloc(LARGE);
+    static const nffi_host_options_t wide = {
+        .max_tasks = 1024, .request_arena = 64u << 20,
+        .response_arena = 64u << 20
+    };
+    nffi_host_request_t payload = { .data = large, .size = LARGE };
+    nffi_task_t task;
+    nffi_request_t request;
+    nffi_host_response_t response;
+
+    CHECK(large != NULL);
+    memset(large, 'l', LARGE);
+    pair_open_shared(&pair, &wide);
+
+    for (i = 0; i < 20; i++) {
+        before = committed(&pair);
+        CHECK_IS(nffi_host_submit(pair.host, &payload, &pair, &task), NFFI_OK);
+        CHECK(committed(&pair) - before <= 1u << 20);
+        before = committed(&pair);
+        CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), 1);
+        CHECK(memcmp(request.data, large, LARGE) == 0);
+        CHECK_IS(nffi_respond(request.task, 0, large, LARGE), NFFI_OK);
+        CHECK(committed(&pair) - before <= 1u << 20);
+        CHECK_IS(nffi_host_collect(pair.host, &response, 1), 1);
+        CHECK(memcmp(response.data, large, LARGE) == 0);
+        CHECK_IS(response.storage == NFFI__IN_ARENA, i >= 7);
+        nffi_host_release(pair.host, &response);
+        check_pages(&pair);
+    }
+
+    trim_all(&pair);
+    CHECK(pages_of(&pair) <= IDLE);
+    pair_close(&pair);
+    free(large);
+}
+
+
 /* A block in use at the end of an arena keeps all before it, and its bytes. */
 static void
 keeps_what_is_used(void)
@@ -618,6 +677,8 @@ main(int argc, char **argv)
           grows_and_shrinks },
         { "the same without MADV_POPULATE_WRITE", grows_on_old_kernels },
         { "the same where any advice is ignored", grows_in_emulators },
+        { "a large payload allocates at most 1 MiB at a time",
+          grows_in_small_steps },
         { "every slot is used, and all are given up", uses_every_slot },
         { "what is in use keeps its pages", keeps_what_is_used },
         { "a slot keeps its page while a note about it waits",
