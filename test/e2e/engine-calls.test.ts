@@ -111,6 +111,12 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
           `local co = coroutine.wrap(function() local a = rt:call("in") coroutine.yield(a) return rt:call("out") end)
            ngx.say(co(), co())`,
         ),
+        content(
+          "= /one",
+          `local one = assert(nffi.load("${echo}", { config = "7", max_tasks = 1 }))
+           local bytes = ("x"):rep(100000)
+           for _ = 1, 3 do ngx.say(one:call(bytes) == bytes, show(select(3, one.methods:fail(bytes)))) end`,
+        ),
         // ngx_lua keeps Lua's own functions under these names, and does not know such a coroutine
         content(
           "= /raw",
@@ -271,6 +277,10 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
     expect(lines.filter((line) => line.startsWith(full)).length).toBe(4);
     expect(lines.filter((line) => line === "true|100").length).toBe(2);
     expect(lines.at(-1)).toBe("0");
+  });
+
+  test("a large response is released before Lua goes on: the next call needs its place", async () => {
+    expect(await nginx.get("/one")).toBe("trueruntime_error|nffi_echo\n".repeat(3));
   });
 
   test("is refused in a coroutine that ngx_lua does not know", async () => {
