@@ -2,23 +2,20 @@
 // or JVM that loads the same module and ends. They alternate; medians.
 //
 //   node bench/first-call/run.mjs PREFIX [ROUNDS]
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../free-port.mjs";
+import { productPrefix, startNginx } from "../product.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const handlers = join(here, "../compare");
-const prefix = resolve(process.argv[2] ?? ".nffi/openresty");
+const prefix = productPrefix();
 const rounds = Number(process.argv[3] ?? 15);
-if (!existsSync(join(prefix, "nffi/lib/libnffi_echo.so"))) {
-  console.error(`no product of nffi in ${prefix}; name its prefix`);
-  process.exit(2);
-}
 
 const dir = mkdtempSync(join(tmpdir(), "nffi-first-"));
 try {
@@ -79,28 +76,17 @@ async function measure(nginx, { load, options, bare }) {
 
 async function start() {
   const port = await freePort();
-  mkdirSync(join(dir, "logs"));
-  const conf = join(dir, "nginx.conf");
-  writeFileSync(conf, configuration(port));
-  const program = join(prefix, "nginx/sbin/nginx");
-  const child = spawn(program, ["-p", dir, "-c", conf, "-e", "logs/error.log"]);
-  const ended = new Promise((done) => child.once("exit", done));
+  const nginx = startNginx({ prefix, dir, conf: configuration(port) });
   const get = async (query) => {
-    const reply = await fetch(`http://127.0.0.1:${port}/?${new URLSearchParams(query)}`);
-    if (!reply.ok) throw new Error(readFileSync(join(dir, "logs/error.log"), "utf8"));
-    return Number(await reply.text());
+    const response = await fetch(`http://127.0.0.1:${port}/?${new URLSearchParams(query)}`);
+    if (!response.ok) throw new Error(readFileSync(join(dir, "logs/error.log"), "utf8"));
+    return Number(await response.text());
   };
   for (let i = 0; i < 200; i++) {
     if ((await get({ ready: 1 }).catch(() => undefined)) !== undefined) break;
     await sleep(25);
   }
-  return {
-    ask: get,
-    async stop() {
-      child.kill("SIGTERM");
-      await ended;
-    },
-  };
+  return { ask: get, stop: nginx.stop };
 }
 
 function configuration(port) {

@@ -3,10 +3,11 @@
 // is sent in a memfd, as is one that finds the arena full.
 //
 //   node bench/nginx/large.mjs PREFIX
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { productPrefix } from "../product.mjs";
 import { startWorker, stopAll } from "./worker.mjs";
 
 const ROUNDS = 3;
@@ -18,11 +19,7 @@ const CASES = [
   { size: MiB, together: 16, count: 96 },
   { size: 16 * MiB, together: 1, count: 4 },
 ];
-const prefix = resolve(process.argv[2] ?? ".nffi/openresty");
-if (!existsSync(join(prefix, "nffi/lib/libnffi_echo.so"))) {
-  console.error(`no product of nffi in ${prefix}; name its prefix`);
-  process.exit(2);
-}
+const prefix = productPrefix();
 
 const dir = mkdtempSync(join(tmpdir(), "nffi-bench-"));
 try {

@@ -2,30 +2,26 @@
 // private memory, descriptors, processes, and the time until all of them serve.
 //
 //   node bench/nginx/many-workers.mjs PREFIX [WORKERS] [RUNTIMES]
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { privateBytesOf } from "../private-memory.mjs";
+import { productPrefix, startNginx } from "../product.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const prefix = resolve(process.argv[2] ?? ".nffi/openresty");
+const prefix = productPrefix();
 const workers = Number(process.argv[3] ?? 64);
 const runtimes = Number(process.argv[4] ?? 10);
-if (!existsSync(join(prefix, "nffi/lib/libnffi_echo.so"))) {
-  console.error(`no product of nffi in ${prefix}; name its prefix`);
-  process.exit(2);
-}
 
 const dir = mkdtempSync(join(tmpdir(), "nffi-bench-"));
 const program = join(dir, "brief");
@@ -35,23 +31,19 @@ try {
   const product = join(prefix, "nffi");
   const libraries = [`-L${product}/lib`, "-lnffi", `-Wl,-rpath,${product}/lib`];
   execFileSync("cc", ["-O2", `-I${product}/include`, "-o", program, source, ...libraries]);
-  mkdirSync(join(dir, "logs"));
   const without = await measure(0);
-  await stop();
+  await nginx.stop();
   report(without, await measure(runtimes));
 } finally {
-  await stop();
+  await nginx?.stop();
   rmSync(dir, { recursive: true, force: true });
 }
 
 /** Starts nginx and waits until every runtime of every worker has responded. */
 async function measure(count) {
-  writeFileSync(join(dir, "nginx.conf"), configuration(count));
   rmSync(join(dir, "logs/error.log"), { force: true });
   const begin = performance.now();
-  nginx = spawn(join(prefix, "nginx/sbin/nginx"), ["-p", dir, "-c", join(dir, "nginx.conf")], {
-    stdio: "inherit",
-  });
+  nginx = startNginx({ prefix, dir, conf: configuration(count) });
   const ready = () => {
     const log = join(dir, "logs/error.log");
     return existsSync(log) ? readFileSync(log, "utf8").split("worker is ready").length - 1 : 0;
@@ -65,14 +57,6 @@ async function measure(count) {
   return { time, ...look() };
 }
 
-async function stop() {
-  if (!nginx) return;
-  const ended = new Promise((done) => nginx.once("exit", done));
-  nginx.kill("SIGTERM");
-  await ended;
-  nginx = undefined;
-}
-
 /** Sums over the processes whose directory or program is ours. */
 function look() {
   const sums = { processes: 0, descriptors: 0, nginx: 0, others: 0, shared: 0 };
@@ -83,7 +67,7 @@ function look() {
     const isWorker = kind === "worker";
     if (isWorker) sums.descriptors += readdirSync(`/proc/${pid}/fd`).length;
     else sums.processes++;
-    sums[isWorker ? "nginx" : "others"] += privateOf(pid);
+    sums[isWorker ? "nginx" : "others"] += privateBytesOf(pid);
     for (const fd of readdirSync(`/proc/${pid}/fd`)) queueOf(`/proc/${pid}/fd/${fd}`, queues);
   }
   for (const bytes of queues.values()) sums.shared += bytes;
@@ -107,13 +91,6 @@ function isOurs(worker) {
     .replace(/^.*\) /s, "")
     .split(" ")[1];
   return Number(parent) === nginx.pid;
-}
-
-function privateOf(pid) {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  return (
-    [...text.matchAll(/^Private_\w+: +(\d+) kB/gm)].reduce((sum, [, kb]) => sum + +kb, 0) * 1024
-  );
 }
 
 /** Adds the memory of a queue; its keeper has it open. */

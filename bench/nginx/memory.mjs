@@ -3,17 +3,14 @@
 // Measured after 10000 calls of 512 B.
 //
 //   node bench/nginx/memory.mjs PREFIX
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+import { productPrefix } from "../product.mjs";
 import { runtimes } from "./runtimes.mjs";
 import { startWorker, stopAll } from "./worker.mjs";
 
-const prefix = resolve(process.argv[2] ?? ".nffi/openresty");
-if (!existsSync(join(prefix, "nffi/lib/libnffi_echo.so"))) {
-  console.error(`no product of nffi in ${prefix}; name its prefix`);
-  process.exit(2);
-}
+const prefix = productPrefix();
 
 const dir = mkdtempSync(join(tmpdir(), "nffi-bench-"));
 try {

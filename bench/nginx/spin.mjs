@@ -4,10 +4,11 @@
 //
 //   node bench/nginx/spin.mjs PREFIX [CALLS] [beside]
 import { spawn } from "node:child_process";
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { productPrefix } from "../product.mjs";
 import { startWorker, stopAll } from "./worker.mjs";
 
 const ROUNDS = 5;
@@ -20,13 +21,9 @@ const CASES = [
   { size: 512, together: 1, pause: 0.001 },
 ];
 const here = dirname(fileURLToPath(import.meta.url));
-const prefix = resolve(process.argv[2] ?? ".nffi/openresty");
+const prefix = productPrefix();
 const calls = Number(process.argv[3] ?? 10000);
 const library = join(prefix, "nffi/lib/libnffi_echo.so");
-if (!existsSync(library)) {
-  console.error(`no product of nffi in ${prefix}; name its prefix`);
-  process.exit(2);
-}
 
 const dir = mkdtempSync(join(tmpdir(), "nffi-bench-"));
 const programs = [];

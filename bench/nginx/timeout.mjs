@@ -2,19 +2,16 @@
 // timeout, in turns in one worker.
 //
 //   node bench/nginx/timeout.mjs PREFIX [CALLS]
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+import { productPrefix } from "../product.mjs";
 import { startWorker, stopAll } from "./worker.mjs";
 
 const ROUNDS = 15;
-const prefix = resolve(process.argv[2] ?? ".nffi/openresty");
+const prefix = productPrefix();
 const count = Number(process.argv[3] ?? 50000);
 const library = join(prefix, "nffi/lib/libnffi_echo.so");
-if (!existsSync(library)) {
-  console.error(`no product of nffi in ${prefix}; name its prefix`);
-  process.exit(2);
-}
 
 const dir = mkdtempSync(join(tmpdir(), "nffi-bench-"));
 try {

@@ -1,12 +1,12 @@
 // An nginx with one worker that runs bench.lua.
-import { spawn } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../free-port.mjs";
+import { startNginx } from "../product.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const children = new Set();
+const running = new Set();
 
 /**
  * Starts the nginx of PREFIX in the directory dir. pinned: it runs on one CPU. Returns
@@ -14,33 +14,29 @@ const children = new Set();
  */
 export async function startWorker({ prefix, dir, pinned }) {
   const port = await freePort();
-  mkdirSync(join(dir, "logs"), { recursive: true });
+  mkdirSync(dir, { recursive: true });
   copyFileSync(join(here, "bench.lua"), join(dir, "bench.lua"));
-  writeFileSync(join(dir, "nginx.conf"), configuration(dir, pinned, port));
-  const nginx = [join(prefix, "nginx/sbin/nginx"), "-p", dir, "-c", join(dir, "nginx.conf")];
-  const [program, ...args] = [...(pinned ? ["taskset", "-c", "0"] : []), ...nginx];
-  const child = spawn(program, args, { stdio: "inherit" });
-  children.add(child);
+  const before = pinned ? ["taskset", "-c", "0"] : [];
+  const nginx = startNginx({ prefix, dir, conf: configuration(dir, pinned, port), before });
+  running.add(nginx);
   await ready(port);
   return {
     async ask(query) {
-      const reply = await fetch(`http://127.0.0.1:${port}/?${new URLSearchParams(query)}`);
-      const text = await reply.text();
-      if (!reply.ok) throw new Error(readFileSync(join(dir, "logs/error.log"), "utf8"));
+      const response = await fetch(`http://127.0.0.1:${port}/?${new URLSearchParams(query)}`);
+      const text = await response.text();
+      if (!response.ok) throw new Error(readFileSync(join(dir, "logs/error.log"), "utf8"));
       return Number(text);
     },
     async stop() {
-      const ended = new Promise((done) => child.once("exit", done));
-      child.kill("SIGTERM");
-      await ended;
-      children.delete(child);
+      running.delete(nginx);
+      await nginx.stop();
     },
   };
 }
 
-/** For the end of a program that failed: TERM, since a master that is killed leaves its worker. */
+/** For the end of a program that failed. */
 export function stopAll() {
-  for (const child of children) child.kill("SIGTERM");
+  for (const nginx of running) nginx.stop();
 }
 
 async function ready(port) {

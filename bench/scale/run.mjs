@@ -3,32 +3,20 @@
 // runtime and a waiting call cost in the worker.
 //
 //   node bench/scale/run.mjs PREFIX [ROUNDS]
-import { spawn } from "node:child_process";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../free-port.mjs";
+import { privateBytesOf } from "../private-memory.mjs";
+import { productPrefix, startNginx } from "../product.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const prefix = resolve(process.argv[2] ?? ".nffi/openresty");
+const prefix = productPrefix();
 const rounds = Number(process.argv[3] ?? 7);
 const MS = 1000;
 const echo = join(prefix, "nffi/lib/libnffi_echo.so");
-if (!existsSync(echo)) {
-  console.error(`no product of nffi in ${prefix}; name its prefix`);
-  process.exit(2);
-}
 
 const BASE = { workers: 1, runtimes: 1, together: 64, spin: 20 };
 const ONE = { ...BASE, together: 1 };
@@ -44,7 +32,6 @@ const CASES = [
 ];
 
 const dir = mkdtempSync(join(tmpdir(), "nffi-scale-"));
-mkdirSync(join(dir, "logs"));
 for (let i = 1; i <= 100; i++) copyFileSync(echo, join(dir, `${i}.so`));
 try {
   await costs();
@@ -104,21 +91,18 @@ async function memoryOf(options) {
 
 async function start(options) {
   const port = await freePort();
-  writeFileSync(join(dir, "nginx.conf"), configuration(port, options));
-  const program = join(prefix, "nginx/sbin/nginx");
-  const child = spawn(program, ["-p", dir, "-c", join(dir, "nginx.conf"), "-e", "logs/error.log"]);
-  const ended = new Promise((done) => child.once("exit", done));
+  const nginx = startNginx({ prefix, dir, conf: configuration(port, options) });
   const ask = async (path) => {
-    const reply = await fetch(`http://127.0.0.1:${port}${path}`);
-    if (!reply.ok) throw new Error(readFileSync(join(dir, "logs/error.log"), "utf8"));
-    return Number(await reply.text());
+    const response = await fetch(`http://127.0.0.1:${port}${path}`);
+    if (!response.ok) throw new Error(readFileSync(join(dir, "logs/error.log"), "utf8"));
+    return Number(await response.text());
   };
   for (let i = 0; i < 200; i++) {
     if ((await ask("/calls").catch(() => undefined)) !== undefined) break;
     await sleep(25);
   }
   const workers = () =>
-    readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim().split(" ");
+    readFileSync(`/proc/${nginx.pid}/task/${nginx.pid}/children`, "utf8").trim().split(" ");
   return {
     ask,
     cpu: () => sum(workers().map(cpuOf)),
@@ -126,8 +110,7 @@ async function start(options) {
     async stop() {
       await ask("/stop");
       await sleep(100);
-      child.kill("SIGTERM");
-      await ended;
+      await nginx.stop();
     },
   };
 }
@@ -177,11 +160,6 @@ function cpuOf(pid) {
       ),
     ) / 1000
   );
-}
-
-function privateBytesOf(pid) {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  return sum([...text.matchAll(/^Private_\w+: +(\d+) kB$/gm)].map(([, kb]) => kb * 1024));
 }
 
 function sum(numbers) {
