@@ -12,3 +12,21 @@ export function content(path: string, code: string): string {
     ${code}
   } }`;
 }
+
+/** Lua that reads `stream`, which yields numbers: prints their count, their sum and its error. */
+export const SUM_OF_CHUNKS = `local sum, chunks = 0, 0
+    for value in stream do
+        sum, chunks = sum + value, chunks + 1
+    end
+    ngx.print(chunks, " ", sum, " ", (stream:error()))`;
+
+/** Lua that makes 1000 calls at once with text(i): prints how many got their own text back. */
+export const ownResponses = (call: string): string => `local own, threads = 0, {}
+    for i = 1, 1000 do
+        threads[i] = ngx.thread.spawn(${call})
+    end
+    for i = 1, 1000 do
+        local _, response = ngx.thread.wait(threads[i])
+        if response == text(i) then own = own + 1 end
+    end
+    ngx.print(own)`;

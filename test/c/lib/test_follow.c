@@ -162,6 +162,24 @@ writer_leads(void)
 }
 
 
+/* Opens the queue with two full streams, whose writers wait for credit. */
+static void
+start_writers(waiter_t *writers, nffi_task_t *tasks)
+{
+    int i;
+
+    pair_open(&pair, ASLEEP);
+
+    for (i = 0; i < 2; i++) {
+        tasks[i] = full_stream(&readers[i]);
+    }
+
+    for (i = 0; i < 2; i++) {
+        start(&writers[i], wait_for_credit, tasks[i], -1);
+    }
+}
+
+
 /* Threads that leave, for whatever reason, make another one lead. */
 static void
 leaders_leave(void)
@@ -188,16 +206,12 @@ static void
 ended_by_another(void)
 {
     waiter_t writers[2];
-    nffi_task_t first, second;
+    nffi_task_t tasks[2];
 
-    pair_open(&pair, ASLEEP);
-    first = full_stream(&readers[0]);
-    second = full_stream(&readers[1]);
-    start(&writers[0], wait_for_credit, first, -1);
-    start(&writers[1], wait_for_credit, second, -1);
-    CHECK_IS(nffi_stream_end(second), NFFI_OK);
+    start_writers(writers, tasks);
+    CHECK_IS(nffi_stream_end(tasks[1]), NFFI_OK);
     check_returns(&writers[1], NFFI_STALE);
-    CHECK_IS(nffi_respond_error(first, "x", 1, NULL, 0), NFFI_OK);
+    CHECK_IS(nffi_respond_error(tasks[0], "x", 1, NULL, 0), NFFI_OK);
     check_returns(&writers[0], NFFI_STALE);
     (void) collect();
     pair_check_idle(&pair);
@@ -205,7 +219,7 @@ ended_by_another(void)
 }
 
 
-/* A thread finds that the host broke the rules: all that wait return. */
+/* A thread finds that the host violated the protocol: all that wait return. */
 static void
 cut_off(void)
 {
@@ -285,18 +299,14 @@ static void
 writers_leave(void)
 {
     waiter_t writers[2];
-    nffi_task_t first, second;
+    nffi_task_t tasks[2];
 
-    pair_open(&pair, ASLEEP);
-    first = full_stream(&readers[0]);
-    second = full_stream(&readers[1]);
-    start(&writers[0], wait_for_credit, first, -1);
-    start(&writers[1], wait_for_credit, second, -1);
+    start_writers(writers, tasks);
     read_all(&readers[0]);
     check_returns(&writers[0], NFFI_OK);
     read_all(&readers[1]);
     check_returns(&writers[1], NFFI_OK);
-    close_with(first, second);
+    close_with(tasks[0], tasks[1]);
 }
 
 

@@ -5,6 +5,7 @@
  */
 
 #include "process.h"
+#include "lies.h"
 #include "noise.h"
 #include "pair.h"
 
@@ -13,8 +14,6 @@ static int owners[64];
 static const nffi_host_options_t small = {
     .max_tasks = 16, .request_arena = 64 << 10, .response_arena = 64 << 10
 };
-
-typedef void (*lie_t)(pair_t *pair);
 
 
 /* One honest task waits in slot 0. */
@@ -195,8 +194,6 @@ tell_runtime(lie_t lie)
 static void
 runtime_finds_lies(void)
 {
-    size_t i;
-    int status;
     static const lie_t lies[] = {
         lie_tasks_tail, lie_number, lie_huge_number, lie_number_twice,
         lie_request_offset, lie_request_size, lie_huge_request, lie_method,
@@ -205,19 +202,7 @@ runtime_finds_lies(void)
         lie_notes, lie_credit
     };
 
-    for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-        if (fork() == 0) {
-            tell_runtime(lies[i]);
-            exit(0);
-        }
-
-        CHECK(wait(&status) > 0);
-
-        if (status != 0) {
-            check_fail(__FILE__, __LINE__, "lie %zu: status 0x%x", i,
-                       (unsigned) status);
-        }
-    }
+    tell_each(tell_runtime, lies, sizeof(lies) / sizeof(lies[0]));
 }
 
 

@@ -5,6 +5,7 @@
  */
 
 #include "process.h"
+#include "lies.h"
 #include "noise.h"
 #include "pair.h"
 
@@ -15,8 +16,6 @@ static int owners[64];
 static const nffi_host_options_t small = {
     .max_tasks = 16, .request_arena = 64 << 10, .response_arena = 64 << 10
 };
-
-typedef void (*lie_t)(pair_t *pair);
 
 
 /* Two tasks wait in the slots 0 and 1, the second of them a stream; a lie is in
@@ -36,12 +35,12 @@ push_done(pair_t *pair, uint32_t slot, uint32_t generation)
 
 /* Claims a response in slot 0, with `place` and the other values. */
 static void
-claim(pair_t *pair, uint16_t outcome, uint16_t place, uint64_t offset,
+claim(pair_t *pair, uint16_t kind, uint16_t place, uint64_t offset,
     uint64_t size)
 {
     volatile nffi__slot_t *slot = &pair->host->region.slots[0];
 
-    slot->outcome = outcome;
+    slot->response_kind = kind;
     slot->response_storage = place;
     slot->response_offset = offset;
     slot->response_size = size;
@@ -100,7 +99,7 @@ lie_free_slot(pair_t *pair)
 static void
 lie_generation(pair_t *pair)
 {
-    pair->host->region.slots[0].outcome = NFFI__ANSWERED;
+    pair->host->region.slots[0].response_kind = NFFI__ANSWERED;
     push_done(pair, 0, pair->host->entries[0].generation + 1);
 }
 
@@ -112,7 +111,7 @@ lie_twice(pair_t *pair)
 }
 
 static void
-lie_outcome(pair_t *pair)
+lie_kind(pair_t *pair)
 {
     claim(pair, 77, NFFI__NOWHERE, 0, 0);
 }
@@ -384,11 +383,9 @@ tell_host(lie_t lie)
 static void
 host_finds_lies(void)
 {
-    size_t i;
-    int status;
     static const lie_t lies[] = {
         lie_tail, lie_tail_back, lie_empty_entry, lie_slot, lie_huge_slot,
-        lie_free_slot, lie_generation, lie_twice, lie_outcome, lie_skipped,
+        lie_free_slot, lie_generation, lie_twice, lie_kind, lie_skipped,
         lie_place, lie_size_of_nothing, lie_heap, lie_offset,
         lie_negative_offset, lie_size, lie_end, lie_no_memfd,
         lie_unsealed, lie_short_memfd, lie_no_file, lie_flood,
@@ -398,19 +395,7 @@ host_finds_lies(void)
         lie_end_of_no_stream, lie_log_offset, lie_log_size, lie_log_tail
     };
 
-    for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-        if (fork() == 0) {
-            tell_host(lies[i]);
-            exit(0);
-        }
-
-        CHECK(wait(&status) > 0);
-
-        if (status != 0) {
-            check_fail(__FILE__, __LINE__, "lie %zu: status 0x%x", i,
-                       (unsigned) status);
-        }
-    }
+    tell_each(tell_host, lies, sizeof(lies) / sizeof(lies[0]));
 }
 
 

@@ -3,6 +3,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ownResponses, SUM_OF_CHUNKS } from "../../support/lua.js";
 import {
   type Nginx,
   startNginx,
@@ -45,8 +46,8 @@ end
 const location = (path: string, code: string) => `location = ${path} { content_by_lua_block {
     local cjson = require "cjson.safe"
     local load = require "java"
-    local function tell(reply, message, code, detail)
-        if reply ~= nil then return ngx.print(cjson.encode(reply)) end
+    local function tell(response, message, code, detail)
+        if response ~= nil then return ngx.print(cjson.encode(response)) end
         ngx.print(cjson.encode({ message = message, code = code, detail = detail }))
     end
     ${code}
@@ -79,22 +80,13 @@ const server = () =>
     location(
       "/threads",
       `local rt = assert(load())
-    local own, threads = 0, {}
-    for i = 1, 1000 do
-        threads[i] = ngx.thread.spawn(rt.call, rt, ("call " .. i):rep(i % 10 * 100 + 1), { method = i % 2 == 0 and "inline" or "" })
-    end
-    for i = 1, 1000 do
-        local _, reply = ngx.thread.wait(threads[i])
-        if reply == ("call " .. i):rep(i % 10 * 100 + 1) then own = own + 1 end
-    end
-    ngx.print(own)`,
+    local function text(i) return ("call " .. i):rep(i % 10 * 100 + 1) end
+    ${ownResponses('rt.call, rt, text(i), { method = i % 2 == 0 and "inline" or "" }')}`,
     ),
     location(
       "/count",
       `local stream = assert(load()).streams:count(tonumber(ngx.var.arg_n))
-    local sum, chunks = 0, 0
-    for value in stream do sum, chunks = sum + value, chunks + 1 end
-    ngx.print(chunks, " ", sum, " ", (stream:error()))`,
+    ${SUM_OF_CHUNKS}`,
     ),
     location(
       "/abandon",
@@ -116,16 +108,16 @@ const server = () =>
     ngx.sleep(0.1)
     rt:close()
     local _, _, code = rt.methods:version()
-    local _, reply = ngx.thread.wait(slow)
-    ngx.print(reply, " ", code)`,
+    local _, response = ngx.thread.wait(slow)
+    ngx.print(response, " ", code)`,
     ),
     location(
       "/string",
       `local rt = assert(ngx.load_nonblocking_ffi("nffi_java", ngx.var.arg_how == "json"
         and [[{"module":"com.example.App","classpath":"${built.classes}","config":{"greeting":"json"}}]]
         or "java.util.List,of,"))
-    local ok, reply, message = rt:hello([[{"name":"Ada"}]])
-    ngx.print(tostring(ok), " ", tostring(reply), " ", tostring(message))`,
+    local ok, response, message = rt:hello([[{"name":"Ada"}]])
+    ngx.print(tostring(ok), " ", tostring(response), " ", tostring(message))`,
     ),
   ].join("\n");
 
@@ -167,11 +159,11 @@ describe.each(["process", "worker"])("hosted by the %s", (host) => {
   test.each(["", "inline"])('gives bytes of every size back, by "%s"', async (name) => {
     for (const size of [0, 1, 4096, 4097, 300_000, 5_000_000]) {
       const sent = Buffer.alloc(size, "0123456789abcde");
-      const reply = await nginx.request(`/bytes?host=${host}&name=${name}`, {
+      const response = await nginx.request(`/bytes?host=${host}&name=${name}`, {
         method: "POST",
         body: sent,
       });
-      expect(reply.body === sent.toString()).toBe(true);
+      expect(response.body === sent.toString()).toBe(true);
     }
   });
 
@@ -273,7 +265,7 @@ describe.each(["process", "worker"])("hosted by the %s", (host) => {
   test("raises on options that are wrong", async () => {
     const misuse = (given: unknown) => get(`/misuse?host=${host}&options=${escaped(given)}`);
     expect(await misuse({ threads: 0 })).toContain("threads must be a whole number from 1");
-    expect(await misuse({ classpath: [1] })).toContain("classpath: bad entry 1");
+    expect(await misuse({ classpath: [1] })).toContain("classpath: invalid entry 1");
     expect(await misuse({ jvm_args: "-Xmx1g" })).toContain("jvm_args must be a table");
     expect(await misuse({ jvmargs: [] })).toContain(
       'unknown option "jvmargs"; did you mean "jvm_args"?',

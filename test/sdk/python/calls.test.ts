@@ -3,6 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { stalledClient, untilItStops } from "../../support/flow.js";
 import { type Nginx, startNginx, until, withNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
 import { pythonNginx } from "./python.js";
@@ -55,9 +56,9 @@ describe.each(["process", "worker"])("in the %s", (host) => {
   };
 
   test("a function is a method with values", async () => {
-    const reply = (await value("hello", { name: "Ada" })) as { greeting: string; pid: number };
-    expect(reply.greeting).toBe("hello Ada");
-    expect(nginx.workers().includes(reply.pid)).toBe(host === "worker");
+    const response = (await value("hello", { name: "Ada" })) as { greeting: string; pid: number };
+    expect(response.greeting).toBe("hello Ada");
+    expect(nginx.workers().includes(response.pid)).toBe(host === "worker");
     expect(await value("mirror", { x: 1, y: 2 })).toEqual({ x: 2, y: 1 });
   });
 
@@ -161,26 +162,10 @@ describe.each(["process", "worker"])("in the %s", (host) => {
   test.each(["app.py", "aio.py"])(
     "%s: a stream waits for its reader, and ends with it",
     async (module) => {
-      const gone = new AbortController();
-      const flood = await fetch(`${nginx.url}${pathOf("flood", host, { module })}`, {
-        signal: gone.signal,
-      });
-      const body = flood.body?.getReader();
-      await body?.read();
-      let sent = -1;
-      await until(
-        async () => {
-          const before = sent;
-          sent = (await seen(module)).sent;
-          await new Promise((done) => setTimeout(done, 200));
-          return sent === before;
-        },
-        20_000,
-        () => `still sending: ${sent}`,
-      );
+      const client = await stalledClient(`${nginx.url}${pathOf("flood", host, { module })}`);
+      await untilItStops(async () => (await seen(module)).sent);
       expect((await seen(module)).running).toBe(1);
-      gone.abort();
-      await body?.read().catch(() => {});
+      await client.leave();
       await until(
         async () => (await seen(module)).running === 0 && (await seen(module)).closed === 1,
         10_000,

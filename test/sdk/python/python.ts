@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repository } from "../../support/cli.js";
+import { ownResponses, SUM_OF_CHUNKS } from "../../support/lua.js";
 import type { NginxOptions } from "../../support/nginx.js";
 
 /**
@@ -47,9 +48,9 @@ export const SERVER = [
     local value = cjson.decode(ngx.req.get_body_data() or "null")
     if value == cjson.null then value = nil end
     local name = ngx.var.arg_name
-    local reply, message, code, detail = rt.methods[name](rt.methods, value,
+    local response, message, code, detail = rt.methods[name](rt.methods, value,
         { timeout = tonumber(ngx.var.arg_timeout) })
-    ngx.print(cjson.encode({ message and cjson.null or reply, message, code, detail }))`,
+    ngx.print(cjson.encode({ message and cjson.null or response, message, code, detail }))`,
   ),
   location(
     "/raw",
@@ -59,11 +60,7 @@ export const SERVER = [
   location(
     "/stream",
     `local stream = rt.streams[ngx.var.arg_name](rt.streams, tonumber(ngx.var.arg_n))
-    local sum, chunks = 0, 0
-    for value in stream do
-        sum, chunks = sum + value, chunks + 1
-    end
-    ngx.print(chunks, " ", sum, " ", (stream:error()))`,
+    ${SUM_OF_CHUNKS}`,
   ),
   location(
     "/flood",
@@ -74,15 +71,8 @@ export const SERVER = [
   ),
   location(
     "/threads",
-    `local own, threads = 0, {}
-    for i = 1, 1000 do
-        threads[i] = ngx.thread.spawn(rt.call, rt, "call " .. i)
-    end
-    for i = 1, 1000 do
-        local _, reply = ngx.thread.wait(threads[i])
-        if reply == "call " .. i then own = own + 1 end
-    end
-    ngx.print(own)`,
+    `local function text(i) return "call " .. i end
+    ${ownResponses("rt.call, rt, text(i)")}`,
   ),
   location(
     "/reload",

@@ -2,6 +2,8 @@
 // values, errors, panics, deadlines, clients that go, configurations, quit and reload.
 import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { stalledClient, untilItStops } from "../../support/flow.js";
+import { ownResponses, SUM_OF_CHUNKS } from "../../support/lua.js";
 import { type Nginx, startNginx, until, withNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
 import { NATIVE_LANGUAGES, type NativeBuild } from "./native-languages.js";
@@ -27,47 +29,36 @@ const SERVER = [
   location(
     "/hello",
     `local rt = assert(load(how, { name = ngx.var.arg_prefix or "hello" }))
-    local reply, message, code, detail = rt.methods:hello({ name = ngx.var.arg_name })
-    ngx.say(cjson.encode({ reply or false, message, code, detail }))`,
+    local response, message, code, detail = rt.methods:hello({ name = ngx.var.arg_name })
+    ngx.say(cjson.encode({ response or false, message, code, detail }))`,
   ),
   location(
     "/method",
     `ngx.req.read_body()
     local rt = assert(load(how, { name = "hello" }))
-    local reply, message, code, detail = rt:call(ngx.req.get_body_data(),
+    local response, message, code, detail = rt:call(ngx.req.get_body_data(),
         { method = ngx.var.arg_name, timeout = tonumber(ngx.var.arg_timeout) })
-    if reply then ngx.print(reply) else ngx.say(cjson.encode({ message, code, detail })) end`,
+    if response then ngx.print(response) else ngx.say(cjson.encode({ message, code, detail })) end`,
   ),
   location(
     "/load",
     `local rt, message, code = load(how, cjson.decode(ngx.unescape_uri(ngx.var.arg_config)))
     if not rt then return ngx.say(code, ": ", message) end
-    local reply, message, code = rt.methods:hello({ name = "Ada" }, { timeout = 10000 })
-    ngx.say(reply and reply.greeting or code .. ": " .. message)`,
+    local response, message, code = rt.methods:hello({ name = "Ada" }, { timeout = 10000 })
+    ngx.say(response and response.greeting or code .. ": " .. message)`,
   ),
   location(
     "/threads",
     `local rt = assert(load(how, { name = "hello" }))
-    local own, threads = 0, {}
     local methods = cjson.decode(ngx.unescape_uri(ngx.var.arg_methods))
-    for i = 1, 1000 do
-        threads[i] = ngx.thread.spawn(rt.call, rt, "call " .. i, { method = methods[i % #methods + 1] })
-    end
-    for i = 1, 1000 do
-        local _, reply = ngx.thread.wait(threads[i])
-        if reply == "call " .. i then own = own + 1 end
-    end
-    ngx.print(own)`,
+    local function text(i) return "call " .. i end
+    ${ownResponses("rt.call, rt, text(i), { method = methods[i % #methods + 1] }")}`,
   ),
   location(
     "/count",
     `local rt = assert(load(how, { name = "hello" }))
     local stream = rt.streams[ngx.var.arg_m](rt.streams, tonumber(ngx.var.arg_n))
-    local sum, chunks = 0, 0
-    for value in stream do
-        sum, chunks = sum + value, chunks + 1
-    end
-    ngx.print(chunks, " ", sum, " ", (stream:error()))`,
+    ${SUM_OF_CHUNKS}`,
   ),
   location(
     "/list",
@@ -91,9 +82,9 @@ const SERVER = [
     ngx.sleep(0.1)
     rt:close()
     local refused, _, code = rt.methods:hello({ name = "x" })
-    local _, reply = ngx.thread.wait(slow)
+    local _, response = ngx.thread.wait(slow)
     local again = assert(load(how, { name = "closing" }))
-    ngx.print(reply, " ", refused and "no" or code, " ", again.methods:hello({ name = "again" }).greeting)`,
+    ngx.print(response, " ", refused and "no" or code, " ", again.methods:hello({ name = "again" }).greeting)`,
   ),
 ].join("\n");
 
@@ -132,9 +123,9 @@ describe.each(NATIVE_LANGUAGES)("$language", (of) => {
         .body;
 
     test("answers a method with values", async () => {
-      const [reply] = JSON.parse(await nginx.get(`/hello?how=${how}&name=Ada`));
-      expect(reply.greeting).toBe("hello Ada");
-      expect(nginx.workers().includes(reply.pid)).toBe(how === "library");
+      const [response] = JSON.parse(await nginx.get(`/hello?how=${how}&name=Ada`));
+      expect(response.greeting).toBe("hello Ada");
+      expect(nginx.workers().includes(response.pid)).toBe(how === "library");
     });
 
     test("an error is nil, message, code", async () => {
@@ -178,7 +169,7 @@ describe.each(NATIVE_LANGUAGES)("$language", (of) => {
         expect(left).toBeLessThanOrEqual(60_000);
       }
       const [message] = JSON.parse(await method(name, "60000", "&timeout=100"));
-      expect(message).toMatch(/has not answered within 100 ms|deadline exceeded/);
+      expect(message).toMatch(/has not responded within 100 ms|deadline exceeded/);
       const seen = async () => JSON.parse(await method("seen"));
       await until(
         async () => (await seen()).late === late + 1 && (await seen()).running === 0,
@@ -232,27 +223,10 @@ describe.each(NATIVE_LANGUAGES)("$language", (of) => {
       "%s waits for a client that does not read, and ends with it",
       async (name) => {
         const seen = async () => JSON.parse(await method("seen"));
-        const gone = new AbortController();
-        const flood = await fetch(`${nginx.url}/flood?how=${how}&m=${name}`, {
-          signal: gone.signal,
-        });
-        const body = flood.body?.getReader();
-        await body?.read();
-        // what fits into sockets and windows, and then no more
-        let sent = -1;
-        await until(
-          async () => {
-            const before = sent;
-            sent = (await seen()).sent;
-            await new Promise((done) => setTimeout(done, 200));
-            return sent === before;
-          },
-          20_000,
-          () => `still sending: ${sent}`,
-        );
+        const client = await stalledClient(`${nginx.url}/flood?how=${how}&m=${name}`);
+        await untilItStops(async () => (await seen()).sent);
         expect((await seen()).running).toBe(1);
-        gone.abort();
-        await body?.read().catch(() => {});
+        await client.leave();
         await until(
           async () => (await seen()).running === 0,
           10_000,
