@@ -87,8 +87,8 @@ async function main() {
   await run(project, "curl", "-sS", "--fail", `http://127.0.0.1:${port}/hello?name=World`);
   await run(project, "npm", "stop", "--silent");
   console.log(`
-That was a TypeScript function, called from Lua in nginx. Its project lies in
-${seenFromHere(project)}; its README.md tells how to go on.`);
+That was a TypeScript function, called from Lua in nginx. Its project is in
+${seenFromHere(project)}; see its README.md for the next steps.`);
 }
 
 function optionsOf(args) {
@@ -99,7 +99,7 @@ function optionsOf(args) {
   }
   const port = Number(values.port);
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
-    throw new Failure(`--port takes a number from 1 to 65535, not "${values.port}"`, EXIT.usage);
+    throw new Failure(`--port expects a number from 1 to 65535, got "${values.port}"`, EXIT.usage);
   }
   const ownPrefix = values.prefix === undefined;
   const prefix = resolve(root, values.prefix ?? ".nffi/openresty");

@@ -73,7 +73,7 @@ test("an occupied port is reported before anything is done", async () => {
 test("a port that is none, and an unknown option, are errors of usage", async () => {
   const noPort = startDemo(["--port", "http"]);
   expect(await noPort.exitCode).toBe(2);
-  expect(noPort.output()).toBe('nffi: --port takes a number from 1 to 65535, not "http"\n');
+  expect(noPort.output()).toBe('nffi: --port expects a number from 1 to 65535, got "http"\n');
   const unknown = startDemo(["--fast"]);
   expect(await unknown.exitCode).toBe(2);
   expect(unknown.output()).toContain("npm run demo -- [options]");

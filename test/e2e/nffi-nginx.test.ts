@@ -105,7 +105,10 @@ describe.each([["dash"], ["bash", "--posix"], ["busybox", "sh"]])("by %s %s", (.
     );
     expect(await get(port)).toBe("hello");
     const again = by("start");
-    expect([again.stderr, again.status]).toEqual(["nginx runs already in run/\n", 1]);
+    expect([again.stderr, again.status]).toEqual([
+      "nginx already runs in run/: stop it first\n",
+      1,
+    ]);
 
     writeFileSync(join(dir, "build/greeting.txt"), "welcome\n");
     expect(by("reload").status).toBe(0);
@@ -116,7 +119,7 @@ describe.each([["dash"], ["bash", "--posix"], ["busybox", "sh"]])("by %s %s", (.
     );
     const under = get(port, "/wait");
     await get(port);
-    expect(by("stop").stdout).toBe("nginx has ended\n");
+    expect(by("stop").stdout).toBe("nginx has stopped\n");
     expect(await under).toBe("waited");
     await refused(port);
   });
@@ -185,7 +188,7 @@ test("two run side by side, in separate folders", async () => {
   const second = ["start", "--run", "run-test", "--port", String(other)];
   expect(nffiNginx(dir, ...second).status).toBe(0);
   expect([await get(port), await get(other)]).toEqual(["hello", "hello"]);
-  expect(nffiNginx(dir, "stop", "--run", "run-test").stdout).toBe("nginx has ended\n");
+  expect(nffiNginx(dir, "stop", "--run", "run-test").stdout).toBe("nginx has stopped\n");
   expect(await get(port)).toBe("hello");
 });
 
@@ -207,7 +210,7 @@ describe("what it refuses", () => {
     const { dir } = await project();
     writeFileSync(join(dir, "part.conf"), "no_such_directive on;");
     const failed = nffiNginx(dir, "start");
-    expect(failed.stderr).toMatch(/^nginx does not start:\nnginx: \[emerg\] .*no_such_directive/);
+    expect(failed.stderr).toMatch(/^nginx cannot start:\nnginx: \[emerg\] .*no_such_directive/);
     expect(failed.status).toBe(1);
   });
 
@@ -218,22 +221,22 @@ describe("what it refuses", () => {
 
   test("a folder without nginx.conf, a product without nginx", async () => {
     const dir = temporaryFolder();
-    expect(nffiNginx(dir, "start").stderr).toMatch(/^there is no nginx\.conf in /);
+    expect(nffiNginx(dir, "start").stderr).toMatch(/^nginx\.conf not found in /);
     const env = { ...process.env, NFFI_PREFIX: "/nowhere" };
     const gone = spawnSync(tool, ["start"], { cwd: dir, env, encoding: "utf8" });
-    expect(gone.stderr).toContain("there is no /nowhere/nginx/sbin/nginx: run `nffi build` again");
+    expect(gone.stderr).toContain("/nowhere/nginx/sbin/nginx not found: run `nffi build` again");
   });
 
   test.each([
-    ["no action", [], /^nffi-nginx: what is to be done\?\nusage: /],
-    ["an unknown action", ["jump"], /^nffi-nginx: it knows no "jump"\nusage: /],
+    ["no action", [], /^nffi-nginx: missing command\nusage: /],
+    ["an unknown action", ["jump"], /^nffi-nginx: unknown command "jump"\nusage: /],
     ["an unknown option", ["start", "--prot", "1"], /^unknown argument "--prot"\nusage: /],
-    ["an option without its value", ["start", "--port"], /^--port wants a value\n/],
-    ["a port that is none", ["start", "--port", "70000"], /from 1 to 65535, not "70000"/],
+    ["an option without its value", ["start", "--port"], /^missing value of --port\n/],
+    ["a port that is none", ["start", "--port", "70000"], /from 1 to 65535, got "70000"/],
     ["a port for reload", ["reload", "--port", "1"], /^reload takes no --port\nusage: /],
     ["a port for stop", ["stop", "--port", "1"], /^stop takes no --port\nusage: /],
-    ["a port that is no number", ["start", "--port", "1x"], /from 1 to 65535, not "1x"/],
-    ["a path as --run", ["start", "--run", "../x"], /^--run takes the name of a folder/],
+    ["a port that is no number", ["start", "--port", "1x"], /from 1 to 65535, got "1x"/],
+    ["a path as --run", ["start", "--run", "../x"], /^--run expects the name of a directory/],
     ["a command for start", ["start", "--", "make"], /^start takes no command\n/],
   ])("%s", (_what, args, message) => {
     const told = nffiNginx(temporaryFolder(), ...args);
@@ -388,7 +391,7 @@ describe("dev", () => {
         20_000,
         () => dev.output,
       );
-    await shows("watching for changes; Ctrl-C ends nginx, too");
+    await shows("watching for changes; Ctrl-C also stops nginx");
     expect(dev.output).toMatch(new RegExp(`^built\nnginx listens on http://127.0.0.1:${port} `));
     await answers("first");
     await shows("the greeting is first");
@@ -399,7 +402,7 @@ describe("dev", () => {
     // one line for the reload, beside what the command and the project print
     const said = dev.output.slice(dev.output.lastIndexOf("built\n"));
     expect(said.replace(/^.* \[notice\] .*\[lua\] .*: the greeting is \w+.*\n/gm, "")).toBe(
-      "built\nbuilt, and loaded by nginx for the next requests\n",
+      "built\nnginx is reloaded: new requests run the new code\n",
     );
 
     // what does not build is not loaded, nor what nginx refuses
@@ -427,7 +430,7 @@ describe("dev", () => {
     );
     signalGroup(dev.child, "SIGINT");
     expect(await dev.ended).toBe(0);
-    expect(dev.output).toMatch(/nginx has ended\n$/);
+    expect(dev.output).toMatch(/nginx has stopped\n$/);
     await refused(port);
   });
 
@@ -442,7 +445,7 @@ describe("dev", () => {
     );
     writeFileSync(join(dir, "new.src"), "x");
     await until(
-      () => dev.output.includes("built, and loaded by nginx"),
+      () => dev.output.includes("nginx is reloaded"),
       20_000,
       () => dev.output,
     );

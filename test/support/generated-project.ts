@@ -89,7 +89,7 @@ export function expectPrintedLines({ parent, lines, shell }: GeneratedProject) {
   const ran = shell(lines, parent);
   expect(ran.stdout, ran.stderr).toMatch(/nginx listens on http:\/\/127\.0\.0\.1:\d+ /);
   expect(ran.stdout).toContain("\nhello World\n");
-  expect(ran.stdout).toContain("nginx has ended");
+  expect(ran.stdout).toContain("nginx has stopped");
   expect(ran.status, ran.stderr).toBe(0);
   return ran;
 }

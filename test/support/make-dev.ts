@@ -66,6 +66,6 @@ export async function expectMakeDev(session: DevSession): Promise<void> {
   await until(async () => (await greeting()) === "hello, dear dev\n", 60_000, shown);
   process.kill(-pid, "SIGINT");
   await ended;
-  expect(output).toContain("nginx has ended");
+  expect(output).toContain("nginx has stopped");
   await expect(fetch(`${address}/hello`)).rejects.toThrow();
 }
