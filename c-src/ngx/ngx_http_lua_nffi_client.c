@@ -1,6 +1,6 @@
 /*
  * ngx_http_lua_nffi_client.c - the glue: checks whether the client of a request
- * has disconnected.
+ * has disconnected, and finds the log of the request.
  */
 
 #ifndef DDEBUG
@@ -61,4 +61,19 @@ ngx_http_lua_nffi_client_is_gone(ngx_http_request_t *r, ngx_uint_t ask)
     c->error = 1;
 
     return 1;
+}
+
+
+ngx_log_t *
+ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter)
+{
+    ngx_connection_t    *c = waiter->request->connection;
+    ngx_http_log_ctx_t  *log_ctx;
+
+    if (c->fd != (ngx_socket_t) -1) {    /* not a fake connection */
+        log_ctx = c->log->data;
+        log_ctx->current_request = waiter->request;
+    }
+
+    return c->log;
 }

@@ -1,6 +1,6 @@
 /*
- * ngx_http_lua_nffi_client.h - whether the client of a request has
- * disconnected.
+ * ngx_http_lua_nffi_client.h - the connection of a request: whether its client
+ * has disconnected, and its log.
  *
  * thread: event loop; blocks: no
  */
@@ -13,6 +13,8 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "ngx_http_lua_nffi_coroutine.h"
+
 
 /*
  * Returns 1 if nothing more can be sent to the client: a write failed or timed
@@ -22,6 +24,10 @@
  */
 ngx_uint_t ngx_http_lua_nffi_client_is_gone(ngx_http_request_t *r,
     ngx_uint_t ask);
+
+/* Returns the log of the waiter's request, with its context; NULL if the
+   request may have ended. */
+ngx_log_t *ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter);
 
 
 #endif /* _NGX_HTTP_LUA_NFFI_CLIENT_H_INCLUDED_ */

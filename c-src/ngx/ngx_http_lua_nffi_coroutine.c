@@ -454,18 +454,3 @@ ngx_http_lua_nffi_wake_flush(ngx_http_request_t *r)
         ngx_post_event(c->write, &ngx_posted_events);
     }
 }
-
-
-ngx_log_t *
-ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter)
-{
-    ngx_connection_t    *c = waiter->request->connection;
-    ngx_http_log_ctx_t  *log_ctx;
-
-    if (c->fd != (ngx_socket_t) -1) {    /* not a fake connection */
-        log_ctx = c->log->data;
-        log_ctx->current_request = waiter->request;
-    }
-
-    return c->log;
-}

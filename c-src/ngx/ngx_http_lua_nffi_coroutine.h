@@ -96,9 +96,5 @@ ngx_uint_t ngx_http_lua_nffi_has_client(ngx_http_request_t *r);
    ngx.flush(), so that it checks its connection. */
 void ngx_http_lua_nffi_wake_flush(ngx_http_request_t *r);
 
-/* Returns the log of the waiter's request, with its context; NULL if the
-   request may have ended. */
-ngx_log_t *ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter);
-
 
 #endif /* _NGX_HTTP_LUA_NFFI_COROUTINE_H_INCLUDED_ */

@@ -14,6 +14,7 @@
 
 #include "ngx_http_lua_nffi_log.h"
 #include "ngx_http_lua_nffi_call.h"
+#include "ngx_http_lua_nffi_client.h"
 #include "ngx_http_lua_nffi_core.h"
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_runtime.h"

@@ -171,7 +171,8 @@ describe("c-src", () => {
     expect(intruders).toEqual(["ngx_http_lua_nffi_coroutine.c"]);
     const door = readFileSync(join(c, "ngx/ngx_http_lua_nffi_coroutine.h"), "utf8");
     const functions = withoutComments(door).match(/^[\w *]+\bngx_http_lua_nffi_\w+\([^;{]*\);$/gm);
-    expect(functions).toHaveLength(10);
+    expect(functions?.length).toBeLessThanOrEqual(8);
+    expect(functions).toContainEqual(expect.stringContaining("resume_coroutine"));
   });
 
   test("a request is opaque outside of the doors: one of stream {} has other fields", () => {
