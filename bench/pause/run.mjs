@@ -75,9 +75,9 @@ try {
   for (let round = 0; round < rounds; round++) {
     for (const [i, { url }] of workers.entries()) {
       const query = new URLSearchParams({ round: String(round), program, echo });
-      const reply = await fetch(`${url}?${query}`, { signal: AbortSignal.timeout(60_000) });
-      const text = await reply.text();
-      if (reply.status !== 200) throw new Error(text);
+      const response = await fetch(`${url}?${query}`, { signal: AbortSignal.timeout(60_000) });
+      const text = await response.text();
+      if (response.status !== 200) throw new Error(text);
       for (const [j, value] of JSON.parse(text).entries()) figures[i][j].push(value);
     }
   }

@@ -43,7 +43,7 @@ extern "C" {
     X(NFFI_CLOSED, -5, "closed") \
     X(NFFI_ABI_MISMATCH, -6, "ABI mismatch") \
     X(NFFI_SYSTEM, -7, "a system call failed, see errno") \
-    X(NFFI_PROTOCOL, -8, "the other side broke the rules of the queue") \
+    X(NFFI_PROTOCOL, -8, "queue protocol violation by the peer") \
     X(NFFI_NOT_A_PROCESS, -9, "this process was not started by a worker") \
     X(NFFI_WOULD_BLOCK, -10, "no credit: the reader of the stream is slower") \
     X(NFFI_CANCELLED, -11, "the call was cancelled") \

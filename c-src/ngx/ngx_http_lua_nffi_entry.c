@@ -73,7 +73,7 @@ ngx_http_lua_nffi_entry_call_public(void *handle, const char *file,
 
     if (init_later == NULL && init_2022 == NULL) {
         (void) ngx_http_lua_nffi_fail(err, "no_entry",
-                   "%s is no runtime: it has none of the symbols "
+                   "%s is not a runtime: it exports none of "
                    "nffi_runtime_start, libffi_init and "
                    "lib_nonblocking_ffi_init", file);
         return NGX_DECLINED;
@@ -81,7 +81,8 @@ ngx_http_lua_nffi_entry_call_public(void *handle, const char *file,
 
     if (config_size > NGX_MAX_INT32_VALUE) {
         (void) ngx_http_lua_nffi_fail(err, "load_failed",
-                                      "the configuration is too large");
+                   "the configuration of %s is too large: %uz bytes, and its "
+                   "entry takes at most 2 GiB", file, config_size);
         return NGX_DECLINED;
     }
 

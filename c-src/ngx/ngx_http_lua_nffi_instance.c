@@ -1,6 +1,6 @@
 /*
  * ngx_http_lua_nffi_instance.c - the glue: the instances of a runtime, each
- * with its queue. A call goes to one of them. A closed instance answers its
+ * with its queue. A call goes to one of them. A closed instance responds to its
  * tasks and keeps an exiting worker until then.
  *
  * Everything runs in the event loop.
@@ -360,7 +360,7 @@ ngx_http_lua_nffi_grace_period_over(ngx_http_lua_nffi_instance_t *inst)
 
     message.data = text;
     message.len = ngx_snprintf(text, sizeof(text),
-                               "%s and the runtime \"%V\" has not answered "
+                               "%s and the runtime \"%V\" has not responded "
                                "within the grace period (%M ms)",
                                ngx_exiting ? "the worker exits"
                                            : "the runtime is closed",

@@ -169,7 +169,7 @@ ngx_http_lua_nffi_open(ngx_http_lua_nffi_instance_t *inst, const char *file,
 
     if (rc != NFFI_OK) {
         (void) ngx_http_lua_nffi_fail(err, "load_failed",
-                                      "no queue for %s: %s", file,
+                                      "cannot create a queue for %s: %s", file,
                                       nffi_error_text(rc));
         result = NGX_DECLINED;
         goto done;
@@ -300,6 +300,16 @@ ngx_http_lua_nffi_library_config(const ngx_str_t *key, size_t *size)
 }
 
 
+static ngx_int_t
+ngx_http_lua_nffi_invalid_name(ngx_http_lua_nffi_error_t *err)
+{
+    return ngx_http_lua_nffi_fail(err, "no_library",
+                                  "invalid name of a library: expected 1 to %d "
+                                  "bytes without a NUL",
+                                  NGX_HTTP_LUA_NFFI_FILE - 8);
+}
+
+
 /* Opens another version of a runtime's library, with the configuration from the
    key of the runtime. */
 
@@ -315,8 +325,7 @@ ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
     ngx_http_lua_nffi_instance_t  *inst;
 
     if (ngx_http_lua_nffi_entry_file(library, size, file) != NGX_OK) {
-        return ngx_http_lua_nffi_fail(err, "no_library",
-                                      "bad name of a library");
+        return ngx_http_lua_nffi_invalid_name(err);
     }
 
     inst = ngx_http_lua_nffi_instance_add(rt, list,
@@ -371,7 +380,7 @@ ngx_http_lua_nffi_library_load(const u_char *name, size_t name_size,
         && ngx_http_lua_nffi_entry_file(library, library_size, file)
            != NGX_OK)
     {
-        ngx_http_lua_nffi_fail(err, "no_library", "bad name of a library");
+        (void) ngx_http_lua_nffi_invalid_name(err);
 
     } else if (rt == NULL) {
         rt_name.data = (u_char *) name;
@@ -411,11 +420,11 @@ ngx_http_lua_nffi_library_close(ngx_http_lua_nffi_instance_t *inst)
 static void
 ngx_http_lua_nffi_library_broken(ngx_http_lua_nffi_instance_t *inst)
 {
-    static ngx_str_t  message = ngx_string("the runtime broke the rules of "
-                                           "the queue");
+    static ngx_str_t  message = ngx_string("the runtime violated the "
+                                           "queue protocol");
 
     ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                  "nffi: runtime \"%V\" broke the rules of the queue and is "
+                  "nffi: runtime \"%V\" violated the queue protocol and is "
                   "closed", &inst->runtime->name);
 
     inst->broken = 1;

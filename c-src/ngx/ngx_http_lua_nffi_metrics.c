@@ -60,7 +60,7 @@ ngx_http_lua_nffi_is_error(const nffi_host_response_t *response)
 /* Counts a response. For a stream, only its last one. */
 
 void
-ngx_http_lua_nffi_count_answer(ngx_http_lua_nffi_runtime_t *rt,
+ngx_http_lua_nffi_count_response(ngx_http_lua_nffi_runtime_t *rt,
     const nffi_host_response_t *response)
 {
     if (ngx_http_lua_nffi_is_error(response)) {
@@ -81,7 +81,8 @@ ngx_http_lua_nffi_count_misuse(ngx_http_lua_nffi_instance_t *inst)
     ngx_http_lua_nffi_runtime_t  *rt = inst->runtime;
 
     static const char  *kinds[NFFI_HOST_MISUSES] = {
-        "answered a task a second time", "answered a task that does not exist"
+        "responded to a task a second time",
+        "responded to a task that does not exist"
     };
 
     for (kind = 0; kind < NFFI_HOST_MISUSES; kind++) {

@@ -33,7 +33,7 @@ typedef struct {
 void ngx_http_lua_nffi_count_rejected(ngx_http_lua_nffi_runtime_t *rt,
     const char *code);
 ngx_uint_t ngx_http_lua_nffi_is_error(const nffi_host_response_t *response);
-void ngx_http_lua_nffi_count_answer(ngx_http_lua_nffi_runtime_t *rt,
+void ngx_http_lua_nffi_count_response(ngx_http_lua_nffi_runtime_t *rt,
     const nffi_host_response_t *response);
 void ngx_http_lua_nffi_count_misuse(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_count_failed(ngx_http_lua_nffi_runtime_t *rt,

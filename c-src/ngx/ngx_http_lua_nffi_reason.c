@@ -33,7 +33,7 @@ ngx_http_lua_nffi_hint(ngx_uint_t signaled, int number)
     switch (signaled ? number : number - 128) {
 
     case SIGKILL:
-        return " (SIGKILL: out of memory? the kernel's log tells)";
+        return " (SIGKILL: out of memory? see the kernel log)";
 
     case SIGABRT:
         return " (SIGABRT: a failed check, or no memory for its heap)";
@@ -128,7 +128,7 @@ ngx_http_lua_nffi_reason_not_started(ngx_http_lua_nffi_process_t *p,
 
     if (ngx_strcmp(report->stage, "getpwnam") == 0 && report->error == 0) {
         ngx_http_lua_nffi_fail(&p->reason, "load_failed",
-                               "there is no user \"%s\"", spawn->user);
+                               "unknown user \"%s\"", spawn->user);
 
     } else if (ngx_strcmp(report->stage, "version") == 0) {
         ngx_http_lua_nffi_fail(&p->reason, "load_failed",

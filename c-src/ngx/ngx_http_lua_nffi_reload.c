@@ -1,7 +1,7 @@
 /*
  * ngx_http_lua_nffi_reload.c - the glue: loads the code of a runtime again. New
  * instances start beside the old ones. When all of them are ready they take the
- * calls, and the old ones answer their tasks. If one of them fails to start,
+ * calls, and the old ones finish their tasks. If one of them fails to start,
  * the old ones continue to serve.
  *
  * Everything runs in the event loop.
@@ -218,8 +218,8 @@ ngx_http_lua_nffi_may_reload(ngx_http_lua_nffi_runtime_t *rt,
 
     if (rt->program && library) {
         return ngx_http_lua_nffi_fail(err, "invalid", "the runtime \"%V\" is "
-                                      "no library, reload() takes no other "
-                                      "file", &rt->name);
+                                      "not a library: call reload() without "
+                                      "`library`", &rt->name);
     }
 
     if (rt->program == NULL && library == NULL) {

@@ -248,7 +248,7 @@ ngx_http_lua_nffi_stream_take_end(ngx_http_lua_nffi_stream_t *s,
         .kind = NGX_HTTP_LUA_NFFI_ENDED
     };
 
-    ngx_http_lua_nffi_count_answer(s->call.instance->runtime, response);
+    ngx_http_lua_nffi_count_response(s->call.instance->runtime, response);
     ngx_http_lua_nffi_stream_end(s);
 
     if (s->waiting) {

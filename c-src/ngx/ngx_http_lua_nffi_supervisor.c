@@ -146,7 +146,7 @@ ngx_http_lua_nffi_kill(ngx_http_lua_nffi_process_t *p, const char *why)
 
 /*
  * A process is healthy while it takes tasks from its queue. If no task waits,
- * the glue queues a ping, which libnffi answers wherever the process polls.
+ * the glue queues a ping, which libnffi confirms wherever the process polls.
  * Collects responses first, since a process that hangs may not have woken the
  * worker.
  */
@@ -395,7 +395,7 @@ ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst)
     p->broken = 1;
 
     if (!p->dying) {
-        ngx_http_lua_nffi_kill(p, "broke the rules of the queue");
+        ngx_http_lua_nffi_kill(p, "violated the queue protocol");
     }
 }
 
@@ -438,7 +438,7 @@ ngx_http_lua_nffi_process_available(ngx_http_lua_nffi_instance_t *inst,
 }
 
 
-/* Stops new calls. The process answers its tasks, then exits. */
+/* Stops new calls. The process responds to its tasks, then exits. */
 
 void
 ngx_http_lua_nffi_process_finish(ngx_http_lua_nffi_instance_t *inst)

@@ -190,7 +190,7 @@ ngx_http_lua_nffi_unary_deliver(ngx_http_lua_nffi_call_t *call,
         return;
     }
 
-    ngx_http_lua_nffi_count_answer(call->instance->runtime, response);
+    ngx_http_lua_nffi_count_response(call->instance->runtime, response);
     ngx_http_lua_nffi_hand_over_response(call, response);
     ngx_http_lua_nffi_end_call(call);
     ngx_http_lua_nffi_resume_coroutine(&call->waiter);

@@ -21,7 +21,7 @@
 
 struct nffi_testhost {
     pthread_mutex_t mutex;
-    pthread_cond_t changed;   /* answers wait, or a call has ended */
+    pthread_cond_t changed;   /* responses wait, or a call has ended */
     nffi_host_t *host;
     nffi_queue_t *queue;
 };
@@ -41,7 +41,7 @@ struct nffi_testhost_call {
     chunk_t *chunks;          /* that came and were not read */
     chunk_t **last;
     chunk_t *reading;
-    nffi_testhost_answer_t answer;
+    nffi_testhost_response_t response;
 };
 
 
@@ -147,7 +147,7 @@ static void
 finish(nffi_testhost_call_t *call, enum nffi_testhost_end end)
 {
     call->ended = 1;
-    call->answer.end = end;
+    call->response.end = end;
     pthread_cond_broadcast(&call->testhost->changed);
 }
 
@@ -179,7 +179,7 @@ keep_chunk(nffi_testhost_call_t *call, const nffi_host_response_t *response)
 
 
 static void
-keep_answer(nffi_testhost_call_t *call, const nffi_host_response_t *response)
+keep_response(nffi_testhost_call_t *call, const nffi_host_response_t *response)
 {
     char *copy;
     size_t message = response->size;
@@ -190,7 +190,7 @@ keep_answer(nffi_testhost_call_t *call, const nffi_host_response_t *response)
     }
 
     if (response->flags & NFFI_HOST_END) {
-        finish(call, NFFI_TESTHOST_ANSWER);
+        finish(call, NFFI_TESTHOST_RESPONSE);
         return;
     }
 
@@ -206,15 +206,15 @@ keep_answer(nffi_testhost_call_t *call, const nffi_host_response_t *response)
 
     if (response->flags & NFFI_HOST_ERROR) {
         message = response->message_size;
-        call->answer.detail = copy + message;
-        call->answer.detail_size = response->size - message;
+        call->response.detail = copy + message;
+        call->response.detail_size = response->size - message;
     }
 
-    call->answer.data = copy;
-    call->answer.size = message;
-    call->answer.rc = response->rc;
+    call->response.data = copy;
+    call->response.size = message;
+    call->response.rc = response->rc;
     finish(call, response->flags & NFFI_HOST_ERROR ? NFFI_TESTHOST_ERROR
-                                                   : NFFI_TESTHOST_ANSWER);
+                                                   : NFFI_TESTHOST_RESPONSE);
 }
 
 
@@ -236,7 +236,7 @@ print_logs(nffi_testhost_t *testhost)
 }
 
 
-/* Takes the answers that are there; the mutex is held. */
+/* Takes the responses that are there; the mutex is held. */
 static void
 collect(nffi_testhost_t *testhost)
 {
@@ -249,7 +249,7 @@ collect(nffi_testhost_t *testhost)
     while ((n = nffi_host_collect(testhost->host, responses, BATCH)) > 0) {
         for (i = 0; i < n; i++) {
             if (responses[i].owner != NULL) {
-                keep_answer(responses[i].owner, &responses[i]);
+                keep_response(responses[i].owner, &responses[i]);
             }
 
             nffi_host_release(testhost->host, &responses[i]);
@@ -394,11 +394,12 @@ wait_for(nffi_testhost_call_t *call, int chunk)
 
 
 void
-nffi_testhost_wait(nffi_testhost_call_t *call, nffi_testhost_answer_t *answer)
+nffi_testhost_wait(nffi_testhost_call_t *call,
+    nffi_testhost_response_t *response)
 {
     pthread_mutex_lock(&call->testhost->mutex);
     wait_for(call, 0);
-    *answer = call->answer;
+    *response = call->response;
     pthread_mutex_unlock(&call->testhost->mutex);
 }
 
@@ -426,13 +427,13 @@ nffi_testhost_read(nffi_testhost_call_t *call, const void **data, size_t *size)
         *data = chunk->data;
         *size = chunk->size;
 
-    } else if (call->streamed && call->answer.end == NFFI_TESTHOST_ANSWER
-               && call->answer.rc == 0 && call->answer.data != NULL)
+    } else if (call->streamed && call->response.end == NFFI_TESTHOST_RESPONSE
+               && call->response.rc == 0 && call->response.data != NULL)
     {
         /* a single response: a stream of one chunk */
         call->streamed = 0;
-        *data = call->answer.data;
-        *size = call->answer.size;
+        *data = call->response.data;
+        *size = call->response.size;
         pthread_mutex_unlock(&call->testhost->mutex);
         return 1;
     }
@@ -473,6 +474,6 @@ nffi_testhost_free(nffi_testhost_call_t *call)
     }
 
     free(call->reading);
-    free((void *) call->answer.data);
+    free((void *) call->response.data);
     free(call);
 }

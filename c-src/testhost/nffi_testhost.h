@@ -21,21 +21,21 @@ typedef struct nffi_testhost_call nffi_testhost_call_t;
 
 /* How a call ended. */
 enum nffi_testhost_end {
-    NFFI_TESTHOST_ANSWER = 0, /* `rc` 0 is success: data */
+    NFFI_TESTHOST_RESPONSE = 0, /* `rc` 0 is success: data */
     NFFI_TESTHOST_ERROR,      /* nffi_respond_error(): data, detail */
     NFFI_TESTHOST_TIMEOUT,
     NFFI_TESTHOST_CANCELLED,  /* by nffi_testhost_cancel() */
-    NFFI_TESTHOST_BROKEN      /* the runtime broke the rules of the queue */
+    NFFI_TESTHOST_BROKEN      /* the runtime violated the queue protocol */
 };
 
-typedef struct nffi_testhost_answer {
+typedef struct nffi_testhost_response {
     enum nffi_testhost_end end;
     int32_t rc;
     const void *data;         /* the call's, until nffi_testhost_free() */
     size_t size;
     const void *detail;
     size_t detail_size;
-} nffi_testhost_answer_t;
+} nffi_testhost_response_t;
 
 /* max_queue: calls that may wait for the runtime, 0: 65536. 0 or a negative
    code of nffi.h. A host is kept for the life of the process, since threads of
@@ -79,13 +79,13 @@ NFFI_API int nffi_testhost_read(nffi_testhost_call_t *call, const void **data,
 
 /* Waits for the end of a call; blocks: until then */
 NFFI_API void nffi_testhost_wait(nffi_testhost_call_t *call,
-    nffi_testhost_answer_t *answer);
+    nffi_testhost_response_t *response);
 
 /* Cancels the call, as a disconnected client does: the runtime is notified, its
    response discarded. A call that has ended is unchanged. */
 NFFI_API void nffi_testhost_cancel(nffi_testhost_call_t *call);
 
-/* Cancels it if it has not ended, and frees it with its answer. */
+/* Cancels it if it has not ended, and frees it with its response. */
 NFFI_API void nffi_testhost_free(nffi_testhost_call_t *call);
 
 #ifdef __cplusplus

@@ -83,7 +83,7 @@ read_settings(echo_t *echo, char *text)
 
 
 static void
-answer(const echo_t *echo, void *task)
+respond(const echo_t *echo, void *task)
 {
     int size;
     size_t total;
@@ -130,7 +130,7 @@ serve(void *data)
     while ((task = ngx_http_lua_nonblocking_ffi_task_poll(echo->tasks))
            != NULL)
     {
-        answer(echo, task);
+        respond(echo, task);
     }
 
     return NULL;

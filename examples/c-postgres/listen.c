@@ -43,7 +43,7 @@ static void
 fail(listen_t *listen, listener_t *listener, const char *message,
     const char *sqlstate)
 {
-    answer_error(listener->task, message, sqlstate);
+    respond_error(listener->task, message, sqlstate);
     listener_free(listen, listener);
 }
 
@@ -295,7 +295,7 @@ listen_begin(listen_t *listen, const nffi_request_t *request, json_t *params)
     listener_t *listener = calloc(1, sizeof(*listener));
 
     if (listener == NULL) {
-        answer_error(request->task, "no memory", NULL);
+        respond_error(request->task, "no memory", NULL);
         json_decref(params);
         return;
     }

@@ -34,7 +34,7 @@ struct worker {
     pool_t *pool;
     query_t *query;           /* that it works on */
     int is_new;               /* the next result belongs to its preparation */
-    json_t *value;            /* what it will be answered with, */
+    json_t *value;            /* the value of the response, */
     char sqlstate[6];         /* or the error, if this is not empty */
     char message[1024];
     int cancelling;           /* there is a thread */
@@ -59,7 +59,7 @@ query_free(query_t *query)
 static void
 fail(query_t *query, const char *message, const char *sqlstate)
 {
-    answer_error(query->task, message, sqlstate);
+    respond_error(query->task, message, sqlstate);
     query_free(query);
 }
 
@@ -80,10 +80,10 @@ finish(worker_t *worker)
     worker->query = NULL;
 
     if (worker->sqlstate[0] != '\0') {
-        answer_error(query->task, worker->message, worker->sqlstate);
+        respond_error(query->task, worker->message, worker->sqlstate);
         json_decref(worker->value);
     } else {
-        answer_value(query->task, worker->value);
+        respond_value(query->task, worker->value);
     }
 
     worker->value = NULL;
@@ -361,7 +361,7 @@ pool_begin(pool_t *pool, nffi_task_t task, json_t *request)
     query_t *query = calloc(1, sizeof(*query));
 
     if (query == NULL) {
-        answer_error(task, "no memory", NULL);
+        respond_error(task, "no memory", NULL);
         json_decref(request);
         return;
     }
@@ -480,7 +480,7 @@ pool_cancelled(pool_t *pool, nffi_task_t task)
         if (query->task == task) {
             TAILQ_REMOVE(&pool->waiting, query, link);
             pool->length--;
-            fail(query, "nobody waits for it any more", NULL);
+            fail(query, "the call was cancelled", NULL);
             return 1;
         }
     }

@@ -46,7 +46,7 @@ begin(runtime_t *runtime, const nffi_request_t *request)
                                 JSON_DECODE_ANY, &error);
 
     if (params == NULL) {
-        answer_error(request->task, error.text, NULL);
+        respond_error(request->task, error.text, NULL);
 
     } else if (is_method(request, "query")) {
         pool_begin(&runtime->pool, request->task, params);
@@ -56,7 +56,7 @@ begin(runtime_t *runtime, const nffi_request_t *request)
 
     } else {
         json_decref(params);
-        answer_error(request->task, "there are the methods query and listen",
+        respond_error(request->task, "there are the methods query and listen",
                      NULL);
     }
 }

@@ -133,13 +133,13 @@ values_from(const PGresult *result)
 
 /* Written straight into memory of the queue: no copy is made. */
 void
-answer_value(nffi_task_t task, json_t *value)
+respond_value(nffi_task_t task, json_t *value)
 {
     size_t size = value != NULL ? json_dumpb(value, NULL, 0, FLAGS) : 0;
     void *buffer = size > 0 ? nffi_response_alloc(task, size) : NULL;
 
     if (buffer == NULL) {
-        answer_error(task, "no memory for the answer", NULL);
+        respond_error(task, "no memory for the response", NULL);
 
     } else {
         json_dumpb(value, buffer, size, FLAGS);
@@ -151,7 +151,7 @@ answer_value(nffi_task_t task, json_t *value)
 
 
 void
-answer_error(nffi_task_t task, const char *message, const char *sqlstate)
+respond_error(nffi_task_t task, const char *message, const char *sqlstate)
 {
     nffi_respond_error(task, message, strlen(message), sqlstate,
                        sqlstate != NULL ? strlen(sqlstate) : 0);

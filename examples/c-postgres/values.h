@@ -22,8 +22,8 @@ void values_free(char **values, size_t count);
  */
 json_t *values_from(const PGresult *result);
 
-/* Answers a task by a value, which it takes over, or with an error. */
-void answer_value(nffi_task_t task, json_t *value);
-void answer_error(nffi_task_t task, const char *message, const char *sqlstate);
+/* Responds to a task with a value, which it takes over, or with an error. */
+void respond_value(nffi_task_t task, json_t *value);
+void respond_error(nffi_task_t task, const char *message, const char *sqlstate);
 
 #endif /* VALUES_H */

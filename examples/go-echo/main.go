@@ -54,14 +54,14 @@ func serve(config echo.Config, tasks unsafe.Pointer) {
 func respond(config echo.Config, task unsafe.Pointer) {
 	var size C.int
 	request := C.ngx_http_lua_nonblocking_ffi_get_req(task, &size)
-	answer := config.Answer(C.GoBytes(unsafe.Pointer(request), size))
+	response := config.Respond(C.GoBytes(unsafe.Pointer(request), size))
 
-	if len(answer) == 0 {
+	if len(response) == 0 {
 		C.ngx_http_lua_nonblocking_ffi_respond(task, 0, nil, 0)
 		return
 	}
 	// CBytes is malloc; nginx frees it.
-	C.ngx_http_lua_nonblocking_ffi_respond(task, 0, (*C.char)(C.CBytes(answer)), C.int(len(answer)))
+	C.ngx_http_lua_nonblocking_ffi_respond(task, 0, (*C.char)(C.CBytes(response)), C.int(len(response)))
 }
 
 // A shared library is built from package main, but main is never called.

@@ -14,7 +14,7 @@ export interface Config {
   readonly ca?: string;
 }
 
-export interface Reply {
+export interface Response {
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly body: string;
@@ -35,7 +35,7 @@ function session({ origin, ca }: Config): ClientHttp2Session {
   return fresh;
 }
 
-interface Answer {
+interface HttpResponse {
   readonly stream: ClientHttp2Stream;
   readonly headers: IncomingHttpHeaders;
 }
@@ -44,7 +44,7 @@ interface Answer {
  * Tries once more on a new session if an old one turns out to be closed; GET may be sent twice.
  * `signal` aborts when the call in nginx is cancelled: the server then gets RST_STREAM.
  */
-async function ask(path: string, { config, signal }: Context<Config>): Promise<Answer> {
+async function ask(path: string, { config, signal }: Context<Config>): Promise<HttpResponse> {
   const reused = shared;
   try {
     return await askOnce(path, config, signal);
@@ -54,7 +54,7 @@ async function ask(path: string, { config, signal }: Context<Config>): Promise<A
   }
 }
 
-function askOnce(path: string, config: Config, signal: AbortSignal): Promise<Answer> {
+function askOnce(path: string, config: Config, signal: AbortSignal): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
     const used = session(config);
     const stream = used.request({ ":path": path }, { signal });
@@ -71,7 +71,7 @@ function askOnce(path: string, config: Config, signal: AbortSignal): Promise<Ans
 }
 
 /** One request, whole. */
-export const get: Handler<{ path: string }, Reply, Config> = async ({ path }, context) => {
+export const get: Handler<{ path: string }, Response, Config> = async ({ path }, context) => {
   const { stream, headers } = await ask(path, context);
   const parts: Buffer[] = [];
   for await (const part of stream) parts.push(part);

@@ -103,11 +103,11 @@ local function finish(self, method, timeout, kind, a, b, c)
     end
 
     if kind == RC then
-        return nil, b or "the runtime answered with rc " .. a,
+        return nil, b or "the runtime responded with rc " .. a,
                "runtime_error", a
     end
 
-    return nil, failure_message(self, method, a, b, "has not answered",
+    return nil, failure_message(self, method, a, b, "has not responded",
                                 timeout), b, c
 end
 
@@ -219,15 +219,15 @@ local function call_method(self, name, value, options)
         return nil, "cannot encode the payload: " .. err, "codec_error"
     end
 
-    local reply, message, code, detail =
+    local response, message, code, detail =
         finish(self, name, timeout,
                call(self._pointer, name, bytes_of(bytes, HINT), timeout))
 
-    if not reply then
+    if not response then
         return nil, message, code, detail
     end
 
-    local result, decode_err = codec.decode(reply)
+    local result, decode_err = codec.decode(response)
 
     if result == nil and decode_err then
         return nil, "cannot decode the response: " .. decode_err, "codec_error"
@@ -367,7 +367,7 @@ function _M.metrics(kind)
         return metrics.prometheus()
     end
 
-    raise("metrics() takes nothing or \"prometheus\", got " .. tostring(kind)
+    raise("metrics() expects nothing or \"prometheus\", got " .. tostring(kind)
           .. misuse.hint(kind, { prometheus = true }))
 end
 

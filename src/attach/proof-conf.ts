@@ -24,21 +24,21 @@ if not echo then fail("the echo library cannot be loaded", message, code) end
 
 const BODIES: Readonly<Record<CheckName, string>> = {
   echo: `
-local reply, message = echo.methods:echo("bytes")
-if reply ~= "bytes" then fail("expected bytes", reply or message) end
+local response, message = echo.methods:echo("bytes")
+if response ~= "bytes" then fail("expected bytes", response or message) end
 `,
   timeout: `
 local started = ngx.now()
-local reply, message, code = echo.methods:sleep("400", { timeout = 50 })
+local response, message, code = echo.methods:sleep("400", { timeout = 50 })
 ngx.update_time()
-if code ~= "timeout" then fail("expected a timeout", reply or message) end
+if code ~= "timeout" then fail("expected a timeout", response or message) end
 if ngx.now() - started > 0.35 then fail("the deadline was noticed late") end
 `,
   batch: `
 local sum, timed = 0, false
 local function call(number)
-    local reply, message = echo.methods:echo(tostring(number))
-    if reply ~= tostring(number) then return message or "another response" end
+    local response, message = echo.methods:echo(tostring(number))
+    if response ~= tostring(number) then return message or "another response" end
     sum = sum + number
 end
 assert(ngx.timer.at(0, function() timed = call(100) == nil end))
@@ -57,9 +57,9 @@ if sum ~= 236 then fail("expected the sum 236", tostring(sum)) end
   node: `
 local rt, message = nffi.load("node", { module = "@MODULE@" })
 if not rt then fail("Node cannot be started", message) end
-local reply, message = rt.methods:twice({ number = 21 })
-if type(reply) ~= "table" then fail("a call to Node failed", message) end
-if reply.number ~= 42 then fail("expected 42", tostring(reply.number)) end
+local response, message = rt.methods:twice({ number = 21 })
+if type(response) ~= "table" then fail("a call to Node failed", message) end
+if response.number ~= 42 then fail("expected 42", tostring(response.number)) end
 `,
 };
 
@@ -97,9 +97,9 @@ export function streamConf(paths: ProofPaths, luaPath: string): string {
         content_by_lua_block {
             local nffi = require "resty.nffi"
             local echo, message = nffi.load("${join(paths.productDir, "nffi/lib/libnffi_echo.so")}")
-            local reply
-            if echo then reply, message = echo.methods:echo("ok") end
-            ngx.print(reply or message)
+            local response
+            if echo then response, message = echo.methods:echo("ok") end
+            ngx.print(response or message)
         }
     }
 }`;

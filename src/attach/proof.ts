@@ -102,13 +102,13 @@ async function proveAll(
   await untilListening(nginx, context);
   for (const name of Object.keys(CHECKS) as CheckName[]) {
     if (name === "node" && !hasNode) continue;
-    const reply = await get(nginx, name, context);
-    if (reply !== "ok") throw new NffiError("proof-failed", `${CHECKS[name]}: ${reply}`);
+    const response = await get(nginx, name, context);
+    if (response !== "ok") throw new NffiError("proof-failed", `${CHECKS[name]}: ${response}`);
     context.log(`proven: ${CHECKS[name]}`);
   }
   if (ngxLua.hasStream) {
-    const reply = await askStream(join(nginx.dir, "stream.sock"));
-    if (reply !== "ok") throw new NffiError("proof-failed", `a call in stream {}: ${reply}`);
+    const response = await askStream(join(nginx.dir, "stream.sock"));
+    if (response !== "ok") throw new NffiError("proof-failed", `a call in stream {}: ${response}`);
     context.log("proven: a call in stream {}");
   }
   await requireStop(nginx);

@@ -112,9 +112,9 @@ async function ready({ port, sockets, running, log, signal }: Start): Promise<vo
   for (;;) {
     signal.throwIfAborted();
     const url = `http://127.0.0.1:${port}/ready`;
-    const reply = await getLocal(url, { timeoutMs: PATIENCE_MS }).catch(() => undefined);
+    const response = await getLocal(url, { timeoutMs: PATIENCE_MS }).catch(() => undefined);
     const present = await Promise.all(sockets.map(exists));
-    if (reply?.status === 204 && present.every(Boolean)) return;
+    if (response?.status === 204 && present.every(Boolean)) return;
     const end = running.map((program) => program.ended()).find((one) => one !== undefined);
     if (end !== undefined) throw await failure(`nginx or a server has ended (${end})`, log);
     if (Date.now() > deadline) throw await failure("nginx or a server does not start", log);
@@ -129,12 +129,12 @@ async function ask(
   { log, signal }: { log: string; signal: AbortSignal },
 ): Promise<string> {
   const url = `http://127.0.0.1:${port}${path}?${new URLSearchParams(query)}`;
-  const reply = await getLocal(url, { timeoutMs: 120_000, signal }).catch(async (thrown) => {
+  const response = await getLocal(url, { timeoutMs: 120_000, signal }).catch(async (thrown) => {
     signal.throwIfAborted();
     throw await failure(`nginx does not answer: ${(thrown as Error).message}`, log);
   });
-  if (reply.status === 200) return reply.text;
-  throw await failure(`the measurement was answered with ${reply.status}`, log);
+  if (response.status === 200) return response.text;
+  throw await failure(`the measurement was answered with ${response.status}`, log);
 }
 
 async function failure(message: string, log: string): Promise<NffiError> {

@@ -1,5 +1,5 @@
 /**
- * `nffi cache`: downloaded archives and the work folders of builds: where they are, a list, a
+ * `nffi cache`: downloaded archives and the build directories: where they are, a list, a
  * check, and removal.
  */
 import type { Command } from "commander";

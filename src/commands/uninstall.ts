@@ -9,7 +9,7 @@ import { declared } from "./declared.js";
 
 export function uninstallCommand(context: CommandContext): Command {
   return declared("uninstall")
-    .argument("<prefix>", "where it lies")
+    .argument("<prefix>", "the prefix of the product")
     .option("--dry-run", "list the files without removing them")
     .action(async (prefix: string, options: { dryRun?: boolean }) => {
       const { env, cwd } = context;

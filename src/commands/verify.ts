@@ -19,9 +19,9 @@ interface VerifyOptions {
 
 export function verifyCommand(context: CommandContext): Command {
   return declared("verify")
-    .argument("[prefix]", "where it lies (default: found as by `nffi info`)")
+    .argument("[prefix]", "the prefix of the product (default: found as by `nffi info`)")
     .option("--verbose", "show what is checked")
-    .option("--json", "print the outcome as one JSON object")
+    .option("--json", "print the result as one JSON object")
     .action(async (given: string | undefined, options: VerifyOptions) => {
       const product = await findProduct(await productWishOf(given, context));
       if (options.json) return verifyForPrograms(product, context);

@@ -72,7 +72,7 @@ function definedOf(env: Environment): [string, string][] {
   return Object.entries(env).filter((one): one is [string, string] => one[1] !== undefined);
 }
 
-/** Where downloads and work folders live. */
+/** Where downloads and build directories live. */
 export function cacheDir(env: Environment): string {
   return join(xdg(env.XDG_CACHE_HOME, env, ".cache"), "nffi");
 }

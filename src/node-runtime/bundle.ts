@@ -98,7 +98,7 @@ function run(path: string, esbuild: Esbuild, options: Record<string, unknown>): 
     const { outputFiles, warnings } = esbuild.buildSync({
       absWorkingDir: dirname(path),
       entryPoints: [path],
-      // Never written: the sources of its map are named as seen from here.
+      // Never written: the sources of its map are named relative to it.
       outfile: `${path}.bundled.js`,
       write: false,
       bundle: true,

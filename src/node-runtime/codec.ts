@@ -104,7 +104,7 @@ export function codecOf(name: "json" | "raw"): Codec {
 
 /**
  * Bytes of shared memory are copied, since others may write while they are sent. A view whose
- * memory was transferred away looks empty: that is a mistake and no empty answer.
+ * memory was transferred away looks empty: that is a mistake and no empty response.
  */
 function attachedBytes(bytes: Uint8Array): Uint8Array {
   if (types.isSharedArrayBuffer(bytes.buffer)) return Uint8Array.from(bytes);

@@ -64,10 +64,10 @@ export class NffiError extends Error {
 }
 
 /** A method of a runtime with the codec `json`: plain data comes in and goes out. */
-export type Handler<Request = unknown, Reply = unknown, Config = unknown> = (
+export type Handler<Request = unknown, Response = unknown, Config = unknown> = (
   request: Request,
   context: Context<Config>,
-) => Reply | Promise<Reply>;
+) => Response | Promise<Response>;
 
 /**
  * A method of a runtime with the codec `raw`, or the default export (or an export named `handle`)
@@ -76,7 +76,7 @@ export type Handler<Request = unknown, Reply = unknown, Config = unknown> = (
 export type RawHandler<Config = unknown> = (
   request: Buffer,
   context: Context<Config>,
-) => RawReply | Promise<RawReply>;
+) => RawResponse | Promise<RawResponse>;
 
 /**
  * A method that responds in chunks, with the codec `json`: each value that it yields is one chunk,
@@ -92,14 +92,14 @@ export type StreamHandler<Request = unknown, Chunk = unknown, Config = unknown> 
 export type RawStreamHandler<Config = unknown> = (
   request: Buffer,
   context: Context<Config>,
-) => Chunks<RawReply> | Promise<Chunks<RawReply>>;
+) => Chunks<RawResponse> | Promise<Chunks<RawResponse>>;
 
 /** An async generator, a `ReadableStream`, a `Readable`; or a generator. */
 export type Chunks<Chunk> = AsyncIterable<Chunk> | Generator<Chunk, unknown, unknown>;
 
 /** A result that is sent as bytes: a string as UTF-8, nothing as no bytes. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler without `return` is meant, too
-export type RawReply = string | Uint8Array | undefined | void;
+export type RawResponse = string | Uint8Array | undefined | void;
 
 /**
  * A context for unit tests of handlers: never cancelled unless `signal` aborts, without a deadline,

@@ -1,5 +1,5 @@
 /**
- * Brings an archive into the work folder: from the cache, if its SHA-256 is
+ * Brings an archive into the build directory: from the cache, if its SHA-256 is
  * known, whose bytes are hashed again on every use, or from the first of several URLs that has it.
  */
 import { mkdir, rename, rm } from "node:fs/promises";
@@ -152,7 +152,7 @@ function notThere(wanted: WantedArchive, policy: FetchPolicy): NffiError {
   });
 }
 
-/** The work folder may be on another file system than the cache. */
+/** The build directory may be on another file system than the cache. */
 async function moveAcross(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);

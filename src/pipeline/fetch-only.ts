@@ -15,7 +15,7 @@ import { type VerifiedArchive, verifySource } from "./steps/verify.js";
 
 export interface KeptArchive {
   readonly archive: VerifiedArchive;
-  /** Where it lies for `--source FILE`, or for a later build with `--offline`. */
+  /** The path of the file for `--source FILE`, or for a later build with `--offline`. */
   readonly path: string;
 }
 
@@ -69,7 +69,7 @@ async function keep(
   });
 }
 
-/** The work folder may be on another file system. */
+/** The build directory may be on another file system. */
 async function storeCopy(
   cache: ArchiveCache,
   { sha256, file, version }: VerifiedArchive,

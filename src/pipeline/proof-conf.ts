@@ -33,15 +33,15 @@ http {
             content_by_lua_block {
                 local echo = "${staged("nffi/lib/libnffi_echo.so")}"
                 local rt, err = ngx.load_nonblocking_ffi(echo, "", { max_queue = 16 })
-                local ok, reply
+                local ok, response
                 if rt then
-                    ok, reply, err = rt:echo("bytes")
+                    ok, response, err = rt:echo("bytes")
                 end
                 if not ok then
                     ngx.status = 500
-                    return ngx.print("the echo call failed: ", err or reply)
+                    return ngx.print("the echo call failed: ", err or response)
                 end
-                ngx.print(reply)
+                ngx.print(response)
             }
         }
     }

@@ -1,7 +1,8 @@
 /**
- * Where the proof of a product runs, and as whom. nginx that root starts runs its workers as
- * another user, who can neither enter root's work folder nor read what a strict umask made; so root
- * proves a copy with the modes that the files are installed with, in a folder that all may enter.
+ * Where the proof of a product runs, and as which user. An nginx that root starts runs its workers
+ * as another user, who can neither enter root's build directory nor read the files of a strict
+ * umask. So nffi proves a copy with the modes of an installed product, in a directory that all
+ * users may enter.
  */
 import { chmod, cp, mkdtemp, readdir, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

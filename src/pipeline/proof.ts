@@ -123,12 +123,16 @@ async function requireEcho(
   const url = `http://127.0.0.1:${port}/`;
   for (;;) {
     signal.throwIfAborted();
-    const reply = await getLocal(url, { timeoutMs: PATIENCE_MS, signal }).catch(() => undefined);
-    if (reply?.status === 200 && reply.text === "bytes") return;
-    if (reply) {
-      throw new NffiError("proof-failed", `the proof's request was answered with ${reply.status}`, {
-        hint: reply.text.trim(),
-      });
+    const response = await getLocal(url, { timeoutMs: PATIENCE_MS, signal }).catch(() => undefined);
+    if (response?.status === 200 && response.text === "bytes") return;
+    if (response) {
+      throw new NffiError(
+        "proof-failed",
+        `the request of the proof got status ${response.status}`,
+        {
+          hint: response.text.trim(),
+        },
+      );
     }
     const end = nginx.ended();
     if (end !== undefined) throw new NffiError("proof-failed", `nginx has ended (${end})`);

@@ -1,6 +1,6 @@
 /**
- * The folders of one build: the prefix and the work folder, both locked against a second run. The
- * files of a failed build are removed here, except for the logs.
+ * The directories of one build: the prefix and the build directory, both locked against a second
+ * run. The files of a failed build are removed here, except for the logs.
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { requirePlainPath } from "./plain-path.js";
 import type { BuildRequest } from "./request.js";
 import { beginWork, removeAllButLogs, requireOwnWorkFolder } from "./work-mark.js";
 
-/** Where everything of a build lies. */
+/** The paths of a build. */
 export interface SitePaths {
   readonly prefix: string;
   readonly workDir: string;
@@ -50,7 +50,7 @@ export function sitePaths(prefix: string, workDir: string): SitePaths {
 /** Refuses directories that cannot be used for a build. */
 export function requireUsablePlaces(request: BuildRequest): void {
   requirePlainPath("prefix", request.prefix);
-  requirePlainPath("work folder", request.workDir);
+  requirePlainPath("build directory", request.workDir);
   requireApart(request.prefix, request.workDir);
 }
 

@@ -1,4 +1,4 @@
-/** The work folders below the cache, one for each prefix: what they are for, and their removal. */
+/** The build directories below the cache, one for each prefix: their use and removal. */
 import { createHash } from "node:crypto";
 import { lstat, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";

@@ -1,5 +1,5 @@
 /**
- * The mark of a work folder: a file that says nffi made what is in it. nffi empties and removes
+ * The mark of a build directory: a file that says nffi made what is in it. nffi empties and removes
  * nothing in a folder without the mark, so a wrong --work-dir costs no file of the user.
  */
 import { readdir, readFile, rm, rmdir } from "node:fs/promises";
@@ -11,7 +11,7 @@ import { kindOf, writeFileWhole } from "../io/files.js";
 export const MARK = ".nffi-work";
 const FIRST_LINE = "work folder of nffi";
 
-/** Everything that a build makes in its work folder, besides the mark and the logs. */
+/** Everything that a build makes in its build directory, besides the mark and the logs. */
 const DISPOSABLE = [
   ...["download", "tree", "tree.unpacked", "tree.assembled"],
   ...["library", "stage", "proof", "compiler"],

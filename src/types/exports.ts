@@ -16,7 +16,7 @@ export interface Signature {
   readonly request: LuaType | undefined;
   readonly mayOmit: boolean;
   /** The result of a call. */
-  readonly reply: LuaType;
+  readonly response: LuaType;
   /** The type of each chunk of a stream; undefined: it is one value. */
   readonly chunk: LuaType | undefined;
 }
@@ -121,19 +121,19 @@ function jsonSignature(
   const request =
     given &&
     translation.translate(given, "request", `${method}, request`, nameOf(method, "Request"));
-  const { values, chunks } = repliesOf(module, signature);
-  const reply = (types: readonly TypeScript.Type[], what: string) =>
+  const { values, chunks } = responsesOf(module, signature);
+  const response = (types: readonly TypeScript.Type[], what: string) =>
     unionOf(
       types.map((one) =>
-        translation.translate(one, "reply", `${method}, ${what}`, nameOf(method, what)),
+        translation.translate(one, "response", `${method}, ${what}`, nameOf(method, what)),
       ),
     );
-  const chunk = chunks && (chunks.length > 0 ? reply(chunks, "Chunk") : ANY);
-  const value = values.length > 0 ? [reply(values, "Reply")] : [];
+  const chunk = chunks && (chunks.length > 0 ? response(chunks, "Chunk") : ANY);
+  const value = values.length > 0 ? [response(values, "Response")] : [];
   return {
     request: request && withoutNothing(request),
     mayOmit: members?.some(({ flags }) => flags & (absent | anything)) ?? true,
-    reply: unionOf([...value, ...(chunk ? [{ kind: "list" as const, item: chunk }] : [])]),
+    response: unionOf([...value, ...(chunk ? [{ kind: "list" as const, item: chunk }] : [])]),
     chunk,
   };
 
@@ -149,17 +149,17 @@ function withoutNothing(type: LuaType): LuaType {
 }
 
 function rawSignature(module: CheckedModule, signature: TypeScript.Signature): Signature {
-  const { chunks } = repliesOf(module, signature);
+  const { chunks } = responsesOf(module, signature);
   return {
     request: word("string|number"),
     mayOmit: true,
-    reply: word("string"),
+    response: word("string"),
     chunk: chunks && word("string"),
   };
 }
 
 /** The results that the promise of a handler resolves to: values, and chunks of iterables. */
-function repliesOf(
+function responsesOf(
   module: CheckedModule,
   signature: TypeScript.Signature,
 ): { values: TypeScript.Type[]; chunks: TypeScript.Type[] | undefined } {
@@ -189,7 +189,7 @@ function requestOf(
 
 function isOfBytes(module: CheckedModule, signature: TypeScript.Signature): boolean {
   const request = requestOf(module, signature);
-  const { values, chunks = [] } = repliesOf(module, signature);
+  const { values, chunks = [] } = responsesOf(module, signature);
   const types = [...(request ? [request] : []), ...values, ...chunks];
   return types
     .flatMap((type) => (type.isUnion() ? type.types : [type]))

@@ -78,9 +78,9 @@ function methodLines(method: Method): string[] {
     ...aboutMethod(method),
     parameter(first),
     "---@param options? nffi.CallOptions",
-    `---@return ${maybe(first.reply)} value`,
+    `---@return ${maybe(first.response)} value`,
     ...FAILURE,
-    ...more.map((one) => `---@overload ${signatureType(one, "table", textOf(one.reply))}`),
+    ...more.map((one) => `---@overload ${signatureType(one, "table", textOf(one.response))}`),
     `function methods:${method.name}(value, options) end`,
   ];
 }
@@ -150,14 +150,14 @@ function parameter({ request, mayOmit }: Signature): string {
 
 function functionType(method: Method, className: string, variable: string): string {
   const [first] = method.signatures;
-  if (variable === "methods") return signatureType(first, className, textOf(first.reply));
+  if (variable === "methods") return signatureType(first, className, textOf(first.response));
   const stream = `${className}.${method.name.replace(/\W/g, "_")}`;
   return `fun(self: ${className}, ${typedValue(first)}, options?: nffi.StreamOptions): ${stream}`;
 }
 
-function signatureType(signature: Signature, self: string, reply: string): string {
-  const { kind } = signature.reply;
-  const value = kind === "union" ? `(${reply})?` : maybe(signature.reply);
+function signatureType(signature: Signature, self: string, response: string): string {
+  const { kind } = signature.response;
+  const value = kind === "union" ? `(${response})?` : maybe(signature.response);
   const given = `self: ${self}, ${typedValue(signature)}, options?: nffi.CallOptions`;
   return `fun(${given}): ${value}, ${FAILURE_TYPES}`;
 }

@@ -21,7 +21,7 @@ import {
 /** Deeper than any type that is meant: a generic that grows with each step has no end. */
 const MAX_DEPTH = 50;
 
-export type Way = "request" | "reply";
+export type Way = "request" | "response";
 
 /** Something that does not travel, and where it is: `hello, request.when`. */
 export interface Problem {
@@ -38,7 +38,7 @@ export class Translation {
   readonly prefix: string;
   readonly #known: Record<Way, Map<TypeScript.Type, Declaration>> = {
     request: new Map(),
-    reply: new Map(),
+    response: new Map(),
   };
   readonly #taken = new Set<string>();
   #depth = 0;
@@ -122,7 +122,7 @@ export class Translation {
     const toJson = propertyNamed(checker, type, "toJSON");
     const encoded = toJson && checker.getTypeOfSymbol(toJson).getCallSignatures()[0];
     if (encoded) {
-      if (way === "reply") return this.translate(encoded.getReturnType(), way, place, name);
+      if (way === "response") return this.translate(encoded.getReturnType(), way, place, name);
       const what = checker.typeToString(type);
       return this.#problem(place, `JSON never makes a ${what}: take what it is made of`);
     }
@@ -172,14 +172,14 @@ export class Translation {
     ) {
       return [];
     }
-    if (way === "reply" && declared && isAccessor(ts, declared)) return [];
+    if (way === "response" && declared && isAccessor(ts, declared)) return [];
     const type = checker.getTypeOfSymbol(property);
     const members = type.isUnion() ? type.types : [type];
     const present = members.filter((one) => !(one.flags & ts.TypeFlags.Undefined));
     const mayMiss = present.length < members.length;
     const isOptional = mayMiss || (property.flags & ts.SymbolFlags.Optional) !== 0;
     const isFunction = present.length > 0 && present.every(isCallable);
-    if (isFunction && (way === "reply" || isOptional)) return [];
+    if (isFunction && (way === "response" || isOptional)) return [];
     const types = mayMiss ? this.#present(type, present) : [type];
     return [
       {
@@ -215,7 +215,7 @@ export class Translation {
   ): LuaType {
     const known = this.#known[way].get(type);
     if (known) return { kind: "named", declaration: known };
-    const twin = this.#known[way === "reply" ? "request" : "reply"].get(type);
+    const twin = this.#known[way === "response" ? "request" : "response"].get(type);
     const own = this.#ownName(type);
     const symbol = type.aliasSymbol ?? type.symbol;
     const chosen = own === undefined ? name : `${this.prefix}.${own}`;

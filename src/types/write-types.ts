@@ -13,9 +13,9 @@ import { STUB_MARK, textOfStub } from "./stub.js";
 import { Translation } from "./translation.js";
 
 export interface TypesRequest {
-  /** The module, seen from `cwd`. */
+  /** The module, relative to `cwd`. */
   readonly module: string;
-  /** The stub, seen from `cwd`; without it NAME.d.lua beside the module. */
+  /** The stub, relative to `cwd`; without it NAME.d.lua beside the module. */
   readonly output: string | undefined;
   /** The class; without it made of the module's name. */
   readonly className: string | undefined;

@@ -52,7 +52,7 @@ export class TerminalReporter implements Reporter {
     this.#update(step, () => this.#rows.get(step)?.done.reject(error));
   }
 
-  /** Shown when the rows are no longer redrawn, or it would be painted over. */
+  /** Printed after the rows: redrawing them would overwrite it. */
   warning(message: string): void {
     this.#warnings.push(message);
   }
@@ -83,14 +83,14 @@ export class TerminalReporter implements Reporter {
     const { Listr } = await import("listr2");
     const list = new Listr(tasks as never, {
       registerSignalListeners: false, // the CLI has its own, which clean up first
-      // Rows that wrap, or hold a tab, take more lines of the terminal than are redrawn.
+      // Rows that wrap, or contain a tab, take more lines of the terminal than listr2 redraws.
       rendererOptions: { collapseErrors: false, showErrorMessage: false, formatOutput: "truncate" },
     });
     return list.run().catch(() => undefined); // the error is thrown by the build itself
   }
 }
 
-/** Without what moves the cursor: escape sequences, tabs and other control characters. */
+/** Removes all that moves the cursor: escape sequences, tabs and other control characters. */
 function oneLine(text: string): string {
   return stripVTControlCharacters(text)
     .replace(/\p{Cc}+/gu, " ")

@@ -52,7 +52,7 @@ function place(): Place {
   };
 }
 
-/** One message, no stack trace, no prefix, and in the work folder nothing but its mark and logs. */
+/** One message, no stack trace, no prefix, and only the mark and the logs in the build directory. */
 function expectRefusal(
   at: Place,
   result: CliResult,
@@ -88,18 +88,18 @@ describe("the command line", () => {
     ["an empty prefix", ["--prefix", ""], "--prefix is empty"],
     ["an empty mirror", ["--mirror", ""], "--mirror is empty"],
     ["a release of Debian", ["--source", "debian", "--openresty", "1.27.1.2"], "nginx 1.26.3"],
-    ["a work folder with a blank", ["--work-dir", "/tmp/with blank"], 'holds " "'],
+    ["a build directory with a blank", ["--work-dir", "/tmp/with blank"], 'holds " "'],
   ])("refuses %s", async (_name, args, says) => {
     const at = place();
     expectRefusal(at, await at.build(args), 2, says);
   });
 
-  test("refuses a work folder that holds the prefix", async () => {
+  test("refuses a build directory that holds the prefix", async () => {
     const at = place();
     expectRefusal(at, await at.build(["--work-dir", join(at.folder, "made")]), 2, "overlap");
   });
 
-  test("refuses a work folder with files of the user and leaves them", async () => {
+  test("refuses a build directory with files of the user and leaves them", async () => {
     const at = place();
     for (const name of ["logs", "library", "download", "tree", "stage"]) {
       mkdirSync(join(at.workDir, name), { recursive: true });

@@ -67,8 +67,8 @@ const echo = (prefix: string) => `
   location /echo {
     content_by_lua_block {
       local rt = assert(ngx.load_nonblocking_ffi("${prefix}/nffi/lib/libnffi_echo.so", ""))
-      local ok, reply = rt:echo(ngx.var.arg_q)
-      ngx.print(ok and reply or "failed")
+      local ok, response = rt:echo(ngx.var.arg_q)
+      ngx.print(ok and response or "failed")
     }
   }
   location /pipe {

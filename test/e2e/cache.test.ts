@@ -24,7 +24,7 @@ interface Place {
 function place(): Place {
   const folder = temporaryFolder();
   const dir = join(folder, "nffi");
-  // A killed process cannot remove its work folder; here it goes with the test.
+  // A killed process cannot remove its build directory; here it goes with the test.
   const env = {
     ...WITHOUT_JAVA,
     XDG_CACHE_HOME: folder,
@@ -118,7 +118,7 @@ test("a damaged archive is never used, but fetched again", async () => {
   expect(server.seen).toHaveLength(2);
 });
 
-test("nffi cache lists work folders and removes unused ones", async () => {
+test("nffi cache lists build directories and removes unused ones", async () => {
   const at = place();
   const folder = join(at.dir, "..");
   const tree = makeFakeRelease(join(folder, "tree"), { configure: "exit 1" });

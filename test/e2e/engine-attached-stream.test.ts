@@ -48,16 +48,16 @@ end
 
 -- the runtime answers a call whose coroutine is gone, when it was notified
 function _M.late(name)
-    local told = "told:.*" .. name .. ".*asked"
+    local notified = "notified:.*" .. name .. ".*asked"
     collectgarbage()
     for _ = 1, 100 do
-        if _M.witness().methods:report():find(told) then break end
+        if _M.witness().methods:report():find(notified) then break end
         ngx.sleep(0.01)
     end
     local report = _M.witness().methods:report()
     _M.witness().methods:release()
     ngx.sleep(0.02)
-    ngx.say(report:find(told) and "notified" or report)
+    ngx.say(report:find(notified) and "notified" or report)
 end
 
 function _M.chunks(rt)
@@ -87,8 +87,8 @@ const SERVERS: Readonly<Record<string, string>> = {
     }`,
   deadline: `
     content_by_lua_block {
-      local reply, message, code = lib.echo().methods:sleep("5000", { timeout = 30 })
-      ngx.say(tostring(reply), " ", code)
+      local response, message, code = lib.echo().methods:sleep("5000", { timeout = 30 })
+      ngx.say(tostring(response), " ", code)
     }`,
   kill: `
     content_by_lua_block {
@@ -109,8 +109,8 @@ const SERVERS: Readonly<Record<string, string>> = {
   wrong_phase: `
     content_by_lua_block { ngx.ctx.x = 1 ngx.say("logged") }
     log_by_lua_block {
-      local reply, message, code = lib.echo():call("x")
-      ngx.log(ngx.WARN, "log phase: ", tostring(reply), " ", code)
+      local response, message, code = lib.echo():call("x")
+      ngx.log(ngx.WARN, "log phase: ", tostring(response), " ", code)
     }`,
 };
 

@@ -70,8 +70,8 @@ describe.each(suites.filter(isAttachedSuite))("an attached nginx, %s", (suite) =
     try {
       writeFileSync(glue, "no library");
       await withNginx({ prefix, server }, async (running) => {
-        const reply = await running.get("/");
-        expect(reply).toMatch(/^nil\|the glue of nffi cannot be loaded: .*\|unsupported_nginx$/);
+        const response = await running.get("/");
+        expect(response).toMatch(/^nil\|the glue of nffi cannot be loaded: .*\|unsupported_nginx$/);
       });
     } finally {
       renameSync(kept, glue);

@@ -197,12 +197,12 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
   });
 
   test("is refused with the reason where a call cannot yield", async () => {
-    const reply = await nginx.request("/refused");
-    expect(reply.body).toContain("nil|API disabled in the context of set_by_lua*|wrong_phase");
-    expect(reply.body).toContain(
+    const response = await nginx.request("/refused");
+    expect(response.body).toContain("nil|API disabled in the context of set_by_lua*|wrong_phase");
+    expect(response.body).toContain(
       "nil|API disabled in the context of body_filter_by_lua*|wrong_phase",
     );
-    expect(reply.headers["x-header"]).toContain("API disabled in the context of header_filter");
+    expect(response.headers["x-header"]).toContain("API disabled in the context of header_filter");
     await nginx.waitForLog("in log: nil|API disabled in the context of log_by_lua*|wrong_phase");
   });
 
@@ -218,16 +218,16 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
     ["1 MB", Buffer.alloc(1 << 20, "abcdefg")],
     ["64 MB", Buffer.alloc(64 << 20, "0123456789")],
   ])("echoes a payload: %s", async (_, body) => {
-    const reply = await nginx.request("/body", { method: "POST", body });
-    expect(reply.status).toBe(200);
-    expect(Buffer.from(reply.body, "utf8").length === 0).toBe(body.length === 0);
-    expect(reply.body === body.toString("utf8")).toBe(true);
+    const response = await nginx.request("/body", { method: "POST", body });
+    expect(response.status).toBe(200);
+    expect(Buffer.from(response.body, "utf8").length === 0).toBe(body.length === 0);
+    expect(response.body === body.toString("utf8")).toBe(true);
   });
 
   test("answers 1,000 concurrent calls on one worker, each with its own bytes", async () => {
     const names = Array.from({ length: 1000 }, (_, i) => `call-${i}`);
-    const replies = await Promise.all(names.map((name) => nginx.get(`/call?v=${name}`)));
-    expect(replies).toEqual(names);
+    const responses = await Promise.all(names.map((name) => nginx.get(`/call?v=${name}`)));
+    expect(responses).toEqual(names);
   });
 
   test("returns an error of the runtime as nil, message, code, detail", async () => {
@@ -256,7 +256,7 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
     const lines = (await nginx.get("/bad")).split("\n");
     expect(lines[0]).toMatch(/^nil\|\/no\/such\.so: cannot open shared object file.*\|no_library$/);
     expect(lines[1]).toMatch(
-      /^nil\|libz\.so\.1 is no runtime: it has none of the symbols .*\|no_entry$/,
+      /^nil\|libz\.so\.1 is not a runtime: it exports none of .*\|no_entry$/,
     );
     expect(lines[2]).toMatch(/did not start: the configuration is the number of threads/);
     expect(lines[3]).toMatch(/^false\|.*load\("python"\) requires \{ module = "app\.py" \}/);
@@ -267,7 +267,7 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
 
   test("ends a call at its timeout; the late answer is freed, not refused", async () => {
     expect(await nginx.get("/timeout")).toBe(
-      `nil|method "sleep": the runtime "${echo}" has not answered within 20 ms|timeout|nil\nafter\n00\n`,
+      `nil|method "sleep": the runtime "${echo}" has not responded within 20 ms|timeout|nil\nafter\n00\n`,
     );
   });
 

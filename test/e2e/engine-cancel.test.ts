@@ -9,10 +9,10 @@ import { builtOpenresty, suites } from "../support/openresty.js";
 
 /** The same as test/fixtures/runtimes/witness.c. */
 const WITNESS = `
-const held = [], started = [], told = [];
+const held = [], started = [], notified = [];
 export const hold = (name, { signal }) => {
   started.push(name);
-  signal.addEventListener("abort", () => { told.push(name); console.log("witness: told of " + name); });
+  signal.addEventListener("abort", () => { notified.push(name); console.log("witness: notified of " + name); });
   return new Promise((done) => held.push({ name, signal, done }));
 };
 export const release = () => { for (const { name, done } of held.splice(0)) done(name); return ""; };
@@ -25,7 +25,7 @@ export const overrun = async (_, { deadline }) => {
   throw new Error("deadline exceeded");
 };
 export const report = () =>
-  "started: " + started.join(" ") + "; told: " + told.join(" ") +
+  "started: " + started.join(" ") + "; notified: " + notified.join(" ") +
   "; asked: " + held.map(({ name, signal }) => name + "=" + Number(signal.aborted)).join(" ") + "; refused: 0";
 `;
 
@@ -57,10 +57,10 @@ end
 
 -- the runtime answers a call whose coroutine may be gone, when it was notified
 function _M.late()
-    local rt, told = _M.load(), "told:.*" .. ngx.var.arg_name:gsub("-", "%%-") .. ".*asked"
+    local rt, notified = _M.load(), "notified:.*" .. ngx.var.arg_name:gsub("-", "%%-") .. ".*asked"
     collectgarbage()
     for _ = 1, 100 do
-        if rt.methods:report():find(told) then break end
+        if rt.methods:report():find(notified) then break end
         ngx.sleep(0.01)
     end
     rt.methods:release()
@@ -290,7 +290,7 @@ const SERVER = [
 ].join("\n");
 
 const TIMED_OUT =
-  /^nil\|method "\w+": the runtime ".*" has not answered within \d+ ms\|timeout\|nil$/;
+  /^nil\|method "\w+": the runtime ".*" has not responded within \d+ ms\|timeout\|nil$/;
 
 describe.each(suites)("deadlines and cancellation, %s", (suite) => {
   let nginx: Nginx;
@@ -320,7 +320,7 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
     const report = async () => {
       const text = await get("/report");
       const part = (title: string) => new RegExp(`${title}: ?([^;]*)`).exec(text)?.[1]?.split(" ");
-      return { started: part("started"), told: part("told"), asked: part("asked") };
+      return { started: part("started"), notified: part("notified"), asked: part("asked") };
     };
     /** The call is cancelled; the runtime responds late, and nothing is left of that. */
     const letGo = async () => {
@@ -328,7 +328,7 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       await expect.poll(() => get("/state"), { timeout: 5_000 }).toBe("0 0 0");
     };
     const wasCancelled = async (name: string) => {
-      await expect.poll(async () => (await report()).told, { timeout: 5_000 }).toContain(name);
+      await expect.poll(async () => (await report()).notified, { timeout: 5_000 }).toContain(name);
       const seen = await report();
       expect(seen.started).toContain(name);
       expect(seen.asked).toContain(`${name}=1`);
@@ -406,8 +406,8 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       async (way) => {
         const name = `${kind}-end-${way}`;
         expect(await get(`/end_${way}`, name)).toBe("late");
-        const { told } = await report();
-        expect(told).toContain(name);
+        const { notified } = await report();
+        expect(notified).toContain(name);
         await expect.poll(() => get("/state"), { timeout: 5_000 }).toBe("0 0 0");
         expect(nginx.errorLog()).not.toContain(`${name} was resumed`);
       },
@@ -451,7 +451,7 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       const name = `${kind}-unnoticed`;
       await abandon("/hold", name);
       const seen = await report();
-      expect(seen.told).not.toContain(name);
+      expect(seen.notified).not.toContain(name);
       expect(seen.asked).toContain(`${name}=0`);
       expect(await get("/state")).toMatch(/^1 1 /);
       await letGo();
@@ -493,8 +493,8 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
         /call has ended: nil\|(method "\w+": )?the worker exits and .*\|exiting\|nil/,
       );
       // threads live until the worker has ended; a process is ended with it
-      const told = [`witness: told of ${name}-client`, `witness: told of ${name}\n`];
-      if (kind === "native") for (const line of told) await leaving.waitForLog(line);
+      const notified = [`witness: notified of ${name}-client`, `witness: notified of ${name}\n`];
+      if (kind === "native") for (const line of notified) await leaving.waitForLog(line);
       // nginx closes the connection only later, so that the handler can answer
       expect(await held).toMatch(/^nil\|(method "\w+": )?the worker exits and .*\|exiting\|nil$/);
       const log = leaving.errorLog();
@@ -511,7 +511,7 @@ describe.each(suites)("deadlines and cancellation, %s", (suite) => {
       await expect.poll(report, { timeout: 10_000 }).toContain(`${kind}-last`);
       leaving.signal("SIGQUIT");
       expect(await held).toMatch(/^nil\|(method "\w+": )?the worker exits and .*\|exiting\|nil$/);
-      if (kind === "native") await leaving.waitForLog(`witness: told of ${kind}-last`);
+      if (kind === "native") await leaving.waitForLog(`witness: notified of ${kind}-last`);
       await leaving.stop({ signal: "SIGQUIT" });
     });
   });

@@ -71,14 +71,14 @@ local function cycle(kind, i)
         rt:hello("x")
         return rt:__unload()
     end
-    local reply, why, code
+    local response, why, code
     if kind == "python" or kind == "asyncio" or kind == "java" then
-        reply, why, code = rt.methods:hello("x")
+        response, why, code = rt.methods:hello("x")
     else
-        reply, why, code = rt:call("x")
+        response, why, code = rt:call("x")
     end
     -- some fixtures have no such method: they answer all the same
-    if not reply and code ~= "runtime_error" then error(why) end
+    if not response and code ~= "runtime_error" then error(why) end
     rt:close()
 end
 
@@ -265,7 +265,7 @@ test("a queue that a library does not let go of is kept, logged and counted", as
 });
 
 test("a VM of a thread can neither load nor see runtimes", async () => {
-  const reply = await nginx.get("/thread");
-  expect(reply).toContain("ngx.run_worker_thread()");
-  expect(reply.split("|").slice(1)).toEqual(["wrong_thread", "true", "0"]);
+  const response = await nginx.get("/thread");
+  expect(response).toContain("ngx.run_worker_thread()");
+  expect(response.split("|").slice(1)).toEqual(["wrong_thread", "true", "0"]);
 });

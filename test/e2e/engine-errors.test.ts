@@ -119,9 +119,9 @@ const EXPECTED: Record<string, RegExp> = {
   reloading: /^nil\|.*is being reloaded already\|reloading$/,
   runtime_error: /^nil\|why\|runtime_error\|nffi_echo$/,
   "runtime_error in Node": /^nil\|no luck\|runtime_error\|RangeError: no luck\n\s+at fail /,
-  timeout: /^nil\|method "\w+": the runtime ".*" has not answered within \d+ ms\|timeout\|nil$/,
+  timeout: /^nil\|method "\w+": the runtime ".*" has not responded within \d+ ms\|timeout\|nil$/,
   "timeout in Node":
-    /^nil\|method "\w+": the runtime "m\.mjs" has not answered within \d+ ms\|timeout\|nil$/,
+    /^nil\|method "\w+": the runtime "m\.mjs" has not responded within \d+ ms\|timeout\|nil$/,
   queue_full:
     /^nil\|the queue of the runtime ".*" is full: 2 calls (wait \(max_queue\)|are unanswered \(max_tasks\))\|queue_full\|nil$/,
   "queue_full by bytes":
@@ -146,7 +146,7 @@ const EXPECTED: Record<string, RegExp> = {
   no_language:
     /^nil\|this product was built without Java: no JDK; install a JDK and run `nffi build` again\|no_language$/,
   no_library: /^nil\|\/no\/such\.so: cannot open .*\|no_library$/,
-  no_entry: /^nil\|libz\.so\.1 is no runtime: it has none of the symbols .*\|no_entry$/,
+  no_entry: /^nil\|libz\.so\.1 is not a runtime: it exports none of .*\|no_entry$/,
   abi_mismatch: /^nil\|.*libother_abi\.so is built for ABI 99, this nginx has ABI 1\|abi_mismatch$/,
   "abi_mismatch of a process":
     /^nil\|(method "\w+": )?the runtime "m\.mjs" is down: its libnffi has queue ABI 99, this nginx has 3\|abi_mismatch\|nil$/,
@@ -340,7 +340,7 @@ describe("the error codes of docs/lua.md", () => {
       const text = /ended: ([^,]*)/.exec(log)?.[1] ?? "";
       remember(text);
       expect(text).toMatch(
-        /^nil\|method "\w+": the worker exits and the runtime ".*" has not answered within the grace period \(\d+ ms\)\|exiting\|nil/,
+        /^nil\|method "\w+": the worker exits and the runtime ".*" has not responded within the grace period \(\d+ ms\)\|exiting\|nil/,
       );
     });
   });

@@ -369,9 +369,9 @@ def spoil(offset):
           () => "it does not come back",
         );
         expect(await call(nginx, "rt", "spoil", endOf(ring))).toMatch(
-          /its process \d+ broke the rules of the queue and is killed\|runtime_down/,
+          /its process \d+ violated the queue protocol and is killed\|runtime_down/,
         );
-        await nginx.waitForLog(/\[error\].*broke the rules of the queue/);
+        await nginx.waitForLog(/\[error\].*violated the queue protocol/);
         await until(
           () => !isRunning(pid),
           5_000,
@@ -379,7 +379,9 @@ def spoil(offset):
         );
       }
       await until(
-        () => nginx.errorLog().match(/broke the rules .* it is started again/g)?.length === 2,
+        () =>
+          nginx.errorLog().match(/violated the queue protocol .* it is started again/g)?.length ===
+          2,
         5_000,
         () => nginx.errorLog(),
       );

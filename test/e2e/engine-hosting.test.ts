@@ -79,12 +79,12 @@ describe("several processes of one runtime", () => {
     const begin = Date.now();
     const more = await Promise.all(Array.from({ length: 6 }, () => call(nginx, "b", "pid")));
     expect(Date.now() - begin).toBeLessThan(1000);
-    expect(more.filter((reply) => reply.includes("nil"))).toEqual([]);
-    const replies = await Promise.all(calls);
-    const failed = replies.filter((reply) => reply.startsWith("nil"));
+    expect(more.filter((response) => response.includes("nil"))).toEqual([]);
+    const responses = await Promise.all(calls);
+    const failed = responses.filter((response) => response.startsWith("nil"));
     expect(failed.length).toBe(3);
     expect(failed[0]).toMatch(new RegExp(`its process ${victim} ended.*runtime_down`));
-    const answered = replies.filter((reply) => !reply.startsWith("nil")).map(Number);
+    const answered = responses.filter((response) => !response.startsWith("nil")).map(Number);
     expect(answered.length).toBe(6);
     expect(answered).not.toContain(victim);
     expect((await pidsOf(nginx, "b", 3)).filter((pid) => pids.includes(pid)).length).toBe(2);
@@ -195,7 +195,7 @@ describe("what a process gets", () => {
     const id = (flag: string) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }));
     const { uid, gid, groups } = await whole("nobody");
     expect({ uid, gid, groups }).toEqual({ uid: id("-u"), gid: id("-g"), groups: [id("-g")] });
-    expect(await call(nginx, "ghost", "pid")).toMatch(/there is no user "no-such-user"\|load_fail/);
+    expect(await call(nginx, "ghost", "pid")).toMatch(/unknown user "no-such-user"\|load_fail/);
   });
 
   test("user and a negative nice are refused unless the worker is root", async () => {
@@ -285,8 +285,8 @@ test("options that are none are errors at the line of the caller", async () => {
       .join("\n"),
   );
   await withNginx({ prefix, server }, async (nginx) => {
-    const replies = (await nginx.get("/bad")).trim().split("\n");
-    expect(replies.map((reply) => reply.replace(/^false\|\S+:\d+: /, ""))).toEqual([
+    const responses = (await nginx.get("/bad")).trim().split("\n");
+    expect(responses.map((response) => response.replace(/^false\|\S+:\d+: /, ""))).toEqual([
       "processes must be a whole number from 1 to 256, got 0",
       "processes must be a whole number from 1 to 256, got 1.5",
       "nice must be a whole number from -20 to 19, got 20",
@@ -302,11 +302,11 @@ test("options that are none are errors at the line of the caller", async () => {
       'start must be "load" or "first_call", got 1',
       expect.stringMatching(/^idle_timeout must be a whole number from 100 to .*, got 10$/),
       expect.stringMatching(/^idle_timeout must be a whole number from 100 to .*, got soon$/),
-      "user must be the name of a user, got ",
+      "user must be the name of a user, got an empty string",
       expect.stringMatching(/^user must be the name of a user, got a/),
-      "directory must be a string that is not empty",
+      "directory must be a path, got 7",
       expect.stringMatching(/^affinity must be "all" or "inherit", got /),
-      "env: bad name A=B",
+      "env: invalid name A=B",
     ]);
   });
 });

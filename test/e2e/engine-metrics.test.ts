@@ -417,7 +417,7 @@ describe("metrics", () => {
   test("metrics() of another kind is misuse", async () => {
     const bad = content("= /bad", `ngx.say(show(pcall(nffi.metrics, "xml")))`);
     await withNginx({ prefix, server: bad }, async (own) => {
-      expect(await own.get("/bad")).toMatch(/false\|.*metrics\(\) takes nothing or "prometheus"/);
+      expect(await own.get("/bad")).toMatch(/false\|.*metrics\(\) expects nothing or "prometheus"/);
     });
   });
 });

@@ -69,7 +69,7 @@ const MISUSES: readonly (readonly [string, string])[] = [
   ],
   [`old:echo(true)`, "payload must be a string, got boolean"],
   [`old(true)`, "payload must be a string, got boolean"],
-  [`rt:call("x", { method = 5 })`, "method must be a string of at most 255 bytes"],
+  [`rt:call("x", { method = 5 })`, "method must be a string of at most 255 bytes, got number"],
   [
     `rt.methods[("x"):rep(256)](rt.methods)`,
     "a method's name must be a string of at most 255 bytes",
@@ -127,7 +127,7 @@ const MISUSES: readonly (readonly [string, string])[] = [
   ],
   [
     `nffi.load("python", { module = "m", path = { 1, true } })`,
-    "path must be a folder or a list of folders, got 1",
+    "path must be a directory or a list of directories, got 1",
   ],
   [
     `nffi.load("java", { module = "m", threads = "virtul" })`,
@@ -155,7 +155,7 @@ const MISUSES: readonly (readonly [string, string])[] = [
   ],
   [`nffi.load("node", limits(1))`, "limits must be a table, got number"],
   [`nffi.load("node", { module = "m", env = 1 })`, "env must be a table, got number"],
-  [`nffi.load("node", { module = "m", env = { "x" } })`, "env: bad name 1"],
+  [`nffi.load("node", { module = "m", env = { "x" } })`, "env: invalid name 1"],
   [`nffi.load("node", { module = "m", node_args = "x" })`, "node_args must be a table, got string"],
   [
     `nffi.load("node", { module = "m", processes = 0 })`,
@@ -173,7 +173,7 @@ const MISUSES: readonly (readonly [string, string])[] = [
   [`nffi.load("node", { module = "m", inspect = -1 })`, "inspect must be true or a port, got -1"],
   [
     `nffi.metrics("prometeus")`,
-    'metrics() takes nothing or "prometheus", got prometeus; did you mean "prometheus"?',
+    'metrics() expects nothing or "prometheus", got prometeus; did you mean "prometheus"?',
   ],
   [`ngx.load_ffi("x", 1)`, "configuration must be a string, got number"],
   [
@@ -321,7 +321,7 @@ describe.each(suites)("misuse of a native runtime, %s", (suite) => {
     expect(lines.length).toBe(5);
     for (const line of lines.slice(0, 4)) expect(line).toMatch(/^false\|.*must be milliseconds/);
     expect(lines[4]).toBe(
-      `nil|method "sleep": the runtime "${echo}" has not answered within 1 ms|timeout|nil`,
+      `nil|method "sleep": the runtime "${echo}" has not responded within 1 ms|timeout|nil`,
     );
   });
 
@@ -353,12 +353,12 @@ describe.each(suites)("misuse of a native runtime, %s", (suite) => {
   test("strings that C would cut short are refused", async () => {
     const lines = (await nginx.get("/nul")).trim().split("\n");
     expect(lines.map((line) => line.replace(/^content_by_lua\(.*?\):\d+: /, ""))).toEqual([
-      "module must not hold NUL bytes",
-      "program must not hold NUL bytes",
-      "directory must not hold NUL bytes",
-      "node_args must not hold NUL bytes",
-      "env must not hold NUL bytes",
-      "env: bad name",
+      "module must not contain NUL bytes",
+      "program must not contain NUL bytes",
+      "directory must not contain NUL bytes",
+      "node_args must not contain NUL bytes",
+      "env must not contain NUL bytes",
+      "env: invalid name",
     ]);
   });
 });

@@ -22,8 +22,8 @@ local kinds = {
         local rt = assert(nffi.load("ECHO", { config = "4" }))
         -- 5 ms of sleep, so that it cannot be answered before the coroutine has yielded
         return function(text)
-            local reply, message, code = rt.methods:sleep("5")
-            if not reply then return nil, message, code end
+            local response, message, code = rt.methods:sleep("5")
+            if not response then return nil, message, code end
             return rt:call(text)
         end
     end,
@@ -228,10 +228,10 @@ describe.each(suites)("phases, %s", (suite) => {
       ["error_page", "content"],
     ])("yields and is resumed in %s", async (path, expected) => {
       const pid = await nginx.get("/pid");
-      const replies = await Promise.all(
+      const responses = await Promise.all(
         Array.from({ length: 5 }, () => nginx.get(`/${path}?kind=${kind}`)),
       );
-      expect(replies).toEqual(Array(5).fill(expected));
+      expect(responses).toEqual(Array(5).fill(expected));
       expect(await nginx.get("/pid")).toBe(pid);
     });
   });
@@ -245,11 +245,11 @@ describe.each(suites)("phases, %s", (suite) => {
     async (phase) => {
       const pid = await nginx.get("/pid");
       for (let i = 0; i < 3; i++) {
-        const reply = await nginx.request(`/${phase}`);
-        expect(reply.status).toBe(200);
+        const response = await nginx.request(`/${phase}`);
+        expect(response.status).toBe(200);
         const expected = refusedIn(phase === "balancer" ? "balancer_by_lua*" : `${phase}_by_lua*`);
-        if (phase === "set" || phase === "body_filter") expect(reply.body).toBe(expected);
-        else if (phase === "header_filter") expect(reply.headers["x-said"]).toBe(expected);
+        if (phase === "set" || phase === "body_filter") expect(response.body).toBe(expected);
+        else if (phase === "header_filter") expect(response.headers["x-said"]).toBe(expected);
         else await nginx.waitForLog(`in ${phase}: ${expected}`);
       }
       expect(await nginx.get("/pid")).toBe(pid);

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { withNginx } from "../support/nginx.js";
 import { anySuite, builtOpenresty } from "../support/openresty.js";
 
-test("a module is seen from a relative prefix, too", async () => {
+test("a module is also resolved relative to a relative prefix", async () => {
   const options = {
     prefix: await builtOpenresty(anySuite),
     relativePrefix: true,

@@ -143,8 +143,8 @@ describe("runtime:reload() of processes", () => {
         while (going) {
           asked += 1;
           const path = n % 3 === 0 ? "/call?m=slow&v=20" : "/call?m=version";
-          const reply = await nginx.get(path);
-          if (!/^\d+\n$/.test(reply)) wrong.push(reply);
+          const response = await nginx.get(path);
+          if (!/^\d+\n$/.test(response)) wrong.push(response);
         }
       };
       const clients = Array.from({ length: 12 }, (_, n) => ask(n));

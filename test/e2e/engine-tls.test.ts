@@ -52,12 +52,12 @@ function refusal(phase: string, reason: string): string {
 
 function getOverTls(port: number): Promise<string> {
   return new Promise((done, failed) => {
-    request({ host: "127.0.0.1", port, rejectUnauthorized: false }, (reply) => {
+    request({ host: "127.0.0.1", port, rejectUnauthorized: false }, (response) => {
       let body = "";
-      reply.on("data", (part) => {
+      response.on("data", (part) => {
         body += part;
       });
-      reply.on("end", () => done(body));
+      response.on("end", () => done(body));
     })
       .on("error", failed)
       .end();
@@ -82,15 +82,15 @@ test.each(suites)(
       ssl_certificate_key @DIR@/localhost.pem;
       ssl_certificate_by_lua_block {
           local rt = assert(require("resty.nffi").load("${echo}", { config = "4" }))
-          local reply, message, code = rt.methods:sleep("50")
-          told = tostring(reply) .. ", " .. tostring(message) .. ", " .. tostring(code)
+          local response, message, code = rt.methods:sleep("50")
+          told = tostring(response) .. ", " .. tostring(message) .. ", " .. tostring(code)
       }
       location / { content_by_lua_block { ngx.print(told) } }
     }`,
     };
     await withNginx(options, async (nginx) => {
-      const replies = await Promise.all(Array.from({ length: 20 }, () => getOverTls(port)));
-      expect(replies).toEqual(Array.from({ length: 20 }, () => expected));
+      const responses = await Promise.all(Array.from({ length: 20 }, () => getOverTls(port)));
+      expect(responses).toEqual(Array.from({ length: 20 }, () => expected));
       expect(nginx.errorLog()).not.toMatch(/exited on signal/);
     });
   },
@@ -121,8 +121,8 @@ test.each(suites)(
     const echo = join(prefix, "nffi/lib/libnffi_echo.so");
     const tell = `
       local rt = assert(require("resty.nffi").load("${echo}", { config = "4" }))
-      local reply, message, code = rt:call("x")
-      told[#told + 1] = ngx.get_phase() .. ": " .. tostring(reply) .. ", " .. tostring(message)
+      local response, message, code = rt:call("x")
+      told[#told + 1] = ngx.get_phase() .. ": " .. tostring(response) .. ", " .. tostring(message)
           .. ", " .. tostring(code)`;
     const options = {
       prefix,

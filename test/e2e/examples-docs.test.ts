@@ -65,9 +65,9 @@ test("docs/typescript.md: a generator serves server-sent events", async () => {
   );
   const [server = ""] = codeBlocks("docs/typescript.md", "nginx");
   await withNginx({ prefix, server, files: { "events.ts": events ?? "" } }, async (nginx) => {
-    const reply = await nginx.request("/events");
-    expect(reply.headers["content-type"]).toBe("text/event-stream");
-    expect(reply.body).toBe([0, 1, 2, 3, 4].map((at) => `data: {"at":${at}}\n\n`).join(""));
+    const response = await nginx.request("/events");
+    expect(response.headers["content-type"]).toBe("text/event-stream");
+    expect(response.body).toBe([0, 1, 2, 3, 4].map((at) => `data: {"at":${at}}\n\n`).join(""));
     await nginx.waitForLog(/no more ticks, client: .*"GET \/events/);
 
     // a client that goes ends the generator

@@ -32,9 +32,9 @@ local function native(lib, config_of)
             return ngx.load_nonblocking_ffi(lib, config_of(...), { max_queue = 4096 })
         end,
         call = function(runtime, text)
-            local ok, reply, err = runtime:echo(text)
-            if ok then return reply end
-            return nil, err or reply
+            local ok, response, err = runtime:echo(text)
+            if ok then return response end
+            return nil, err or response
         end,
         state = function(...)
             return assert(nffi.load(lib, { config = config_of(...) })):state()
@@ -83,8 +83,8 @@ const SERVER = [
     end
     local awaited = kind.state(prefix, delay).awaited
     for i = 1, ${CALLS} do
-        local _, reply = ngx.thread.wait(threads[i])
-        if reply == "call " .. i then own = own + 1 end
+        local _, response = ngx.thread.wait(threads[i])
+        if response == "call " .. i then own = own + 1 end
     end
     ngx.print(awaited, " in flight, ", own, " own answers")`,
   ),
@@ -179,8 +179,8 @@ describe.each(suites)("one worker, %s", (suite) => {
   });
 
   test("a configuration that the example does not understand is an error of load", async () => {
-    const reply = await nginx.request("/echo?kind=c&prefix=a%20b&text=x");
-    expect(reply.status).toBe(500);
+    const response = await nginx.request("/echo?kind=c&prefix=a%20b&text=x");
+    expect(response.status).toBe(500);
     expect(nginx.errorLog()).toMatch(/libc_echo\.so did not start: its entry returned -1/);
   });
 });

@@ -102,8 +102,8 @@ async function counts(count: number, together: number): Promise<Budget> {
     const load = join(prefix, "nffi/lib/libnffi_echo.so");
     await ready(`http://127.0.0.1:${port}/ready`);
     const query = new URLSearchParams({ load, count: `${count}`, together: `${together}` });
-    const reply = await fetch(`http://127.0.0.1:${port}/?${query}`);
-    expect(reply.status, readFileSync(join(folder, "error.log"), "utf8")).toBe(200);
+    const response = await fetch(`http://127.0.0.1:${port}/?${query}`);
+    expect(response.status, readFileSync(join(folder, "error.log"), "utf8")).toBe(200);
   } finally {
     nginx.kill("SIGTERM");
     await ended;

@@ -165,15 +165,15 @@ describe.each(suites)("traps in what is sent, %s", (suite) => {
       ["every byte", BINARY],
       ["NULs only", Buffer.alloc(100_000)],
     ])("a payload and its answer: %s", async (_, body) => {
-      const reply = await fetch(`${nginx.url}/body?kind=${kind}`, { method: "POST", body });
-      expect(reply.status).toBe(200);
-      expect(Buffer.from(await reply.arrayBuffer()).equals(body)).toBe(true);
+      const response = await fetch(`${nginx.url}/body?kind=${kind}`, { method: "POST", body });
+      expect(response.status).toBe(200);
+      expect(Buffer.from(await response.arrayBuffer()).equals(body)).toBe(true);
     });
 
     test("a payload and its answer: 64 MB of every byte", async () => {
       const body = Buffer.alloc(64 << 20, BINARY);
-      const reply = await fetch(`${nginx.url}/body?kind=${kind}`, { method: "POST", body });
-      expect(Buffer.from(await reply.arrayBuffer()).equals(body)).toBe(true);
+      const response = await fetch(`${nginx.url}/body?kind=${kind}`, { method: "POST", body });
+      expect(Buffer.from(await response.arrayBuffer()).equals(body)).toBe(true);
     });
 
     test("payloads that are no strings: numbers go, the rest is the caller's mistake", async () => {
@@ -202,8 +202,8 @@ describe.each(suites)("traps in what is sent, %s", (suite) => {
         try {
           const slow = get(session, `/slow?kind=${kind}`);
           const names = Array.from({ length: 100 }, (_, i) => `s${i}`);
-          const replies = names.map((name) => get(session, `/call?kind=${kind}&v=${name}`));
-          expect(await Promise.all(replies)).toEqual(names);
+          const responses = names.map((name) => get(session, `/call?kind=${kind}&v=${name}`));
+          expect(await Promise.all(responses)).toEqual(names);
           expect(await slow).toBe(kind === "node" ? "later" : "200");
         } finally {
           session.destroy();
@@ -219,13 +219,13 @@ describe.each(suites)("traps in what is sent, %s", (suite) => {
           const { port } = nginx;
           httpRequest(
             { agent, host: "127.0.0.1", port, path: `/call?kind=${kind}&v=${v}` },
-            (reply) => {
-              ports.add(reply.socket.localPort);
+            (response) => {
+              ports.add(response.socket.localPort);
               let body = "";
-              reply.on("data", (part) => {
+              response.on("data", (part) => {
                 body += part;
               });
-              reply.on("end", () => done(body));
+              response.on("end", () => done(body));
             },
           )
             .on("error", failed)
@@ -267,10 +267,16 @@ describe.each(suites)("traps in what is sent, %s", (suite) => {
       const kept = get(session, "/hold?v=kept");
       const stream = session.request({ ":path": "/hold?v=reset" });
       stream.on("error", () => undefined).end();
-      await expect.poll(() => nginx.get("/report"), { timeout: 10_000 }).toMatch(/kept.*; told/);
-      await expect.poll(() => nginx.get("/report"), { timeout: 10_000 }).toMatch(/reset.*; told/);
+      await expect
+        .poll(() => nginx.get("/report"), { timeout: 10_000 })
+        .toMatch(/kept.*; notified/);
+      await expect
+        .poll(() => nginx.get("/report"), { timeout: 10_000 })
+        .toMatch(/reset.*; notified/);
       stream.close(8);
-      await expect.poll(() => nginx.get("/report"), { timeout: 10_000 }).toMatch(/told: reset;/);
+      await expect
+        .poll(() => nginx.get("/report"), { timeout: 10_000 })
+        .toMatch(/notified: reset;/);
       await nginx.get("/release");
       expect(await kept).toBe("kept");
       expect(await get(session, "/call?v=after")).toBe("after");
@@ -288,10 +294,10 @@ describe.each(suites)("traps in what is sent, %s", (suite) => {
         .end();
     }
     const report = () => nginx.get("/report");
-    await expect.poll(report, { timeout: 10_000 }).toMatch(/g3.*; told/);
+    await expect.poll(report, { timeout: 10_000 }).toMatch(/g3.*; notified/);
     session.destroy();
-    await expect.poll(report, { timeout: 10_000 }).toMatch(/told:.* g1.*; asked/);
-    await expect.poll(report, { timeout: 10_000 }).toMatch(/told:.* g3.*; asked/);
+    await expect.poll(report, { timeout: 10_000 }).toMatch(/notified:.* g1.*; asked/);
+    await expect.poll(report, { timeout: 10_000 }).toMatch(/notified:.* g3.*; asked/);
     await nginx.get("/release");
     expect(nginx.errorLog()).not.toMatch(/exited on signal/);
   });

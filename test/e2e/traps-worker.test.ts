@@ -216,8 +216,8 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
       await expect
         .poll(
           async () => {
-            const reply = await nginx.request("/both", { headers: { connection: "close" } });
-            const [worker = "", text, node = ""] = reply.body.split(" ");
+            const response = await nginx.request("/both", { headers: { connection: "close" } });
+            const [worker = "", text, node = ""] = response.body.split(" ");
             expect(text).toBe("x");
             expect(seen.get(worker) ?? node).toBe(node);
             seen.set(worker, node);
@@ -445,9 +445,11 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
       // each kind once for each runtime, by its name
       const log = nginx.errorLog();
       for (const name of [rude, "rude_process"]) {
-        const lines = log.split("\n").filter((line) => line.includes(`${name}" answered a task`));
-        expect(lines.join("\n")).toMatch(/answered a task a second time/);
-        expect(lines.join("\n")).toMatch(/answered a task that does not exist/);
+        const lines = log
+          .split("\n")
+          .filter((line) => line.includes(`${name}" responded to a task`));
+        expect(lines.join("\n")).toMatch(/responded to a task a second time/);
+        expect(lines.join("\n")).toMatch(/responded to a task that does not exist/);
         expect(lines.length).toBe(2);
       }
       expect(log).not.toMatch(/exited on signal/);
@@ -461,8 +463,8 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
     };
     await withNginx(options([call()], more), async (nginx) => {
       expect(await nginx.get("/call?v=http")).toBe("http");
-      const reply = await fetch(`http://127.0.0.1:${port}/call?v=stream`);
-      expect(await reply.text()).toBe("stream");
+      const response = await fetch(`http://127.0.0.1:${port}/call?v=stream`);
+      expect(await response.text()).toBe("stream");
     });
   });
 

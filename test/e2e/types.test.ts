@@ -31,7 +31,7 @@ export interface Request {
   readonly tags?: readonly string[];
   readonly level?: Level;
 }
-export interface Reply {
+export interface Response {
   readonly greeting: string;
   readonly born: Date;
   readonly middle: string | null;
@@ -41,7 +41,7 @@ export interface Reply {
 }
 
 /** Greets by name. */
-export const hello: Handler<Request, Reply> = async ({ name, level }) => ({
+export const hello: Handler<Request, Response> = async ({ name, level }) => ({
   greeting: \`hello \${name} \${level}\`,
   born: new Date(0),
   middle: null,
@@ -118,9 +118,9 @@ describe.runIf(hasLanguageServer)("in an editor", () => {
 
   test("right calls are not underlined", async () => {
     const right = `
-      local reply, message, code, detail = rt.methods:hello({ name = "Ada" })
-      if not reply then error(message .. code .. tostring(detail)) end
-      print(reply.greeting .. reply.born, reply.middle, reply.friends[1], reply.scores.chess)
+      local response, message, code, detail = rt.methods:hello({ name = "Ada" })
+      if not response then error(message .. code .. tostring(detail)) end
+      print(response.greeting .. response.born, response.middle, response.friends[1], response.scores.chess)
       local address = { street = "High Street", ["zip-code"] = 4 }
       print(rt.methods:hello({ name = "Ada", level = "low", tags = { "a" }, address = address }, { timeout = 500 }))
       print(rt.methods:nothing() == ngx.null)
@@ -158,7 +158,7 @@ describe.runIf(hasLanguageServer)("in an editor", () => {
     ["a method that is none", 'print(rt.methods:helo({ name = "" }))', "undefined-field", /`helo`/],
     ["a stream that is none", "print(rt.streams:hello({}))", "undefined-field", /`hello`/],
     [
-      "a field of the reply that is none",
+      "a field of the response that is none",
       'print(assert(rt.methods:hello({ name = "" })).greting)',
       "undefined-field",
       /`greting`/,
@@ -170,7 +170,7 @@ describe.runIf(hasLanguageServer)("in an editor", () => {
       /`no`/,
     ],
     [
-      "a reply that may have failed",
+      "a response that may have failed",
       'print(rt.methods:hello({ name = "" }).greeting)',
       "need-check-nil",
       /may be nil/,
@@ -183,7 +183,7 @@ describe.runIf(hasLanguageServer)("in an editor", () => {
     ],
     ["a function of nffi that is none", "print(nffi.lod())", "undefined-field", /`lod`/],
     [
-      "a number of a reply as text",
+      "a number of a response as text",
       'print(assert(rt.methods:hello({ name = "" })).friends:upper())',
       "undefined-field",
       /upper/,
@@ -200,13 +200,13 @@ describe.runIf(hasLanguageServer)("in an editor", () => {
     ["the methods", "rt.methods:¦", ["hello", "nothing", "ticks"]],
     ["the streams", "rt.streams:¦", ["ticks"]],
     [
-      "the fields of a reply",
+      "the fields of a response",
       'local reply = assert(rt.methods:hello({ name = "" }))\nreply.¦',
       ["born", "friends", "greeting", "middle", "nick", "scores"],
     ],
     [
       "the fields within",
-      'local reply = assert(rt.methods:hello({ name = "" }))\nlocal friend = assert(reply.friends[1])\nfriend.¦',
+      'local response = assert(rt.methods:hello({ name = "" }))\nlocal friend = assert(response.friends[1])\nfriend.¦',
       ["age", "name"],
     ],
     [
@@ -230,8 +230,8 @@ describe.runIf(hasLanguageServer)("in an editor", () => {
 test("what the stub says is what Lua gets", async () => {
   const lua = `
     local rt = assert(nffi.load("node", { module = "handlers.ts" }))
-    local reply = assert(rt.methods:hello({ name = "Ada", level = "low" }))
-    ngx.say(show(reply.greeting, reply.born, reply.middle == ngx.null, reply.nick, reply.friends[1].age, reply.scores.chess))
+    local response = assert(rt.methods:hello({ name = "Ada", level = "low" }))
+    ngx.say(show(response.greeting, response.born, response.middle == ngx.null, response.nick, response.friends[1].age, response.scores.chess))
     ngx.say(show(rt.methods:nothing() == ngx.null))
     for tick in rt.streams:ticks({ count = 2 }) do ngx.say(show(tick.at)) end
     ngx.say(show(#rt.methods:ticks({ count = 3 })))`;

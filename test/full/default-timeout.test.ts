@@ -84,7 +84,7 @@ test("a call ends after 60 s unless it says otherwise", async () => {
       expect(lines.length, nginx.errorLog()).toBe(all.inWorker.length + all.processes.length + 5);
       for (const name of [...all.inWorker, ...all.processes]) {
         expect(lines.find((line) => line.startsWith(`${name} `))).toMatch(
-          / 60 s: nil\|method "sleep": the runtime ".*" has not answered within 60000 ms \(the default; .*\)\|timeout$/,
+          / 60 s: nil\|method "sleep": the runtime ".*" has not responded within 60000 ms \(the default; .*\)\|timeout$/,
         );
       }
       const others = lines.filter((line) => /^(never|own|ancestor|stream|silent)/.test(line));

@@ -61,7 +61,7 @@ const GROUPS: readonly (readonly [
   ["comments of src", 10, ["src"], comments],
   ["comments of lua", 20, ["lua/resty", "lua/resty_ffi.lua"], comments],
   ["comments of test", 10, ["test"], comments],
-  ["comments of bench and scripts", 54, ["bench", "scripts", "bin"], comments],
+  ["comments of bench and scripts", 32, ["bench", "scripts", "bin"], comments],
   ["titles of tests", 30, ["test"], (_, text) => titles(text)],
 ];
 

@@ -29,8 +29,8 @@ export function location(name: string, options: string): string {
     `local rt, err, code = nffi.load("node", { module = "module.ts", ${options} })
      if not rt then ngx.say(show(err, code)) return end
      local v = ngx.var.arg_v
-     local reply, message, code = rt.methods[ngx.var.arg_m](rt.methods, tonumber(v) or v)
-     ngx.say(reply and require("cjson").encode(reply) or show(reply, message, code))`,
+     local response, message, code = rt.methods[ngx.var.arg_m](rt.methods, tonumber(v) or v)
+     ngx.say(response and require("cjson").encode(response) or show(response, message, code))`,
   );
 }
 

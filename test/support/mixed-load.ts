@@ -38,10 +38,10 @@ function _M.runtimes()
     return { assert(nffi.load("ECHO", { config = "4" })), node() }
 end
 
-local function same(sent, reply, message, code)
-    if reply and reply ~= sent then
-        alert("answer of another call: ", reply:sub(1, 20), " for ", sent:sub(1, 20))
-    elseif not reply and code ~= "runtime_down" and code ~= "exiting" then
+local function same(sent, response, message, code)
+    if response and response ~= sent then
+        alert("answer of another call: ", response:sub(1, 20), " for ", sent:sub(1, 20))
+    elseif not response and code ~= "runtime_down" and code ~= "exiting" then
         alert("no answer: ", message)
     end
 end
@@ -78,8 +78,8 @@ end
 local function closing(value)
     local rt
     if random(30) == 1 then rt = node("closing") else rt = assert(nffi.load("ECHO", { config = "1" })) end
-    local reply, _, code = rt:call(value, { timeout = 9000 })
-    if not (reply == value or code == "closed" or code == "runtime_down" or code == "exiting") then
+    local response, _, code = rt:call(value, { timeout = 9000 })
+    if not (response == value or code == "closed" or code == "runtime_down" or code == "exiting") then
         alert("closing: ", code)
     end
     if random(20) == 1 then
@@ -110,8 +110,8 @@ local function call(runtimes)
         local bytes = value:rep(random(30000))
         same(bytes, rt:call(bytes, { timeout = 20000 }))
     elseif what <= 35 then
-        local reply = rt.methods:fail(value)
-        if reply then alert("fail has answered") end
+        local response = rt.methods:fail(value)
+        if response then alert("fail has answered") end
     elseif what <= 45 then
         same(value, coroutine.wrap(function() return rt:call(value) end)())
     elseif what == 46 and random(4) == 1 then
@@ -169,7 +169,7 @@ return _M
 `;
 
 const BAD =
-  /STRESS|broke the rules|AddressSanitizer|ASSERT|worker process \d+ exited (on signal|with code [^0])/;
+  /STRESS|violated the queue protocol|AddressSanitizer|ASSERT|worker process \d+ exited (on signal|with code [^0])/;
 
 /** Numbers from 0 to 1 that follow from a seed (mulberry32). */
 function randomFrom(seed: number): () => number {

@@ -55,7 +55,7 @@ export interface NginxOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export interface Reply {
+export interface Response {
   readonly status: number;
   readonly body: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -144,8 +144,8 @@ export class Nginx {
     return Number(readOrEmpty(file) || readOrEmpty(`${file}.oldbin`)) || (this.process.pid ?? 0);
   }
 
-  async request(path: string, options: RequestOptions = {}): Promise<Reply> {
-    const reply = await request(`${this.url}${path}`, {
+  async request(path: string, options: RequestOptions = {}): Promise<Response> {
+    const response = await request(`${this.url}${path}`, {
       method: options.method ?? (options.body === undefined ? "GET" : "POST"),
       body: options.body ?? null,
       headers: options.headers ?? {},
@@ -161,21 +161,21 @@ export class Nginx {
       throw thrown;
     });
     return {
-      status: reply.statusCode,
-      body: await reply.body.text(),
-      headers: reply.headers,
+      status: response.statusCode,
+      body: await response.body.text(),
+      headers: response.headers,
     };
   }
 
   /** The body of a GET that must answer 200. */
   async get(path: string): Promise<string> {
-    const reply = await this.request(path);
-    if (reply.status !== 200) {
+    const response = await this.request(path);
+    if (response.status !== 200) {
       throw new Error(
-        `GET ${path}: ${reply.status}\n${reply.body}\n--- error.log:\n${this.errorLog()}`,
+        `GET ${path}: ${response.status}\n${response.body}\n--- error.log:\n${this.errorLog()}`,
       );
     }
-    return reply.body;
+    return response.body;
   }
 
   /** Pids of the worker processes (and helpers such as the cache manager). */

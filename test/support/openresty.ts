@@ -1,6 +1,6 @@
 // The OpenResty that the end-to-end tests run: built by the real `nffi build` once for each Debian
 // suite into .nffi/test/<suite> and shared by all test files. A key of everything that goes into a
-// build decides whether it is used again; the kept work folder makes a second build incremental.
+// build decides whether it is used again; the kept build directory makes a second one incremental.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -27,9 +27,9 @@ export async function authenticatingProxy(): Promise<Proxy> {
   };
   const server = createServer((incoming, response) => {
     if (!mayPass(incoming)) return response.writeHead(407).end();
-    const onward = request(incoming.url ?? "", { headers: incoming.headers }, (reply) => {
-      response.writeHead(reply.statusCode ?? 502, reply.headers);
-      reply.pipe(response);
+    const onward = request(incoming.url ?? "", { headers: incoming.headers }, (upstream) => {
+      response.writeHead(upstream.statusCode ?? 502, upstream.headers);
+      upstream.pipe(response);
     });
     return onward.end();
   });

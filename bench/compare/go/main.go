@@ -61,9 +61,9 @@ func serve(connection net.Conn) {
 		if _, err := io.ReadFull(connection, buffer[4:size+4]); err != nil {
 			return
 		}
-		reply, _ := echo(context.Background(), nffi.Request{Data: buffer[4 : size+4]})
-		binary.BigEndian.PutUint32(buffer, uint32(len(reply)))
-		if _, err := connection.Write(buffer[:len(reply)+4]); err != nil {
+		response, _ := echo(context.Background(), nffi.Request{Data: buffer[4 : size+4]})
+		binary.BigEndian.PutUint32(buffer, uint32(len(response)))
+		if _, err := connection.Write(buffer[:len(response)+4]); err != nil {
 			return
 		}
 	}
@@ -74,6 +74,6 @@ func serveHTTP(writer http.ResponseWriter, request *http.Request) {
 	if err != nil {
 		return
 	}
-	reply, _ := echo(request.Context(), nffi.Request{Data: data})
-	writer.Write(reply)
+	response, _ := echo(request.Context(), nffi.Request{Data: data})
+	writer.Write(response)
 }

@@ -60,7 +60,7 @@ give_text(nffi_host_response_t *response, const char *text)
 }
 
 
-/* The owner's result for an answer that the host has no room for: the runtime
+/* The owner's result for a response that the host has no room for: the runtime
    is not to blame, and its other calls go on. */
 static void
 give_no_room(nffi_host_response_t *response)
@@ -73,7 +73,7 @@ give_no_room(nffi_host_response_t *response)
 /*
  * What the runtime says of its times counts only where it can be true: taken
  * after it was queued, answered after that and not in the future. The clock is
- * read again only for an answer that is younger than the last look at it.
+ * read again only for a response that is newer than the last reading.
  */
 static void
 measure(nffi_host_t *host, const nffi__entry_t *entry,
@@ -98,23 +98,24 @@ measure(nffi_host_t *host, const nffi__entry_t *entry,
 }
 
 
-/* The one answer of a task, or the end of its stream. */
+/* The response of a task, or the end of its stream. */
 static int
-read_answer(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
+read_response(nffi_host_t *host, uint32_t number,
+    nffi_host_response_t *response)
 {
     int rc;
-    uint16_t outcome;
+    uint16_t kind;
     nffi__claim_t where;
     volatile nffi__slot_t *slot = &host->region.slots[number];
     nffi__entry_t *entry = &host->entries[number];
 
-    outcome = slot->outcome;
+    kind = slot->response_kind;
     nffi__host_free_request(host, entry);
     memset(response, 0, sizeof(*response));
     response->slot = number;
     response->owner = entry->owner;
 
-    if (outcome == NFFI__ANSWERED || outcome == NFFI__FAILED) {
+    if (kind == NFFI__ANSWERED || kind == NFFI__FAILED) {
         where.storage = slot->response_storage;
         where.offset = slot->response_offset;
         where.size = slot->response_size;
@@ -131,11 +132,11 @@ read_answer(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
         if (rc == NFFI_NO_MEMORY) {
             give_no_room(response);
 
-        } else if (outcome == NFFI__FAILED && response->rc == NFFI_NO_MEMORY) {
+        } else if (kind == NFFI__FAILED && response->rc == NFFI_NO_MEMORY) {
             give_text(response, "the runtime failed, and has no memory for "
                                 "its message");
 
-        } else if (outcome == NFFI__FAILED) {
+        } else if (kind == NFFI__FAILED) {
             response->flags = NFFI_HOST_ERROR;
             response->message_size = slot->message_size;
             if (response->message_size > response->size) {
@@ -143,14 +144,14 @@ read_answer(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
             }
         }
 
-    } else if (outcome == NFFI__ENDED && entry->window > 0) {
+    } else if (kind == NFFI__ENDED && entry->window > 0) {
         response->flags = NFFI_HOST_END;
 
-    } else if (outcome != NFFI__SKIPPED || entry->owner != NULL) {
+    } else if (kind != NFFI__SKIPPED || entry->owner != NULL) {
         return NFFI_PROTOCOL;
     }
 
-    if (outcome != NFFI__SKIPPED) {
+    if (kind != NFFI__SKIPPED) {
         measure(host, entry, slot);
     }
 
@@ -231,7 +232,7 @@ read_current(nffi_host_t *host, nffi_host_response_t *response)
 
     current->active = false;
 
-    return current->finished ? read_answer(host, number, response) : NOTHING;
+    return current->finished ? read_response(host, number, response) : NOTHING;
 }
 
 
@@ -258,7 +259,7 @@ read_done(nffi_host_t *host, uint64_t done, nffi_host_response_t *response)
     }
 
     if (entry->window == 0) {
-        return read_answer(host, number, response);
+        return read_response(host, number, response);
     }
 
     /* what is written after this puts the stream on the ring again */

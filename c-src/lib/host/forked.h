@@ -1,7 +1,7 @@
 /*
- * forked.h - what a forked process does between fork and exec, where only
- * async-signal-safe functions may be called. For the library and the bridges,
- * each of which has it compiled in.
+ * forked.h - steps of a forked process between fork and exec, where only
+ * async-signal-safe functions may be called. The library and the bridges each
+ * compile it in.
  */
 
 #ifndef NFFI_LIB_FORKED_H
@@ -10,15 +10,15 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Closes this descriptor and all above it: not all of nginx's are CLOEXEC. */
+/* Closes this descriptor and all above it: some of nginx's are not CLOEXEC. */
 void nffi__close_from(unsigned first);
 
-/* No handler and no mask is inherited. */
+/* Resets the signal handlers and the signal mask. */
 void nffi__reset_signals(void);
 
 /*
- * Is killed when the thread that called fork ends, in any way; the kernel
- * resets this when the user changes. Returns false if `parent`, the process of
+ * Makes the kernel kill this process when the thread that called fork ends. A
+ * change of the user resets this. Returns false if `parent`, the process of
  * that thread, has already ended.
  */
 bool nffi__die_with(pid_t parent);

@@ -99,7 +99,7 @@ typedef struct nffi_host_request {
 /*
  * Copies the request, queues the task and wakes the runtime if it sleeps.
  * `owner` comes back with the response and must not be NULL. NFFI_QUEUE_FULL,
- * NFFI_CLOSED (also when the runtime broke the rules, or has just gone),
+ * NFFI_CLOSED (also when the runtime violated the protocol, or has just gone),
  * NFFI_NO_MEMORY, NFFI_SYSTEM, NFFI_INVALID (also for more than max_bytes)
  * leave nothing behind.
  */
@@ -142,7 +142,7 @@ void nffi_host_release(nffi_host_t *host, nffi_host_response_t *response);
 /*
  * Lua has read one chunk of `size` bytes of this stream, so that another may
  * be written. A chunk is released when its bytes were copied, and read when
- * they were used: what lies between is the host's memory, and bounded.
+ * they were used: what is between them is the host's memory, and bounded.
  */
 void nffi_host_credit(nffi_host_t *host, nffi_task_t task, size_t size);
 
@@ -191,7 +191,7 @@ void nffi_host_close(nffi_host_t *host);
 int nffi_host_end(nffi_host_t *host);
 
 /* Takes the owner of one task that was not answered, NULL when there is none;
-   its answer will be freed. */
+   its response will be freed. */
 void *nffi_host_take_pending(nffi_host_t *host);
 
 /* The name of the limit because of which a task was refused with
@@ -230,7 +230,7 @@ typedef struct nffi_host_state {
     uint32_t unanswered;      /* queued or running, cancelled ones too */
     uint32_t awaited;         /* unanswered, with an owner */
     uint64_t bytes;           /* request bytes of the unanswered */
-    uint64_t refused;         /* answers with a stale or invented handle */
+    uint64_t refused;         /* responses with a stale or invented handle */
 } nffi_host_state_t;
 
 void nffi_host_state(nffi_host_t *host, nffi_host_state_t *state);

@@ -45,16 +45,16 @@ nffi__announce(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
 void
 nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
-    enum nffi__outcome outcome)
+    enum nffi__response_kind kind)
 {
-    queue->region.slots[slot].outcome = (uint16_t) outcome;
+    queue->region.slots[slot].response_kind = (uint16_t) kind;
 
     if (running->timed) {
-        if (queue->answer_ns == 0) {
-            queue->answer_ns = nffi__now();
+        if (queue->response_ns == 0) {
+            queue->response_ns = nffi__now();
         }
 
-        queue->region.slots[slot].answered_ns = queue->answer_ns;
+        queue->region.slots[slot].answered_ns = queue->response_ns;
     }
 
     running->open = false;
@@ -93,7 +93,7 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 void
 nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number,
     int rc, const nffi__location_t *location, size_t message_size,
-    enum nffi__outcome outcome)
+    enum nffi__response_kind kind)
 {
     volatile nffi__slot_t *slot = &queue->region.slots[number];
 
@@ -107,7 +107,7 @@ nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number,
     slot->response_storage = (uint16_t) location->kind;
     slot->message_size = (uint32_t) message_size;
     slot->rc = rc;
-    nffi__finish(queue, running, number, outcome);
+    nffi__finish(queue, running, number, kind);
 }
 
 

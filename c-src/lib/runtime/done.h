@@ -24,15 +24,15 @@ nffi__running_t *nffi__lock_running(nffi_task_t task, nffi_queue_t **queue);
 void nffi__publish(nffi_queue_t *queue, nffi__running_t *running,
     uint32_t number, int rc, const nffi__location_t *location,
     size_t message_size,
-    enum nffi__outcome outcome);
+    enum nffi__response_kind kind);
 
 /* Puts a stream on the done ring, unless it waits there already. */
 void nffi__announce(nffi_queue_t *queue, nffi__running_t *running,
     uint32_t slot, enum nffi__news news);
 
 /* Closes the task and puts it on the done ring. The response part of its slot
-   is filled in already, but for the outcome. */
+   is filled in already, except its kind. */
 void nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
-    enum nffi__outcome outcome);
+    enum nffi__response_kind kind);
 
 #endif /* NFFI_DONE_H */

@@ -1,6 +1,6 @@
 /*
  * queue.c - the runtime's side of a queue: tasks are taken here. request.c
- * reads their requests, respond.c answers them, stream.c in chunks.
+ * reads their requests, respond.c sends responses, stream.c chunks.
  *
  * The rings have one consumer and one producer a side; where a runtime has
  * several threads, the queue's mutex makes them one. The event loop never

@@ -123,9 +123,9 @@ struct nffi_queue {
                                  may */
     nffi_spinner_t spinner;   /* the leader's */
     nffi_spinner_t arm_spinner;    /* of the thread that arms */
-    bool broken;              /* the host broke the rules */
+    bool broken;              /* the host violated the queue protocol */
     bool wake_due;            /* responses published, host not yet woken */
-    uint64_t answer_ns;       /* the time of the answers under way, 0: the
+    uint64_t response_ns;     /* the time of the responses under way, 0: the
                                  clock was not read since the mutex was */
 
     int tasks_fd;

@@ -8,7 +8,7 @@
 
 #include "runtime/queue.h"
 
-/* Where the bytes of an answer, or of a chunk, lie. */
+/* Where the bytes of a response or of a chunk are. */
 typedef struct nffi__location {
     uint64_t offset;
     uint64_t size;

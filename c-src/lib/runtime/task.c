@@ -142,7 +142,7 @@ reset(nffi_queue_t *queue)
     queue->broken = false;
     queue->trims = 0;
     queue->wake_due = false;
-    queue->answer_ns = 0;
+    queue->response_ns = 0;
     queue->payloads = NULL;
     queue->payload_ms = PAYLOAD_MS;
     queue->done_fd = -1;
@@ -398,7 +398,7 @@ nffi__unlock_and_wake(nffi_queue_t *queue)
     wake = queue->wake_due
            && nffi__must_wake(&queue->region.header->host_parked);
     queue->wake_due = false;
-    queue->answer_ns = 0;
+    queue->response_ns = 0;
 
     if (wake && callbacks.wake != NULL) {
         /* the host must not free what is woken before the call returns */

@@ -42,7 +42,7 @@ void nffi__nudge_leader(nffi_queue_t *queue);
 /* Makes every thread look again. */
 void nffi__look_again(nffi_queue_t *queue);
 
-/* The host broke the rules: every thread that waits returns. */
+/* The host violated the protocol: every thread that waits returns. */
 void nffi__break(nffi_queue_t *queue);
 
 #endif /* NFFI_WAIT_H */

@@ -54,7 +54,7 @@ enum nffi__storage {
 };
 
 /* How a task ended. */
-enum nffi__outcome {
+enum nffi__response_kind {
     NFFI__ANSWERED = 1,
     NFFI__FAILED,             /* message, then detail */
     NFFI__SKIPPED,            /* cancelled while queued: never started */
@@ -71,7 +71,7 @@ enum nffi__misuse {
 /* The news of a stream on the done ring. */
 enum nffi__news {
     NFFI__MORE_CHUNKS = 1,
-    NFFI__FINISHED            /* chunks perhaps, then `outcome` and the rest */
+    NFFI__FINISHED            /* chunks perhaps, then the response */
 };
 
 /*
@@ -105,7 +105,7 @@ typedef struct nffi__slot {
     uint32_t message_size;
     int32_t rc;
     uint16_t response_storage;
-    uint16_t outcome;
+    uint16_t response_kind;
     _Atomic uint32_t chunks_written;   /* counts up and wraps */
     _Atomic uint32_t announced;        /* runtime sets, host clears */
     _Atomic uint32_t blocked; /* the runtime sets it: it needs credit */
@@ -280,7 +280,7 @@ nffi__ring_waiting(nffi__ring_t *ring)
     return tail - head;
 }
 
-/* Consumer: where the first waiting entry lies. */
+/* Consumer: the position of the first waiting entry. */
 static inline uint32_t
 nffi__ring_first(nffi__ring_t *ring, uint32_t capacity)
 {

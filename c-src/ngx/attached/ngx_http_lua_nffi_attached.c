@@ -57,7 +57,8 @@ ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
     subsystem = ngx_http_lua_nffi_subsystem_of(r);
 
     if (subsystem == NULL) {
-        (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "no subsystem");
+        (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "the call belongs to "
+                                      "no request of http {} or stream {}");
         return NULL;
     }
 
@@ -148,8 +149,9 @@ void
 ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
     const ngx_http_lua_nffi_result_t *result)
 {
-    ngx_http_lua_nffi_outcome_set(&ngx_http_lua_nffi_slot_of(waiter)->outcome,
-                                  result);
+    ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_slot_of(waiter);
+
+    ngx_http_lua_nffi_delivery_set(&slot->delivery, result);
 }
 
 
@@ -158,8 +160,9 @@ ngx_http_lua_nffi_hand_over_result(ngx_http_lua_nffi_waiter_t *waiter,
     const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
     nffi_host_response_t *response)
 {
-    ngx_http_lua_nffi_outcome_lend(&ngx_http_lua_nffi_slot_of(waiter)->outcome,
-                                   result, host, response);
+    ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_slot_of(waiter);
+
+    ngx_http_lua_nffi_delivery_lend(&slot->delivery, result, host, response);
 }
 
 

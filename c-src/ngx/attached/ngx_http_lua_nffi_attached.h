@@ -9,8 +9,8 @@
 #define _NGX_HTTP_LUA_NFFI_ATTACHED_H_INCLUDED_
 
 
+#include "ngx_http_lua_nffi_delivery.h"
 #include "ngx_http_lua_nffi_error.h"
-#include "ngx_http_lua_nffi_outcome.h"
 
 
 /* Finds the functions of ngx_lua or ngx_stream_lua. Returns NULL, or the
@@ -21,14 +21,14 @@ const char *ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream);
    `done` 1 records that it has. */
 uint32_t ngx_http_lua_nonblocking_ffi_compared(uint32_t done);
 
-/* Returns what outcome() takes, of the coroutine that yields next. */
+/* Returns the argument for result(), of the coroutine that yields next. */
 void *ngx_http_lua_nonblocking_ffi_parked(void);
 
-/* Returns the outcome for a resumed coroutine, valid until it yields. The
+/* Returns the result for a resumed coroutine, valid until it yields. The
    caller releases one of more than 16 KiB. */
-const ngx_http_lua_nffi_outcome_t *ngx_http_lua_nonblocking_ffi_outcome(
+const ngx_http_lua_nffi_delivery_t *ngx_http_lua_nonblocking_ffi_result(
     void *data);
-void ngx_http_lua_nonblocking_ffi_release_outcome(void *data);
+void ngx_http_lua_nonblocking_ffi_release_result(void *data);
 
 /* Sets the coroutine that makes the next call; NULL: no coroutine makes it. */
 void ngx_http_lua_nonblocking_ffi_enter(void *coroutine);

@@ -21,7 +21,7 @@ ngx_http_lua_nffi_slot_destroy(ngx_http_lua_nffi_slot_t *slot)
 {
     ngx_queue_remove(&slot->queue);
     slot->watch.subsystem->sema_gc(slot->watch.sem);
-    ngx_http_lua_nffi_outcome_free(&slot->outcome);
+    ngx_http_lua_nffi_delivery_free(&slot->delivery);
     ngx_free(slot);
 }
 
@@ -235,7 +235,7 @@ ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
 
     ngx_queue_insert_tail(&ngx_http_lua_nffi_busy_slots, &slot->queue);
     slot->waiter = waiter;
-    slot->outcome.is_ready = 0;
+    slot->delivery.is_ready = 0;
     ngx_http_lua_nffi_last_slot = slot;
 
     return NGX_OK;
@@ -248,11 +248,11 @@ void
 ngx_http_lua_nffi_slot_resume(ngx_http_lua_nffi_slot_t *slot)
 {
     slot->waiter = NULL;
-    slot->outcome.is_ready = 1;
+    slot->delivery.is_ready = 1;
     ngx_http_lua_nffi_watch_resume(&slot->watch);
 
     /* if the coroutine has ended instead */
-    ngx_http_lua_nffi_outcome_return(&slot->outcome);
+    ngx_http_lua_nffi_delivery_return(&slot->delivery);
     ngx_http_lua_nffi_slot_free(slot);
 }
 
@@ -260,5 +260,5 @@ ngx_http_lua_nffi_slot_resume(ngx_http_lua_nffi_slot_t *slot)
 void *
 ngx_http_lua_nonblocking_ffi_parked(void)
 {
-    return &ngx_http_lua_nffi_last_slot->outcome;
+    return &ngx_http_lua_nffi_last_slot->delivery;
 }

@@ -22,7 +22,7 @@
 #include <link.h>
 
 
-/* ms; the timer is removed at once, but must be found */
+/* ms; the timer is removed immediately, but must be found */
 #define NGX_HTTP_LUA_NFFI_LONGEST      NGX_MAX_INT32_VALUE
 
 /* bytes before `sleep`: 80 to 96 in ngx_lua, 40 in ngx_stream_lua */

@@ -24,7 +24,7 @@ struct ngx_http_lua_nffi_watch_s {
     void                           *sem;
     void                           *lua_state;  /* the coroutine */
 
-    /* the coroutine does not wait any more, and is never resumed */
+    /* the coroutine no longer waits, and is never resumed */
     void                          (*ended)(ngx_http_lua_nffi_watch_t *watch);
 
     void                          **coctx;   /* NULL: not watched */

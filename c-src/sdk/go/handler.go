@@ -48,7 +48,7 @@ func Bytes(f func(ctx context.Context, request []byte) ([]byte, error)) Handler 
 }
 
 // JSON makes a Handler of a function of Go values: the request is decoded from
-// JSON and the reply encoded, by the rules of encoding/json. A number where Q has
+// JSON and the response encoded, by the rules of encoding/json. A number where Q has
 // an interface is a json.Number. A call without bytes gets the zero value.
 func JSON[Q, R any](f func(ctx context.Context, request Q) (R, error)) Handler {
 	decode := decoderOf[Q]()
@@ -57,11 +57,11 @@ func JSON[Q, R any](f func(ctx context.Context, request Q) (R, error)) Handler {
 		if err != nil {
 			return nil, err
 		}
-		reply, err := f(ctx, value)
+		response, err := f(ctx, value)
 		if err != nil {
 			return nil, err
 		}
-		return encode(reply)
+		return encode(response)
 	})
 }
 
@@ -69,7 +69,7 @@ func JSON[Q, R any](f func(ctx context.Context, request Q) (R, error)) Handler {
 // must not be changed after Serve.
 type Methods map[string]Handler
 
-// Handle answers by the method's Handler.
+// Handle passes a request to the Handler of its method.
 func (m Methods) Handle(ctx context.Context, request Request) ([]byte, error) {
 	handler, err := m.find(request.Method)
 	if err != nil {

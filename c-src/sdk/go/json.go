@@ -67,17 +67,17 @@ func holdsInterface(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-// encode returns a reply as JSON; its error names the path of the value that
+// encode returns a result as JSON; its error names the path of the value that
 // JSON does not have.
-func encode(reply any) ([]byte, error) {
-	text, err := json.Marshal(reply)
+func encode(result any) ([]byte, error) {
+	text, err := json.Marshal(result)
 	if err == nil {
 		return text, nil
 	}
-	if path := placeOf(reflect.ValueOf(reply)); path != "" {
-		return nil, fmt.Errorf("reply: %w (at reply%s)", err, path)
+	if path := placeOf(reflect.ValueOf(result)); path != "" {
+		return nil, fmt.Errorf("the result cannot become JSON: %w (at result%s)", err, path)
 	}
-	return nil, fmt.Errorf("reply: %w", err)
+	return nil, fmt.Errorf("the result cannot become JSON: %w", err)
 }
 
 // maxPath bounds what a message shows of a path.

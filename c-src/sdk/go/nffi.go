@@ -7,12 +7,12 @@
 //
 //	func main() { nffi.Main() } // used by a process only
 //
-//	func hello(ctx context.Context, request Request) (Reply, error) { ... }
+//	func hello(ctx context.Context, request Request) (Response, error) { ... }
 //
 // and in Lua
 //
 //	local runtime = nffi.load("/path/libhello.so", { codec = "json" })
-//	local reply, message, code, detail = runtime.methods:hello({ name = "Ada" })
+//	local response, message, code, detail = runtime.methods:hello({ name = "Ada" })
 //
 // Every call runs in a separate goroutine, unless its handler is Inline.
 package nffi

@@ -22,7 +22,7 @@ func Main() {
 	if result := C.nffi_attach(&pointer); result != C.NFFI_OK {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", os.Args[0], C.GoString(C.nffi_error_text(result)))
 		if result == C.NFFI_NOT_A_PROCESS {
-			fmt.Fprintln(os.Stderr, "it is started by nginx: "+
+			fmt.Fprintln(os.Stderr, "start it from Lua in nginx: "+
 				`nffi.load("process", { program = "/path/of/it" })`)
 		}
 		os.Exit(2)

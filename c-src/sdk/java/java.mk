@@ -25,7 +25,7 @@ JAVA_CFLAGS = -D_GNU_SOURCE -Wno-missing-prototypes -I$(JAVA_HOME)/include -I$(J
 JAVA_FILES := $(BUILD_DIR)/nffi.jar $(BUILD_DIR)/nffi-testing.jar \
               $(BUILD_DIR)/libnffi_java.so $(BUILD_DIR)/libnffi_java_testhost.so
 
-# $(1): the folder of the classes; their order and times are always the same
+# $(1): the directory of the classes; their order and times are always the same
 jar = mkdir -p $(1)/META-INF && \
       printf 'Manifest-Version: 1.0\r\nImplementation-Version: $(VERSION)\r\n' \
           > $(1)/META-INF/MANIFEST.MF && \

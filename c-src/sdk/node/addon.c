@@ -1,7 +1,7 @@
 /*
  * addon.c - nffi.node: what Node's program in a runtime process calls of
  * libnffi. It attaches to the queue of the worker, watches it in Node's own
- * loop (take.c) and sends answers (respond.c).
+ * loop (take.c) and sends responses (respond.c).
  *
  * Node-API only, so that one binary serves every Node from 20 on.
  */
@@ -295,7 +295,7 @@ failed(napi_env env, napi_callback_info info)
 }
 
 
-/* flush(): sends the answers that were collected. */
+/* flush(): sends the responses that were collected. */
 static napi_value
 flush(napi_env env, napi_callback_info info)
 {

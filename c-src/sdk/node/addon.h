@@ -110,7 +110,7 @@ void addon_keep_memory(void);
 /* respond.c: sends what JavaScript has put into `memory`. */
 void addon_flush(addon_t *addon);
 
-/* respond.c: answers with a failure; a task that is stale needs none. */
+/* respond.c: responds with an error; a task that is stale needs none. */
 void addon_fail(nffi_task_t task, const char *message);
 
 /* respond.c: (low, high, bytes or string); callable from JavaScript. */

@@ -27,7 +27,7 @@ fail_undelivered(nffi_task_t task, size_t size, int code)
     char message[160];
 
     snprintf(message, sizeof(message),
-             "an answer of %zu bytes could not be delivered: %s", size,
+             "a response of %zu bytes could not be delivered: %s", size,
              nffi_error_text(code));
     addon_fail(task, message);
 }

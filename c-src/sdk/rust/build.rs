@@ -21,7 +21,7 @@ fn main() {
     }
 }
 
-/// PREFIX/nffi/lib: this folder is PREFIX/nffi/rust, or a copy of it elsewhere.
+/// PREFIX/nffi/lib: this directory is PREFIX/nffi/rust, or a copy of it elsewhere.
 fn libraries() -> PathBuf {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets the directory"));
     let beside = here.join("../lib");

@@ -10,9 +10,9 @@ import (
 
 // Config is the configuration that Lua passes when it loads the library, as JSON.
 type Config struct {
-	// Prefix is put before each answer.
+	// Prefix is put before each response.
 	Prefix string `json:"prefix"`
-	// DelayMS is how long each answer takes.
+	// DelayMS is how long each response takes.
 	DelayMS int `json:"delay_ms"`
 }
 
@@ -28,8 +28,8 @@ func ParseConfig(text []byte) (Config, error) {
 	return config, nil
 }
 
-// Answer is the response to one request.
-func (c Config) Answer(request []byte) []byte {
+// Respond returns the response to one request.
+func (c Config) Respond(request []byte) []byte {
 	time.Sleep(time.Duration(c.DelayMS) * time.Millisecond)
 	return append([]byte(c.Prefix), request...)
 }

@@ -2,12 +2,12 @@ package echo
 
 import "testing"
 
-func TestAnswerIsPrefixAndRequest(t *testing.T) {
+func TestResponseIsPrefixAndRequest(t *testing.T) {
 	config, err := ParseConfig([]byte(`{"prefix": "a: "}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := string(config.Answer([]byte("x\x00y"))); got != "a: x\x00y" {
+	if got := string(config.Respond([]byte("x\x00y"))); got != "a: x\x00y" {
 		t.Errorf("got %q", got)
 	}
 }

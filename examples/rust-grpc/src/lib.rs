@@ -67,8 +67,8 @@ async fn get(
     if let Some(left) = context.time_left() {
         request.set_timeout(left); // the server gets the deadline
     }
-    let reply = client.get(request).await.map_err(to_error)?;
-    Ok(reply.into_inner().into())
+    let response = client.get(request).await.map_err(to_error)?;
+    Ok(response.into_inner().into())
 }
 
 /// When the stream is cancelled this future is dropped, and so is the server's stream.

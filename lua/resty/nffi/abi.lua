@@ -129,8 +129,9 @@ local ABI_VERSION = 1
 
 
 if C and C.ngx_http_lua_nonblocking_ffi_abi_version() ~= ABI_VERSION then
-    error("resty.nffi is for ABI " .. ABI_VERSION .. ", this nginx has ABI "
-          .. C.ngx_http_lua_nonblocking_ffi_abi_version())
+    error("resty.nffi has ABI " .. ABI_VERSION .. ", this nginx has ABI "
+          .. C.ngx_http_lua_nonblocking_ffi_abi_version()
+          .. ": remove the lualib of another product from lua_package_path")
 end
 
 

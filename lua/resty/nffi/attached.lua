@@ -32,13 +32,13 @@ typedef struct {
     const char      *detail;
     size_t           detail_size;
     const char      *code;
-} ngx_http_lua_nffi_outcome_t;
+} ngx_http_lua_nffi_delivery_t;
 
 const char *ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream);
 uint32_t ngx_http_lua_nonblocking_ffi_compared(uint32_t done);
-const ngx_http_lua_nffi_outcome_t *ngx_http_lua_nonblocking_ffi_outcome(
+const ngx_http_lua_nffi_delivery_t *ngx_http_lua_nonblocking_ffi_result(
     void *parked);
-void ngx_http_lua_nonblocking_ffi_release_outcome(void *parked);
+void ngx_http_lua_nonblocking_ffi_release_result(void *parked);
 void ngx_http_lua_nonblocking_ffi_enter(void *coroutine);
 void ngx_http_lua_nonblocking_ffi_eof(void *r);
 size_t ngx_http_lua_nonblocking_ffi_build_id(const char *symbol,
@@ -50,7 +50,7 @@ int ngx_http_lua_nonblocking_ffi_self_test(uint32_t workers,
 ]]
 
 
--- Outcomes with more bytes than this are released after they were read.
+-- Results with more bytes than this are released after they were read.
 local KEPT = 16384
 
 local RC, FAILED = abi.RC, abi.FAILED
@@ -137,9 +137,9 @@ local function text_of(data, size)
 end
 
 
-local function results(outcome)
-    local kind, rc, code = outcome.kind, outcome.rc, outcome.code
-    local text, failed = text_of(outcome.data, outcome.size)
+local function results(result)
+    local kind, rc, code = result.kind, result.rc, result.code
+    local text, failed = text_of(result.data, result.size)
 
     if failed then
         return FAILED, "not enough memory for the response", "no_memory"
@@ -151,7 +151,7 @@ local function results(outcome)
 
     if kind == FAILED then
         return kind, text or "", ffi_string(code),
-               text_of(outcome.detail, outcome.detail_size)
+               text_of(result.detail, result.detail_size)
     end
 
     return kind, text
@@ -165,15 +165,15 @@ function _M.wait()
 
     co_yield()
 
-    local outcome = C.ngx_http_lua_nonblocking_ffi_outcome(parked)
+    local result = C.ngx_http_lua_nonblocking_ffi_result(parked)
 
-    if outcome.size + outcome.detail_size <= KEPT then
-        return results(outcome)
+    if result.size + result.detail_size <= KEPT then
+        return results(result)
     end
 
-    local kind, a, b, c = results(outcome)
+    local kind, a, b, c = results(result)
 
-    C.ngx_http_lua_nonblocking_ffi_release_outcome(parked)
+    C.ngx_http_lua_nonblocking_ffi_release_result(parked)
 
     return kind, a, b, c
 end
@@ -252,6 +252,7 @@ local refusal
 function _M.refusal()
     if glue.missing then
         return "the glue of nffi cannot be loaded: " .. glue.missing
+               .. ": run `nffi attach` again"
     end
 
     if refusal then
@@ -262,6 +263,7 @@ function _M.refusal()
                                                              or 0)
     if missing ~= nil then
         return "this nginx does not export " .. ffi_string(missing)
+               .. ": run `nffi attach` for it, or `nffi build`"
     end
 
     -- C refuses calls in a VM of ngx.run_worker_thread()

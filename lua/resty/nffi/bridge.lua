@@ -17,7 +17,6 @@ local runtimes = require "resty.nffi.runtimes"
 local ipairs = ipairs
 local pairs = pairs
 local raise = misuse.raise
-local tostring = tostring
 local type = type
 local unpack = unpack
 
@@ -52,21 +51,14 @@ local function check(spec, options)
         spec.check(options)
     end
 
-    local host, handler = options.host, options.handler
+    local host = options.host
 
     if host ~= nil and host ~= "process" and host ~= "worker" then
         misuse.not_one_of("host", host, { "process", "worker" })
     end
 
-    if handler ~= nil and (type(handler) ~= "string" or handler == "") then
-        raise("handler must be a name, got " .. tostring(handler))
-    end
-
-    local program = options.program
-
-    if program ~= nil and (type(program) ~= "string" or program == "") then
-        raise("program must be a path, got " .. tostring(program))
-    end
+    misuse.text("handler", options.handler, "a name")
+    misuse.text("program", options.program, "a path")
 
     if host == "worker" then
         refuse_process_options(spec, options)
@@ -170,7 +162,7 @@ end
 
 
 -- Reloads the code of a runtime that is hosted in the worker, by a call that
--- its threads answer when the new code serves. Yields. Returns true, or nil,
+-- its threads respond when the new code serves. Yields. Returns true, or nil,
 -- message, code, detail: then the old code stays in use.
 function _M.reload(pointer)
     local kind, message, code, detail = calls.call(pointer, RELOAD, nil, 0)
@@ -180,7 +172,7 @@ function _M.reload(pointer)
     end
 
     if kind == abi.RC then
-        return nil, code or "the runtime answered with rc " .. message,
+        return nil, code or "the runtime responded with rc " .. message,
                "reload_failed"
     end
 

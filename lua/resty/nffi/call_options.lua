@@ -84,7 +84,9 @@ function _M.method(options)
 
     if method ~= nil and (type(method) ~= "string" or #method > MAX_METHOD)
     then
-        raise("method must be a string of at most " .. MAX_METHOD .. " bytes")
+        raise("method must be a string of at most " .. MAX_METHOD
+              .. " bytes, got " .. (type(method) == "string"
+                                    and #method .. " bytes" or type(method)))
     end
 
     return method

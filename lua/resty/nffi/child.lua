@@ -74,13 +74,13 @@ function _M.absolute(path)
         return path
     end
 
-    local folder = ffi.new("char[4096]")
+    local directory = ffi.new("char[4096]")
 
-    if C.getcwd(folder, 4096) == nil then
+    if C.getcwd(directory, 4096) == nil then
         return path
     end
 
-    return ffi.string(folder) .. "/" .. path
+    return ffi.string(directory) .. "/" .. path
 end
 
 
@@ -110,7 +110,7 @@ end
 -- value.
 local function no_nul(name, value)
     if value ~= nil and tostring(value):find("%z") then
-        raise(name .. " must not hold NUL bytes")
+        raise(name .. " must not contain NUL bytes")
     end
 end
 
@@ -134,7 +134,7 @@ function _M.check(options, lists, paths)
 
     for name, value in pairs(options.env or {}) do
         if type(name) ~= "string" or name == "" or name:find("[=%z]") then
-            raise("env: bad name " .. tostring(name))
+            raise("env: invalid name " .. tostring(name))
         end
 
         no_nul("env", value)
@@ -150,12 +150,7 @@ function _M.check(options, lists, paths)
         no_nul(name, options[name])
     end
 
-    local directory = options.directory
-
-    if directory ~= nil and (type(directory) ~= "string" or directory == "")
-    then
-        raise("directory must be a string that is not empty")
-    end
+    misuse.text("directory", options.directory, "a path")
 
     hosting.check(options)
 end

@@ -116,7 +116,8 @@ function _M.check(options)
     if user ~= nil
        and (type(user) ~= "string" or user == "" or user:find("%z"))
     then
-        raise("user must be the name of a user, got " .. tostring(user))
+        raise("user must be the name of a user, got "
+              .. (user == "" and "an empty string" or tostring(user)))
     end
 
     return {

@@ -61,7 +61,7 @@ local function class_path_of(path)
 
     for i, entry in ipairs(entries) do
         if type(entry) ~= "string" or entry == "" or find(entry, "[%z:]") then
-            raise("classpath: bad entry " .. tostring(entry))
+            raise("classpath: invalid entry " .. tostring(entry))
         end
 
         absolute[i] = child.absolute(entry)

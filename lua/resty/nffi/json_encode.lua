@@ -336,7 +336,7 @@ end
 local function put_table(value, depth)
     if depth == MAX_DEPTH then
         fail(depth, "is nested deeper than " .. MAX_DEPTH
-                    .. " levels, or holds itself")
+                    .. " levels, or contains itself")
     end
 
     local length = list_length(value, depth)

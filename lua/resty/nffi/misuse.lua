@@ -17,11 +17,11 @@ local type = type
 
 
 -- "@PREFIX/lualib/resty/", the start of the chunk names of these files
-local FOLDER = getinfo(1, "S").source:match("^(@.*)nffi/[^/]*$") or "@"
-local OURS = FOLDER .. "nffi/"
+local DIRECTORY = getinfo(1, "S").source:match("^(@.*)nffi/[^/]*$") or "@"
+local OURS = DIRECTORY .. "nffi/"
 local OTHERS = {
-    [FOLDER .. "nffi.lua"] = true,
-    [FOLDER .. "core/nonblocking_ffi.lua"] = true,
+    [DIRECTORY .. "nffi.lua"] = true,
+    [DIRECTORY .. "core/nonblocking_ffi.lua"] = true,
 }
 
 -- Longer words are not typing errors, and comparing them costs too much.
@@ -62,6 +62,16 @@ function _M.whole_number(name, value, min, max)
     end
 
     return n
+end
+
+
+-- Raises unless an option is nil or a string that is not empty. `what`: the
+-- expected value.
+function _M.text(name, value, what)
+    if value ~= nil and (type(value) ~= "string" or value == "") then
+        raise(name .. " must be " .. what .. ", got "
+              .. (value == "" and "an empty string" or tostring(value)))
+    end
 end
 
 

@@ -74,11 +74,7 @@ local function check(options)
               .. "of each worker: the last one is 65535")
     end
 
-    local folder = options.profile_dir
-
-    if folder ~= nil and (type(folder) ~= "string" or folder == "") then
-        raise("profile_dir must be a string that is not empty")
-    end
+    misuse.text("profile_dir", options.profile_dir, "a path")
 end
 
 

@@ -29,23 +29,25 @@ local function is_file(module)
 end
 
 
-local function folders_of(path)
+local function directories_of(path)
     if path == nil then
         return nil
     end
 
-    local folders = {}
+    local directories = {}
 
-    for i, folder in ipairs(type(path) == "table" and path or { path }) do
-        if type(folder) ~= "string" or folder == "" or find(folder, "%z") then
-            raise("path must be a folder or a list of folders, got "
-                  .. tostring(folder))
+    for i, directory in ipairs(type(path) == "table" and path or { path }) do
+        if type(directory) ~= "string" or directory == ""
+           or find(directory, "%z")
+        then
+            raise("path must be a directory or a list of directories, got "
+                  .. tostring(directory))
         end
 
-        folders[i] = child.absolute(folder)
+        directories[i] = child.absolute(directory)
     end
 
-    return folders
+    return directories
 end
 
 
@@ -67,7 +69,7 @@ return bridge.new({
     lists = { "python_args" },
 
     settings = function(options, settings)
-        settings.path = folders_of(options.path)
+        settings.path = directories_of(options.path)
         settings.threads = threads_of(options.threads)
         settings.prefix = child.absolute(ngx.config.prefix())
 

@@ -8,8 +8,6 @@ local runtimes = require "resty.nffi.runtimes"
 
 
 local ngx = ngx
-local tostring = tostring
-local type = type
 
 
 -- Seconds between two checks of processes that start. A start takes longer.
@@ -30,9 +28,7 @@ local function library_of(options)
 
     local library = options.library
 
-    if library ~= nil and (type(library) ~= "string" or library == "") then
-        misuse.raise("library must be a path, got " .. tostring(library))
-    end
+    misuse.text("library", library, "a path")
 
     return library
 end

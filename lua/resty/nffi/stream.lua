@@ -88,7 +88,7 @@ function Stream:read()
     end
 
     if kind == RC then
-        return fail(self, b or "the runtime answered with rc " .. a,
+        return fail(self, b or "the runtime responded with rc " .. a,
                     "runtime_error", a)
     end
 

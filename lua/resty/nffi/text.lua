@@ -1,4 +1,4 @@
--- Converts what a user passes to bytes: payloads, and the options of programs.
+-- Converts the user's values to bytes: payloads, and the options of programs.
 
 
 local misuse = require "resty.nffi.misuse"
@@ -51,8 +51,8 @@ function _M.of(value)
 end
 
 
--- Returns the bytes of a payload: a string, a number, or nil for none. `hint`:
--- is added to the error for a table.
+-- Returns the bytes of a payload, which is a string, a number or nil. `hint`: the
+-- end of the error message for a table.
 function _M.bytes(payload, hint)
     local kind = type(payload)
 

@@ -6,7 +6,7 @@
 -- in full.
 
 
----What cjson makes of JSON's null, and null of: `ngx.null`.
+---JSON null, in both directions: `ngx.null`.
 ---@alias nffi.Null userdata
 
 ---The third result of a failed call.
@@ -63,25 +63,25 @@
 ---The name of a method.
 ---@field method? string
 
----An answer in chunks; it is its own iterator: `for chunk in stream do`.
+---A response in chunks. It is its own iterator: `for chunk in stream do`.
 ---@class nffi.Stream
 ---@overload fun(): any
 local stream = {}
 
----The next chunk; nil at the end; nil and why at a failure.
+---Returns the next chunk; nil at the end; nil and the error after a failure.
 ---@return any chunk
 ---@return string? message
 ---@return nffi.ErrorCode? code
 ---@return string|integer|nil detail
 function stream:read() end
 
----The failure that has ended the stream; nothing if it ended well.
+---Returns the error that ended the stream, or nothing.
 ---@return string? message
 ---@return nffi.ErrorCode? code
 ---@return string|integer|nil detail
 function stream:error() end
 
----Stops the runtime and drops what was not read.
+---Ends the stream, cancels its call and discards unread chunks.
 function stream:close() end
 
 ---@class nffi.Methods
@@ -114,13 +114,13 @@ local runtime = {}
 ---@return string|integer|nil detail
 function runtime:call(payload, options) end
 
----Sends bytes and reads the answer in chunks.
+---Sends bytes and reads the response in chunks.
 ---@param payload? string|number
 ---@param options? nffi.RuntimeStreamOptions
 ---@return nffi.Stream stream
 function runtime:stream(payload, options) end
 
----Takes no new calls; those under way are still answered.
+---Stops new calls. Calls in flight still get their responses.
 function runtime:close() end
 
 ---Reloads the code without a reload of nginx; `library`: the new file of a native library.
@@ -177,19 +177,19 @@ function runtime:state() end
 ---@class nffi.HostingOptions: nffi.CommonOptions
 ---Environment variables; the process gets these and a PATH.
 ---@field env? table<string, string|number>
----Its working folder, absolute or seen from nginx's prefix.
+---The working directory, absolute or relative to the nginx prefix.
 ---@field directory? string
 ---@field affinity? "all"|"inherit"
 ---Milliseconds until the process must serve.
 ---@field start_timeout? integer
----How many processes each worker starts for it.
+---The number of processes in each worker.
 ---@field processes? integer
----What a process may use.
+---The resource limits of a process.
 ---@field limits? nffi.Limits
----The user it runs as.
+---The user that the processes run as.
 ---@field user? string
 ---@field nice? integer
----Kills and starts again a process that hangs.
+---Kills and restarts a process that hangs.
 ---@field health? nffi.Health
 ---When the processes start: with `load` (default), or with the first call.
 ---@field start? "load"|"first_call"
@@ -197,7 +197,7 @@ function runtime:state() end
 ---@field idle_timeout? integer
 
 ---@class nffi.NodeOptions: nffi.HostingOptions
----The file, absolute or seen from nginx's prefix.
+---The file, absolute or relative to the nginx prefix.
 ---@field module string
 ---The absolute path of the Node to run.
 ---@field program? string
@@ -207,7 +207,7 @@ function runtime:state() end
 ---@field threads? integer
 ---Whether each process listens for a debugger, or on which port (0: any).
 ---@field inspect? boolean|integer
----Where signals write CPU profiles and heap snapshots.
+---The directory for CPU profiles and heap snapshots, which signals start.
 ---@field profile_dir? string
 
 ---A language with a virtual machine.
@@ -216,7 +216,7 @@ function runtime:state() end
 ---@field module string
 ---The function or method of the module.
 ---@field handler? string
----Where it runs: in a process (default), or in the worker.
+---Where the runtime runs: in a process (default), or in the worker.
 ---@field host? "process"|"worker"
 ---The absolute path of the program to run.
 ---@field program? string
@@ -224,7 +224,7 @@ function runtime:state() end
 ---@class nffi.PythonOptions: nffi.BridgeOptions
 ---Additional directories with modules: one or a list.
 ---@field path? string|string[]
-----Options for a Python process, such as { "-X", "dev" }.
+---Options for a Python process, such as { "-X", "dev" }.
 ---@field python_args? string[]
 ---@field threads? integer
 
@@ -238,7 +238,7 @@ function runtime:state() end
 
 ---@class nffi.ProcessOptions: nffi.HostingOptions
 ---@field config? string|table
----The program, absolute or seen from nginx's prefix.
+---The program, absolute or relative to the nginx prefix.
 ---@field program string
 ---Arguments for the program.
 ---@field args? (string|number)[]
@@ -266,6 +266,7 @@ function runtime:state() end
 ---@field answers integer
 ---@field errors table<nffi.ErrorCode, integer>
 ---@field rejected table<nffi.ErrorCode, integer>
+---@field refused { answered_twice: integer, unknown_task: integer }
 ---@field timeouts integer
 ---@field cancelled integer
 ---@field queued integer
@@ -312,7 +313,7 @@ local nffi = {
 ---@return nffi.ErrorCode? code
 function nffi.load(name, options) end
 
----What became of the calls of this worker's runtimes.
+---Returns the metrics of the runtimes of this worker; as text for Prometheus with "prometheus".
 ---@overload fun(kind: "prometheus"): string
 ---@return nffi.Metrics
 function nffi.metrics() end

@@ -16,7 +16,7 @@ export interface Folders {
 }
 
 const MEGABYTE = 1e6;
-/** Measured: a work folder takes 170 MB and a product 30 MB; official releases are larger. */
+/** Measured: a build directory takes 170 MB and a product 30 MB; official releases are larger. */
 const WORK_NEEDS = 600 * MEGABYTE;
 const PREFIX_NEEDS = 100 * MEGABYTE;
 /** One compiler of nginx's largest file takes about 150 MB. */
@@ -27,7 +27,7 @@ export async function checkFolders(folders: Folders): Promise<Finding[]> {
     await checkDisk("disk, build directory", folders.work, WORK_NEEDS),
     await checkDisk("disk, prefix", folders.prefix, PREFIX_NEEDS),
     checkMemory(process.availableMemory()),
-    await checkExecution("work folder", folders.work),
+    await checkExecution("build directory", folders.work),
     await checkExecution("temp directory", tmpdir()),
   ];
 }

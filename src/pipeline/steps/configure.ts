@@ -68,7 +68,7 @@ export async function configureTree(
 
 /**
  * nginx and LuaJIT read CFLAGS from the environment of configure, LuaJIT also LDFLAGS. Values from
- * the environment do not appear in `nginx -V`, so flags that contain the work folder are passed
+ * the environment do not appear in `nginx -V`, so flags that contain the build directory are passed
  * there. make must not get them, since the build of a static OpenSSL would use them instead of
  * OpenSSL's flags.
  */

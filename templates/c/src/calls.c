@@ -190,11 +190,12 @@ calls_begin(calls_t *calls, const nffi_request_t *request)
 
 
 static void
-answer(call_t *call)
+respond(call_t *call)
 {
     nffi_response_t response;
 
-    json_answer(&response, call->task, json_pack("{s:i}", "waited", call->ms));
+    json_response(&response, call->task,
+                  json_pack("{s:i}", "waited", call->ms));
     nffi_respond_batch(&response, 1);
     free(call);
 }
@@ -242,7 +243,7 @@ calls_fire(calls_t *calls)
         if (call->is_stream) {
             tick(calls, call);
         } else {
-            answer(call);
+            respond(call);
         }
     }
 }

@@ -21,7 +21,7 @@ typedef struct {
 void calls_init(calls_t *calls);
 int calls_none(const calls_t *calls);
 
-/* Answers a request, or begins to wait for the time of its answer. */
+/* Responds to a request, or starts the wait of its response. */
 void calls_begin(calls_t *calls, const nffi_request_t *request);
 
 /* Does what is due. */

@@ -30,9 +30,9 @@ json_read(const void *data, size_t size, char *message)
 
 /* It is written straight into memory of the queue: no copy is made. */
 void
-json_answer(nffi_response_t *response, nffi_task_t task, json_t *value)
+json_response(nffi_response_t *response, nffi_task_t task, json_t *value)
 {
-    static char no_memory[] = "no memory for the answer";
+    static char no_memory[] = "no memory for the response";
     size_t size = json_dumpb(value, NULL, 0, FLAGS);
     void *buffer = size > 0 ? nffi_response_alloc(task, size) : NULL;
 

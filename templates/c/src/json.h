@@ -18,8 +18,8 @@
  */
 json_t *json_read(const void *data, size_t size, char *message);
 
-/* Makes of `value`, which it takes over, an answer for nffi_respond_batch(). */
-void json_answer(nffi_response_t *response, nffi_task_t task, json_t *value);
+/* Sets `response` to `value`, which it takes over, for nffi_respond_batch(). */
+void json_response(nffi_response_t *response, nffi_task_t task, json_t *value);
 
 /* The same of a failure; `message` is the caller's and is kept until then. */
 void json_failure(nffi_response_t *response, nffi_task_t task, char *message);

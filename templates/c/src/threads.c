@@ -42,7 +42,7 @@ work(void *data)
             value = methods_call(&runtime->config, &requests[i], messages[i]);
 
             if (value != NULL) {
-                json_answer(&responses[i], requests[i].task, value);
+                json_response(&responses[i], requests[i].task, value);
             } else {
                 json_failure(&responses[i], requests[i].task, messages[i]);
             }

@@ -74,20 +74,20 @@ begin(fixture_t fixture, const char *method, const char *json)
 }
 
 
-/* Waits for the answer and compares it; frees the call. */
+/* Waits for the response and compares it; frees the call. */
 static inline void
 expect(nffi_testhost_call_t *call, enum nffi_testhost_end end,
     const char *bytes)
 {
-    nffi_testhost_answer_t answer;
+    nffi_testhost_response_t response;
 
-    nffi_testhost_wait(call, &answer);
+    nffi_testhost_wait(call, &response);
 
-    if (answer.end != end || answer.size != strlen(bytes)
-        || memcmp(answer.data, bytes, answer.size) != 0)
+    if (response.end != end || response.size != strlen(bytes)
+        || memcmp(response.data, bytes, response.size) != 0)
     {
-        printf("# got %d %.*s\n", (int) answer.end, (int) answer.size,
-               (const char *) answer.data);
+        printf("# got %d %.*s\n", (int) response.end, (int) response.size,
+               (const char *) response.data);
         printf("not ok - expected %d %s\n", (int) end, bytes);
         exit(1);
     }

@@ -18,7 +18,7 @@ waits(void)
     }
 
     for (i = 0; i < CALLS; i++) {
-        expect(calls[i], NFFI_TESTHOST_ANSWER,
+        expect(calls[i], NFFI_TESTHOST_RESPONSE,
                i % 2 ? "{\"waited\":20}" : "{\"waited\":10}");
     }
 
@@ -43,13 +43,13 @@ ends_with_its_caller(void)
 
 
 static void
-answers_before_the_end(void)
+responds_before_the_end(void)
 {
     fixture_t fixture = start("");
     nffi_testhost_call_t *call = begin(fixture, "wait", "{\"ms\":50}");
 
     nffi_testhost_close(fixture.host);
-    expect(call, NFFI_TESTHOST_ANSWER, "{\"waited\":50}");
+    expect(call, NFFI_TESTHOST_RESPONSE, "{\"waited\":50}");
     runtime_join(fixture.runtime);
     passed("what is under way is answered before the end");
 }
@@ -119,7 +119,7 @@ main(void)
 {
     waits();
     ends_with_its_caller();
-    answers_before_the_end();
+    responds_before_the_end();
     streams();
     refuses();
 

@@ -11,7 +11,7 @@ greets(void)
     fixture_t fixture = start("{\"greeting\":\"welcome\"}");
 
     expect(begin(fixture, "hello", "{\"name\":\" Ada \"}"),
-           NFFI_TESTHOST_ANSWER, "{\"greeting\":\"welcome Ada\"}");
+           NFFI_TESTHOST_RESPONSE, "{\"greeting\":\"welcome Ada\"}");
     finish(fixture);
     passed("hello greets");
 }
@@ -36,7 +36,7 @@ refuses(void)
 
 
 static void
-answers_each(void)
+responds_to_each(void)
 {
     int i;
     char text[64];
@@ -50,7 +50,7 @@ answers_each(void)
 
     for (i = 0; i < CALLS; i++) {
         snprintf(text, sizeof(text), "{\"greeting\":\"hello %d\"}", i);
-        expect(calls[i], NFFI_TESTHOST_ANSWER, text);
+        expect(calls[i], NFFI_TESTHOST_RESPONSE, text);
     }
 
     finish(fixture);
@@ -64,7 +64,7 @@ counts(void)
     fixture_t fixture = start("{\"batch\":1}");
     nffi_testhost_call_t *endless;
 
-    expect(begin(fixture, "primes", "{\"below\":100}"), NFFI_TESTHOST_ANSWER,
+    expect(begin(fixture, "primes", "{\"below\":100}"), NFFI_TESTHOST_RESPONSE,
            "{\"count\":25}");
 
     /* it must end, otherwise finish() would wait without end */
@@ -110,7 +110,7 @@ main(void)
 {
     greets();
     refuses();
-    answers_each();
+    responds_to_each();
     counts();
     checks_configuration();
 

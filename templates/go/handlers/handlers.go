@@ -42,32 +42,32 @@ type helloRequest struct {
 	Name string `json:"name"`
 }
 
-type helloReply struct {
+type helloResponse struct {
 	Greeting string `json:"greeting"`
 }
 
-func (s *service) hello(_ context.Context, request helloRequest) (helloReply, error) {
+func (s *service) hello(_ context.Context, request helloRequest) (helloResponse, error) {
 	name := strings.TrimSpace(request.Name)
 	if name == "" {
-		return helloReply{}, errors.New("the name is empty")
+		return helloResponse{}, errors.New("the name is empty")
 	}
-	return helloReply{s.config.Greeting + " " + name}, nil
+	return helloResponse{s.config.Greeting + " " + name}, nil
 }
 
 type waitRequest struct {
 	MS int `json:"ms"`
 }
 
-type waitReply struct {
+type waitResponse struct {
 	Waited int `json:"waited"`
 }
 
 // wait ends early when the call is cancelled.
-func (s *service) wait(ctx context.Context, request waitRequest) (waitReply, error) {
+func (s *service) wait(ctx context.Context, request waitRequest) (waitResponse, error) {
 	select {
 	case <-time.After(time.Duration(request.MS) * time.Millisecond):
-		return waitReply{request.MS}, nil
+		return waitResponse{request.MS}, nil
 	case <-ctx.Done():
-		return waitReply{}, ctx.Err()
+		return waitResponse{}, ctx.Err()
 	}
 }

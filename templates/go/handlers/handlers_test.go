@@ -11,13 +11,13 @@ import (
 	"example.com/hello-runtime/handlers"
 )
 
-type reply struct {
+type response struct {
 	Greeting string `json:"greeting"`
 }
 
 func TestHelloGreets(t *testing.T) {
 	runtime := nffitest.ServeConfig(t, handlers.New, handlers.Config{Greeting: "welcome"})
-	var got reply
+	var got response
 	err := runtime.JSON(context.Background(), "hello", map[string]any{"name": " Ada "}, &got)
 	if err != nil || got.Greeting != "welcome Ada" {
 		t.Errorf("got %+v, %v", got, err)

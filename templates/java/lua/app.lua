@@ -9,13 +9,13 @@ local _M = {}
 function _M.hello()
     local name = ngx.req.get_uri_args().name or "World"
     local methods = runtime.load().methods
-    local reply, message, code, detail = methods:hello({ name = name })
+    local response, message, code, detail = methods:hello({ name = name })
 
-    if not reply then
+    if not response then
         return failure.respond(message, code, detail)
     end
 
-    ngx.say(reply.greeting)
+    ngx.say(response.greeting)
 end
 
 -- Responds after a number of milliseconds; the worker serves other requests.

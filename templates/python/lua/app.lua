@@ -9,27 +9,27 @@ local _M = {}
 function _M.hello()
     local name = ngx.req.get_uri_args().name or "World"
     local methods = runtime.load().methods
-    local reply, message, code, detail = methods:hello({ name = name })
+    local response, message, code, detail = methods:hello({ name = name })
 
-    if not reply then
+    if not response then
         return failure.respond(message, code, detail)
     end
 
-    ngx.say(reply.greeting)
+    ngx.say(response.greeting)
 end
 
 -- Responds after a number of milliseconds; the worker serves other requests.
 function _M.wait()
     local ms = tonumber(ngx.var.arg_ms) or 1000
     local methods = runtime.load().methods
-    local reply, message, code, detail = methods:wait({ ms = ms },
+    local response, message, code, detail = methods:wait({ ms = ms },
                                                       { timeout = 10000 })
 
-    if not reply then
+    if not response then
         return failure.respond(message, code, detail)
     end
 
-    ngx.say("waited ", reply.waited, " ms")
+    ngx.say("waited ", response.waited, " ms")
 end
 
 -- A line now and then, as the client reads them.

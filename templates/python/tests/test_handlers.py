@@ -16,8 +16,8 @@ class HandlersTest(unittest.TestCase):
         self.addCleanup(self.app.close)
 
     def test_hello_greets(self) -> None:
-        reply = self.app.methods.hello({"name": " Ada "})
-        self.assertEqual(reply, {"greeting": "welcome Ada"})
+        response = self.app.methods.hello({"name": " Ada "})
+        self.assertEqual(response, {"greeting": "welcome Ada"})
 
     def test_hello_wants_a_name(self) -> None:
         with self.assertRaisesRegex(nffi.testing.CallError, "^the name is empty$"):

@@ -14,7 +14,7 @@ pub struct HelloRequest {
 }
 
 #[derive(Serialize, Debug, PartialEq)]
-pub struct HelloReply {
+pub struct HelloResponse {
     pub greeting: String,
 }
 
@@ -26,12 +26,12 @@ impl Greeter {
         Ok(Self { greeting: greeting.to_owned() })
     }
 
-    pub fn hello(&self, request: HelloRequest) -> Result<HelloReply, BoxError> {
+    pub fn hello(&self, request: HelloRequest) -> Result<HelloResponse, BoxError> {
         let name = request.name.trim();
         if name.is_empty() {
             return Err("the name is empty".into());
         }
-        Ok(HelloReply { greeting: format!("{} {}", self.greeting, name) })
+        Ok(HelloResponse { greeting: format!("{} {}", self.greeting, name) })
     }
 }
 
@@ -41,14 +41,14 @@ pub struct WaitRequest {
 }
 
 #[derive(Serialize)]
-pub struct WaitReply {
+pub struct WaitResponse {
     pub waited: u64,
 }
 
 /// Responds after a number of milliseconds; it is dropped when the call is cancelled.
-pub async fn wait(request: WaitRequest) -> Result<WaitReply, BoxError> {
+pub async fn wait(request: WaitRequest) -> Result<WaitResponse, BoxError> {
     tokio::time::sleep(Duration::from_millis(request.ms)).await;
-    Ok(WaitReply { waited: request.ms })
+    Ok(WaitResponse { waited: request.ms })
 }
 
 #[cfg(test)]
@@ -58,8 +58,8 @@ mod tests {
     #[test]
     fn a_name_is_greeted() {
         let greeter = Greeter::new("welcome").unwrap();
-        let reply = greeter.hello(HelloRequest { name: " Ada ".into() }).unwrap();
-        assert_eq!(reply, HelloReply { greeting: "welcome Ada".into() });
+        let response = greeter.hello(HelloRequest { name: " Ada ".into() }).unwrap();
+        assert_eq!(response, HelloResponse { greeting: "welcome Ada".into() });
     }
 
     #[test]

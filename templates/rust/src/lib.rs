@@ -3,7 +3,7 @@
 
 pub mod handlers;
 
-use handlers::{Greeter, wait};
+use handlers::{wait, Greeter};
 use nffi::{BoxError, Json, Service};
 use serde::Deserialize;
 use std::sync::Arc;

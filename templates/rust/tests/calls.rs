@@ -1,7 +1,7 @@
 //! The runtime as Lua calls it, over the real queue, without nginx.
 
 use nffi::testing::Runtime;
-use serde_json::{Value, json};
+use serde_json::{json, Value};
 use std::time::{Duration, Instant};
 
 fn started(config: &str) -> Runtime {
@@ -11,8 +11,8 @@ fn started(config: &str) -> Runtime {
 #[test]
 fn hello_greets() {
     let runtime = started(r#"{"greeting": "welcome"}"#);
-    let reply: Value = runtime.json("hello", json!({"name": "Ada"})).unwrap();
-    assert_eq!(reply, json!({"greeting": "welcome Ada"}));
+    let response: Value = runtime.json("hello", json!({"name": "Ada"})).unwrap();
+    assert_eq!(response, json!({"greeting": "welcome Ada"}));
 }
 
 #[test]

@@ -22,8 +22,8 @@ fn through_nginx() {
     // a slow call does not delay others
     thread::scope(|scope| {
         let slow = scope.spawn(|| {
-            let reply = nginx.get("/wait?ms=1000").unwrap();
-            (reply.body, Instant::now())
+            let response = nginx.get("/wait?ms=1000").unwrap();
+            (response.body, Instant::now())
         });
         nginx.get("/hello?name=Ada").unwrap();
         let answered = Instant::now();

@@ -17,13 +17,13 @@ function _M.hello()
     local name = ngx.var.arg_name
     name = name and ngx.unescape_uri(name) or "World"
     local methods = runtime().methods
-    local reply, message, code, detail = methods:hello({ name = name })
+    local response, message, code, detail = methods:hello({ name = name })
 
-    if not reply then
+    if not response then
         return failure.respond(message, code, detail)
     end
 
-    ngx.say(reply.greeting)
+    ngx.say(response.greeting)
 end
 
 -- Responds after a number of milliseconds; the worker serves other requests in
@@ -31,14 +31,14 @@ end
 function _M.wait()
     local ms = tonumber(ngx.var.arg_ms) or 1000
     local methods = runtime().methods
-    local reply, message, code, detail = methods:wait({ ms = ms },
+    local response, message, code, detail = methods:wait({ ms = ms },
                                                       { timeout = 10000 })
 
-    if not reply then
+    if not response then
         return failure.respond(message, code, detail)
     end
 
-    ngx.say("waited ", reply.waited, " ms")
+    ngx.say("waited ", response.waited, " ms")
 end
 
 return _M

@@ -15,7 +15,7 @@ local methods = {}
 
 ---@param value Handlers.HelloRequest
 ---@param options? nffi.CallOptions
----@return Handlers.HelloReply? value
+---@return Handlers.HelloResponse? value
 ---@return string? message
 ---@return nffi.ErrorCode? code
 ---@return string|integer|nil detail
@@ -24,7 +24,7 @@ function methods:hello(value, options) end
 ---`signal` aborts when the call is cancelled: client disconnected, timeout.
 ---@param value Handlers.WaitRequest
 ---@param options? nffi.CallOptions
----@return Handlers.WaitReply? value
+---@return Handlers.WaitResponse? value
 ---@return string? message
 ---@return nffi.ErrorCode? code
 ---@return string|integer|nil detail
@@ -36,11 +36,11 @@ local streams = {}
 ---@class Handlers.HelloRequest
 ---@field name string
 
----@class Handlers.HelloReply
+---@class Handlers.HelloResponse
 ---@field greeting string
 
 ---@class Handlers.WaitRequest
 ---@field ms number
 
----@class Handlers.WaitReply
+---@class Handlers.WaitResponse
 ---@field waited number

@@ -8,11 +8,11 @@ export interface HelloRequest {
   readonly name: string;
 }
 
-export interface HelloReply {
+export interface HelloResponse {
   readonly greeting: string;
 }
 
-export const hello: Handler<HelloRequest, HelloReply> = ({ name }) => {
+export const hello: Handler<HelloRequest, HelloResponse> = ({ name }) => {
   if (name.trim() === "") throw new Error("whom shall I greet? the name is empty");
   return { greeting: `hello ${name}` };
 };
@@ -21,12 +21,12 @@ export interface WaitRequest {
   readonly ms: number;
 }
 
-export interface WaitReply {
+export interface WaitResponse {
   readonly waited: number;
 }
 
 /** `signal` aborts when the call is cancelled: client disconnected, timeout. */
-export const wait: Handler<WaitRequest, WaitReply> = async ({ ms }, { signal }) => {
+export const wait: Handler<WaitRequest, WaitResponse> = async ({ ms }, { signal }) => {
   await setTimeout(ms, undefined, { signal });
   return { waited: ms };
 };

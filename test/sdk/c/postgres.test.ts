@@ -66,9 +66,9 @@ function configuration(how: string): { http: string; server: string } {
         ngx.req.read_body()
         local rt = db(tonumber(ngx.var.arg_connections), tonumber(ngx.var.arg_waiting))
         local timeout = tonumber(ngx.var.arg_timeout)
-        local reply, err, code, detail = rt.methods:query(
+        local response, err, code, detail = rt.methods:query(
             cjson.decode(ngx.req.get_body_data()), { timeout = timeout })
-        ngx.print(cjson.encode(reply or { err, code, detail or false }))
+        ngx.print(cjson.encode(response or { err, code, detail or false }))
       } }
       location = /unanswered { content_by_lua_block { ngx.print(db():state().unanswered) } }
       # reads one chunk, and the others only when it is told to
@@ -210,7 +210,7 @@ describe.each(["library", "process"])("as a %s", (how) => {
   test("a query whose time is over is cancelled in the server", async () => {
     const [message, code] = await query("select pg_sleep(60)", undefined, "timeout=200");
     expect([message, code]).toEqual([
-      expect.stringContaining("has not answered within"),
+      expect.stringContaining("has not responded within"),
       "timeout",
     ]);
     await sleeps(0);

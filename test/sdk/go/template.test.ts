@@ -45,7 +45,7 @@ test("the program serves as a process with the same answers", () => {
 
 test("make start says that it runs already, and names a port that another program uses", async () => {
   const twice = shell(["make start", "make start"]);
-  expect(twice.stderr).toContain("nginx runs already in run/");
+  expect(twice.stderr).toContain("nginx already runs in run/");
   shell(["make stop"]);
   const other = createServer();
   await new Promise<void>((done) => other.listen(0, "127.0.0.1", done));
@@ -61,7 +61,7 @@ test("make dev answers with the new code after a change, and ends all of it", ()
   expectMakeDev({
     project,
     source: "handlers/handlers.go",
-    broken: ["return helloReply{", "return helloReply"],
+    broken: ["return helloResponse{", "return helloResponse"],
     complaint: /syntax error|expected|missing/,
     changed: ['Greeting + " "', 'Greeting + ", dear "'],
   }));

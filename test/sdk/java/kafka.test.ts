@@ -59,14 +59,14 @@ class Reader {
   readonly closed: Promise<unknown>;
 
   constructor(nginx: Nginx, topic: string, group: string) {
-    this.#request = request(`${nginx.url}/records?topic=${topic}&group=${group}`, (reply) => {
+    this.#request = request(`${nginx.url}/records?topic=${topic}&group=${group}`, (response) => {
       let text = "";
-      reply.setEncoding("utf8").on("data", (part: string) => {
+      response.setEncoding("utf8").on("data", (part: string) => {
         const lines = (text + part).split("\n");
         text = lines.pop() ?? "";
         this.records.push(...lines.map((line) => JSON.parse(line)));
       });
-      reply.on("error", () => {});
+      response.on("error", () => {});
     });
     this.closed = new Promise((done) => this.#request.on("close", done));
     this.#request.on("error", () => {}).end();
@@ -109,9 +109,9 @@ describe.each(["process", "worker"])("in the %s", (host) => {
   afterAll(() => nginx?.stop());
 
   async function send(topic: string, key: string, value: string): Promise<Sent> {
-    const reply = await nginx.request(`/send?topic=${topic}&key=${key}`, { body: value });
-    expect(reply.status, reply.body + nginx.errorLog()).toBe(200);
-    return JSON.parse(reply.body);
+    const response = await nginx.request(`/send?topic=${topic}&key=${key}`, { body: value });
+    expect(response.status, response.body + nginx.errorLog()).toBe(200);
+    return JSON.parse(response.body);
   }
 
   const described =
@@ -201,8 +201,8 @@ describe.each(["process", "worker"])("in the %s", (host) => {
   });
 
   test("an invalid request is an error", async () => {
-    const reply = await nginx.request("/send?key=k", { body: "x" });
-    expect([reply.status, reply.body]).toEqual([502, expect.not.stringContaining("topic")]);
+    const response = await nginx.request("/send?key=k", { body: "x" });
+    expect([response.status, response.body]).toEqual([502, expect.not.stringContaining("topic")]);
     await nginx.waitForLog(
       /IllegalArgumentException: topic must be a string, got null \(runtime_e/,
     );

@@ -36,9 +36,9 @@ const SERVER = [
   location(
     "/method",
     `local rt = require "java"()
-    local reply, message, code, detail =
+    local response, message, code, detail =
         rt.methods[ngx.var.arg_name](rt.methods, tonumber(ngx.var.arg_value))
-    ngx.print(cjson.encode({ reply, message, code, detail }))`,
+    ngx.print(cjson.encode({ response, message, code, detail }))`,
   ),
   location("/reload", `ngx.print(cjson.encode({ require "java"():reload() }))`),
   location(

@@ -108,8 +108,8 @@ describe.each(suites)("a TypeScript runtime, %s", (suite) => {
 
   test("answers 1,000 concurrent calls, each with its own value", async () => {
     const names = Array.from({ length: 1000 }, (_, i) => `n${i}`);
-    const replies = await Promise.all(names.map((name) => nginx.get(`/hello?name=${name}`)));
-    expect(replies).toEqual(names.map((name) => `hello ${name}\n`));
+    const responses = await Promise.all(names.map((name) => nginx.get(`/hello?name=${name}`)));
+    expect(responses).toEqual(names.map((name) => `hello ${name}\n`));
   });
 
   test("answers a slow call while others go by", async () => {
@@ -129,9 +129,9 @@ describe.each(suites)("a TypeScript runtime, %s", (suite) => {
     ["1 MB", Buffer.alloc(1 << 20, "abcdefg")],
     ["64 MB", Buffer.alloc(64 << 20, "0123456789")],
   ])("passes bytes through: %s", async (_, body) => {
-    const reply = await nginx.request("/bytes", { method: "POST", body });
-    expect(reply.status).toBe(200);
-    expect(reply.body === body.toString("utf8")).toBe(true);
+    const response = await nginx.request("/bytes", { method: "POST", body });
+    expect(response.status).toBe(200);
+    expect(response.body === body.toString("utf8")).toBe(true);
   });
 
   test("a throw, a rejection, a bad value and an unknown method fail that call", async () => {

@@ -156,7 +156,7 @@ test("bad options are refused", async () => {
   );
   await withNginx({ prefix, files: { "main.ts": MODULE }, server }, async (nginx) => {
     expect(await nginx.get("/")).toMatch(
-      /inspect must be true or a port, got yes\|.*profile_dir must be a string that is not empty\|.*inspect = 65535 leaves too few ports .*\|.*cannot encode config: config\.own\[1\]\.own.* is nested deeper than 1000 levels, or holds itself/,
+      /inspect must be true or a port, got yes\|.*profile_dir must be a path, got an empty string\|.*inspect = 65535 leaves too few ports .*\|.*cannot encode config: config\.own\[1\]\.own.* is nested deeper than 1000 levels, or contains itself/,
     );
   });
 });

@@ -206,14 +206,14 @@ describe.each(suites)("streams of a TypeScript runtime, %s", (suite) => {
 
   test("a process that is killed in the middle ends the stream with the reason", async () => {
     const pid = Number(await nginx.get("/pid"));
-    const reply = nginx.get("/stream?m=careful&v=x");
+    const response = nginx.get("/stream?m=careful&v=x");
     await until(
       async () => (await nginx.get("/state")) !== "0 0",
       10_000,
       () => "it does not begin",
     );
     process.kill(pid, "SIGKILL");
-    expect(await reply).toMatch(
+    expect(await response).toMatch(
       /^(x;)*(method "\w+": )?the runtime "streams\.ts" is down: .*\|runtime_down$/,
     );
     await until(

@@ -127,7 +127,7 @@ describe("the project", () => {
       expect(await faults(app.replace("{ name = name }", "{ name = 1 }"))).toEqual([
         "assign-type-mismatch",
       ]);
-      expect(await faults(app.replace("reply.greeting", "reply.greting"))).toEqual([
+      expect(await faults(app.replace("response.greeting", "response.greting"))).toEqual([
         "undefined-field",
       ]);
     },
@@ -146,8 +146,8 @@ describe("the project", () => {
   const misuse = [
     ["an unknown option", "npm start -- --prot 1", /unknown argument "--prot"\nusage: /],
     ["an option that npm has taken", "npm start --port 8097", /unknown argument "8097"/],
-    ["a port that is none", "npm run dev -- --port x", /--port takes a number from 1 to 65535/],
-    ["a path as --run", "npm start -- --run /tmp", /--run takes the name of a folder/],
+    ["a port that is none", "npm run dev -- --port x", /--port expects a number from 1 to 65535/],
+    ["a path as --run", "npm start -- --run /tmp", /--run expects the name of a directory/],
   ] as const;
 
   test.each(misuse)("%s is reported in words", (_what, command, message) => {
@@ -170,7 +170,7 @@ describe("the project", () => {
 
   test("npm start says that it runs already, npm stop that it does not", () => {
     const twice = shell(["npm start", "npm start"]);
-    expect(twice.stderr).toContain("nginx runs already in run/");
+    expect(twice.stderr).toContain("nginx already runs in run/");
     expect(twice.status).not.toBe(0);
     expect(shell(["npm stop", "npm stop"]).stdout).toContain("no nginx runs in run/");
   });
@@ -219,7 +219,7 @@ describe("the project", () => {
     const lua = join(project, "lua/app.lua");
     writeFileSync(
       lua,
-      readFileSync(lua, "utf8").replace("reply.greeting)", 'reply.greeting, "!")'),
+      readFileSync(lua, "utf8").replace("response.greeting)", 'response.greeting, "!")'),
     );
     await until(async () => (await greeting()) === "welcome dev!\n", 30_000, shown);
 
@@ -231,7 +231,7 @@ describe("the project", () => {
     await until(async () => (await fetch(`${address}/new`)).status === 204, 30_000, shown);
     interrupt();
     await ended;
-    expect(output).toContain("nginx has ended");
+    expect(output).toContain("nginx has stopped");
     await expect(fetch(`${address}/hello`)).rejects.toThrow();
   });
 });

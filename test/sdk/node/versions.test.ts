@@ -62,8 +62,8 @@ function server(program: string): string {
     content(
       "= /hello",
       `${load("main.ts")}
-       local reply = assert(rt.methods:hello({ name = "Lua" }))
-       ngx.say(reply.greeting, " ", reply.ready, " ", reply.answer)`,
+       local response = assert(rt.methods:hello({ name = "Lua" }))
+       ngx.say(response.greeting, " ", response.ready, " ", response.answer)`,
     ),
     content("= /bytes", `${load("main.ts")} ngx.say((rt:call("abc")))`),
     content(

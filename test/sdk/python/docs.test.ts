@@ -19,7 +19,7 @@ beforeAll(async () => {
 test("docs/python.md: the first example answers", async () => {
   const [app = ""] = codeBlocks("docs/python.md", "python");
   const [lua = ""] = codeBlocks("docs/python.md", "lua");
-  const server = content("/", `${lua} ngx.say(reply and reply.greeting or message)`);
+  const server = content("/", `${lua} ngx.say(response and response.greeting or message)`);
   await withNginx({ prefix, server, files: { "app.py": app } }, async (nginx) => {
     expect(await nginx.get("/")).toBe("hello Ada\n");
   });

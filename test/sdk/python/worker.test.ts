@@ -316,8 +316,8 @@ test("the functions of the public ABI load it by name, with both configurations"
     `local prefix = ngx.config.prefix()
     local function say(runtime, err)
         if not runtime then return ngx.say(err) end
-        local ok, reply, err = runtime:any_name(ngx.var.arg_request)
-        ngx.say(tostring(ok), " ", tostring(reply), " ", tostring(err))
+        local ok, response, err = runtime:any_name(ngx.var.arg_request)
+        ngx.say(tostring(ok), " ", tostring(response), " ", tostring(err))
     end
     say(ngx.load_nonblocking_ffi("nffi_python", prefix .. "helper.py,shout,"))
     local old = assert(ngx.load_ffi("nffi_python", prefix .. "old.py,init,some, text"))

@@ -60,25 +60,25 @@ describe.skipIf(rustMinor < 85)("a gRPC client", () => {
 
   const price = (symbol: string) => nginx.request(`/price?symbol=${symbol}`);
 
-  test("a call gets its reply, and what is not there the status of gRPC", async () => {
+  test("a call gets its response, and what is not there the status of gRPC", async () => {
     expect(await price("tea")).toMatchObject({ status: 200, body: "tea 4.5\n" });
     const missing = await price("gold");
     expect([missing.status, missing.body]).toEqual([404, expect.not.stringContaining("gold")]);
     await nginx.waitForLog(/gold has no price \(runtime_error\): 5.*"GET \/price/);
   });
 
-  test("100 concurrent calls get their own replies over one connection", async () => {
-    const replies = await Promise.all(
+  test("100 concurrent calls get their own responses over one connection", async () => {
+    const responses = await Promise.all(
       Array.from({ length: 100 }, (_, i) => nginx.get(`/price?symbol=${i % 2 ? "tea" : "coffee"}`)),
     );
-    expect(replies.filter((reply) => reply === "tea 4.5\n")).toHaveLength(50);
-    expect(replies.filter((reply) => reply === "coffee 9.25\n")).toHaveLength(50);
+    expect(responses.filter((response) => response === "tea 4.5\n")).toHaveLength(50);
+    expect(responses.filter((response) => response === "coffee 9.25\n")).toHaveLength(50);
     const port = address.split(":")[1];
     const sockets = spawnSync("ss", ["-tnH", "state", "established", `( dport = :${port} )`]);
     expect(sockets.stdout.toString().trim().split("\n")).toHaveLength(1);
   });
 
-  test("the server gets the deadline, and a late reply is a timeout", async () => {
+  test("the server gets the deadline, and a late response is a timeout", async () => {
     expect(await nginx.get("/price?symbol=deadline")).toBe("deadline 1\n");
     expect((await price("slow")).status).toBe(504);
     await until(

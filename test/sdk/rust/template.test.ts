@@ -60,7 +60,7 @@ it("make dev answers with the new code after a change, and ends all of it", () =
     project,
     env: { ...ENV, PROFILE: undefined },
     source: "src/handlers.rs",
-    broken: ["Ok(HelloReply {", "Ok(HelloReply"],
+    broken: ["Ok(HelloResponse {", "Ok(HelloResponse"],
     complaint: /cargo build --profile dev[\s\S]*^error/m,
     changed: ['"{} {}", self', '"{}, dear {}", self'],
   }));

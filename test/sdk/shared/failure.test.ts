@@ -29,9 +29,9 @@ const LOCATIONS = `
     if ngx.var.arg_busy then ngx.thread.spawn(methods.slow, methods, {}) end
     local method = methods[ngx.var.arg_method]
     local value = { size = tonumber(ngx.var.arg_size) or 0 }
-    local reply, message, code, detail = method(methods, value, { timeout = tonumber(ngx.var.arg_timeout) })
-    if not reply then return failure.respond(message, code, detail) end
-    ngx.say(reply)
+    local response, message, code, detail = method(methods, value, { timeout = tonumber(ngx.var.arg_timeout) })
+    if not response then return failure.respond(message, code, detail) end
+    ngx.say(response)
   } }
   location /stream { content_by_lua_block {
     local runtime = assert(require("resty.nffi").load("node", { module = "handlers.mjs" }))
@@ -71,9 +71,9 @@ test.each([
 ])(
   "%s: the client gets %i, the log message, code, detail and request",
   async (method, status, entry) => {
-    const reply = await nginx.request(`/call?method=${method}`);
-    expect(reply.status).toBe(status);
-    expect(reply.body).not.toMatch(/secret|runtime|queue|handlers|Error: /);
+    const response = await nginx.request(`/call?method=${method}`);
+    expect(response.status).toBe(status);
+    expect(response.body).not.toMatch(/secret|runtime|queue|handlers|Error: /);
     const request = `request: "GET /call\\?method=${method} HTTP/1.1"`;
     await nginx.waitForLog(new RegExp(`\\[error\\] .*${entry.source}.*${request}`));
   },

@@ -64,41 +64,41 @@ const options = (port = tlsPort) => ({
   files: { "localhost.pem": CERTIFICATE, "languages.lua": all.lua },
   server: `
 location = /echo { ${content(`
-  local reply, message, code = require("languages")(ngx.var.arg_language).methods:echo(ngx.var.arg_text)
-  ngx.print(reply or code .. ": " .. message)`)} }
+  local response, message, code = require("languages")(ngx.var.arg_language).methods:echo(ngx.var.arg_text)
+  ngx.print(response or code .. ": " .. message)`)} }
 location = /config { ${content(`
   -- a secret first, so that a search finds it wherever it is
   local bytes = tonumber(ngx.var.arg_bytes)
   local config = ("${SECRET} "):rep(math.ceil(bytes / ${SECRET.length + 1})):sub(1, bytes)
   local rt = require("languages")(ngx.var.arg_language, config)
-  local reply, message, code = true
-  if ngx.var.arg_reload then reply, message, code = rt:reload() end
-  if reply and ngx.var.arg_crash then rt.methods:crash(0) end
-  if reply and ngx.var.arg_run then
+  local response, message, code = true
+  if ngx.var.arg_reload then response, message, code = rt:reload() end
+  if response and ngx.var.arg_crash then rt.methods:crash(0) end
+  if response and ngx.var.arg_run then
     ngx.req.read_body()
-    reply, message, code = rt.methods:run(ngx.req.get_body_data(), { timeout = 20000 })
-  elseif reply then
-    reply, message, code = rt.methods:config(nil, { timeout = 60000 })
-    if reply then reply = reply == config and "whole" or "not whole: " .. #reply end
+    response, message, code = rt.methods:run(ngx.req.get_body_data(), { timeout = 20000 })
+  elseif response then
+    response, message, code = rt.methods:config(nil, { timeout = 60000 })
+    if response then response = response == config and "whole" or "not whole: " .. #response end
   end
-  ngx.print(reply or code .. ": " .. message)`)} }
+  ngx.print(response or code .. ": " .. message)`)} }
 location = /run { ${content(`
   ngx.req.read_body()
   local rt = require("languages")(ngx.var.arg_language)
-  local reply, message, code = rt.methods:run(ngx.req.get_body_data(), { timeout = 20000 })
-  ngx.print(reply or code .. ": " .. message)`)} }
+  local response, message, code = rt.methods:run(ngx.req.get_body_data(), { timeout = 20000 })
+  ngx.print(response or code .. ": " .. message)`)} }
 location = /size { ${content(`
   local config = loadstring("return " .. ngx.unescape_uri(ngx.var.arg_config))()
   ngx.print(require("languages")(ngx.var.arg_language, config).methods:size_of_config())`)} }
 location = /fetch { ${content(`
   local rt = require("languages")(ngx.var.arg_language)
   local url = "https://127.0.0.1:${port}/"
-  local reply, message, code = rt.methods:fetch(url, { timeout = 30000 })
-  ngx.print(reply or code .. ": " .. message)`)} }
+  local response, message, code = rt.methods:fetch(url, { timeout = 30000 })
+  ngx.print(response or code .. ": " .. message)`)} }
 location = /slow { ${content(`
   local rt = require("languages")(ngx.var.arg_language)
-  local reply, message, code = rt.methods:sleep(tonumber(ngx.var.arg_ms))
-  ngx.print(reply or code .. ": " .. message)`)} }
+  local response, message, code = rt.methods:sleep(tonumber(ngx.var.arg_ms))
+  ngx.print(response or code .. ": " .. message)`)} }
 location = /names { ${content(`
   for _, runtime in ipairs(require("resty.nffi").metrics().runtimes) do ngx.say(runtime.name) end`)} }
 location = /processes { ${content(`
@@ -109,8 +109,8 @@ location = /processes { ${content(`
   end`)} }
 location = /crash { ${content(`
   local rt = require("languages")(ngx.var.arg_language)
-  local reply, message, code = rt.methods:crash(0)
-  ngx.print(tostring(reply), " ", code)`)} }
+  local response, message, code = rt.methods:crash(0)
+  ngx.print(tostring(response), " ", code)`)} }
 location = /tgkill { ${content(`
   local ffi = require "ffi"
   pcall(ffi.cdef, "long syscall(long number, ...);")
@@ -149,8 +149,8 @@ location = /children { ${content(`
 
 async function loadAll(nginx: Nginx): Promise<void> {
   for (const language of all.names) {
-    const reply = await nginx.get(`/echo?language=${language}&text=${language}`);
-    expect(reply, nginx.errorLog()).toBe(language);
+    const response = await nginx.get(`/echo?language=${language}&text=${language}`);
+    expect(response, nginx.errorLog()).toBe(language);
   }
 }
 
@@ -319,10 +319,10 @@ describe("with the runtimes of all languages in one worker", () => {
       language: all.names[i % all.names.length],
       text: `text${i}`,
     }));
-    const replies = await Promise.all(
+    const responses = await Promise.all(
       asked.map(({ language, text }) => nginx.get(`/echo?language=${language}&text=${text}`)),
     );
-    expect(replies).toEqual(asked.map(({ text }) => text));
+    expect(responses).toEqual(asked.map(({ text }) => text));
     expect(nginx.workers()).toEqual([worker]);
     // the modules of Python and Java, not the bridges that host them
     const names = await nginx.get("/names");
@@ -400,13 +400,13 @@ describe("with the runtimes of all languages in one worker", () => {
   test("TLS in nginx and TLS in each runtime work together", async () => {
     const asked = [...all.names].filter((name) => all.speaksTls.has(name));
     expect(asked.length).toBeGreaterThan(1);
-    const replies = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 10 }, () => [
         ...asked.map((language) => nginx.get(`/fetch?language=${language}`)),
         ...all.names.map((language) => getOverTls(tlsPort, `/echo?language=${language}`)),
       ]).flat(),
     );
-    expect([...new Set(replies)]).toEqual(["over TLS"]);
+    expect([...new Set(responses)]).toEqual(["over TLS"]);
   });
 
   test("USR1 opens the log again", async () => {
@@ -605,12 +605,12 @@ test("USR2 starts a new nginx on the same sockets, and the old one leaves", asyn
 
 function getOverTls(port: number, path: string): Promise<string> {
   return new Promise((done, failed) => {
-    request({ host: "127.0.0.1", port, path, rejectUnauthorized: false }, (reply) => {
+    request({ host: "127.0.0.1", port, path, rejectUnauthorized: false }, (response) => {
       let body = "";
-      reply.setEncoding("utf8").on("data", (part) => {
+      response.setEncoding("utf8").on("data", (part) => {
         body += part;
       });
-      reply.on("end", () => done(body));
+      response.on("end", () => done(body));
     })
       .on("error", failed)
       .end();

@@ -29,7 +29,7 @@ function write(root: string, files: Record<string, string>): void {
 
 const namesBelow = (folder: string) => readdirSync(folder, { recursive: true }).sort();
 
-/** Every name that a build uses in its work folder. */
+/** Every name that a build uses in its build directory. */
 const OF_USER = {
   "logs/access.log": "",
   "library/book.pdf": "",
@@ -47,7 +47,7 @@ function place() {
 }
 
 test.each(["never", "always", "after success"] as const)(
-  "a work folder with files of the user is refused and left as it is (kept %s, --force)",
+  "a build directory with files of the user is refused and left as it is (kept %s, --force)",
   async (keep) => {
     const { workDir, prefix } = place();
     write(workDir, OF_USER);
@@ -124,7 +124,7 @@ test.each([".nffi-work", "logs", "tree", "stage"])(
   },
 );
 
-test("`cache clean` removes work folders with the mark and leaves every other folder", async () => {
+test("`cache clean` removes build directories with the mark and leaves every other folder", async () => {
   const cacheDir = temporaryFolder();
   const prefix = join(cacheDir, "prefix");
   const workDir = workFolderOf(prefix, cacheDir);
@@ -151,7 +151,7 @@ test("a folder of nffi 0.1 is known to `cache clean` by the name that its prefix
   expect(readdirSync(join(cacheDir, "work"))).toEqual(["copy-of-it"]);
 });
 
-test("what the user has put into a work folder outlives `cache clean`", async () => {
+test("what the user has put into a build directory outlives `cache clean`", async () => {
   const cacheDir = temporaryFolder();
   const prefix = join(cacheDir, "prefix");
   const workDir = workFolderOf(prefix, cacheDir);

@@ -140,7 +140,7 @@ test("a Date leaves as a string; what holds one has two names, what does not has
     "---@class Handlers.Streams",
     "---@class Handlers.Person",
     "---@class Handlers.Event",
-    "---@class Handlers.date.Reply",
+    "---@class Handlers.date.Response",
   ]);
   expect(lines.filter((line) => line.includes(" at ") || line.includes(" link "))).toEqual([
     "---@field at string",
@@ -155,12 +155,12 @@ test("what differs on the two ways keeps two names", async () => {
     export const go = (item: Omit<Item, "total"> & { when?: string }): Item => ({ ...item });
     export const back = (item: Node): Node => item;
     class Node { value = 1; get twice() { return 2 * this.value } }`);
-  expect(lines).toContain("---@class Handlers.Node.reply");
+  expect(lines).toContain("---@class Handlers.Node.response");
   expect(lines.filter((line) => line === "---@field twice number")).toHaveLength(1);
   expect(lines).not.toContain("---@field total? function");
 });
 
-const replies: readonly [string, string][] = [
+const responses: readonly [string, string][] = [
   ["export const go = async () => 1;", "number?"],
   ["export function go(): Promise<string> { return Promise.resolve(''); }", "string?"],
   ["export const go = () => {};", "nffi.Null?"],
@@ -173,12 +173,12 @@ const replies: readonly [string, string][] = [
 ];
 
 test("a call returns the result of a promise or a generator", async () => {
-  const source = replies.map(([text], at) => text.replace(/\bgo\b/, `go${at}`));
+  const source = responses.map(([text], at) => text.replace(/\bgo\b/, `go${at}`));
   const lines = await linesOf(
     ['import type { Handler } from "@nffi/runtime";', ...source].join("\n"),
   );
   const found = lines.flatMap((line) => /^---@return (.*) value$/.exec(line)?.[1] ?? []);
-  expect(found).toEqual(replies.map(([, type], at) => type.replace("go", `go${at}`)));
+  expect(found).toEqual(responses.map(([, type], at) => type.replace("go", `go${at}`)));
 });
 
 const requests: readonly [string, string][] = [
@@ -290,10 +290,16 @@ test("JSDoc becomes comments, and nothing in it an annotation", async () => {
 const refused: readonly [string, string][] = [
   ["export const go = (n: { big: bigint }) => 1;", "go, request.big: JSON has no bigint"],
   ["export const go = (n: { at: Date }) => 1;", "go, request.at: JSON never makes a Date"],
-  ["export const go = () => ({ all: new Map([[1, 2]]) });", "go, Reply.all: a Map does not travel"],
+  [
+    "export const go = () => ({ all: new Map([[1, 2]]) });",
+    "go, Response.all: a Map does not travel",
+  ],
   ["export const go = (n: { f: () => void }) => 1;", "go, request.f: a function does not travel"],
-  ["export const go = () => [Symbol('x')];", "go, Reply[]: a symbol does not travel"],
-  ["export const go = () => ({ b: [new Uint8Array(1)] });", "go, Reply.b[]: bytes do not travel"],
+  ["export const go = () => [Symbol('x')];", "go, Response[]: a symbol does not travel"],
+  [
+    "export const go = () => ({ b: [new Uint8Array(1)] });",
+    "go, Response.b[]: bytes do not travel",
+  ],
   ["export default (n: { a: number }) => 1;", "default export: it is called with bytes"],
   [
     "interface Grow<T> { value: T; next: Grow<T[]> } export const go = (g: Grow<number>) => 1;",

@@ -92,8 +92,8 @@ func TestAValueThatJSONDoesNotHaveIsNamed(t *testing.T) {
 		"function": nffi.JSON(func(context.Context, any) (any, error) { return []any{func() {}}, nil }),
 	})
 	for method, want := range map[string]string{
-		"nan":      "reply: json: unsupported value: NaN (at reply.items[1].ratio)",
-		"function": "reply: json: unsupported type: func() (at reply[0])",
+		"nan":      "the result cannot become JSON: json: unsupported value: NaN (at result.items[1].ratio)",
+		"function": "the result cannot become JSON: json: unsupported type: func() (at result[0])",
 	} {
 		_, err := rt.Call(background, method, nil)
 		if got := failureOf(t, err).Message; got != want {
@@ -104,16 +104,16 @@ func TestAValueThatJSONDoesNotHaveIsNamed(t *testing.T) {
 
 func TestJSONTakesAndGivesValues(t *testing.T) {
 	type request struct{ Name string }
-	type reply struct {
+	type response struct {
 		Greeting string `json:"greeting"`
 	}
 	rt := nffitest.Serve(t, nffi.Methods{
-		"hello": nffi.JSON(func(_ context.Context, r request) (reply, error) {
-			return reply{"hello " + r.Name}, nil
+		"hello": nffi.JSON(func(_ context.Context, r request) (response, error) {
+			return response{"hello " + r.Name}, nil
 		}),
 		"unsound": nffi.JSON(func(context.Context, any) (any, error) { return func() {}, nil }),
 	})
-	var got reply
+	var got response
 	if err := rt.JSON(background, "hello", request{"Ada"}, &got); err != nil || got.Greeting != "hello Ada" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -125,7 +125,7 @@ func TestJSONTakesAndGivesValues(t *testing.T) {
 		t.Error(err)
 	}
 	_, err = rt.Call(background, "unsound", nil)
-	if !strings.HasPrefix(err.Error(), "reply: json: unsupported type: func()") {
+	if !strings.HasPrefix(err.Error(), "the result cannot become JSON: json: unsupported type: func()") {
 		t.Error(err)
 	}
 }

@@ -77,9 +77,9 @@ func (b begun) read() ([]byte, bool) {
 
 // wait returns the result of the call.
 func (b begun) wait() ([]byte, error) {
-	var answer C.nffi_testhost_answer_t
-	C.nffi_testhost_wait(b.pointer, &answer)
-	return resultOf(&answer)
+	var response C.nffi_testhost_response_t
+	C.nffi_testhost_wait(b.pointer, &response)
+	return resultOf(&response)
 }
 
 func (b begun) free() {
@@ -132,23 +132,23 @@ func cancelWith(ctx context.Context, begun *C.nffi_testhost_call_t) (stop func()
 	}
 }
 
-func resultOf(answer *C.nffi_testhost_answer_t) ([]byte, error) {
-	data := C.GoBytes(answer.data, C.int(answer.size))
-	switch answer.end {
-	case C.NFFI_TESTHOST_ANSWER:
-		if answer.rc == 0 {
+func resultOf(response *C.nffi_testhost_response_t) ([]byte, error) {
+	data := C.GoBytes(response.data, C.int(response.size))
+	switch response.end {
+	case C.NFFI_TESTHOST_RESPONSE:
+		if response.rc == 0 {
 			return data, nil
 		}
-		return nil, &Error{Message: string(data), Code: "runtime_error", RC: int(answer.rc)}
+		return nil, &Error{Message: string(data), Code: "runtime_error", RC: int(response.rc)}
 	case C.NFFI_TESTHOST_ERROR:
-		detail := C.GoBytes(answer.detail, C.int(answer.detail_size))
+		detail := C.GoBytes(response.detail, C.int(response.detail_size))
 		return nil, &Error{Message: string(data), Code: "runtime_error", Detail: string(detail)}
 	case C.NFFI_TESTHOST_TIMEOUT:
 		return nil, &Error{Message: "timeout", Code: "timeout"}
 	case C.NFFI_TESTHOST_CANCELLED:
 		return nil, context.Canceled
 	default:
-		return nil, &Error{Message: "the runtime broke the rules of the queue", Code: "closed"}
+		return nil, &Error{Message: "the runtime violated the queue protocol", Code: "closed"}
 	}
 }
 

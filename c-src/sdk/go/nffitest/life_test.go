@@ -49,7 +49,7 @@ func TestTheDeadlineOfACallIsThatOfItsContext(t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(background, 50*time.Millisecond)
 	defer cancel()
-	// either the handler's answer or the end of the caller's patience is first
+	// either the handler's response or the end of the caller's patience is first
 	if _, err := rt.Call(short, "wait", nil); err == nil {
 		t.Error("no failure")
 	}
@@ -144,13 +144,13 @@ func TestClosingWaitsForCallsUnderWay(t *testing.T) {
 			return []byte("done"), nil
 		}), nil
 	}, nil)
-	answer := make(chan string)
+	response := make(chan string)
 	go func() {
 		got, err := rt.Call(background, "", nil)
 		if err != nil {
 			t.Error(err)
 		}
-		answer <- string(got)
+		response <- string(got)
 	}()
 	<-entered
 	rt.Close()
@@ -166,7 +166,7 @@ func TestClosingWaitsForCallsUnderWay(t *testing.T) {
 		t.Error("its context has ended with a call under way")
 	}
 	close(release)
-	if got := <-answer; got != "done" {
+	if got := <-response; got != "done" {
 		t.Error(got)
 	}
 	<-rt.Ended()

@@ -3,8 +3,8 @@
 //
 //	func TestHello(t *testing.T) {
 //		runtime := nffitest.Load(t, Config{Greeting: "hello"})
-//		var reply Reply
-//		err := runtime.JSON(context.Background(), "hello", Request{Name: "Ada"}, &reply)
+//		var response Response
+//		err := runtime.JSON(context.Background(), "hello", Request{Name: "Ada"}, &response)
 //		...
 //	}
 package nffitest
@@ -119,9 +119,9 @@ func (r *Runtime) Call(ctx context.Context, method string, payload []byte) ([]by
 	return r.host.call(ctx, method, payload)
 }
 
-// JSON calls a method with a value and stores the reply where reply points, as
+// JSON calls a method with a value and stores the response where response points, as
 // runtime.methods in Lua does with the codec "json".
-func (r *Runtime) JSON(ctx context.Context, method string, request, reply any) error {
+func (r *Runtime) JSON(ctx context.Context, method string, request, response any) error {
 	payload, err := json.Marshal(request)
 	if err != nil {
 		return err
@@ -130,8 +130,8 @@ func (r *Runtime) JSON(ctx context.Context, method string, request, reply any) e
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(bytes, reply); err != nil {
-		return fmt.Errorf("%s is no reply of the expected type: %w", bytes, err)
+	if err := json.Unmarshal(bytes, response); err != nil {
+		return fmt.Errorf("%s is no response of the expected type: %w", bytes, err)
 	}
 	return nil
 }

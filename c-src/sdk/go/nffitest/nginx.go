@@ -96,7 +96,7 @@ func (n *Nginx) Log() string {
 	return string(text)
 }
 
-// program is nffi-nginx of the build whose folder nffi/go this package is in.
+// program is nffi-nginx of the build whose directory nffi/go contains this package.
 func program() (string, error) {
 	if prefix := os.Getenv("NFFI_PREFIX"); prefix != "" {
 		return filepath.Join(prefix, "nffi", "bin", "nffi-nginx"), nil

@@ -14,7 +14,7 @@ type Stream struct {
 // streamWindow is how many bytes a handler may be ahead, as in Lua.
 const streamWindow = 64 << 10
 
-// Stream calls a method whose answer is read in chunks. Close it.
+// Stream calls a method whose response is read in chunks. Close it.
 func (r *Runtime) Stream(ctx context.Context, method string, payload []byte) (*Stream, error) {
 	begun, err := r.host.begin(ctx, method, payload, streamWindow)
 	if err != nil {

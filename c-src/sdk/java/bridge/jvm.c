@@ -137,7 +137,7 @@ class_path(const char *own_file, char *option, size_t size)
 
     for (i = 0; i < 2; i++) {
         while (end > own_file && *--end != '/') {
-            /* the parent folder */
+            /* the parent directory */
         }
     }
 

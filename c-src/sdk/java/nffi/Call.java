@@ -13,7 +13,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * One call, from the queue to its answer. It is answered once: what comes later is dropped. Any
- * thread may answer.
+ * thread may respond.
  */
 public final class Call implements Context {
     /** The call whose handler runs in this thread. */
@@ -88,26 +88,26 @@ public final class Call implements Context {
     }
 
     /** Responds with bytes, which must not change afterwards; null means no bytes. */
-    public void answer(byte[] data) {
+    public void respond(byte[] data) {
         if (end()) instance.responses().add(Response.of(task, data));
     }
 
     /** Responds with the remaining bytes of a buffer, which must not change afterwards. */
-    public void answer(ByteBuffer data) {
+    public void respond(ByteBuffer data) {
         if (end()) instance.responses().add(Response.of(task, data));
     }
 
     /** Responses with text in UTF-8. */
-    public void answer(String text) {
-        answer(text == null ? null : text.getBytes(StandardCharsets.UTF_8));
+    public void respond(String text) {
+        respond(text == null ? null : text.getBytes(StandardCharsets.UTF_8));
     }
 
     /** Responds with the bytes of a stage when it completes; no thread waits for it. */
-    public void answer(CompletionStage<byte[]> later) {
+    public void respond(CompletionStage<byte[]> later) {
         later();
         later.whenComplete((data, thrown) -> {
             if (thrown != null) fail(thrown);
-            else answer(data);
+            else respond(data);
         });
     }
 
@@ -120,12 +120,12 @@ public final class Call implements Context {
         if (end()) instance.responses().add(Response.failure(task, failure));
     }
 
-    /** The answer comes after the handler has returned, perhaps from another thread. */
+    /** The response comes after the handler has returned, perhaps from another thread. */
     public void later() {
         isLater = true;
     }
 
-    /** The answer in chunks, which ends with the handler, or after {@link #later} by its end(). */
+    /** The response in chunks. It ends with the handler, or after {@link #later} by its end(). */
     public synchronized Chunks chunks() {
         if (chunks == null) {
             if (answered.get()) throw new IllegalStateException("the call was answered");
@@ -157,7 +157,7 @@ public final class Call implements Context {
         end();
     }
 
-    /** Runs the handler, and answers in any case. */
+    /** Runs the handler, and responds in any case. */
     void run(Handler handler) {
         CURRENT.set(this);
         try {
@@ -173,7 +173,7 @@ public final class Call implements Context {
 
     private void finish() {
         if (chunks != null) chunks.end();
-        else fail(new IllegalStateException("the handler has not answered"));
+        else fail(new IllegalStateException("the handler has not responded"));
     }
 
     /** True for the caller that ends the call: it must send the response. */

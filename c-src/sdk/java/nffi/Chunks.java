@@ -6,7 +6,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 
 /**
- * An answer in chunks, which Lua reads one by one with runtime:stream. While Lua has 8 chunks, or
+ * A response in chunks, which Lua reads one by one with runtime:stream. While Lua has 8 chunks, or
  * its window of bytes, unread, a write waits. One thread at a time.
  */
 public final class Chunks {

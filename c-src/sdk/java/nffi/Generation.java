@@ -8,7 +8,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * The code of a runtime as it was loaded: its classes, its handler and the threads that run it.
- * After a reload the one before it answers what it has, and is then closed.
+ * After a reload the previous one responds to the calls that it has, and is then closed.
  */
 final class Generation {
     private final String module;

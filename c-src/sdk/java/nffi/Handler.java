@@ -7,8 +7,8 @@ package nffi;
 @FunctionalInterface
 public interface Handler {
     /**
-     * Handles one call, with one of its {@code answer} methods or as a stream, now or, after {@link
-     * Call#later}, from any other thread. Several calls run concurrently.
+     * Handles one call: with one of its {@code respond} methods or as a stream, now or, after
+     * {@link Call#later}, from another thread. Several calls run concurrently.
      *
      * @throws Exception reaches Lua as {@code nil, message, "runtime_error", stack}; so does a call
      *     without a response, and every {@link Error}

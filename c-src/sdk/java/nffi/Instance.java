@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
-/** One runtime: its queue, its classes and its handler, from the start to the last answer. */
+/** One runtime: its queue, its classes and its handler, from the start to the last response. */
 final class Instance {
     private static final long FIRST_DELAY_MS = 100;
     private static final long LAST_DELAY_MS = 30_000;
@@ -71,7 +71,7 @@ final class Instance {
                     old.release();
                 }
                 Output.line(Level.NOTICE, "nffi: runtime \"" + settings.module() + "\": reloaded");
-                call.answer((byte[]) null);
+                call.respond((byte[]) null);
             } catch (Throwable thrown) {
                 Failure failure = Failure.of(thrown);
                 call.fail(Failure.of("the runtime \"" + settings.module() + "\" cannot be reloaded,"

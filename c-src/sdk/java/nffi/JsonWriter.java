@@ -24,7 +24,7 @@ final class JsonWriter {
 
     private void append(Object value) {
         if (path.size() > JsonReader.MAX_DEPTH) {
-            throw refused("is nested deeper than " + JsonReader.MAX_DEPTH + " levels, or holds itself");
+            throw refused("is nested deeper than " + JsonReader.MAX_DEPTH + " levels, or contains itself");
         }
         if (value == null || value instanceof Boolean) {
             out.append(value);

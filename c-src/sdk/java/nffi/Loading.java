@@ -135,13 +135,13 @@ final class Loading {
             return call -> invoke(method, call);
         }
         if (gives == byte[].class && takes.equals(List.of(byte[].class))) {
-            return call -> call.answer((byte[]) invoke(method, call.bytes()));
+            return call -> call.respond((byte[]) invoke(method, call.bytes()));
         }
         if (gives == byte[].class && takes.equals(List.of(Context.class, byte[].class))) {
-            return call -> call.answer((byte[]) invoke(method, call, call.bytes()));
+            return call -> call.respond((byte[]) invoke(method, call, call.bytes()));
         }
         if (gives == String.class && takes.equals(List.of(String.class))) {
-            return call -> call.answer((String) invoke(method, call.text()));
+            return call -> call.respond((String) invoke(method, call.text()));
         }
         return null;
     }

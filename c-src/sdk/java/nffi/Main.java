@@ -11,7 +11,7 @@ public final class Main {
         if (queue < 0) {
             System.err.println("nffi.Main: " + Native.errorText((int) queue));
             if (queue == Native.NOT_A_PROCESS) {
-                System.err.println("it is started by nginx: nffi.load(\"java\","
+                System.err.println("start it from Lua in nginx: nffi.load(\"java\","
                         + " { module = \"com.example.App\" })");
             }
             System.exit(2);

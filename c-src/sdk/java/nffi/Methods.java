@@ -23,28 +23,28 @@ import java.util.stream.Stream;
  * It must not be changed after it is registered.
  */
 public final class Methods implements Handler {
-    /** A function of a request that answers it by returning. */
+    /** A function of a request that returns its response. */
     @FunctionalInterface
     public interface Function<Q, R> {
-        R answer(Context context, Q request) throws Exception;
+        R apply(Context context, Q request) throws Exception;
     }
 
     /** A function that responds later; no thread waits for it. */
     @FunctionalInterface
     public interface Async<Q, R> {
-        CompletionStage<? extends R> answer(Context context, Q request) throws Exception;
+        CompletionStage<? extends R> apply(Context context, Q request) throws Exception;
     }
 
-    /** A function that answers in chunks, and ends the stream by returning. */
+    /** A function that writes its response in chunks, and ends the stream by returning. */
     @FunctionalInterface
     public interface Streaming<Q, R> {
-        void answer(Context context, Q request, Sender<R> out) throws Exception;
+        void apply(Context context, Q request, Sender<R> out) throws Exception;
     }
 
     /** A function that responds with the values of a publisher, at the pace of the reader. */
     @FunctionalInterface
     public interface Publishing<Q, R> {
-        Flow.Publisher<? extends R> answer(Context context, Q request) throws Exception;
+        Flow.Publisher<? extends R> apply(Context context, Q request) throws Exception;
     }
 
     /** Sends values to the stream of one call. */
@@ -80,17 +80,17 @@ public final class Methods implements Handler {
     /** For a type with parameters: a list of something, say. */
     public <Q, R> Methods addOf(String name, Type type, Function<Q, R> function) {
         return handler(name, call ->
-                call.answer(codec.encode(function.answer(call, this.<Q>request(call, type)))));
+                call.respond(codec.encode(function.apply(call, this.<Q>request(call, type)))));
     }
 
     public <Q, R> Methods async(String name, Class<Q> type, Async<Q, R> function) {
         return handler(name, call -> {
-            CompletionStage<? extends R> stage = function.answer(call, this.<Q>request(call, type));
+            CompletionStage<? extends R> stage = function.apply(call, this.<Q>request(call, type));
             call.later();
             stage.whenComplete((value, thrown) -> {
                 try {
                     if (thrown != null) call.fail(thrown);
-                    else call.answer(codec.encode(value));
+                    else call.respond(codec.encode(value));
                 } catch (Throwable again) {
                     call.fail(again);
                 }
@@ -102,7 +102,7 @@ public final class Methods implements Handler {
     public <Q, R> Methods stream(String name, Class<Q> type, Streaming<Q, R> function) {
         return handler(name, call -> {
             ValueChunks chunks = new ValueChunks(call, codec);
-            function.answer(call, this.<Q>request(call, type), value -> chunks.write(value));
+            function.apply(call, this.<Q>request(call, type), value -> chunks.write(value));
             chunks.end();
         });
     }
@@ -111,7 +111,7 @@ public final class Methods implements Handler {
     public <Q, R> Methods each(String name, Class<Q> type,
             Function<Q, Stream<R>> function) {
         return this.<Q, R>stream(name, type, (context, request, out) -> {
-            try (Stream<R> values = function.answer(context, request)) {
+            try (Stream<R> values = function.apply(context, request)) {
                 for (R value : (Iterable<R>) values::iterator) out.send(value);
             }
         });
@@ -122,7 +122,7 @@ public final class Methods implements Handler {
             Publishing<Q, R> function) {
         return handler(name, call -> {
             Flow.Publisher<? extends R> publisher =
-                    function.answer(call, this.<Q>request(call, type));
+                    function.apply(call, this.<Q>request(call, type));
             call.later();
             publisher.subscribe(new PublisherReader<R>(call, new ValueChunks(call, codec)));
         });
@@ -130,7 +130,7 @@ public final class Methods implements Handler {
 
     /** Bytes as they are; "" is for {@code runtime:call(bytes)}, which names no method. */
     public Methods bytes(String name, Function<byte[], byte[]> function) {
-        return handler(name, call -> call.answer(function.answer(call, call.bytes())));
+        return handler(name, call -> call.respond(function.apply(call, call.bytes())));
     }
 
     /** Anything else: the call itself is at hand. */

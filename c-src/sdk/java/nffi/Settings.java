@@ -59,7 +59,7 @@ final class Settings {
         throw new IllegalArgumentException(name + " must be a string, got " + value);
     }
 
-    /** A list of files and folders, or one string with colons between; "lib/*" is every jar. */
+    /** A list of files and directories, or one string with colons; "lib/*" stands for every jar. */
     private static List<File> files(Object value) {
         List<File> files = new ArrayList<>();
         if (value == null) return files;

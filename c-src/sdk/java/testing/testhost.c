@@ -126,19 +126,19 @@ Java_nffi_testing_HostNatives_await(JNIEnv *env, jclass type, jlong call,
     jintArray end, jobjectArray detail)
 {
     jint how[2];
-    nffi_testhost_answer_t answer;
+    nffi_testhost_response_t response;
 
     (void) type;
 
-    nffi_testhost_wait(CALL(call), &answer);
-    how[0] = (jint) answer.end;
-    how[1] = answer.rc;
+    nffi_testhost_wait(CALL(call), &response);
+    how[0] = (jint) response.end;
+    how[1] = response.rc;
     (*env)->SetIntArrayRegion(env, end, 0, 2, how);
     (*env)->SetObjectArrayElement(env, detail, 0,
-                                  new_bytes(env, answer.detail,
-                                            answer.detail_size));
+                                  new_bytes(env, response.detail,
+                                            response.detail_size));
 
-    return new_bytes(env, answer.data, answer.size);
+    return new_bytes(env, response.data, response.size);
 }
 
 

@@ -109,9 +109,9 @@ take_exception(char *text, size_t size)
 }
 
 
-/* PREFIX/nffi/python, seen from PREFIX/nffi/lib/libnffi_python.so. */
+/* PREFIX/nffi/python, relative to PREFIX/nffi/lib/libnffi_python.so. */
 static int
-sdk_folder(char *folder, size_t size)
+sdk_directory(char *directory, size_t size)
 {
     Dl_info info;
     char path[4096];
@@ -119,11 +119,11 @@ sdk_folder(char *folder, size_t size)
     if (dladdr((void *) nffi_runtime_start, &info) == 0
         || realpath(info.dli_fname, path) == NULL)
     {
-        return failed("%s", "the bridge cannot find its own folder");
+        return failed("%s", "the bridge cannot find its own directory");
     }
 
     *strrchr(path, '/') = '\0';
-    snprintf(folder, size, "%s/../python", path);
+    snprintf(directory, size, "%s/../python", path);
 
     return 0;
 }
@@ -212,15 +212,15 @@ initialize(const char *program)
 static int
 prepare(void)
 {
-    char folder[5000], text[1024];
+    char directory[5000], text[1024];
     PyObject *path, *entry, *module = NULL;
 
-    if (sdk_folder(folder, sizeof(folder)) != 0) {
+    if (sdk_directory(directory, sizeof(directory)) != 0) {
         return -1;
     }
 
     path = py.PySys_GetObject("path");
-    entry = py.PyUnicode_DecodeFSDefault(folder);
+    entry = py.PyUnicode_DecodeFSDefault(directory);
 
     if (path != NULL && entry != NULL
         && py.PyList_Insert(path, 0, entry) == 0)
@@ -299,7 +299,7 @@ failed:
 }
 
 
-/* Runtimes that cannot run answer each call with the reason. */
+/* Runtimes that cannot run respond to each call with the reason. */
 static void
 refuse(nffi_queue_t *queue, const char *reason)
 {

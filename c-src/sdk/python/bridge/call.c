@@ -18,7 +18,7 @@ enum {
     PLAN_LOADS,               /* str -> value */
     PLAN_DUMPS,               /* value -> bytes */
     PLAN_CONTEXT,             /* task -> Context */
-    PLAN_BEGIN,               /* (task, entry, argument): answers by itself */
+    PLAN_BEGIN,               /* (task, entry, argument): sends the response */
     PLAN_FINISH,              /* (task, entry, result): the same */
     PLAN_FAIL,                /* (task, error): the same */
     PLAN_UNKNOWN,             /* (task, name): the same */
@@ -33,7 +33,7 @@ enum { ENTRY_FUNCTION = 0, ENTRY_FLAGS };
 #define ENTRY_NO_ARGUMENT 4   /* function() */
 #define ENTRY_BEGIN       8   /* is not called here */
 
-/* An answer of this size is worth giving the lock away while it is copied. */
+/* A response of this size is worth a release of the lock while it is copied. */
 #define LARGE (1024 * 1024)
 
 
@@ -100,8 +100,8 @@ call(PyObject *function, PyObject *first, PyObject *second)
 }
 
 
-/* Calls what answers by itself, and answers for it when it fails. Steals
-   `third`, which may be NULL: then it fails already. */
+/* Calls a function that sends the response itself, and responds with an error
+   when it fails. Steals `third`; NULL: an exception is set. */
 static void
 delegate(PyObject *function, nffi_task_t task, PyObject *second,
     PyObject *third)
@@ -130,7 +130,7 @@ delegate(PyObject *function, nffi_task_t task, PyObject *second,
 
     py.PyErr_Clear();
 
-    /* it has not answered, or this is refused */
+    /* it has not responded, or this is refused */
     (void) nffi_respond_error(task, "not enough memory to report the error", 35,
                               NULL, 0);
 }
@@ -237,7 +237,7 @@ make_argument(PyObject *plan, const nffi_request_t *request, long flags)
 }
 
 
-/* An answer that cannot be sent still ends the call. */
+/* A response that cannot be sent still ends the call. */
 static void
 respond(nffi_task_t task, const void *data, size_t size)
 {
@@ -271,8 +271,8 @@ is_json(PyObject *type)
 
 
 static void
-answer(PyObject *plan, PyObject *entry, nffi_task_t task, PyObject *result,
-    long flags)
+respond_result(PyObject *plan, PyObject *entry, nffi_task_t task,
+    PyObject *result, long flags)
 {
     char *data;
     PyObject *type, *text, *bytes;
@@ -388,7 +388,7 @@ nffi_python_call(PyObject *plan, const nffi_request_t *request)
         goto done;
     }
 
-    answer(plan, entry, task, result, flags);
+    respond_result(plan, entry, task, result, flags);
     py.Py_DecRef(result);
 
 done:

@@ -67,7 +67,7 @@ parent(char *path)
 
 
 /* The value of a line `name = value` of the pyvenv.cfg beside, or above, the
-   folder of `program`. */
+   directory of `program`. */
 static int
 venv_value(const char *program, const char *name, char *value, size_t size)
 {

@@ -19,7 +19,7 @@ class Settings:
     handler: Optional[str] = None
     codec: str = "json"
     config: Any = None
-    #: Folders with modules.
+    #: Directories with modules.
     path: list[str] = field(default_factory=list)
     threads: int = 0
     #: The older form: one function for all calls, whatever they are named.

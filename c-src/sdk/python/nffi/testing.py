@@ -25,7 +25,7 @@ _LIBRARY = os.path.join(
     os.path.dirname(os.path.abspath(_nffi.__file__)), "..", "lib", "libnffi_testhost.so"
 )
 
-_ANSWER, _ERROR, _TIMEOUT, _CANCELLED = 0, 1, 2, 3
+_RESPONSE, _ERROR, _TIMEOUT, _CANCELLED = 0, 1, 2, 3
 
 
 class CallError(Exception):
@@ -38,7 +38,7 @@ class CallError(Exception):
         self.detail = detail
 
 
-class _Answer(ctypes.Structure):
+class _Response(ctypes.Structure):
     _fields_ = [
         ("end", ctypes.c_int),
         ("rc", ctypes.c_int32),
@@ -62,7 +62,7 @@ def _open():
     library.nffi_testhost_call.argtypes = [pointer, text, size, text, size, number, out]
     library.nffi_testhost_stream.argtypes = [pointer, text, size, text, size, number, number, out]
     library.nffi_testhost_read.argtypes = [pointer, out, ctypes.POINTER(size)]
-    library.nffi_testhost_wait.argtypes = [pointer, ctypes.POINTER(_Answer)]
+    library.nffi_testhost_wait.argtypes = [pointer, ctypes.POINTER(_Response)]
     library.nffi_testhost_wait.restype = None
     library.nffi_testhost_cancel.argtypes = [pointer]
     library.nffi_testhost_cancel.restype = None
@@ -89,18 +89,18 @@ class Call:
 
     def result(self) -> Any:
         """What the call returns. Raises CallError."""
-        answer = _Answer()
-        _testhost.nffi_testhost_wait(self._pointer, ctypes.byref(answer))
-        data = ctypes.string_at(answer.data, answer.size) if answer.size else b""
-        if answer.end == _ANSWER and answer.rc == 0:
+        response = _Response()
+        _testhost.nffi_testhost_wait(self._pointer, ctypes.byref(response))
+        data = ctypes.string_at(response.data, response.size) if response.size else b""
+        if response.end == _RESPONSE and response.rc == 0:
             return None if self._is_stream else self._decode(data)
-        if answer.end == _ANSWER:
-            raise CallError(data.decode(), "runtime_error", answer.rc)
-        if answer.end == _ERROR:
-            size = answer.detail_size
-            detail = ctypes.string_at(answer.detail, size) if size else b""
+        if response.end == _RESPONSE:
+            raise CallError(data.decode(), "runtime_error", response.rc)
+        if response.end == _ERROR:
+            size = response.detail_size
+            detail = ctypes.string_at(response.detail, size) if size else b""
             raise CallError(data.decode(), "runtime_error", detail.decode())
-        code = {_TIMEOUT: "timeout", _CANCELLED: "cancelled"}.get(answer.end, "protocol")
+        code = {_TIMEOUT: "timeout", _CANCELLED: "cancelled"}.get(response.end, "protocol")
         raise CallError(data.decode() or code, code)
 
     def cancel(self) -> None:
@@ -189,8 +189,8 @@ class Host:
 
     def call(self, data: bytes = b"", *, method: str = "", timeout: float | None = None) -> bytes:
         """As ``rt:call(bytes)`` of Lua."""
-        reply: bytes = self._start(method, data, timeout, bytes).result()
-        return reply
+        response: bytes = self._start(method, data, timeout, bytes).result()
+        return response
 
     def stream(
         self,

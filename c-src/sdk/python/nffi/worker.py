@@ -27,7 +27,7 @@ def _search_python_path():
     worker."""
     variable = os.environ.get("PYTHONPATH")
     folders = [os.path.abspath(folder) for folder in variable.split(os.pathsep)] if variable else []
-    # behind the folder of this package
+    # behind the directory of this package
     sys.path[1:1] = [folder for folder in dict.fromkeys(folders) if folder not in sys.path]
 
 

@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::context::Context;
 use crate::error::BoxError;
 use crate::ffi::Task;
-use crate::handler::{Async, Handler, Kind, Outcome, Reply, Running};
+use crate::handler::{Async, Handler, Kind, Response, Returned, Running};
 use crate::panics::catch;
 use crate::sender::{Cancelled, Chunks};
 use std::future::Future;
@@ -19,7 +19,7 @@ pub fn async_fn<F, T, R, E>(f: F) -> Handler
 where
     F: Fn(Context, Vec<u8>) -> T + Send + Sync + 'static,
     T: Future<Output = Result<R, E>> + Send + 'static,
-    R: Into<Reply>,
+    R: Into<Response>,
     E: Into<BoxError>,
 {
     handler(move |context, task| {
@@ -40,7 +40,7 @@ where
         let running = f(context.clone(), task.data().to_vec(), AsyncSender::new(&context));
         Box::pin(async move {
             running.await.map_err(Into::into)?;
-            Ok(Outcome::Stream)
+            Ok(Returned::Stream)
         })
     })
 }
@@ -82,7 +82,7 @@ async fn run(call: Call, mut running: Running) {
         }
     })
     .await;
-    // first, so that the answer of a call is also the end of what it had
+    // first, so that the response of a call is also the end of what it had
     if let Err(panic) = catch(move || drop(running)) {
         return call.respond(Err(panic));
     }

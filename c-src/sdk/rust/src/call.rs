@@ -3,8 +3,8 @@
 use crate::context::Context;
 use crate::error::BoxError;
 use crate::failure::failure;
-use crate::ffi::{Response, Task};
-use crate::handler::{Outcome, Sync};
+use crate::ffi::{Task, TaskResponse};
+use crate::handler::{Returned, Sync};
 use crate::notes::Notes;
 use crate::panics::catch;
 use crate::responses::Responses;
@@ -51,14 +51,14 @@ impl Call {
         self.respond(result.and_then(|result| result));
     }
 
-    pub fn respond(mut self, result: Result<Outcome, BoxError>) {
+    pub fn respond(mut self, result: Result<Returned, BoxError>) {
         let task = self.task.take().expect("a call is answered once");
         self.context.end();
         let response = match result {
-            Ok(Outcome::Bytes(data)) => Response::Bytes { task, data },
-            Ok(Outcome::Static(data)) => Response::Static { task, data },
-            Ok(Outcome::Buffer(buffer)) => Response::Buffer { task, buffer },
-            Ok(Outcome::Stream) => return task.end_stream(),
+            Ok(Returned::Bytes(data)) => TaskResponse::Bytes { task, data },
+            Ok(Returned::Static(data)) => TaskResponse::Static { task, data },
+            Ok(Returned::Buffer(buffer)) => TaskResponse::Buffer { task, buffer },
+            Ok(Returned::Stream) => return task.end_stream(),
             Err(error) => failure(task, &*error),
         };
         self.runtime.responses.add(response);

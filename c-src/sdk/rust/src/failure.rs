@@ -1,7 +1,7 @@
 //! The error that the caller gets for an error of a handler or of a start.
 
 use crate::error::{BoxError, Error};
-use crate::ffi::{Response, Task};
+use crate::ffi::{Task, TaskResponse};
 use crate::panics::catch;
 use std::error::Error as StdError;
 
@@ -12,10 +12,10 @@ pub(crate) fn start_error(error: &(dyn StdError + 'static)) -> BoxError {
 }
 
 /// The error that the caller gets.
-pub(crate) fn failure(task: Task, error: &(dyn StdError + 'static)) -> Response {
+pub(crate) fn failure(task: Task, error: &(dyn StdError + 'static)) -> TaskResponse {
     match report(error) {
-        Error { message, detail, code: 0 } => Response::Error { task, message, detail },
-        Error { message, code, .. } => Response::Code { task, code, message },
+        Error { message, detail, code: 0 } => TaskResponse::Error { task, message, detail },
+        Error { message, code, .. } => TaskResponse::Code { task, code, message },
     }
 }
 

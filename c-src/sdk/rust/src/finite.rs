@@ -11,7 +11,7 @@ pub(crate) fn check<T: Serialize + ?Sized>(value: &T, text: &[u8]) -> Result<(),
     if !text.windows(SUSPECT.len()).any(|part| part == SUSPECT) {
         return Ok(());
     }
-    value.serialize(&mut Walk { path: String::from("reply") })
+    value.serialize(&mut Walk { path: String::from("result") })
 }
 
 #[derive(Debug)]

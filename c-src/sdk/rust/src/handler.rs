@@ -23,15 +23,15 @@ pub(crate) enum Kind {
 }
 
 pub(crate) type Sync =
-    dyn Fn(&Context, &Task) -> Result<Outcome, BoxError> + Send + std::marker::Sync;
+    dyn Fn(&Context, &Task) -> Result<Returned, BoxError> + Send + std::marker::Sync;
 
 #[cfg(feature = "tokio")]
 pub(crate) type Async = dyn Fn(Context, &Task) -> Running + Send + std::marker::Sync;
 #[cfg(feature = "tokio")]
-pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Returned, BoxError>> + Send>>;
 
-/// How a handler that has not failed responses.
-pub(crate) enum Outcome {
+/// What a handler returned, unless it failed.
+pub(crate) enum Returned {
     Bytes(Vec<u8>),
     /// `None`: no response, which is not an empty one.
     Static(Option<&'static [u8]>),
@@ -40,37 +40,37 @@ pub(crate) enum Outcome {
     Stream,
 }
 
-/// The bytes of an answer.
-pub struct Reply(pub(crate) Outcome);
+/// The bytes of a response.
+pub struct Response(pub(crate) Returned);
 
-impl From<Vec<u8>> for Reply {
+impl From<Vec<u8>> for Response {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Outcome::Bytes(bytes))
+        Self(Returned::Bytes(bytes))
     }
 }
 
-impl From<String> for Reply {
+impl From<String> for Response {
     fn from(text: String) -> Self {
-        Self(Outcome::Bytes(text.into_bytes()))
+        Self(Returned::Bytes(text.into_bytes()))
     }
 }
 
-impl From<&[u8]> for Reply {
+impl From<&[u8]> for Response {
     fn from(bytes: &[u8]) -> Self {
-        Self(Outcome::Bytes(bytes.to_vec()))
+        Self(Returned::Bytes(bytes.to_vec()))
     }
 }
 
-impl From<&'static str> for Reply {
+impl From<&'static str> for Response {
     fn from(text: &'static str) -> Self {
-        Self(Outcome::Static(Some(text.as_bytes())))
+        Self(Returned::Static(Some(text.as_bytes())))
     }
 }
 
 /// No response.
-impl From<()> for Reply {
+impl From<()> for Response {
     fn from((): ()) -> Self {
-        Self(Outcome::Static(None))
+        Self(Returned::Static(None))
     }
 }
 
@@ -79,7 +79,7 @@ impl From<()> for Reply {
 pub fn bytes<F, R, E>(f: F) -> Handler
 where
     F: Fn(&Context, &[u8]) -> Result<R, E> + Send + std::marker::Sync + 'static,
-    R: Into<Reply>,
+    R: Into<Response>,
     E: Into<BoxError>,
 {
     sync(move |context, task| Ok(f(context, task.data()).map_err(Into::into)?.into().0))
@@ -96,7 +96,7 @@ pub fn inline(handler: Handler) -> Handler {
 }
 
 pub(crate) fn sync(
-    f: impl Fn(&Context, &Task) -> Result<Outcome, BoxError> + Send + std::marker::Sync + 'static,
+    f: impl Fn(&Context, &Task) -> Result<Returned, BoxError> + Send + std::marker::Sync + 'static,
 ) -> Handler {
     Handler(Kind::Sync(Arc::new(f)))
 }

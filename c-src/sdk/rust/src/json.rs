@@ -6,7 +6,7 @@ use crate::config::FromConfig;
 use crate::context::Context;
 use crate::error::{BoxError, Error};
 use crate::finite;
-use crate::handler::{sync, Handler, Outcome};
+use crate::handler::{sync, Handler, Returned};
 use crate::levels;
 use crate::sender::Sender;
 use serde::de::DeserializeOwned;
@@ -31,7 +31,7 @@ impl<C: DeserializeOwned> FromConfig for Json<C> {
     }
 }
 
-/// A handler from a function of values: the request is read from JSON, and the reply is written as
+/// A handler from a function of values: the request is read from JSON, and the result is written as
 /// JSON. A call without bytes gets the value of `null`.
 pub fn json<F, Q, R, E>(f: F) -> Handler
 where
@@ -41,12 +41,12 @@ where
     E: Into<BoxError>,
 {
     sync(move |context, task| {
-        let reply = f(context, read(task.data())?).map_err(Into::into)?;
-        Ok(Outcome::Bytes(write(&reply)?))
+        let result = f(context, read(task.data())?).map_err(Into::into)?;
+        Ok(Returned::Bytes(write(&result)?))
     })
 }
 
-/// A handler of a function that answers in values, as [`stream`](crate::stream) does in chunks: each
+/// A handler of a function that writes its response as values, as [`stream`](crate::stream) does in chunks: each
 /// is one line of JSON. A plain call gets a list of them.
 pub fn json_stream<F, Q, T, E>(f: F) -> Handler
 where
@@ -66,7 +66,7 @@ where
         if let Some(end) = values.lines.end() {
             values.sender.send(end)?;
         }
-        Ok(Outcome::Stream)
+        Ok(Returned::Stream)
     })
 }
 
@@ -100,8 +100,8 @@ where
         Ok(request) => {
             let running = f(context, request);
             Box::pin(async move {
-                let reply = running.await.map_err(Into::into)?;
-                Ok(Outcome::Bytes(write(&reply)?))
+                let result = running.await.map_err(Into::into)?;
+                Ok(Returned::Bytes(write(&result)?))
             })
         }
     })
@@ -135,7 +135,7 @@ where
             if let Some(end) = end {
                 AsyncSender::new(&context).send(end).await?;
             }
-            Ok(Outcome::Stream)
+            Ok(Returned::Stream)
         })
     })
 }
@@ -175,8 +175,8 @@ impl Lines {
             line.push(if self.any { b',' } else { b'[' });
         }
         self.any = true;
-        levels::append(&mut line, value).map_err(reply_error)?;
-        finite::check(value, &line).map_err(reply_error)?;
+        levels::append(&mut line, value).map_err(result_error)?;
+        finite::check(value, &line).map_err(result_error)?;
         if self.streamed {
             line.push(b'\n');
         }
@@ -197,13 +197,13 @@ fn read<Q: DeserializeOwned>(data: &[u8]) -> Result<Q, BoxError> {
     serde_json::from_slice(data).map_err(|error| Error::new(format!("request: {}", error)).into())
 }
 
-fn write<R: Serialize>(reply: &R) -> Result<Vec<u8>, BoxError> {
+fn write<R: Serialize>(result: &R) -> Result<Vec<u8>, BoxError> {
     let mut text = Vec::new();
-    levels::append(&mut text, reply).map_err(reply_error)?;
-    finite::check(reply, &text).map_err(reply_error)?;
+    levels::append(&mut text, result).map_err(result_error)?;
+    finite::check(result, &text).map_err(result_error)?;
     Ok(text)
 }
 
-fn reply_error(error: impl std::fmt::Display) -> BoxError {
-    Error::new(format!("reply: {}", error)).into()
+fn result_error(error: impl std::fmt::Display) -> BoxError {
+    Error::new(format!("the result cannot become JSON: {}", error)).into()
 }

@@ -31,7 +31,7 @@
 //!
 //! ```lua
 //! local runtime = nffi.load("/path/libshout.so")
-//! local reply, message, code, detail = runtime:call("hello", { method = "shout" })
+//! local response, message, code, detail = runtime:call("hello", { method = "shout" })
 //! ```
 //!
 //! Create handlers with [`bytes`], [`fill`] and [`stream`]; with the feature `serde` also [`json`]
@@ -77,7 +77,7 @@ pub use async_fn::{async_fn, stream_async, AsyncSender};
 pub use config::FromConfig;
 pub use context::{Cancellation, Context, OnCancel};
 pub use error::{BoxError, Error};
-pub use handler::{bytes, inline, Handler, Reply};
+pub use handler::{bytes, inline, Handler, Response};
 #[cfg(feature = "serde")]
 pub use json::{json, json_stream, Json, Values};
 #[cfg(all(feature = "serde", feature = "tokio"))]

@@ -3,11 +3,11 @@
 use crate::context::Context;
 use crate::error::BoxError;
 use crate::ffi::{Buffer, Task};
-use crate::handler::{sync, Handler, Outcome};
+use crate::handler::{sync, Handler, Returned};
 use std::io::{self, Write};
 
-/// A handler of a function that writes its answer into memory of the queue, which saves the copy of
-/// a large one:
+/// A handler of a function that writes its response into memory of the queue, which saves the copy
+/// of a large one:
 ///
 /// ```
 /// use std::io::Write;
@@ -27,13 +27,13 @@ where
         let mut output = Output { task, buffer: None };
         f(context, task.data(), &mut output).map_err(Into::into)?;
         Ok(match output.buffer {
-            Some(buffer) => Outcome::Buffer(buffer),
-            None => Outcome::Static(Some(&[])),
+            Some(buffer) => Returned::Buffer(buffer),
+            None => Returned::Static(Some(&[])),
         })
     })
 }
 
-/// Where a handler of [`fill`] writes its answer. It has room for what was reserved.
+/// Where a handler of [`fill`] writes its response. It has room for what was reserved.
 pub struct Output<'c> {
     task: &'c Task,
     buffer: Option<Buffer>,
@@ -49,7 +49,7 @@ impl Output<'_> {
             Some(_) => Ok(()),
             None => Err(io::Error::new(
                 io::ErrorKind::OutOfMemory,
-                format!("there is no memory for an answer of {} bytes", size),
+                format!("there is no memory for a response of {} bytes", size),
             )),
         }
     }

@@ -24,7 +24,7 @@ where
     let (attached, queue) = match attach() {
         Ok(attached) => attached,
         Err(NOT_A_PROCESS) => refuse(&format!(
-            "{}\nit is started by nginx: nffi.load(\"process\", {{ program = \"/path/of/it\" }})",
+            "{}\nstart it from Lua in nginx: nffi.load(\"process\", {{ program = \"/path/of/it\" }})",
             error_text(NOT_A_PROCESS)
         )),
         Err(code) => refuse(&error_text(code)),
@@ -42,7 +42,7 @@ where
     exit(1)
 }
 
-/// There is no second try: the worker starts the process again.
+/// Does not retry: the worker restarts the process.
 fn begin<C, E>(
     start: impl Fn(C) -> Result<Service, E> + Send + 'static,
     config: Vec<u8>,

@@ -1,6 +1,6 @@
 //! Collects responses for the queue and sends as many as possible with one call.
 
-use crate::ffi::{respond, Response};
+use crate::ffi::{respond, TaskResponse};
 use crate::notes::lock;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -16,14 +16,14 @@ pub(crate) struct Responses(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    waiting: Vec<Response>,
+    waiting: Vec<TaskResponse>,
     sending: bool,
     held: bool,
     since: Option<Instant>,
 }
 
 impl Responses {
-    pub fn add(&self, response: Response) {
+    pub fn add(&self, response: TaskResponse) {
         let mut state = lock(&self.0);
         state.waiting.push(response);
         if state.held {

@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crate::error::BoxError;
 use crate::ffi::{error_text, CANCELLED, CLOSED, STALE, WOULD_BLOCK};
-use crate::handler::{sync, Handler, Outcome};
+use crate::handler::{sync, Handler, Returned};
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ where
 {
     sync(move |context, task| {
         f(context, task.data(), &mut Sender::new(context)).map_err(Into::into)?;
-        Ok(Outcome::Stream)
+        Ok(Returned::Stream)
     })
 }
 

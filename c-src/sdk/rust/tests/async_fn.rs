@@ -15,7 +15,7 @@ fn serve(service: impl Fn() -> Service + Send + 'static) -> Runtime {
 }
 
 #[test]
-fn async_and_other_handlers_answer_side_by_side() {
+fn async_and_other_handlers_respond_side_by_side() {
     let runtime = serve(|| {
         Service::new()
             .method(

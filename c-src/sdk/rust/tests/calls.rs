@@ -41,7 +41,7 @@ fn bytes_come_back_whatever_their_size() {
 }
 
 #[test]
-fn texts_and_nothing_are_replies_too() {
+fn texts_and_nothing_are_responses_too() {
     let runtime = serve(|| {
         Service::new()
             .method("static", bytes(|_: &Context, _: &[u8]| Ok::<_, BoxError>("constant")))
@@ -49,10 +49,10 @@ fn texts_and_nothing_are_replies_too() {
             .method("nothing", bytes(|_: &Context, _: &[u8]| Ok::<_, BoxError>(())))
             .method("slice", bytes(|_: &Context, _: &[u8]| Ok::<_, BoxError>(&b"lent"[..])))
     });
-    for (method, reply) in
+    for (method, response) in
         [("static", "constant"), ("string", "made"), ("nothing", ""), ("slice", "lent")]
     {
-        assert_eq!(runtime.call(method, b"").unwrap(), reply.as_bytes());
+        assert_eq!(runtime.call(method, b"").unwrap(), response.as_bytes());
     }
 }
 
@@ -201,7 +201,7 @@ fn what_panics_after_a_handler_fails_its_call_only() {
     }
     for method in ["burden", "burden inline"] {
         let failure = runtime.call(method, b"").unwrap_err();
-        assert_eq!(failure.message, "the handler has ended without an answer", "{}", method);
+        assert_eq!(failure.message, "the handler has ended without a response", "{}", method);
     }
     for method in ["", "inline"] {
         let call = runtime.begin(method, b"on", Some(Duration::from_secs(10))).unwrap();
@@ -210,7 +210,7 @@ fn what_panics_after_a_handler_fails_its_call_only() {
 }
 
 #[test]
-fn many_calls_at_once_get_their_own_answers() {
+fn many_calls_at_once_get_their_own_responses() {
     let runtime = serve(|| {
         let wait = bytes(|_: &Context, data: &[u8]| {
             thread::sleep(Duration::from_millis(1));

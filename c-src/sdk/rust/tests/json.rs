@@ -18,7 +18,7 @@ struct Request {
 }
 
 #[derive(Serialize, Deserialize, PartialEq, Debug)]
-struct Reply {
+struct Response {
     greeting: String,
 }
 
@@ -27,7 +27,7 @@ fn start(Json(config): Json<Config>) -> Result<Service, BoxError> {
         .method(
             "hello",
             json(move |_: &Context, request: Request| {
-                Ok::<_, BoxError>(Reply {
+                Ok::<_, BoxError>(Response {
                     greeting: format!("{} {}", config.greeting, request.name),
                 })
             }),
@@ -62,8 +62,8 @@ fn started() -> Runtime {
 #[test]
 fn values_are_taken_and_given() {
     let runtime = started();
-    let reply: Reply = runtime.json("hello", Request { name: "Ada".into() }).unwrap();
-    assert_eq!(reply, Reply { greeting: "hello Ada".into() });
+    let response: Response = runtime.json("hello", Request { name: "Ada".into() }).unwrap();
+    assert_eq!(response, Response { greeting: "hello Ada".into() });
     assert_eq!(runtime.call("maybe", b"").unwrap(), b"null");
     assert_eq!(runtime.call("maybe", b"4").unwrap(), b"4");
 }
@@ -74,7 +74,7 @@ fn what_is_no_such_value_is_said() {
     let message = |method, data: &[u8]| runtime.call(method, data).unwrap_err().message;
     assert!(message("hello", b"{").starts_with("request: EOF while parsing"));
     assert!(message("hello", br#"{"name": 1}"#).starts_with("request: invalid type: integer `1`"));
-    assert_eq!(message("unsound", b""), "reply: key must be a string");
+    assert_eq!(message("unsound", b""), "the result cannot become JSON: key must be a string");
     assert!(message("count", b"{}").starts_with("request: invalid type: map"));
 }
 
@@ -94,8 +94,10 @@ fn numbers_are_exact() {
 fn numbers_that_json_does_not_have_are_refused_with_their_path() {
     let runtime = started();
     let message = |method, data: &[u8]| runtime.call(method, data).unwrap_err().message;
-    assert_eq!(message("number", b"0"), "reply: reply[1] is inf, which JSON does not have");
-    assert_eq!(message("lines", b"0"), "reply: reply.at[1] is NaN, which JSON does not have");
+    let refusal =
+        |what| format!("the result cannot become JSON: {}, which JSON does not have", what);
+    assert_eq!(message("number", b"0"), refusal("result[1] is inf"));
+    assert_eq!(message("lines", b"0"), refusal("result.at[1] is NaN"));
     assert_eq!(runtime.call("lines", b"2").unwrap(), br#"[{"at":[null,0.0]}]"#);
 }
 

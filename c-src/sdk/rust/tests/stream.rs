@@ -1,4 +1,4 @@
-//! Answers in chunks.
+//! Responses in chunks.
 
 use nffi::testing::Runtime;
 use nffi::{bytes, inline, stream, BoxError, Context, Sender, Service};

@@ -34,7 +34,7 @@ def hello(request: Hello) -> Greeting:
 
 
 async def wait(request: Wait, context: nffi.Context) -> dict[str, float]:
-    """While it waits, other calls run; when its client goes, it is cancelled."""
+    """Other calls run while it waits. It is cancelled when its client disconnects."""
     context.log.info("waits %s ms", request.ms)
     await asyncio.sleep(request.ms / 1000)
     return {"waited": request.ms}

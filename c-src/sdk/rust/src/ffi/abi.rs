@@ -16,7 +16,7 @@ pub(super) const REQUEST_STREAM: u32 = 1;
 pub(super) const RESPONSE_BUFFER: u32 = 1;
 pub(super) const RESPONSE_ERROR: u32 = 2;
 
-pub(super) const END_ANSWER: c_int = 0;
+pub(super) const END_RESPONSE: c_int = 0;
 pub(super) const END_ERROR: c_int = 1;
 pub(super) const END_TIMEOUT: c_int = 2;
 pub(super) const END_CANCELLED: c_int = 3;
@@ -63,7 +63,7 @@ pub(super) struct RawCall {
 }
 
 #[repr(C)]
-pub(super) struct RawAnswer {
+pub(super) struct RawTesthostResponse {
     pub end: c_int,
     pub rc: i32,
     pub data: *const c_void,
@@ -144,7 +144,7 @@ functions! {
             *mut RawHost, *const c_char, usize, *const c_void, usize, u32, u32, *mut *mut RawCall
         ) -> c_int;
         fn nffi_testhost_read(*mut RawCall, *mut *const c_void, *mut usize) -> c_int;
-        fn nffi_testhost_wait(*mut RawCall, *mut RawAnswer);
+        fn nffi_testhost_wait(*mut RawCall, *mut RawTesthostResponse);
         fn nffi_testhost_cancel(*mut RawCall);
         fn nffi_testhost_free(*mut RawCall);
     }

@@ -13,7 +13,7 @@ pub(crate) use abi::{CANCELLED, CLOSED, NOT_A_PROCESS, STALE, WOULD_BLOCK};
 pub(crate) use load::{error_text, load};
 pub(crate) use os::{instant_of, keep_signals_away};
 pub(crate) use queue::{attach, Queue, Waited};
-pub(crate) use task::{respond, Buffer, Response, Task, TaskId};
+pub(crate) use task::{respond, Buffer, Task, TaskId, TaskResponse};
 pub(crate) use testhost::{Ended, Host, HostCall};
 
 use crate::panics::catch;

@@ -95,7 +95,7 @@ impl Task {
         give_up(id, result);
     }
 
-    /// Memory for the answer; None: there is none, or the task is over.
+    /// Memory for the response; None: there is none, or the task is over.
     pub fn buffer(&self, size: usize) -> Option<Buffer> {
         // SAFETY: any number is allowed
         let data = unsafe { (functions().nffi_response_alloc)(self.id, size) };
@@ -111,10 +111,10 @@ impl Task {
     }
 }
 
-/// An answer is owed in any case.
+/// A task always needs a response.
 impl Drop for Task {
     fn drop(&mut self) {
-        fail(self.id, "the handler has ended without an answer");
+        fail(self.id, "the handler has ended without a response");
     }
 }
 
@@ -175,7 +175,7 @@ impl Drop for Buffer {
     }
 }
 
-pub(crate) enum Response {
+pub(crate) enum TaskResponse {
     Bytes { task: Task, data: Vec<u8> },
     Static { task: Task, data: Option<&'static [u8]> },
     Buffer { task: Task, buffer: Buffer },
@@ -184,7 +184,7 @@ pub(crate) enum Response {
 }
 
 /// Sends many responses with one lock and at most one wake-up.
-pub(crate) fn respond(responses: Vec<Response>) {
+pub(crate) fn respond(responses: Vec<TaskResponse>) {
     let mut raw: Vec<RawResponse> = Vec::with_capacity(responses.len());
     // what the responses point to lives until they are sent
     let mut kept = Vec::with_capacity(responses.len());
@@ -202,7 +202,7 @@ pub(crate) fn respond(responses: Vec<Response>) {
     }
 }
 
-fn raw_response(response: Response, kept: &mut Vec<(Vec<u8>, String)>) -> RawResponse {
+fn raw_response(response: TaskResponse, kept: &mut Vec<(Vec<u8>, String)>) -> RawResponse {
     let mut raw = RawResponse {
         task: 0,
         data: std::ptr::null_mut(),
@@ -219,26 +219,26 @@ fn raw_response(response: Response, kept: &mut Vec<(Vec<u8>, String)>) -> RawRes
         raw.size = data.len();
     };
     match response {
-        Response::Bytes { task, data } => {
+        TaskResponse::Bytes { task, data } => {
             bytes(&data);
             raw.task = task.into_id();
             // moving a vector leaves its bytes where they are
             kept.push((data, String::new()));
         }
-        Response::Static { task, data } => {
+        TaskResponse::Static { task, data } => {
             if let Some(data) = data {
                 bytes(data);
             }
             raw.task = task.into_id();
         }
-        Response::Buffer { task, buffer } => {
+        TaskResponse::Buffer { task, buffer } => {
             let buffer = ManuallyDrop::new(buffer);
             raw.task = task.into_id();
             raw.data = buffer.data.cast();
             raw.size = buffer.size;
             raw.flags = RESPONSE_BUFFER;
         }
-        Response::Error { task, message, detail } => {
+        TaskResponse::Error { task, message, detail } => {
             bytes(message.as_bytes());
             raw.task = task.into_id();
             raw.detail = detail.as_ptr().cast();
@@ -246,7 +246,7 @@ fn raw_response(response: Response, kept: &mut Vec<(Vec<u8>, String)>) -> RawRes
             raw.flags = RESPONSE_ERROR;
             kept.push((message.into_bytes(), detail));
         }
-        Response::Code { task, code, message } => {
+        TaskResponse::Code { task, code, message } => {
             bytes(message.as_bytes());
             raw.task = task.into_id();
             raw.rc = code;

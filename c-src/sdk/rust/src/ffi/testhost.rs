@@ -1,8 +1,8 @@
 //! libnffi_testhost: what stands for the worker in a test.
 
 use super::abi::{
-    HostFunctions, RawAnswer, RawCall, RawHost, END_ANSWER, END_CANCELLED, END_ERROR, END_TIMEOUT,
-    OK,
+    HostFunctions, RawCall, RawHost, RawTesthostResponse, END_CANCELLED, END_ERROR, END_RESPONSE,
+    END_TIMEOUT, OK,
 };
 use super::load::{error_text, host_functions};
 use super::queue::Queue;
@@ -100,7 +100,7 @@ pub enum Ended {
 impl HostCall {
     /// Waits for the end.
     pub fn wait(&self) -> Ended {
-        let mut answer = RawAnswer {
+        let mut response = RawTesthostResponse {
             end: 0,
             rc: 0,
             data: std::ptr::null(),
@@ -108,13 +108,16 @@ impl HostCall {
             detail: std::ptr::null(),
             detail_size: 0,
         };
-        // SAFETY: the answer is filled in, and its bytes live until the call is freed
+        // SAFETY: the response is filled in, and its bytes live until the call is freed
         let (data, detail) = unsafe {
-            (self.functions.nffi_testhost_wait)(self.pointer, &mut answer);
-            (copy(answer.data.cast(), answer.size), copy(answer.detail.cast(), answer.detail_size))
+            (self.functions.nffi_testhost_wait)(self.pointer, &mut response);
+            (
+                copy(response.data.cast(), response.size),
+                copy(response.detail.cast(), response.detail_size),
+            )
         };
-        match answer.end {
-            END_ANSWER => Ended::Response { rc: answer.rc, data },
+        match response.end {
+            END_RESPONSE => Ended::Response { rc: response.rc, data },
             END_ERROR => Ended::Error { message: data, detail },
             END_TIMEOUT => Ended::Timeout,
             END_CANCELLED => Ended::Cancelled,

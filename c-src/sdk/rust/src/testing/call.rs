@@ -11,7 +11,7 @@ impl Call {
         Self(call)
     }
 
-    /// Waits for the answer.
+    /// Waits for the response.
     pub fn wait(&self) -> Result<Vec<u8>, Failure> {
         end_of(&self.0)
     }
@@ -62,6 +62,6 @@ fn end_of(call: &HostCall) -> Result<Vec<u8>, Failure> {
         }
         Ended::Timeout => Err(Failure::of("timeout", "timeout")),
         Ended::Cancelled => Err(Failure::of("cancelled", "cancelled")),
-        Ended::Broken => Err(Failure::of("protocol", "the runtime broke the rules of the queue")),
+        Ended::Broken => Err(Failure::of("protocol", "the runtime violated the queue protocol")),
     }
 }

@@ -65,7 +65,7 @@ impl Runtime {
         Ok(Self { host, thread: Some(spawn(host.queue(), make)?) })
     }
 
-    /// Calls a method with bytes and waits for the answer; `""` is `runtime:call(bytes)` in Lua.
+    /// Calls a method with bytes and waits for the response; `""` is `runtime:call(bytes)` in Lua.
     pub fn call(&self, method: &str, data: &[u8]) -> Result<Vec<u8>, Failure> {
         self.begin(method, data, None)?.wait()
     }
@@ -81,8 +81,8 @@ impl Runtime {
         call.map(Call::new).map_err(Failure::refused)
     }
 
-    /// Calls a method with a value and reads the reply, like `runtime.methods` in Lua with the
-    /// codec `json`. A reply of another type is an error.
+    /// Calls a method with a value and reads the response, like `runtime.methods` in Lua with the
+    /// codec `json`. A response of another type is an error.
     #[cfg(feature = "serde")]
     pub fn json<R: serde::de::DeserializeOwned>(
         &self,
@@ -90,11 +90,11 @@ impl Runtime {
         request: impl serde::Serialize,
     ) -> Result<R, Failure> {
         let wrong = |error: serde_json::Error| Failure::of("codec", error.to_string());
-        let reply = self.call(method, &serde_json::to_vec(&request).map_err(wrong)?)?;
-        serde_json::from_slice(&reply).map_err(wrong)
+        let response = self.call(method, &serde_json::to_vec(&request).map_err(wrong)?)?;
+        serde_json::from_slice(&response).map_err(wrong)
     }
 
-    /// Calls a method whose answer is read in chunks, as `runtime:stream` in Lua does.
+    /// Calls a method whose response is read in chunks, as `runtime:stream` in Lua does.
     pub fn stream(&self, method: &str, data: &[u8]) -> Result<Stream, Failure> {
         let call = self.host.call(method, data, 0, Some(WINDOW));
         call.map(Stream::new).map_err(Failure::refused)

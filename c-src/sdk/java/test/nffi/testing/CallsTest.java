@@ -23,7 +23,7 @@ import nffi.NffiException;
 import nffi.Json;
 import nffi.Methods;
 
-/** Calls and their answers. */
+/** Calls and their responses. */
 final class CallsTest {
     private CallsTest() {}
 
@@ -42,11 +42,11 @@ final class CallsTest {
                 .inline("inline")
                 .handler("view", call -> {
                     ByteBuffer copy = ByteBuffer.allocateDirect(call.buffer().remaining());
-                    call.answer(copy.put(call.buffer()).flip());
+                    call.respond(copy.put(call.buffer()).flip());
                 })
-                .handler("heap", call -> call.answer(ByteBuffer.wrap(call.bytes())))
+                .handler("heap", call -> call.respond(ByteBuffer.wrap(call.bytes())))
                 .handler("later", call ->
-                        call.answer(CompletableFuture.supplyAsync(call::bytes)));
+                        call.respond(CompletableFuture.supplyAsync(call::bytes)));
     }
 
     public static void bytesComeBackWhateverTheirSize() throws Exception {
@@ -164,12 +164,12 @@ final class CallsTest {
             holds(fails(CallFailed.class, () -> runtime.call("large", null)).getMessage()
                     .startsWith("java.lang.OutOfMemoryError"), "large");
             equal(fails(CallFailed.class, () -> runtime.call("silent", null)).getMessage(),
-                    "java.lang.IllegalStateException: the handler has not answered");
+                    "java.lang.IllegalStateException: the handler has not responded");
             equal(text(runtime.call("", bytes("on"))), "on");
         }
     }
 
-    public static void manyCallsAtOnceGetTheirOwnAnswers() throws Exception {
+    public static void manyCallsAtOnceGetTheirOwnResponses() throws Exception {
         Methods methods = echo().bytes("wait", (c, b) -> {
             Thread.sleep(1);
             return b;

@@ -37,7 +37,7 @@ public final class LifeTest implements Handler {
 
     @Override
     public void handle(Call call) {
-        call.answer(greeting + " " + call.text());
+        call.respond(greeting + " " + call.text());
     }
 
     private static String text(byte[] bytes) {
@@ -229,7 +229,7 @@ public final class LifeTest implements Handler {
     }
 
     public static Handler make(Config config) {
-        return call -> call.answer(config.text() + " " + call.text());
+        return call -> call.respond(config.text() + " " + call.text());
     }
 
     public static void whatDoesNotStartSaysWhy() throws Exception {

@@ -40,7 +40,7 @@ public final class TestCall implements AutoCloseable {
         return chunks;
     }
 
-    /** Waits for the answer. */
+    /** Waits for the response. */
     public byte[] await() throws CallFailed {
         int[] end = new int[2];
         byte[][] detail = new byte[1][];
@@ -58,7 +58,7 @@ public final class TestCall implements AutoCloseable {
             case CANCELLED:
                 throw new CallFailed("cancelled", "cancelled", "", 0);
             default:
-                throw new CallFailed("the runtime broke the rules of the queue", "closed", "", 0);
+                throw new CallFailed("the runtime violated the queue protocol", "closed", "", 0);
         }
     }
 

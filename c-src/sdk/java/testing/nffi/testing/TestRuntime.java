@@ -70,7 +70,7 @@ public final class TestRuntime implements AutoCloseable {
         return new TestCall(host, method, data, timeoutMs, 0);
     }
 
-    /** Begins a call whose answer is read in chunks. */
+    /** Begins a call whose response is read in chunks. */
     public TestCall stream(String method, byte[] data) throws CallFailed {
         return stream(method, data, 0, DEFAULT_WINDOW);
     }

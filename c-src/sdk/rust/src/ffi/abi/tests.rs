@@ -16,7 +16,7 @@ fn theirs() -> Vec<i64> {
             P(NFFI_ABI_VERSION) P(NFFI_OK) P(NFFI_STALE) P(NFFI_CLOSED) P(NFFI_NOT_A_PROCESS)
             P(NFFI_WOULD_BLOCK) P(NFFI_CANCELLED)
             P(NFFI_REQUEST_STREAM) P(NFFI_RESPONSE_BUFFER) P(NFFI_RESPONSE_ERROR)
-            P(NFFI_TESTHOST_ANSWER) P(NFFI_TESTHOST_ERROR) P(NFFI_TESTHOST_TIMEOUT)
+            P(NFFI_TESTHOST_RESPONSE) P(NFFI_TESTHOST_ERROR) P(NFFI_TESTHOST_TIMEOUT)
             P(NFFI_TESTHOST_CANCELLED)
             P(NFFI_LOG_ERROR) P(NFFI_LOG_WARN) P(NFFI_LOG_NOTICE) P(NFFI_LOG_INFO) P(NFFI_LOG_DEBUG)
             P(sizeof(nffi_request_t)) P(_Alignof(nffi_request_t))
@@ -28,10 +28,10 @@ fn theirs() -> Vec<i64> {
             P(offsetof(nffi_response_t, detail)) P(offsetof(nffi_response_t, detail_size))
             P(offsetof(nffi_response_t, rc)) P(offsetof(nffi_response_t, flags))
             P(offsetof(nffi_response_t, result))
-            P(sizeof(nffi_testhost_answer_t)) P(offsetof(nffi_testhost_answer_t, rc))
-            P(offsetof(nffi_testhost_answer_t, data)) P(offsetof(nffi_testhost_answer_t, size))
-            P(offsetof(nffi_testhost_answer_t, detail))
-            P(offsetof(nffi_testhost_answer_t, detail_size))
+            P(sizeof(nffi_testhost_response_t)) P(offsetof(nffi_testhost_response_t, rc))
+            P(offsetof(nffi_testhost_response_t, data)) P(offsetof(nffi_testhost_response_t, size))
+            P(offsetof(nffi_testhost_response_t, detail))
+            P(offsetof(nffi_testhost_response_t, detail_size))
             return 0;
         }"#;
     let folder = std::env::temp_dir().join(format!("nffi-abi-{}", std::process::id()));
@@ -63,7 +63,7 @@ fn ours() -> Vec<i64> {
     let mut all: Vec<i64> = vec![i64::from(ABI_VERSION)];
     all.extend([OK, STALE, CLOSED, NOT_A_PROCESS, WOULD_BLOCK, CANCELLED].map(i64::from));
     all.extend([REQUEST_STREAM, RESPONSE_BUFFER, RESPONSE_ERROR].map(i64::from));
-    all.extend([END_ANSWER, END_ERROR, END_TIMEOUT, END_CANCELLED].map(i64::from));
+    all.extend([END_RESPONSE, END_ERROR, END_TIMEOUT, END_CANCELLED].map(i64::from));
     all.extend(crate::Level::ALL.map(|level| level as i64));
     all.extend([size_of::<RawRequest>() as i64, align_of::<RawRequest>() as i64]);
     all.extend([offset!(RawRequest, data), offset!(RawRequest, size)]);
@@ -73,9 +73,13 @@ fn ours() -> Vec<i64> {
     all.extend([offset!(RawResponse, data), offset!(RawResponse, size)]);
     all.extend([offset!(RawResponse, detail), offset!(RawResponse, detail_size)]);
     all.extend([offset!(RawResponse, rc), offset!(RawResponse, flags)]);
-    all.extend([offset!(RawResponse, result), size_of::<RawAnswer>() as i64]);
-    all.extend([offset!(RawAnswer, rc), offset!(RawAnswer, data), offset!(RawAnswer, size)]);
-    all.extend([offset!(RawAnswer, detail), offset!(RawAnswer, detail_size)]);
+    all.extend([offset!(RawResponse, result), size_of::<RawTesthostResponse>() as i64]);
+    all.extend([
+        offset!(RawTesthostResponse, rc),
+        offset!(RawTesthostResponse, data),
+        offset!(RawTesthostResponse, size),
+    ]);
+    all.extend([offset!(RawTesthostResponse, detail), offset!(RawTesthostResponse, detail_size)]);
     all
 }
 

@@ -47,7 +47,7 @@ public final class App {
         }
     }
 
-    /** The requests and replies in Lua, as JSON. */
+    /** The requests and responses in Lua, as JSON. */
     static final class Hello {
         public String name;
     }

@@ -22,8 +22,9 @@ class AppTest {
 
     private static String call(TestRuntime runtime, String method, Map<String, ?> request)
             throws CallFailed {
-        byte[] reply = runtime.call(method, Json.write(request).getBytes(StandardCharsets.UTF_8));
-        return new String(reply, StandardCharsets.UTF_8);
+        byte[] response =
+                runtime.call(method, Json.write(request).getBytes(StandardCharsets.UTF_8));
+        return new String(response, StandardCharsets.UTF_8);
     }
 
     @Test

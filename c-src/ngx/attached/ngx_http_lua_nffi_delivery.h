@@ -1,12 +1,12 @@
 /*
- * ngx_http_lua_nffi_outcome.h - the attached glue: the result of a call, which
+ * ngx_http_lua_nffi_delivery.h - the attached glue: the result of a call, which
  * Lua reads after its coroutine was resumed.
  *
  * thread: event loop; blocks: no
  */
 
-#ifndef _NGX_HTTP_LUA_NFFI_OUTCOME_H_INCLUDED_
-#define _NGX_HTTP_LUA_NFFI_OUTCOME_H_INCLUDED_
+#ifndef _NGX_HTTP_LUA_NFFI_DELIVERY_H_INCLUDED_
+#define _NGX_HTTP_LUA_NFFI_DELIVERY_H_INCLUDED_
 
 
 #include "ngx_http_lua_nffi_coroutine.h"
@@ -29,22 +29,22 @@ typedef struct {
 
     nffi_host_t                   *host;     /* NULL: the bytes are a copy */
     nffi_host_response_t           response;
-} ngx_http_lua_nffi_outcome_t;
+} ngx_http_lua_nffi_delivery_t;
 
 
-/* Copies a result. Without memory, the outcome is the error `no_memory`. */
-void ngx_http_lua_nffi_outcome_set(ngx_http_lua_nffi_outcome_t *outcome,
+/* Copies a result. Without memory, the delivery is the error `no_memory`. */
+void ngx_http_lua_nffi_delivery_set(ngx_http_lua_nffi_delivery_t *delivery,
     const ngx_http_lua_nffi_result_t *result);
 
 /* Takes a response with its result, without a copy of many bytes. They are
-   valid until outcome_return(), which releases the response. */
-void ngx_http_lua_nffi_outcome_lend(ngx_http_lua_nffi_outcome_t *outcome,
+   valid until delivery_return(), which releases the response. */
+void ngx_http_lua_nffi_delivery_lend(ngx_http_lua_nffi_delivery_t *delivery,
     const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
     nffi_host_response_t *response);
-void ngx_http_lua_nffi_outcome_return(ngx_http_lua_nffi_outcome_t *outcome);
+void ngx_http_lua_nffi_delivery_return(ngx_http_lua_nffi_delivery_t *delivery);
 
-/* Frees the memory of the copy. */
-void ngx_http_lua_nffi_outcome_free(ngx_http_lua_nffi_outcome_t *outcome);
+/* Frees the memory of copies. */
+void ngx_http_lua_nffi_delivery_free(ngx_http_lua_nffi_delivery_t *delivery);
 
 
-#endif /* _NGX_HTTP_LUA_NFFI_OUTCOME_H_INCLUDED_ */
+#endif /* _NGX_HTTP_LUA_NFFI_DELIVERY_H_INCLUDED_ */
