@@ -1,6 +1,7 @@
 /*
  * module.c - the functions of libnffi for Python: the module _nffi. In a
  * process it is an extension module, in the worker it is built into the bridge.
+ * task.c has the functions that take a task.
  *
  * A queue is a number, its address; a task is a number, its handle. Only
  * functions that wait release the lock of the interpreter.
@@ -9,6 +10,7 @@
 #define _GNU_SOURCE
 
 #include "module.h"
+#include "task.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -21,25 +23,6 @@
 #define ROUNDS 16
 
 #define CREW "nffi_crew"
-
-
-/* The `at`th argument; with an exception, like Python's int(). */
-static uint64_t
-task_at(PyObject *args, int at)
-{
-    PyObject *number = py.PyTuple_GetItem(args, at);
-
-    return number != NULL ? py.PyLong_AsUnsignedLongLong(number) : 0;
-}
-
-
-static long
-number_at(PyObject *args, int at)
-{
-    PyObject *number = py.PyTuple_GetItem(args, at);
-
-    return number != NULL ? py.PyLong_AsLong(number) : 0;
-}
 
 
 static PyObject *
@@ -197,7 +180,7 @@ take(PyObject *self, PyObject *args)
     (void) self;
 
     queue = nffi_python_queue(args);
-    timeout_ms = queue != NULL ? number_at(args, 1) : 0;
+    timeout_ms = queue != NULL ? nffi_python_number_at(args, 1) : 0;
 
     if (queue == NULL || py.PyErr_Occurred() != NULL) {
         return NULL;
@@ -280,206 +263,6 @@ current(PyObject *self, PyObject *args)
 }
 
 
-/* cancelled(task): 1 or 0; negative: it has its response. */
-static PyObject *
-cancelled(PyObject *self, PyObject *args)
-{
-    (void) self;
-
-    return py.PyLong_FromLong(nffi_task_cancelled(task_at(args, 0)));
-}
-
-
-/* method(task): a str, empty without a method or after the response. */
-static PyObject *
-method(PyObject *self, PyObject *args)
-{
-    nffi_request_t request;
-
-    (void) self;
-
-    if (nffi_task_request(task_at(args, 0), &request) != NFFI_OK) {
-        request.method_size = 0;
-    }
-
-    return py.PyUnicode_DecodeUTF8(request.method_size > 0 ? request.method
-                                                           : "",
-                                   (Py_ssize_t) request.method_size,
-                                   "replace");
-}
-
-
-/* deadline(task): nanoseconds of CLOCK_MONOTONIC; 0: none, or answered. */
-static PyObject *
-deadline(PyObject *self, PyObject *args)
-{
-    nffi_request_t request;
-
-    (void) self;
-
-    return py.PyLong_FromUnsignedLongLong(
-        nffi_task_request(task_at(args, 0), &request) == NFFI_OK
-        ? request.deadline_ns : 0);
-}
-
-
-/* is_stream(task): whether Lua reads chunks. */
-static PyObject *
-is_stream(PyObject *self, PyObject *args)
-{
-    nffi_request_t request;
-
-    (void) self;
-
-    return py.PyBool_FromLong(
-        nffi_task_request(task_at(args, 0), &request) == NFFI_OK
-        && (request.flags & NFFI_REQUEST_STREAM));
-}
-
-
-/* respond(task, bytes), stream_write(task, bytes): the result's code. */
-static PyObject *
-give(PyObject *args, int (*function)(nffi_task_t, const void *, size_t))
-{
-    int rc;
-    char *data;
-    uint64_t task = task_at(args, 0);
-    PyObject *bytes, *value = py.PyTuple_GetItem(args, 1);
-    Py_ssize_t size;
-    PyThreadState *state;
-
-    bytes = value != NULL ? nffi_python_bytes(value, &data, &size) : NULL;
-
-    if (bytes == NULL) {
-        return NULL;
-    }
-
-    /* a large one of a process travels over its socket */
-    state = py.PyEval_SaveThread();
-    rc = function(task, data, (size_t) size);
-    py.PyEval_RestoreThread(state);
-    py.Py_DecRef(bytes);
-
-    return py.PyLong_FromLong(rc);
-}
-
-
-static int
-respond_success(nffi_task_t task, const void *data, size_t size)
-{
-    return nffi_respond(task, 0, data, size);
-}
-
-
-static PyObject *
-respond(PyObject *self, PyObject *args)
-{
-    (void) self;
-
-    return give(args, respond_success);
-}
-
-
-/* respond_code(task, rc, message): fails with a number. */
-static PyObject *
-respond_code(PyObject *self, PyObject *args)
-{
-    int rc;
-    char *message;
-    Py_ssize_t size;
-
-    (void) self;
-
-    rc = (int) number_at(args, 1);
-
-    if (py.PyErr_Occurred() != NULL
-        || py.PyBytes_AsStringAndSize(py.PyTuple_GetItem(args, 2), &message,
-                                      &size) != 0)
-    {
-        return NULL;
-    }
-
-    return py.PyLong_FromLong(nffi_respond(task_at(args, 0), rc, message,
-                                           (size_t) size));
-}
-
-
-static PyObject *
-stream_write(PyObject *self, PyObject *args)
-{
-    (void) self;
-
-    return give(args, nffi_stream_write);
-}
-
-
-/* respond_error(task, message, detail): two bytes objects. */
-static PyObject *
-respond_error(PyObject *self, PyObject *args)
-{
-    int rc;
-    char *message, *detail;
-    Py_ssize_t message_size, detail_size;
-
-    (void) self;
-
-    if (py.PyTuple_Size(args) != 3
-        || py.PyBytes_AsStringAndSize(py.PyTuple_GetItem(args, 1), &message,
-                                      &message_size) != 0
-        || py.PyBytes_AsStringAndSize(py.PyTuple_GetItem(args, 2), &detail,
-                                      &detail_size) != 0)
-    {
-        return NULL;
-    }
-
-    rc = nffi_respond_error(task_at(args, 0), message, (size_t) message_size,
-                            detail_size > 0 ? detail : NULL,
-                            (size_t) detail_size);
-
-    return py.PyLong_FromLong(rc);
-}
-
-
-static PyObject *
-stream_wait(PyObject *self, PyObject *args)
-{
-    int rc;
-    long timeout_ms = number_at(args, 1);
-    uint64_t task = task_at(args, 0);
-    PyThreadState *state;
-
-    (void) self;
-
-    if (timeout_ms == 0) {
-        return py.PyLong_FromLong(nffi_stream_wait(task, 0));
-    }
-
-    state = py.PyEval_SaveThread();
-    rc = nffi_stream_wait(task, (int) timeout_ms);
-    py.PyEval_RestoreThread(state);
-
-    return py.PyLong_FromLong(rc);
-}
-
-
-static PyObject *
-stream_end(PyObject *self, PyObject *args)
-{
-    int rc;
-    uint64_t task = task_at(args, 0);
-    PyThreadState *state;
-
-    (void) self;
-
-    /* copies what a plain call has collected */
-    state = py.PyEval_SaveThread();
-    rc = nffi_stream_end(task);
-    py.PyEval_RestoreThread(state);
-
-    return py.PyLong_FromLong(rc);
-}
-
-
 static PyObject *
 take_notes(PyObject *args,
     int (*function)(nffi_queue_t *, nffi_task_t *, size_t))
@@ -545,8 +328,8 @@ write_log(PyObject *self, PyObject *args)
 
     (void) self;
 
-    task = queue != NULL ? task_at(args, 1) : 0;
-    level = queue != NULL ? (int) number_at(args, 2) : 0;
+    task = queue != NULL ? nffi_python_task_at(args, 1) : 0;
+    level = queue != NULL ? (int) nffi_python_number_at(args, 2) : 0;
 
     if (queue == NULL
         || py.PyBytes_AsStringAndSize(py.PyTuple_GetItem(args, 3), &text,
@@ -568,7 +351,7 @@ write_log(PyObject *self, PyObject *args)
 static PyObject *
 error_text(PyObject *self, PyObject *args)
 {
-    const char *text = nffi_error_text((int) number_at(args, 0));
+    const char *text = nffi_error_text((int) nffi_python_number_at(args, 0));
 
     (void) self;
 
@@ -586,16 +369,16 @@ static py_method_t methods[] = {
     METHOD("fd", fd),
     METHOD("release_fd", release_fd),
     METHOD("current", current),
-    METHOD("cancelled", cancelled),
-    METHOD("method", method),
-    METHOD("deadline", deadline),
-    METHOD("is_stream", is_stream),
-    METHOD("respond", respond),
-    METHOD("respond_error", respond_error),
-    METHOD("respond_code", respond_code),
-    METHOD("stream_write", stream_write),
-    METHOD("stream_wait", stream_wait),
-    METHOD("stream_end", stream_end),
+    METHOD("cancelled", nffi_python_cancelled),
+    METHOD("method", nffi_python_method),
+    METHOD("deadline", nffi_python_deadline),
+    METHOD("is_stream", nffi_python_is_stream),
+    METHOD("respond", nffi_python_respond),
+    METHOD("respond_error", nffi_python_respond_error),
+    METHOD("respond_code", nffi_python_respond_code),
+    METHOD("stream_write", nffi_python_stream_write),
+    METHOD("stream_wait", nffi_python_stream_wait),
+    METHOD("stream_end", nffi_python_stream_end),
     METHOD("take_cancelled", take_cancelled),
     METHOD("take_writable", take_writable),
     METHOD("log", write_log),
