@@ -33,6 +33,10 @@ local enter = attached and attached.enter
 -- waits, and its debug build ends the worker over one.
 local wait = attached and attached.wait or glue.yield
 
+-- Found once: the interpreter looks up a symbol of C slowly.
+local submit_call = C and C.ngx_http_lua_nonblocking_ffi_call
+local submit_stream = C and C.ngx_http_lua_nonblocking_ffi_stream
+
 -- Filled in and read without a yield in between, so one per VM is enough.
 local chunk = ffi.new("ngx_http_lua_nffi_read_t")
 
@@ -83,40 +87,47 @@ function _M.may_wait()
 end
 
 
--- Submits a task and yields until it is answered. Returns OK, bytes or nil; RC,
--- rc, bytes or nil; or FAILED, message, code, detail or nil. `timeout`:
--- milliseconds, 0 for none.
-function _M.call(pointer, method, bytes, timeout)
-    local r, why, code = request_of_call()
-
-    if not r then
-        return FAILED, why, code
-    end
-
-    local rc = C.ngx_http_lua_nonblocking_ffi_call(r, pointer,
-        method, method and #method or 0, bytes, bytes and #bytes or 0,
-        timeout, failure)
-
-    if rc ~= FFI_AGAIN then
-        return FAILED, read_failure()
-    end
-
-    return wait()
-end
-
-
--- Submits a task with a streamed response. Returns a pointer whose collection
--- closes the stream, or nil, message, code. `window`: max unread bytes.
-function _M.stream(pointer, method, bytes, window)
+-- Submits a task through `entry`, a function of C. `limit`: its last number.
+-- Returns the value of `entry`; nil, message, code if no call is possible here.
+local function submit(entry, pointer, method, bytes, limit)
     local r, why, code = request_of_call()
 
     if not r then
         return nil, why, code
     end
 
-    local stream = C.ngx_http_lua_nonblocking_ffi_stream(r, pointer,
-        method, method and #method or 0, bytes, bytes and #bytes or 0,
-        window, failure)
+    return entry(r, pointer, method, method and #method or 0,
+                 bytes, bytes and #bytes or 0, limit, failure)
+end
+
+
+-- Submits a task and yields until it has a response. Returns OK, bytes or nil;
+-- RC, rc, bytes or nil; or FAILED, message, code, detail or nil. `timeout`:
+-- milliseconds, 0 for none.
+function _M.call(pointer, method, bytes, timeout)
+    local rc, why, code = submit(submit_call, pointer, method, bytes, timeout)
+
+    if rc == FFI_AGAIN then
+        return wait()
+    end
+
+    if why then
+        return FAILED, why, code
+    end
+
+    return FAILED, read_failure()
+end
+
+
+-- Submits a task with a streamed response. Returns a pointer whose collection
+-- closes the stream, or nil, message, code. `window`: max unread bytes.
+function _M.stream(pointer, method, bytes, window)
+    local stream, why, code = submit(submit_stream, pointer, method, bytes,
+                                     window)
+
+    if why then
+        return nil, why, code
+    end
 
     if stream == nil then
         return nil, read_failure()
