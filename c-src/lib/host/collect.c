@@ -39,7 +39,7 @@ has_misuse(nffi_host_t *host)
 
 /* A response is released by its slot, even if it was not delivered. */
 static void
-keep_place(nffi__entry_t *entry, const nffi_host_response_t *response)
+keep_location(nffi__entry_t *entry, const nffi_host_response_t *response)
 {
     entry->response_storage = response->storage;
     entry->response_offset = response->offset;
@@ -100,19 +100,19 @@ measure(nffi_host_t *host, const nffi__entry_t *entry,
 
 /* The response of a task, or the end of its stream. */
 static int
-read_response(nffi_host_t *host, uint32_t number,
+read_response(nffi_host_t *host, uint32_t index,
     nffi_host_response_t *response)
 {
     int rc;
     uint16_t kind;
     nffi__claim_t where;
-    volatile nffi__slot_t *slot = &host->region.slots[number];
-    nffi__entry_t *entry = &host->entries[number];
+    volatile nffi__slot_t *slot = &host->region.slots[index];
+    nffi__entry_t *entry = &host->entries[index];
 
     kind = slot->response_kind;
     nffi__host_free_request(host, entry);
     memset(response, 0, sizeof(*response));
-    response->slot = number;
+    response->slot = index;
     response->owner = entry->owner;
 
     if (kind == NFFI__ANSWERED || kind == NFFI__FAILED) {
@@ -121,12 +121,12 @@ read_response(nffi_host_t *host, uint32_t number,
         where.size = slot->response_size;
         where.release = slot->response_release;
 
-        rc = nffi__host_locate(host, number, &where, response);
+        rc = nffi__host_locate(host, index, &where, response);
         if (rc != NFFI_OK && rc != NFFI_NO_MEMORY) {
             return rc;
         }
 
-        keep_place(entry, response);
+        keep_location(entry, response);
         response->rc = slot->rc;
 
         if (rc == NFFI_NO_MEMORY) {
@@ -173,14 +173,14 @@ read_response(nffi_host_t *host, uint32_t number,
 
 /* One more chunk of the stream at hand. */
 static int
-read_chunk(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
+read_chunk(nffi_host_t *host, uint32_t index, nffi_host_response_t *response)
 {
     int rc;
     nffi__claim_t where;
     volatile nffi__chunk_t *chunk;
-    nffi__entry_t *entry = &host->entries[number];
+    nffi__entry_t *entry = &host->entries[index];
 
-    chunk = &host->region.chunks[number * NFFI__CHUNKS
+    chunk = &host->region.chunks[index * NFFI__CHUNKS
                                  + entry->taken % NFFI__CHUNKS];
     where.storage = chunk->storage;
     where.offset = chunk->offset;
@@ -193,10 +193,10 @@ read_chunk(nffi_host_t *host, uint32_t number, nffi_host_response_t *response)
     }
 
     memset(response, 0, sizeof(*response));
-    response->slot = number;
+    response->slot = index;
     response->owner = entry->owner;
 
-    rc = nffi__host_locate(host, number, &where, response);
+    rc = nffi__host_locate(host, index, &where, response);
     if (rc != NFFI_OK && rc != NFFI_NO_MEMORY) {
         return rc;
     }
@@ -219,20 +219,20 @@ static int
 read_current(nffi_host_t *host, nffi_host_response_t *response)
 {
     int rc;
-    uint32_t number = host->current.slot;
+    uint32_t index = host->current.slot;
 
     nffi__current_t *current = &host->current;
 
-    if (host->entries[number].taken != current->written) {
-        rc = read_chunk(host, number, response);
+    if (host->entries[index].taken != current->written) {
+        rc = read_chunk(host, index, response);
         current->active = current->finished
-                          || host->entries[number].taken != current->written;
+                          || host->entries[index].taken != current->written;
         return rc;
     }
 
     current->active = false;
 
-    return current->finished ? read_response(host, number, response) : NOTHING;
+    return current->finished ? read_response(host, index, response) : NOTHING;
 }
 
 
@@ -240,17 +240,17 @@ read_current(nffi_host_t *host, nffi_host_response_t *response)
 static int
 read_done(nffi_host_t *host, uint64_t done, nffi_host_response_t *response)
 {
-    uint32_t number = (uint32_t) done;
+    uint32_t index = (uint32_t) done;
     volatile nffi__slot_t *slot;
     nffi__entry_t *entry;
     nffi__current_t *current = &host->current;
 
-    if (number >= host->region.max_tasks) {
+    if (index >= host->region.max_tasks) {
         return NFFI_PROTOCOL;
     }
 
-    entry = &host->entries[number];
-    slot = &host->region.slots[number];
+    entry = &host->entries[index];
+    slot = &host->region.slots[index];
 
     if (entry->state != NFFI__ENTRY_OPEN
         || entry->generation != (uint32_t) (done >> 32))
@@ -259,14 +259,14 @@ read_done(nffi_host_t *host, uint64_t done, nffi_host_response_t *response)
     }
 
     if (entry->window == 0) {
-        return read_response(host, number, response);
+        return read_response(host, index, response);
     }
 
     /* what is written after this puts the stream on the ring again */
     current->finished = atomic_exchange_explicit(&slot->announced, 0,
                                                  memory_order_seq_cst)
                         == NFFI__FINISHED;
-    current->slot = number;
+    current->slot = index;
     current->written = atomic_load_explicit(&slot->chunks_written,
                                             memory_order_acquire);
     current->active = true;

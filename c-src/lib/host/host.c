@@ -226,16 +226,16 @@ void *
 nffi_host_take_pending(nffi_host_t *host)
 {
     void *owner;
-    uint32_t number;
+    uint32_t index;
     nffi__entry_t *entry;
 
     while (host->awaited > 0) {
-        number = host->scan++ & (host->region.max_tasks - 1);
-        entry = &host->entries[number];
+        index = host->scan++ & (host->region.max_tasks - 1);
+        entry = &host->entries[index];
 
         if (entry->state == NFFI__ENTRY_OPEN && entry->owner != NULL) {
             owner = entry->owner;
-            nffi_host_cancel(host, (uint64_t) entry->generation << 32 | number);
+            nffi_host_cancel(host, (uint64_t) entry->generation << 32 | index);
             return owner;
         }
     }

@@ -44,16 +44,16 @@ offset_of(const nffi_host_t *host, const volatile void *address)
 
 
 static uint64_t
-slots_at(const nffi_host_t *host, uint32_t number)
+slots_at(const nffi_host_t *host, uint32_t index)
 {
-    return offset_of(host, &host->region.slots[number]);
+    return offset_of(host, &host->region.slots[index]);
 }
 
 
 static uint64_t
-chunks_at(const nffi_host_t *host, uint32_t number)
+chunks_at(const nffi_host_t *host, uint32_t index)
 {
-    return offset_of(host, &host->region.chunks[(size_t) number
+    return offset_of(host, &host->region.chunks[(size_t) index
                                                 * NFFI__CHUNKS]);
 }
 
@@ -97,7 +97,7 @@ nffi__host_add_slots(nffi_host_t *host)
 }
 
 
-/* Free slots from a number on are no longer used. */
+/* Free slots from an index on are no longer used. */
 static void
 drop_free_slots(nffi_host_t *host, uint32_t slots)
 {
@@ -120,15 +120,15 @@ drop_free_slots(nffi_host_t *host, uint32_t slots)
 static void
 sort_free_slots(nffi_host_t *host)
 {
-    uint32_t number, height = 0;
+    uint32_t index, height = 0;
 
     if (host->fresh > MAX_LOOKED) {
         return;
     }
 
-    for (number = host->fresh; number > 0; number--) {
-        if (host->entries[number - 1].state == NFFI__ENTRY_FREE) {
-            host->free_slots[height++] = number - 1;
+    for (index = host->fresh; index > 0; index--) {
+        if (host->entries[index - 1].state == NFFI__ENTRY_FREE) {
+            host->free_slots[height++] = index - 1;
         }
     }
 }
@@ -141,7 +141,7 @@ sort_free_slots(nffi_host_t *host)
 static void
 retract_slots(nffi_host_t *host)
 {
-    uint32_t number, slots = host->slots;
+    uint32_t index, slots = host->slots;
     uint32_t last = nffi__first_tasks(host->region.max_tasks);
 
     if (nffi__ring_unread(&host->region.header->notes_ring) > 0) {
@@ -161,13 +161,13 @@ retract_slots(nffi_host_t *host)
         last = slots - MAX_LOOKED;
     }
 
-    for (number = slots; number > last; number--) {
-        if (host->entries[number - 1].state != NFFI__ENTRY_FREE) {
+    for (index = slots; index > last; index--) {
+        if (host->entries[index - 1].state != NFFI__ENTRY_FREE) {
             break;
         }
 
-        if ((number - 1) % NFFI__FIRST_TASKS == 0) {
-            slots = number - 1;
+        if ((index - 1) % NFFI__FIRST_TASKS == 0) {
+            slots = index - 1;
         }
     }
 

@@ -63,14 +63,14 @@ nffi__host_unkeep(nffi_host_t *host, nffi__received_t **link)
    without it, which is no lie: the kernel drops it when this process has no
    descriptor free. */
 static int
-find_payload(nffi_host_t *host, uint32_t number)
+find_payload(nffi_host_t *host, uint32_t index)
 {
     int rc, fd;
     uint64_t task;
     nffi__message_t message;
     nffi__received_t **link;
 
-    task = (uint64_t) host->entries[number].generation << 32 | number;
+    task = (uint64_t) host->entries[index].generation << 32 | index;
 
     for ( ;; ) {
         for (link = &host->received; *link != NULL; link = &(*link)->next) {
@@ -212,7 +212,7 @@ int
 nffi_host_log(nffi_host_t *host, nffi_host_log_t *log)
 {
     uint64_t task;
-    uint32_t waiting, offset, at, number;
+    uint32_t waiting, offset, at, index;
     nffi__entry_t *entry;
     volatile nffi__log_t *from;
     nffi__ring_t *ring = &host->region.header->logs_ring;
@@ -229,11 +229,11 @@ nffi_host_log(nffi_host_t *host, nffi_host_log_t *log)
     offset = from->offset;
     log->size = from->size;
     log->level = from->level;
-    number = (uint32_t) task;
+    index = (uint32_t) task;
 
     if (waiting > NFFI__LOGS || log->size > sizeof(log->text)
         || nffi__host_reach(host, offset, log->size) != NFFI_OK
-        || number >= host->region.max_tasks)
+        || index >= host->region.max_tasks)
     {
         host->broken = true;
         return NFFI_PROTOCOL;
@@ -243,7 +243,7 @@ nffi_host_log(nffi_host_t *host, nffi_host_log_t *log)
     nffi__ring_consume(ring, 1);
     nffi__host_free_block(host, offset);
 
-    entry = &host->entries[number];
+    entry = &host->entries[index];
     log->owner = entry->state == NFFI__ENTRY_OPEN
                  && entry->generation == (uint32_t) (task >> 32)
                  ? entry->owner : NULL;

@@ -69,7 +69,7 @@ copy_request(const nffi_host_request_t *request, unsigned char *bytes)
 /* Sends the bytes to the process, before their task is queued. */
 static int
 send_request(nffi_host_t *host, const nffi_host_request_t *request,
-    const nffi__entry_t *entry, uint32_t number)
+    const nffi__entry_t *entry, uint32_t index)
 {
     int rc;
     nffi__memfd_t memfd;
@@ -94,7 +94,7 @@ send_request(nffi_host_t *host, const nffi_host_request_t *request,
         memset(&message, 0, NFFI__MESSAGE_HEAD);
         message.type = NFFI__MESSAGE_PAYLOAD;
         message.abi = NFFI_ABI_VERSION;
-        message.task = (uint64_t) entry->generation << 32 | number;
+        message.task = (uint64_t) entry->generation << 32 | index;
         rc = nffi__control_send(host->control_fd, &message, memfd.fd,
                                 MSG_DONTWAIT);
     }
@@ -108,11 +108,11 @@ send_request(nffi_host_t *host, const nffi_host_request_t *request,
 /* A payload that the arena cannot hold. */
 static int
 place_large_request(nffi_host_t *host, const nffi_host_request_t *request,
-    nffi__entry_t *entry, uint32_t number)
+    nffi__entry_t *entry, uint32_t index)
 {
     if (host->process) {
         entry->request_storage = NFFI__IN_MEMFD;
-        return send_request(host, request, entry, number);
+        return send_request(host, request, entry, index);
     }
 
     entry->request = malloc(entry->size + 1);
@@ -134,7 +134,7 @@ place_large_request(nffi_host_t *host, const nffi_host_request_t *request,
  */
 static int
 place_request(nffi_host_t *host, const nffi_host_request_t *request,
-    nffi__entry_t *entry, uint32_t number)
+    nffi__entry_t *entry, uint32_t index)
 {
     size_t size;
     uint32_t offset;
@@ -150,7 +150,7 @@ place_request(nffi_host_t *host, const nffi_host_request_t *request,
     if (!nffi__arena_alloc(&host->arena, size + 1, &offset)
         && !nffi__host_alloc_more(host, size + 1, &offset))
     {
-        return place_large_request(host, request, entry, number);
+        return place_large_request(host, request, entry, index);
     }
 
     entry->request_storage = NFFI__IN_ARENA;
@@ -219,11 +219,11 @@ may_submit(nffi_host_t *host, const nffi_host_request_t *request)
 
 /* Puts the task of a filled-in entry on the ring; its request is placed. */
 static void
-queue_entry(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
+queue_entry(nffi_host_t *host, nffi__entry_t *entry, uint32_t index,
     const nffi_host_request_t *request)
 {
     uint32_t at;
-    volatile nffi__slot_t *slot = &host->region.slots[number];
+    volatile nffi__slot_t *slot = &host->region.slots[index];
     nffi__ring_t *ring = &host->region.header->tasks_ring;
 
     nffi__host_take_slot(host);
@@ -259,7 +259,7 @@ queue_entry(nffi_host_t *host, nffi__entry_t *entry, uint32_t number,
 
     /* never full: each slot is on the ring at most once */
     at = nffi__ring_next(ring, host->region.max_tasks);
-    host->region.tasks[at] = number;
+    host->region.tasks[at] = index;
     nffi__ring_publish(ring, 1);
 
     if (nffi__must_wake(&host->region.header->runtime_parked)) {
@@ -273,7 +273,7 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
     void *owner, nffi_task_t *task)
 {
     int rc;
-    uint32_t number;
+    uint32_t index;
     nffi__entry_t *entry;
 
     rc = owner != NULL ? may_submit(host, request) : NFFI_INVALID;
@@ -281,11 +281,11 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
         return rc;
     }
 
-    number = nffi__host_next_slot(host);
-    entry = &host->entries[number];
+    index = nffi__host_next_slot(host);
+    entry = &host->entries[index];
     nffi__host_next_generation(host, entry);
 
-    rc = place_request(host, request, entry, number);
+    rc = place_request(host, request, entry, index);
     if (rc != NFFI_OK) {
         entry->request_storage = NFFI__NOWHERE;
         entry->size = 0;
@@ -303,8 +303,8 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
     host->unanswered++;
     host->awaited++;
     entry->owner = owner;
-    queue_entry(host, entry, number, request);
-    *task = (uint64_t) entry->generation << 32 | number;
+    queue_entry(host, entry, index, request);
+    *task = (uint64_t) entry->generation << 32 | index;
 
     return NFFI_OK;
 }
@@ -314,7 +314,7 @@ nffi_host_submit(nffi_host_t *host, const nffi_host_request_t *request,
 int
 nffi_host_ping(nffi_host_t *host)
 {
-    uint32_t number;
+    uint32_t index;
     nffi__entry_t *entry;
     static const nffi_host_request_t nothing;
 
@@ -332,8 +332,8 @@ nffi_host_ping(nffi_host_t *host)
         return NFFI_QUEUE_FULL;
     }
 
-    number = nffi__host_next_slot(host);
-    entry = &host->entries[number];
+    index = nffi__host_next_slot(host);
+    entry = &host->entries[index];
     nffi__host_next_generation(host, entry);
     entry->request_storage = NFFI__NOWHERE;
     entry->size = 0;
@@ -341,7 +341,7 @@ nffi_host_ping(nffi_host_t *host)
     entry->owner = NULL;
     entry->ping = true;
     host->pinging = true;
-    queue_entry(host, entry, number, &nothing);
+    queue_entry(host, entry, index, &nothing);
 
     return NFFI_OK;
 }
@@ -413,14 +413,14 @@ nffi__host_note(nffi_host_t *host, uint32_t slot)
 static nffi__entry_t *
 awaited_entry(nffi_host_t *host, nffi_task_t task)
 {
-    uint32_t number = (uint32_t) task;
+    uint32_t index = (uint32_t) task;
     nffi__entry_t *entry;
 
-    if (number >= host->region.max_tasks) {
+    if (index >= host->region.max_tasks) {
         return NULL;
     }
 
-    entry = &host->entries[number];
+    entry = &host->entries[index];
 
     return entry->state == NFFI__ENTRY_OPEN && entry->owner != NULL
            && entry->generation == (uint32_t) (task >> 32) ? entry : NULL;

@@ -91,11 +91,11 @@ nffi__finish(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
 
 void
-nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number,
+nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t index,
     int rc, const nffi__location_t *location, size_t message_size,
     enum nffi__response_kind kind)
 {
-    volatile nffi__slot_t *slot = &queue->region.slots[number];
+    volatile nffi__slot_t *slot = &queue->region.slots[index];
 
     if (location->kind == NFFI__IN_ARENA) {
         nffi__arena_lend(&queue->arena, (uint32_t) location->offset);
@@ -107,7 +107,7 @@ nffi__publish(nffi_queue_t *queue, nffi__running_t *running, uint32_t number,
     slot->response_storage = (uint16_t) location->kind;
     slot->message_size = (uint32_t) message_size;
     slot->rc = rc;
-    nffi__finish(queue, running, number, kind);
+    nffi__finish(queue, running, index, kind);
 }
 
 

@@ -22,7 +22,7 @@ nffi__running_t *nffi__lock_running(nffi_task_t task, nffi_queue_t **queue);
 
 /* Fills in the response part of the slot, then finishes. */
 void nffi__publish(nffi_queue_t *queue, nffi__running_t *running,
-    uint32_t number, int rc, const nffi__location_t *location,
+    uint32_t index, int rc, const nffi__location_t *location,
     size_t message_size,
     enum nffi__response_kind kind);
 

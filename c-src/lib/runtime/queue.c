@@ -25,7 +25,7 @@ take(nffi_queue_t *queue, nffi_request_t *requests, size_t max)
 {
     int rc;
     size_t taken;
-    uint32_t waiting, number, looked;
+    uint32_t waiting, index, looked;
     uint64_t now_ns = 0;
     nffi__ring_t *ring = &queue->region.header->tasks_ring;
     uint32_t capacity = queue->region.max_tasks;
@@ -44,13 +44,13 @@ take(nffi_queue_t *queue, nffi_request_t *requests, size_t max)
     }
 
     while (looked < waiting && taken < max) {
-        number = queue->region.tasks[(nffi__ring_first(ring, capacity) + looked)
+        index = queue->region.tasks[(nffi__ring_first(ring, capacity) + looked)
                                      & (capacity - 1)];
         looked++;
-        rc = nffi__open_task(queue, number, &now_ns);
+        rc = nffi__open_task(queue, index, &now_ns);
 
         if (rc == 1) {
-            requests[taken++] = queue->running[number].request;
+            requests[taken++] = queue->running[index].request;
 
         } else if (rc != 0) {
             nffi__break(queue);

@@ -78,7 +78,7 @@ take_payload(nffi_queue_t *queue, uint64_t task)
 /* Finds the bytes of a request; false when the slot makes no sense. */
 static bool
 locate_request(nffi_queue_t *queue, nffi__running_t *running,
-    const volatile nffi__slot_t *slot, uint32_t number,
+    const volatile nffi__slot_t *slot, uint32_t index,
     const unsigned char **bytes)
 {
     int fd;
@@ -113,7 +113,7 @@ locate_request(nffi_queue_t *queue, nffi__running_t *running,
             return false;
         }
 
-        fd = take_payload(queue, (uint64_t) running->generation << 32 | number);
+        fd = take_payload(queue, (uint64_t) running->generation << 32 | index);
         if (fd == -1 || nffi__memfd_map(fd, size + 1, &mapping) != NFFI_OK) {
             return false;
         }
@@ -131,12 +131,12 @@ locate_request(nffi_queue_t *queue, nffi__running_t *running,
 /* A task that is never started still has its memfd on the way. */
 static void
 drop_payload(nffi_queue_t *queue, const nffi__running_t *running,
-    const volatile nffi__slot_t *slot, uint32_t number)
+    const volatile nffi__slot_t *slot, uint32_t index)
 {
     int fd;
 
     if (slot->request_storage == NFFI__IN_MEMFD && queue->control_fd != -1) {
-        fd = take_payload(queue, (uint64_t) running->generation << 32 | number);
+        fd = take_payload(queue, (uint64_t) running->generation << 32 | index);
         if (fd != -1) {
             close(fd);
         }
@@ -162,7 +162,7 @@ stamp_taken(volatile nffi__slot_t *slot, nffi__running_t *running,
 
 
 int
-nffi__open_task(nffi_queue_t *queue, uint32_t number, uint64_t *now_ns)
+nffi__open_task(nffi_queue_t *queue, uint32_t index, uint64_t *now_ns)
 {
     uint32_t method_size;
     const unsigned char *bytes;
@@ -170,12 +170,12 @@ nffi__open_task(nffi_queue_t *queue, uint32_t number, uint64_t *now_ns)
     nffi__running_t *running;
     nffi_request_t *request;
 
-    if (number >= queue->region.max_tasks || queue->running[number].open) {
+    if (index >= queue->region.max_tasks || queue->running[index].open) {
         return NFFI_PROTOCOL;
     }
 
-    slot = &queue->region.slots[number];
-    running = &queue->running[number];
+    slot = &queue->region.slots[index];
+    running = &queue->running[index];
     request = &running->request;
 
     memset(running, 0, sizeof(*running));
@@ -185,22 +185,22 @@ nffi__open_task(nffi_queue_t *queue, uint32_t number, uint64_t *now_ns)
     running->open = true;
     queue->open++;
 
-    if (nffi__is_cancelled(queue, number)) {
-        drop_payload(queue, running, slot, number);
+    if (nffi__is_cancelled(queue, index)) {
+        drop_payload(queue, running, slot, index);
         nffi__follow_trim(queue);
-        nffi__finish(queue, running, number, NFFI__SKIPPED);
+        nffi__finish(queue, running, index, NFFI__SKIPPED);
         return 0;
     }
 
     stamp_taken(slot, running, now_ns);
-    request->task = task_handle(queue, number, running->generation);
+    request->task = task_handle(queue, index, running->generation);
     request->size = slot->request_size;
     request->deadline_ns = slot->deadline_ns;
     request->flags = running->window > 0 ? NFFI_REQUEST_STREAM : 0;
     method_size = slot->method_size;
 
     if (method_size > request->size
-        || !locate_request(queue, running, slot, number, &bytes))
+        || !locate_request(queue, running, slot, index, &bytes))
     {
         running->open = false;
         queue->open--;

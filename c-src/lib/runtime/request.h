@@ -12,6 +12,6 @@
  * the clock for all tasks that are taken together, 0: none yet. Returns 1, 0 if
  * the task was cancelled, or NFFI_PROTOCOL.
  */
-int nffi__open_task(nffi_queue_t *queue, uint32_t number, uint64_t *now_ns);
+int nffi__open_task(nffi_queue_t *queue, uint32_t index, uint64_t *now_ns);
 
 #endif /* NFFI_REQUEST_H */
