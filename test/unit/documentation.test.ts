@@ -142,6 +142,12 @@ test.each(DOCUMENTS)("the links of %s lead somewhere", (path) => {
   expect(dead).toEqual([]);
 });
 
+test("README.md has at most 1,300 words beside its code and its picture", () => {
+  const words = withoutCode(read("README.md")).match(/[\p{L}\p{N}][^\s|]*/gu) ?? [];
+  expect(words.length).toBeGreaterThan(500);
+  expect(words.length).toBeLessThanOrEqual(1_300);
+});
+
 test("each vitest command of CONTRIBUTING.md finds test files", () => {
   const files = readdirSync(join(repository, "test"), { recursive: true, encoding: "utf8" });
   const commands = found(read("CONTRIBUTING.md"), /npx vitest run ([^`#\n]+)/g);
