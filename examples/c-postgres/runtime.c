@@ -56,7 +56,7 @@ begin(runtime_t *runtime, const nffi_request_t *request)
 
     } else {
         json_decref(params);
-        respond_error(request->task, "there are the methods query and listen",
+        respond_error(request->task, "unknown method; methods: query, listen",
                      NULL);
     }
 }

@@ -47,7 +47,7 @@ export class Methods {
     if (found !== undefined) return found;
     const names = this.names.join(", ");
     if (name !== "") {
-      throw new TypeError(`no method "${name}" in ${this.#path}; it has: ${names || "none"}`);
+      throw new TypeError(`unknown method "${name}" in ${this.#path}; methods: ${names || "none"}`);
     }
     throw new TypeError(
       `a request without a method needs a default export, or an export "handle", in ` +

@@ -39,7 +39,7 @@ export function checkFile(path: string): void {
 
 function fileError(path: string, error: NodeJS.ErrnoException): Error {
   const { code } = error;
-  if (code === "ENOENT" || code === "ENOTDIR") return new Error(`there is no file ${path}`);
+  if (code === "ENOENT" || code === "ENOTDIR") return new Error(`${path} not found`);
   if (code !== "EACCES") return error;
   const barrier = firstClosedFolder(path);
   return new Error(

@@ -93,7 +93,7 @@ func (m Methods) find(name string) (Handler, error) {
 		return nil, fmt.Errorf("a call without a method has no handler; methods: %s",
 			strings.Join(names, ", "))
 	}
-	return nil, fmt.Errorf("there is no method %q; methods: %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("unknown method %q; methods: %s", name, strings.Join(names, ", "))
 }
 
 // Inline makes a Handler run in the loop that takes the calls instead of in a

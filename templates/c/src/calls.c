@@ -139,7 +139,7 @@ read_request(call_t *call, const nffi_request_t *request, char *message)
 
     } else {
         json_decref(params);
-        snprintf(message, MESSAGE_SIZE, "there is no method \"%.*s\"",
+        snprintf(message, MESSAGE_SIZE, "unknown method \"%.*s\"",
                  (int) request->method_size, request->method);
         return -1;
     }

@@ -149,7 +149,7 @@ methods_call(const config_t *config, const nffi_request_t *request,
     }
 
     if (i == sizeof(methods) / sizeof(methods[0])) {
-        snprintf(message, MESSAGE_SIZE, "there is no method \"%.*s\"",
+        snprintf(message, MESSAGE_SIZE, "unknown method \"%.*s\"",
                  (int) request->method_size, request->method);
         return NULL;
     }

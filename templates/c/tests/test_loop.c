@@ -108,7 +108,7 @@ refuses(void)
     expect(begin(fixture, "ticks", "{\"ms\":1,\"count\":1}"),
            NFFI_TESTHOST_ERROR, "ticks is a stream: runtime.streams:ticks()");
     expect(begin(fixture, "nothing", "{}"), NFFI_TESTHOST_ERROR,
-           "there is no method \"nothing\"");
+           "unknown method \"nothing\"");
     finish(fixture);
     passed("a wrong request is an error of its call");
 }

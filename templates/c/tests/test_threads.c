@@ -29,7 +29,7 @@ refuses(void)
     expect(begin(fixture, "hello", "{"), NFFI_TESTHOST_ERROR,
            "no JSON at byte 1: string or '}' expected near end of file");
     expect(begin(fixture, "nothing", "{}"), NFFI_TESTHOST_ERROR,
-           "there is no method \"nothing\"");
+           "unknown method \"nothing\"");
     finish(fixture);
     passed("a wrong request is an error of its call");
 }

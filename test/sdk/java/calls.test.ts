@@ -179,7 +179,7 @@ describe.each(["process", "worker"])("hosted by the %s", (host) => {
     });
     expect(await method("code")).toEqual({ message: "no luck", code: "runtime_error", detail: 7 });
     expect((await method("nothing")).message).toMatch(
-      /^there is no method "nothing"; methods: cancelled, code/,
+      /^unknown method "nothing"; methods: cancelled, code/,
     );
   });
 
@@ -255,7 +255,7 @@ describe.each(["process", "worker"])("hosted by the %s", (host) => {
       "java.lang.IllegalArgumentException: the configuration says no",
     );
     expect(await load({ module: "com.example.None" })).toMatch(
-      /there is no class com\.example\.None in the classpath: .*nffi-java-/,
+      /class com\.example\.None not found in the classpath: .*nffi-java-/,
     );
     expect(await load({ module: "java.lang.String" })).toContain(
       "the class java.lang.String implements no nffi.Handler",

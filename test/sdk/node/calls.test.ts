@@ -141,7 +141,7 @@ describe.each(suites)("a TypeScript runtime, %s", (suite) => {
     expect(await nginx.get("/method?m=rejected")).toMatch(/^nil\|later no luck\|runtime_error\|/);
     expect(await nginx.get("/method?m=big")).toMatch(/^nil\|.*BigInt.*\|runtime_error\|/);
     expect(await nginx.get("/method?m=nope")).toMatch(
-      /^nil\|no method "nope" in .*it has: .*hello/,
+      /^nil\|unknown method "nope" in .*methods: .*hello/,
     );
     expect(await nginx.get("/hello?name=still")).toBe("hello still\n");
   });

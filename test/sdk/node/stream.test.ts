@@ -148,7 +148,7 @@ describe.each(suites)("streams of a TypeScript runtime, %s", (suite) => {
   test("errors come after the chunks before them", async () => {
     expect(await nginx.get("/stream?m=failing")).toBe("1;2;no luck|runtime_error");
     expect(await nginx.get("/stream?m=unsendable")).toMatch(/^1;.*BigInt.*\|runtime_error$/);
-    expect(await nginx.get("/stream?m=none")).toMatch(/^no method "none".*\|runtime_error$/);
+    expect(await nginx.get("/stream?m=none")).toMatch(/^unknown method "none".*\|runtime_error$/);
   });
 
   test("a call of a generator gets a list, a stream of a plain function one chunk", async () => {

@@ -78,7 +78,9 @@ describe.each(["process", "worker"])("in the %s", (host) => {
 
   test("what is no public function of the module is no method", async () => {
     for (const name of ["_hidden", "nothing", "sys", "Point", "dataclass"]) {
-      expect((await call(name))[1]).toMatch(new RegExp(`^no method "${name}" in app.py; it has: `));
+      expect((await call(name))[1]).toMatch(
+        new RegExp(`^unknown method "${name}" in app.py; methods: `),
+      );
     }
   });
 

@@ -335,7 +335,7 @@ test("the functions of the public ABI load it by name, with both configurations"
     expect(lines.slice(0, 2)).toEqual(["true ABC nil", "some, text:abc"]);
     expect(JSON.parse(lines[2] ?? "")).toMatchObject({ greeting: "good day Ada" });
     expect(lines[3]).toContain("\"module,function,configuration\", but is 'nothing'");
-    expect(lines[4]).toContain("has no function 'missing'");
+    expect(lines[4]).toContain("unknown function 'missing'");
   });
 });
 

@@ -134,7 +134,7 @@ describe.each(NATIVE_LANGUAGES)("$language", (of) => {
         "the name is empty",
         "runtime_error",
       ]);
-      expect(JSON.parse(await method("nothing"))[0]).toMatch(/^there is no method "nothing"; /);
+      expect(JSON.parse(await method("nothing"))[0]).toMatch(/^unknown method "nothing"; /);
       expect(JSON.parse(await method("code"))).toEqual(["coded", "runtime_error", 7]);
       expect(JSON.parse(await method("hello", "no JSON"))[0]).toMatch(of.noJson);
     });

@@ -359,7 +359,7 @@ test("the methods of an instance of a class are those that the runtime finds", a
   const methods = new Methods(compiled, await import(compiled));
   for (const name of stub.methods) expect(methods.find(name), name).toBeTypeOf("function");
   for (const name of ["text", "not", "_internal", "Exported", "method", "constructor"]) {
-    expect(() => methods.find(name), name).toThrow(/^no method/);
+    expect(() => methods.find(name), name).toThrow(/^unknown method/);
   }
   // the runtime does not see what only TypeScript hides
   const known = methods.names.filter((name) => name !== "guarded");

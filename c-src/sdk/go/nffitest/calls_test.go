@@ -133,7 +133,7 @@ func TestJSONTakesAndGivesValues(t *testing.T) {
 func TestAMethodThatIsNotThereIsNamed(t *testing.T) {
 	rt := nffitest.Serve(t, nffi.Methods{"b": nffi.HandlerFunc(echo), "a": nffi.HandlerFunc(echo)})
 	_, err := rt.Call(background, "c", nil)
-	if err == nil || err.Error() != `there is no method "c"; methods: a, b` {
+	if err == nil || err.Error() != `unknown method "c"; methods: a, b` {
 		t.Error(err)
 	}
 	_, err = rt.Call(background, "", nil)

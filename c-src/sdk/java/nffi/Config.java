@@ -36,7 +36,7 @@ public final class Config {
         if (isEmpty()) return Map.of();
         Object read = value instanceof String ? Json.read((String) value) : value;
         if (!(read instanceof Map)) {
-            throw new IllegalArgumentException("the configuration is no table of names");
+            throw new IllegalArgumentException("the configuration must be a table with names");
         }
         @SuppressWarnings("unchecked") // keys are strings in JSON
         Map<String, Object> map = (Map<String, Object>) read;

@@ -40,7 +40,7 @@ final class Loading {
         URL[] urls = new URL[files.size()];
         for (int i = 0; i < urls.length; i++) {
             if (!files.get(i).exists()) {
-                throw new NffiException("classpath: there is no " + files.get(i));
+                throw new NffiException("classpath: " + files.get(i) + " not found");
             }
             urls[i] = files.get(i).toURI().toURL();
         }
@@ -70,7 +70,7 @@ final class Loading {
             if (!settings.module().equals(missing.getMessage())) throw missing;
             String searched = settings.classpath().stream().map(File::getPath)
                     .collect(Collectors.joining(", "));
-            throw new NffiException("there is no class " + settings.module() + " in the classpath: "
+            throw new NffiException("class " + settings.module() + " not found in the classpath: "
                     + (searched.isEmpty() ? System.getProperty("java.class.path") : searched));
         }
     }

@@ -136,7 +136,7 @@ public final class Methods implements Handler {
     /** Anything else: the call itself is at hand. */
     public Methods handler(String name, Handler handler) {
         if (handlers.putIfAbsent(name, handler) != null) {
-            throw new IllegalArgumentException("the method \"" + name + "\" is there already");
+            throw new IllegalArgumentException("the method \"" + name + "\" already exists");
         }
         return this;
     }
@@ -186,6 +186,6 @@ public final class Methods implements Handler {
         names.remove("");
         String known = "; methods: " + String.join(", ", names);
         if (name.isEmpty()) return new NffiException("a call without a method has no handler" + known);
-        return new NffiException("there is no method \"" + name + "\"" + known);
+        return new NffiException("unknown method \"" + name + "\"" + known);
     }
 }

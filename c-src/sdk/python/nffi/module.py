@@ -43,7 +43,7 @@ def load(settings):
         _add_folders([os.path.dirname(settings.file)])
         name = os.path.splitext(os.path.basename(settings.file))[0]
         if not os.path.exists(settings.file):
-            raise FileNotFoundError(f"there is no file {settings.file}")
+            raise FileNotFoundError(f"{settings.file} not found")
         spec = importlib.util.spec_from_file_location(
             name, settings.file, loader=_FreshLoader(name, settings.file)
         )

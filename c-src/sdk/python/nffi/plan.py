@@ -88,7 +88,7 @@ def _find_handler(settings, module):
         handler = None
     if not callable(handler):
         names = ", ".join(sorted(public_functions(module))) or "none"
-        raise TypeError(f"{settings.module} has no function {name!r}; it has: {names}")
+        raise TypeError(f"unknown function {name!r} in {settings.module}; functions: {names}")
     return handler
 
 

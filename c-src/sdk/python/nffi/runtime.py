@@ -249,7 +249,7 @@ class Runtime:
     def unknown(self, task, name):
         names = ", ".join(self._plan.names) or "none"
         if name:
-            text = f'no method "{name}" in {self.settings.module}; it has: {names}'
+            text = f'unknown method "{name}" in {self.settings.module}; methods: {names}'
         else:
             text = (
                 f'a request without a method needs a function "handle", or the option handler, in '

@@ -40,7 +40,7 @@ def _from_json(text):
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"the configuration is no JSON object: {error}") from None
+        raise ValueError(f"the configuration is not a JSON object: {error}") from None
     module, path = given.get("module"), given.get("path")
     if not isinstance(module, str) or not module:
         raise ValueError('the configuration has no "module"')

@@ -57,7 +57,7 @@ class Load(Modules):
 
     def test_missing_modules(self):
         missing = Settings(module="x.py", file=f"{self.folder}/x.py")
-        with self.assertRaisesRegex(FileNotFoundError, "there is no file .*x.py"):
+        with self.assertRaisesRegex(FileNotFoundError, ".*x.py not found"):
             module.load(missing)
         with self.assertRaisesRegex(ModuleNotFoundError, "no module named 'no_such_app'"):
             module.load(Settings(module="no_such_app", path=[self.folder]))

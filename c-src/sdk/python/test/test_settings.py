@@ -44,12 +44,12 @@ class FromJson(unittest.TestCase):
 
     def test_errors_name_the_setting(self):
         for data, text in [
-            (b"{", "the configuration is no JSON object"),
+            (b"{", "the configuration is not a JSON object"),
             (b"{}", 'no "module"'),
             (b'{"module": 1}', 'no "module"'),
             (b'{"module": ""}', 'no "module"'),
             (b'{"module": "app", "codec": "xml"}', "codec must be .* but is 'xml'"),
-            (b'{"module":' + b"[" * 100_000, "the configuration is no JSON object"),
+            (b'{"module":' + b"[" * 100_000, "the configuration is not a JSON object"),
         ]:
             with self.subTest(data=data[:20]), self.assertRaisesRegex(ValueError, text):
                 parse(data)

@@ -29,7 +29,7 @@ impl FromConfig for Vec<u8> {
 impl FromConfig for String {
     fn from_config(bytes: &[u8]) -> Result<Self, BoxError> {
         Ok(std::str::from_utf8(bytes)
-            .map_err(|error| format!("the configuration is no text: {}", error))?
+            .map_err(|error| format!("the configuration is not text: {}", error))?
             .to_owned())
     }
 }

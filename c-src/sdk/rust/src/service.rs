@@ -59,7 +59,7 @@ impl Service {
             Err(format!("a call without a method has no handler; methods: {}", names))
         } else {
             let name = String::from_utf8_lossy(name);
-            Err(format!("there is no method {:?}; methods: {}", name, names))
+            Err(format!("unknown method {:?}; methods: {}", name, names))
         }
     }
 }

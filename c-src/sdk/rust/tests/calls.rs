@@ -76,7 +76,7 @@ fn more_than_was_reserved_is_an_error() {
 fn a_method_that_is_not_there_is_named() {
     let runtime = serve(|| Service::new().method("b", echo()).method("a", echo()));
     let missing = runtime.call("c", b"").unwrap_err();
-    assert_eq!(missing.message, r#"there is no method "c"; methods: a, b"#);
+    assert_eq!(missing.message, r#"unknown method "c"; methods: a, b"#);
     let nameless = runtime.call("", b"").unwrap_err();
     assert_eq!(nameless.message, "a call without a method has no handler; methods: a, b");
     assert_eq!(nameless.code, "runtime_error");

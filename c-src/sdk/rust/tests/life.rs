@@ -285,7 +285,7 @@ fn a_configuration_that_is_refused_is_an_error_of_the_load() {
     let none = Runtime::start(|(): ()| Ok::<_, BoxError>(Service::new()), "x");
     assert_eq!(none.err().unwrap(), "this runtime takes no configuration");
     let text = Runtime::start(|_: String| Ok::<_, BoxError>(Service::new()), vec![0xff]);
-    assert!(text.err().unwrap().starts_with("the configuration is no text: "));
+    assert!(text.err().unwrap().starts_with("the configuration is not text: "));
 }
 
 #[test]

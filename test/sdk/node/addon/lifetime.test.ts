@@ -85,7 +85,7 @@ describe("the worker", () => {
       [write("empty.mjs", "export const version = 1;\n"), /empty\.mjs exports no function$/],
       [write("enum.ts", "export enum A { B }\n"), /^\/[^:]*enum\.ts[^/]* TypeScript enum/],
       [write("data.json", "{}\n"), /neither JavaScript nor TypeScript/],
-      [join(folder, "none.mjs"), /^there is no file \/.*none\.mjs$/],
+      [join(folder, "none.mjs"), /^\/.*none\.mjs not found$/],
       [folder, /is not a file/],
     ];
     for (const [module, message] of cases) {

@@ -65,10 +65,12 @@ describe("a method with the codec json", () => {
   test("may be unknown: the message lists the existing ones", async () => {
     const host = await Host.start(fixture("echo.mjs"));
     expect((await failureOf(host.json("nope"))).message).toBe(
-      `no method "nope" in ${fixture("echo.mjs")}; it has: later, same, tick`,
+      `unknown method "nope" in ${fixture("echo.mjs")}; methods: later, same, tick`,
     );
-    expect((await failureOf(host.json("__proto__"))).message).toMatch(/^no method "__proto__"/);
-    expect((await failureOf(host.json("default"))).message).toMatch(/^no method "default"/);
+    expect((await failureOf(host.json("__proto__"))).message).toMatch(
+      /^unknown method "__proto__"/,
+    );
+    expect((await failureOf(host.json("default"))).message).toMatch(/^unknown method "default"/);
   });
 });
 

@@ -110,7 +110,7 @@ final class CallsTest {
         Methods methods = new Methods().bytes("b", (c, b) -> b).bytes("a", (c, b) -> b);
         try (TestRuntime runtime = TestRuntime.serve(methods)) {
             equal(fails(CallFailed.class, () -> runtime.call("c", null)).getMessage(),
-                    "there is no method \"c\"; methods: a, b");
+                    "unknown method \"c\"; methods: a, b");
             equal(fails(CallFailed.class, () -> runtime.call("", null)).getMessage(),
                     "a call without a method has no handler; methods: a, b");
         }

@@ -234,7 +234,7 @@ public final class LifeTest implements Handler {
 
     public static void whatDoesNotStartSaysWhy() throws Exception {
         Map<String, String> reasons = Map.of(
-                "com.example.None", "there is no class com.example.None in the classpath: ",
+                "com.example.None", "class com.example.None not found in the classpath: ",
                 "java.lang.String", "the class java.lang.String implements no nffi.Handler and",
                 "nffi.testing.LifeTest,none,", "has no public static method none: ",
                 "{\"module\":\"nffi.testing.LifeTest\",\"config\":{\"greeting\":\"\"}}",
