@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repository } from "../../support/cli.js";
 import { ownResponses, SUM_OF_CHUNKS } from "../../support/lua.js";
-import type { NginxOptions } from "../../support/nginx.js";
+import type { Nginx, NginxOptions } from "../../support/nginx.js";
 
 /**
  * The distribution's: with its package libpython3-dev it has a shared library. NFFI_TEST_PYTHON
@@ -91,3 +91,21 @@ export const pythonNginx = (prefix: string, server = ""): NginxOptions => ({
   server: `lua_check_client_abort on; ${SERVER} ${server}`,
   files: { "load.lua": LOAD, ...fixtures() },
 });
+
+/** A call of `/call`: the result, or null, message, code and detail. */
+export const call = async (
+  nginx: Nginx,
+  host: string,
+  name: string,
+  query = "",
+  value: unknown = null,
+) => {
+  const path = `/call?host=${host}&name=${name}${query}`;
+  return JSON.parse(
+    (await nginx.request(path, { method: "POST", body: JSON.stringify(value) })).body,
+  );
+};
+
+/** The part of a query with the options of nffi.load(). */
+export const optionsOf = (options: unknown) =>
+  `&options=${encodeURIComponent(JSON.stringify(options))}`;
