@@ -76,7 +76,7 @@ async function workersOf({ nginx, conf }: ProofTarget, context: ProofContext): P
   const user = await findUser(name, context.env);
   // without a directive nginx uses the user and group that it was compiled with
   if (user) return { user, name, directive: words?.join(" ") };
-  context.warn(`there is no user ${name}, as which nginx's workers run; proven as root`);
+  context.warn(`unknown user ${name} of nginx's workers; the proof ran as root`);
   return { user: undefined, name: "root", directive: "root root" };
 }
 

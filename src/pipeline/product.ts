@@ -63,7 +63,7 @@ export async function findProduct(wish: ProductWish): Promise<FoundProduct> {
   const lastHint = `\nthe last build of this user: --prefix ${shellWord(last ?? "")}`;
   throw new NffiError(
     "product-missing",
-    `no OpenResty built by nffi in ${prefix}: there is no ${manifestFile(prefix)}`,
+    `no product of nffi in ${prefix}: ${manifestFile(prefix)} not found`,
     { hint: isOther ? hint + lastHint : hint },
   );
 }

@@ -46,7 +46,7 @@ export async function withStagedPlace<T>(
   if (!isRoot()) return body({ ...staged, workersAreRoot: false });
   const { name, user } = await workerUser(configureArgs, context.env);
   if (!user) {
-    context.warn(`there is no user ${name}, as whom nginx's workers run; proven as root`);
+    context.warn(`unknown user ${name} of nginx's workers; the proof ran as root`);
     return body({ ...staged, workersAreRoot: true });
   }
   if (!(await mayEnter(prefix, user, context.env))) {

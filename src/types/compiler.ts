@@ -67,7 +67,7 @@ function loadCompiler(path: string, cwd: string): Compiler {
       hint: "npm install --save-dev typescript@latest",
     });
   }
-  throw new NffiError("toolchain-missing", `there is no TypeScript beside ${path}`, {
+  throw new NffiError("toolchain-missing", `TypeScript not found beside ${path}`, {
     hint: "npm install --save-dev typescript",
   });
 }

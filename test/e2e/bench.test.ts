@@ -114,7 +114,7 @@ test.each([
 test("--against names a product", async () => {
   const result = await runCli(["bench", prefix, "--against", "/nowhere"]);
   expect(result.exitCode).toBe(15);
-  expect(result.stderr).toContain("no OpenResty built by nffi in /nowhere");
+  expect(result.stderr).toContain("no product of nffi in /nowhere");
 });
 
 test("a signal ends it, and it leaves no process and no directory", async () => {

@@ -223,7 +223,7 @@ describe("of a product", () => {
     const prefix = copyOfProduct();
     const file = join(prefix, "nffi/nffi.json");
     const manifest = JSON.parse(readFileSync(file, "utf8"));
-    const java = { reason: "no JDK: there is no javac in PATH, nor JAVA_HOME" };
+    const java = { reason: "no JDK: javac not found in PATH, and JAVA_HOME is not set" };
     writeFileSync(file, JSON.stringify({ ...manifest, java }));
     rmSync(join(prefix, "nffi/java"), { recursive: true });
     const cwd = temporaryFolder();

@@ -342,7 +342,7 @@ describe("bad input", () => {
     copyFileSync(join(repository, "examples/docker/app/hello.ts"), join(cwd, "hello.ts"));
     const failed = await runCli(["types", "hello.ts"], { cwd });
     expect(failed.stderr).toMatch(
-      /there is no TypeScript beside \S+\n.*npm install --save-dev typescript/,
+      /TypeScript not found beside \S+\n.*npm install --save-dev typescript/,
     );
     expect(failed.exitCode).toBe(4);
   });

@@ -82,7 +82,7 @@ async function ownFile(
 ): Promise<FetchedArchive> {
   const signature = signed ? `${path}.asc` : undefined;
   if (signature && (await kindOf(signature, { follow: true })) !== "file") {
-    throw new NffiError("verify-failed", `there is no signature ${signature}`, {
+    throw new NffiError("verify-failed", `signature not found: ${signature}`, {
       hint: "put the signature beside the file, with the suffix .asc, or omit --keyring",
     });
   }

@@ -212,7 +212,7 @@ function urlSource(url: string, sha256: string | undefined): UrlSource | Officia
   if (release)
     return { kind: "official", version: release.version, release, urls: [url], mayFallBack: false };
   throw new NffiError("usage", `--source ${withoutSecrets(url)} needs --sha256`, {
-    hint: "nffi knows no SHA-256 of this file and builds only verified downloads: pass --sha256 SUM",
+    hint: "pass --sha256 SUM: nffi builds only verified downloads, and has no SHA-256 of this file",
   });
 }
 
