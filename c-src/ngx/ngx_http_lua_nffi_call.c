@@ -263,7 +263,7 @@ ngx_http_lua_nffi_give_response(ngx_http_lua_nffi_call_t *call,
     ngx_http_lua_nffi_result_t  result;
 
     ngx_http_lua_nffi_result_of(response, &result);
-    ngx_http_lua_nffi_give_result(&call->waiter, &result);
+    ngx_http_lua_nffi_give_result(&call->waiter, &result, NULL, NULL);
 }
 
 
@@ -277,8 +277,7 @@ ngx_http_lua_nffi_hand_over_response(ngx_http_lua_nffi_call_t *call,
     ngx_http_lua_nffi_result_t  result;
 
     ngx_http_lua_nffi_result_of(response, &result);
-    ngx_http_lua_nffi_hand_over_result(&call->waiter, &result, call->host,
-                                       response);
+    ngx_http_lua_nffi_give_result(&call->waiter, &result, call->host, response);
 }
 
 
@@ -294,7 +293,7 @@ ngx_http_lua_nffi_give_failure(ngx_http_lua_nffi_call_t *call,
     result.size = message->len;
     result.code = code;
 
-    ngx_http_lua_nffi_give_result(&call->waiter, &result);
+    ngx_http_lua_nffi_give_result(&call->waiter, &result, NULL, NULL);
 }
 
 

@@ -277,7 +277,8 @@ ngx_http_lua_nffi_push_result(lua_State *vm, lua_State *L,
 
 void
 ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
-    const ngx_http_lua_nffi_result_t *result)
+    const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
+    nffi_host_response_t *response)
 {
     int                  top;
     lua_State           *L, *vm;
@@ -301,16 +302,10 @@ ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
     }
 
     waiter->nrets = lua_gettop(L) - top;
-}
 
-
-void
-ngx_http_lua_nffi_hand_over_result(ngx_http_lua_nffi_waiter_t *waiter,
-    const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
-    nffi_host_response_t *response)
-{
-    ngx_http_lua_nffi_give_result(waiter, result);
-    nffi_host_release(host, response);
+    if (response) {
+        nffi_host_release(host, response);
+    }
 }
 
 

@@ -69,14 +69,11 @@ ngx_int_t ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
 /* Ends the wait: the coroutine can be resumed, or has ended. */
 void ngx_http_lua_nffi_unpark_coroutine(ngx_http_lua_nffi_waiter_t *waiter);
 
-/* Copies the result to the stack of a parked coroutine. If there is not enough
-   memory, the coroutine receives the error `no_memory` instead. */
+/* Gives a parked coroutine the result. If there is not enough memory, it gets
+   the error `no_memory` instead. Releases `response`, which has the bytes, or
+   is NULL: at the latest when the coroutine has read them, or
+   resume_coroutine() returns. */
 void ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
-    const ngx_http_lua_nffi_result_t *result);
-
-/* The same for the result of a response, which is released: at the latest when
-   the coroutine has read it, or resume_coroutine() returns. */
-void ngx_http_lua_nffi_hand_over_result(ngx_http_lua_nffi_waiter_t *waiter,
     const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
     nffi_host_response_t *response);
 

@@ -253,7 +253,7 @@ ngx_http_lua_nffi_stream_take_end(ngx_http_lua_nffi_stream_t *s,
 
     if (s->waiting) {
         if (response->flags & NFFI_HOST_END) {
-            ngx_http_lua_nffi_give_result(&s->call.waiter, &ended);
+            ngx_http_lua_nffi_give_result(&s->call.waiter, &ended, NULL, NULL);
 
         } else {
             ngx_http_lua_nffi_give_response(&s->call, response);

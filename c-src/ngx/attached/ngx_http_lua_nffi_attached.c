@@ -147,22 +147,18 @@ ngx_http_lua_nffi_unpark_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
 
 void
 ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
-    const ngx_http_lua_nffi_result_t *result)
-{
-    ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_slot_of(waiter);
-
-    ngx_http_lua_nffi_delivery_set(&slot->delivery, result);
-}
-
-
-void
-ngx_http_lua_nffi_hand_over_result(ngx_http_lua_nffi_waiter_t *waiter,
     const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
     nffi_host_response_t *response)
 {
     ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_slot_of(waiter);
 
-    ngx_http_lua_nffi_delivery_lend(&slot->delivery, result, host, response);
+    if (response) {
+        ngx_http_lua_nffi_delivery_lend(&slot->delivery, result, host,
+                                        response);
+
+    } else {
+        ngx_http_lua_nffi_delivery_set(&slot->delivery, result);
+    }
 }
 
 
