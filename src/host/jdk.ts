@@ -26,7 +26,8 @@ const MACHINE = "lib/server/libjvm.so";
 /** The JDK in JAVA_HOME, otherwise the one of `javac` in PATH. */
 export async function findJdk(env: Environment): Promise<Jdk | NoJdk> {
   const home = await findHome(env);
-  if (home === undefined) return { reason: "no JDK: javac not found in PATH, and JAVA_HOME is not set" };
+  if (home === undefined)
+    return { reason: "no JDK: javac not found in PATH, and JAVA_HOME is not set" };
   for (const file of [...NEEDED, MACHINE]) {
     if (!(await exists(join(home, file)))) return { reason: `${home} is no JDK: no ${file}` };
   }

@@ -58,7 +58,7 @@ export interface BuildRequest extends SourceRequest {
   readonly configureArgs: readonly string[];
 }
 
-/** When the build directory, with all compiled files, stays for the next build; logs always stay. */
+/** When the build directory, with all compiled files, stays for the next build; logs always do. */
 export type KeepPolicy = "after success" | "always" | "never";
 
 /** The world around a build; tests bring their own. */

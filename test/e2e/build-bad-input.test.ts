@@ -52,7 +52,7 @@ function place(): Place {
   };
 }
 
-/** One message, no stack trace, no prefix, and only the mark and the logs in the build directory. */
+/** One message, no stack trace, no prefix, and only mark and logs in the build directory. */
 function expectRefusal(
   at: Place,
   result: CliResult,

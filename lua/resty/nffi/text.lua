@@ -51,8 +51,8 @@ function _M.of(value)
 end
 
 
--- Returns the bytes of a payload, which is a string, a number or nil. `hint`: the
--- end of the error message for a table.
+-- Returns the bytes of a payload: a string, a number or nil. `hint`: the end of
+-- the error message for a table.
 function _M.bytes(payload, hint)
     local kind = type(payload)
 

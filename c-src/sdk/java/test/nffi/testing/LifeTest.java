@@ -240,7 +240,7 @@ public final class LifeTest implements Handler {
                 "{\"module\":\"nffi.testing.LifeTest\",\"config\":{\"greeting\":\"\"}}",
                 "java.lang.IllegalArgumentException: greeting is empty",
                 "{\"module\":\"x.Y\",\"classpath\":[\"/none.jar\"]}",
-                "classpath: there is no /none.jar");
+                "classpath: /none.jar not found");
         for (Map.Entry<String, String> one : reasons.entrySet()) {
             try (TestRuntime runtime = TestRuntime.load(one.getKey())) {
                 CallFailed failed = fails(CallFailed.class, () -> runtime.call("", null));
