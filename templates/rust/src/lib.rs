@@ -3,7 +3,7 @@
 
 pub mod handlers;
 
-use handlers::{wait, Greeter};
+use handlers::{Greeter, wait};
 use nffi::{BoxError, Json, Service};
 use serde::Deserialize;
 use std::sync::Arc;

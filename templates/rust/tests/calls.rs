@@ -1,7 +1,7 @@
 //! The runtime as Lua calls it, over the real queue, without nginx.
 
 use nffi::testing::Runtime;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 fn started(config: &str) -> Runtime {
