@@ -22,7 +22,7 @@ import {
 import { repository, runProgram } from "../support/cli.js";
 import { answers, httpServer } from "../support/http-server.js";
 import { withNginx } from "../support/nginx.js";
-import { anySuite } from "../support/openresty.js";
+import { anySuite, builtOpenresty, MODULES } from "../support/openresty.js";
 import { temporaryFolderOfAll } from "../support/temporary.js";
 
 const quiet = { npm_config_loglevel: "error" };
@@ -119,6 +119,7 @@ describe("the tarball", () => {
   test("builds from an empty folder", builds, 900_000);
 
   async function builds() {
+    await builtOpenresty(); // its compiled objects are used
     const empty = join(folder, "empty");
     mkdirSync(empty);
     const npx = await runProgram(
@@ -200,5 +201,6 @@ async function sourceByUrl(folder: string): Promise<string[]> {
   execFileSync("tar", ["-czf", archive, "-C", folder, basename(root)]);
   const server = await httpServer(answers.whole(readFileSync(archive)));
   const url = `${server}/openresty.tar.gz`;
-  return ["--source", url, "--sha256", await sha256OfFile(archive), "--", ...suite.configureArgs];
+  const checked = ["--source", url, "--sha256", await sha256OfFile(archive)];
+  return [...checked, "--", ...suite.configureArgs, ...MODULES];
 }

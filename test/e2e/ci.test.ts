@@ -3,10 +3,11 @@
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { bareEnvironment, expectNginx, lastEvent, runScript } from "../support/ci-run.js";
 import { repository, runCli } from "../support/cli.js";
+import { builtOpenresty, MODULES } from "../support/openresty.js";
 import { temporaryFolderOfAll } from "../support/temporary.js";
 
 interface Step {
@@ -28,6 +29,9 @@ describe("action.yml", () => {
   const folder = temporaryFolderOfAll();
   const workspace = join(folder, "workspace");
   const cache = join(folder, "cache");
+
+  beforeAll(async () => void (await builtOpenresty())); // its compiled objects are used
+
   const action: Action = parse(readFileSync(join(repository, "action.yml"), "utf8"));
 
   /** As a runner of GitHub does it; the outputs of the action by name. */
@@ -94,7 +98,7 @@ describe("action.yml", () => {
 
   test("the first run builds, the second takes it from the cache; others do not", async () => {
     const prefix = join(workspace, ".nffi/openresty");
-    const inputs = { source: "debian", args: "--\n--with-http_v2_module\n" };
+    const inputs = { source: "debian", args: ["--", ...MODULES, ""].join("\n") };
     const first = await run("first", inputs);
     expect(first.event).toMatchObject({ event: "built", unchanged: false });
     expect(first.outputs).toMatchObject({ prefix, unchanged: "false" });

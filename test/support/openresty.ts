@@ -78,10 +78,13 @@ export function buildArgs(suite: Suite, options: readonly string[] = [], copy?: 
     ...["--prefix", join(folder, "openresty"), "--work-dir", join(folder, "work")],
     ...["--flavor", flavor],
     ...options,
-    ...["--", "--with-http_v2_module", "--with-poll_module", "--with-select_module"],
+    ...["--", ...MODULES],
     ...(flavor === "release" && hasValgrind ? [FOR_VALGRIND] : []),
   ];
 }
+
+/** Each header of nginx depends on them, so builds that share compiled objects have the same. */
+export const MODULES = ["--with-http_v2_module", "--with-poll_module", "--with-select_module"];
 
 /** With this flag LuaJIT notifies valgrind of the code that it generates. */
 const FOR_VALGRIND = "--with-luajit-xcflags=-DLUAJIT_USE_VALGRIND";
