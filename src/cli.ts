@@ -40,7 +40,7 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
   const configureArgs = cut < 0 ? [] : argv.slice(cut + 1);
   const context: CommandContext = {
     env: environment,
-    cwd: process.cwd(),
+    cwd: workingDirectory(),
     nffi: calledAs(argv),
     signal,
     print: (line) => process.stdout.write(`${line}\n`),
@@ -107,8 +107,30 @@ function unknownCommand(word: string, parent: Command): NffiError {
   });
 }
 
+/** undefined after it was removed. */
+function currentDirectory(): string | undefined {
+  try {
+    return process.cwd();
+  } catch {
+    return undefined;
+  }
+}
+
+function workingDirectory(): string {
+  const cwd = currentDirectory();
+  if (cwd !== undefined) return cwd;
+  throw new NffiError("usage", "the current directory does not exist", {
+    hint: "change to another one: another program has removed it",
+  });
+}
+
 function calledAs([, script = "nffi"]: readonly string[]): string {
-  return ownCommand({ env: environment, cwd: process.cwd(), script, root: shipped.root });
+  return ownCommand({
+    env: environment,
+    cwd: currentDirectory() ?? "/",
+    script,
+    root: shipped.root,
+  });
 }
 
 /** An empty value is a variable of a script that was not set; no default is meant by it. */

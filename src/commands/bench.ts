@@ -1,5 +1,5 @@
 /** `nffi bench`: what a call costs on this machine, by each way that a user could choose. */
-import { mkdtemp, realpath, rm } from "node:fs/promises";
+import { mkdtemp, readFile, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
@@ -9,7 +9,7 @@ import { reportHtml } from "../bench/report-html.js";
 import { LANGUAGES_COMPARED } from "../bench/subjects.js";
 import { NffiError } from "../errors.js";
 import { shipped } from "../host/package.js";
-import { writeFileWhole } from "../io/files.js";
+import { kindOf, writeFileWhole } from "../io/files.js";
 import { findProduct } from "../pipeline/product.js";
 import { benchLines } from "../ui/bench-table.js";
 import type { CommandContext } from "./context.js";
@@ -47,6 +47,7 @@ export function benchCommand(context: CommandContext): Command {
     .action(async (prefix: string | undefined, options: BenchOptions) => {
       const plan = planOf(options);
       const wanted = wantedOf(options);
+      await requireReportFiles(options, context.cwd);
       const { env, cwd, signal } = context;
       const product = await findProduct(await productWishOf(prefix, context));
       const against = options.against && (await findProduct({ prefix: options.against, env, cwd }));
@@ -67,6 +68,40 @@ export function benchCommand(context: CommandContext): Command {
         await rm(folder, { recursive: true, force: true });
       }
     });
+}
+
+/** Before it measures: a report replaces nothing but an earlier one. */
+async function requireReportFiles({ json, html }: BenchOptions, cwd: string): Promise<void> {
+  const files = { "--json": typeof json === "string" ? json : undefined, "--html": html };
+  for (const [option, file] of Object.entries(files)) {
+    if (file === undefined || (await mayReplace(resolve(cwd, file)))) continue;
+    throw new NffiError(
+      "foreign-files",
+      `${option} ${file} exists and is no report of nffi bench`,
+      {
+        hint:
+          option === "--json"
+            ? "name another file, or a product before the option: `nffi bench PREFIX --json`"
+            : "name another file",
+      },
+    );
+  }
+}
+
+async function mayReplace(file: string): Promise<boolean> {
+  const kind = await kindOf(file);
+  if (kind !== "file") return kind === "absent";
+  const text = await readFile(file, "utf8");
+  return text.trim() === "" || text.includes("<title>nffi bench</title>") || isReport(text);
+}
+
+function isReport(text: string): boolean {
+  try {
+    const { format, product, settings } = JSON.parse(text);
+    return format === 1 && typeof product === "string" && Array.isArray(settings);
+  } catch {
+    return false;
+  }
 }
 
 async function report(

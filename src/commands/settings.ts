@@ -152,9 +152,14 @@ function textsOf(option: Option, given: unknown, file: string, where: string): s
       );
     }
     if (one === "") throw new NffiError("usage", `${where} is empty`);
-    const isPath = PATHS.includes(name) || (name === "source" && /^\.{1,2}\//.test(String(one)));
+    const isPath = PATHS.includes(name) || (name === "source" && isPathOfSource(String(one)));
     return isPath ? resolve(dirname(file), String(one)) : String(one);
   });
+}
+
+/** Neither a word that nffi knows nor a URL. */
+function isPathOfSource(text: string): boolean {
+  return !/^(auto|official|debian(:.*)?|[a-z]+:\/\/.*)$/i.test(text);
 }
 
 function valueFrom(option: Option, texts: readonly string[], where: string): unknown {

@@ -1,6 +1,6 @@
 /**
- * Puts a project in its place: written whole into a temporary directory beside it, then renamed.
- * Into a directory that exists only with `overwrite`, file by file; other files there stay.
+ * Puts a project in its place: written whole into a temporary directory, then renamed. Into a
+ * directory that exists, file by file: it must be empty, or with `overwrite` other files there stay.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -44,10 +44,10 @@ export async function writeProject(
   { overwrite, signal }: WriteOptions,
 ): Promise<void> {
   await requirePlace(folder, { files, link }, overwrite);
-  const temp = join(
-    dirname(folder),
-    `.${basename(folder)}.${randomBytes(6).toString("hex")}.nffi-tmp`,
-  );
+  const isNew = (await kindOf(folder)) === "absent";
+  const name = `.${basename(folder)}.${randomBytes(6).toString("hex")}.nffi-tmp`;
+  // In a directory that exists: it may be a mount point, and its parent closed to this user.
+  const temp = join(isNew ? dirname(folder) : folder, name);
   try {
     // Not recursive: where nothing can be created (/proc), Node's recursive mkdir never returns.
     await mkdir(temp);
@@ -58,7 +58,7 @@ export async function writeProject(
     }
     await mkdir(dirname(join(temp, link.path)), { recursive: true });
     await symlink(link.target, join(temp, link.path));
-    if (await isFree(folder)) await rename(temp, folder);
+    if (isNew) await rename(temp, folder);
     else await moveInto(folder, temp, { files, link });
   } catch (thrown) {
     signal.throwIfAborted();

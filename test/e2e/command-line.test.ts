@@ -1,5 +1,5 @@
 // The words of the command line, and how nffi is called: what a user meets before any build.
-import { cpSync, mkdirSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { version } from "../../src/host/package.js";
@@ -36,6 +36,34 @@ test("a command loads its own modules only", async () => {
     ["declared", "list", "load", "settings"].map((name) => `commands/${name}`),
   );
   expect(packages).toEqual(["commander"]);
+});
+
+test("a current directory that was removed is named, without a stack trace", async () => {
+  const folder = join(temporaryFolder(), "gone");
+  mkdirSync(folder);
+  const nffi = [process.execPath, join(repository, "bin/nffi.mjs"), "list"];
+  const failed = await runProgram("sh", ["-c", 'rmdir "$PWD" && exec "$@"', "sh", ...nffi], {
+    cwd: folder,
+  });
+  expect(failed.stderr).toMatch(/^nffi: the current directory does not exist\n {2}hint: /);
+  expect(failed.stderr).not.toContain("    at ");
+  expect(failed.exitCode).toBe(2);
+});
+
+test("nffi bench replaces nothing but its own reports", async () => {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, "product"));
+  symlinkSync("product", join(folder, "link"));
+  for (const [option, name] of [
+    ["--json", "link"],
+    ["--json", "product"],
+    ["--html", "link"],
+  ]) {
+    const failed = await runCli(["bench", option ?? "", name ?? ""], { cwd: folder });
+    expect(failed.stderr).toContain(`${option} ${name} exists and is no report of nffi bench`);
+    expect(failed.exitCode).toBe(20);
+  }
+  expect(readlinkSync(join(folder, "link"))).toBe("product");
 });
 
 const typos = [

@@ -4,7 +4,6 @@
  */
 import { readdir } from "node:fs/promises";
 import { basename, isAbsolute, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import {
   archiveName,
   DEFAULT_RELEASE,
@@ -21,6 +20,7 @@ import {
   type RequiredPackage,
   requirePackages,
 } from "../../host/toolchain.js";
+import { pathOfFileUrl } from "../../io/file-url.js";
 import { kindOf } from "../../io/files.js";
 import { withoutSecrets } from "../../io/http.js";
 import { resolveDebianSuite } from "../../sources/debian/debian-source.js";
@@ -220,7 +220,7 @@ async function localSource(
   { source, trust }: SourceRequest,
   sha256: string | undefined,
 ): Promise<Source> {
-  const given = source.startsWith("file://") ? fileURLToPath(source) : source;
+  const given = source.startsWith("file://") ? pathOfFileUrl(source, "--source") : source;
   const path = isAbsolute(given) ? given : resolve(given);
   const kind = await kindOf(path, { follow: true });
   if (kind === "file") return { kind: "file", path, sha256 };

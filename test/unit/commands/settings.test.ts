@@ -111,6 +111,15 @@ test("a path in the file is relative to its directory, also for directories belo
   });
 });
 
+test("a source in the file is a path unless it is a word of nffi or a URL", async () => {
+  for (const source of ["src.tar.gz", "trees/openresty"]) {
+    const found = await optionsOf({ config: { source }, below: "a" });
+    expect(found).toMatchObject({ source: join(found.folder, source) });
+  }
+  for (const source of ["auto", "official", "debian", "debian:trixie", "https://x/y", "file:///y"])
+    expect(await optionsOf({ config: { source } })).toMatchObject({ source });
+});
+
 test("verification is never skipped by a file or a variable", async () => {
   const env = { NFFI_INSECURE_SKIP_VERIFICATION: "1" };
   expect(await optionsOf({ env })).not.toHaveProperty("insecureSkipVerification");

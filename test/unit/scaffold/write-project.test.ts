@@ -1,10 +1,12 @@
 import {
+  chmodSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -36,8 +38,13 @@ test("writes the files and leaves nothing beside them", async () => {
 test("takes an empty folder that exists", async () => {
   const folder = join(temporaryFolder(), "hello");
   mkdirSync(folder);
+  chmodSync(folder, 0o2770);
+  const before = statSync(folder);
   await writeProject(folder, CONTENT, keep);
   expect(readdirSync(folder).sort()).toEqual([".nffi", "package.json", "src"]);
+  // the very directory, which may be a mount point or one with special permissions
+  const { ino, mode } = statSync(folder);
+  expect({ ino, mode }).toEqual({ ino: before.ino, mode: before.mode });
 });
 
 test("a folder with something in it is left as it is", async () => {

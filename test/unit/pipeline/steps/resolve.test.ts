@@ -63,6 +63,8 @@ test("takes a URL with its SHA-256, or a known release from elsewhere", async ()
 
 test.each<[string, Partial<BuildRequest>, RegExp]>([
   ["a URL without --sha256", { source: "https://example.org/my.tar.gz" }, /needs --sha256/],
+  ["a file URL of another host", { source: "file://host/x" }, /--source file:\/\/host\/x: /],
+  ["a file URL with a slash in a name", { source: "file:///a%2Fb" }, /--source file:\/\/\/a%2Fb: /],
   ["a file that is not there", { source: "/no/such/file" }, /file or directory not found/],
   ["a checksum that is none", { source: "/etc/passwd", sha256: "abc" }, /64 hexadecimal digits/],
   ["a version for a file", { source: "/etc/passwd", release: "1.27.1.2" }, /does not go with/],
