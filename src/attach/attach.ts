@@ -2,13 +2,12 @@
  * Attaches nffi to an nginx that nffi has not built: examines it, provides the glue, lays out the
  * product, proves it on that very program, and only then installs it.
  */
-import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { NffiError } from "../errors.js";
 import type { Environment } from "../host/environment.js";
 import type { ShippedFiles } from "../host/package.js";
 import { type Platform, requireSupported } from "../host/platform.js";
-import { kindOf } from "../io/files.js";
+import { exists } from "../io/files.js";
 import {
   type AttachedManifest,
   countOfOwn,
@@ -19,14 +18,22 @@ import {
 import { openFolder } from "../pipeline/open-folder.js";
 import { requirePlainPath } from "../pipeline/plain-path.js";
 import { rememberAttach } from "../pipeline/product.js";
-import { replaceProduct } from "../pipeline/replace-product.js";
+import { type ReplaceProductOptions, replaceProduct } from "../pipeline/replace-product.js";
 import { type Binaries, type BinariesWish, provideBinaries } from "./binaries.js";
-import { adviceOf, defaultPrefixOf, requireWritableConf, writeConf } from "./conf-line.js";
+import {
+  refusalOf,
+  requireAccepted,
+  requireWritableConf,
+  type StagedConf,
+  stageConf,
+} from "./conf-file.js";
+import { adviceOf, defaultPrefixOf } from "./conf-line.js";
 import { type Examined, type ExamineWish, examine, recordOf } from "./examine.js";
-import { layOut, type Staged, writeManifest } from "./lay-out.js";
+import { layOut } from "./lay-out.js";
 import { projectNginx } from "./project-nginx.js";
 import { prove } from "./proof.js";
-import { withScratch } from "./scratch-nginx.js";
+import { withScratch } from "./scratch-dir.js";
+import { type FoundBefore, foundBefore, makeStage, removeStages } from "./stage.js";
 import { neededSymbols, requireSymbols } from "./symbols.js";
 
 export interface AttachRequest extends ExamineWish, BinariesWish {
@@ -34,6 +41,8 @@ export interface AttachRequest extends ExamineWish, BinariesWish {
   readonly prefix: string | undefined;
   /** --write-conf */
   readonly writeConf: string | undefined;
+  /** --overwrite-foreign: replaces files in the prefix that nffi did not install. */
+  readonly overwriteForeign: boolean;
   /** Examine and report, but write nothing. */
   readonly dryRun: boolean;
 }
@@ -51,6 +60,8 @@ export interface AttachOutcome {
   readonly prefix: string;
   /** undefined with `dryRun`. */
   readonly manifest: AttachedManifest | undefined;
+  /** The file of --write-conf was written. */
+  readonly wroteConf: boolean;
   /** The remaining work of the user, as lines to print. */
   readonly advice: readonly string[];
 }
@@ -61,29 +72,41 @@ export async function attach(
 ): Promise<AttachOutcome> {
   requireSupported(session.platform);
   const examined = await examine(request, session);
-  const prefix = resolve(request.cwd, request.prefix ?? defaultPrefixOf(examined.ngxLua));
+  const { nginx, ngxLua } = examined;
+  const prefix = resolve(request.cwd, request.prefix ?? (await defaultPrefixOf(nginx, ngxLua)));
   requirePlainPath("prefix", prefix);
-  const previous = attachedBefore(prefix, await readManifest(prefix));
   const confFile = request.writeConf && resolve(request.cwd, request.writeConf);
-  if (confFile) await requireWritableConf(confFile, previous?.conf, examined.ngxLua, examined.conf);
-  return withScratch(async (scratch) => {
-    const binaries = await provideBinaries(examined.nginx, request, scratch, session);
-    const needed = neededSymbols(binaries.glue, examined.ngxLua);
-    requireSymbols(needed, examined.nginx, examined.ngxLua);
+  await previousOf(prefix, confFile, examined);
+  return withScratch({ env: session.env, target: prefix }, async (scratch) => {
+    const binaries = await provideBinaries(nginx, request, scratch, session);
+    const needed = neededSymbols(binaries.glue, ngxLua);
+    requireSymbols(needed, nginx, ngxLua);
     session.log(
       `symbols: all ${needed.ofNginx.length} of nginx and ${needed.ofNgxLua.length} of ngx_lua are there`,
     );
     session.log(`glue: ${binaries.origin}; prefix: ${prefix}`);
-    const advice = await adviceOf(prefix, examined.ngxLua, examined.nginx);
-    if (request.dryRun) return { prefix, manifest: undefined, advice };
-    const staged = await install({ prefix, examined, binaries, previous }, session);
-    const manifest = confFile
-      ? await withConf(confFile, prefix, staged.manifest, examined, session)
-      : keepingConf(staged.manifest, previous);
-    await writeManifest(prefix, manifest);
+    const advice = await adviceOf(prefix, ngxLua, nginx);
+    if (request.dryRun) return { prefix, manifest: undefined, wroteConf: false, advice };
+    const { overwriteForeign } = request;
+    const manifest = await install(
+      { prefix, examined, binaries, confFile, scratch, overwriteForeign },
+      session,
+    );
     await rememberAttach(prefix, session.env);
-    return { prefix, manifest, advice: manifest.conf ? [] : advice };
+    const wroteConf = confFile !== undefined;
+    return { prefix, manifest, wroteConf, advice: wroteConf ? [] : advice };
   });
+}
+
+/** What is attached in the prefix; throws if nffi must not attach there or write the file. */
+async function previousOf(
+  prefix: string,
+  confFile: string | undefined,
+  { ngxLua, conf }: Examined,
+): Promise<AttachedManifest | undefined> {
+  const previous = attachedBefore(prefix, await readManifest(prefix));
+  if (confFile) await requireWritableConf(confFile, previous?.conf, ngxLua, conf);
+  return previous;
 }
 
 function attachedBefore(
@@ -100,16 +123,18 @@ interface Installation {
   readonly prefix: string;
   readonly examined: Examined;
   readonly binaries: Binaries;
-  readonly previous: AttachedManifest | undefined;
+  readonly confFile: string | undefined;
+  readonly scratch: string;
+  readonly overwriteForeign: boolean;
 }
 
-const STAGE = ".nffi-attach-";
-
+/** Locks the prefix until all is installed and proven; returns what is installed. */
 async function install(
-  { prefix, examined, binaries, previous }: Installation,
+  installation: Installation,
   session: AttachSession,
-): Promise<Staged> {
-  const existing = previous?.existing ?? (await existingFolders(prefix));
+): Promise<AttachedManifest> {
+  const { prefix, confFile } = installation;
+  const found = await foundBefore(prefix, confFile);
   const folder = await openFolder(prefix, {
     code: "install-failed",
     what: "the prefix",
@@ -117,56 +142,65 @@ async function install(
     mode: 0o755,
   });
   let installed = false;
-  // In the prefix: the workers may read it, and it is not mounted noexec.
-  const stagedPrefix = await mkdtemp(join(folder.path, STAGE));
   try {
-    await chmod(stagedPrefix, 0o755);
-    const nginx = recordOf(examined);
-    const projectFiles = projectNginx({ ...nginx, configure: examined.nginx.configure });
-    const request = { prefix: folder.path, stagedPrefix, binaries, nginx, projectFiles, existing };
-    const staged = await layOut(request, session.shipped);
-    await prove({ ...examined, productDir: stagedPrefix }, session);
-    await replaceProduct(folder.path, staged, session);
+    const manifest = await installInto(folder.path, found, installation, session);
     installed = true;
-    session.log(`installed: ${countOfOwn(staged.manifest)} files in ${folder.path}`);
-    return staged;
+    session.log(`installed: ${countOfOwn(manifest)} files in ${folder.path}`);
+    return manifest;
   } finally {
-    await removeStages(folder.path);
-    await (installed ? folder.lock.release() : folder.close());
+    try {
+      await removeStages(folder.path);
+    } finally {
+      await (installed ? folder.lock.release() : folder.close());
+    }
   }
 }
 
-/** Directories of a product that already exist: detaching keeps them. */
-async function existingFolders(prefix: string): Promise<string[]> {
-  const there: string[] = [];
-  for (const folder of ["", "lualib", "lualib/resty", "lualib/resty/core"]) {
-    if ((await kindOf(join(prefix, folder), { follow: true })) === "directory") there.push(folder);
-  }
-  return there;
-}
-
-/** Also removes what a killed run has left: the prefix is locked, so no run uses it. */
-async function removeStages(prefix: string): Promise<void> {
-  for (const name of await readdir(prefix).catch(() => [])) {
-    if (!name.startsWith(STAGE)) continue;
-    await rm(join(prefix, name), { recursive: true, force: true });
-  }
-}
-
-async function withConf(
-  file: string,
-  prefix: string,
-  manifest: AttachedManifest,
-  { nginx }: Examined,
+async function installInto(
+  path: string,
+  found: FoundBefore,
+  { prefix, examined, binaries, confFile, scratch, overwriteForeign }: Installation,
   session: AttachSession,
 ): Promise<AttachedManifest> {
-  return { ...manifest, conf: await writeConf(file, prefix, nginx, session) };
+  const previous = await previousOf(path, confFile, examined);
+  const conf = confFile === undefined ? undefined : await stageConf(confFile, prefix, scratch);
+  // In the prefix: the workers may read it, and it is not mounted noexec.
+  const stagedPrefix = await makeStage(path, found);
+  const nginx = recordOf(examined);
+  const staged = await layOut(
+    {
+      ...{ prefix: path, stagedPrefix, binaries, nginx },
+      projectFiles: projectNginx({ ...nginx, configure: examined.nginx.configure }),
+      existing: previous?.existing ?? found.existing,
+      made: [...(previous?.made ?? []), ...found.missing],
+      conf: conf?.record ?? (await keptConf(previous)),
+    },
+    session.shipped,
+  );
+  await prove({ ...examined, productDir: stagedPrefix }, session);
+  const options = { ...(await togetherWith(conf, examined, session)), overwriteForeign };
+  await replaceProduct(path, staged, session, options);
+  return staged.manifest;
 }
 
-/** The file that an earlier run wrote with --write-conf. */
-function keepingConf(
-  manifest: AttachedManifest,
+/** The file of --write-conf is put in place with the product, and both stay only if nginx takes it. */
+async function togetherWith(
+  conf: StagedConf | undefined,
+  { nginx }: Examined,
+  session: AttachSession,
+): Promise<Omit<ReplaceProductOptions, "overwriteForeign">> {
+  if (conf === undefined) return {};
+  const { path } = conf.record;
+  const refusedBefore = await refusalOf(nginx, session);
+  return {
+    outside: [{ place: path, source: conf.source }],
+    check: () => requireAccepted(path, refusedBefore, nginx, session),
+  };
+}
+
+/** The file that an earlier run has written, unless the user has removed it. */
+async function keptConf(
   previous: AttachedManifest | undefined,
-): AttachedManifest {
-  return previous?.conf ? { ...manifest, conf: previous.conf } : manifest;
+): Promise<AttachedManifest["conf"] | undefined> {
+  return previous?.conf && (await exists(previous.conf.path)) ? previous.conf : undefined;
 }

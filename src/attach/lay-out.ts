@@ -2,13 +2,24 @@
  * Creates the attached product in a staging directory, with the layout of a prefix of `nffi build`,
  * without nginx. For a build, c-src/Makefile installs the same files of the SDKs.
  */
-import { chmod, copyFile, cp, mkdir, readdir, rm, symlink, utimes } from "node:fs/promises";
+import {
+  chmod,
+  copyFile,
+  cp,
+  mkdir,
+  readdir,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { NffiError } from "../errors.js";
 import { isJdk, type Jdk } from "../host/jdk.js";
 import { type ShippedFiles, version } from "../host/package.js";
 import { run } from "../io/exec.js";
-import { kindOf, sha256OfFile, writeFileWhole } from "../io/files.js";
+import { kindOf, replaceWhenWritten, sha256OfFile, writeFileWhole } from "../io/files.js";
+import { makePublic } from "../io/public-modes.js";
 import { type AttachedManifest, commonManifest, manifestFile } from "../pipeline/manifest.js";
 import { stageScripts } from "../pipeline/stage-scripts.js";
 import type { Binaries } from "./binaries.js";
@@ -27,6 +38,9 @@ export interface LayOutRequest {
   readonly nginx: AttachedManifest["nginx"];
   readonly projectFiles: NginxFiles;
   readonly existing: readonly string[];
+  readonly made: readonly string[];
+  /** The file of --write-conf. */
+  readonly conf?: AttachedManifest["conf"];
 }
 
 export async function layOut(request: LayOutRequest, files: ShippedFiles): Promise<Staged> {
@@ -55,13 +69,21 @@ export async function layOut(request: LayOutRequest, files: ShippedFiles): Promi
     nginx,
     glue: binaries.origin,
     existing: request.existing,
+    made: request.made,
+    ...(request.conf && { conf: request.conf }),
   };
   await writeManifest(stagedPrefix, manifest);
+  await makePublic(stagedPrefix);
   return { stagedPrefix, manifest };
 }
 
 export async function writeManifest(prefix: string, manifest: AttachedManifest): Promise<void> {
-  await writeFileWhole(manifestFile(prefix), `${JSON.stringify(manifest, null, 2)}\n`);
+  const text = `${JSON.stringify(manifest, null, 2)}\n`;
+  // nginx's workers read it, whatever the umask
+  await replaceWhenWritten(manifestFile(prefix), async (temp) => {
+    await writeFile(temp, text);
+    await chmod(temp, 0o644);
+  });
 }
 
 const OF_JAVA = /\.jar$|java/;

@@ -12,7 +12,8 @@ import { type ElfObject, elfObjectOf } from "../io/elf-object.js";
 import { exists } from "../io/files.js";
 import { directivesOf, lastError, type NginxConf, type ReadContext } from "./nginx-conf.js";
 import { type NginxProgram, titleOfNginx } from "./nginx-program.js";
-import { startScratch, withScratch } from "./scratch-nginx.js";
+import { withScratch } from "./scratch-dir.js";
+import { startScratch } from "./scratch-nginx.js";
 
 export interface NgxLua {
   /** The file that contains ngx_lua: the program, or a module. */
@@ -143,7 +144,7 @@ async function askLua(
   configuredPath: string | undefined,
   { env, signal }: ReadContext,
 ): Promise<LuaFacts> {
-  return withScratch(async (dir) => {
+  return withScratch({ env }, async (dir) => {
     const luaPath = configuredPath ?? ";;";
     const conf = { modules, user: undefined, luaPath, http: QUESTIONS };
     const running = await startScratch(nginx, conf, dir, env);

@@ -15,7 +15,8 @@ import { directivesOf, type NginxConf, type ReadContext } from "./nginx-conf.js"
 import { type NginxProgram, titleOfNginx } from "./nginx-program.js";
 import type { NgxLua } from "./ngx-lua.js";
 import { CHECKS, type CheckName, httpConf, MODULE, streamConf } from "./proof-conf.js";
-import { type ScratchNginx, startScratch, withScratch } from "./scratch-nginx.js";
+import { withScratch } from "./scratch-dir.js";
+import { type ScratchNginx, startScratch } from "./scratch-nginx.js";
 
 export interface ProofTarget {
   readonly nginx: NginxProgram;
@@ -33,7 +34,8 @@ export interface ProofContext extends ReadContext {
 export async function prove(target: ProofTarget, context: ProofContext): Promise<void> {
   const workers = await workersOf(target, context);
   const hasNode = await canRunNode(workers, context);
-  await withScratch(async (dir) => {
+  const wish = { env: context.env, user: workers.user, elsewhere: target.productDir };
+  await withScratch(wish, async (dir) => {
     await writeFile(join(dir, "proof.mjs"), MODULE);
     const nginx = await startScratch(target.nginx, confOf(target, workers, dir), dir, context.env);
     try {

@@ -3,11 +3,11 @@
  * modules that the user's configuration loads. Every path that the program was compiled with (logs,
  * pid, lock, temporary files) is replaced, so it shares nothing with a running nginx.
  */
-import { chmod, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Environment, nginxEnvironment } from "../host/environment.js";
 import { type RunningProgram, start } from "../io/exec.js";
+import { makePublic } from "../io/public-modes.js";
 import type { NginxProgram } from "./nginx-program.js";
 import { temporaryPaths } from "./project-nginx.js";
 
@@ -31,17 +31,6 @@ export interface ScratchNginx {
   stop(): Promise<void>;
 }
 
-/** Makes a directory that all users may enter, and removes it after `body`. */
-export async function withScratch<T>(body: (dir: string) => Promise<T>): Promise<T> {
-  const dir = await realpath(await mkdtemp(join(tmpdir(), "nffi-attach-")));
-  try {
-    await chmod(dir, 0o755);
-    return await body(dir);
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
-}
-
 export async function startScratch(
   nginx: NginxProgram,
   conf: ScratchConf,
@@ -51,6 +40,8 @@ export async function startScratch(
   await mkdir(join(dir, "temp"), { recursive: true });
   const file = join(dir, "nginx.conf");
   await writeFile(file, confText(conf, nginx));
+  // what the caller has put there, too: the workers may run as another user
+  await makePublic(dir);
   const log = join(dir, "error.log");
   const running: RunningProgram = await start(
     {

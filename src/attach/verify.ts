@@ -2,10 +2,10 @@
  * Verifies an attached product: checks its files and its nginx, and repeats the proof. If nginx was
  * upgraded since the last proof, a successful proof records the new one in the manifest.
  */
-import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
 import { elfObjectOf } from "../io/elf-object.js";
+import { withLockedProduct } from "../pipeline/locked-product.js";
 import type { AttachedManifest, AttachedNginx } from "../pipeline/manifest.js";
 import type { Product } from "../pipeline/product.js";
 import { requireUnchanged } from "../pipeline/verify-product.js";
@@ -20,13 +20,19 @@ export interface Verified {
   readonly changes: readonly string[];
 }
 
-export async function verifyAttached(
+export function verifyAttached(
+  product: Product<AttachedManifest>,
+  session: AttachSession,
+): Promise<Verified> {
+  return withLockedProduct(product, (locked) => verifyLocked(locked, session));
+}
+
+async function verifyLocked(
   product: Product<AttachedManifest>,
   session: AttachSession,
 ): Promise<Verified> {
   await requireUnchanged(product);
-  const { manifest } = product;
-  const prefix = await realpath(product.prefix);
+  const { prefix, manifest } = product;
   const { path, conf } = manifest.nginx;
   const { env, platform } = session;
   const wish = { nginx: path, conf, env, cwd: "/", arch: platform.arch, force: true };

@@ -24,6 +24,7 @@ interface AttachOptions {
   compile?: boolean;
   nginxSource?: string;
   force?: boolean;
+  overwriteForeign?: boolean;
   dryRun?: boolean;
   verbose?: boolean;
   json?: boolean;
@@ -41,7 +42,8 @@ export function attachCommand(context: CommandContext): Command {
     .option("--compile", "compile the glue for this nginx instead of using prebuilt files")
     .option("--nginx-source <dir>", "with --compile: the source of exactly this nginx")
     .option("--force", "try a version of nginx that is older than those that were tested")
-    .option("--dry-run", "examine nginx and print what would be done; write nothing")
+    .option("--overwrite-foreign", "replace files in the prefix that nffi did not install")
+    .option("--dry-run", "examine nginx and print what would be done; install nothing")
     .option("--verbose", "show what is examined and proven")
     .option("--json", "print the result as one JSON object")
     .action(async (options: AttachOptions) => {
@@ -56,7 +58,7 @@ export function attachCommand(context: CommandContext): Command {
         },
       });
       if (options.json) return context.print(JSON.stringify(jsonOf(outcome, warnings)));
-      for (const line of linesOf(outcome, options, context)) context.print(line);
+      for (const line of linesOf(outcome, context)) context.print(line);
     });
 }
 
@@ -71,6 +73,7 @@ async function requestOf(options: AttachOptions, context: CommandContext): Promi
     compile: (options.compile ?? false) || options.nginxSource !== undefined,
     nginxSource: options.nginxSource && resolve(cwd, options.nginxSource),
     force: options.force ?? false,
+    overwriteForeign: options.overwriteForeign ?? false,
     dryRun: options.dryRun ?? false,
     jdk: await findJdk(env),
     jobs: cpus,
@@ -105,12 +108,8 @@ function jsonOf({ prefix, manifest, advice }: AttachOutcome, warnings: readonly 
   };
 }
 
-function linesOf(
-  outcome: AttachOutcome,
-  options: AttachOptions,
-  context: CommandContext,
-): string[] {
-  const { prefix, manifest, advice } = outcome;
+function linesOf(outcome: AttachOutcome, context: CommandContext): string[] {
+  const { prefix, manifest, wroteConf, advice } = outcome;
   if (manifest === undefined) {
     return [`nffi can be attached; it would be installed in ${prefix}`, ...advice];
   }
@@ -118,8 +117,8 @@ function linesOf(
   const named = hasName.includes(prefix) ? "" : ` --prefix ${shellWord(prefix)}`;
   return [
     `${titleOf(manifest)}: ${countOfOwn(manifest)} files in ${prefix}, and it works`,
-    ...(manifest.conf ? [`wrote ${manifest.conf.path}; reload nginx`] : advice),
-    ...(manifest.conf || advice.length > 0 || options.writeConf
+    ...(wroteConf ? [`wrote ${manifest.conf?.path}; reload nginx`] : advice),
+    ...(wroteConf || advice.length > 0
       ? []
       : ["nginx.conf needs no line: this nginx searches the prefix already; reload nginx"]),
     `next: ${context.nffi} new-runtime NAME${named}`,

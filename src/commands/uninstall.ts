@@ -1,9 +1,10 @@
 /** `nffi uninstall PREFIX`: removes what the manifest of a product lists, and nothing else. */
 import type { Command } from "commander";
 import { NffiError } from "../errors.js";
+import { withLockedProduct } from "../pipeline/locked-product.js";
 import { isAttached } from "../pipeline/manifest.js";
 import { findProduct, type Product } from "../pipeline/product.js";
-import { type Uninstalled, uninstallProduct } from "../pipeline/uninstall.js";
+import { removeProduct, type Uninstalled } from "../pipeline/uninstall.js";
 import type { CommandContext } from "./context.js";
 import { declared } from "./declared.js";
 
@@ -16,7 +17,7 @@ export function uninstallCommand(context: CommandContext): Command {
       const product = await findProduct({ prefix, env, cwd });
       const dryRun = options.dryRun ?? false;
       if (isAttached(product.manifest)) throw isForDetach(prefix);
-      const uninstalled = await uninstallProduct(product, { dryRun });
+      const uninstalled = await withLockedProduct(product, (one) => removeProduct(one, { dryRun }));
       for (const line of linesOfUninstalled(product, uninstalled, dryRun)) context.print(line);
       const { outside } = uninstalled;
       if (outside.length > 0) throw leadsOutside(product.prefix, outside);

@@ -17,6 +17,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../errors.js";
 import { flush, kindOf, makeFolders, modeOf } from "./files.js";
+import { publicMode } from "./public-modes.js";
 
 export interface Change {
   /** Absolute; no folder above it may be a link that leads elsewhere. */
@@ -30,10 +31,14 @@ export interface ReplaceOptions {
   readonly signal: AbortSignal;
   /** Seconds since 1970 for the times of all new files. */
   readonly date: number | undefined;
+  /** Called when all is in place; if it throws, the previous files are restored. */
+  readonly check?: (() => Promise<void>) | undefined;
 }
 
 export interface ReplacementFailure {
   readonly cause: unknown;
+  /** Where it failed; undefined if all was in place and `check` has thrown. */
+  readonly place: string | undefined;
   /** Places that could not be brought back; what was there is beside them, as `.NAME.nffi-old`. */
   readonly lost: readonly string[];
 }
@@ -53,8 +58,11 @@ export async function replaceTogether(
   const made: string[] = [];
   const committed: Prepared[] = [];
   let lost: string[] = [];
+  let place: string | undefined;
+  let isDone = false;
   try {
     for (const change of changes) {
+      place = change.place;
       options.signal.throwIfAborted();
       made.push(...(await makeFolders(dirname(change.place), FOLDER_MODE)));
       const one = await preparationOf(change);
@@ -62,17 +70,21 @@ export async function replaceTogether(
       await prepare(one, options.date);
     }
     for (const one of prepared) {
+      place = one.place;
       await commit(one);
       committed.push(one);
     }
+    place = undefined;
+    await options.check?.();
+    isDone = true;
     return undefined;
   } catch (thrown) {
     lost = await bringBack(committed.reverse());
     options.signal.throwIfAborted();
-    return { cause: thrown, lost };
+    return { cause: thrown, place, lost };
   } finally {
     await tidyUp(prepared.filter(({ place }) => !lost.includes(place)));
-    if (committed.length < changes.length) await removeEmpty(made.reverse());
+    if (!isDone) await removeEmpty(made.reverse());
   }
 }
 
@@ -105,10 +117,6 @@ async function copyBeside(source: string, temp: string): Promise<void> {
   await copyFile(source, temp);
   await chmod(temp, publicMode(await modeOf(source)));
   await flush(temp);
-}
-
-export function publicMode(mode: number): number {
-  return mode & 0o100 ? 0o755 : 0o644;
 }
 
 /** A second name costs nothing; where the file system or the kernel refuses it, a copy does. */

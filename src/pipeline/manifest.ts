@@ -61,6 +61,8 @@ export interface AttachedManifest extends CommonManifest {
    * Directories of the product that were there before it, by path below the prefix ("": itself).
    */
   readonly existing: readonly string[];
+  /** Absolute paths of directories above the prefix and `conf` that were made, uppermost first. */
+  readonly made?: readonly string[];
   /** The file that --write-conf has written, and its SHA-256. */
   readonly conf?: { readonly path: string; readonly sha256: string };
 }

@@ -28,15 +28,14 @@ export async function openFolder(wanted: string, failure: FolderFailure): Promis
     await requireWritable(wanted);
   } catch (thrown) {
     await removeEmpty(wanted, made);
-    throw new NffiError(
-      failure.code,
-      `${failure.what} ${wanted} is not writable: ${reasonOf(thrown)}`,
-      { hint: failure.hint, cause: thrown },
-    );
+    throw notWritable(wanted, failure, thrown);
   }
   const path = await realpath(wanted);
   const lock = await acquireLock(path, {
     busyMessage: `${failure.what} ${path} is in use by another nffi`,
+  }).catch(async (thrown) => {
+    await removeEmpty(wanted, made);
+    throw thrown;
   });
   return {
     path,
@@ -46,6 +45,12 @@ export async function openFolder(wanted: string, failure: FolderFailure): Promis
       await removeEmpty(wanted, made);
     },
   };
+}
+
+export function notWritable(folder: string, failure: FolderFailure, thrown: unknown): NffiError {
+  const { code, what, hint } = failure;
+  const message = `${what} ${folder} is not writable: ${reasonOf(thrown)}`;
+  return new NffiError(code, message, { hint, cause: thrown });
 }
 
 /** access(2) says yes to root even where a write fails, so a file is written. */
@@ -68,11 +73,13 @@ async function removeEmpty(folder: string, made: string | undefined): Promise<vo
   }
 }
 
-function reasonOf(thrown: unknown): string {
+/** Why nothing can be written there, in words for people. */
+export function reasonOf(thrown: unknown): string {
   const reasons: Record<string, string> = {
     EACCES: "permission denied",
     EPERM: "permission denied",
     EROFS: "the file system is read-only",
+    EDQUOT: "your quota of disk space is used up",
     ENOSPC: "no space left on the device",
     ENOTDIR: "a part of the path is a file",
     EEXIST: "it is a file",

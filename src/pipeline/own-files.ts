@@ -32,7 +32,7 @@ export async function stateOf(
   const isSame =
     sha256 === undefined
       ? kind === "other" && (await readlink(place).catch(() => undefined)) === links?.[path]
-      : kind === "file" && (await sha256OfFile(place)) === sha256;
+      : kind === "file" && (await sha256OfFile(place).catch(() => "")) === sha256;
   return isSame ? "as installed" : "changed";
 }
 

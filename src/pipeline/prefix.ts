@@ -6,7 +6,8 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
 import { kindOf, sha256OfFile } from "../io/files.js";
-import { type Manifest, manifestFile, ownPaths, readManifest } from "./manifest.js";
+import { shellWords } from "../io/shell-words.js";
+import { isAttached, type Manifest, manifestFile, ownPaths, readManifest } from "./manifest.js";
 import { linkAbove } from "./own-files.js";
 
 /** Files that show an OpenResty, or another nginx that an install would replace. */
@@ -25,6 +26,7 @@ export async function requireOwnPrefix(
 ): Promise<void> {
   if ((await readdir(prefix).catch(() => [])).length === 0) return;
   const manifest = await readManifest(prefix);
+  requireNotAttached(prefix, manifest);
   await requireNoLinks(prefix, [...OF_EVERY_PRODUCT, ...(manifest ? ownPaths(manifest) : [])]);
   if (manifest || overwriteForeign) return;
   for (const path of OF_OPENRESTY) {
@@ -39,6 +41,16 @@ export async function requireOwnPrefix(
       },
     );
   }
+}
+
+/** A build would remove the files that another nginx loads. */
+export function requireNotAttached(prefix: string, manifest: Manifest | undefined): void {
+  if (manifest === undefined || !isAttached(manifest)) return;
+  throw new NffiError("foreign-files", `nffi is attached to ${manifest.nginx.path} in ${prefix}`, {
+    hint:
+      "a build there would remove what this nginx loads: choose another directory with --prefix,\n" +
+      `or run \`${shellWords(["nffi", "detach", prefix])}\` first`,
+  });
 }
 
 export interface Wanted {

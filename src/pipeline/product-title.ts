@@ -56,7 +56,8 @@ function releaseOf({ source }: BuiltManifest): string | undefined {
 /** The command that makes the product again; added sources and patches are not in it. */
 export function rebuildCommand({ prefix, manifest }: Product): string {
   if (isAttached(manifest)) {
-    return shellWords(["nffi", "attach", "--nginx", manifest.nginx.path, "--prefix", prefix]);
+    const { path, conf } = manifest.nginx;
+    return shellWords(["nffi", "attach", "--nginx", path, "--conf", conf, "--prefix", prefix]);
   }
   const { source, flavor = "release", inputs } = manifest;
   const configure: string[] = JSON.parse(inputs?.parts["options for configure"] ?? "[]");

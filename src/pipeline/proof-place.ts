@@ -4,14 +4,13 @@
  * umask. So nffi proves a copy with the modes of an installed product, in a directory that all
  * users may enter.
  */
-import { chmod, cp, mkdtemp, readdir, realpath, rm } from "node:fs/promises";
+import { chmod, cp, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildEnvironment, type Environment } from "../host/environment.js";
 import { findUser, isRoot, mayEnter, type User } from "../host/user.js";
 import { run } from "../io/exec.js";
-import { modeOf } from "../io/files.js";
-import { publicMode } from "../io/replacement.js";
+import { makePublic } from "../io/public-modes.js";
 
 export interface ProofPlace {
   readonly productDir: string;
@@ -88,12 +87,7 @@ export async function installedPlace(
 
 async function copyPublic(from: string, to: string): Promise<void> {
   await cp(from, to, { recursive: true, verbatimSymlinks: true });
-  await chmod(to, 0o755);
-  for (const entry of await readdir(to, { recursive: true, withFileTypes: true })) {
-    const place = join(entry.parentPath, entry.name);
-    if (entry.isDirectory()) await chmod(place, 0o755);
-    if (entry.isFile()) await chmod(place, publicMode(await modeOf(place)));
-  }
+  await makePublic(to);
 }
 
 async function startsAs(user: User, productDir: string, env: Environment): Promise<boolean> {

@@ -7,9 +7,9 @@ import { join, relative } from "node:path";
 import { errnoOf, messageOf, NffiError } from "../errors.js";
 import { type Environment, sourceDate } from "../host/environment.js";
 import { type Change, type ReplacementFailure, replaceTogether } from "../io/replacement.js";
-import { type Manifest, ownPaths, readManifest, usersFoldersIn } from "./manifest.js";
+import { isAttached, type Manifest, ownPaths, readManifest, usersFoldersIn } from "./manifest.js";
 import { stateOf } from "./own-files.js";
-import { requireReplaceable } from "./prefix.js";
+import { requireNotAttached, requireReplaceable } from "./prefix.js";
 
 export interface ReplaceContext {
   readonly env: Environment;
@@ -17,13 +17,22 @@ export interface ReplaceContext {
   warn(text: string, details?: readonly string[]): void;
 }
 
+export interface ReplaceProductOptions {
+  readonly overwriteForeign: boolean;
+  /** Files outside the prefix that are replaced together with the product. */
+  readonly outside?: readonly Change[];
+  /** Called when all is in place; if it throws, the previous files are restored. */
+  readonly check?: () => Promise<void>;
+}
+
 export async function replaceProduct(
   prefix: string,
   { stagedPrefix, manifest }: { readonly stagedPrefix: string; readonly manifest: Manifest },
   context: ReplaceContext,
-  options: { readonly overwriteForeign: boolean } = { overwriteForeign: false },
+  options: ReplaceProductOptions = { overwriteForeign: false },
 ): Promise<void> {
   const previous = await readManifest(prefix);
+  if (!isAttached(manifest)) requireNotAttached(prefix, previous);
   const paths = await pathsToInstall(stagedPrefix, prefix);
   await requireReplaceable(prefix, paths, { stagedPrefix, previous, ...options });
   const changes: Change[] = [
@@ -31,9 +40,11 @@ export async function replaceProduct(
       place: join(prefix, path),
     })),
     ...paths.map((path) => ({ place: join(prefix, path), source: join(stagedPrefix, path) })),
+    ...(options.outside ?? []),
   ];
   const date = sourceDate(context.env);
-  const failure = await replaceTogether(changes, { signal: context.signal, date });
+  const { signal } = context;
+  const failure = await replaceTogether(changes, { signal, date, check: options.check });
   if (failure) throw cannotInstall(prefix, failure);
 }
 
@@ -76,13 +87,15 @@ async function stalePaths(
   return stale;
 }
 
-function cannotInstall(prefix: string, { cause, lost }: ReplacementFailure): NffiError {
+function cannotInstall(prefix: string, { cause, place, lost }: ReplacementFailure): NffiError {
+  if (cause instanceof NffiError && lost.length === 0) return cause;
   const full = errnoOf(cause) === "ENOSPC" ? "the disk is full; " : "";
   const hint =
     lost.length === 0
       ? `${full}what was in the prefix before is unchanged`
       : `${full}these could not be brought back, run this command again:\n${lost.join("\n")}`;
-  return new NffiError("install-failed", `cannot install into ${prefix}: ${messageOf(cause)}`, {
+  const what = place?.startsWith(`${prefix}/`) ? `install into ${prefix}` : `write ${place}`;
+  return new NffiError("install-failed", `cannot ${what}: ${messageOf(cause)}`, {
     hint,
     cause,
   });

@@ -5,7 +5,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
-import { openFolder } from "./open-folder.js";
+import { notWritable, type OpenedFolder, openFolder } from "./open-folder.js";
 import { requirePlainPath } from "./plain-path.js";
 import type { BuildRequest } from "./request.js";
 import { beginWork, removeAllButLogs, requireOwnWorkFolder } from "./work-mark.js";
@@ -63,36 +63,44 @@ export async function openSite(request: BuildRequest): Promise<Site> {
     hint: "choose another one with --prefix, or make it writable for this user",
     mode: 0o755, // nginx's workers may run as another user
   });
-  const work = await openFolder(request.workDir, {
-    code: "usage",
-    what: "the build directory",
-    hint: "choose another one with --work-dir",
-  }).catch(async (thrown) => {
-    await prefix.close();
-    throw thrown;
-  });
+  const opened = [prefix];
   try {
+    const work = await openFolder(request.workDir, WORK);
+    opened.unshift(work);
     // Under the lock, so that no other build is about to fill it.
     await requireOwnWorkFolder(work.path, prefix.path);
+    await beginWork(work.path, prefix.path).catch((thrown) => {
+      throw notWritable(work.path, WORK, thrown);
+    });
+    if (request.force) await removeAllButLogs(work.path);
+    return siteOf(request, prefix, work);
   } catch (thrown) {
-    await work.close();
-    await prefix.close();
+    for (const folder of opened) await folder.close();
     throw thrown;
   }
+}
 
+const WORK = {
+  code: "usage",
+  what: "the build directory",
+  hint: "choose another one with --work-dir",
+} as const;
+
+function siteOf(request: BuildRequest, prefix: OpenedFolder, work: OpenedFolder): Site {
   const site: Site = {
     ...sitePaths(prefix.path, work.path),
     close: async ({ succeeded }) => {
       const isKept = request.keep === "always" || (request.keep !== "never" && succeeded);
-      if (!isKept) await removeAllButLogs(site.workDir);
-      // Created again by each build; kept for inspection only.
-      if (request.keep !== "always") await rm(site.stageDir, { recursive: true, force: true });
-      await work.close();
-      await (succeeded ? prefix.lock.release() : prefix.close());
+      try {
+        if (!isKept) await removeAllButLogs(site.workDir);
+        // Created again by each build; kept for inspection only.
+        if (request.keep !== "always") await rm(site.stageDir, { recursive: true, force: true });
+      } finally {
+        await work.close();
+        await (succeeded ? prefix.lock.release() : prefix.close());
+      }
     },
   };
-  await beginWork(site.workDir, site.prefix);
-  if (request.force) await removeAllButLogs(site.workDir);
   return site;
 }
 

@@ -7,7 +7,6 @@ import { readdir, realpath, rm, rmdir } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { messageOf, NffiError } from "../errors.js";
 import { kindOf } from "../io/files.js";
-import { acquireLock } from "../io/lock.js";
 import { isAttached, type Manifest, manifestFile, ownPaths, pathsOutside } from "./manifest.js";
 import { linkAbove, stateOf } from "./own-files.js";
 import type { Product } from "./product.js";
@@ -23,24 +22,18 @@ export interface Uninstalled {
   readonly outside: readonly string[];
 }
 
-export async function uninstallProduct(
+/** The caller has locked the prefix. */
+export async function removeProduct(
   product: Product,
   options: { readonly dryRun: boolean },
 ): Promise<Uninstalled> {
   const prefix = await realpath(product.prefix);
-  const lock = await acquireLock(prefix, {
-    busyMessage: `the prefix ${prefix} is in use by another nffi`,
-  });
-  try {
-    const present = await filesBelow(prefix);
-    const { removable, changed, outside } = await surveyOf(prefix, product.manifest, present);
-    const listed = new Set([...removable, ...changed]);
-    const kept = present.filter((path) => !listed.has(path));
-    if (!options.dryRun) await removeAll(prefix, removable, keptFolders(product.manifest));
-    return { removed: removable, kept, changed, outside };
-  } finally {
-    await lock.release();
-  }
+  const present = await filesBelow(prefix);
+  const { removable, changed, outside } = await surveyOf(prefix, product.manifest, present);
+  const listed = new Set([...removable, ...changed]);
+  const kept = present.filter((path) => !listed.has(path));
+  if (!options.dryRun) await removeAll(prefix, removable, keptFolders(product.manifest));
+  return { removed: removable, kept, changed, outside };
 }
 
 interface Survey {
@@ -79,11 +72,21 @@ function sourceOfCompiled(path: string): string | undefined {
   return folder === undefined ? undefined : `${folder}/${name}.py`;
 }
 
+/**
+ * Without the directories that this user may not read, such as temporary ones of nginx's workers:
+ * nffi installs none of these.
+ */
 async function filesBelow(prefix: string): Promise<string[]> {
-  const entries = await readdir(prefix, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => relative(prefix, join(entry.parentPath, entry.name)));
+  const files: string[] = [];
+  const folders = [prefix];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+      const place = join(folder, entry.name);
+      if (entry.isDirectory()) folders.push(place);
+      else files.push(relative(prefix, place));
+    }
+  }
+  return files;
 }
 
 /** An attached product may be in a directory of others, such as `site` of an OpenResty. */

@@ -42,8 +42,11 @@ export async function removeWorkFolders(cacheDir: string): Promise<WorkFolder[]>
   for (const folder of await listWorkFolders(cacheDir)) {
     try {
       const lock = await acquireLock(folder.path);
-      await removeWork(folder.path);
-      await lock.release();
+      try {
+        await removeWork(folder.path);
+      } finally {
+        await lock.release();
+      }
     } catch (thrown) {
       if (!(thrown instanceof NffiError) || thrown.code !== "locked") throw thrown;
       inUse.push(folder);

@@ -75,14 +75,20 @@ describe.runIf(canEnterDebian)("nffi attach to Debian's nginx", () => {
     const refused = await machine.nffi(`attach --write-conf ${wrong}`);
     expect(refused.exitCode).toBe(EXIT_CODES["install-failed"]);
     expect(refused.stderr).toContain('"lua_package_path" directive is not allowed here');
-    expect(await files()).not.toContain(wrong);
-    succeeded(await machine.nffi("detach"));
     expect(await files()).toBe(before);
   });
 
   test("the two commands of a newcomer, and nginx answers by a call to TypeScript", async () => {
     succeeded(await machine.run(`${SITE}\nnginx`));
-    const shown = succeeded(await machine.nffi(`attach --write-conf ${CONF}`));
+    // neither root's umask nor its TMPDIR may close the files to nginx's workers
+    const tmp = `/tmp/of root ${"x".repeat(80)}`;
+    const closed = `mkdir -m 700 '${tmp}' && export TMPDIR='${tmp}' && umask 077 &&`;
+    const shown = succeeded(await machine.nffi(`attach --write-conf ${CONF}`, closed));
+    expect(
+      succeeded(await machine.run(`ls -A '${tmp}'; ls -d /tmp/nffi-* 2>/dev/null; true`)),
+    ).toBe("");
+    const unreadable = `find ${PREFIX} ${CONF} ! -type l ! -perm -a=r -o -type d ! -perm -a=x`;
+    expect(succeeded(await machine.run(unreadable))).toBe("");
     expect(shown).toMatch(
       /^nginx [\d.]+ \(\/usr\/sbin\/nginx\), attached: \d+ files in \/usr\/local\/nffi, and it works\n/,
     );
@@ -108,6 +114,26 @@ describe.runIf(canEnterDebian)("nffi attach to Debian's nginx", () => {
       stream: false,
     });
     expect(succeeded(await machine.run(ASK))).toBe("hello World\n");
+  });
+
+  test("another --write-conf is refused, and the file stays with the product", async () => {
+    const other = "/etc/nginx/conf.d/other.conf";
+    const refused = await machine.nffi(`attach --write-conf ${other}`);
+    expect(refused.exitCode).toBe(EXIT_CODES.usage);
+    expect(refused.stderr).toContain(`the line is in ${CONF} already`);
+    expect(await files()).not.toContain(other);
+    // the lock of another nffi
+    succeeded(
+      await machine.run(
+        `flock ${PREFIX} sleep 60 >/dev/null 2>&1 & echo $! > /tmp/holder; sleep 0.2`,
+      ),
+    );
+    for (const command of ["detach", "verify", "attach"]) {
+      const busy = await machine.nffi(command);
+      expect(busy.stderr).toContain("is in use by another nffi");
+      expect(busy.exitCode).toBe(EXIT_CODES.locked);
+    }
+    succeeded(await machine.run(`kill $(ps -o pid= --ppid $(cat /tmp/holder)); test -e ${CONF}`));
   });
 
   test("nffi info, list, verify and new-runtime find it and say that it is attached", async () => {
@@ -194,9 +220,10 @@ is=$(find /var/lib/nginx /var/log/nginx /run | sort | cksum; stat -c %u:%g /var/
     // As an upgrade does it: another file under the name, while the old one still runs.
     const upgrade = `cp /usr/sbin/nginx /tmp/new && perl -pi -e 'BEGIN { $/ = undefined } s/\\x${id.slice(0, 2)}${pairs(id.slice(2))}/\\xff${pairs(id.slice(2))}/' /tmp/new && mv /tmp/new /usr/sbin/nginx`;
     succeeded(await machine.run(upgrade));
-    const shown = succeeded(await machine.nffi("verify"));
+    const shown = succeeded(await machine.nffi("verify", "umask 077;"));
     expect(shown).toContain(`the build id of nginx: ${id} -> ${other}`);
     expect(succeeded(await machine.nffi("verify"))).not.toContain("build id");
+    expect(succeeded(await machine.run(`find ${PREFIX} -type f ! -perm -a=r`))).toBe("");
   });
 
   test("a changed file is found, and nothing of it is started", async () => {
@@ -205,7 +232,9 @@ is=$(find /var/lib/nginx /var/log/nginx /run | sort | cksum; stat -c %u:%g /var/
     const result = await machine.nffi("verify");
     expect(result.exitCode).toBe(EXIT_CODES["verify-failed"]);
     expect(result.stderr).toContain("changed lualib/resty/nffi.lua");
-    expect(result.stderr).toContain("attach --nginx /usr/sbin/nginx --prefix /usr/local/nffi");
+    expect(result.stderr).toContain(
+      "attach --nginx /usr/sbin/nginx --conf /etc/nginx/nginx.conf --prefix /usr/local/nffi",
+    );
     succeeded(await machine.run(`cp -p /tmp/nffi.lua ${file}`));
   });
 
@@ -222,6 +251,41 @@ is=$(find /var/lib/nginx /var/log/nginx /run | sort | cksum; stat -c %u:%g /var/
     expect(refused.stderr).toContain("/etc/nginx/conf.d/path.conf has a lua_package_path already");
     succeeded(await machine.nffi("detach /opt/nffi"));
     succeeded(await machine.run(`rm /etc/nginx/conf.d/path.conf; mv /tmp/nffi.conf ${CONF}`));
+  });
+
+  test("a full disk is no fault of nffi, and everything is as it was", async () => {
+    const full = "mkdir -p /opt/full && mount -t tmpfs -o size=1m full /opt/full;";
+    const result = await machine.nffi("attach --prefix /opt/full/nffi", full);
+    expect(result.stderr).toMatch(
+      /cannot write (to )?\/opt\/full\/nffi.*: no space left on the device/,
+    );
+    expect(result.exitCode).toBe(EXIT_CODES["install-failed"]);
+    expect(succeeded(await machine.run("ls -A /opt/full; umount /opt/full; rmdir /opt/full"))).toBe(
+      "",
+    );
+  });
+
+  test("a changed file stays at detach, and the hint of the next attach works", async () => {
+    const attach = "attach --prefix /opt/t/new/nffi";
+    const withConf = `${attach} --write-conf /opt/t/conf/d/nffi.conf`;
+    succeeded(await machine.run(`mkdir /opt/t; mv ${CONF} /tmp`));
+    succeeded(await machine.nffi(withConf));
+    succeeded(await machine.run("rm -r /opt/t/conf"));
+    // the file of --write-conf is not claimed to be there
+    expect(succeeded(await machine.nffi(attach))).toContain("add this line to http { }");
+    succeeded(await machine.run("echo -- >> /opt/t/new/nffi/lualib/resty_ffi.lua"));
+    expect(succeeded(await machine.nffi("detach /opt/t/new/nffi"))).toContain("kept 1 files");
+    const refused = await machine.nffi(attach);
+    expect(refused.exitCode).toBe(EXIT_CODES["foreign-files"]);
+    expect(refused.stderr).toContain("or replace them with --overwrite-foreign");
+    succeeded(await machine.nffi(`${withConf} --overwrite-foreign`));
+    succeeded(await machine.nffi("detach /opt/t/new/nffi"));
+    // the directories of --write-conf are removed, what was kept before stays
+    expect(
+      succeeded(
+        await machine.run(`cd /opt/t && find * && rm -r /opt/t && mv /tmp/nffi.conf ${CONF}`),
+      ),
+    ).toBe("new\nnew/nffi\nnew/nffi/lualib\n");
   });
 
   test("nffi detach removes exactly what was installed, and names what runs on", async () => {

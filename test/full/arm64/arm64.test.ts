@@ -110,7 +110,8 @@ async function laidOut(): Promise<string> {
   const projectFiles = { program: "", "main.conf": "", "http.conf": "" };
   const java = { reason: "not tested here" };
   const binaries = { origin: "prebuilt" as const, files, glue, java };
-  const request = { prefix, stagedPrefix: prefix, binaries, nginx, projectFiles, existing: [] };
+  const before = { existing: [], made: [] };
+  const request = { prefix, stagedPrefix: prefix, binaries, nginx, projectFiles, ...before };
   await layOut(request, shipped);
   const supervisor = join(prefix, "nffi/bin/nffi-supervisor");
   copyFileSync(join(prebuilt, process.arch, "nffi-supervisor"), supervisor);

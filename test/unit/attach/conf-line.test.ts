@@ -4,6 +4,8 @@ import { describe, expect, test } from "vitest";
 import { adviceOf, defaultPrefixOf, isSearched } from "../../../src/attach/conf-line.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
+const NFFI = "/usr/local/nffi";
+
 describe("the line for nginx.conf", () => {
   /** An OpenResty whose Lua searches site/, and a link to that. */
   function openresty() {
@@ -46,9 +48,12 @@ describe("the line for nginx.conf", () => {
   });
 
   test.each([
-    ["/o/lualib/?.lua;/o/site/lualib/?.lua;./?.lua", "/o/site"],
-    ["/usr/share/lua/5.1/?.lua;./site/lualib/?.lua", "/usr/local/nffi"],
-  ])("the default prefix for %s is %s", (luaPath, prefix) => {
-    expect(defaultPrefixOf({ luaPath })).toBe(prefix);
+    ["an OpenResty", "/o/lualib/?.lua;/o/site/lualib/?.lua;./?.lua", undefined, "/o/site"],
+    ["a relative one", "/usr/share/lua/5.1/?.lua;./site/lualib/?.lua", undefined, NFFI],
+    ["a project", "/srv/app/site/lualib/?.lua;/o/lualib/?.lua", "/srv/app/site/lualib/?.lua", NFFI],
+    ["a project beside nginx", "/o/site/lualib/?.lua", "/o/site/lualib/?.lua;;", NFFI],
+  ])("the default prefix: site of %s", async (_whose, luaPath, configuredPath, prefix) => {
+    const nginx = { isOpenresty: false, prefix: "/o/nginx" };
+    expect(await defaultPrefixOf(nginx, { luaPath, configuredPath })).toBe(prefix);
   });
 });

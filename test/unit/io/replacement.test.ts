@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { expect, test, vi } from "vitest";
+import { NffiError } from "../../../src/errors.js";
 import { replaceTogether } from "../../../src/io/replacement.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
@@ -87,6 +88,29 @@ test.each(["EXDEV", "ENOSPC", "EACCES", "EISDIR", "EROFS", "EBUSY"])(
     }
   },
 );
+
+test("a check that fails, or is interrupted, leaves everything as it was", async () => {
+  fault.rename = () => {};
+  const { folder, changes } = folders();
+  const refused = new NffiError("install-failed", "refused");
+  const check = async () => {
+    expect(readFileSync(join(folder, "b"), "utf8")).toBe("new b");
+    throw refused;
+  };
+  const failure = await replaceTogether(changes, { ...options, check });
+  expect(failure).toEqual({ cause: refused, place: undefined, lost: [] });
+  expectOld(folder);
+  const abort = new AbortController();
+  const interrupted = replaceTogether(changes, {
+    ...{ signal: abort.signal, date: undefined },
+    check: async () => {
+      abort.abort(refused);
+      throw new NffiError("internal", "killed");
+    },
+  });
+  await expect(interrupted).rejects.toBe(refused);
+  expectOld(folder);
+});
 
 test("names what cannot be brought back, and leaves the old file beside it", async () => {
   const { folder, changes } = folders();

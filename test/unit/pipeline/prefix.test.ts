@@ -31,6 +31,17 @@ test.each([
   },
 );
 
+test("a product that is attached is refused, whatever is allowed", async () => {
+  const nginx = { path: "/usr/sbin/nginx" };
+  const text = JSON.stringify({ format: 1, kind: "attached", files: {}, nginx });
+  const prefix = prefixWith("nffi/nffi.json", text);
+  await expect(requireOwnPrefix(prefix, { overwriteForeign: true })).rejects.toMatchObject({
+    code: "foreign-files",
+    message: `nffi is attached to /usr/sbin/nginx in ${prefix}`,
+    hint: expect.stringContaining(`nffi detach ${prefix}`),
+  });
+});
+
 test("a product of ours, other files and an absent prefix are no hindrance", async () => {
   const prefix = prefixWith("nffi/nffi.json", MANIFEST);
   mkdirSync(join(prefix, "nginx/sbin"), { recursive: true });

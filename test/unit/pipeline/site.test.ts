@@ -8,8 +8,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { version } from "../../../src/host/package.js";
+import { acquireLock } from "../../../src/io/lock.js";
 import { openSite } from "../../../src/pipeline/site.js";
 import {
   listWorkFolders,
@@ -19,6 +20,24 @@ import {
 import { openCache } from "../../../src/sources/archive-cache.js";
 import { requestOf } from "../../support/build-request.js";
 import { temporaryFolder } from "../../support/temporary.js";
+
+/** A directory on a full disk, which no test can have at will. */
+const fault = vi.hoisted(() => ({ writing: undefined as string | undefined }));
+
+vi.mock("node:fs/promises", async (original) => {
+  const real = await original<typeof import("node:fs/promises")>();
+  const refuse = (path: unknown) => {
+    if (fault.writing === undefined || !String(path).startsWith(`${fault.writing}/logs`)) return;
+    throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+  };
+  return {
+    ...real,
+    rm: async (...args: Parameters<typeof real.rm>) => {
+      refuse(args[0]);
+      await real.rm(...args);
+    },
+  };
+});
 
 function write(root: string, files: Record<string, string>): void {
   for (const [path, text] of Object.entries(files)) {
@@ -84,6 +103,44 @@ test("a new or empty folder is marked, and the next build may empty it", async (
   expect(existsSync(join(workDir, "logs/made"))).toBe(false);
   await again.close({ succeeded: false });
   expect(existsSync(join(workDir, "mine.txt"))).toBe(true);
+});
+
+/** A lock is held by a process, which keeps nffi running until it is released. */
+async function requireUnlocked(folder: string): Promise<void> {
+  await (await acquireLock(folder)).release();
+}
+
+test("a build that cannot begin releases its locks and says what it could not write", async () => {
+  const { workDir, prefix, request } = place();
+  mkdirSync(prefix);
+  // the logs of the last build are removed first
+  write(workDir, { ".nffi-work": "work folder of nffi\n", "logs/prefix/mine.txt": "" });
+  fault.writing = workDir;
+  await expect(openSite(request)).rejects.toMatchObject({
+    code: "usage",
+    message: expect.stringContaining(`${workDir} is not writable: no space left`),
+  });
+  fault.writing = undefined;
+  for (const folder of [prefix, workDir]) await requireUnlocked(folder);
+});
+
+test("a prefix that was made for a build without flock is removed", async () => {
+  const { prefix, request } = place();
+  vi.stubEnv("PATH", "/nowhere");
+  await expect(openSite(request)).rejects.toMatchObject({ code: "toolchain-missing" });
+  vi.unstubAllEnvs();
+  expect(existsSync(prefix)).toBe(false);
+});
+
+test("`cache clean` releases the lock of a directory that it cannot remove", async () => {
+  const cacheDir = temporaryFolder();
+  const prefix = join(cacheDir, "prefix");
+  const workDir = workFolderOf(prefix, cacheDir);
+  await (await openSite(requestOf({ prefix, workDir }))).close({ succeeded: false });
+  fault.writing = workDir;
+  await expect(removeWorkFolders(cacheDir)).rejects.toMatchObject({ code: "ENOSPC" });
+  fault.writing = undefined;
+  await requireUnlocked(workDir);
 });
 
 test("a folder of nffi 0.1 is one of this prefix, with nothing else in it", async () => {

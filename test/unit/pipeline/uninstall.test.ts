@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import {
+  chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -12,7 +14,7 @@ import {
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import type { Manifest } from "../../../src/pipeline/manifest.js";
-import { uninstallProduct } from "../../../src/pipeline/uninstall.js";
+import { removeProduct } from "../../../src/pipeline/uninstall.js";
 import { differencesOf } from "../../../src/pipeline/verify-product.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
@@ -38,7 +40,7 @@ function write(file: string, text: string): void {
 
 test("removes what the manifest lists, keeps the configuration", async () => {
   const made = product();
-  const { removed, kept } = await uninstallProduct(made, { dryRun: false });
+  const { removed, kept } = await removeProduct(made, { dryRun: false });
   expect(removed).toEqual([
     "nginx/sbin/nginx",
     "nffi/lib/libnffi.so.1",
@@ -55,7 +57,7 @@ test("removes what the manifest lists, keeps the configuration", async () => {
 
 test("keeps foreign files and logs, and their folders", async () => {
   const made = product({ "nffi/lib/mine.so": "mine", "nginx/logs/error.log": "log" });
-  const { kept } = await uninstallProduct(made, { dryRun: false });
+  const { kept } = await removeProduct(made, { dryRun: false });
   expect([...kept].sort()).toEqual([
     "nffi/lib/mine.so",
     "nginx/conf/nginx.conf",
@@ -66,7 +68,7 @@ test("keeps foreign files and logs, and their folders", async () => {
 
 test("--dry-run removes nothing", async () => {
   const made = product();
-  const { removed } = await uninstallProduct(made, { dryRun: true });
+  const { removed } = await removeProduct(made, { dryRun: true });
   expect(removed).toHaveLength(4);
   for (const path of removed) expect(readdirSync(dirname(join(made.prefix, path)))).not.toEqual([]);
 });
@@ -92,7 +94,7 @@ test.each([
     files: { ...made.manifest.files, [path]: sha256(text) },
   };
   expect(await differencesOf({ ...made, manifest })).toEqual([{ path, what: "outside" }]);
-  const { outside, removed } = await uninstallProduct({ ...made, manifest }, { dryRun: false });
+  const { outside, removed } = await removeProduct({ ...made, manifest }, { dryRun: false });
   expect(outside).toEqual([path]);
   expect(removed).not.toContain(path);
   expect(readFileSync(place, "utf8")).toBe(text);
@@ -108,7 +110,7 @@ test.each(["nffi/lib", "nginx/sbin", "nginx"])(
     symlinkSync(elsewhere, join(made.prefix, folder));
     mkdirSync(join(elsewhere, "logs"), { recursive: true });
     const before = readdirSync(elsewhere, { recursive: true }).sort();
-    const { outside, removed } = await uninstallProduct(made, { dryRun: false });
+    const { outside, removed } = await removeProduct(made, { dryRun: false });
     expect(readdirSync(elsewhere, { recursive: true }).sort()).toEqual(before);
     expect(outside.length).toBeGreaterThan(0);
     for (const path of outside) expect(path).toContain(`${folder}/`);
@@ -121,7 +123,7 @@ test("a manifest behind a link is not removed", async () => {
   const elsewhere = join(dirname(made.prefix), "elsewhere");
   renameSync(join(made.prefix, "nffi"), elsewhere);
   symlinkSync(elsewhere, join(made.prefix, "nffi"));
-  const { outside } = await uninstallProduct(made, { dryRun: false });
+  const { outside } = await removeProduct(made, { dryRun: false });
   expect(outside).toContain("nffi/nffi.json");
   expect(existsSync(join(elsewhere, "nffi.json"))).toBe(true);
 });
@@ -130,7 +132,7 @@ test("the prefix itself may be a link", async () => {
   const made = product();
   const prefix = join(dirname(made.prefix), "link");
   symlinkSync(made.prefix, prefix);
-  const { removed, outside } = await uninstallProduct({ ...made, prefix }, { dryRun: false });
+  const { removed, outside } = await removeProduct({ ...made, prefix }, { dryRun: false });
   expect(removed).toHaveLength(4);
   expect(outside).toEqual([]);
   expect(existsSync(join(made.prefix, "nginx/sbin/nginx"))).toBe(false);
@@ -144,10 +146,25 @@ test("keeps and names what was changed after the installation", async () => {
   rmSync(join(made.prefix, "nffi/lib/libnffi.so.1"));
   symlinkSync("mine.so", join(made.prefix, "nffi/lib/libnffi.so.1"));
   const changed = ["nginx/sbin/nginx", "nffi/lib/libnffi.so.1", "nffi/lib/libnffi.so"];
-  const result = await uninstallProduct(made, { dryRun: false });
+  const result = await removeProduct(made, { dryRun: false });
   expect(result).toMatchObject({ changed, kept: ["nginx/conf/nginx.conf"] });
   for (const path of changed) {
     expect(readdirSync(dirname(join(made.prefix, path)))).toContain(path.split("/").at(-1));
+  }
+});
+
+test.runIf(process.getuid?.() === 0)("what this user may not read is kept", async () => {
+  const made = product({ "nginx/client_body_temp/1": "a body" });
+  chmodSync(join(made.prefix, "nginx/client_body_temp"), 0o700);
+  chmodSync(join(made.prefix, "nginx/sbin/nginx"), 0o600);
+  chownSync(made.prefix, 65534, 65534);
+  process.seteuid?.(65534);
+  try {
+    const { removed, changed } = await removeProduct(made, { dryRun: true });
+    expect(removed).toHaveLength(3);
+    expect(changed).toEqual(["nginx/sbin/nginx"]);
+  } finally {
+    process.seteuid?.(0);
   }
 });
 
@@ -155,6 +172,6 @@ test("an empty prefix is removed as well", async () => {
   const made = product();
   rmSync(join(made.prefix, "nginx/conf"), { recursive: true });
   mkdirSync(join(made.prefix, "nginx/logs"));
-  await uninstallProduct(made, { dryRun: false });
+  await removeProduct(made, { dryRun: false });
   expect(existsSync(made.prefix)).toBe(false);
 });
