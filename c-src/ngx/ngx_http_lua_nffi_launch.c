@@ -151,7 +151,8 @@ ngx_http_lua_nffi_supervisor_get(ngx_http_lua_nffi_process_t *p,
 
 
 /* Sends the order to start a process. Replaces a supervisor that has just
-   ended, once. */
+   ended, once. Returns NGX_AGAIN with `err` if the socket takes no more for the
+   moment. */
 
 ngx_int_t
 ngx_http_lua_nffi_launch(ngx_http_lua_nffi_process_t *p, nffi_host_t *host,
@@ -185,9 +186,11 @@ ngx_http_lua_nffi_launch(ngx_http_lua_nffi_process_t *p, nffi_host_t *host,
 
     e = ngx_errno;
 
-    return ngx_http_lua_nffi_fail(err, "load_failed",
+    (void) ngx_http_lua_nffi_fail(err, "load_failed",
                "the runtime \"%V\" cannot be started: %s failed (%d: %s)",
                p->name, stage, e, strerror(e));
+
+    return rc == NFFI_QUEUE_FULL ? NGX_AGAIN : NGX_ERROR;
 }
 
 

@@ -79,6 +79,8 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst,
 }
 
 
+/* Returns NGX_AGAIN with `err` if it may work soon. */
+
 static ngx_int_t
 ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     ngx_http_lua_nffi_error_t *err)
@@ -116,13 +118,17 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
         }
 
         return ngx_http_lua_nffi_fail(err, "load_failed",
-                   "no shared memory (memfd) for the runtime \"%V\" (%d: %s)",
-                   p->name, e, strerror(e));
+                   "no shared memory (memfd) for the runtime \"%V\" (%d: %s%s)",
+                   p->name, e, strerror(e),
+                   e == EFBIG ? "; raise the limit of nginx (ulimit -f) or "
+                                "lower `arena` and `max_tasks`" : "");
     }
 
-    if (ngx_http_lua_nffi_launch(p, host, err) != NGX_OK) {
+    rc = ngx_http_lua_nffi_launch(p, host, err);
+
+    if (rc != NGX_OK) {
         nffi_host_destroy(host);
-        return NGX_ERROR;
+        return rc;
     }
 
     p->instance->host = host;
@@ -173,6 +179,7 @@ ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
     ngx_queue_t *list, const ngx_http_lua_nffi_process_events_t *events,
     ngx_http_lua_nffi_error_t *err)
 {
+    ngx_int_t                      rc;
     ngx_http_lua_nffi_instance_t  *inst;
 
     inst = ngx_http_lua_nffi_instance_add(rt, list,
@@ -181,9 +188,19 @@ ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
     if (inst == NULL
         || ngx_http_lua_nffi_process_create(inst, events) != NGX_OK)
     {
-        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        rc = ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
 
-    } else if (ngx_http_lua_nffi_process_spawn(inst->process, err) == NGX_OK) {
+    } else {
+        rc = ngx_http_lua_nffi_process_spawn(inst->process, err);
+    }
+
+    if (rc == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (rc == NGX_AGAIN && events == NULL) {
+        inst->process->reason = *err;
+        ngx_http_lua_nffi_process_not_restarted(inst->process);
         return NGX_OK;
     }
 

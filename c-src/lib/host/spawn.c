@@ -143,7 +143,17 @@ send_start(int supervisor, size_t size, const int *fds)
         return NFFI_OK;
     }
 
-    return errno == EPIPE || errno == ECONNRESET ? NFFI_CLOSED : NFFI_SYSTEM;
+    switch (errno) {
+    case EAGAIN:
+    case ETOOMANYREFS:        /* more descriptors in flight than allowed */
+    case ENOBUFS:
+        return NFFI_QUEUE_FULL;
+    case EPIPE:
+    case ECONNRESET:
+        return NFFI_CLOSED;
+    default:
+        return NFFI_SYSTEM;
+    }
 }
 
 
