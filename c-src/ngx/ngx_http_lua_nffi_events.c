@@ -230,3 +230,17 @@ ngx_http_lua_nffi_control_handler(ngx_event_t *ev)
 
     ngx_http_lua_nffi_read_on(ev);
 }
+
+
+/* A message of the process was read while a response was collected, so that the
+   event of its socket is used up. */
+
+void
+ngx_http_lua_nffi_process_message(void *data)
+{
+    ngx_http_lua_nffi_process_t  *p = data;
+
+    if (p->control.connection.fd != (ngx_socket_t) -1) {
+        ngx_http_lua_nffi_read_on(&p->control.read);
+    }
+}

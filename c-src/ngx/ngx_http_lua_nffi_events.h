@@ -13,6 +13,7 @@
                                                     per turn */
 
 ngx_int_t ngx_http_lua_nffi_channels_open(ngx_http_lua_nffi_process_t *p);
+void ngx_http_lua_nffi_process_message(void *data);
 
 
 #endif /* _NGX_HTTP_LUA_NFFI_EVENTS_H_INCLUDED_ */

@@ -103,6 +103,8 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     options.spin_us = program->limits.spin_us;
     options.grown = ngx_http_lua_nffi_process_grown;
     options.grown_data = p;
+    options.message = ngx_http_lua_nffi_process_message;
+    options.message_data = p;
     options.times = &p->instance->runtime->counts.times;
     nffi_spin_init(&p->instance->spinner, program->limits.spin_us);
 

@@ -86,6 +86,8 @@ struct ngx_http_lua_nffi_process_s {
     unsigned                            broken:1;    /* protocol violation */
     unsigned                            killed:1;    /* by the glue */
     unsigned                            dying:1;
+    unsigned                            late:1;      /* its start limit has
+                                                        passed */
 };
 
 

@@ -91,6 +91,7 @@ ngx_http_lua_nffi_process_started(ngx_http_lua_nffi_process_t *p)
     p->unstarted = 0;
     p->broken = 0;
     p->killed = 0;
+    p->late = 0;
     p->instance->waiting = 0;
     p->instance->stalled = 0;
 
@@ -400,12 +401,40 @@ ngx_http_lua_nffi_process_broken(ngx_http_lua_nffi_instance_t *inst)
 }
 
 
+/* Returns 1 and sets the timer again if the process may be ready: in a long
+   turn of the event loop its message has arrived, but is not read yet. */
+
+static ngx_uint_t
+ngx_http_lua_nffi_may_be_ready(ngx_http_lua_nffi_process_t *p)
+{
+    ngx_event_t  *ev = &p->control.read;
+
+    if (p->late || p->gone || p->instance->closed) {
+        return 0;
+    }
+
+    p->late = 1;
+
+    if (!ev->posted) {
+        ngx_post_event(ev, &ngx_posted_events);
+    }
+
+    ngx_add_timer(&p->kill, 1);
+
+    return 1;
+}
+
+
 static void
 ngx_http_lua_nffi_kill_handler(ngx_event_t *ev)
 {
     u_char                        why[128];
     ngx_uint_t                    limit;
     ngx_http_lua_nffi_process_t  *p = ev->data;
+
+    if (ngx_http_lua_nffi_may_be_ready(p)) {
+        return;
+    }
 
     if (p->instance->closed) {
         ngx_sprintf(why, "has not ended within the grace period (%M ms)%Z",

@@ -1,7 +1,7 @@
 // The life of a hosted process: its health, its death and restarts, its end with the worker, the
 // supervisor, and what a process that forks, floods or breaks the rules does to others.
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { repository } from "../support/cli.js";
@@ -68,6 +68,69 @@ describe("the life of a hosted process", () => {
         () => "it does not come back",
       );
       expect(readOrEmpty(file)).toBe("x");
+    });
+  });
+
+  test("one that is ready during a long turn of the event loop is not killed at its start limit", async () => {
+    const { program } = nativeProgram(prefix, "test/fixtures/runtimes/slow_start.c");
+    // the program is ready in this turn: `timeout` or `start_timeout` passes in it as well
+    const start = (name: string, options: string) =>
+      content(
+        `= /${name}`,
+        `local rt = assert(nffi.load("process", { program = "${program}", arena = 65536, config = "${name}",
+             ${options} }))
+         local thread = ngx.thread.spawn(function() return rt:call("x") end)
+         ngx.sleep(0.3)
+         local until_time = ngx.now() + 0.9
+         repeat ngx.update_time() until ngx.now() > until_time
+         local _, reply, err = ngx.thread.wait(thread)
+         ngx.sleep(1)
+         local processes = nffi.metrics().runtimes[1].processes
+         ngx.print(reply and #reply or err, " ", processes[1].state, " ", processes[1].restarts)
+         rt:close()`,
+      );
+    const server = [
+      start("answered", "timeout = 500, start_timeout = 2000"),
+      start("late", "timeout = 5000, start_timeout = 1000"),
+    ].join("\n");
+    await withNginx({ prefix, server }, async (nginx) => {
+      expect(await nginx.get("/answered")).toBe("200000 ready 0");
+      expect(await nginx.get("/late")).toBe("200000 ready 0");
+      expect(nginx.errorLog()).not.toContain("was not ready");
+    });
+  });
+
+  test("one that cannot be started for the moment is tried again", async () => {
+    const folder = temporaryFolder();
+    chmodSync(folder, 0o755); // workers run as another user
+    const inFlight = join(folder, "in-flight");
+    const { program } = nativeProgram(prefix, "test/fixtures/runtimes/brief.c");
+    const server = content(
+      "= /rt",
+      `local rt, err, code = nffi.load("process", { program = "${program}", processes = 3 })
+       if not rt then ngx.print(show(err, code)) return end
+       local reply, why, code = rt:call("hello")
+       ngx.print(reply or show(why, code))`,
+    );
+    const env = {
+      ...{ PATH: process.env.PATH ?? "", LD_PRELOAD: preload("in_flight", folder) },
+      PRELOAD_IN_FLIGHT: inFlight,
+    };
+    const main = "env PRELOAD_IN_FLIGHT;";
+    await withNginx({ prefix, server, env, main }, async (nginx) => {
+      writeFileSync(inFlight, "");
+      expect(await nginx.get("/rt")).toMatch(
+        /is down: .*sendmsg failed \(109: .*\)\|runtime_down$/,
+      );
+      await nginx.waitForLog(/sendmsg failed \(109: .*; it is started again in 100 ms/);
+      rmSync(inFlight);
+      const started = () => nginx.errorLog().match(/process \d+ started/g)?.length;
+      await until(
+        () => started() === 3,
+        5_000,
+        () => nginx.errorLog(),
+      );
+      expect(await nginx.get("/rt")).toBe("hello");
     });
   });
 

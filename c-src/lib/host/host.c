@@ -145,6 +145,8 @@ nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options)
     host->callbacks.unused_data = options->unused_data;
     host->grown = options->grown;
     host->grown_data = options->grown_data;
+    host->message = options->message;
+    host->message_data = options->message_data;
     host->times = options->times;
     host->first_generation = 1;
     host->max_queue = options->max_queue ? options->max_queue : DEFAULT_TASKS;

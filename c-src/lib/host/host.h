@@ -98,10 +98,13 @@ struct nffi_host {
     nffi__callbacks_t callbacks;
     void (*grown)(void *data);     /* NULL: nothing */
     void *grown_data;
+    void (*message)(void *data);   /* NULL: nothing */
+    void *message_data;
     nffi_host_times_t *times; /* the glue's, NULL: not measured */
     uint64_t now_ns;          /* the last that was seen of the clock */
     nffi__received_t *received;
     uint32_t kept;            /* their number */
+    bool paused;              /* more may be in the socket */
     uint32_t payloads[NFFI__MAX_PAYLOADS];  /* requests in memfds, by place
                                  on the ring of tasks, oldest first */
     uint32_t payloads_first;

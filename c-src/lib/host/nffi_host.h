@@ -62,6 +62,10 @@ typedef struct nffi_host_options {
     void (*grown)(void *data);     /* NULL: nothing; with `process`: memory was
                                  allocated, so nffi_host_trim() is due */
     void *grown_data;
+    void (*message)(void *data);   /* NULL: nothing; with `process`:
+                                 nffi_host_process_event() is due, although
+                                 the control socket reports nothing */
+    void *message_data;
     nffi_host_times_t *times; /* NULL: the clock is not read; else the
                                  caller's, filled in while tasks are
                                  collected */

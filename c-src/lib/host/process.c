@@ -84,6 +84,7 @@ nffi_host_process_event(nffi_host_t *host, nffi_process_message_t *message)
     for ( ;; ) {
         /* the end must not hide behind payloads that are left unread */
         if (host->kept >= NFFI__PAUSE_KEPT) {
+            host->paused = true;
             return has_hung_up(host->control_fd) ? NFFI_PROCESS_GONE
                                                  : NFFI_PROCESS_NONE;
         }

@@ -58,6 +58,32 @@ nffi__host_unkeep(nffi_host_t *host, nffi__received_t **link)
 }
 
 
+/* The event of the control socket for this message is used up, or did not read
+   as far. */
+static void
+report_message(nffi_host_t *host)
+{
+    if (host->message != NULL) {
+        host->message(host->message_data);
+    }
+}
+
+
+/* A message that was kept is no longer needed. */
+static int
+take_kept(nffi_host_t *host, nffi__received_t **link)
+{
+    int fd = nffi__host_unkeep(host, link);
+
+    if (host->paused && host->kept < NFFI__PAUSE_KEPT) {
+        host->paused = false;
+        report_message(host);
+    }
+
+    return fd;
+}
+
+
 /* Looks for the memfd of a response: sent before the response was published,
    so it is in the socket, or was read from it earlier. -1: the message came
    without it, which is no lie: the kernel drops it when this process has no
@@ -77,7 +103,7 @@ find_payload(nffi_host_t *host, uint32_t index)
             if ((*link)->message.type == NFFI__MESSAGE_PAYLOAD
                 && (*link)->message.task == task)
             {
-                return nffi__host_unkeep(host, link);
+                return take_kept(host, link);
             }
         }
 
@@ -88,6 +114,10 @@ find_payload(nffi_host_t *host, uint32_t index)
 
         if (nffi__host_keep(host, &message, fd) != NFFI_OK) {
             return NOT_SENT;
+        }
+
+        if (message.type != NFFI__MESSAGE_PAYLOAD) {
+            report_message(host);
         }
     }
 }

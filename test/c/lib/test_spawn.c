@@ -553,6 +553,59 @@ delivers_last_words(void)
 }
 
 
+static void
+count_message(void *data)
+{
+    (*(int *) data)++;
+}
+
+
+/* A search for the memfd of a response reads messages before it: their event is
+   used up, so the worker is notified of them. Also when it left some unread. */
+static void
+notifies_of_messages(void)
+{
+    int i, messages = 0;
+    process_t process;
+    nffi_process_message_t message;
+    nffi_host_response_t response;
+
+    process_open(&process, &(nffi_host_options_t) {
+        .response_arena = 1, .message = count_message,
+        .message_data = &messages
+    });
+    process_spawn(&process, "answer and die");
+
+    for (i = 0; i < 100; i++) {
+        process_submit(&process, NULL, 0, "", &owners[i]);
+    }
+
+    CHECK_IS(process_status(&process), SIGKILL);
+    response = process_response(&process);
+    nffi_host_release(process.host, &response);
+    CHECK_IS(messages, 1);
+    CHECK_IS(nffi_host_process_event(process.host, &message),
+             NFFI_PROCESS_READY);
+    CHECK_IS(nffi_host_process_event(process.host, &message),
+             NFFI_PROCESS_GONE);
+    response = process_response(&process);
+    nffi_host_release(process.host, &response);
+    CHECK_IS(messages, 2);
+
+    while (nffi_host_collect(process.host, &response, 1) == 1) {
+        nffi_host_release(process.host, &response);
+    }
+
+    CHECK_IS(messages, 2);
+    CHECK_IS(nffi_host_process_event(process.host, &message),
+             NFFI_PROCESS_GONE);
+    nffi_process_release(&process.nffi);
+    close(process.nffi.stdout_fd);
+    close(process.nffi.stderr_fd);
+    nffi_host_destroy(process.host);
+}
+
+
 /* Processes that the runtime forked without exec do not hide its death, and
    are killed after the grace period. */
 static void
@@ -623,6 +676,8 @@ main(int argc, char **argv)
         { "a killed process leaves its tasks to the worker", dies },
         { "what a process answered before its death is delivered",
           delivers_last_words },
+        { "a message that was read with a response is reported",
+          notifies_of_messages },
         { "a process's forked children do not hide its death",
           dies_before_its_children },
         { "starting and killing leaves nothing behind", again_and_again },
