@@ -275,6 +275,21 @@ ngx_http_lua_nffi_push_result(lua_State *vm, lua_State *L,
 }
 
 
+/* Returns the context of the coroutine that waits, or NULL: an error_page of
+   nginx itself clears or replaces it. Another context has another VM with
+   `lua_code_cache off`. */
+
+static ngx_http_lua_ctx_t *
+ngx_http_lua_nffi_waiting_ctx(ngx_http_lua_nffi_waiter_t *waiter)
+{
+    ngx_http_lua_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(waiter->request, ngx_http_lua_module);
+
+    return ctx == waiter->ctx ? ctx : NULL;
+}
+
+
 void
 ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
     const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
@@ -291,17 +306,22 @@ ngx_http_lua_nffi_give_result(ngx_http_lua_nffi_waiter_t *waiter,
         NULL, 0, "no_memory"
     };
 
-    ctx = ngx_http_get_module_ctx(waiter->request, ngx_http_lua_module);
-    vm = ngx_http_lua_get_lua_vm(waiter->request, ctx);
-    L = waiter->coctx->co;
-    top = lua_gettop(L);
+    ctx = ngx_http_lua_nffi_waiting_ctx(waiter);
 
-    if (ngx_http_lua_nffi_push_result(vm, L, result) != NGX_OK) {
-        lua_settop(L, top);
-        (void) ngx_http_lua_nffi_push_result(vm, L, &no_memory);
+    /* without it the coroutine is never resumed */
+
+    if (ctx) {
+        vm = ngx_http_lua_get_lua_vm(waiter->request, ctx);
+        L = waiter->coctx->co;
+        top = lua_gettop(L);
+
+        if (ngx_http_lua_nffi_push_result(vm, L, result) != NGX_OK) {
+            lua_settop(L, top);
+            (void) ngx_http_lua_nffi_push_result(vm, L, &no_memory);
+        }
+
+        waiter->nrets = lua_gettop(L) - top;
     }
-
-    waiter->nrets = lua_gettop(L) - top;
 
     if (response) {
         nffi_host_release(host, response);
@@ -320,11 +340,9 @@ ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
 
     c = r->connection;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_lua_module);
+    ctx = ngx_http_lua_nffi_waiting_ctx(waiter);
 
-    /* an error_page of nginx itself clears or replaces the context */
-
-    if (ctx == NULL || ctx != waiter->ctx) {
+    if (ctx == NULL) {
         return;
     }
 

@@ -19,6 +19,10 @@ export async function* endless(size) {
   const chunk = "x".repeat(size);
   for (;;) yield chunk;
 }
+export async function large() {
+  await new Promise((done) => setTimeout(done, 300));
+  return "x".repeat(1_000_000);
+}
 export async function* silent(_, { signal }) {
   yield "begins";
   await new Promise((done) => signal.addEventListener("abort", done));
@@ -123,6 +127,29 @@ const SERVER = [
       `client_max_body_size 10; error_page 413 /too-large-${page}; content_by`,
     ),
   ),
+  // another VM than that of its error page, with a garbage collection in both
+  location(
+    "/body-uncached",
+    `local node = assert(nffi.load("node", { module = "module.mjs" }))
+     ngx.timer.at(0, function()
+       for _ = 1, 25 do ngx.sleep(0.05) collectgarbage() end
+       ngx.log(ngx.WARN, "collected in /body-uncached")
+     end)
+     ngx.thread.spawn(function()
+       node.methods:large()
+       ngx.log(ngx.WARN, "resumed in /body-uncached")
+     end)
+     ngx.log(ngx.WARN, "reads /body-uncached")
+     ngx.req.read_body()`,
+  ).replace(
+    "content_by",
+    "lua_code_cache off; client_max_body_size 10; error_page 413 /too-large-uncached; content_by",
+  ),
+  location(
+    "/too-large-uncached",
+    `for _ = 1, 12 do ngx.sleep(0.1) collectgarbage() end
+     ngx.print("too large")`,
+  ).replace("content_by", "lua_code_cache off; content_by"),
   location("/too-large-lua", `ngx.sleep(0.6) ngx.print(echo:call("too large"))`),
   'location = /too-large-static { return 200 "too large"; }',
 ].join("\n");
@@ -271,7 +298,7 @@ describe.each(suites)("a stream of a disconnected client, %s", (suite) => {
   });
 
   // nginx clears ngx_lua's context of the request, and ngx_lua is not notified
-  test.each(["static", "lua"])(
+  test.each(["static", "lua", "uncached"])(
     "whose body becomes too large during a call gets the error page (%s) and nothing else",
     async (page) => {
       const client = tcp();
