@@ -302,6 +302,7 @@ forget_tasks(nffi_host_t *host)
         entry->owner = NULL;
 
         if (entry->state == NFFI__ENTRY_ANSWERED) {
+            memset(&response, 0, sizeof(response));
             response.slot = i;
             nffi_host_release(host, &response);
         }
