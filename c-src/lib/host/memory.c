@@ -58,6 +58,28 @@ chunks_at(const nffi_host_t *host, uint32_t index)
 }
 
 
+/* Allocates the pages of more slots, of all or of none. */
+static bool
+commit_slots(nffi_host_t *host, uint32_t slots)
+{
+    uint64_t first = slots_at(host, host->slots);
+    uint64_t chunks = chunks_at(host, host->slots);
+    size_t size = slots_at(host, slots) - first;
+    size_t chunks_size = chunks_at(host, slots) - chunks;
+
+    if (nffi__region_commit(&host->region, first, size) == 0
+        && nffi__region_commit(&host->region, chunks, chunks_size) == 0)
+    {
+        return true;
+    }
+
+    nffi__region_release(&host->region, first, size);
+    nffi__region_release(&host->region, chunks, chunks_size);
+
+    return false;
+}
+
+
 int
 nffi__host_add_slots(nffi_host_t *host)
 {
@@ -69,15 +91,7 @@ nffi__host_add_slots(nffi_host_t *host)
     }
 
     if (slots > host->committed_slots) {
-        if (nffi__region_commit(&host->region, slots_at(host, host->slots),
-                                slots_at(host, slots)
-                                - slots_at(host, host->slots))
-            == -1
-            || nffi__region_commit(&host->region, chunks_at(host, host->slots),
-                                   chunks_at(host, slots)
-                                   - chunks_at(host, host->slots))
-               == -1)
-        {
+        if (!commit_slots(host, slots)) {
             return NFFI_NO_MEMORY;
         }
 

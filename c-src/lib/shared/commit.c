@@ -122,6 +122,8 @@ commit_up_to(nffi__arena_t *arena, const nffi__region_t *region, uint32_t limit,
         && nffi__region_commit(region, arena->start + arena->committed, size)
            == -1)
     {
+        /* some of them may have pages now */
+        nffi__region_release(region, arena->start + arena->committed, size);
         return false;
     }
 

@@ -28,6 +28,7 @@ static const nffi_host_options_t usual = {
 static bool old_kernel;       /* without MADV_POPULATE_WRITE */
 static bool emulator;         /* accepts any advice, and ignores it */
 static bool no_memory;        /* no page can be allocated */
+static bool half_done;        /* but the first half of those asked for */
 static const char *folder;    /* of the queue's file, NULL: a memfd */
 static char bytes[512 << 10];
 
@@ -36,6 +37,10 @@ static char bytes[512 << 10];
 int
 madvise(void *address, size_t size, int advice)
 {
+    if (advice == POPULATE && no_memory && half_done) {
+        CHECK_CALL(syscall(SYS_madvise, address, size / 2 & ~4095ul, advice));
+    }
+
     if (advice == POPULATE && (old_kernel || no_memory)) {
         errno = old_kernel ? EINVAL : EFAULT;
         return -1;
@@ -626,6 +631,15 @@ refuses_without_memory(void)
 }
 
 
+/* A kernel that runs out of memory keeps the pages that it has allocated. */
+static void
+keeps_no_half_step(void)
+{
+    half_done = true;
+    refuses_without_memory();
+}
+
+
 /* Memory is short indeed: a write to a page that the file system does not have
    is a SIGBUS. */
 static void
@@ -689,6 +703,8 @@ main(int argc, char **argv)
           publishes_after_half_a_step },
         { "without memory a call is refused, and works again later",
           refuses_without_memory },
+        { "a step that fails after some pages leaves none of them",
+          keeps_no_half_step },
         { "a full file system is no SIGBUS", survives_full_file_system },
         { "nor is it without MADV_POPULATE_WRITE", survives_on_old_kernels },
     };
