@@ -173,8 +173,9 @@ ngx_http_lua_nffi_restart_handler(ngx_event_t *ev)
 }
 
 
-/* Adds a process. On NGX_ERROR its instance is in the list of ended
-   instances. */
+/* Adds a process. On NGX_ERROR its instance is in the list of ended instances.
+   One that cannot be started for the moment is down and tried again, but not in
+   a reload, whose old processes serve. */
 
 ngx_int_t
 ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,

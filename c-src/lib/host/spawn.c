@@ -102,7 +102,7 @@ make_order(const nffi_spawn_options_t *options, size_t *size)
     }
 
     (void) put_order(bytes, options);
-    fd = nffi__memfd_open("nffi-order");
+    fd = nffi__memfd_may_have(*size) ? nffi__memfd_open("nffi-order") : -1;
     n = fd == -1 ? -1 : write(fd, bytes, *size);
     saved = n == -1 ? errno : ENOSPC;
     free(bytes);

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -162,6 +163,23 @@ nffi__memfd_open(const char *name)
 }
 
 
+bool
+nffi__memfd_may_have(uint64_t size)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == -1
+        || limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur)
+    {
+        return true;
+    }
+
+    errno = EFBIG;
+
+    return false;
+}
+
+
 static int
 open_payload(nffi__memfd_t *memfd, size_t size)
 {
@@ -172,6 +190,10 @@ open_payload(nffi__memfd_t *memfd, size_t size)
     /* a request has a NUL behind it */
     if (size > NFFI__MAX_MEMFD + 1u) {
         return NFFI_NO_MEMORY;
+    }
+
+    if (!nffi__memfd_may_have(size)) {
+        return NFFI_SYSTEM;
     }
 
     memfd->fd = nffi__memfd_open("nffi-payload");

@@ -7,6 +7,7 @@
 #ifndef NFFI_CONTROL_H
 #define NFFI_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -68,6 +69,12 @@ typedef struct nffi__memfd {
     void *data;
     size_t size;
 } nffi__memfd_t;
+
+/*
+ * Whether a file of this process may have this size; errno is EFBIG otherwise.
+ * The kernel refuses more with SIGXFSZ (`ulimit -f`), which would end nginx.
+ */
+bool nffi__memfd_may_have(uint64_t size);
 
 /* Makes one to write into; nffi__memfd_seal unmaps it, leaving the file. */
 int nffi__memfd_create(nffi__memfd_t *memfd, size_t size);

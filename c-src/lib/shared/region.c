@@ -6,6 +6,7 @@
 
 #include "shared/region.h"
 #include "shared/commit.h"
+#include "shared/control.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,7 +107,8 @@ commit_first(int memfd, const nffi__header_t *header)
 {
     uint32_t tasks = nffi__first_tasks(header->max_tasks);
 
-    if (ftruncate(memfd, (off_t) header->size) == -1
+    if (!nffi__memfd_may_have(header->size)
+        || ftruncate(memfd, (off_t) header->size) == -1
         || nffi__commit(memfd, 0,
                         header->frees + header->frees_size * sizeof(uint32_t))
            == -1

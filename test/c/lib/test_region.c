@@ -4,9 +4,11 @@
  */
 
 #include "check.h"
+#include "shared/control.h"
 #include "shared/region.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #define TASKS 16
 #define ARENA (64u << 10)
@@ -315,6 +317,32 @@ wraps(void)
 }
 
 
+/* A worker whose files may not have this size is not ended by SIGXFSZ. */
+static void
+keeps_limit_of_files(void)
+{
+    int fd = make_memfd();
+    nffi__region_t region;
+    nffi__memfd_t memfd;
+    struct rlimit small = { ARENA, RLIM_INFINITY };
+    struct iovec parts[] = { { CONFIG, sizeof(CONFIG) }, { NULL, 0 } };
+
+    parts[1].iov_base = calloc(1, ARENA);
+    parts[1].iov_len = ARENA;
+    CHECK_CALL(setrlimit(RLIMIT_FSIZE, &small));
+    CHECK_IS(create(&region, fd, TASKS, ARENA, ARENA), NFFI_SYSTEM);
+    CHECK_IS(errno, EFBIG);
+    CHECK_IS(nffi__memfd_create(&memfd, ARENA + 1), NFFI_SYSTEM);
+    CHECK_IS(nffi__memfd_write(&memfd, parts, 2), NFFI_SYSTEM);
+    CHECK_IS(errno, EFBIG);
+    CHECK_IS(nffi__memfd_create(&memfd, ARENA), NFFI_OK);
+    CHECK_IS(nffi__memfd_seal(&memfd), NFFI_OK);
+    free(parts[1].iov_base);
+    close(memfd.fd);
+    close(fd);
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -325,6 +353,8 @@ main(int argc, char **argv)
         { "headers that are not ours are refused", refuses_headers },
         { "sizes that cannot work are refused", refuses_sizes },
         { "files that are no queue are refused", refuses_files },
+        { "a limit of the size of files is an error, no signal",
+          keeps_limit_of_files },
         { "rings survive the wrap of their counts", wraps },
     };
 
