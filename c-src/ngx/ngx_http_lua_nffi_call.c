@@ -318,6 +318,8 @@ ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
                    ? "bytes of requests are unanswered (max_bytes)"
                    : ngx_strcmp(limit, "max_queue") == 0
                    ? "calls wait (max_queue)"
+                   : ngx_strcmp(limit, "arena") == 0
+                   ? "requests wait that its memory has no room for (arena)"
                    : "calls are unanswered (max_tasks)");
 
     case NFFI_NO_MEMORY:

@@ -109,6 +109,7 @@ struct nffi_host {
                                  on the ring of tasks, oldest first */
     uint32_t payloads_first;
     uint32_t payloads_count;
+    bool unsent;              /* the last one was refused: too many wait */
     uint32_t misused[NFFI__MISUSES];   /* the count that nffi_host_misuse has
                                           reported */
     int tasks_fd;

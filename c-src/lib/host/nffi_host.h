@@ -199,10 +199,11 @@ int nffi_host_end(nffi_host_t *host);
 void *nffi_host_take_pending(nffi_host_t *host);
 
 /* The name of the limit because of which a task was refused with
-   NFFI_QUEUE_FULL: "max_queue", "max_tasks", or NULL for that of the bytes.
-   `used` becomes what is in use: calls that wait, unanswered calls, bytes of
-   requests. thread: the host's; blocks: no. */
-const char *nffi_host_full(const nffi_host_t *host, uint64_t *used);
+   NFFI_QUEUE_FULL: "max_queue", "max_tasks", "arena" where too many requests
+   wait that it has no room for, or NULL for that of the bytes. `used` becomes
+   what is in use: calls that wait, unanswered calls, such requests, bytes of
+   requests. Call it once after the refusal. thread: the host's; blocks: no. */
+const char *nffi_host_full(nffi_host_t *host, uint64_t *used);
 
 /*
  * Queues a health check: a task that the runtime's side of the library skips as

@@ -81,6 +81,7 @@ send_request(nffi_host_t *host, const nffi_host_request_t *request,
     };
 
     if (!may_send_payload(host)) {
+        host->unsent = true;
         return NFFI_QUEUE_FULL;
     }
 
@@ -100,6 +101,7 @@ send_request(nffi_host_t *host, const nffi_host_request_t *request,
     }
 
     close(memfd.fd);
+    host->unsent = rc == NFFI_QUEUE_FULL;
 
     return rc;
 }
@@ -332,6 +334,14 @@ nffi_host_ping(nffi_host_t *host)
         return NFFI_QUEUE_FULL;
     }
 
+    /* the last one is for a call, which shows as well whether the runtime takes
+       tasks; of one in all the ping may have it */
+    if (host->free_count == 1 && host->slots == host->region.max_tasks
+        && host->slots > 1)
+    {
+        return NFFI_QUEUE_FULL;
+    }
+
     index = nffi__host_next_slot(host);
     entry = &host->entries[index];
     nffi__host_next_generation(host, entry);
@@ -348,7 +358,7 @@ nffi_host_ping(nffi_host_t *host)
 
 
 const char *
-nffi_host_full(const nffi_host_t *host, uint64_t *used)
+nffi_host_full(nffi_host_t *host, uint64_t *used)
 {
     uint32_t queued, pings = host->pinging ? 1 : 0;
 
@@ -362,6 +372,12 @@ nffi_host_full(const nffi_host_t *host, uint64_t *used)
     if (host->free_count == 0 && host->slots == host->region.max_tasks) {
         *used = host->region.max_tasks;
         return "max_tasks";
+    }
+
+    if (host->unsent) {
+        host->unsent = false;
+        *used = host->payloads_count;
+        return "arena";
     }
 
     *used = host->bytes;

@@ -259,6 +259,63 @@ ping_is_nobodys_task(void)
 }
 
 
+/* The last slot is left for a call, unless it is the only one. */
+static void
+ping_takes_no_last_slot(void)
+{
+    pair_t pair;
+    nffi_request_t request;
+
+    pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 2 });
+    pair_submit(&pair, "a", 1, &owner);
+    request = pair_take(&pair);
+    CHECK_IS(nffi_host_ping(pair.host), NFFI_QUEUE_FULL);
+    pair_submit(&pair, "b", 1, &owner);
+    CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_OK);
+    request = pair_take(&pair);
+    CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_OK);
+    pair_close(&pair);
+
+    pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 1 });
+    CHECK_IS(nffi_host_ping(pair.host), NFFI_OK);
+    CHECK_IS(nffi_queue_poll(pair.queue, &request, 1, 0), 0);
+    pair_close(&pair);
+}
+
+
+/* Requests that the arena has no room for: each holds a descriptor of the
+   process until it is taken. */
+static void
+names_requests_without_room(void)
+{
+    int i;
+    pair_t pair;
+    uint64_t used;
+    nffi_task_t task;
+    nffi_request_t request;
+    static char bytes[70000];
+    nffi_host_request_t large = { .data = bytes, .size = sizeof(bytes) };
+
+    pair_open_shared(&pair, &(nffi_host_options_t) { .request_arena = 1 });
+
+    for (i = 0; i < NFFI__MAX_PAYLOADS; i++) {
+        pair_submit(&pair, bytes, sizeof(bytes), &owner);
+    }
+
+    CHECK_IS(nffi_host_submit(pair.host, &large, &owner, &task),
+             NFFI_QUEUE_FULL);
+    CHECK(strcmp(nffi_host_full(pair.host, &used), "arena") == 0);
+    CHECK_IS(used, NFFI__MAX_PAYLOADS);
+    pair_submit(&pair, "small", 5, &owner);
+    request = pair_take(&pair);
+    CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_OK);
+    pair_submit(&pair, bytes, sizeof(bytes), &owner);
+    CHECK(nffi_host_full(pair.host, &used) == NULL);
+    nffi_host_close(pair.host);
+    pair_close(&pair);
+}
+
+
 static void
 ping_tells_who_hangs(void)
 {
@@ -290,6 +347,45 @@ ping_tells_who_hangs(void)
     CHECK_IS(nffi_host_taken(process.host, &waiting), taken + 2);
     CHECK_IS(waiting, 1);
     process_kill_and_end(&process);
+}
+
+
+/* The supervisor is busy, or too many descriptors are in flight: nothing is
+   left behind, and the same host can be started later. */
+static void
+waits_for_room(void)
+{
+    int before, sockets[2];
+    char byte[512] = "";
+    const char *stage;
+    process_t process;
+    char *argv[] = { "runtime", NULL }, *envp[] = { NULL };
+    char *programs[] = { "/bin/true", NULL };
+    nffi_spawn_options_t spawn = {
+        .programs = programs, .argv = argv, .envp = envp
+    };
+
+    CHECK_CALL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets));
+
+    while (send(sockets[0], byte, sizeof(byte), MSG_DONTWAIT) != -1) {
+        /* until it is full */
+    }
+
+    process_open(&process, &(nffi_host_options_t) { 0 });
+    before = open_fds();
+    CHECK_IS(nffi_host_spawn(process.host, sockets[0], &spawn, &process.nffi,
+                             &stage), NFFI_QUEUE_FULL);
+    CHECK(strcmp(stage, "sendmsg") == 0);
+    CHECK_IS(open_fds(), before);
+
+    while (recv(sockets[1], byte, sizeof(byte), MSG_DONTWAIT) > 0) {
+        /* until it is empty */
+    }
+
+    CHECK_IS(nffi_host_spawn(process.host, sockets[0], &spawn, &process.nffi,
+                             &stage), NFFI_OK);
+    close(sockets[1]);
+    nffi_host_destroy(process.host);
 }
 
 
@@ -514,7 +610,13 @@ main(int argc, char **argv)
         { "a user without the right to become it is named",
           names_missing_privileges },
         { "a ping is nobody's task", ping_is_nobodys_task },
+        { "a ping does not take the last slot of a call",
+          ping_takes_no_last_slot },
+        { "large requests that wait are named as the limit",
+          names_requests_without_room },
         { "a ping tells a process that hangs", ping_tells_who_hangs },
+        { "a supervisor without room is no failure of the process",
+          waits_for_room },
         { "a session is killed to its last process", kills_whole_session },
         { "a daemon ends with the process that it descends from",
           kills_daemons },
