@@ -183,7 +183,7 @@ async function installInto(
   return staged.manifest;
 }
 
-/** The file of --write-conf is put in place with the product, and both stay only if nginx takes it. */
+/** Puts the file of --write-conf in place with the product. Both stay only if nginx accepts it. */
 async function togetherWith(
   conf: StagedConf | undefined,
   { nginx }: Examined,

@@ -1,6 +1,6 @@
 /**
- * The file of --write-conf: the line that nginx needs, in a file that nginx.conf includes. It is put
- * in place together with the product, whose manifest names it.
+ * The file of --write-conf: the line that nginx needs, in a file that nginx.conf includes. It is
+ * put in place together with the product, whose manifest names it.
  */
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
@@ -60,7 +60,7 @@ export async function stageConf(path: string, prefix: string, dir: string): Prom
   return { record: { path, sha256: await sha256OfFile(source) }, source };
 }
 
-/** Called when the file is in place: throws if nginx, which took its configuration, refuses it now. */
+/** Throws if nginx, which accepted its configuration before, refuses it with the file in place. */
 export async function requireAccepted(
   file: string,
   refusedBefore: string | undefined,

@@ -1,6 +1,6 @@
 /**
- * The line that attaching needs in nginx.conf, so that Lua finds `resty.nffi`. An nginx that already
- * searches the prefix needs none.
+ * The line that attaching needs in nginx.conf, so that Lua finds `resty.nffi`. An nginx that
+ * already searches the prefix needs none.
  */
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";

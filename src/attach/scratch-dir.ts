@@ -1,6 +1,6 @@
 /**
- * A temporary directory that nginx can work in, and its workers, who may be another user. The one of
- * TMPDIR may be closed to them, or its path too long for a socket; then there are other places.
+ * A temporary directory for nginx and its workers, which may run as another user. TMPDIR may be
+ * closed to them, or its path too long for a socket; then there are other places.
  */
 import { chmod, lstat, mkdtemp, readdir, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -9,7 +9,7 @@ import { kindOf } from "../io/files.js";
 export interface FoundBefore {
   /** Directories of a product that existed, by path below the prefix ("": itself). */
   readonly existing: readonly string[];
-  /** Directories above the prefix and the file of --write-conf that did not, the uppermost first. */
+  /** Directories above the prefix and the file of --write-conf that did not, uppermost first. */
   readonly missing: readonly string[];
 }
 

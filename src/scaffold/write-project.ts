@@ -1,6 +1,6 @@
 /**
- * Puts a project in its place: written whole into a temporary directory, then renamed. Into a
- * directory that exists, file by file: it must be empty, or with `overwrite` other files there stay.
+ * Puts a project in its place: written whole into a temporary directory, then renamed. Into an
+ * existing directory, file by file: it must be empty, or with `overwrite` other files there stay.
  */
 import { randomBytes } from "node:crypto";
 import {
