@@ -1,4 +1,4 @@
-// The operating system's packages that a build needs: lists those that are missing, and installs
+// The operating system's packages that a build needs: lists the missing ones, and installs
 // them as root, or with sudo after consent (--yes, NFFI_YES=1 or an answer on the terminal).
 
 import { spawnSync } from "node:child_process";
@@ -19,7 +19,7 @@ export const FOR_BUILD = [
   "zlib1g-dev",
 ];
 
-/** Those that are missing. `PACKAGE:PROGRAM` is also there if the program is, from wherever. */
+/** The missing ones. `PACKAGE:PROGRAM` is also there if the program is, from wherever. */
 export async function missingPackages(packages) {
   const missing = [];
   for (const entry of packages) {

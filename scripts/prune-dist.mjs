@@ -1,5 +1,5 @@
 // Before `npm pack`: removes files from dist/ that have no source in src/, since tsc never does,
-// and it would be packed. The file by which tsc sees what has changed stays: it is not packed.
+// and it would be packed. It keeps the file in which tsc records changes, which is not packed.
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";

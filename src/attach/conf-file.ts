@@ -16,7 +16,7 @@ import type { NgxLua } from "./ngx-lua.js";
 export type ConfRecord = NonNullable<AttachedManifest["conf"]>;
 
 export interface StagedConf {
-  /** What the manifest records; the file is not there yet. */
+  /** The record in the manifest; the file is not there yet. */
   readonly record: ConfRecord;
   /** The content. */
   readonly source: string;

@@ -1,4 +1,4 @@
-/** What processes have used, from /proc: CPU time, context switches, memory. */
+/** The CPU time, context switches and memory of processes, from /proc. */
 import { readdir, readFile } from "node:fs/promises";
 
 export interface Usage {

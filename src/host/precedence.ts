@@ -1,6 +1,6 @@
 /** The only place that knows which value of an option applies. docs/cli.md describes the order. */
 
-/** The places in which a user can set an option, the strongest first. */
+/** Where a user can set an option, the strongest first. */
 const PLACES = ["option", "variable", "file"] as const;
 
 export type Place = (typeof PLACES)[number];

@@ -11,7 +11,7 @@ export function publicMode(mode: number): number {
   return mode & 0o100 ? 0o755 : 0o644;
 }
 
-/** Gives a directory and all that is in it these modes; links are left as they are. */
+/** Sets these modes for a directory and all that is in it; links are left as they are. */
 export async function makePublic(dir: string): Promise<void> {
   await chmod(dir, 0o755);
   for (const entry of await readdir(dir, { recursive: true, withFileTypes: true })) {

@@ -14,7 +14,7 @@ export function shellWords(words: readonly string[]): string {
   return words.map(shellWord).join(" ");
 }
 
-/** The words of a line in which single and double quotes and backslashes are used as in a shell. */
+/** The words of a line, with single and double quotes and backslashes as in a shell. */
 export function splitWords(line: string): string[] {
   const parts = /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^\s'"\\]+)|(\s+)/gs;
   const words: string[] = [];

@@ -41,7 +41,7 @@ export class Cancellations {
   }
 }
 
-/** What the request of a call says about it. */
+/** The fields of a call that its request carries. */
 export interface Call extends Task {
   readonly method: string;
   readonly deadline: number | undefined;

@@ -14,7 +14,7 @@ const LARGE = 16 * 1024;
 /** The largest number of bytes of a JavaScript character in UTF-8. */
 const BYTES_A_CHARACTER = 3;
 
-/** What has been written to the memory: bytes, or a message and its detail. */
+/** Written to the memory: bytes, or a message and its detail. */
 interface Response {
   readonly start: number;
   readonly size: number;

@@ -145,7 +145,7 @@ function officialSource(request: SourceRequest, fallBack: boolean): OfficialSour
   };
 }
 
-/** What stands behind a `?`, such as a token, stays there. */
+/** Keeps the part behind a `?`, such as a token. */
 function urlAt(mirror: string, name: string): string {
   if (!URL.canParse(mirror) || !/^https?:/.test(mirror)) {
     throw new NffiError("usage", "--mirror is not an http or https URL", {
