@@ -1,7 +1,8 @@
-// Closing a runtime returns descriptors, maps and memory, for libraries, Python and Java in the
-// worker, and processes. NFFI_TEST_CYCLES=10000 is the long run.
+// Closing a runtime returns descriptors, maps and memory, for libraries, Go, Python and Java
+// in the worker, and processes. NFFI_TEST_CYCLES=10000 is the long run.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildGoRuntime, type GoRuntime } from "../sdk/go/go-runtime.js";
 import { JavaClasses } from "../sdk/java/java-runtime.js";
 import { systemPython } from "../sdk/python/python.js";
 import { nativeProgram, nativeRuntime } from "../support/native-runtime.js";
@@ -54,6 +55,9 @@ local KINDS = {
         return nffi.load("python", { module = "later.py", host = "worker", program = "@PYTHON@",
             config = { number = i } })
     end,
+    go = function(i)
+        return nffi.load("@GO@", { config = { name = tostring(i) }, codec = "json" })
+    end,
     java = function(i)
         return nffi.load("java", { module = "com.example.App", classpath = "@CLASSES@",
             host = "worker", config = { number = i }, jvm_args = { "-Xmx64m", "-XX:+UseSerialGC" } })
@@ -72,7 +76,7 @@ local function cycle(kind, i)
         return rt:__unload()
     end
     local response, why, code
-    if kind == "python" or kind == "asyncio" or kind == "java" then
+    if kind == "python" or kind == "asyncio" or kind == "java" or kind == "go" then
         response, why, code = rt.methods:hello("x")
     else
         response, why, code = rt:call("x")
@@ -157,16 +161,19 @@ end
 let prefix: string;
 let nginx: Nginx;
 let classes: JavaClasses;
+let go: GoRuntime;
 
 beforeAll(async () => {
   prefix = await builtOpenresty();
   classes = new JavaClasses("test/sdk/java/fixtures/app", prefix);
+  go = buildGoRuntime("test/sdk/go/fixtures/native", prefix);
   const values: Record<string, string> = {
     ECHO: join(prefix, "nffi/lib/libnffi_echo.so"),
     WITNESS: nativeRuntime(prefix, "witness"),
     BRIEF: nativeProgram(prefix, "test/fixtures/runtimes/brief.c").program,
     PYTHON: systemPython,
     CLASSES: classes.classes,
+    GO: go.library,
   };
   nginx = await startNginx({
     prefix,
@@ -230,22 +237,27 @@ beforeAll(async () => {
 afterAll(async () => {
   await nginx?.stop();
   classes?.remove();
+  go?.remove();
 });
 
 const KINDS = ["library", "changing", "descriptor", "public", "failing", "process"];
 
 describe("closing returns descriptors, maps and memory", () => {
-  test.for([...KINDS, "python", "asyncio", "java"])("%s", { timeout: 3_600_000 }, async (kind) => {
-    const result = JSON.parse(await nginx.get(`/cycles?kind=${kind}&n=${CYCLES}`));
-    console.log(kind, result);
-    expect(result.runtimes).toBe(0);
-    expect(result.fds).toBeLessThanOrEqual(0);
-    // malloc() maps an arena when two threads meet in it, and an interpreter maps its own memory;
-    // a leak would be one map for each cycle
-    const isNative = KINDS.includes(kind);
-    expect(result.maps).toBeLessThanOrEqual(isNative ? CYCLES / 50 : CYCLES / 5);
-    expect(result.bytes).toBeLessThan(100);
-  });
+  test.for([...KINDS, "python", "asyncio", "go", "java"])(
+    "%s",
+    { timeout: 3_600_000 },
+    async (kind) => {
+      const result = JSON.parse(await nginx.get(`/cycles?kind=${kind}&n=${CYCLES}`));
+      console.log(kind, result);
+      expect(result.runtimes).toBe(0);
+      expect(result.fds).toBeLessThanOrEqual(0);
+      // malloc() maps an arena when two threads meet in it, and an interpreter maps its own memory;
+      // a leak would be one map for each cycle
+      const isNative = KINDS.includes(kind);
+      expect(result.maps).toBeLessThanOrEqual(isNative ? CYCLES / 50 : CYCLES / 5);
+      expect(result.bytes).toBeLessThan(100);
+    },
+  );
 });
 
 test("a load of the same arguments finds the runtime, of others another one", async () => {

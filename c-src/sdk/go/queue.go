@@ -65,6 +65,15 @@ func newQueue(pointer unsafe.Pointer) *queue {
 	}
 }
 
+// free releases C's memory, after the last use of the queue.
+func (q *queue) free() {
+	C.free(unsafe.Pointer(&q.requests[0]))
+	C.free(unsafe.Pointer(&q.cancelled[0]))
+	C.free(unsafe.Pointer(&q.writable[0]))
+	C.free(unsafe.Pointer(q.noted))
+	q.requests, q.cancelled, q.writable, q.noted = nil, nil, nil, nil
+}
+
 // wait returns the tasks that have arrived and notes about others, valid until
 // the next call. open is false at the end of the queue. A negative time means no
 // limit.

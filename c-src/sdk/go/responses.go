@@ -51,6 +51,13 @@ func (r *responses) add(one response) {
 	r.mutex.Unlock()
 }
 
+// free releases C's memory: every call is answered, and none is being sent.
+func (r *responses) free() {
+	r.mutex.Lock()
+	r.sender.free()
+	r.mutex.Unlock()
+}
+
 // hold lets responses wait until release.
 func (r *responses) hold() {
 	r.mutex.Lock()

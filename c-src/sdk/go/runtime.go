@@ -132,6 +132,8 @@ func (r *runtime) end() {
 		time.Sleep(closedTick)
 	}
 	r.cancel()
+	r.responses.free()
+	r.queue.free()
 	close(r.ended)
 }
 

@@ -26,6 +26,15 @@ func newSender() sender {
 	return sender{responses: unsafe.Slice(responses, maxResponses)}
 }
 
+// free releases C's memory, after the last response.
+func (s *sender) free() {
+	C.free(unsafe.Pointer(&s.responses[0]))
+	if s.room != nil {
+		C.free(unsafe.Pointer(&s.room[0]))
+	}
+	s.responses, s.room = nil, nil
+}
+
 func (s *sender) send(waiting []response) {
 	count, used := 0, 0
 	for i := range waiting {
