@@ -131,10 +131,14 @@ final class Instance {
             int count;
             try {
                 count = poll(stall.look(generation));
-                if (count < 0) break;
-                tell();
             } catch (OutOfMemoryError noMemory) {
                 continue; // running calls release some
+            }
+            if (count < 0) break;
+            try {
+                tell();
+            } catch (OutOfMemoryError noMemory) {
+                // the calls of this batch are taken: dispatch() answers each of them
             }
             dispatch(count);
         }
