@@ -7,6 +7,8 @@ type call struct {
 	runtime *runtime
 	request Request
 	ctx     callContext
+
+	answered bool
 }
 
 func (c *call) runAlone(handler Handler) {
@@ -14,37 +16,34 @@ func (c *call) runAlone(handler Handler) {
 	c.run(handler)
 }
 
-// run responds in any case: the handler returns, panics or ends its goroutine.
+// run responds in any case: the handler returns, panics or ends its goroutine, and
+// so may the methods of its error.
 func (c *call) run(handler Handler) {
-	returned := false
 	defer func() {
-		if returned {
-			return
+		if !c.answered {
+			c.respond(nil, errGoexit)
 		}
-		err := errGoexit
+	}()
+	defer func() {
 		if thrown := recover(); thrown != nil {
-			err = panicError(thrown)
+			c.respond(nil, panicError(thrown))
 		}
-		c.respond(nil, err)
 	}()
 	if streamer, ok := handler.(streamer); ok {
-		err := streamer.stream(&c.ctx, c.request, c.send)
-		returned = true
-		c.finish(err)
+		c.finish(streamer.stream(&c.ctx, c.request, c.send))
 		return
 	}
-	data, err := handler.Handle(&c.ctx, c.request)
-	returned = true
-	c.respond(data, err)
+	c.respond(handler.Handle(&c.ctx, c.request))
 }
 
 func (c *call) respond(data []byte, err error) {
 	c.ctx.end()
+	result := response{task: c.ctx.task, data: data}
 	if err != nil {
-		c.runtime.responses.add(failure(c.ctx.task, err))
-		return
+		result = failure(c.ctx.task, err)
 	}
-	c.runtime.responses.add(response{task: c.ctx.task, data: data})
+	c.answered = true
+	c.runtime.responses.add(result)
 }
 
 // finish ends a response in chunks.
@@ -54,5 +53,6 @@ func (c *call) finish(err error) {
 		return
 	}
 	c.ctx.end()
+	c.answered = true
 	c.endStream()
 }

@@ -2,6 +2,8 @@ package nffi
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -55,7 +57,7 @@ func OnCancel(ctx context.Context, f func()) (stop func()) {
 			select {
 			case <-ctx.Done():
 				if atomic.CompareAndSwapInt32(&decided, 0, 1) {
-					f()
+					guarded(ctx, f)
 				}
 			case <-stopped:
 			}
@@ -88,7 +90,7 @@ func (c *callContext) onCancel(f func()) (stop func()) {
 	switch {
 	case c.over:
 	case c.cancelled:
-		go c.run(action)
+		go c.run([]*func(){action})
 	default:
 		c.actions = append(c.actions, action)
 	}
@@ -106,13 +108,31 @@ func (c *callContext) remove(action *func()) {
 	}
 }
 
-// run calls an action; a panic of it must not end the process.
-func (c *callContext) run(action *func()) {
+// run calls actions one by one. One that ends its goroutine must not keep the
+// others from running.
+func (c *callContext) run(actions []*func()) {
 	defer func() {
-		if thrown := recover(); thrown != nil {
-			Logf(c, LevelError, "an action on cancellation has panicked: %v\n%s", thrown,
-				debug.Stack())
+		if len(actions) > 0 {
+			go c.run(actions)
 		}
 	}()
-	(*action)()
+	for len(actions) > 0 {
+		action := actions[0]
+		actions = actions[1:]
+		guarded(c, *action)
+	}
+}
+
+// guarded calls an action; a panic of it must not end the process.
+func guarded(ctx context.Context, action func()) {
+	defer func() {
+		if thrown := recover(); thrown != nil {
+			text := fmt.Sprintf("an action on cancellation has panicked: %v\n%s", thrown,
+				debug.Stack())
+			if !Logf(ctx, LevelError, "%s", text) {
+				fmt.Fprintln(os.Stderr, text)
+			}
+		}
+	}()
+	action()
 }

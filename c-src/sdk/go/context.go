@@ -72,11 +72,7 @@ func (c *callContext) abandoned() {
 	c.actions = nil
 	c.mutex.Unlock()
 	if len(actions) > 0 {
-		go func() {
-			for _, action := range actions {
-				c.run(action)
-			}
-		}()
+		go c.run(actions)
 	}
 }
 

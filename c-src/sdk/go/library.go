@@ -6,6 +6,7 @@ package nffi
 import "C"
 
 import (
+	"context"
 	"fmt"
 	"unsafe"
 )
@@ -28,7 +29,11 @@ func nffiGoStart(pointer unsafe.Pointer, config unsafe.Pointer, size C.size_t,
 	if config != nil {
 		bytes = C.GoBytes(config, C.int(size))
 	}
-	make, err := served(bytes)
+	var make func(context.Context) (Handler, error)
+	err := guard(func() (err error) {
+		make, err = served(bytes)
+		return err
+	})
 	if err != nil {
 		return refuse(err, reason, room)
 	}

@@ -35,14 +35,14 @@ func Main() {
 	runtime := newRuntime(newQueue(unsafe.Pointer(pointer)))
 	handler, err := startProcess(runtime.ctx, configOf(pointer))
 	if err != nil {
-		text := []byte(err.Error())
+		text := []byte(err.Message)
 		C.nffi_attach_failed(pointer, pointerTo(text), C.size_t(len(text)))
 		os.Exit(1)
 	}
 	if C.nffi_attach_ready(pointer) != C.NFFI_OK {
 		os.Exit(1)
 	}
-	go runtime.serve(handler)
+	go runtime.serve(handler, nil)
 	<-runtime.ended
 	os.Exit(0)
 }
@@ -58,13 +58,17 @@ func configOf(queue *C.nffi_queue_t) []byte {
 }
 
 // startProcess has no second try: the worker starts the process again.
-func startProcess(ctx context.Context, config []byte) (Handler, error) {
+func startProcess(ctx context.Context, config []byte) (handler Handler, failed *Error) {
 	if served == nil {
-		return nil, errNotServe
+		return nil, describe(errNotServe)
 	}
-	make, err := served(config)
-	if err != nil {
-		return nil, err
-	}
-	return try(ctx, make)
+	failed = guard(func() error {
+		make, err := served(config)
+		if err != nil {
+			return err
+		}
+		handler, err = make(ctx)
+		return err
+	})
+	return handler, failed
 }

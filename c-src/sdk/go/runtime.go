@@ -47,32 +47,27 @@ func newRuntime(queue *queue) *runtime {
 func (r *runtime) start(make func(context.Context) (Handler, error)) {
 	known, reported := "", time.Duration(0)
 	for delay := firstDelay; ; delay *= 2 {
-		handler, err := try(r.ctx, make)
+		var handler Handler
+		err := guard(func() (err error) {
+			handler, err = make(r.ctx)
+			return err
+		})
 		if err == nil {
-			r.serve(handler)
+			r.serve(handler, nil)
 			return
 		}
 		if delay > lastDelay {
 			delay = lastDelay
 		}
-		if err.Error() != known || delay != reported {
-			r.queue.logStart(err, err.Error() == known, delay)
+		if err.Message != known || delay != reported {
+			r.queue.logStart(err, err.Message == known, delay)
 		}
-		known, reported = err.Error(), delay
+		known, reported = err.Message, delay
 		if !r.refuse(startError(err), delay) {
 			r.end()
 			return
 		}
 	}
-}
-
-func try(ctx context.Context, make func(context.Context) (Handler, error)) (h Handler, err error) {
-	defer func() {
-		if thrown := recover(); thrown != nil {
-			err = panicError(thrown)
-		}
-	}()
-	return make(ctx)
 }
 
 // refuse fails the calls that come while the time lasts; false: the queue ended.
@@ -92,26 +87,33 @@ func (r *runtime) refuse(err error, lasting time.Duration) bool {
 	}
 }
 
-// serve takes calls until the queue has ended and the last one is answered.
-func (r *runtime) serve(handler Handler) {
+// serve takes calls until the queue has ended and the last one is answered. It
+// begins with the tasks that were taken already.
+func (r *runtime) serve(handler Handler, tasks []request) {
 	finished := false
 	defer func() {
-		// an inline handler has ended this goroutine: another one goes on
+		// an inline handler has ended this goroutine: another one starts the
+		// rest of its batch, and goes on
 		if !finished {
 			r.responses.release()
-			go r.serve(handler)
+			go r.serve(handler, tasks)
 		}
 	}()
 	for {
-		tasks, notes, open := r.queue.wait(-1)
-		r.tell(notes) // includes notes that arrive with the end
-		if !open {
-			break
+		if len(tasks) == 0 {
+			taken, notes, open := r.queue.wait(-1)
+			r.tell(notes) // includes notes that arrive with the end
+			if !open {
+				break
+			}
+			tasks = taken
 		}
 		r.responses.hold()
 		spawned := false
-		for i := range tasks {
-			if r.dispatch(handler, &tasks[i]) {
+		for len(tasks) > 0 {
+			next := &tasks[0]
+			tasks = tasks[1:]
+			if r.dispatch(handler, next) {
 				spawned = true
 			}
 		}
