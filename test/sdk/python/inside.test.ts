@@ -6,7 +6,7 @@ import { repository } from "../../support/cli.js";
 import { builtOpenresty } from "../../support/openresty.js";
 import { systemPython } from "./python.js";
 
-test.each(["test_loop", "test_lines", "test_context"])("%s.py", async (name) => {
+test.each(["test_loop", "test_lines", "test_context", "test_failing"])("%s.py", async (name) => {
   const env = { ...process.env, PYTHONPATH: `${await builtOpenresty()}/nffi/python` };
   const cwd = join(repository, "test/sdk/python/fixtures");
   const run = () =>

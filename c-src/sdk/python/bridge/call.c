@@ -37,6 +37,8 @@ enum { ENTRY_FUNCTION = 0, ENTRY_FLAGS };
 #define LARGE (1024 * 1024)
 
 
+static const char no_memory[] = "not enough memory to report the error";
+
 static __thread nffi_task_t current;
 
 
@@ -131,8 +133,7 @@ delegate(PyObject *function, nffi_task_t task, PyObject *second,
     py.PyErr_Clear();
 
     /* it has not responded, or this is refused */
-    (void) nffi_respond_error(task, "not enough memory to report the error", 35,
-                              NULL, 0);
+    (void) nffi_respond_error(task, no_memory, sizeof(no_memory) - 1, NULL, 0);
 }
 
 

@@ -8,6 +8,7 @@ import time
 import _nffi
 
 from . import scope
+from .failure import detail_of, message_of
 
 # Seconds between two checks of the calls that have such functions.
 _TICK = 0.02
@@ -34,8 +35,8 @@ class Cancellations:
         with self._lock:
             state = _nffi.cancelled(task)
             if state == _RUNNING:
-                self._actions.setdefault(task, []).append(entry)
                 self._check_soon()
+                self._actions.setdefault(task, []).append(entry)
         if state == _CANCELLED:
             _run(entry)
         return lambda: self._remove(task, entry)
@@ -60,8 +61,10 @@ class Cancellations:
 
     def _check_soon(self):
         if self._thread is None and not self.has_loop:
-            self._thread = threading.Thread(target=self._check, name="nffi-cancel", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._check, name="nffi-cancel", daemon=True)
+            # the system may have none: then the next call that asks tries again
+            thread.start()
+            self._thread = thread
 
     # thread: its own
 
@@ -83,12 +86,18 @@ class Cancellations:
 
 
 def _run(entry):
+    """Raises nothing: actions of other calls follow."""
     context, action = entry
     try:
         # a context that is entered already cannot be entered again: of a recursion
         context.copy().run(action)
-    except Exception:
-        context.copy().run(_log.exception, "an action on cancellation failed")
+    except BaseException as error:
+        text = f"an action on cancellation failed: {message_of(error)}\n{detail_of(error)}"
+        try:
+            context.copy().run(_log.error, "%s", text)
+        except BaseException:
+            # a filter of the module's logging, say
+            pass
 
 
 _log = logging.getLogger("nffi")

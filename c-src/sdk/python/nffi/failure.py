@@ -1,7 +1,9 @@
-"""The error that Lua gets for an exception: its message, and the traceback as detail."""
+"""The error that Lua gets for an exception: its message, and the traceback as detail. An exception
+is code of the user, and so is each of its methods and attributes: nothing here raises."""
 
 from __future__ import annotations
 
+import operator
 import os
 import traceback
 
@@ -25,29 +27,60 @@ class Error(Exception):
         self.code = code
 
 
-def message_of(error):
-    if isinstance(error, Error):
-        return str(error) or "Error"
-    name = type(error).__name__
+def _is_known(error):
+    # isinstance() would ask the exception for its __class__
+    return issubclass(type(error), Error)
+
+
+def _text_of(value):
+    """A str, not one of a subclass; None: it cannot be read."""
     try:
-        text = str(error)
-    except Exception:
+        return str.__str__(str(value))
+    except BaseException:
+        return None
+
+
+def message_of(error):
+    text = _text_of(error)
+    if _is_known(error) and text is not None:
+        return text or "Error"
+    name = type.__dict__["__name__"].__get__(type(error))
+    if text is None:
         text = "its text is not readable"
     return f"{name}: {text}" if text else name
 
 
+def code_of(error):
+    """The code of an Error; 0: it has none, or nothing that is a code."""
+    try:
+        code = operator.index(error.code) if _is_known(error) else 0
+        return code if -(2**31) <= code < 2**31 else 0
+    except BaseException:
+        return 0
+
+
 def detail_of(error):
     """The traceback with its causes, without our own frames at its beginning; of an Error its own
-    detail."""
-    if isinstance(error, Error):
-        return error.detail or ""
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OUR_FOLDER):
-        frames = frames.tb_next
+    detail, or what it has as a code that is no 32-bit number."""
+    if _is_known(error):
+        return _own_detail_of(error)
     try:
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OUR_FOLDER):
+            frames = frames.tb_next
         return "".join(traceback.format_exception(type(error), error, frames)).rstrip("\n")
-    except Exception:
+    except BaseException:
         return ""
+
+
+def _own_detail_of(error):
+    try:
+        for value in (error.detail, error.code):
+            if value is not None and not (type(value) is int and value == 0):
+                return _text_of(value) or ""
+    except BaseException:
+        pass
+    return ""
 
 
 def encode(text):

@@ -170,16 +170,17 @@ class Loop:
                     self._start(task, (None, entry[1]), stream)
                     return
                 self._runtime.respond(task, self._runtime.encode(entry, result))
-        except asyncio.CancelledError as error:
-            # the call was cancelled, or the function has cancelled itself
-            self._runtime.fail(task, error)
         except BaseException as error:
-            self._runtime.fail(task, error)
-        self._end(task)
+            # CancelledError: the call was cancelled, or the function has cancelled itself
+            self._fail(task, error)
+        else:
+            self._end(task)
 
     def _fail(self, task, error):
-        self._runtime.fail(task, error)
-        self._end(task)
+        try:
+            self._runtime.fail(task, error)
+        finally:
+            self._end(task)
 
     def _end(self, task):
         self._running -= 1

@@ -62,14 +62,16 @@ class _Ending:
         """A function has raised SystemExit: the worker fails the calls that run and starts the
         process again. Of several threads that do this the first one decides."""
         self._lock.acquire()
-        code = error.code
-        if code is None:
-            number = 0
-        else:
-            number = code & 0xFF if isinstance(code, int) else 1
+        try:
+            code = error.code
+            number = 0 if code is None else int(code) & 0xFF if isinstance(code, int) else 1
+            has_text = code is not None and not isinstance(code, int)
+        except BaseException:
+            # an attribute of a subclass of SystemExit
+            number, has_text = 1, True
         callers = "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
         what = f"{self.module}: ended its process with exit code {number}"
-        if code is not None and not isinstance(code, int):
+        if has_text:
             what += f": {in_one_line(message_of(error))}"
         logs.log_now(codes.ERROR, what, callers)
         self._exit(number)
@@ -84,4 +86,5 @@ class _Ending:
             sys.stderr.flush()
         except BaseException as error:
             logs.log_now(codes.ERROR, f"{self.module}: at exit: {message_of(error)}")
-        os._exit(code)
+        finally:
+            os._exit(code)

@@ -18,7 +18,7 @@ from . import codes, module, scope, streams
 from .cancellations import Cancellations
 from .codec import dumps, raw_bytes
 from .context import Context
-from .failure import Error, describe
+from .failure import Error, code_of, describe
 from .plan import BEGIN, CONTEXT, JSON, NO_ARGUMENT, RELOAD, Plan
 
 # Seconds between two tries to load a module that cannot be loaded.
@@ -236,13 +236,15 @@ class Runtime:
             raise Error(f"the response cannot be sent: {_nffi.error_text(code)}")
 
     def fail(self, task, error):
-        if isinstance(error, SystemExit) and self._exit_process is not None:
+        """Raises nothing, whatever was raised."""
+        if issubclass(type(error), SystemExit) and self._exit_process is not None:
             self._exit_process(error)
         message, detail = describe(error)
-        if isinstance(error, Error) and error.code:
-            _nffi.respond_code(task, error.code, message)
+        code = code_of(error)
+        if code != 0:
+            _nffi.respond_code(task, code, message)
             return
-        if isinstance(error, SystemExit):
+        if issubclass(type(error), SystemExit):
             message += b" (sys.exit() ends this call, not the worker)"
         _nffi.respond_error(task, message, detail)
 

@@ -3,7 +3,7 @@
 import unittest
 
 import nffi
-from nffi.failure import describe, detail_of, encode, in_one_line, message_of
+from nffi.failure import code_of, describe, detail_of, encode, in_one_line, message_of
 
 
 def raised(error):
@@ -53,6 +53,76 @@ class Detail(unittest.TestCase):
             inside = detail_of(error)
         self.assertIn("test_failure.py", whole)
         self.assertNotIn("File ", inside)
+
+
+def raises(*arguments):
+    raise SystemExit("no luck")
+
+
+class Exits(ValueError):
+    __str__ = __repr__ = raises
+
+
+class Text(str):
+    __getitem__ = encode = __format__ = raises
+
+
+class OddText(ValueError):
+    def __str__(self):
+        return Text("odd")
+
+
+class Name(type):
+    __name__ = property(raises)
+
+
+class OddName(ValueError, metaclass=Name):
+    __class__ = property(raises)
+    __traceback__ = property(raises)
+
+
+class OddError(nffi.Error):
+    def __init__(self):
+        Exception.__init__(self, "odd")
+
+    detail = code = property(raises)
+
+
+class Whatever(unittest.TestCase):
+    """What a class of the user may do."""
+
+    def test_methods_and_attributes_that_raise_or_return_a_wrong_type(self):
+        for error, message in (
+            (Exits(), b"Exits: its text is not readable"),
+            (OddText(), b"OddText: odd"),
+            (OddName("x"), b"OddName: x"),
+            (OddError(), b"odd"),
+        ):
+            self.assertEqual(describe(error)[0], message)
+            self.assertEqual(code_of(error), 0)
+
+    def test_a_detail_that_is_no_text(self):
+        for detail, text in (({"id": 7}, b"{'id': 7}"), (7, b"7"), (b"x", b"b'x'"), (Exits(), b"")):
+            self.assertEqual(describe(nffi.Error("x", detail=detail)), (b"x", text))
+
+    def test_a_code(self):
+        for code in (1, -(2**31), 2**31 - 1):
+            self.assertEqual(code_of(nffi.Error("x", code=code)), code)
+        self.assertEqual(code_of(nffi.Error("x", code=True)), 1)
+        self.assertEqual(code_of(ValueError("x")), 0)
+
+    def test_a_code_that_is_no_32_bit_number_is_the_detail(self):
+        for code in (2**31, -(2**31) - 1, 2**40, "E42", 1.5):
+            error = nffi.Error("x", code=code)
+            self.assertEqual(code_of(error), 0)
+            self.assertEqual(detail_of(error), str(code))
+        self.assertEqual(detail_of(nffi.Error("x", detail="y", code="E42")), "y")
+        for nothing in (0, None):
+            self.assertEqual(detail_of(nffi.Error("x", code=nothing)), "")
+
+    def test_a_text_of_100_mb(self):
+        message, detail = describe(raised(ValueError("x" * 100_000_000)))
+        self.assertEqual((len(message), len(detail)), (16_000, 48_000))
 
 
 class Bytes(unittest.TestCase):
