@@ -56,6 +56,35 @@ nffi_java_dispositions_restore(const nffi_java_dispositions_t *saved)
 }
 
 
+/*
+ * The virtual machine handles a fault of any thread first, and passes on what
+ * is not its own. A nil pointer in Go is a fault on the small stack of a
+ * goroutine: Go ends the process unless all handlers run on its signal stack.
+ * Threads of Java have no such stack, so this changes nothing for them.
+ */
+static void
+use_signal_stacks(void)
+{
+    size_t i;
+    struct sigaction action;
+    static const int faults[] = {
+        SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGXFSZ
+    };
+
+    for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+
+        if (sigaction(faults[i], NULL, &action) != 0
+            || (action.sa_flags & (SA_SIGINFO|SA_ONSTACK)) != SA_SIGINFO)
+        {
+            continue;
+        }
+
+        action.sa_flags |= SA_ONSTACK;
+        (void) sigaction(faults[i], &action, NULL);
+    }
+}
+
+
 int
 nffi_java_find_jvm(const char *home, char *file, size_t file_size, char *error,
     size_t error_size)
@@ -206,6 +235,8 @@ nffi_java_make_jvm(const nffi_java_settings_t *settings, const char *jvm_file,
                         (int) rc, said[0] ? ": " : "", said);
         return -1;
     }
+
+    use_signal_stacks();
 
     return 0;
 }

@@ -89,12 +89,17 @@ public final class Call implements Context {
 
     /** Responds with bytes, which must not change afterwards; null means no bytes. */
     public void respond(byte[] data) {
-        if (end()) instance.responses().add(Response.of(task, data));
+        send(Response.of(task, data));
     }
 
     /** Responds with the remaining bytes of a buffer, which must not change afterwards. */
     public void respond(ByteBuffer data) {
-        if (end()) instance.responses().add(Response.of(task, data));
+        send(Response.of(task, data));
+    }
+
+    /** It is there before the call ends: there may be no memory for it. */
+    private void send(Response response) {
+        if (end()) instance.responses().add(response);
     }
 
     /** Responses with text in UTF-8. */
@@ -106,8 +111,12 @@ public final class Call implements Context {
     public void respond(CompletionStage<byte[]> later) {
         later();
         later.whenComplete((data, thrown) -> {
-            if (thrown != null) fail(thrown);
-            else respond(data);
+            try {
+                if (thrown != null) fail(thrown);
+                else respond(data);
+            } catch (Throwable again) {
+                fail(again);
+            }
         });
     }
 
@@ -117,7 +126,12 @@ public final class Call implements Context {
     }
 
     void fail(Failure failure) {
-        if (end()) instance.responses().add(Response.failure(task, failure));
+        if (!end()) return;
+        try {
+            instance.responses().add(Response.failure(task, failure));
+        } catch (OutOfMemoryError noMemory) {
+            Native.respondError(task, failure.message, failure.detail);
+        }
     }
 
     /** The response comes after the handler has returned, perhaps from another thread. */
@@ -226,7 +240,7 @@ public final class Call implements Context {
                 return () -> remove(action);
             }
         }
-        action.run();
+        runSafely(action);
         return () -> { };
     }
 
@@ -272,7 +286,7 @@ public final class Call implements Context {
             action.run();
         } catch (Throwable thrown) {
             Output.line(Level.ERROR, "an action on cancellation failed: "
-                    + Failure.stackOf(thrown));
+                    + Failure.describe(thrown));
         }
     }
 

@@ -6,6 +6,7 @@ import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
+import java.util.function.Supplier;
 
 /** The error that Lua gets for something that was thrown. */
 final class Failure {
@@ -18,6 +19,8 @@ final class Failure {
     /** Made before there is none left to make it of. */
     private static final Failure NO_MEMORY = new Failure("java.lang.OutOfMemoryError", "", 0);
     private static final Failure TOO_DEEP = new Failure("java.lang.StackOverflowError", "", 0);
+    /** A chain of causes may have no end. */
+    private static final int MAX_CAUSES = 100;
 
     private Failure(String message, String detail, int code) {
         this.message = message.getBytes(StandardCharsets.UTF_8);
@@ -29,15 +32,13 @@ final class Failure {
         return new Failure(message, detail, 0);
     }
 
-    /** Never throws, whatever is left of stack and heap. */
+    /** Never throws, whatever is left of stack and heap, and whatever its methods do. */
     static Failure of(Throwable thrown) {
+        if (thrown == null) return new Failure("it failed without an exception (null)", "", 0);
         try {
             Throwable cause = causeOf(thrown);
-            if (cause instanceof NffiException) {
-                NffiException known = (NffiException) cause;
-                return new Failure(textOf(known), known.detail(), known.code());
-            }
-            return new Failure(cause.toString(), stackOf(cause), 0);
+            if (cause instanceof NffiException) return ofKnown((NffiException) cause);
+            return new Failure(textOf(cause, cause::toString), stackOf(cause), 0);
         } catch (StackOverflowError again) {
             return TOO_DEEP;
         } catch (Throwable again) {
@@ -45,25 +46,71 @@ final class Failure {
         }
     }
 
-    private static String textOf(NffiException known) {
-        return known.getMessage() == null ? known.toString() : known.getMessage();
+    private static Failure ofKnown(NffiException known) {
+        String text = textOf(known, () ->
+                known.getMessage() == null ? known.toString() : known.getMessage());
+        try {
+            return new Failure(text, known.detail(), known.code());
+        } catch (Throwable again) {
+            // a subclass
+            return new Failure(text, "", 0);
+        }
+    }
+
+    /** The name of its class if its text cannot be read. */
+    private static String textOf(Throwable thrown, Supplier<String> read) {
+        try {
+            String text = read.get();
+            if (text != null) return text;
+        } catch (Throwable again) {
+            // a method of the user
+        }
+        return thrown.getClass().getName();
     }
 
     /** What futures and reflection have wrapped. */
     static Throwable causeOf(Throwable thrown) {
         Throwable cause = thrown;
-        while (cause.getCause() != null
-                && (cause instanceof CompletionException || cause instanceof ExecutionException
-                        || cause instanceof InvocationTargetException)) {
-            cause = cause.getCause();
+        for (int i = 0; i < MAX_CAUSES && isWrapper(cause); i++) {
+            Throwable inner = null;
+            try {
+                inner = cause.getCause();
+            } catch (Throwable again) {
+                // a method of the user
+            }
+            if (inner == null) break;
+            cause = inner;
         }
         return cause;
     }
 
+    private static boolean isWrapper(Throwable thrown) {
+        return thrown instanceof CompletionException || thrown instanceof ExecutionException
+                || thrown instanceof InvocationTargetException;
+    }
+
+    /** Empty if it cannot be read. */
     static String stackOf(Throwable thrown) {
         StringWriter text = new StringWriter();
-        thrown.printStackTrace(new PrintWriter(text, true));
+        try {
+            thrown.printStackTrace(new PrintWriter(text, true));
+        } catch (Throwable again) {
+            // a method of the user, or too little memory
+            return "";
+        }
         return text.toString().stripTrailing();
+    }
+
+    /** The text and the stack, for the log. */
+    static String describe(Throwable thrown) {
+        String stack = stackOf(thrown);
+        return stack.isEmpty() ? textOf(thrown, thrown::toString) : stack;
+    }
+
+    /** As a throw statement; the compiler need not know what it is. */
+    @SuppressWarnings("unchecked") // nothing is cast: the type is for the compiler alone
+    static <T extends Throwable> RuntimeException rethrow(Throwable thrown) throws T {
+        throw (T) thrown;
     }
 
     /** The message as one line. */

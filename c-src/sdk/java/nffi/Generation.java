@@ -36,8 +36,7 @@ final class Generation {
         } catch (Throwable thrown) {
             if (pool != null) pool.shutdownNow();
             loader.close();
-            if (thrown instanceof Error) throw (Error) thrown;
-            throw (Exception) thrown;
+            throw Failure.<Exception>rethrow(thrown);
         }
     }
 
@@ -93,14 +92,19 @@ final class Generation {
         Thread closing = new Thread(this::closeNow, "nffi " + module + " end");
         closing.setDaemon(true);
         closing.setContextClassLoader(loader);
-        closing.start();
+        try {
+            closing.start();
+        } catch (OutOfMemoryError noThread) {
+            // the response that comes with this must be sent
+            closeNow();
+        }
     }
 
     void closeNow() {
         try {
             handler.close();
         } catch (Throwable thrown) {
-            Output.line(Level.ERROR, module + ": close() failed: " + Failure.stackOf(thrown));
+            Output.line(Level.ERROR, module + ": close() failed: " + Failure.describe(thrown));
         }
         pool.shutdown();
         try {

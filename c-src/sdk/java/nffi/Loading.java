@@ -150,8 +150,7 @@ final class Loading {
         try {
             return method.invoke(null, arguments);
         } catch (java.lang.reflect.InvocationTargetException thrown) {
-            if (thrown.getCause() instanceof Error) throw (Error) thrown.getCause();
-            throw (Exception) thrown.getCause();
+            throw Failure.<Exception>rethrow(thrown.getCause());
         }
     }
 }

@@ -87,7 +87,7 @@ public final class LogHandler extends Handler {
         if (!isLoggable(record)) return;
         String text = record.getLoggerName() + ": " + formatter.formatMessage(record);
         Throwable thrown = record.getThrown();
-        if (thrown != null) text += "\n" + Failure.stackOf(thrown);
+        if (thrown != null) text += "\n" + Failure.describe(thrown);
         Output.line(levelOf(record.getLevel().intValue()), text);
     }
 

@@ -22,9 +22,12 @@ final class PublisherReader<R> implements Flow.Subscriber<R> {
     public void onSubscribe(Flow.Subscription subscription) {
         this.subscription = subscription;
         call.onCancel(() -> {
-            subscription.cancel();
-            // the call still needs its response, which is discarded
-            call.fail(new CancellationException("the stream was cancelled"));
+            try {
+                subscription.cancel();
+            } finally {
+                // the call still needs its response, which is discarded
+                call.fail(new CancellationException("the stream was cancelled"));
+            }
         });
         subscription.request(1);
     }

@@ -29,13 +29,19 @@ final class Responses {
     private boolean sending;
     private boolean held;
     private long since;
-    /** Used by the sending thread only. */
-    private ByteBuffer memory;
+    /** Used by the sending thread only. Made with the runtime: later there may be none left. */
+    private final ByteBuffer memory =
+            ByteBuffer.allocateDirect(BYTES + MAX_BATCH * SMALL).order(ByteOrder.nativeOrder());
 
     void add(Response response) {
         lock.lock();
         try {
-            waiting.add(response);
+            try {
+                waiting.add(response);
+            } catch (OutOfMemoryError noMemory) {
+                sendOne(response);
+                return;
+            }
             if (held) {
                 long now = System.nanoTime();
                 if (waiting.size() == 1) since = now;
@@ -100,36 +106,43 @@ final class Responses {
         }
     }
 
+    /** Never throws: other responses follow. */
     private static void sendOne(Response one) {
-        int result;
         try {
-            result = one.send();
-        } catch (OutOfMemoryError noMemory) {
-            result = Native.respondError(one.task, Failure.of(noMemory).message, null);
+            int result = one.send();
+            if (result != Native.OK) reportUnsent(one.task, result);
+        } catch (Throwable thrown) {
+            // no memory; or a buffer that was changed
+            Native.respondError(one.task, Failure.of(thrown).message, null);
         }
-        if (result != Native.OK) reportUnsent(one.task, result);
     }
 
-    /** Sends the small ones together. Returns the index of the first remaining one. */
+    /**
+     * Sends the small ones together, or one by one if that is impossible: one that was sent already
+     * is refused then. Returns the index of the first remaining one.
+     */
     private int sendSome(List<Response> responses, int first) {
-        if (memory == null) {
-            memory = ByteBuffer.allocateDirect(BYTES + MAX_BATCH * SMALL)
-                    .order(ByteOrder.nativeOrder());
-        }
-        int next = first;
-        memory.position(BYTES);
         int end = Math.min(responses.size(), first + MAX_BATCH);
-        while (next < end && responses.get(next).size() <= SMALL) {
-            put(responses.get(next), (next - first) * RESPONSE_SIZE);
-            next++;
+        int next = first + 1;
+        while (next < end && responses.get(next).size() <= SMALL) next++;
+        try {
+            sendTogether(responses, first, next);
+        } catch (Throwable thrown) {
+            // no memory; or a buffer that was changed
+            for (int i = first; i < next; i++) sendOne(responses.get(i));
         }
-        int count = next - first;
-        if (Native.respond(memory, count) == count) return next;
+        return next;
+    }
+
+    private void sendTogether(List<Response> responses, int first, int end) {
+        memory.position(BYTES);
+        int count = end - first;
+        for (int i = 0; i < count; i++) put(responses.get(first + i), i * RESPONSE_SIZE);
+        if (Native.respond(memory, count) == count) return;
         for (int i = 0; i < count; i++) {
             int result = memory.getInt(i * RESPONSE_SIZE + 28);
             if (result != Native.OK) reportUnsent(responses.get(first + i).task, result);
         }
-        return next;
     }
 
     private void put(Response response, int at) {
