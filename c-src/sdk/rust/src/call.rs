@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::error::BoxError;
-use crate::failure::failure;
+use crate::failure::{failure, report};
 use crate::ffi::{Task, TaskResponse};
 use crate::handler::{Returned, Sync};
 use crate::notes::Notes;
@@ -59,7 +59,7 @@ impl Call {
             Ok(Returned::Static(data)) => TaskResponse::Static { task, data },
             Ok(Returned::Buffer(buffer)) => TaskResponse::Buffer { task, buffer },
             Ok(Returned::Stream) => return task.end_stream(),
-            Err(error) => failure(task, &*error),
+            Err(error) => failure(task, report(error)),
         };
         self.runtime.responses.add(response);
     }

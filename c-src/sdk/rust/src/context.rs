@@ -1,8 +1,11 @@
 //! What a handler knows of its call.
 
+use crate::error::Error;
+use crate::failure::report;
 use crate::ffi::{instant_of, Task, TaskId};
 use crate::log::Level;
 use crate::notes::{Notes, Signal};
+use crate::panics::catch;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -67,7 +70,15 @@ impl Context {
     #[must_use = "dropping the guard unregisters the function"]
     pub fn on_cancel(&self, callback: impl FnOnce() + Send + 'static) -> OnCancel {
         let signal = self.signal();
-        let key = signal.call(Box::new(callback));
+        let task = self.0.task;
+        // a panic must not end the thread that polls, or the handler
+        let key = signal.call(Box::new(move || {
+            if let Err(panic) = catch(callback) {
+                let Error { message, detail, .. } = report(panic);
+                let text = format!("an action on cancellation failed: {}\n{}", message, detail);
+                text.lines().for_each(|line| drop(task.log(Level::Error as i32, line)));
+            }
+        }));
         OnCancel { signal, key }
     }
 

@@ -4,7 +4,7 @@
 use crate::async_fn;
 use crate::call::{Call, Shared};
 use crate::error::BoxError;
-use crate::failure::failure;
+use crate::failure::{failure, report};
 use crate::ffi::{Queue, Task};
 use crate::handler::Kind;
 use crate::panics::catch;
@@ -36,7 +36,7 @@ impl Dispatcher {
         let kind = match self.service.find(task.method()) {
             Ok(kind) => kind,
             Err(error) => {
-                self.shared.responses.add(failure(task, &*BoxError::from(error)));
+                self.shared.responses.add(failure(task, report(BoxError::from(error))));
                 return false;
             }
         };

@@ -2,18 +2,21 @@
 
 use crate::error::{BoxError, Error};
 use crate::ffi::{Task, TaskResponse};
-use crate::panics::catch;
+use crate::panics::{catch, discard};
 use std::error::Error as StdError;
 
+/// A chain of causes may have no end.
+const MAX_CAUSES: usize = 100;
+
 /// Why calls fail while a runtime does not start.
-pub(crate) fn start_error(error: &(dyn StdError + 'static)) -> BoxError {
-    let Error { message, detail, .. } = report(error);
-    Error::new(format!("the runtime did not start: {}", message)).detail(detail).into()
+pub(crate) fn start_error(error: &Error) -> Error {
+    let message = format!("the runtime did not start: {}", error.message);
+    Error { message, ..error.clone() }
 }
 
 /// The error that the caller gets.
-pub(crate) fn failure(task: Task, error: &(dyn StdError + 'static)) -> TaskResponse {
-    match report(error) {
+pub(crate) fn failure(task: Task, error: Error) -> TaskResponse {
+    match error {
         Error { message, detail, code: 0 } => TaskResponse::Error { task, message, detail },
         Error { message, code, .. } => TaskResponse::Code { task, code, message },
     }
@@ -21,8 +24,10 @@ pub(crate) fn failure(task: Task, error: &(dyn StdError + 'static)) -> TaskRespo
 
 /// Converts an error to its text, with its causes as detail. User code formats the text; if it
 /// panics, the panic is reported instead.
-pub(crate) fn report(error: &(dyn StdError + 'static)) -> Error {
-    catch(|| describe(error)).unwrap_or_else(|panic| describe(&*panic))
+pub(crate) fn report(error: BoxError) -> Error {
+    let known = catch(|| describe(&*error)).unwrap_or_else(|panic| describe(&*panic));
+    discard(error);
+    known
 }
 
 fn describe(error: &(dyn StdError + 'static)) -> Error {
@@ -35,22 +40,16 @@ fn describe(error: &(dyn StdError + 'static)) -> Error {
 
 /// The [`Error`] that this is, or that has caused it.
 fn detail_of<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
-    let mut cause = Some(error);
-    while let Some(one) = cause {
-        if let Some(known) = one.downcast_ref::<Error>() {
-            return Some(known);
-        }
-        cause = one.source();
-    }
-    None
+    chain(Some(error)).find_map(|one| one.downcast_ref())
 }
 
 fn causes(error: &(dyn StdError + 'static)) -> String {
-    let mut lines = Vec::new();
-    let mut cause = error.source();
-    while let Some(one) = cause {
-        lines.push(format!("caused by: {}", one));
-        cause = one.source();
-    }
+    let lines: Vec<_> = chain(error.source()).map(|one| format!("caused by: {}", one)).collect();
     lines.join("\n")
+}
+
+fn chain<'e>(
+    first: Option<&'e (dyn StdError + 'static)>,
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(first, |&one| one.source()).take(MAX_CAUSES)
 }

@@ -1,6 +1,7 @@
 //! Listeners for cancellation and stream credit. A call without listeners adds no overhead.
 
 use crate::ffi::{TaskId, Waited};
+use crate::panics::discard;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
@@ -48,6 +49,7 @@ impl Notes {
     }
 }
 
+/// It does not panic.
 type Callback = Box<dyn FnOnce() + Send>;
 
 /// A cancellation of a call, reported once.
@@ -73,8 +75,7 @@ impl Signal {
         };
         wakers.into_values().for_each(wake);
         while let Some(callback) = self.next() {
-            // one that panics must not end the thread that polls
-            let _ = crate::panics::catch(callback);
+            callback();
         }
     }
 
@@ -92,7 +93,7 @@ impl Signal {
             state.ended = true;
             std::mem::take(&mut state.callbacks)
         };
-        drop(dropped);
+        dropped.into_iter().for_each(discard);
         self.raise();
     }
 
@@ -138,7 +139,7 @@ impl Signal {
             let mut state = lock(&self.0);
             (state.callbacks.remove(&key), state.wakers.remove(&key))
         };
-        drop((callback, waker));
+        discard((callback, waker));
     }
 }
 

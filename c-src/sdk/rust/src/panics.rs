@@ -22,8 +22,18 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, BoxError> {
     CATCHING.with(|catching| catching.set(outer));
     result.map_err(|thrown| {
         let place = PLACE.with(|place| std::mem::take(&mut *place.borrow_mut()));
-        Error::new(format!("panic: {}", text_of(&*thrown))).detail(place).into()
+        let text = format!("panic: {}", text_of(&*thrown));
+        discard(thrown);
+        Error::new(text).detail(place).into()
     })
+}
+
+/// Drops a value of the user, which may panic.
+pub(crate) fn discard<T>(value: T) {
+    if let Err(thrown) = catch_unwind(AssertUnwindSafe(move || drop(value))) {
+        // the drop of this one may panic as well
+        std::mem::forget(thrown);
+    }
 }
 
 fn text_of(thrown: &(dyn Any + Send)) -> &str {

@@ -53,7 +53,7 @@ where
 {
     let make = prepare(start, config)?;
     let engine = Engine::new().map_err(|error| error.to_string())?;
-    engine.start(&make).map_err(|error| report(&*error).to_string())
+    engine.start(&make).map_err(|error| report(error).to_string())
 }
 
 fn refuse(reason: &str) -> ! {

@@ -2,7 +2,7 @@
 
 use crate::config::FromConfig;
 use crate::engine::Engine;
-use crate::error::BoxError;
+use crate::error::{BoxError, Error};
 use crate::failure::{failure, report, start_error};
 use crate::ffi::Queue;
 use crate::log::Level;
@@ -26,7 +26,7 @@ where
 {
     match catch(|| C::from_config(&config).map(drop)) {
         Ok(Ok(())) => {}
-        Ok(Err(error)) | Err(error) => return Err(report(&*error).to_string()),
+        Ok(Err(error)) | Err(error) => return Err(report(error).to_string()),
     }
     Ok(Box::new(move || start(C::from_config(&config)?).map_err(Into::into)))
 }
@@ -61,7 +61,8 @@ fn run(mut queue: Queue, make: &Make) {
         match Engine::new().map_err(BoxError::from).and_then(|engine| engine.start(make)) {
             Ok(started) => return started.serve(queue),
             Err(error) => {
-                let reason = report(&*error).to_string();
+                let error = report(error);
+                let reason = error.to_string();
                 if reported != (reason.clone(), delay) {
                     let why = if reason == reported.0 {
                         ", for the same reason".into()
@@ -76,7 +77,7 @@ fn run(mut queue: Queue, make: &Make) {
                     queue.log(Level::Error, &text);
                     reported = (reason, delay);
                 }
-                if !refuse(&mut queue, &*start_error(&*error), delay) {
+                if !refuse(&mut queue, &start_error(&error), delay) {
                     return;
                 }
             }
@@ -86,7 +87,7 @@ fn run(mut queue: Queue, make: &Make) {
 }
 
 /// Fails the calls that come while the time lasts; false: the queue has ended.
-fn refuse(queue: &mut Queue, error: &(dyn std::error::Error + 'static), lasting: Duration) -> bool {
+fn refuse(queue: &mut Queue, error: &Error, lasting: Duration) -> bool {
     let until = Instant::now() + lasting;
     let responses = Responses::default();
     loop {
@@ -96,7 +97,7 @@ fn refuse(queue: &mut Queue, error: &(dyn std::error::Error + 'static), lasting:
         }
         let waited = queue.wait(Some(left));
         for task in waited.tasks {
-            responses.add(failure(task, error));
+            responses.add(failure(task, error.clone()));
         }
         if waited.closed {
             return false;

@@ -1,7 +1,7 @@
 //! Values, errors and panics, of handlers that are not async.
 
 use nffi::testing::{Failure, Runtime};
-use nffi::{bytes, fill, inline, BoxError, Context, Error, Handler, Service};
+use nffi::{bytes, fill, inline, stream, BoxError, Context, Error, Handler, Sender, Service};
 use std::io::Write;
 use std::sync::{mpsc, Arc, Mutex};
 use std::thread;
@@ -174,6 +174,136 @@ impl Drop for Burden {
     }
 }
 
+/// An error that panics when it is dropped.
+#[derive(Debug)]
+struct Heavy;
+
+impl std::fmt::Display for Heavy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("heavy")
+    }
+}
+
+impl std::error::Error for Heavy {}
+
+impl Drop for Heavy {
+    fn drop(&mut self) {
+        panic!("dropped")
+    }
+}
+
+/// An error whose causes have no end.
+#[derive(Debug)]
+struct Endless;
+
+impl std::fmt::Display for Endless {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("endless")
+    }
+}
+
+impl std::error::Error for Endless {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self)
+    }
+}
+
+fn fail(how: &[u8]) -> Result<(), BoxError> {
+    match how {
+        b"unprintable" => Err(Unprintable.into()),
+        b"heavy" => Err(Heavy.into()),
+        b"endless" => Err(Endless.into()),
+        b"no text" => std::panic::panic_any(7),
+        b"burden" => std::panic::panic_any(Burden),
+        _ => Err("x".repeat(100_000_000).into()),
+    }
+}
+
+const FAILURES: [(&str, &str); 6] = [
+    ("unprintable", "panic: no words"),
+    ("heavy", "heavy"),
+    ("endless", "endless"),
+    ("no text", "panic: of a value that is no text"),
+    ("burden", "panic: of a value that is no text"),
+    ("long", "xxx"),
+];
+
+#[test]
+fn whatever_a_handler_returns_or_throws_its_call_fails_and_no_other() {
+    let runtime = serve(|| {
+        let failing = || bytes(|_: &Context, how: &[u8]| fail(how));
+        Service::new()
+            .threads(2)
+            .method("", echo())
+            .method("inline echo", inline(echo()))
+            .method("pool", failing())
+            .method("inline", inline(failing()))
+            .method("stream", stream(|_: &Context, how: &[u8], _: &mut Sender| fail(how)))
+    });
+    let limit = Some(Duration::from_secs(20));
+    let mut others = Vec::new();
+    let mut calls = Vec::new();
+    for (how, message) in FAILURES {
+        for method in ["pool", "inline", "stream"] {
+            let call = runtime.begin(method, how.as_bytes(), limit).unwrap();
+            calls.push((how, message, call));
+            for method in ["", "inline echo"] {
+                others.push((how, runtime.begin(method, how.as_bytes(), limit).unwrap()));
+            }
+        }
+    }
+    for (how, message, call) in calls {
+        let failure = call.wait().unwrap_err();
+        assert_eq!(failure.code, "runtime_error", "{}", how);
+        assert!(failure.message.starts_with(message), "{}: {:.100}", how, failure.message);
+    }
+    for (how, call) in others {
+        assert_eq!(call.wait().unwrap(), how.as_bytes());
+    }
+}
+
+#[test]
+fn a_start_that_fails_in_any_way_is_an_error_of_its_calls() {
+    for (how, message) in FAILURES {
+        let start = move |(): ()| fail(how.as_bytes()).map(|()| Service::new());
+        let runtime = Runtime::start(start, "").unwrap();
+        let call = runtime.begin("", b"", Some(Duration::from_secs(10))).unwrap();
+        let failure = call.wait().unwrap_err();
+        let expected = format!("the runtime did not start: {}", message);
+        assert!(failure.message.starts_with(&expected), "{}: {:.100}", how, failure.message);
+    }
+}
+
+#[test]
+fn an_action_that_panics_keeps_no_other_from_running() {
+    let (send, entered) = mpsc::channel();
+    let (notify, notified) = mpsc::channel();
+    let shared = Arc::new((Mutex::new(send), Mutex::new(notify)));
+    let start = move |(): ()| {
+        let shared = shared.clone();
+        let handler = bytes(move |context: &Context, _: &[u8]| {
+            let (done, ran) = mpsc::channel();
+            let _first = context.on_cancel(|| panic!("no luck"));
+            let _second = context.on_cancel(|| std::panic::panic_any(Burden));
+            let _last = context.on_cancel(move || done.send(()).unwrap());
+            shared.0.lock().unwrap().send(()).unwrap();
+            let result = ran.recv_timeout(Duration::from_secs(10));
+            // immediately, and not into the handler
+            drop(context.on_cancel(|| panic!("no luck")));
+            shared.1.lock().unwrap().send(result).unwrap();
+            Ok::<_, BoxError>(())
+        });
+        Ok::<_, BoxError>(Service::new().method("", handler).method("echo", echo()))
+    };
+    let runtime = Runtime::start(start, "").unwrap();
+    let call = runtime.begin("", b"", None).unwrap();
+    entered.recv_timeout(Duration::from_secs(10)).unwrap();
+    call.cancel();
+    assert_eq!(notified.recv_timeout(Duration::from_secs(20)), Ok(Ok(())));
+    let after = runtime.begin("echo", b"on", Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(after.wait().unwrap(), b"on");
+}
+
 #[test]
 fn what_panics_after_a_handler_fails_its_call_only() {
     let runtime = serve(|| {
@@ -200,8 +330,7 @@ fn what_panics_after_a_handler_fails_its_call_only() {
         assert!(failure.detail.starts_with("at tests/calls.rs"), "{}", failure.detail);
     }
     for method in ["burden", "burden inline"] {
-        let failure = runtime.call(method, b"").unwrap_err();
-        assert_eq!(failure.message, "the handler has ended without a response", "{}", method);
+        assert_eq!(runtime.call(method, b"").unwrap(), b"", "{}", method);
     }
     for method in ["", "inline"] {
         let call = runtime.begin(method, b"on", Some(Duration::from_secs(10))).unwrap();
