@@ -4,6 +4,7 @@
  */
 
 import type { Addon } from "./addon.js";
+import { failureOf } from "./failure.js";
 import type { Context, Log } from "./handler.js";
 import type { Logs } from "./log.js";
 import { keyOf, type Task } from "./task.js";
@@ -81,8 +82,9 @@ export class CallContext implements Context {
       try {
         action();
       } catch (thrown) {
-        // Thrown in a listener, it would end the process.
-        this.log.error("an action on cancellation failed:", thrown);
+        // Thrown in a listener, it would end the process; and so would what cannot be formatted.
+        const { message, detail } = failureOf(thrown);
+        this.log.error("an action on cancellation failed:", detail || message);
       }
     };
     if (signal.aborted) run();

@@ -109,7 +109,6 @@ export class Dispatcher implements Server {
     this.#running++;
 
     const finish = (result: unknown) => {
-      let encoded: string | Uint8Array;
       try {
         const source = sourceOf(result);
         if (source !== undefined) {
@@ -119,12 +118,11 @@ export class Dispatcher implements Server {
           }, fail);
           return;
         }
-        encoded = codec.encode(result);
+        this.#responses.succeed(call, codec.encode(result));
       } catch (error) {
         fail(error);
         return;
       }
-      this.#responses.succeed(call, encoded);
       this.#ended(context, call);
     };
     const fail = (thrown: unknown) => {

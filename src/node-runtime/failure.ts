@@ -19,15 +19,21 @@ const MESSAGE_LIMIT = 16_000;
 const DETAIL_LIMIT = 48_000;
 
 export function failureOf(thrown: unknown): Failure {
+  const message = tryTo(() => messageOf(thrown), "something was thrown that cannot be described");
+  const known = tryTo(() => (isNffiError(thrown) ? thrown : undefined), undefined);
+  const detail = tryTo(() => (known ? ownDetailOf(known) : detailOf(thrown)), "");
+  return {
+    message: shorten(message, MESSAGE_LIMIT),
+    detail: shorten(detail, DETAIL_LIMIT),
+    ...(known && { code: tryTo(() => codeOf(known), 0) }),
+  };
+}
+
+function tryTo<T>(read: () => T, otherwise: T): T {
   try {
-    return {
-      message: shorten(messageOf(thrown), MESSAGE_LIMIT),
-      ...(isNffiError(thrown)
-        ? { detail: shorten(String(thrown.detail ?? ""), DETAIL_LIMIT), code: codeOf(thrown) }
-        : { detail: shorten(detailOf(thrown), DETAIL_LIMIT) }),
-    };
+    return read();
   } catch {
-    return { message: "something was thrown that cannot be described", detail: "" };
+    return otherwise;
   }
 }
 
@@ -36,9 +42,16 @@ function isNffiError(thrown: unknown): thrown is NffiError {
   return thrown instanceof Error && thrown.name === "NffiError";
 }
 
-/** The code as a 32-bit number; 0: none. */
+/** The code as a 32-bit number; 0: none, or nothing that is a code. */
 function codeOf({ code }: NffiError): number {
-  return typeof code === "number" ? Math.trunc(code) | 0 : 0;
+  const whole = typeof code === "number" ? Math.trunc(code) : 0;
+  return whole === (whole | 0) ? whole : 0;
+}
+
+/** A code that is no 32-bit number is the detail, unless there is one. */
+function ownDetailOf(thrown: NffiError): string {
+  const detail: unknown = thrown.detail ?? ((codeOf(thrown) === 0 && thrown.code) || "");
+  return typeof detail === "object" ? inspect(detail) : String(detail);
 }
 
 function messageOf(thrown: unknown): string {
@@ -52,7 +65,9 @@ function detailOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return "";
   // inspect() also shows causes and the errors of an AggregateError, and costs ten times as much.
   const whole = thrown.cause !== undefined || thrown instanceof AggregateError;
-  return withoutOurFrames(whole ? inspect(thrown) : String(thrown.stack ?? ""));
+  const text = whole ? inspect(thrown) : String(thrown.stack ?? "");
+  // Its frames are behind a message that long, and do not fit.
+  return text.length > 10 * DETAIL_LIMIT ? text : withoutOurFrames(text);
 }
 
 const OUR_FOLDER = new URL(".", import.meta.url).href;

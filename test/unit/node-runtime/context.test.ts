@@ -90,3 +90,25 @@ test("a context for tests follows its signal, and has what it is given", () => {
   context.onCancel(() => ran.push("now"));
   expect([context.cancelled, ran]).toEqual([true, ["cancelled", "now"]]);
 });
+
+test("an action that throws what cannot be formatted keeps no other from running", () => {
+  const { cancellations, context } = contextOf(false);
+  const ran: string[] = [];
+  const odd = { [Symbol.for("nodejs.util.inspect.custom")]: () => expect.fail("no luck") };
+  context.onCancel(() => {
+    throw odd;
+  });
+  context.onCancel(() => {
+    throw null;
+  });
+  context.onCancel(() => ran.push("last"));
+  expect(() => cancellations.cancel(TASK)).not.toThrow();
+  expect(ran).toEqual(["last"]);
+  // thrown in a listener, it would be an uncaught error
+  const late = contextOf(true).context;
+  expect(() =>
+    late.onCancel(() => {
+      throw odd;
+    }),
+  ).not.toThrow();
+});

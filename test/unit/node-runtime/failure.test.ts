@@ -61,3 +61,30 @@ test("a NffiError, or an error of that name, has its own detail or code", () => 
   // the number of another library is no code
   expect(failureOf(Object.assign(new Error("busy"), { code: 7 })).code).toBeUndefined();
 });
+
+test.each([
+  [2 ** 31, "2147483648"],
+  [-(2 ** 31) - 1, "-2147483649"],
+  [2 ** 40 + 5, "1099511627781"],
+  [Number.POSITIVE_INFINITY, "Infinity"],
+  ["E42", "E42"],
+])("a code that is no 32-bit number, %s, is the detail", (code, detail) => {
+  const named = Object.assign(new Error("sold out"), { name: "NffiError", code });
+  expect(failureOf(named)).toEqual({ message: "sold out", detail, code: 0 });
+  const both = Object.assign(named, { detail: { shelf: 3 } });
+  expect(failureOf(both)).toMatchObject({ detail: "{ shelf: 3 }", code: 0 });
+});
+
+test("attributes that throw leave the rest of an error", () => {
+  const odd = Object.defineProperties(new Error("odd"), {
+    name: { value: "NffiError" },
+    detail: { get: () => expect.fail("detail") },
+    code: { get: () => expect.fail("code") },
+  });
+  expect(failureOf(odd)).toEqual({ message: "odd", detail: "", code: 0 });
+});
+
+test("a message of 100 MB of lines is shortened, as is the stack that it is part of", () => {
+  const { message, detail } = failureOf(new Error("x\n".repeat(50_000_000)));
+  expect([message.length, detail.length]).toEqual([16_004, 48_004]);
+});
