@@ -4,7 +4,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Nginx, startNginx } from "../../support/nginx.js";
 import { builtOpenresty } from "../../support/openresty.js";
-import { ALL_RUNTIMES, buildFixtureRuntimes, type FixtureRuntimes } from "./fixture-runtimes.js";
+import {
+  ALL_RUNTIMES,
+  buildFixtureRuntimes,
+  type FixtureRuntimes,
+  SDK_RUNTIMES,
+} from "./fixture-runtimes.js";
 
 /** Python with an event loop takes cancellations in another way. */
 const RUNTIMES = [...ALL_RUNTIMES, "python-loop"];
@@ -70,6 +75,39 @@ const SERVER = [
      until_record(function(seen) return seen ~= ngx.null end)
      if ngx.var.arg_kill then ngx.thread.kill(thread) else ngx.thread.wait(thread) end
      show(result, until_record(function(seen) return seen ~= ngx.null and seen.done end))`,
+  ),
+  // each failure in each way, with other calls between them
+  location(
+    "/odd",
+    `local ways, threads = { "fail_oddly", "fail_inline", "fail_late" }, {}
+     local function begin(method, name)
+       threads[#threads + 1] = ngx.thread.spawn(function()
+         local value, message, code = rt.methods[method](rt.methods, name, { timeout = 60000 })
+         return { method, name, value == nil and ngx.null or value, type(message), code or ngx.null }
+       end)
+     end
+     for _, name in ipairs(assert(rt.methods:odd_failures())) do
+       for _, way in ipairs(ways) do begin(way, name) begin("echo", name) end
+     end
+     local results = {}
+     for i, thread in ipairs(threads) do results[i] = select(2, ngx.thread.wait(thread)) end
+     show(results)`,
+  ),
+  location(
+    "/odd-actions",
+    `local thread = ngx.thread.spawn(rt.methods.fail_actions, rt.methods, request)
+     for _ = 1, 500 do
+       if rt.methods:record(request) ~= ngx.null then break end
+       ngx.sleep(0.01)
+     end
+     ngx.thread.kill(thread)
+     local seen
+     for _ = 1, 1000 do
+       seen = assert(rt.methods:record(request))
+       if seen ~= ngx.null and seen.done then break end
+       ngx.sleep(0.01)
+     end
+     show(seen)`,
   ),
 ].join("\n");
 
@@ -264,5 +302,27 @@ describe.each(RUNTIMES)("%s", (runtime) => {
     }
     // nginx writes these lines without a client
     await nginx.waitForLog(/\[debug\] .*as debug$/m);
+  });
+});
+
+describe.each([...SDK_RUNTIMES, "python-loop"])("%s", (runtime) => {
+  test("whatever a handler returns or throws, its call fails and no other", async () => {
+    const workers = nginx.workers();
+    const [results] = (await ask("/odd", runtime, {})) as [unknown[][]];
+    expect(results.length).toBeGreaterThan(20);
+    for (const result of results) {
+      const [method, name] = result;
+      const isOther = method === "echo";
+      const end = isOther ? [name, "nil", null] : [null, "string", "runtime_error"];
+      expect(result).toEqual([method, name, ...end]);
+    }
+    expect(nginx.workers()).toEqual(workers);
+  });
+
+  test("actions on cancellation that fail keep no other from running", async () => {
+    const workers = nginx.workers();
+    const [record] = await ask("/odd-actions", runtime, {}, { id: `${runtime} actions` });
+    expect(record).toMatchObject({ done: true });
+    expect(nginx.workers()).toEqual(workers);
   });
 });
