@@ -76,7 +76,9 @@ impl Context {
             if let Err(panic) = catch(callback) {
                 let Error { message, detail, .. } = report(panic);
                 let text = format!("an action on cancellation failed: {}\n{}", message, detail);
-                text.lines().for_each(|line| drop(task.log(Level::Error as i32, line)));
+                for line in text.lines() {
+                    task.log(Level::Error as i32, line);
+                }
             }
         }));
         OnCancel { signal, key }
