@@ -8,7 +8,7 @@ type call struct {
 	request Request
 	ctx     callContext
 
-	answered bool
+	responded bool
 }
 
 func (c *call) runAlone(handler Handler) {
@@ -20,7 +20,7 @@ func (c *call) runAlone(handler Handler) {
 // so may the methods of its error.
 func (c *call) run(handler Handler) {
 	defer func() {
-		if !c.answered {
+		if !c.responded {
 			c.respond(nil, errGoexit)
 		}
 	}()
@@ -42,7 +42,7 @@ func (c *call) respond(data []byte, err error) {
 	if err != nil {
 		result = failure(c.ctx.task, err)
 	}
-	c.answered = true
+	c.responded = true
 	c.runtime.responses.add(result)
 }
 
@@ -53,6 +53,6 @@ func (c *call) finish(err error) {
 		return
 	}
 	c.ctx.end()
-	c.answered = true
+	c.responded = true
 	c.endStream()
 }
