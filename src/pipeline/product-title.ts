@@ -22,7 +22,9 @@ export function titleOf(manifest: Manifest): string {
 }
 
 const HOW: Readonly<Record<string, string>> = {
+  "--prefix": "named on the command line",
   default: "the default directory",
+  "last attach": "attached last by this user; no product in ./.nffi/openresty",
   machine: "no product in ./.nffi/openresty",
 };
 

@@ -21,7 +21,8 @@ export interface Product<M extends Manifest = Manifest> {
 
 export interface FoundProduct extends Product {
   /**
-   * The source of the path: "--prefix", "NFFI_PREFIX", "nffi.config.json", "default" or "machine".
+   * The source of the path: "--prefix", "NFFI_PREFIX", "nffi.config.json", "default", "last attach"
+   * or "machine".
    */
   readonly foundBy: string;
 }
@@ -41,13 +42,15 @@ export const DEFAULT_PREFIX = join(".nffi", "openresty");
 /** Where `nffi attach` installs unless --prefix is given; it serves all users of the machine. */
 export const ATTACHED_PREFIX = "/usr/local/nffi";
 
-/** The directory of the official packages and images that their OpenResty searches for modules. */
+/** The same for the official packages and images of OpenResty: their Lua searches this directory. */
 const SITE_OF_OPENRESTY = "/usr/local/openresty/site";
+
+export const DEFAULT_PREFIXES_OF_ATTACH = [ATTACHED_PREFIX, SITE_OF_OPENRESTY];
 
 /**
  * Returns the product in the prefix that the user has named, else in ./.nffi/openresty, else what
- * is attached to an nginx of this machine. The last build may belong to another project, so it is
- * only named in the hint.
+ * this user attached last, else what is attached at a default prefix. The last build may belong to
+ * another project, so it is only named in the hint.
  */
 export async function findProduct(wish: ProductWish): Promise<FoundProduct> {
   const { env } = wish;
@@ -55,7 +58,10 @@ export async function findProduct(wish: ProductWish): Promise<FoundProduct> {
   const manifest = await readManifest(prefix);
   if (manifest) return { prefix, manifest, foundBy };
   const attached = foundBy === "default" ? (await attachedProducts(env))[0] : undefined;
-  if (attached) return { ...attached, foundBy: "machine" };
+  if (attached) {
+    const isLast = attached.prefix === (await recorded(attachFile(env)));
+    return { ...attached, foundBy: isLast ? "last attach" : "machine" };
+  }
   const last = await lastPrefix(env);
   const isOther = last !== undefined && last !== prefix && (await readManifest(last)) !== undefined;
   const hint =
@@ -89,8 +95,9 @@ export function prefixOf(wish: ProductWish): Pick<FoundProduct, "prefix" | "foun
   return namedPrefix(wish) ?? { prefix: resolve(wish.cwd, DEFAULT_PREFIX), foundBy: "default" };
 }
 
-async function attachedProducts(env: Environment): Promise<Product<AttachedManifest>[]> {
-  const places = [await recorded(attachFile(env)), ATTACHED_PREFIX, SITE_OF_OPENRESTY];
+/** What this user attached last, then the default prefixes. */
+export async function attachedProducts(env: Environment): Promise<Product<AttachedManifest>[]> {
+  const places = [await recorded(attachFile(env)), ...DEFAULT_PREFIXES_OF_ATTACH];
   const products: Product<AttachedManifest>[] = [];
   for (const prefix of new Set(places)) {
     const manifest = prefix === undefined ? undefined : await readManifest(prefix);

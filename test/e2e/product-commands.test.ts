@@ -51,7 +51,7 @@ describe("of a product", () => {
     const result = await runCli(["verify", built, "--verbose"]);
     expect(result.stderr).toBe("");
     expect(result.stdout).toContain(
-      `verifying Debian trixie (nginx 1.26.3, ngx_lua 0.10.28) in ${built} (named by --prefix)\n`,
+      `verifying Debian trixie (nginx 1.26.3, ngx_lua 0.10.28) in ${built} (named on the command line)\n`,
     );
     expect(result.stdout).toContain("exports ngx_thread_pool_post_done");
     expect(result.stdout).toMatch(/as it was installed \(\d+ files\), and it works/);

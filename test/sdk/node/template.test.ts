@@ -293,7 +293,7 @@ test("--dry-run lists the files and writes nothing", async () => {
   const cwd = temporaryFolder();
   const told = await runCli(["new-runtime", "hello", "--prefix", prefix, "--dry-run"], { cwd });
   expect(told.stdout).toMatch(
-    /^using .* \(named by --prefix\)\nwould make \S+\/hello \(TypeScript\):\n/,
+    /^using .* \(named on the command line\)\nwould make \S+\/hello \(TypeScript\):\n/,
   );
   expect(told.stdout).toContain("  src/handlers.ts\n");
   expect(told.exitCode).toBe(0);
