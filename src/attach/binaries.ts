@@ -3,7 +3,7 @@
  */
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
-import { buildEnvironment } from "../host/environment.js";
+import { buildEnvironment, type Environment } from "../host/environment.js";
 import { isJdk, type Jdk, type NoJdk } from "../host/jdk.js";
 import { nodeApiInclude, type ShippedFiles } from "../host/package.js";
 import type { Platform } from "../host/platform.js";
@@ -55,8 +55,24 @@ export async function provideBinaries(
   if (found && isPrebuilt(found)) return binariesOf(found, "prebuilt", wish.jdk);
   if (found)
     context.log(`compiling, as there are no prebuilt files for this machine: ${found.reason}`);
+  await requireCompiler(found?.reason, context.env);
   const dir = await compile(nginx, wish, scratch, context);
   return binariesOf(await compiledIn(dir, context.platform), "compiled", wish.jdk);
+}
+
+/** `reason`: why there are no prebuilt files; undefined with --compile. */
+export async function requireCompiler(reason: string | undefined, env: Environment): Promise<void> {
+  try {
+    await requirePackages([], [], env);
+  } catch (thrown) {
+    if (reason === undefined || !(thrown instanceof NffiError)) throw thrown;
+    const packing = "or pack nffi again where make, python3-pip and a JDK are installed";
+    throw new NffiError(
+      thrown.code,
+      `no prebuilt files for this machine: ${reason}; to compile: ${thrown.message}`,
+      { hint: `${thrown.hint ?? ""}\n${packing}`.trim(), cause: thrown },
+    );
+  }
 }
 
 async function binariesOf(
@@ -94,7 +110,6 @@ async function compile(
   context: BinariesContext,
 ): Promise<string> {
   const { env, shipped, platform, signal } = context;
-  await requirePackages([], [], env);
   const includes = await prepareHeaders(nginx, wish, scratch, context);
   const dir = join(scratch, "build");
   const { cFlags, ldFlags } = hardeningOf({ flavor: "release" }, env, platform.arch);

@@ -20,7 +20,7 @@ export function ownCommand({ env, cwd, script, root }: Invocation): string {
   const own = join(root, "bin/nffi.mjs");
   if (isInUsersPath(env, own)) return "nffi";
   const archive = archiveOfNpx(root);
-  if (archive !== undefined) return `npx --package ${shellWord(archive)} nffi`;
+  if (archive !== undefined) return `npx --yes --package ${shellWord(archive)} nffi`;
   const shown = script.startsWith(`${cwd}/`) ? script.slice(cwd.length + 1) : script;
   if (!script.endsWith(".mjs")) return shellWord(shown.includes("/") ? shown : `./${shown}`);
   return `node ${shellWord(shown)}`;

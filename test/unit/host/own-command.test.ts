@@ -15,7 +15,7 @@ test("npx is given its package by an absolute path", () => {
   writeFileSync(join(cache, "package.json"), JSON.stringify({ dependencies }));
   const script = join(cache, "node_modules/.bin/nffi");
   expect(ownCommand({ env, cwd: home, script, root })).toBe(
-    `npx --package '${home}/my work/nffi-0.1.0.tgz' nffi`,
+    `npx --yes --package '${home}/my work/nffi-0.1.0.tgz' nffi`,
   );
   // a package of that name in the registry may belong to someone else
   writeFileSync(join(cache, "package.json"), JSON.stringify({ dependencies: { nffi: "^1" } }));
