@@ -50,12 +50,16 @@ function linesFor(stub: TypesStub, options: TypesOptions, cwd: string): string[]
   }
   const place = relative(cwd, file);
   if (isCurrent) return [`${place} is current (class ${className})`];
-  return options.check ? [] : [`wrote ${place} (class ${className}, ${methods.length} methods)`];
+  return options.check
+    ? []
+    : [
+        `wrote ${place} (class ${className}, ${methods.length} ${methods.length === 1 ? "method" : "methods"})`,
+      ];
 }
 
 function stale({ file }: TypesStub, module: string, cwd: string): NffiError {
   const place = relative(cwd, file);
-  return new NffiError("types-stale", `${place} is not what ${module} says now`, {
+  return new NffiError("types-stale", `${place} is outdated: ${module} has changed`, {
     hint: `run \`nffi types ${module}\` with the same options, without --check`,
   });
 }

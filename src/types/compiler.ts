@@ -64,27 +64,30 @@ function loadCompiler(path: string, cwd: string): Compiler {
     const ts = loadFrom(require, found);
     if (Number.parseInt(ts.versionMajorMinor, 10) >= OLDEST) return ts;
     throw new NffiError("toolchain-missing", `TypeScript ${ts.version} is too old: ${found}`, {
-      hint: "npm install --save-dev typescript@latest",
+      hint: INSTALL,
     });
   }
   throw new NffiError("toolchain-missing", `TypeScript not found beside ${path}`, {
-    hint: "npm install --save-dev typescript",
+    hint: INSTALL,
   });
 }
 
+/** TypeScript 7 has no compiler API yet, so the newest one does not do. */
+const INSTALL = "npm install --save-dev typescript@5";
+
 function loadFrom(require: NodeJS.Require, found: string): Compiler {
+  let ts: Compiler;
   try {
-    const ts: Compiler = require(found);
+    ts = require(found);
     if (typeof ts.createProgram === "function") return ts;
   } catch (thrown) {
     throw new NffiError("toolchain-missing", `cannot load ${found}: ${messageOf(thrown)}`, {
-      hint: "npm install --save-dev typescript",
+      hint: INSTALL,
       cause: thrown,
     });
   }
-  throw new NffiError("toolchain-missing", `${found} has no compiler for programs`, {
-    hint: "npm install --save-dev typescript@5",
-  });
+  const title = `TypeScript ${ts.version} has no compiler API`;
+  throw new NffiError("toolchain-missing", `${title}: ${found}`, { hint: INSTALL });
 }
 
 /**

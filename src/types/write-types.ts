@@ -100,7 +100,7 @@ function requireNoProblems(module: string, { problems }: Translation): void {
   const unique = [...new Set(problems.map(({ place, reason }) => `${place}: ${reason}`))];
   const lines = unique.slice(0, MAX_REPORTED);
   if (unique.length > MAX_REPORTED) lines.push(`and ${unique.length - MAX_REPORTED} more`);
-  throw new NffiError("types-failed", `not everything in ${module} can travel between Lua and it`, {
+  throw new NffiError("types-failed", `${module} uses types that JSON cannot represent`, {
     hint: lines.join("\n"),
   });
 }

@@ -249,7 +249,7 @@ test("--check distinguishes an outdated stub from a current one", async () => {
   const cwd = project(temporaryFolder());
   const check = async () => await runCli(["types", "handlers.ts", "--check"], { cwd });
   const missing = await check();
-  expect(missing.stderr).toMatch(/^nffi: handlers\.d\.lua is not what handlers\.ts says now\n/);
+  expect(missing.stderr).toMatch(/^nffi: handlers\.d\.lua is outdated: handlers\.ts has changed\n/);
   expect(missing.exitCode).toBe(19);
   const args = ["types", "handlers.ts", "--json"];
   const written = await runCli(args, { cwd });
@@ -342,7 +342,7 @@ describe("bad input", () => {
     copyFileSync(join(repository, "examples/docker/app/hello.ts"), join(cwd, "hello.ts"));
     const failed = await runCli(["types", "hello.ts"], { cwd });
     expect(failed.stderr).toMatch(
-      /TypeScript not found beside \S+\n.*npm install --save-dev typescript/,
+      /TypeScript not found beside \S+\n.*npm install --save-dev typescript@5\n/,
     );
     expect(failed.exitCode).toBe(4);
   });
