@@ -5,11 +5,11 @@
 import { Command } from "commander";
 
 export const DESCRIPTIONS = {
-  attach: "put nffi into the nginx that is there: no rebuild, and no compiler where files fit",
+  attach: "add nffi to an installed nginx, without a rebuild",
   detach: "remove what `nffi attach` has installed; nginx itself is not touched",
   build: "build an OpenResty that calls TypeScript, Go, Rust, Python, Java and C without blocking",
   fetch: "download and verify a source archive, and print its path",
-  cache: "look after downloaded archives and the build directories of builds",
+  cache: "list, verify and remove downloads and build directories",
   list: "list the releases that can be built and what was built",
   info: "describe a product and how to compile and link against it",
   verify: "check a product, built or attached: the hashes of its files, and that it answers a call",
@@ -18,7 +18,7 @@ export const DESCRIPTIONS = {
   patch: "check whether the patches apply to a source tree of OpenResty; writes nothing",
   "new-runtime": "make a project: a runtime, nginx.conf, tests",
   types: "write the types of TypeScript handlers for a Lua editor (LuaLS annotations)",
-  bench: "measure what a call costs here: by nffi, and by what else you could use",
+  bench: "measure calls on this machine, with nffi and its alternatives",
   completion: "print a completion script: source <(nffi completion bash)",
 } as const;
 

@@ -40,11 +40,17 @@ export function linesOfUninstalled(
   const did = dryRun ? "would remove" : "removed";
   return [
     ...(dryRun ? removed.map((path) => `  ${path}`) : []),
-    `${did} ${removed.length} files of ${prefix}`,
-    ...list(`kept ${changed.length} files that were changed after the installation:`, changed),
+    `${did} ${countedFiles(removed)} of ${prefix}`,
+    ...list(`kept ${countedFiles(changed)} that changed after the installation:`, changed),
     // the directory of an attached product may be one of others
-    ...(isAttached(manifest) ? [] : list(`kept ${kept.length} files that are yours:`, kept)),
+    ...(isAttached(manifest)
+      ? []
+      : list(`kept ${countedFiles(kept)} that nffi did not install:`, kept)),
   ];
+}
+
+function countedFiles({ length }: readonly string[]): string {
+  return length === 1 ? "1 file" : `${length} files`;
 }
 
 export function leadsOutside(prefix: string, paths: readonly string[]): NffiError {

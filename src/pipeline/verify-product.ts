@@ -61,10 +61,11 @@ function notAsInstalled(product: Product, differences: readonly Difference[]): N
   const lines = differences.slice(0, SHOWN).map(({ path, what }) => `${what.padEnd(7)} ${path}`);
   const { prefix } = product;
   const more = differences.length - SHOWN;
+  const many = differences.length === 1 ? "1 file differs" : `${differences.length} files differ`;
   if (more > 0) lines.push(`and ${more} more`);
   return new NffiError(
     "verify-failed",
-    `${prefix} is not as it was installed: ${differences.length} files differ from its manifest`,
+    `${prefix} is not as it was installed: ${many} from its manifest`,
     {
       hint: [
         ...lines,
