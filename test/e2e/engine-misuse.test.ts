@@ -104,6 +104,10 @@ const MISUSES: readonly (readonly [string, string])[] = [
     'unknown option "node_args" of a native library; it is an option of load("node")',
   ],
   [
+    `nffi.load("shop.ts", { module = "shop.ts" })`,
+    'unknown option "module" of a native library; it is an option of load("java"), load("node") and load("python"); did you mean load("node")?',
+  ],
+  [
     `nffi.load("node", "app.ts")`,
     'options must be a table, got string; did you mean { module = "app.ts" }?',
   ],

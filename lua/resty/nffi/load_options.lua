@@ -7,12 +7,14 @@ local codecs = require "resty.nffi.codecs"
 local misuse = require "resty.nffi.misuse"
 
 
+local concat = table.concat
 local find = string.find
 local ipairs = ipairs
 local lower = string.lower
 local match = string.match
 local pairs = pairs
 local raise = misuse.raise
+local sort = table.sort
 local type = type
 
 
@@ -87,18 +89,40 @@ function _M.check(name, options, languages, module)
 end
 
 
--- Returns the name of a language or "native library" that has this option, for
--- messages, or nil.
-local function owner_of(option, languages)
+-- Returns the languages that have this option, or "a native library", for
+-- messages; nil if no kind of runtime has it.
+local function owners_of(option, languages)
     if LIBRARY_OPTIONS[option] then
         return "a native library"
     end
 
+    local owners = {}
+
     for name, language in pairs(languages) do
         if language.options[option] then
-            return "load(\"" .. name .. "\")"
+            owners[#owners + 1] = "load(\"" .. name .. "\")"
         end
     end
+
+    if #owners == 0 then
+        return nil
+    end
+
+    sort(owners)
+    local last = owners[#owners]
+    owners[#owners] = nil
+
+    return #owners == 0 and last or concat(owners, ", ") .. " and " .. last
+end
+
+
+-- Returns a suggestion if `option` is a module whose suffix names a language.
+local function meant_language(option, value)
+    local suffix = option == "module" and type(value) == "string"
+                   and match(value, "%.(%w+)$")
+    local name = suffix and SUFFIXES[suffix]
+
+    return name and "; did you mean load(\"" .. name .. "\")?" or ""
 end
 
 
@@ -107,15 +131,16 @@ function _M.check_names(name, options, languages)
     local language = languages[name]
     local own = language and language.options or LIBRARY_OPTIONS
 
-    for option in pairs(options) do
+    for option, value in pairs(options) do
         if not COMMON_OPTIONS[option] and not own[option] then
-            local owner = owner_of(option, languages)
+            local owners = owners_of(option, languages)
 
-            if owner then
+            if owners then
                 raise("unknown option \"" .. option .. "\" of "
                       .. (language and "load(\"" .. name .. "\")"
                           or "a native library")
-                      .. "; it is an option of " .. owner)
+                      .. "; it is an option of " .. owners
+                      .. (language and "" or meant_language(option, value)))
             end
 
             local names = {}
