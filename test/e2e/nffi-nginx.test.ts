@@ -2,7 +2,14 @@
 // language: run as a user or a test of a project runs it, with each shell that Debian has.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -212,6 +219,10 @@ describe("what it refuses", () => {
     const failed = nffiNginx(dir, "start");
     expect(failed.stderr).toMatch(/^nginx cannot start:\nnginx: \[emerg\] .*no_such_directive/);
     expect(failed.status).toBe(1);
+    // with --port nginx reads a copy
+    appendFileSync(join(dir, "nginx.conf"), "no_such_block {}\n");
+    const copy = nffiNginx(dir, "start", "--port", "1");
+    expect(copy.stderr).toMatch(/"no_such_block" in \S+\/nginx\.conf:\d+/);
   });
 
   test("a configuration without a port", async () => {
@@ -228,13 +239,13 @@ describe("what it refuses", () => {
   });
 
   test.each([
-    ["no action", [], /^nffi-nginx: missing command\nusage: /],
-    ["an unknown action", ["jump"], /^nffi-nginx: unknown command "jump"\nusage: /],
-    ["an unknown option", ["start", "--prot", "1"], /^unknown argument "--prot"\nusage: /],
+    ["no action", [], /^nffi-nginx: missing command\n {2}hint: /],
+    ["an unknown action", ["jump"], /^nffi-nginx: unknown command "jump"\n {2}hint: /],
+    ["an unknown option", ["start", "--prot", "1"], /^unknown argument "--prot"\n {2}hint: /],
     ["an option without its value", ["start", "--port"], /^missing value of --port\n/],
     ["a port that is none", ["start", "--port", "70000"], /from 1 to 65535, got "70000"/],
-    ["a port for reload", ["reload", "--port", "1"], /^reload takes no --port\nusage: /],
-    ["a port for stop", ["stop", "--port", "1"], /^stop takes no --port\nusage: /],
+    ["a port for reload", ["reload", "--port", "1"], /^reload takes no --port\n {2}hint: /],
+    ["a port for stop", ["stop", "--port", "1"], /^stop takes no --port\n {2}hint: /],
     ["a port that is no number", ["start", "--port", "1x"], /from 1 to 65535, got "1x"/],
     ["a path as --run", ["start", "--run", "../x"], /^--run expects the name of a directory/],
     ["a command for start", ["start", "--", "make"], /^start takes no command\n/],
