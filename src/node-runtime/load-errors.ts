@@ -5,6 +5,8 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { TYPESCRIPT } from "./module-file.js";
 
 const INSTALL = "install esbuild in its project, which then bundles it (npm install esbuild)";
@@ -54,6 +56,15 @@ function hintOf(reason: Error): string | undefined {
   if (missing !== undefined && TYPESCRIPT.some((extension) => existsSync(missing + extension))) {
     return `name the file with its extension, or ${INSTALL}`;
   }
+  const [, name, importer] =
+    /Cannot find package '([^']+)' imported from (\S+)/.exec(message) ?? [];
+  if (name === "@nffi/runtime") {
+    const here = dirname(fileURLToPath(import.meta.url));
+    return `for types alone write \`import type\`, else run \`npm install ${here}\` in its project`;
+  }
+  // an alias such as "@/x" is no name of a package
+  if (importer !== undefined && /^(?:@\w[\w.-]*\/)?\w[\w.-]*$/.test(name ?? ""))
+    return `run \`npm install ${name}\` in its project`;
   if (/not supported in strip-only mode|Unknown file extension/.test(message)) {
     return `it is ${GENERATED}`;
   }

@@ -534,8 +534,10 @@ describe("without a bundler", () => {
 
   test("a package that is missing is just missing", async () => {
     const reason = await refusal({ "main.ts": 'import "no-such";\nexport const f = () => 1;\n' });
-    expect(reason).toMatch(/Cannot find package 'no-such'/);
+    expect(reason).toMatch(/Cannot find package 'no-such'.*; run `npm install no-such` in its/);
     expect(reason).not.toMatch(/esbuild/);
+    const own = await refusal({ "main.ts": 'import { NffiError } from "@nffi/runtime";\n' });
+    expect(own).toMatch(/write `import type`, else run `npm install \/\S+` in its project$/);
   });
 });
 
