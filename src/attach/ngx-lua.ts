@@ -71,6 +71,10 @@ async function modulesOf({ modules }: NginxConf): Promise<LoadedObject[]> {
   return objects;
 }
 
+const MODULES = "/usr/lib/nginx/modules";
+/** The load_module line of libnginx-mod-http-lua, which Debian's nginx.conf includes by a link. */
+const LUA_OF_DEBIAN = "/usr/share/nginx/modules-available/mod-http-lua.conf";
+
 async function noLua(nginx: NginxProgram, conf: NginxConf): Promise<NffiError> {
   const title = titleOfNginx(nginx);
   const isCompiledIn = nginx.configure.some((one) =>
@@ -79,10 +83,13 @@ async function noLua(nginx: NginxProgram, conf: NginxConf): Promise<NffiError> {
   if (isCompiledIn) return hiddenSymbols(title);
   const unloaded = await unloadedModule(nginx);
   if (unloaded !== undefined) {
+    const isOfDebian = unloaded.startsWith(MODULES) && (await exists(LUA_OF_DEBIAN));
     return new NffiError("lua-missing", `${title} does not load ${HTTP}.so`, {
       hint:
-        `add this line to the top of ${nginx.conf}, behind one for ndk_http_module.so: ` +
-        `load_module ${unloaded};\n` +
+        (isOfDebian
+          ? `Debian: run \`ln -s ${LUA_OF_DEBIAN} /etc/nginx/modules-enabled/50-mod-http-lua.conf\`\n`
+          : `add this line to the top of ${nginx.conf}, behind one for ndk_http_module.so: ` +
+            `load_module ${unloaded};\n`) +
         (conf.unread ? `nginx -T failed, so the files were read: ${conf.unread}\n` : "") +
         "if nginx runs with another nginx.conf, name it with --conf FILE",
     });
@@ -110,7 +117,7 @@ function hiddenSymbols(title: string): NffiError {
 /** The module that a package has installed but nginx.conf does not load. */
 async function unloadedModule({ configure, prefix }: NginxProgram): Promise<string | undefined> {
   const folder = configure.findLast((one) => one.startsWith("--modules-path="))?.slice(15);
-  for (const place of [folder, join(prefix, "modules"), "/usr/lib/nginx/modules"]) {
+  for (const place of [folder, join(prefix, "modules"), MODULES]) {
     const file = join(place ?? prefix, `${HTTP}.so`);
     if (await exists(file)) return file;
   }
