@@ -274,7 +274,9 @@ is=$(find /var/lib/nginx /var/log/nginx /run | sort | cksum; stat -c %u:%g /var/
     // the file of --write-conf is not claimed to be there
     expect(succeeded(await machine.nffi(attach))).toContain("add this line to http { }");
     succeeded(await machine.run("echo -- >> /opt/t/new/nffi/lualib/resty_ffi.lua"));
-    expect(succeeded(await machine.nffi("detach /opt/t/new/nffi"))).toContain("kept 1 file that changed");
+    expect(succeeded(await machine.nffi("detach /opt/t/new/nffi"))).toContain(
+      "kept 1 file that changed",
+    );
     const refused = await machine.nffi(attach);
     expect(refused.exitCode).toBe(EXIT_CODES["foreign-files"]);
     expect(refused.stderr).toContain("or replace them with --overwrite-foreign");
