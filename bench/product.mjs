@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-/** The prefix: the first argument, or the one of this clone. Exits with 2 if no product is there. */
+/** The prefix: the first argument, or this clone's. Exits with 2 if no product is there. */
 export function productPrefix() {
   const prefix = resolve(process.argv[2] ?? ".nffi/openresty");
   if (existsSync(join(prefix, "nffi/lib/libnffi_echo.so"))) return prefix;
