@@ -131,6 +131,38 @@ ngx_http_lua_nffi_is_known(ngx_http_lua_nffi_known_t *known, u_char *line,
 }
 
 
+/*
+ * Returns 0 for a line that follows the reason of a fault: frames of a stack
+ * (indented, or "10: 0x195e476" as Node numbers them), the end of an object,
+ * "----- Native stack trace -----", "Node.js v22.1.0" and Rust's "note: run
+ * with `RUST_BACKTRACE=1`".
+ */
+
+static ngx_uint_t
+ngx_http_lua_nffi_is_reason(const u_char *line, const u_char *last)
+{
+    size_t         i;
+    const u_char  *p;
+
+    static const ngx_str_t  followers[] = {
+        ngx_string(" "), ngx_string("\t"), ngx_string("}"),
+        ngx_string("-----"), ngx_string("Node.js v"), ngx_string("note: ")
+    };
+
+    for (i = 0; i < sizeof(followers) / sizeof(followers[0]); i++) {
+        if ((size_t) (last - line) >= followers[i].len
+            && ngx_memcmp(line, followers[i].data, followers[i].len) == 0)
+        {
+            return 0;
+        }
+    }
+
+    for (p = line; p < last && *p >= '0' && *p <= '9'; p++) { /* void */ }
+
+    return p == line || last - p < 4 || ngx_memcmp(p, ": 0x", 4) != 0;
+}
+
+
 static void
 ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
     u_char *last)
@@ -175,9 +207,9 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
 
     size = ngx_http_lua_nffi_escape(text, sizeof(text), line, last - line);
 
-    /* except the lines of a stack, which are indented */
-
-    if (!is_stack && level <= NGX_LOG_ERR && *line != ' ' && *line != '\t') {
+    if (!is_stack && level <= NGX_LOG_ERR
+        && ngx_http_lua_nffi_is_reason(line, last))
+    {
         out->last_error->size = ngx_min(size, sizeof(out->last_error->text));
         ngx_memcpy(out->last_error->text, text, out->last_error->size);
     }
