@@ -178,6 +178,8 @@ async function installInto(
     session.shipped,
   );
   await prove({ ...examined, productDir: stagedPrefix }, session);
+  // the proof takes seconds, in which somebody may have made the file
+  if (confFile) await requireWritableConf(confFile, previous?.conf, examined.ngxLua, examined.conf);
   const options = { ...(await togetherWith(conf, examined, session)), overwriteForeign };
   await replaceProduct(path, staged, session, options);
   return staged.manifest;

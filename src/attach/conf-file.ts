@@ -48,7 +48,10 @@ export async function requireWritableConf(
   if (!(await exists(file))) return;
   if (previous?.path === file && (await isAsWritten(previous))) return;
   throw new NffiError("foreign-files", `--write-conf ${file}: the file exists already`, {
-    hint: "nffi replaces only a file that it has written itself; name another one",
+    hint:
+      previous?.path === file
+        ? "it was changed since nffi wrote it: run this without --write-conf, which keeps it"
+        : "nffi replaces only a file that it has written itself; name another one",
   });
 }
 

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { NffiError } from "../errors.js";
 import { installHint } from "../host/distribution.js";
 import { type ElfObject, elfObjectOf } from "../io/elf-object.js";
-import { exists } from "../io/files.js";
+import { exists, kindOf } from "../io/files.js";
 import { directivesOf, lastError, type NginxConf, type ReadContext } from "./nginx-conf.js";
 import { type NginxProgram, titleOfNginx } from "./nginx-program.js";
 import { withScratch } from "./scratch-dir.js";
@@ -74,6 +74,7 @@ async function modulesOf({ modules }: NginxConf): Promise<LoadedObject[]> {
 const MODULES = "/usr/lib/nginx/modules";
 /** The load_module line of libnginx-mod-http-lua, which Debian's nginx.conf includes by a link. */
 const LUA_OF_DEBIAN = "/usr/share/nginx/modules-available/mod-http-lua.conf";
+const LINK_OF_DEBIAN = "/etc/nginx/modules-enabled/50-mod-http-lua.conf";
 
 async function noLua(nginx: NginxProgram, conf: NginxConf): Promise<NffiError> {
   const title = titleOfNginx(nginx);
@@ -83,11 +84,14 @@ async function noLua(nginx: NginxProgram, conf: NginxConf): Promise<NffiError> {
   if (isCompiledIn) return hiddenSymbols(title);
   const unloaded = await unloadedModule(nginx);
   if (unloaded !== undefined) {
-    const isOfDebian = unloaded.startsWith(MODULES) && (await exists(LUA_OF_DEBIAN));
+    const lacksLink =
+      unloaded.startsWith(MODULES) &&
+      (await exists(LUA_OF_DEBIAN)) &&
+      (await kindOf(LINK_OF_DEBIAN)) === "absent";
     return new NffiError("lua-missing", `${title} does not load ${HTTP}.so`, {
       hint:
-        (isOfDebian
-          ? `Debian: run \`ln -s ${LUA_OF_DEBIAN} /etc/nginx/modules-enabled/50-mod-http-lua.conf\`\n`
+        (lacksLink
+          ? `Debian: run \`ln -s ${LUA_OF_DEBIAN} ${LINK_OF_DEBIAN}\`\n`
           : `add this line to the top of ${nginx.conf}, behind one for ndk_http_module.so: ` +
             `load_module ${unloaded};\n`) +
         (conf.unread ? `nginx -T failed, so the files were read: ${conf.unread}\n` : "") +

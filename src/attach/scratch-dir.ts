@@ -37,8 +37,8 @@ export async function withScratch<T>(
   }
 }
 
-const NAME = "nffi-attach-";
-const OF_NFFI = /^nffi-attach-\w{6}$/;
+const NAME = "nffi-attach-tmp.";
+const OF_NFFI = /^nffi-attach-tmp\.\w{6}$/;
 
 /** Hidden, as in the prefix it is among what is installed there. */
 const HIDDEN = `.${NAME}`;

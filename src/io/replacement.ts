@@ -80,7 +80,7 @@ export async function replaceTogether(
     return undefined;
   } catch (thrown) {
     lost = await bringBack(committed.reverse());
-    options.signal.throwIfAborted();
+    if (lost.length === 0) options.signal.throwIfAborted();
     return { cause: thrown, place, lost };
   } finally {
     await tidyUp(prepared.filter(({ place }) => !lost.includes(place)));

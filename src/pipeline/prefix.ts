@@ -2,7 +2,7 @@
  * Checks whether nffi may write to a prefix: it replaces only files that it has installed, unless
  * the user allows more, and it writes through no link below the prefix.
  */
-import { readdir } from "node:fs/promises";
+import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
 import { kindOf, sha256OfFile } from "../io/files.js";
@@ -26,7 +26,7 @@ export async function requireOwnPrefix(
 ): Promise<void> {
   if ((await readdir(prefix).catch(() => [])).length === 0) return;
   const manifest = await readManifest(prefix);
-  requireNotAttached(prefix, manifest);
+  await requireNotAttached(prefix, manifest);
   await requireNoLinks(prefix, [...OF_EVERY_PRODUCT, ...(manifest ? ownPaths(manifest) : [])]);
   if (manifest || overwriteForeign) return;
   for (const path of OF_OPENRESTY) {
@@ -44,13 +44,23 @@ export async function requireOwnPrefix(
 }
 
 /** A build would remove the files that another nginx loads. */
-export function requireNotAttached(prefix: string, manifest: Manifest | undefined): void {
+export async function requireNotAttached(
+  prefix: string,
+  manifest: Manifest | undefined,
+): Promise<void> {
   if (manifest === undefined || !isAttached(manifest)) return;
-  throw new NffiError("foreign-files", `nffi is attached to ${manifest.nginx.path} in ${prefix}`, {
-    hint:
-      "a build there would remove what this nginx loads: choose another directory with --prefix,\n" +
-      `or run \`${shellWords(["nffi", "detach", prefix])}\` first`,
-  });
+  const real = await realpath(prefix);
+  const first = real === prefix ? ["nffi", "detach", prefix] : ["rm", prefix];
+  const what = real === prefix ? "" : `, a link to ${real}`;
+  throw new NffiError(
+    "foreign-files",
+    `nffi is attached to ${manifest.nginx.path} in ${prefix}${what}`,
+    {
+      hint:
+        "a build there would remove what this nginx loads: choose another directory with --prefix,\n" +
+        `or run \`${shellWords(first)}\` first`,
+    },
+  );
 }
 
 export interface Wanted {

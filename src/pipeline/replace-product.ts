@@ -32,7 +32,7 @@ export async function replaceProduct(
   options: ReplaceProductOptions = { overwriteForeign: false },
 ): Promise<void> {
   const previous = await readManifest(prefix);
-  if (!isAttached(manifest)) requireNotAttached(prefix, previous);
+  if (!isAttached(manifest)) await requireNotAttached(prefix, previous);
   const paths = await pathsToInstall(stagedPrefix, prefix);
   await requireReplaceable(prefix, paths, { stagedPrefix, previous, ...options });
   const changes: Change[] = [
@@ -94,7 +94,7 @@ function cannotInstall(prefix: string, { cause, place, lost }: ReplacementFailur
     lost.length === 0
       ? `${full}what was in the prefix before is unchanged`
       : `${full}these could not be brought back, run this command again:\n${lost.join("\n")}`;
-  const what = place?.startsWith(`${prefix}/`) ? `install into ${prefix}` : `write ${place}`;
+  const what = place === undefined || place.startsWith(`${prefix}/`) ? `install into ${prefix}` : `write ${place}`;
   return new NffiError("install-failed", `cannot ${what}: ${messageOf(cause)}`, {
     hint,
     cause,

@@ -147,6 +147,9 @@ describe.runIf(canEnterDebian)("Debian's nginx", () => {
 
   test("does not load ngx_lua, or has none", async () => {
     const module = "/usr/lib/nginx/modules/ngx_http_lua_module.so";
+    const link = "/etc/nginx/modules-enabled/50-mod-http-lua.conf";
+    const hint = `ln -s ${LUA} ${link}`;
+    await refused(`rm ${link}`, hint, "lua-missing", "does not load", hint);
     await refused(
       `mv ${LUA} /tmp/lua.conf && : > ${LUA}`,
       "true",

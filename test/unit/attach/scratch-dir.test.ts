@@ -25,7 +25,7 @@ test("is in TMPDIR, unless nginx cannot use a path there", async () => {
 
 test("what a killed run has left is removed after a day", async () => {
   const folder = temporaryFolder();
-  const names = ["nffi-attach-AbCdEf", "nffi-attach-123456", "nffi-attach-of-the-user"];
+  const names = ["nffi-attach-tmp.AbCdEf", "nffi-attach-tmp.123456", "nffi-attach-backup"];
   for (const name of names) mkdirSync(join(folder, name, "nffi"), { recursive: true });
   for (const name of names.slice(1)) utimesSync(join(folder, name), 1, 1);
   await parentOf(folder);

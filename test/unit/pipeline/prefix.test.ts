@@ -40,6 +40,13 @@ test("a product that is attached is refused, whatever is allowed", async () => {
     message: `nffi is attached to /usr/sbin/nginx in ${prefix}`,
     hint: expect.stringContaining(`nffi detach ${prefix}`),
   });
+  // of a project, to a product that others use
+  const link = join(temporaryFolder(), "openresty");
+  symlinkSync(prefix, link);
+  await expect(requireOwnPrefix(link, { overwriteForeign: true })).rejects.toMatchObject({
+    message: expect.stringContaining(`a link to ${prefix}`),
+    hint: expect.stringContaining(`\`rm ${link}\` first`),
+  });
 });
 
 test("a product of ours, other files and an absent prefix are no hindrance", async () => {
