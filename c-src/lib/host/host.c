@@ -358,11 +358,17 @@ nffi_host_trim(nffi_host_t *host)
     more = nffi__host_trim(host, &follow);
 
     /* the runtime follows when it skips the ping, which is queued behind this
-       store; not while other tasks wait: the next trim asks again */
+       store; not while other tasks wait, nor with the last slot of several,
+       which is for a call: the next trim asks again */
     if (follow) {
         atomic_fetch_add_explicit(&host->region.header->trims, 1,
                                   memory_order_release);
-        (void) nffi_host_ping(host);
+
+        if (host->free_count > 1 || host->slots < host->region.max_tasks
+            || host->slots == 1)
+        {
+            (void) nffi_host_ping(host);
+        }
     }
 
     return more || follow;

@@ -334,14 +334,6 @@ nffi_host_ping(nffi_host_t *host)
         return NFFI_QUEUE_FULL;
     }
 
-    /* the last one is for a call, which shows as well whether the runtime takes
-       tasks; of one in all the ping may have it */
-    if (host->free_count == 1 && host->slots == host->region.max_tasks
-        && host->slots > 1)
-    {
-        return NFFI_QUEUE_FULL;
-    }
-
     index = nffi__host_next_slot(host);
     entry = &host->entries[index];
     nffi__host_next_generation(host, entry);
