@@ -415,10 +415,13 @@ ngx_http_lua_nffi_may_be_ready(ngx_http_lua_nffi_process_t *p)
 
     p->late = 1;
 
-    if (!ev->posted) {
-        ngx_post_event(ev, &ngx_posted_events);
+    /* in this turn: events of the next one come after its timers */
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
     }
 
+    ngx_post_event(ev, &ngx_posted_events);
     ngx_add_timer(&p->kill, 1);
 
     return 1;
