@@ -5,6 +5,7 @@
 local ffi = require "ffi"
 
 
+local error = error
 local getinfo = debug.getinfo
 local loadlib = package.loadlib
 local pcall = pcall
@@ -38,6 +39,11 @@ then
 
     -- a function of Lua in the program, which has no name
     _M.yield = loadlib("", "ngx_http_lua_nonblocking_ffi_yield")
+
+    if not _M.yield then
+        error("this nginx was built with another version of nffi than its "
+              .. "Lua files: restart it, since a reload keeps the program")
+    end
 
 else
     -- global: libraries of the public ABIs find their functions there
