@@ -90,8 +90,8 @@ ngx_http_lua_nonblocking_ffi_may_wait(ngx_http_request_t *r,
 
 
 /* Submits a task for the current coroutine. Returns NGX_AGAIN if the coroutine
-   must yield now, or NGX_ERROR with `err`: nothing was submitted, or the task is
-   cancelled since ngx_lua does not know the coroutine. */
+   must yield now, or NGX_ERROR with `err`: nothing was submitted, or the task
+   is cancelled since ngx_lua does not know the coroutine. */
 
 int
 ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,

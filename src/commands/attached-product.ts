@@ -1,6 +1,6 @@
 /**
- * Finds the product that `nffi detach` removes. Removing needs more than finding: without a name only
- * the default prefix of `nffi attach` is meant, and never the target of a link.
+ * Finds the product that `nffi detach` removes. Removing needs more than finding: without a name it
+ * takes only the default prefix of `nffi attach`, and never the target of a link.
  */
 import { realpath } from "node:fs/promises";
 import { NffiError } from "../errors.js";

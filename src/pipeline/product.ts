@@ -42,7 +42,7 @@ export const DEFAULT_PREFIX = join(".nffi", "openresty");
 /** Where `nffi attach` installs unless --prefix is given; it serves all users of the machine. */
 export const ATTACHED_PREFIX = "/usr/local/nffi";
 
-/** The same for the official packages and images of OpenResty: their Lua searches this directory. */
+/** The same for official packages and images of OpenResty, whose Lua searches this directory. */
 const SITE_OF_OPENRESTY = "/usr/local/openresty/site";
 
 export const DEFAULT_PREFIXES_OF_ATTACH = [ATTACHED_PREFIX, SITE_OF_OPENRESTY];

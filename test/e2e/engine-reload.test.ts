@@ -242,7 +242,7 @@ describe("runtime:reload() of processes", () => {
         expect.stringMatching(/^false\|.*options must be a table, got string/),
         expect.stringMatching(/^false\|.*unknown option "libary"; did you mean "library"\?/),
         expect.stringMatching(/^false\|.*call it as runtime:reload\(\)/),
-        expect.stringMatching(/^nil\|the runtime "module\.mjs" is no library.*\|invalid$/),
+        expect.stringMatching(/^nil\|the runtime "module\.mjs" is not a library.*\|invalid$/),
         expect.stringMatching(/^nil\|.*is being reloaded already\|reloading$/),
         "true|true",
         expect.stringMatching(/^nil\|the runtime "module\.mjs" is closed\|closed$/),

@@ -220,6 +220,7 @@ describe("what it refuses", () => {
     expect(failed.stderr).toMatch(/^nginx cannot start:\nnginx: \[emerg\] .*no_such_directive/);
     expect(failed.status).toBe(1);
     // with --port nginx reads a copy
+    writeFileSync(join(dir, "part.conf"), "");
     appendFileSync(join(dir, "nginx.conf"), "no_such_block {}\n");
     const copy = nffiNginx(dir, "start", "--port", "1");
     expect(copy.stderr).toMatch(/"no_such_block" in \S+\/nginx\.conf:\d+/);

@@ -134,7 +134,7 @@ describe("of a product", () => {
     appendFileSync(join(prefix, "nffi/include/nffi.h"), "// mine\n");
     const result = await runCli(["uninstall", prefix]);
     expect(result.stdout).toContain(
-      "were changed after the installation:\n  nffi/include/nffi.h\n",
+      "kept 1 file that changed after the installation:\n  nffi/include/nffi.h\n",
     );
     expect(result.stderr).toContain("lualib/resty/nffi.lua\n");
     expect(result.exitCode).toBe(20);

@@ -257,7 +257,7 @@ describe("bad input", () => {
       "no build there",
       ["a", "--prefix", "none"],
       15,
-      /no \S+\/none\/nffi\/nffi\.json\n.*nffi(\.mjs)? build/,
+      /no product of nffi in \S+\/none: .*nffi\.json not found\n.*nffi(\.mjs)? build/,
     ],
   ] as const;
 
