@@ -191,7 +191,8 @@ ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
     if (inst == NULL
         || ngx_http_lua_nffi_process_create(inst, events) != NGX_OK)
     {
-        rc = ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        rc = NGX_ERROR;
 
     } else {
         rc = ngx_http_lua_nffi_process_spawn(inst->process, err);
