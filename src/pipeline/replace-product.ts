@@ -94,7 +94,10 @@ function cannotInstall(prefix: string, { cause, place, lost }: ReplacementFailur
     lost.length === 0
       ? `${full}what was in the prefix before is unchanged`
       : `${full}these could not be brought back, run this command again:\n${lost.join("\n")}`;
-  const what = place === undefined || place.startsWith(`${prefix}/`) ? `install into ${prefix}` : `write ${place}`;
+  const what =
+    place === undefined || place.startsWith(`${prefix}/`)
+      ? `install into ${prefix}`
+      : `write ${place}`;
   return new NffiError("install-failed", `cannot ${what}: ${messageOf(cause)}`, {
     hint,
     cause,

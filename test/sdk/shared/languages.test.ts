@@ -297,7 +297,9 @@ test("a runtime that cannot start is logged once, then each try is one line", as
       // what the first failure has printed is not printed again
       const again = lines.slice(lines.findIndex((line) => line.endsWith(" again in 200 ms")));
       expect(again.filter((line) => !tries.includes(line))).toEqual([]);
-      expect(lines.filter((line) => /nothing.there|class \S+ not found|broken$/.test(line))).not.toEqual([]);
+      expect(
+        lines.filter((line) => /nothing.there|class \S+ not found|broken$/.test(line)),
+      ).not.toEqual([]);
     }
   });
 });
