@@ -121,7 +121,6 @@ make_order(const nffi_spawn_options_t *options, size_t *size)
 static int
 send_start(int supervisor, size_t size, const int *fds)
 {
-    ssize_t n;
     nffi__start_t start = {
         .magic = NFFI__LAUNCH_MAGIC, .version = NFFI__LAUNCH_VERSION,
         .worker = (uint32_t) getpid(), .size = size
@@ -135,25 +134,7 @@ send_start(int supervisor, size_t size, const int *fds)
 
     nffi__add_descriptors(&msg, control.bytes, fds, NFFI__START_FDS);
 
-    do {
-        n = sendmsg(supervisor, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } while (n == -1 && errno == EINTR);
-
-    if (n != -1) {
-        return NFFI_OK;
-    }
-
-    switch (errno) {
-    case EAGAIN:
-    case ETOOMANYREFS:        /* more descriptors in flight than allowed */
-    case ENOBUFS:
-        return NFFI_QUEUE_FULL;
-    case EPIPE:
-    case ECONNRESET:
-        return NFFI_CLOSED;
-    default:
-        return NFFI_SYSTEM;
-    }
+    return nffi__send_packet(supervisor, &msg, MSG_DONTWAIT);
 }
 
 

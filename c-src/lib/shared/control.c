@@ -23,29 +23,12 @@
 
 
 int
-nffi__control_send(int socket, const nffi__message_t *message, int fd,
-    int flags)
+nffi__send_packet(int socket, const struct msghdr *msg, int flags)
 {
     ssize_t n;
-    struct iovec iov;
-    struct msghdr msg;
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control;
-
-    memset(&msg, 0, sizeof(msg));
-    iov.iov_base = (void *) message;
-    iov.iov_len = NFFI__MESSAGE_HEAD + message->text_size;
-    msg.msg_iov = &iov;
-    msg.msg_iovlen = 1;
-
-    if (fd != -1) {
-        nffi__add_descriptors(&msg, control.bytes, &fd, 1);
-    }
 
     do {
-        n = sendmsg(socket, &msg, flags | MSG_NOSIGNAL);
+        n = sendmsg(socket, msg, flags | MSG_NOSIGNAL);
     } while (n == -1 && errno == EINTR);
 
     if (n != -1) {
@@ -63,6 +46,31 @@ nffi__control_send(int socket, const nffi__message_t *message, int fd,
     default:
         return NFFI_SYSTEM;
     }
+}
+
+
+int
+nffi__control_send(int socket, const nffi__message_t *message, int fd,
+    int flags)
+{
+    struct iovec iov;
+    struct msghdr msg;
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+
+    memset(&msg, 0, sizeof(msg));
+    iov.iov_base = (void *) message;
+    iov.iov_len = NFFI__MESSAGE_HEAD + message->text_size;
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+
+    if (fd != -1) {
+        nffi__add_descriptors(&msg, control.bytes, &fd, 1);
+    }
+
+    return nffi__send_packet(socket, &msg, flags);
 }
 
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 /* The descriptors that a process finds after exec. */
@@ -40,8 +41,12 @@ typedef struct nffi__message {
 
 #define NFFI__MESSAGE_HEAD offsetof(nffi__message_t, text)
 
-/* Sends with a descriptor when `fd` is not -1. `flags` as for sendmsg.
-   0, NFFI_QUEUE_FULL (the socket is), NFFI_CLOSED or NFFI_SYSTEM. */
+/* Sends one packet. `flags` as for sendmsg. NFFI_OK, NFFI_QUEUE_FULL (the
+   socket is, or too many descriptors are in flight), NFFI_CLOSED, or
+   NFFI_SYSTEM with errno. */
+int nffi__send_packet(int socket, const struct msghdr *msg, int flags);
+
+/* The same for a message, with a descriptor when `fd` is not -1. */
 int nffi__control_send(int socket, const nffi__message_t *message, int fd,
     int flags);
 
