@@ -1,9 +1,10 @@
-import { resolve } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { configDefaults, defineConfig } from "vitest/config";
 import { SlowestFirst } from "./test/support/order.js";
 
-// lint: formatter, linter and types; unit: our TypeScript alone; c: the C library and the addon
-// through make and node.
+// lint: formatter, linter and types; unit, unit-mock: our TypeScript alone; c: the C library and the
+// addon through make and node.
 // asan, valgrind: some of the e2e files once more, on an nginx that watches its memory.
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
 // alone: the e2e files that measure time, or write the prebuilt files that others read.
@@ -31,6 +32,13 @@ const OF_ATTACHED = ["test/e2e/engine-attached.test.ts", "test/e2e/engine-attach
 // Debian's own nginx is a layer of /usr, which only root may mount.
 const DEBIANS = process.getuid?.() === 0 ? ["debian-12", "debian-13"] : [];
 
+const UNIT = ["test/unit/**/*.test.ts", "test/model/**/*.test.ts"];
+
+// A mock reaches only modules that its process has not loaded: these files get a process each.
+const MOCKING = readdirSync("test/unit", { recursive: true, encoding: "utf8" })
+  .map((name) => join("test/unit", name))
+  .filter((path) => path.endsWith(".test.ts") && readFileSync(path, "utf8").includes("vi.mock("));
+
 // For all builds of a run: test/support/compile-cache.ts.
 process.env.CCACHE_DIR ??= resolve(".nffi/test/ccache");
 process.env.CCACHE_NOHASHDIR = "1";
@@ -52,12 +60,16 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/unit/**/*.test.ts", "test/model/**/*.test.ts"],
+          include: UNIT,
+          exclude: [...configDefaults.exclude, ...MOCKING],
           testTimeout: 20_000,
           // they change nothing that another file sees: a process runs one after the other
           isolate: false,
           ...SIDE_BY_SIDE,
         },
+      },
+      {
+        test: { name: "unit-mock", include: MOCKING, testTimeout: 20_000, ...SIDE_BY_SIDE },
       },
       {
         test: {
