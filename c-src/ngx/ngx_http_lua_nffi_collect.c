@@ -19,34 +19,103 @@
 #include "ngx_http_lua_nffi_reap.h"
 
 
-/* Called when no response is left to collect. While calls are answered within
+/* a turn that polls takes at most this long before other events are handled */
+#define NGX_HTTP_LUA_NFFI_POLL_NS  10000
+
+
+/* What polling knows of this turn. */
+
+typedef struct {
+    uint64_t    until_ns;       /* 0: this turn has not begun to poll */
+    ngx_uint_t  collected;      /* since the last poll */
+} ngx_http_lua_nffi_turn_t;
+
+
+/* Continues to poll at the start of a turn. While calls are answered within
    microseconds, the event loop polls the queue for a bounded time instead of
    sleeping. It handles its other events between two polls. */
 
-static ngx_uint_t
-ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
-    ngx_uint_t collected)
+static void
+ngx_http_lua_nffi_poll_again(ngx_http_lua_nffi_instance_t *inst,
+    nffi_host_t *host, ngx_http_lua_nffi_turn_t *turn)
 {
     nffi_spinner_t  *spinner = &inst->spinner;
 
-    if (collected) {
-        if (spinner->until_ns) {
-            nffi_spin_found(spinner);
-        }
-
-        return inst->awaited && nffi_spin_begin(spinner, false);
-    }
-
-    if (spinner->until_ns == 0) {
-        return 0;
-    }
-
     if (inst->awaited == 0) {
         spinner->until_ns = 0;
+        return;
+    }
+
+    if (nffi_host_waiting(host)) {
+        nffi_spin_found_at(spinner, nffi_spin_now());
+        return;
+    }
+
+    if (nffi_spin_again(spinner) && nffi_host_waiting(host)) {
+        turn->until_ns = spinner->seen_ns + NGX_HTTP_LUA_NFFI_POLL_NS;
+        nffi_spin_found(spinner);
+    }
+}
+
+
+/* Begins to poll when no response is left. Returns 1 if the first poll has
+   found one: short calls that follow each other need no turn for each. */
+
+static ngx_uint_t
+ngx_http_lua_nffi_poll(ngx_http_lua_nffi_instance_t *inst, nffi_host_t *host,
+    ngx_http_lua_nffi_turn_t *turn)
+{
+    nffi_spinner_t  *spinner = &inst->spinner;
+
+    if (!turn->collected) {
         return 0;
     }
 
-    return nffi_spin_again(spinner);
+    turn->collected = 0;
+
+    if (spinner->until_ns) {
+        nffi_spin_found_at(spinner, nffi_spin_now());
+    }
+
+    if (inst->awaited == 0 || !nffi_spin_begin(spinner, false)) {
+        return 0;
+    }
+
+    if (turn->until_ns == 0) {
+        turn->until_ns = spinner->seen_ns + NGX_HTTP_LUA_NFFI_POLL_NS;
+
+    } else if (spinner->seen_ns >= turn->until_ns) {
+        return 0;
+    }
+
+    /* other events wait for their turn, such as those of another runtime */
+
+    if (!ngx_queue_empty(&ngx_posted_events)
+        || !ngx_queue_empty(&ngx_posted_next_events))
+    {
+        return 0;
+    }
+
+    if (!nffi_spin_look_again(spinner) || !nffi_host_waiting(host)) {
+        return 0;
+    }
+
+    nffi_spin_found(spinner);
+
+    return 1;
+}
+
+
+/* Whether the event loop polls in its next turn. */
+
+static ngx_uint_t
+ngx_http_lua_nffi_polls(ngx_http_lua_nffi_instance_t *inst)
+{
+    if (inst->awaited == 0) {
+        inst->spinner.until_ns = 0;
+    }
+
+    return inst->spinner.until_ns != 0;
 }
 
 
@@ -54,7 +123,7 @@ ngx_http_lua_nffi_looks_again(ngx_http_lua_nffi_instance_t *inst,
    coroutine may kill the thread of another one, or close the runtime. */
 
 void
-ngx_http_lua_nffi_collect(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
+ngx_http_lua_nffi_collect(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t max)
 {
     int                        n;
     size_t                     bytes;
@@ -62,6 +131,7 @@ ngx_http_lua_nffi_collect(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
     nffi_host_t               *host;
     nffi_host_response_t       response;
     ngx_http_lua_nffi_call_t  *call;
+    ngx_http_lua_nffi_turn_t   turn = { 0, 0 };
 
     if (inst->collecting || inst->host == NULL) {
         return;
@@ -70,11 +140,15 @@ ngx_http_lua_nffi_collect(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
     inst->collecting = 1;
     host = inst->host;
 
+    if (inst->spinner.until_ns) {
+        ngx_http_lua_nffi_poll_again(inst, host, &turn);
+    }
+
     n = 0;
     bytes = 0;
     messages = 0;
 
-    for (left = turn; left; left--) {
+    for (left = max; left; left--) {
 
         if (bytes >= NGX_HTTP_LUA_NFFI_TURN_BYTES) {
             left = 0;
@@ -93,10 +167,15 @@ ngx_http_lua_nffi_collect(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
 
         n = waiting ? nffi_host_collect(host, &response, 1) : 0;
 
+        if (n == 0 && ngx_http_lua_nffi_poll(inst, host, &turn)) {
+            continue;
+        }
+
         if (n != 1) {
             break;
         }
 
+        turn.collected = 1;
         call = response.owner;
         bytes += response.size;
 
@@ -121,7 +200,7 @@ ngx_http_lua_nffi_collect(ngx_http_lua_nffi_instance_t *inst, ngx_uint_t turn)
     }
 
     if (left == 0
-        || ngx_http_lua_nffi_looks_again(inst, left != turn)
+        || ngx_http_lua_nffi_polls(inst)
         || nffi_host_park(host))
     {
         if (!inst->collect.posted) {

@@ -19,7 +19,7 @@
 #define NGX_HTTP_LUA_NFFI_TURN_BYTES   1048576
 
 void ngx_http_lua_nffi_collect(ngx_http_lua_nffi_instance_t *inst,
-    ngx_uint_t turn);
+    ngx_uint_t max);
 void ngx_http_lua_nffi_collect_soon(ngx_http_lua_nffi_instance_t *inst);
 void ngx_http_lua_nffi_collect_handler(ngx_event_t *ev);
 void ngx_http_lua_nffi_woken(void *data);

@@ -149,7 +149,7 @@ export function threadMoves(s: State, index: number, context: Context, add: Add)
       if (notes || ((!writer || followers.length > 0) && (tasks || get(s, "closed")))) {
         add("spin: has_work", (to) => go(to, T.found));
       }
-      add("nffi_spin_again", (to) => go(to, T.gaveUp));
+      add("nffi_spin_look_again", (to) => go(to, T.gaveUp));
       break;
     case T.found:
       lock("spin_unlocked: found", T.led);

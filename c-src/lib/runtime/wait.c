@@ -112,7 +112,7 @@ spin(nffi_queue_t *queue, nffi_spinner_t *spinner, enum nffi__leader leader)
             nffi_spin_found(spinner);
             return true;
         }
-    } while (nffi_spin_again(spinner));
+    } while (nffi_spin_look_again(spinner));
 
     return false;
 }

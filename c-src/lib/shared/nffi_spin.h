@@ -58,6 +58,7 @@ typedef struct nffi_spinner {
     uint64_t limit_ns;        /* of the present wait */
     uint64_t longest_ns;      /* about the longest of the last hits */
     uint64_t until_ns;        /* of the present wait, 0: none */
+    uint64_t seen_ns;         /* the last reading of the clock */
     uint64_t lost_ns;         /* of it, before another thread ran here */
     int32_t score;            /* spins while it is above 0 */
     uint32_t rest;            /* waits to skip before the next try */
@@ -86,6 +87,7 @@ nffi_spin_init(nffi_spinner_t *spinner, uint32_t max_us)
     spinner->limit_ns = 0;
     spinner->longest_ns = 0;
     spinner->until_ns = 0;
+    spinner->seen_ns = 0;
     spinner->lost_ns = 0;
     spinner->score = NFFI_SPIN_MISS;
     spinner->rest = NFFI_SPIN_SHORT_REST;
@@ -132,7 +134,8 @@ nffi_spin_begin(nffi_spinner_t *spinner, bool briefly)
 
     spinner->skipped = 0;
     spinner->lost_ns = 0;
-    spinner->until_ns = nffi_spin_now() + spinner->limit_ns;
+    spinner->seen_ns = nffi_spin_now();
+    spinner->until_ns = spinner->seen_ns + spinner->limit_ns;
 
     return true;
 }
@@ -223,11 +226,11 @@ nffi_spin_found_at(nffi_spinner_t *spinner, uint64_t now)
     }
 }
 
-/* Something was found while spinning. */
+/* Something was found by the first look after a reading of the clock. */
 static inline void
 nffi_spin_found(nffi_spinner_t *spinner)
 {
-    nffi_spin_found_at(spinner, nffi_spin_now());
+    nffi_spin_found_at(spinner, spinner->seen_ns);
 }
 
 static inline bool
@@ -265,21 +268,33 @@ nffi_spin_yielded_at(nffi_spinner_t *spinner, uint64_t before, uint64_t after)
 
 /*
  * Nothing was found: offers the CPU to others and returns true while it is
- * worth looking again. False: the time is over, go to sleep.
+ * worth looking again. False: the time is over, go to sleep. The caller has
+ * done nothing but look since the last reading of the clock, which takes as
+ * long as a look.
  */
 static inline bool
-nffi_spin_again(nffi_spinner_t *spinner)
+nffi_spin_look_again(nffi_spinner_t *spinner)
 {
-    uint64_t now = nffi_spin_now();
+    uint64_t before = spinner->seen_ns;
 
-    if (!nffi_spin_again_at(spinner, now)) {
+    if (!nffi_spin_again_at(spinner, before)) {
         return false;
     }
 
     sched_yield();
-    nffi_spin_yielded_at(spinner, now, nffi_spin_now());
+    spinner->seen_ns = nffi_spin_now();
+    nffi_spin_yielded_at(spinner, before, spinner->seen_ns);
 
     return true;
+}
+
+/* The same for a caller that has done other things in between. */
+static inline bool
+nffi_spin_again(nffi_spinner_t *spinner)
+{
+    spinner->seen_ns = nffi_spin_now();
+
+    return nffi_spin_look_again(spinner);
 }
 
 #endif /* NFFI_SPIN_H */
