@@ -157,6 +157,27 @@ nffi__refuse_foreign(nffi_task_t task)
 
 
 nffi__running_t *
+nffi__task_to_answer(nffi_queue_t *queue, nffi_task_t task)
+{
+    nffi__running_t *running;
+
+    for ( ;; ) {
+        running = nffi__task_running(queue, task);
+
+        if (running == NULL || running->stream == NULL
+            || !running->stream->copying)
+        {
+            return running;
+        }
+
+        queue->inside++;
+        pthread_cond_wait(&queue->copied, &queue->mutex);
+        queue->inside--;
+    }
+}
+
+
+nffi__running_t *
 nffi__lock_running(nffi_task_t task, nffi_queue_t **queue)
 {
     nffi__running_t *running;
@@ -168,7 +189,7 @@ nffi__lock_running(nffi_task_t task, nffi_queue_t **queue)
     }
 
     pthread_mutex_lock(&(*queue)->mutex);
-    running = nffi__task_running(*queue, task);
+    running = nffi__task_to_answer(*queue, task);
 
     if (running == NULL) {
         nffi__refuse(*queue, task);

@@ -20,6 +20,26 @@ void nffi__refuse_foreign(nffi_task_t task);
    a mutex. */
 nffi__running_t *nffi__lock_running(nffi_task_t task, nffi_queue_t **queue);
 
+/* The task of a handle, as soon as no other thread copies a chunk of it; NULL:
+   there is none. May free the mutex. */
+nffi__running_t *nffi__task_to_answer(nffi_queue_t *queue, nffi_task_t task);
+
+/*
+ * Claims a task that this thread responds to: while it copies the bytes without
+ * the mutex, the handle is stale for others. nffi__reopen: there was no memory.
+ */
+static inline void
+nffi__claim(nffi__running_t *running)
+{
+    running->open = false;
+}
+
+static inline void
+nffi__reopen(nffi__running_t *running)
+{
+    running->open = true;
+}
+
 /* Fills in the response part of the slot, then finishes. */
 void nffi__publish(nffi_queue_t *queue, nffi__running_t *running,
     uint32_t index, int rc, const nffi__location_t *location,

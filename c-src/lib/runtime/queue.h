@@ -21,6 +21,8 @@ typedef struct nffi__stream {
     uint32_t sizes[NFFI__CHUNKS];
     uint32_t waiters;         /* threads in nffi_stream_wait */
     bool blocked;             /* the last write found no credit */
+    bool copying;             /* a thread copies a chunk without the mutex:
+                                 others wait before they write or end it */
     unsigned char *collected; /* for a plain call: the chunks */
     size_t collected_size;
     size_t collected_room;
@@ -95,6 +97,7 @@ struct nffi_queue {
     pthread_condattr_t monotonic;
     nffi__waiters_t followers;     /* in nffi_queue_poll */
     nffi__waiters_t writers;  /* in nffi_stream_wait */
+    pthread_cond_t copied;    /* a chunk; see nffi__stream_t */
     nffi__region_t region;
     nffi__arena_t arena;      /* of responses */
     uint32_t trims;           /* of the host that were followed */

@@ -53,7 +53,9 @@ respond_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
 
     /* the bytes may be in a buffer of nffi_response_alloc, which is freed with
        the task */
-    if (total > 0 && nffi__alloc_block(queue, total, &offset)) {
+    if (total > 0 && total < NFFI__COPY_UNLOCKED
+        && nffi__alloc_block(queue, total, &offset))
+    {
         location.kind = NFFI__IN_ARENA;
         location.offset = offset;
         location.size = total;
@@ -72,11 +74,12 @@ respond_copy(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
         parts[0].iov_len = response->size;
         parts[1].iov_base = (void *) response->detail;
         parts[1].iov_len = detail;
-        rc = nffi__store_large(queue,
-                 (uint64_t) running->generation << 32 | slot, parts, 2,
-                 &location);
+        nffi__claim(running);
+        rc = nffi__store(queue, (uint64_t) running->generation << 32 | slot,
+                         parts, 2, &location);
 
         if (rc != NFFI_OK) {
+            nffi__reopen(running);
             return failed && rc == NFFI_NO_MEMORY
                    ? respond_without_text(queue, running, slot) : rc;
         }
@@ -147,6 +150,11 @@ respond(nffi_queue_t *queue, const nffi_response_t *response)
     nffi__running_t *running;
 
     running = nffi__task_running(queue, response->task);
+
+    if (running != NULL && running->stream != NULL) {
+        running = nffi__task_to_answer(queue, response->task);
+    }
+
     if (running == NULL) {
         nffi__refuse(queue, response->task);
         return NFFI_STALE;

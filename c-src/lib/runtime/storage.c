@@ -212,34 +212,56 @@ copy_parts(unsigned char *to, const struct iovec *parts, int count)
 }
 
 
-int
-nffi__store_large(nffi_queue_t *queue, uint64_t task, struct iovec *parts,
-    int count, nffi__location_t *location)
+void
+nffi__unlock_to_copy(nffi_queue_t *queue)
 {
-    int i;
+    queue->inside++;
+    nffi__unlock_and_wake(queue);
+}
+
+
+void
+nffi__lock_after_copy(nffi_queue_t *queue)
+{
+    pthread_mutex_lock(&queue->mutex);
+    queue->inside--;
+}
+
+
+/* Bytes that the arena cannot hold. A memfd is sent with the mutex, so that
+   those in the socket are few that the worker does not look for yet. */
+static int
+store_large(nffi_queue_t *queue, uint64_t task, struct iovec *parts, int count,
+    nffi__location_t *location)
+{
+    int rc;
     void *copy;
     nffi__memfd_t memfd;
 
-    location->size = 0;
-
-    for (i = 0; i < count; i++) {
-        location->size += parts[i].iov_len;
-    }
-
     if (queue->control_fd != -1) {
         location->kind = NFFI__IN_MEMFD;
+        nffi__unlock_to_copy(queue);
+        rc = nffi__memfd_write(&memfd, parts, count);
+        nffi__lock_after_copy(queue);
 
-        return nffi__memfd_write(&memfd, parts, count) == NFFI_OK
+        return rc == NFFI_OK
                ? nffi__hand_over_large(queue, &memfd, task, location)
                : NFFI_NO_MEMORY;
     }
 
+    nffi__unlock_to_copy(queue);
     copy = malloc(location->size);
+
+    if (copy != NULL) {
+        copy_parts(copy, parts, count);
+    }
+
+    nffi__lock_after_copy(queue);
+
     if (copy == NULL) {
         return NFFI_NO_MEMORY;
     }
 
-    copy_parts(copy, parts, count);
     location->kind = NFFI__IN_HEAP;
     location->offset = (uint64_t) (uintptr_t) copy;
     location->release = (uint64_t) (uintptr_t) free;
@@ -249,20 +271,35 @@ nffi__store_large(nffi_queue_t *queue, uint64_t task, struct iovec *parts,
 
 
 int
-nffi__store(nffi_queue_t *queue, uint64_t task, const void *data, size_t size,
-    nffi__location_t *location)
+nffi__store(nffi_queue_t *queue, uint64_t task, struct iovec *parts,
+    int count, nffi__location_t *location)
 {
+    int i;
     uint32_t offset;
-    struct iovec part = { (void *) data, size };
+    unsigned char *bytes;
 
-    if (!nffi__alloc_block(queue, size, &offset)) {
-        return nffi__store_large(queue, task, &part, 1, location);
+    location->size = 0;
+
+    for (i = 0; i < count; i++) {
+        location->size += parts[i].iov_len;
+    }
+
+    if (!nffi__alloc_block(queue, location->size, &offset)) {
+        return store_large(queue, task, parts, count, location);
     }
 
     location->kind = NFFI__IN_ARENA;
     location->offset = offset;
-    location->size = size;
-    memcpy(queue->region.response_arena + offset, data, size);
+    bytes = queue->region.response_arena + offset;
+
+    if (location->size < NFFI__COPY_UNLOCKED) {
+        copy_parts(bytes, parts, count);
+        return NFFI_OK;
+    }
+
+    nffi__unlock_to_copy(queue);
+    copy_parts(bytes, parts, count);
+    nffi__lock_after_copy(queue);
 
     return NFFI_OK;
 }

@@ -8,6 +8,9 @@
 
 #include "runtime/queue.h"
 
+/* From this size on a copy takes longer than the mutex. */
+#define NFFI__COPY_UNLOCKED 32768
+
 /* Where the bytes of a response or of a chunk are. */
 typedef struct nffi__location {
     uint64_t offset;
@@ -32,13 +35,17 @@ void *nffi__alloc_storage(nffi_queue_t *queue, nffi__memfd_t *large,
 int nffi__hand_over_large(nffi_queue_t *queue, nffi__memfd_t *large,
     uint64_t task, nffi__location_t *location);
 
-/* Copies the bytes of a response, or a chunk, of a task (as above) to where the
-   worker reads them. 0, NFFI_NO_MEMORY, or a code of the control socket. */
-int nffi__store(nffi_queue_t *queue, uint64_t task, const void *data,
-    size_t size, nffi__location_t *location);
+/* Around a copy that takes longer than the mutex: the queue stays in use. */
+void nffi__unlock_to_copy(nffi_queue_t *queue);
+void nffi__lock_after_copy(nffi_queue_t *queue);
 
-/* The same for bytes that the arena cannot hold; `parts` are used up. */
-int nffi__store_large(nffi_queue_t *queue, uint64_t task, struct iovec *parts,
+/*
+ * Copies the bytes of a response, or a chunk, of a task (as above) to where the
+ * worker reads them; `parts` are used up. 0, NFFI_NO_MEMORY, or a code of the
+ * control socket. Frees the mutex while it copies many bytes: the caller has
+ * claimed the task, or the chunk, before.
+ */
+int nffi__store(nffi_queue_t *queue, uint64_t task, struct iovec *parts,
     int count, nffi__location_t *location);
 
 #endif /* NFFI_STORAGE_H */

@@ -34,17 +34,12 @@ stream_of(nffi__running_t *running)
 }
 
 
-static int
-collect(nffi__stream_t *stream, const void *data, size_t size)
+/* Makes room for `size` more bytes; false: there is no memory. */
+static bool
+make_room(nffi__stream_t *stream, size_t size)
 {
-    size_t room;
     unsigned char *larger;
-
-    if (size > MAX_COLLECTED - stream->collected_size) {
-        return NFFI_TOO_LARGE;
-    }
-
-    room = stream->collected_room;
+    size_t room = stream->collected_room;
 
     while (room < stream->collected_size + size) {
         room = room > 0 ? room * 2 : 1024;
@@ -53,11 +48,22 @@ collect(nffi__stream_t *stream, const void *data, size_t size)
     if (room > stream->collected_room) {
         larger = realloc(stream->collected, room);
         if (larger == NULL) {
-            return NFFI_NO_MEMORY;
+            return false;
         }
 
         stream->collected = larger;
         stream->collected_room = room;
+    }
+
+    return true;
+}
+
+
+static int
+append(nffi__stream_t *stream, const void *data, size_t size)
+{
+    if (!make_room(stream, size)) {
+        return NFFI_NO_MEMORY;
     }
 
     if (size > 0) {
@@ -69,6 +75,39 @@ collect(nffi__stream_t *stream, const void *data, size_t size)
 }
 
 
+/* Enough to copy, or to move for more room, to free the mutex meanwhile. */
+static bool
+is_long_copy(const nffi__stream_t *stream, size_t size)
+{
+    return size >= NFFI__COPY_UNLOCKED
+           || (stream->collected_size >= NFFI__COPY_UNLOCKED
+               && stream->collected_room - stream->collected_size < size);
+}
+
+
+/* Of a stream that this thread has marked as copying: no other one uses it. */
+static int
+collect(nffi_queue_t *queue, nffi__stream_t *stream, const void *data,
+    size_t size)
+{
+    int rc;
+
+    if (size > MAX_COLLECTED - stream->collected_size) {
+        return NFFI_TOO_LARGE;
+    }
+
+    if (!is_long_copy(stream, size)) {
+        return append(stream, data, size);
+    }
+
+    nffi__unlock_to_copy(queue);
+    rc = append(stream, data, size);
+    nffi__lock_after_copy(queue);
+
+    return rc;
+}
+
+
 static int
 write_chunk(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     const void *data, size_t size)
@@ -77,12 +116,13 @@ write_chunk(nffi_queue_t *queue, nffi__running_t *running, uint32_t slot,
     nffi__location_t where;
     nffi__stream_t *stream = running->stream;
     volatile nffi__chunk_t *chunk;
+    struct iovec part = { (void *) data, size };
 
     memset(&where, 0, sizeof(where));
 
     if (size > 0) {
         rc = nffi__store(queue, (uint64_t) running->generation << 32 | slot,
-                         data, size, &where);
+                         &part, 1, &where);
         if (rc != NFFI_OK) {
             return rc;
         }
@@ -161,9 +201,14 @@ nffi_stream_write(nffi_task_t task, const void *data, size_t size)
     rc = may_write(queue, running, slot);
 
     if (rc == NFFI_OK) {
+        running->stream->copying = true;
         rc = running->window > 0
              ? write_chunk(queue, running, slot, data, size)
-             : collect(running->stream, data, size);
+             : collect(queue, running->stream, data, size);
+        running->stream->copying = false;
+
+        /* few wait: two threads seldom write one stream */
+        pthread_cond_broadcast(&queue->copied);
     }
 
     nffi__unlock_and_wake(queue);
@@ -247,6 +292,7 @@ respond_collected(nffi_queue_t *queue, nffi__running_t *running,
     int rc;
     nffi__location_t where;
     nffi__stream_t *stream = running->stream;
+    struct iovec part;
 
     memset(&where, 0, sizeof(where));
     where.kind = NFFI__EMPTY;
@@ -263,10 +309,14 @@ respond_collected(nffi_queue_t *queue, nffi__running_t *running,
             stream->collected = NULL;
 
         } else {
+            part.iov_base = stream->collected;
+            part.iov_len = stream->collected_size;
+            nffi__claim(running);
             rc = nffi__store(queue,
                              (uint64_t) running->generation << 32 | slot,
-                             stream->collected, stream->collected_size, &where);
+                             &part, 1, &where);
             if (rc != NFFI_OK) {
+                nffi__reopen(running);
                 return rc;
             }
         }

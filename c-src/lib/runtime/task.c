@@ -72,6 +72,7 @@ take_structure(nffi_queue_t **result)
     pthread_mutex_init(&queue->mutex, NULL);
     pthread_mutex_init(&queue->payloads_mutex, NULL);
     pthread_cond_init(&queue->payload_came, &queue->monotonic);
+    pthread_cond_init(&queue->copied, NULL);
     pthread_mutex_lock(&queue->mutex);
 
     queue->index = table_used++;

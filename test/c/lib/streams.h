@@ -40,7 +40,7 @@ chunk(pair_t *pair, const void *data, size_t size)
 }
 
 
-static void
+static inline void
 chunk_read(pair_t *pair, nffi_task_t task, const void *data, size_t size)
 {
     chunk(pair, data, size);
