@@ -17,9 +17,11 @@
 int
 nffi__host_keep(nffi_host_t *host, const nffi__message_t *message, int fd)
 {
+    uint64_t max = NFFI__MAX_KEPT
+                   + (uint64_t) host->unanswered * (NFFI__CHUNKS + 1);
     nffi__received_t *received, **link;
 
-    received = host->kept < NFFI__MAX_KEPT ? malloc(sizeof(*received)) : NULL;
+    received = host->kept < max ? malloc(sizeof(*received)) : NULL;
     if (received == NULL) {
         if (fd != -1) {
             close(fd);

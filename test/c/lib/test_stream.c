@@ -5,6 +5,10 @@
 
 #include "streams.h"
 
+#include <sys/resource.h>
+
+#define OTHERS 600            /* more than NFFI__MAX_KEPT */
+
 
 static void
 sizes(pair_t *pair)
@@ -295,6 +299,59 @@ is_prompt(void)
 }
 
 
+/* The second chunk of a stream that was announced before is behind the memfds
+   of many other responses, which all fit in a large buffer of the socket. */
+static void
+behind_memfds(void)
+{
+    int i, owner, size = 8 << 20;
+    pair_t pair;
+    char *bytes = calloc(1, LARGE);
+    nffi_task_t task, running, other;
+    nffi_host_options_t many = small_arenas;
+    struct rlimit files = { OTHERS * 4, OTHERS * 4 };
+
+    if (setrlimit(RLIMIT_NOFILE, &files) == -1) {
+        check_skip("this user may not have so many descriptors");
+    }
+
+    many.max_tasks = OTHERS + 16;
+    pair_open_shared(&pair, &many);
+
+    if (setsockopt(NFFI__FD_CONTROL, SOL_SOCKET, SO_SNDBUFFORCE, &size,
+                   sizeof(size)) == -1)
+    {
+        check_skip("only root may enlarge the buffer of a socket");
+    }
+
+    running = streaming(&pair, LARGE, &task);
+    CHECK_IS(nffi_stream_write(running, "1", 1), NFFI_OK);
+
+    for (i = 0; i < OTHERS; i++) {
+        pair_submit(&pair, "x", 1, &owner);
+        other = pair_take(&pair).task;
+        CHECK_IS(nffi_respond(other, 0, bytes, 64 << 10), NFFI_OK);
+    }
+
+    CHECK_IS(nffi_stream_write(running, bytes, 64 << 10), NFFI_OK);
+    CHECK_IS(nffi_stream_end(running), NFFI_OK);
+    chunk_read(&pair, task, "1", 1);
+    chunk_read(&pair, task, bytes, 64 << 10);
+    end(&pair, NFFI_HOST_END, NULL, 0);
+
+    for (i = 0; i < OTHERS; i++) {
+        nffi_host_response_t response = pair_response(&pair);
+
+        CHECK(response.owner == &owner);
+        CHECK_BYTES(response.data, response.size, bytes, 64 << 10);
+        nffi_host_release(pair.host, &response);
+    }
+
+    free(bytes);
+    check_done(&pair);
+}
+
+
 int
 main(int argc, char **argv)
 {
@@ -305,6 +362,7 @@ main(int argc, char **argv)
         { "what a call collects is bounded", collects_bounded },
         CASE("unread chunks are bounded, credit is reported", bounds_chunks),
         CASE("unread bytes are bounded", bounds_bytes),
+        { "a chunk may be behind any number of memfds", behind_memfds },
         { "a chunk is there at once, and many are one wake-up", is_prompt },
     };
 
