@@ -81,10 +81,11 @@ test("a deployment reaches all workers, and code that does not load changes noth
   });
 });
 
-test("a scrape has the metrics of all workers", async () => {
-  const files = { ...lua("runtimes.lua", "workers_metrics.lua"), "app.mjs": app(1) };
-  const http = PATH + block("nginx", "metrics-http");
-  const server = VERSION + block("nginx", "metrics-server");
+test("a scrape has the metrics of all workers, and both recipes fit in one nginx", async () => {
+  const names = ["runtimes.lua", "deploy.lua", "workers_metrics.lua"];
+  const files = { ...lua(...names), "app.mjs": app(1) };
+  const http = PATH + block("nginx", "both-http");
+  const server = VERSION + block("nginx", "metrics-server") + block("nginx", "deploy-server");
   await withNginx({ prefix, workers: 2, http, server, files }, async (nginx) => {
     await ofEachWorker(nginx);
     for (let i = 0; i < 20; i++) {
@@ -110,6 +111,7 @@ test("a scrape has the metrics of all workers", async () => {
         .sort(),
     ).toEqual(["0", "1"]);
     expect(text).toContain('nffi_run_seconds_bucket{worker="1",runtime="app.mjs"');
+    expect(await nginx.get("/-/reload")).toBe("worker 0: reloaded\nworker 1: reloaded\n");
   });
 });
 
