@@ -124,6 +124,7 @@ ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
     }
 
     if (s->code) {
+        s->given = 1;
         read->code = s->code;
         read->rc = s->rc;
 

@@ -89,13 +89,44 @@ ngx_http_lua_nffi_has_registry(void)
 }
 
 
+/* The id as metrics have it. */
+
+#define NGX_HTTP_LUA_NFFI_ID   " (id %08xD)"
+#define NGX_HTTP_LUA_NFFI_ID_SIZE  (sizeof(" (id 01234567)") - 1)
+
+
+/* Adds the id to the labels of `rt` and of each open runtime of its name, if
+   there is one. */
+
+static void
+ngx_http_lua_nffi_distinguish(ngx_http_lua_nffi_runtime_t *rt)
+{
+    ngx_http_lua_nffi_runtime_t  *other;
+
+    for (other = ngx_http_lua_nffi_next_runtime(NULL);
+         other;
+         other = ngx_http_lua_nffi_next_runtime(other))
+    {
+        if (other == rt || other->closed
+            || other->name.len != rt->name.len
+            || ngx_memcmp(other->name.data, rt->name.data, rt->name.len) != 0)
+        {
+            continue;
+        }
+
+        other->label.len = other->name.len + NGX_HTTP_LUA_NFFI_ID_SIZE;
+        rt->label.len = rt->name.len + NGX_HTTP_LUA_NFFI_ID_SIZE;
+    }
+}
+
+
 ngx_http_lua_nffi_runtime_t *
 ngx_http_lua_nffi_register(ngx_str_t *key, ngx_str_t *name)
 {
     ngx_http_lua_nffi_runtime_t  *rt;
 
-    rt = ngx_calloc(sizeof(ngx_http_lua_nffi_runtime_t) + key->len + name->len,
-                    ngx_cycle->log);
+    rt = ngx_calloc(sizeof(ngx_http_lua_nffi_runtime_t) + key->len + name->len
+                    + NGX_HTTP_LUA_NFFI_ID_SIZE, ngx_cycle->log);
     if (rt == NULL) {
         return NULL;
     }
@@ -106,7 +137,9 @@ ngx_http_lua_nffi_register(ngx_str_t *key, ngx_str_t *name)
     rt->id = ngx_crc32_long(key->data, key->len);
     rt->name.data = rt->key.data + key->len;
     rt->name.len = name->len;
-    ngx_memcpy(rt->name.data, name->data, name->len);
+    rt->label = rt->name;
+    ngx_sprintf(ngx_cpymem(rt->name.data, name->data, name->len),
+                NGX_HTTP_LUA_NFFI_ID, rt->id);
 
     ngx_queue_init(&rt->serving);
     ngx_queue_init(&rt->starting);
@@ -117,6 +150,7 @@ ngx_http_lua_nffi_register(ngx_str_t *key, ngx_str_t *name)
     rt->node.node.key = ngx_murmur_hash2(rt->key.data, rt->key.len);
     rt->node.str = rt->key;
     ngx_rbtree_insert(&ngx_http_lua_nffi_open_runtimes, &rt->node.node);
+    ngx_http_lua_nffi_distinguish(rt);
 
     return rt;
 }

@@ -34,7 +34,9 @@ struct ngx_http_lua_nffi_runtime_s {
     ngx_uint_t                     handles;  /* pointers that Lua has */
     ngx_str_t                      key;
     uint32_t                       id;       /* checksum of the key */
-    ngx_str_t                      name;     /* for messages */
+    ngx_str_t                      name;     /* for messages to Lua */
+    ngx_str_t                      label;    /* for the log: with the id if
+                                                another one has this name */
 
     ngx_queue_t                    serving;  /* instances for new calls */
     ngx_queue_t                    starting; /* instances of a reload */

@@ -28,6 +28,7 @@
 #include "ngx_http_lua_nffi_instance.h"
 #include "ngx_http_lua_nffi_metrics.h"
 #include "ngx_http_lua_nffi_runtime.h"
+#include "ngx_http_lua_nffi_unread.h"
 
 
 /* ms between checks for a disconnected client: without a read or a write, only
@@ -158,6 +159,7 @@ ngx_http_lua_nffi_stream_fail(ngx_http_lua_nffi_call_t *call,
                                          message->len, code, 0);
 
     if (s->waiting) {
+        s->given = 1;
         ngx_http_lua_nffi_give_failure(call, message, code);
         ngx_http_lua_nffi_stream_resume(s);
     }
@@ -431,6 +433,24 @@ ngx_http_lua_nffi_stream_close(ngx_http_lua_nffi_stream_t *s)
 }
 
 
+/* Logs an error that Lua has not read. A client that disconnects is none. */
+
+static void
+ngx_http_lua_nffi_stream_log_unread(ngx_http_lua_nffi_stream_t *s)
+{
+    if (s->closed || s->given || s->code == NULL
+        || ngx_strcmp(s->code, "client_gone") == 0)
+    {
+        return;
+    }
+
+    ngx_http_lua_nffi_log_unread(s->call.waiter.request,
+                                 s->call.instance->runtime,
+                                 s->failure ? s->failure->data : (u_char *) "",
+                                 s->message_size, s->code);
+}
+
+
 /* Called at the end of the request, during the walk through its list of
    handlers. */
 
@@ -440,6 +460,7 @@ ngx_http_lua_nffi_stream_cleanup(void *data)
     ngx_http_lua_nffi_stream_t  *s = data;
 
     s->cleanup = NULL;
+    ngx_http_lua_nffi_stream_log_unread(s);
 
     if (s->waiting) {
         s->waiting = 0;
@@ -459,6 +480,7 @@ ngx_http_lua_nffi_stream_free(ngx_http_lua_nffi_stream_t *s)
         ngx_http_lua_nffi_stop_waiting(&s->call);
     }
 
+    ngx_http_lua_nffi_stream_log_unread(s);
     ngx_http_lua_nffi_stream_close(s);
 
     if (s->lent) {

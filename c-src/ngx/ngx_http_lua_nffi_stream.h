@@ -41,6 +41,7 @@ struct ngx_http_lua_nffi_stream_s {
 
     unsigned                       open:1;   /* its task is unanswered */
     unsigned                       waiting:1;
+    unsigned                       given:1;  /* Lua has its error */
     unsigned                       closed:1; /* by Lua, or with its request */
 };
 

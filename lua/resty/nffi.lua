@@ -148,7 +148,8 @@ local function open_stream(self, method, bytes, options, decode)
     local pointer, err, code = calls.stream(self._pointer, method, bytes,
                                            call_options.window(options))
     if not pointer then
-        return streams.failed(failure_message(self, method, err, code), code)
+        return streams.failed(self, method,
+                              failure_message(self, method, err, code), code)
     end
 
     return streams.new(self, method, pointer, timeout, more_timeout, decode)
@@ -246,7 +247,7 @@ local function stream_method(self, name, value, options)
     local bytes, err = codec.encode(value)
 
     if bytes == nil and err then
-        return streams.failed("cannot encode the payload: " .. err,
+        return streams.failed(self, name, "cannot encode the payload: " .. err,
                               "codec_error")
     end
 

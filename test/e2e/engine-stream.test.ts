@@ -171,6 +171,34 @@ const SERVER = [
       }
   }`,
   withEcho(
+    "= /unread",
+    `local how = ngx.var.arg_how
+     if how == "never" then
+         rt:stream("why", { method = "fail" })
+         ngx.sleep(0.1)
+     elseif how == "closed" then
+         local closed = assert(nffi.load("@ECHO@", { config = "6" })) closed:close()
+         for chunk in closed:stream("x") do ngx.say("never") end
+     elseif how == "codec" then
+         local j = assert(nffi.load("@ECHO@", { config = "4", codec = "json" }))
+         for chunk in j.streams:count(print) do ngx.say("never") end
+     elseif how == "read" then
+         local stream = rt:stream("why", { method = "fail" })
+         stream:read()
+     else
+         ngx.thread.wait(ngx.thread.spawn(function()
+             local stream = rt:stream("3 0 luck", { method = "count" })
+             for round = 1, 2 do for chunk in stream do ngx.print(chunk) end end
+             if how == "error" then stream:error() end
+         end))
+         if how == "collected" then
+             collectgarbage() collectgarbage()
+             ngx.log(ngx.WARN, "collected already")
+         end
+     end
+     ngx.say(how)`,
+  ),
+  withEcho(
     "= /flood",
     `for chunk in rt:stream("20000 65536", { method = "count" }) do
          if not ngx.print(chunk) or not ngx.flush(true) then break end
@@ -317,6 +345,33 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
     expect(text.split("\n").slice(0, 6).join("\n")).not.toMatch(/resty\/nffi/);
   });
 
+  test("an error that nobody reads is logged once, with its request", async () => {
+    const logged = async (how: string) => {
+      const before = nginx.errorLog().length;
+      expect(await nginx.get(`/unread?how=${how}`)).toContain(`${how}\n`);
+      expect(await nginx.get("/loop?v=1")).toBe("0;\n");
+      const added = nginx.errorLog().slice(before).split("\n");
+      return added.filter((line) => /error was not read|collected/.test(line));
+    };
+    const line = (text: string) =>
+      expect.stringMatching(
+        new RegExp(
+          `\\[warn\\] .*nffi: runtime ".*libnffi_echo\\.so.*": a stream failed, and its error was not read: ${text}.*, client: 127.0.0.1, .*"GET /unread`,
+        ),
+      );
+    expect(await logged("loop")).toEqual([line('method "count": luck \\(runtime_error\\)')]);
+    expect(await logged("never")).toEqual([line("why \\(runtime_error\\)")]);
+    expect(await logged("closed")).toEqual([line("the runtime .* is closed \\(closed\\)")]);
+    expect(await logged("codec")).toEqual([
+      line('method "count": cannot encode the payload: .* \\(codec_error\\)'),
+    ]);
+    const [first, second] = await logged("collected");
+    expect(first).toEqual(line('method "count": luck \\(runtime_error\\)'));
+    expect(second).toContain("collected already");
+    expect(await logged("read")).toEqual([]);
+    expect(await logged("error")).toEqual([]);
+  });
+
   test("no call is lost beside a stream that is not read", async () => {
     expect(await nginx.get("/beside")).toBe("0 lost\n");
     await allOver();
@@ -374,5 +429,6 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
     client.destroy();
     await allOver();
     expect((await counted()) - before).toBeLessThan(20_000);
+    expect(nginx.errorLog()).not.toContain("client_gone");
   });
 });

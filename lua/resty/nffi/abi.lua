@@ -105,6 +105,11 @@ void ngx_http_lua_nonblocking_ffi_stream_close(void *stream);
 
 void ngx_http_lua_nonblocking_ffi_stream_free(void *stream);
 
+void *ngx_http_lua_nonblocking_ffi_unread(void *r, void *runtime,
+    const char *message, size_t size);
+
+void ngx_http_lua_nonblocking_ffi_unread_free(void *unread, uint32_t read);
+
 void ngx_http_lua_nonblocking_ffi_close(void *runtime);
 
 void ngx_http_lua_nonblocking_ffi_release(void *runtime);

@@ -181,4 +181,31 @@ function _M.close_stream(stream)
 end
 
 
+local function log_unread(note)
+    C.ngx_http_lua_nonblocking_ffi_unread_free(note, 0)
+end
+
+
+-- Notes the error of a stream, which is logged when the request ends or the
+-- note is collected. Returns nil if there is no request or no memory.
+function _M.note_unread(runtime, message)
+    local r = get_request()
+
+    if not r then
+        return nil
+    end
+
+    local note = C.ngx_http_lua_nonblocking_ffi_unread(r, runtime, message,
+                                                       #message)
+
+    return note ~= nil and ffi.gc(note, log_unread) or nil
+end
+
+
+-- Frees a note: its error was read.
+function _M.forget_unread(note)
+    C.ngx_http_lua_nonblocking_ffi_unread_free(ffi.gc(note, nil), 1)
+end
+
+
 return _M

@@ -5,7 +5,8 @@
 --     local message, code, detail = stream:error()
 --
 -- The loop ends at the end of the stream and at an error, since Lua ends a loop
--- at the first nil. error() distinguishes the two.
+-- at the first nil. error() distinguishes the two. The error of a loop is
+-- logged if the request ends before error() is called.
 
 
 local abi = require "resty.nffi.abi"
@@ -14,7 +15,9 @@ local failure = require "resty.nffi.failure"
 local misuse = require "resty.nffi.misuse"
 
 
+local forget_unread = calls.forget_unread
 local getmetatable = getmetatable
+local note_unread = calls.note_unread
 local read = calls.read
 local setmetatable = setmetatable
 
@@ -25,6 +28,37 @@ local ENDED = abi.ENDED
 
 local Stream = {}
 Stream.__index = Stream
+
+
+local CLOSED = "the stream is closed"
+
+
+-- Notes an error that Lua drops, so that it is logged if it is never read. A
+-- reader expects the error of a stream that it closed, or that has no client.
+local function note(self, message, code)
+    if self._note ~= nil or code == "client_gone" or message == CLOSED then
+        return
+    end
+
+    local method = self._method
+
+    if method and message:sub(1, 8) ~= "method \"" then
+        message = "method \"" .. method .. "\": " .. message
+    end
+
+    self._note = note_unread(self._runtime._pointer,
+                             message .. " (" .. code .. ")")
+end
+
+
+-- `_note` is false from the first read of the error on.
+local function forget(self)
+    if self._note then
+        forget_unread(self._note)
+    end
+
+    self._note = false
+end
 
 
 local function fail(self, message, code, detail)
@@ -46,13 +80,9 @@ local function check_self(self, name)
 end
 
 
--- Returns the next chunk; nil at the end; nil, message, code, detail after an
--- error, and on each later read. Yields until a chunk has arrived.
-function Stream:read()
-    check_self(self, "read")
-
+local function next_chunk(self)
     if self._over then
-        return nil, self:error()
+        return nil, self._message, self._code, self._detail
     end
 
     -- no tail call: this frame keeps the stream alive while it waits
@@ -98,7 +128,33 @@ function Stream:read()
 end
 
 
-Stream.__call = Stream.read
+-- Returns the next chunk; nil at the end; nil, message, code, detail after an
+-- error, and on each later read. Yields until a chunk has arrived.
+function Stream:read()
+    check_self(self, "read")
+
+    local chunk, message, code, detail = next_chunk(self)
+
+    if code then
+        forget(self)
+        return nil, message, code, detail
+    end
+
+    return chunk
+end
+
+
+-- Called by a loop, which drops all values but the first.
+Stream.__call = function(self)
+    local chunk, message, code, detail = next_chunk(self)
+
+    if code then
+        note(self, message, code)
+        return nil, message, code, detail
+    end
+
+    return chunk
+end
 
 
 -- Returns message, code, detail of the error that ended the stream; nothing if
@@ -107,6 +163,7 @@ function Stream:error()
     check_self(self, "error")
 
     if self._code then
+        forget(self)
         return self._message, self._code, self._detail
     end
 end
@@ -117,7 +174,7 @@ function Stream:close()
     check_self(self, "close")
 
     if not self._over then
-        fail(self, "the stream is closed", "closed")
+        fail(self, CLOSED, "closed")
     end
 end
 
@@ -143,10 +200,12 @@ end
 
 -- Returns a stream that has already failed, so that a loop over the result of
 -- runtime:stream() always works.
-function _M.failed(message, code)
-    local stream = setmetatable({}, Stream)
+function _M.failed(runtime, method, message, code)
+    local stream = setmetatable({ _runtime = runtime, _method = method },
+                                Stream)
 
     fail(stream, message, code)
+    note(stream, message, code)
 
     return stream
 end
