@@ -124,7 +124,7 @@ ngx_http_lua_nffi_read_keeper(ngx_http_lua_nffi_process_t *p)
 
         case NFFI_PROCESS_STARTED:
             ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
-                          "nffi: runtime \"%V\": process %P started", p->name,
+                          "nffi: runtime \"%V\": process %P started", p->label,
                           p->process.pid);
             break;
 
@@ -155,7 +155,7 @@ ngx_http_lua_nffi_read_keeper(ngx_http_lua_nffi_process_t *p)
             if (!p->ended) {
                 ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                               "nffi: runtime \"%V\": the keeper of process %P "
-                              "has ended; the process is served on", p->name,
+                              "has ended; the process is served on", p->label,
                               p->process.pid);
             }
 

@@ -138,7 +138,7 @@ ngx_http_lua_nffi_idle_stop(ngx_http_lua_nffi_runtime_t *rt)
 
     ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
                   "nffi: runtime \"%V\" had no call for its idle_timeout (%M "
-                  "ms) and is stopped; the next call starts it", &rt->name,
+                  "ms) and is stopped; the next call starts it", &rt->label,
                   rt->program->idle.timeout);
 }
 

@@ -18,6 +18,7 @@
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_metrics.h"
 #include "ngx_http_lua_nffi_reap.h"
+#include "ngx_http_lua_nffi_reason.h"
 #include "ngx_http_lua_nffi_runtime.h"
 #include "ngx_http_lua_nffi_types.h"
 #include "ngx_http_lua_nffi_worker.h"
@@ -280,7 +281,8 @@ ngx_http_lua_nffi_instance_let_go(ngx_http_lua_nffi_instance_t *inst)
 static void
 ngx_http_lua_nffi_log_stall(ngx_http_lua_nffi_instance_t *inst)
 {
-    u_char                      process[64], *last;
+    size_t                      size;
+    u_char                      process[64], memory[64], *last;
     ngx_pid_t                   pid;
     ngx_msec_t                  since = ngx_current_msec - inst->idle_since;
     nffi_host_state_t           state;
@@ -295,17 +297,23 @@ ngx_http_lua_nffi_log_stall(ngx_http_lua_nffi_instance_t *inst)
     }
 
     if (inst->ops->available(inst, &err) != NGX_OK) {
+        size = inst->process
+               ? ngx_http_lua_nffi_ask_about_memory(inst->process, memory,
+                                                    sizeof(memory))
+               : 0;
+
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "nffi: runtime \"%V\"%*s is not ready yet: %uD calls "
-                      "have waited for it for %M ms", &inst->runtime->name,
-                      (size_t) (last - process), process, state.queued, since);
+                      "have waited for it for %M ms%*s", &inst->runtime->label,
+                      (size_t) (last - process), process, state.queued, since,
+                      size, memory);
         return;
     }
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "nffi: runtime \"%V\"%*s has taken no call for %M ms: %uD "
                   "calls wait, %uD run; an endless loop, or calls that block "
-                  "all of its threads?", &inst->runtime->name,
+                  "all of its threads?", &inst->runtime->label,
                   (size_t) (last - process), process, since, state.queued,
                   state.unanswered - ngx_min(state.unanswered, state.queued));
 }
@@ -342,7 +350,7 @@ ngx_http_lua_nffi_look_for_stall(ngx_http_lua_nffi_instance_t *inst)
         inst->stalled = 0;
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "nffi: runtime \"%V\" takes calls again, after %M ms",
-                      &inst->runtime->name,
+                      &inst->runtime->label,
                       ngx_current_msec - inst->idle_since);
     }
 

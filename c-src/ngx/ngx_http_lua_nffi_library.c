@@ -425,7 +425,7 @@ ngx_http_lua_nffi_library_broken(ngx_http_lua_nffi_instance_t *inst)
 
     ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                   "nffi: runtime \"%V\" violated the queue protocol and is "
-                  "closed", &inst->runtime->name);
+                  "closed", &inst->runtime->label);
 
     inst->broken = 1;
     ngx_http_lua_nffi_close_runtime(inst->runtime);

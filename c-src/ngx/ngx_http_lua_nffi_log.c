@@ -58,7 +58,7 @@ ngx_http_lua_nffi_rate_report(ngx_http_lua_nffi_rate_t *rate)
     if (rate->dropped) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "nffi: [%V] %ui lines were dropped: more than %d in a "
-                      "second", &rate->name, rate->dropped,
+                      "second", rate->label, rate->dropped,
                       NGX_HTTP_LUA_NFFI_LINES);
     }
 
@@ -158,7 +158,7 @@ ngx_http_lua_nffi_write_message(ngx_http_lua_nffi_rate_t *rate,
         }
 
         size = ngx_http_lua_nffi_escape(text, sizeof(text), line, end - line);
-        ngx_log_error(level, log, 0, "nffi: [%V] %*s", &rate->name, size,
+        ngx_log_error(level, log, 0, "nffi: [%V] %*s", rate->label, size,
                       text);
     }
 }
@@ -173,7 +173,7 @@ ngx_http_lua_nffi_write_messages(ngx_http_lua_nffi_instance_t *inst)
     ngx_uint_t       n, dropped;
     nffi_host_log_t  message;
 
-    inst->rate.name = inst->runtime->name;
+    inst->rate.label = &inst->runtime->label;
 
     for (n = 0; n < NGX_HTTP_LUA_NFFI_MESSAGES; n++) {
         if (nffi_host_log(inst->host, &message) != 1) {

@@ -15,7 +15,7 @@
 #define NGX_HTTP_LUA_NFFI_LINES    1000
 
 typedef struct {
-    ngx_str_t                      name;     /* of the runtime */
+    ngx_str_t                     *label;    /* of the runtime */
     ngx_msec_t                     start;
     ngx_uint_t                     lines;
     ngx_uint_t                     dropped;

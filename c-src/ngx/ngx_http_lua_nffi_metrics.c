@@ -94,7 +94,7 @@ ngx_http_lua_nffi_count_misuse(ngx_http_lua_nffi_instance_t *inst)
 
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                           "nffi: runtime \"%V\" %s; this was refused, and "
-                          "the next ones are only counted", &rt->name,
+                          "the next ones are only counted", &rt->label,
                           kinds[kind]);
         }
     }

@@ -131,35 +131,149 @@ ngx_http_lua_nffi_is_known(ngx_http_lua_nffi_known_t *known, u_char *line,
 }
 
 
+static ngx_uint_t
+ngx_http_lua_nffi_starts_with(const u_char *line, const u_char *last,
+    const ngx_str_t *prefixes)
+{
+    for ( /* void */ ; prefixes->len; prefixes++) {
+        if ((size_t) (last - line) >= prefixes->len
+            && ngx_memcmp(line, prefixes->data, prefixes->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /*
- * Returns 0 for a line that follows the reason of a fault: frames of a stack
- * (indented, or "10: 0x195e476" as Node numbers them), the end of an object,
- * "----- Native stack trace -----", "Node.js v22.1.0" and Rust's "note: run
- * with `RUST_BACKTRACE=1`".
+ * Returns 1 for a line of a stack that is not indented: the title, functions of
+ * Go and registers ("rax    0x0"), and numbered frames of Node ("10: 0x195e4").
  */
 
 static ngx_uint_t
-ngx_http_lua_nffi_is_reason(const u_char *line, const u_char *last)
+ngx_http_lua_nffi_is_frame(ngx_http_lua_nffi_output_t *out, const u_char *line,
+    const u_char *last)
 {
-    size_t         i;
     const u_char  *p;
 
-    static const ngx_str_t  followers[] = {
-        ngx_string(" "), ngx_string("\t"), ngx_string("}"),
-        ngx_string("-----"), ngx_string("Node.js v"), ngx_string("note: ")
+    static const ngx_str_t  titles[] = {
+        ngx_string("goroutine "), ngx_string("runtime stack:"),
+        ngx_string("stack backtrace:"), ngx_null_string
+    };
+    static const ngx_str_t  frames[] = {
+        ngx_string("created by "), ngx_string("..."), ngx_null_string
     };
 
-    for (i = 0; i < sizeof(followers) / sizeof(followers[0]); i++) {
-        if ((size_t) (last - line) >= followers[i].len
-            && ngx_memcmp(line, followers[i].data, followers[i].len) == 0)
-        {
-            return 0;
-        }
+    if (ngx_http_lua_nffi_starts_with(line, last, titles)) {
+        out->in_stack = 1;
+        return 1;
     }
 
     for (p = line; p < last && *p >= '0' && *p <= '9'; p++) { /* void */ }
 
-    return p == line || last - p < 4 || ngx_memcmp(p, ": 0x", 4) != 0;
+    if (p > line && last - p >= 4 && ngx_memcmp(p, ": 0x", 4) == 0) {
+        return 1;
+    }
+
+    if (!out->in_stack) {
+        return 0;
+    }
+
+    if (last[-1] == ')' || ngx_http_lua_nffi_starts_with(line, last, frames)) {
+        return 1;
+    }
+
+    for (p = line; p < last && *p != ' '; p++) { /* void */ }
+    while (p < last && *p == ' ') { p++; }
+
+    return last - p > 2 && ngx_memcmp(p, "0x", 2) == 0;
+}
+
+
+/* Returns 1 for a line that may be the reason of an end, 0 for one that follows
+   the reason or names a frame. */
+
+static ngx_uint_t
+ngx_http_lua_nffi_is_reason(ngx_http_lua_nffi_output_t *out, ngx_uint_t level,
+    u_char *line, u_char *last)
+{
+    static const ngx_str_t  followers[] = {
+        ngx_string(" "), ngx_string("\t"), ngx_string("}"),
+        /* Node, Rust */
+        ngx_string("-----"), ngx_string("Node.js v"), ngx_string("note: "),
+        /* Go */
+        ngx_string("[signal "), ngx_string("PC=0x"),
+        ngx_string("signal arrived during "), ngx_string("exit status "),
+        /* Python */
+        ngx_string("Current thread "), ngx_string("Thread 0x"),
+        ngx_string("Extension modules: "), ngx_string("Python runtime state: "),
+        /* AddressSanitizer, after its summary */
+        ngx_string("Shadow byte"), ngx_string("=="), ngx_string("=>"),
+        ngx_null_string
+    };
+
+    /* the virtual machine of Java prints these on stdout */
+
+    static const ngx_str_t  reasons[] = {
+        ngx_string("  #  Assertion failed: "),
+        ngx_string("# There is insufficient memory "), ngx_string("#  SIG"),
+        ngx_string("#  Internal Error "), ngx_string("Terminating due to java"),
+        ngx_string("Aborting due to java"), ngx_null_string
+    };
+
+    if (ngx_http_lua_nffi_starts_with(line, last, reasons)) {
+        return 1;
+    }
+
+    if (level > NGX_LOG_ERR
+        || ngx_http_lua_nffi_starts_with(line, last, followers)
+        || ngx_http_lua_nffi_is_frame(out, line, last))
+    {
+        return 0;
+    }
+
+    out->in_stack = 0;
+
+    return 1;
+}
+
+
+/* Keeps the reason of an end that a line may be. C++ adds the text of an
+   exception in a line of its own. */
+
+static void
+ngx_http_lua_nffi_keep_reason(ngx_http_lua_nffi_output_t *out,
+    ngx_uint_t level, u_char *line, size_t size)
+{
+    size_t                           kept = 0;
+    ngx_http_lua_nffi_last_error_t  *error = out->last_error;
+
+    static const char  thrown[] = "terminate called after throwing ";
+    static const char  what[] = "  what():  ";
+
+    if (size >= sizeof(what) && ngx_memcmp(line, what, sizeof(what) - 1) == 0
+        && error->size >= sizeof(thrown)
+        && ngx_memcmp(error->text, thrown, sizeof(thrown) - 1) == 0)
+    {
+        kept = ngx_min(error->size, sizeof(error->text) - 2);
+        error->text[kept++] = ':';
+        line += sizeof(what) - 2;
+        size -= sizeof(what) - 2;
+
+    } else if (ngx_http_lua_nffi_is_reason(out, level, line, line + size)) {
+        for ( /* void */ ; size && (*line == '#' || *line == ' '); size--) {
+            line++;
+        }
+
+    } else {
+        return;
+    }
+
+    size = ngx_min(size, sizeof(error->text) - kept);
+    ngx_memcpy(error->text + kept, line, size);
+    error->size = kept + size;
 }
 
 
@@ -187,7 +301,7 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
     if (known == 1) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "nffi: [%V]     (the rest is as before)",
-                      &out->rate.name);
+                      out->rate.label);
         return;
     }
 
@@ -207,11 +321,8 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
 
     size = ngx_http_lua_nffi_escape(text, sizeof(text), line, last - line);
 
-    if (!is_stack && level <= NGX_LOG_ERR
-        && ngx_http_lua_nffi_is_reason(line, last))
-    {
-        out->last_error->size = ngx_min(size, sizeof(out->last_error->text));
-        ngx_memcpy(out->last_error->text, text, out->last_error->size);
+    if (!is_stack) {
+        ngx_http_lua_nffi_keep_reason(out, level, text, size);
     }
 
     if (failed && ngx_http_lua_nffi_is_known(failed, line, last - line)) {
@@ -225,7 +336,7 @@ ngx_http_lua_nffi_log_line(ngx_http_lua_nffi_output_t *out, u_char *line,
     }
 
     ngx_log_error(level, ngx_cycle->log, 0, "nffi: [%V] %*s",
-                  &out->rate.name, size, text);
+                  out->rate.label, size, text);
 }
 
 

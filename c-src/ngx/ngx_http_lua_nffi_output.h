@@ -47,6 +47,7 @@ typedef struct {
     ngx_http_lua_nffi_last_error_t  *last_error;
     size_t                         size;
     u_char                         line[NGX_HTTP_LUA_NFFI_LINE];
+    unsigned                       in_stack:1;  /* its last line is of one */
 } ngx_http_lua_nffi_output_t;
 
 

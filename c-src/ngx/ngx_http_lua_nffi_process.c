@@ -65,8 +65,9 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst,
     p->events = events;
     p->program = inst->runtime->program;
     p->name = &inst->runtime->name;
+    p->label = &inst->runtime->label;
 
-    p->out.output.rate.name = inst->runtime->name;
+    p->out.output.rate.label = &inst->runtime->label;
     p->out.output.level = NGX_LOG_NOTICE;
     p->out.output.last_error = &p->last_error;
     p->err.output = p->out.output;
@@ -136,6 +137,7 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     p->instance->host = host;
     p->out.output.size = 0;
     p->err.output.size = 0;
+    p->err.output.in_stack = 0;
 
     ngx_http_lua_nffi_process_started(p);
     ngx_http_lua_nffi_idle_watch(p->instance->runtime);

@@ -50,6 +50,7 @@ struct ngx_http_lua_nffi_process_s {
                                                            NULL */
     ngx_http_lua_nffi_program_t        *program;
     ngx_str_t                          *name;        /* of the runtime */
+    ngx_str_t                          *label;       /* for the log */
     ngx_http_lua_nffi_process_state_e   state;
 
     nffi_process_t                      process;

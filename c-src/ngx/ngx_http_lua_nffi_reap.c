@@ -135,7 +135,7 @@ ngx_http_lua_nffi_kept_handler(ngx_event_t *ev)
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "nffi: runtime \"%V\" is closed, but its queue stays in "
-                  "memory: %s", &inst->runtime->name,
+                  "memory: %s", &inst->runtime->label,
                   state.unanswered ? "its library has calls without a response"
                                    : "a thread of its library has not left "
                                      "poll, or has not released the "

@@ -65,6 +65,30 @@ ngx_http_lua_nffi_hint(ngx_uint_t signaled, int number)
 }
 
 
+size_t
+ngx_http_lua_nffi_ask_about_memory(ngx_http_lua_nffi_process_t *p, u_char *text,
+    size_t room)
+{
+    ngx_uint_t             i;
+    nffi_spawn_options_t  *spawn = &p->program->spawn;
+
+    if (p->state != NGX_HTTP_LUA_NFFI_STARTING || p->unstarted) {
+        return 0;
+    }
+
+    for (i = 0; i < spawn->limits_count; i++) {
+        if (spawn->limits[i].resource == RLIMIT_DATA) {
+            return ngx_snprintf(text, room,
+                                "; is limits.memory (%uL KiB) enough?",
+                                (uint64_t) spawn->limits[i].value / 1024)
+                   - text;
+        }
+    }
+
+    return 0;
+}
+
+
 /* Writes, for example, "its process 17 ended by signal 9 (SIGKILL: out of
    memory? ...)". */
 
@@ -72,7 +96,7 @@ void
 ngx_http_lua_nffi_reason_of_exit(ngx_http_lua_nffi_process_t *p)
 {
     int     number;
-    u_char  how[128], *last;
+    u_char  how[128], memory[64], *last;
 
     if (p->reason.size) {
         return;
@@ -92,10 +116,13 @@ ngx_http_lua_nffi_reason_of_exit(ngx_http_lua_nffi_process_t *p)
     }
 
     ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
-                           "its process %P ended%*s%s%*s", p->process.pid,
+                           "its process %P ended%*s%s%*s%*s", p->process.pid,
                            (size_t) (last - how), how,
                            p->last_error.size ? ": " : "",
-                           p->last_error.size, p->last_error.text);
+                           p->last_error.size, p->last_error.text,
+                           ngx_http_lua_nffi_ask_about_memory(p, memory,
+                                                              sizeof(memory)),
+                           memory);
 }
 
 
@@ -257,7 +284,7 @@ ngx_http_lua_nffi_report_death(ngx_http_lua_nffi_process_t *p)
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "nffi: runtime \"%V\": %*s; it is started again in %M ms",
-                  p->name, size, text, (ngx_msec_t) p->backoff.delay_ms);
+                  p->label, size, text, (ngx_msec_t) p->backoff.delay_ms);
 }
 
 
@@ -278,6 +305,6 @@ ngx_http_lua_nffi_report_end(ngx_http_lua_nffi_process_t *p)
     size = ngx_http_lua_nffi_reason_to_log(p, text, sizeof(text));
 
     ngx_log_error(level, ngx_cycle->log, 0, "nffi: runtime \"%V\": %*s%s",
-                  p->name, size, text,
+                  p->label, size, text,
                   p->instance->starting ? "; the old code stays" : "");
 }

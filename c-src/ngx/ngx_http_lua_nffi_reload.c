@@ -79,7 +79,7 @@ ngx_http_lua_nffi_reload_finish(ngx_http_lua_nffi_runtime_t *rt)
     }
 
     ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                  "nffi: runtime \"%V\": reloaded", &rt->name);
+                  "nffi: runtime \"%V\": reloaded", &rt->label);
 }
 
 

@@ -124,6 +124,12 @@ describe("what a process gets", () => {
       location("narrow", `affinity = "inherit"`),
       location("nowhere", `directory = "/nowhere"`),
       location("greedy", `limits = { files = 2 ^ 40 }`),
+      content(
+        "= /tiny",
+        `local rt = assert(nffi.load("python", { module = "tiny.py", limits = { memory = 5 * 2 ^ 20 } }))
+         ngx.say(show(rt.methods:any()))`,
+      ),
+      shell("hanging", "sleep 60; true", "limits = { memory = 2 ^ 26 }"),
       shell("inherits", "grep ^Sig /proc/self/status >&2; ls -l /proc/self/fd >&2; exit 1"),
     ];
     nginx = await startNginx(
@@ -181,6 +187,17 @@ describe("what a process gets", () => {
     );
   });
 
+  test("one that is not ready with its memory fails quickly, and asks about the limit", async () => {
+    const begin = Date.now();
+    expect(await nginx.get("/tiny")).toMatch(
+      /its process \d+ ended .*; is limits\.memory \(5120 KiB\) enough\?\|runtime_down/,
+    );
+    expect(await nginx.get("/hanging")).toMatch(
+      /not ready within the start limit .* is killed; is limits\.memory \(65536 KiB\) enough\?/,
+    );
+    expect(Date.now() - begin).toBeLessThan(10_000);
+  });
+
   test("one that exceeds its CPU time is ended by the kernel", async () => {
     expect(await call(nginx, "short", "spin")).toMatch(/is down: its process \d+ ended/);
   });
@@ -236,8 +253,10 @@ describe("what a process gets", () => {
 
   test("no signal blocked or ignored, and no descriptor but its own", async () => {
     expect(await nginx.get("/inherits")).toMatch(/is down/);
-    const log = await nginx.waitForLog(/\[module\.ts\] .*6 -> /);
-    const lines = [...log.matchAll(/\[module\.ts\] ?(.*)/g)].map((match) => match[1] ?? "");
+    const log = await nginx.waitForLog(/\[module\.ts \(id \w+\)\] .*6 -> /);
+    const lines = [...log.matchAll(/\[module\.ts \(id \w+\)\] ?(.*)/g)].map(
+      (match) => match[1] ?? "",
+    );
     for (const kind of ["SigBlk", "SigIgn"]) {
       expect(lines.find((line) => line.startsWith(kind))).toMatch(/\b0{16}$/);
     }
@@ -262,6 +281,7 @@ test("options that are none are errors at the line of the caller", async () => {
     `limits = { disk = 1 }`,
     `limits = { files = 3 }`,
     `limits = { memory = -1 }`,
+    `limits = { memory = 20 * 2 ^ 20 }`,
     `health = true`,
     `health = { period = 1 }`,
     `health = { interval = 0 }`,
@@ -295,6 +315,7 @@ test("options that are none are errors at the line of the caller", async () => {
       'unknown field of limits "disk"',
       expect.stringMatching(/^limits\.files must be a whole number from 32 to/),
       expect.stringMatching(/^limits\.memory must be a whole number from 1 to/),
+      "limits.memory must be at least 50331648 (48 MiB), since Node does not start with less; got 20971520",
       expect.stringMatching(/^health must be a table, got /),
       'unknown field of health "period"',
       expect.stringMatching(/^health\.interval must be a whole number from 10 to/),

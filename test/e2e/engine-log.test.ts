@@ -20,6 +20,75 @@ export const print = (times: number) => { for (let i = 0; i < times; i++) consol
 export const say = (text: string) => console.warn(text);
 `;
 
+const TWIN = `
+export const say = (_, { config }) => console.log("printed by", config);
+export const log = (_, { log, config }) => log.warn("logged by", config);
+export const exit = () => process.exit(3);
+`;
+
+const REASONS = {
+  go: `panic: boom
+
+goroutine 17 [running]:
+main.main.func1()
+\t/src/main.go:9 +0x25
+created by main.main in goroutine 1
+\t/src/main.go:8 +0x1a
+exit status 2`,
+  "go-fatal": `fatal error: concurrent map writes
+[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x45d8e4]
+
+goroutine 18 [running]:
+main.(*Shop).write(0xc000012345, {0x1, 0x2})
+\t/src/main.go:9 +0x25
+
+goroutine 1 [chan receive]:
+main.main()
+\t/src/main.go:12 +0x5f
+rax    0x0
+r15    0xc00000`,
+  python: `Traceback (most recent call last):
+  File "/srv/app.py", line 3, in <module>
+    import nothing
+ModuleNotFoundError: No module named 'nothing'`,
+  "python-fatal": `Fatal Python error: Segmentation fault
+
+Current thread 0x00007f41 (most recent call first):
+  File "/srv/app.py", line 4 in crash
+
+Extension modules: numpy.core (total: 1)`,
+  java: `Exception in thread "main" java.lang.IllegalStateException: no port
+\tat com.example.App.main(App.java:3)`,
+  "java-memory": `OUT:#
+OUT:# There is insufficient memory for the Java Runtime Environment to continue.
+OUT:# /tmp/hs_err_pid29445.log`,
+  c: "runtime.c:10: main: Assertion `size > 0' failed.",
+  "c-heap": "free(): invalid pointer",
+  cpp: `terminate called after throwing an instance of 'std::runtime_error'
+  what():  no port`,
+  node: `
+  #  node[12]: Start() at ../src/node_platform.cc:68
+  #  Assertion failed: (0) == (uv_thread_create(t.get(), start_thread, this))
+
+----- Native stack trace -----
+
+ 1: 0xcb5167 node::Assert(node::AssertionInfo const&) [node]
+10: 0x195e476 [node]`,
+  rust: `thread 'main' panicked at src/main.rs:2:5:
+no port
+stack backtrace:
+   0: rust_begin_unwind
+             at /rustc/library/std/src/panicking.rs:697:5
+note: Some details are omitted`,
+  sanitizer: `==12==ERROR: AddressSanitizer: heap-use-after-free on address 0x602 at pc 0x5
+READ of size 1 at 0x602 thread T0
+    #0 0x55 in main /src/a.c:5
+SUMMARY: AddressSanitizer: heap-use-after-free /src/a.c:5 in main
+Shadow bytes around the buggy address:
+=>0x0c04: fa fa
+==12==ABORTING`,
+};
+
 const SERVER = [
   content(
     "= /native",
@@ -47,11 +116,42 @@ const SERVER = [
      ngx.say(show(rt.methods[ngx.var.arg_m](rt.methods, tonumber(value) or value)))`,
   ),
   content(
+    "= /twins",
+    `local ids, twins = {}, {}
+     for i, config in ipairs({ "one", "two" }) do
+         twins[i] = assert(nffi.load("node", { module = "twin.mjs", config = config }))
+     end
+     for _, rt in ipairs(twins) do rt.methods:say() rt.methods:log() end
+     for _, runtime in ipairs(nffi.metrics().runtimes) do
+         if runtime.name == "twin.mjs" then ids[#ids + 1] = runtime.id end
+     end
+     ngx.print(table.concat(ids, " "))`,
+  ),
+  content(
+    "= /end",
+    `local rt = assert(nffi.load("process", { program = "/bin/sh", args = { "-c",
+         'grep -v OUT: "$0"/' .. ngx.var.arg_how .. '.end >&2; sed -n s/OUT://p "$0"/' .. ngx.var.arg_how .. '.end; exit 2',
+         ngx.config.prefix() } }))
+     local _, why = rt:call("")
+     rt:close()
+     ngx.say(why)`,
+  ),
+  content(
+    "= /twins-end",
+    `for _, config in ipairs({ "one", "two" }) do
+         local rt = assert(nffi.load("node", { module = "twin.mjs", config = config }))
+         ngx.say((select(2, rt.methods:exit())))
+         rt:close()
+     end`,
+  ),
+  content(
     "= /node-stream",
     `local rt = assert(nffi.load("node", { module = "log.ts" }))
      for n in rt.streams:stream() do ngx.say(n) end`,
   ),
 ].join("\n");
+
+const escaped = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
 
 describe.each(suites)("the log, %s", (suite) => {
   let nginx: Nginx;
@@ -61,7 +161,11 @@ describe.each(suites)("the log, %s", (suite) => {
     const echo = join(prefix, "nffi/lib/libnffi_echo.so");
     nginx = await startNginx({
       prefix,
-      files: { "log.ts": MODULE },
+      files: {
+        "log.ts": MODULE,
+        "twin.mjs": TWIN,
+        ...Object.fromEntries(Object.entries(REASONS).map(([name, text]) => [`${name}.end`, text])),
+      },
       server: SERVER.replaceAll("@ECHO@", echo),
     });
   });
@@ -86,10 +190,12 @@ describe.each(suites)("the log, %s", (suite) => {
     // it had nothing to do for longer than that
     await sleep(3, 1500);
     await Promise.all(stalled);
-    await nginx.waitForLog(/runtime ".*libnffi_echo\.so" takes calls again, after [67]\d{3} ms/);
+    await nginx.waitForLog(
+      /runtime ".*libnffi_echo\.so \(id \w+\)" takes calls again, after [67]\d{3} ms/,
+    );
     const [line = "", ...more] = await lines("has taken no call");
     expect(line).toMatch(
-      /\[warn\] .*: nffi: runtime ".*libnffi_echo\.so" has taken no call for [56]\d{3} ms: 2 calls wait, 1 run;/,
+      /\[warn\] .*: nffi: runtime ".*libnffi_echo\.so \(id \w+\)" has taken no call for [56]\d{3} ms: 2 calls wait, 1 run;/,
     );
     expect(more).toEqual([]);
   });
@@ -98,7 +204,7 @@ describe.each(suites)("the log, %s", (suite) => {
     await nginx.get("/native?v=1%20hello%20there");
     const [line] = await lines("hello there");
     expect(line).toMatch(
-      /\[warn\] .*nffi: \[.*libnffi_echo\.so\] hello there, client: 127\.0\.0\.1, .*request: "GET \/native/,
+      /\[warn\] .*nffi: \[.*libnffi_echo\.so \(id \w+\)\] hello there, client: 127\.0\.0\.1, .*request: "GET \/native/,
     );
   });
 
@@ -175,6 +281,42 @@ describe.each(suites)("the log, %s", (suite) => {
     // the next second is a new one
     await nginx.get("/node?m=say&v=after%20the%20flood%20of%20" + text);
     await nginx.waitForLog(`after the flood of ${text}`);
+  });
+
+  test("two runtimes of one name have the ids of their metrics", async () => {
+    const ids = (await nginx.get("/twins")).split(" ");
+    expect(new Set(ids).size).toBe(2);
+    await nginx.get("/twins-end");
+    for (const [i, twin] of ["one", "two"].entries()) {
+      const name = `twin.mjs (id ${ids[i]})`;
+      expect(await lines(`printed by ${twin}`)).toEqual([
+        expect.stringContaining(`nffi: [${name}] printed by ${twin}`),
+      ]);
+      expect((await lines(`logged by ${twin}`))[0]).toContain(`nffi: [${name}] logged by`);
+      await nginx.waitForLog(`runtime "${name}": its process`);
+    }
+    expect(nginx.errorLog()).toContain('runtime "log.ts": process');
+  });
+
+  test.each([
+    ["go", "panic: boom"],
+    ["go-fatal", "fatal error: concurrent map writes"],
+    ["python", "ModuleNotFoundError: No module named 'nothing'"],
+    ["python-fatal", "Fatal Python error: Segmentation fault"],
+    ["java", 'Exception in thread "main" java.lang.IllegalStateException: no port'],
+    ["java-memory", "There is insufficient memory for the Java Runtime Environment to continue."],
+    ["c", "runtime.c:10: main: Assertion `size > 0' failed."],
+    ["c-heap", "free(): invalid pointer"],
+    ["cpp", "terminate called after throwing an instance of 'std::runtime_error': no port"],
+    ["node", "Assertion failed: (0) == (uv_thread_create(t.get(), start_thread, this))"],
+    ["rust", "no port"],
+    ["sanitizer", "SUMMARY: AddressSanitizer: heap-use-after-free /src/a.c:5 in main"],
+  ])("the reason of an end is the line that names it: %s", async (name, reason) => {
+    expect(await nginx.get(`/end?how=${name}`)).toMatch(
+      new RegExp(
+        `^the runtime ".*" is down: its process \\d+ ended with code 2: ${escaped(reason)}\n$`,
+      ),
+    );
   });
 
   test("SIGUSR1 reopens the log for messages and output alike", async () => {

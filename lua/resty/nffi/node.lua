@@ -45,8 +45,26 @@ if BUILT_WITH then
 end
 
 
+-- Node hangs while it starts if its data may not have this size: the abort of
+-- V8 waits for a lock.
+local MIN_MEMORY = 48 * 1024 * 1024
+
+
+local function check_memory(limits)
+    local memory = type(limits) == "table" and tonumber(limits.memory)
+
+    if memory and memory > 0 and memory < MIN_MEMORY then
+        raise(format("limits.memory must be at least %d (48 MiB), since Node "
+                     .. "does not start with less; got %s", MIN_MEMORY,
+                     tostring(limits.memory)))
+    end
+end
+
+
 local function check(options)
     local program = options.program
+
+    check_memory(options.limits)
 
     if program ~= nil
        and (type(program) ~= "string" or not child.is_absolute(program))

@@ -23,7 +23,9 @@ def main():
     queue = _nffi.attach()
     if queue < 0:
         reason = _nffi.error_text(queue)
-        print(f"{reason}: this program is started by nginx, nffi.load(\"python\")", file=sys.stderr)
+        if queue == codes.NOT_A_PROCESS:
+            reason += ": this program is started by nginx, nffi.load(\"python\")"
+        print(reason, file=sys.stderr)
         sys.exit(2)
     logs.install(logs.log_to_process, replace_streams=False)
     ending = _Ending(queue)
