@@ -1,6 +1,7 @@
 /**
  * Replaces the product in a prefix by a staged one, all of it or nothing: files that the previous
- * product had and this one has not are removed, unless they were changed since.
+ * product had and this one has not are removed, unless they were changed since, and so are their
+ * directories that become empty.
  */
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
@@ -10,6 +11,7 @@ import { type Change, type ReplacementFailure, replaceTogether } from "../io/rep
 import { isAttached, type Manifest, ownPaths, readManifest, usersFoldersIn } from "./manifest.js";
 import { stateOf } from "./own-files.js";
 import { requireNotAttached, requireReplaceable } from "./prefix.js";
+import { keptFolders, removeEmptyAbove } from "./uninstall.js";
 
 export interface ReplaceContext {
   readonly env: Environment;
@@ -35,10 +37,9 @@ export async function replaceProduct(
   if (!isAttached(manifest)) await requireNotAttached(prefix, previous);
   const paths = await pathsToInstall(stagedPrefix, prefix);
   await requireReplaceable(prefix, paths, { stagedPrefix, previous, ...options });
+  const stale = await stalePaths(previous, manifest, prefix, context);
   const changes: Change[] = [
-    ...(await stalePaths(previous, manifest, prefix, context)).map((path) => ({
-      place: join(prefix, path),
-    })),
+    ...stale.map((path) => ({ place: join(prefix, path) })),
     ...paths.map((path) => ({ place: join(prefix, path), source: join(stagedPrefix, path) })),
     ...(options.outside ?? []),
   ];
@@ -46,6 +47,7 @@ export async function replaceProduct(
   const { signal } = context;
   const failure = await replaceTogether(changes, { signal, date, check: options.check });
   if (failure) throw cannotInstall(prefix, failure);
+  for (const path of stale) await removeEmptyAbove(prefix, path, keptFolders(manifest));
 }
 
 /** Files and links; the manifest comes last, so that it never speaks of what is not there. */

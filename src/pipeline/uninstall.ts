@@ -90,7 +90,7 @@ async function filesBelow(prefix: string): Promise<string[]> {
 }
 
 /** An attached product may be in a directory of others, such as `site` of an OpenResty. */
-function keptFolders(manifest: Manifest): ReadonlySet<string> {
+export function keptFolders(manifest: Manifest): ReadonlySet<string> {
   return new Set(isAttached(manifest) ? manifest.existing : []);
 }
 
@@ -117,7 +117,8 @@ async function removeAll(
   if (!kept.has("")) await rmdir(prefix).catch(() => undefined); // refuses a folder that holds anything
 }
 
-async function removeEmptyAbove(
+/** Removes the directories above a removed file, up to the prefix, that are empty and not `kept`. */
+export async function removeEmptyAbove(
   prefix: string,
   path: string,
   kept: ReadonlySet<string>,

@@ -1,6 +1,7 @@
 /**
  * Puts a project in its place: written whole into a temporary directory, then renamed. Into an
- * existing directory, file by file: it must be empty, or with `overwrite` other files there stay.
+ * existing directory, file by file: it must be empty, or with `overwrite` other files there stay. If
+ * one of them cannot be moved there, the directory is as before.
  */
 import { randomBytes } from "node:crypto";
 import {
@@ -10,12 +11,13 @@ import {
   realpath,
   rename,
   rm,
+  rmdir,
   symlink,
   writeFile,
 } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errnoOf, messageOf, NffiError } from "../errors.js";
-import { kindOf } from "../io/files.js";
+import { kindOf, makeFolders } from "../io/files.js";
 import type { TemplateFile } from "./template.js";
 
 /** A symbolic link in a project. */
@@ -129,12 +131,25 @@ async function moveInto(
   temp: string,
   { files, link }: ProjectContent,
 ): Promise<void> {
-  const paths = [...files, link].map(({ path }) => path);
-  for (const path of paths) await mkdir(dirname(join(folder, path)), { recursive: true });
-  for (const path of paths) {
-    // a build in the project needs no link to itself
-    if (path === link.path && (await kindOf(join(folder, path))) === "directory") continue;
-    await rename(join(temp, path), join(folder, path));
+  const undo: (() => Promise<void>)[] = [];
+  try {
+    for (const [index, { path }] of [...files, link].entries()) {
+      const place = join(folder, path);
+      const kind = await kindOf(place);
+      // a build in the project needs no link to itself
+      if (path === link.path && kind === "directory") continue;
+      for (const made of await makeFolders(dirname(place))) undo.push(() => rmdir(made));
+      const saved = join(temp, `.replaced-${index}`);
+      if (kind !== "absent") {
+        await rename(place, saved);
+        undo.push(() => rename(saved, place));
+      }
+      await rename(join(temp, path), place);
+      if (kind === "absent") undo.push(() => rm(place));
+    }
+  } catch (thrown) {
+    for (const step of undo.reverse()) await step().catch(() => undefined);
+    throw thrown;
   }
 }
 

@@ -83,6 +83,19 @@ test("--overwrite replaces nothing when something is in the way of one file", as
   expect(readFileSync(join(folder, "package.json"), "utf8")).toBe("old");
 });
 
+test("--overwrite restores all when the last one cannot be put there", async () => {
+  const folder = join(temporaryFolder(), "hello");
+  mkdirSync(folder);
+  for (const name of ["package.json", ".nffi"]) writeFileSync(join(folder, name), "old");
+  await expect(writeProject(folder, CONTENT, overwrite)).rejects.toMatchObject({
+    code: "scaffold-failed",
+  });
+  expect(readdirSync(folder).sort()).toEqual([".nffi", "package.json"]);
+  for (const name of ["package.json", ".nffi"]) {
+    expect(readFileSync(join(folder, name), "utf8")).toBe("old");
+  }
+});
+
 test("--overwrite sets the link again, and does not touch a build in the project", async () => {
   const folder = join(temporaryFolder(), "hello");
   mkdirSync(join(folder, ".nffi"), { recursive: true });
