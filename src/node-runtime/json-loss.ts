@@ -110,9 +110,20 @@ function isLost(value: object): boolean {
 }
 
 function refuse(value: unknown, path: Path): never {
-  const isObject = typeof value === "object" && value !== null;
-  const hint = isObject && isBytes(value) ? ' (use codec = "raw" for bytes)' : "";
-  throw lossError(path, `is ${nameOf(value)}${hint}`);
+  const hint = hintFor(value);
+  throw lossError(path, `is ${nameOf(value)}${hint && `: ${hint}`}`);
+}
+
+/** What to return instead, or "". */
+function hintFor(value: unknown): string {
+  if (typeof value === "bigint") return "use Number() or String()";
+  if (typeof value !== "object" || value === null) return "";
+  if (isBytes(value)) return 'use codec = "raw" for bytes';
+  if (types.isMap(value)) return "use Object.fromEntries()";
+  if (types.isSet(value)) return "use Array.from()";
+  if (types.isPromise(value)) return "await it";
+  if (types.isNativeError(value)) return "throw it, or return its message";
+  return "";
 }
 
 function lossError(path: Path, what: string): TypeError {

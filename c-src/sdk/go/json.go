@@ -74,10 +74,26 @@ func encode(result any) ([]byte, error) {
 	if err == nil {
 		return text, nil
 	}
+	place, hint := "", hintFor(err)
 	if path := placeOf(reflect.ValueOf(result)); path != "" {
-		return nil, fmt.Errorf("the result cannot become JSON: %w (at result%s)", err, path)
+		place = " (at result" + path + ")"
 	}
-	return nil, fmt.Errorf("the result cannot become JSON: %w", err)
+	return nil, fmt.Errorf("the result cannot become JSON: %w%s%s", err, hint, place)
+}
+
+// hintFor returns what to use instead of a type that JSON does not have.
+func hintFor(err error) string {
+	unsupported := &json.UnsupportedTypeError{}
+	if !errors.As(err, &unsupported) {
+		return ""
+	}
+	switch unsupported.Type.Kind() {
+	case reflect.Chan:
+		return ": read it into a slice, or use nffi.JSONStream"
+	case reflect.Map:
+		return ": use map[string]any"
+	}
+	return ""
 }
 
 // maxPath bounds what a message shows of a path.

@@ -278,6 +278,48 @@ describe("a result that JSON cannot hold is an error with its path", () => {
   });
 });
 
+// Rust's compiler refuses such types
+describe("a result of a wrong type is an error that says what to return instead", () => {
+  const hints: Record<string, Record<string, string>> = {
+    typescript: {
+      map: "is an object (Map): use Object.fromEntries()",
+      set: "is an object (Set): use Array.from()",
+      promise: "is an object (Promise): await it",
+      error: "is an object (Error): throw it, or return its message",
+      big: "is a BigInt: use Number() or String()",
+      bytes: 'is an object (Buffer): use codec = "raw" for bytes',
+    },
+    python: {
+      set: "it has a set: use list()",
+      iterator: "it has a list_iterator: use list()",
+      coroutine: "it has a coroutine: await it",
+      decimal: "it has a Decimal: use float() or str()",
+      path: "it has a PosixPath: use str()",
+      error: "it has a ValueError: raise it, or return its message",
+      bytes: 'it has a bytes: use codec = "raw" for bytes',
+    },
+    go: {
+      channel: "unsupported type: chan int: read it into a slice, or use nffi.JSONStream",
+      map: "unsupported type: map[interface {}]int: use map[string]any",
+    },
+    java: {
+      future: "is a java.util.concurrent.CompletableFuture: wait for it with get()",
+      optional: "is a java.util.Optional: use orElse(null)",
+      stream: ": collect it into a list",
+      time: "is a java.time.Instant: use toString()",
+      error: "is a java.lang.IllegalStateException: throw it, or return its message",
+      bytes: "is a byte[]: use Methods.bytes for bytes",
+    },
+  };
+  test.each(Object.entries(hints))("%s", async (name, table) => {
+    const language = name === "typescript" ? "typescript-process" : name;
+    for (const [lost, hint] of Object.entries(table)) {
+      expect(await ask("/lose", { language, name: lost }), lost).toContain(hint);
+    }
+    expect(nginx.errorLog()).not.toContain("never awaited");
+  });
+});
+
 test.each(RUNTIMES.filter((name) => !name.startsWith("rust")))(
   "%s: half of a surrogate pair arrives as U+FFFD",
   async (language) => {

@@ -1,10 +1,14 @@
 package nffi;
 
 import java.lang.reflect.Array;
+import java.time.temporal.TemporalAccessor;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.Future;
+import java.util.stream.BaseStream;
 
 /** Writes one JSON text. What JSON does not have is refused with its path. */
 final class JsonWriter {
@@ -35,15 +39,23 @@ final class JsonWriter {
         } else if (value instanceof Iterable) {
             appendList((Iterable<?>) value);
         } else if (value instanceof byte[]) {
-            throw refused("is a byte[] (use Methods.bytes for bytes)");
+            throw refused("is a byte[]: use Methods.bytes for bytes");
         } else if (value.getClass().isArray()) {
             appendArray(value);
         } else if (isText(value)) {
             appendString(value.toString());
         } else {
-            throw refused("is a " + value.getClass().getName() + ": return maps and lists,"
-                    + " or pass Methods a codec for your own classes");
+            throw refused("is a " + value.getClass().getName() + ": " + hint(value));
         }
+    }
+
+    private static String hint(Object value) {
+        if (value instanceof Future) return "wait for it with get()";
+        if (value instanceof Optional) return "use orElse(null)";
+        if (value instanceof BaseStream) return "collect it into a list";
+        if (value instanceof TemporalAccessor) return "use toString()";
+        if (value instanceof Throwable) return "throw it, or return its message";
+        return "return maps and lists, or pass Methods a codec for your own classes";
     }
 
     private static boolean isText(Object value) {

@@ -7,6 +7,8 @@ import dataclasses
 import datetime
 import enum
 import json
+import numbers
+import os
 import types
 import typing
 import uuid
@@ -44,8 +46,26 @@ def _other(value):
     if not is_bytes and callable(getattr(value, "tolist", None)):
         # numpy's numbers and arrays, columns of pandas
         return value.tolist()
-    hint = ' (use codec = "raw" for bytes)' if is_bytes else ""
+    hint = ': use codec = "raw" for bytes' if is_bytes else _hint(value)
     raise TypeError(f"it has a {type(value).__name__}{hint}")
+
+
+def _hint(value):
+    if isinstance(value, (set, frozenset, collections.abc.Iterator)):
+        return ": use list()"
+    if isinstance(value, collections.abc.Awaitable):
+        if isinstance(value, types.CoroutineType):
+            # no warning that it was never awaited
+            value.close()
+        return ": await it"
+    if isinstance(value, os.PathLike):
+        return ": use str()"
+    if isinstance(value, numbers.Number) and not isinstance(value, complex):
+        # Decimal, Fraction
+        return ": use float() or str()"
+    if isinstance(value, BaseException):
+        return ": raise it, or return its message"
+    return ""
 
 
 def _fields(value):
