@@ -3,8 +3,8 @@ import { join, resolve } from "node:path";
 import { configDefaults, defineConfig } from "vitest/config";
 import { SlowestFirst } from "./test/support/order.js";
 
-// lint: formatter, linter and types; unit, unit-mock: our TypeScript alone; c: the C library and the
-// addon through make and node.
+// lint: formatter, linter and types; unit, unit-mock: our TypeScript alone; c: the C library and
+// the addon through make and node.
 // asan, valgrind: some of the e2e files once more, on an nginx that watches its memory.
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
 // alone: the e2e files that measure time, or write the prebuilt files that others read.

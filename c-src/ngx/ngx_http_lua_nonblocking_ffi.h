@@ -79,7 +79,7 @@ void ngx_http_lua_nonblocking_ffi_stream_free(void *stream);
 void *ngx_http_lua_nonblocking_ffi_unread(ngx_http_request_t *r,
     void *runtime, const u_char *message, size_t size);
 
-void ngx_http_lua_nonblocking_ffi_unread_free(void *unread, uint32_t read);
+void ngx_http_lua_nonblocking_ffi_unread_free(void *data, uint32_t read);
 
 void ngx_http_lua_nonblocking_ffi_close(void *runtime);
 

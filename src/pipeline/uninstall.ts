@@ -117,7 +117,7 @@ async function removeAll(
   if (!kept.has("")) await rmdir(prefix).catch(() => undefined); // refuses a folder that holds anything
 }
 
-/** Removes the directories above a removed file, up to the prefix, that are empty and not `kept`. */
+/** Removes the directories above a removed file, below the prefix, that are empty and not kept. */
 export async function removeEmptyAbove(
   prefix: string,
   path: string,

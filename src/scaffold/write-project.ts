@@ -1,7 +1,7 @@
 /**
  * Puts a project in its place: written whole into a temporary directory, then renamed. Into an
- * existing directory, file by file: it must be empty, or with `overwrite` other files there stay. If
- * one of them cannot be moved there, the directory is as before.
+ * existing directory, file by file: it must be empty, or with `overwrite` other files there stay.
+ * If one of them cannot be moved there, the directory is as before.
  */
 import { randomBytes } from "node:crypto";
 import {

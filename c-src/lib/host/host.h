@@ -31,8 +31,8 @@ enum nffi__entry_state {
  * Messages of the process kept unread: beyond the first number they are left in
  * the socket, so that a fast runtime waits instead of filling nginx's table of
  * descriptors. A search for a payload reads on: an honest process has as many
- * on their way as its unanswered tasks have responses and chunks, and the second
- * number for tasks that were cancelled; more is a broken rule.
+ * on their way as its unanswered tasks have responses and chunks, and the
+ * second number for tasks that were cancelled; more is a broken rule.
  */
 #define NFFI__PAUSE_KEPT 64
 #define NFFI__MAX_KEPT 512
