@@ -1,6 +1,9 @@
 package nffi
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // call is one request on its way through a handler.
 type call struct {
@@ -9,6 +12,7 @@ type call struct {
 	ctx     callContext
 
 	responded bool
+	sending   sync.Mutex // one chunk at a time waits for credit
 }
 
 func (c *call) runAlone(handler Handler) {

@@ -8,6 +8,7 @@ import "C"
 import (
 	"context"
 	"errors"
+	"sync"
 )
 
 // streamer is a Handler that responds in chunks, which libnffi collects for a
@@ -29,7 +30,8 @@ func handleStream(ctx context.Context, s streamer, request Request) ([]byte, err
 
 // BytesStream creates a Handler from a function that responds in chunks, which
 // Lua reads one by one with runtime:stream. Send copies a chunk. It waits while
-// Lua is slower. It fails when the stream is cancelled: return its error.
+// Lua is slower. Several goroutines may call it. It fails when the stream is
+// cancelled: return its error.
 //
 // The stream ends when the function returns. Its error, or a panic, reaches Lua
 // after the chunks. A plain call gets all chunks in order.
@@ -70,6 +72,7 @@ func (s jsonStream[Q, T]) stream(
 		return err
 	}
 	separator := byte('[')
+	var order sync.Mutex // goroutines may send at the same time
 	err = s.serve(ctx, value, func(value T) error {
 		chunk, err := encode(value)
 		if err != nil {
@@ -78,6 +81,8 @@ func (s jsonStream[Q, T]) stream(
 		if request.streamed {
 			return send(append(chunk, '\n'))
 		}
+		order.Lock()
+		defer order.Unlock()
 		chunk = append([]byte{separator}, chunk...)
 		if err := send(chunk); err != nil {
 			return err
@@ -100,8 +105,11 @@ func (s jsonStream[Q, T]) Handle(ctx context.Context, request Request) ([]byte, 
 
 var errStreamCancelled = errors.New("the stream was cancelled")
 
-// send sends one chunk, and waits for credit if there is none.
+// send sends one chunk, and waits for credit if there is none. Goroutines that
+// send at the same time take turns.
 func (c *call) send(chunk []byte) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
 	result := c.write(chunk)
 	if result == C.NFFI_WOULD_BLOCK {
 		// a note of credit that arrived before this call waited for it is lost,

@@ -120,6 +120,50 @@ func TestAWriterWaitsForItsReader(t *testing.T) {
 	}
 }
 
+func TestGoroutinesMaySendAtTheSameTime(t *testing.T) {
+	const goroutines, each = 8, 100
+	rt := nffitest.Serve(t, nffi.Methods{
+		"values": nffi.JSONStream(func(_ context.Context, _ any, send func(int) error) error {
+			failed := make(chan error, goroutines)
+			for i := 0; i < goroutines; i++ {
+				go func() {
+					var err error
+					for n := 0; n < each && err == nil; n++ {
+						err = send(n)
+					}
+					failed <- err
+				}()
+			}
+			var err error
+			for i := 0; i < goroutines; i++ {
+				if one := <-failed; one != nil {
+					err = one
+				}
+			}
+			return err
+		}),
+	})
+	ctx, cancel := context.WithTimeout(background, 20*time.Second)
+	defer cancel()
+	stream, err := rt.Stream(ctx, "values", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	for i := 0; i < goroutines*each; i++ {
+		if _, err := stream.Next(); err != nil {
+			t.Fatalf("after %d chunks: %v", i, err)
+		}
+	}
+	if _, err := stream.Next(); err != io.EOF {
+		t.Error(err)
+	}
+	var values []int
+	if err := rt.JSON(background, "values", nil, &values); err != nil || len(values) != goroutines*each {
+		t.Error(len(values), err)
+	}
+}
+
 func TestAReaderThatGoesEndsTheWriter(t *testing.T) {
 	ended := make(chan error, 1)
 	rt := nffitest.Serve(t, nffi.BytesStream(func(_ context.Context, _ []byte, send send) error {
