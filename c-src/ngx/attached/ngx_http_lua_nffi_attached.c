@@ -5,19 +5,13 @@
  */
 
 #include "ngx_http_lua_nffi_attached.h"
-#include "ngx_http_lua_nffi_client.h"
 #include "ngx_http_lua_nffi_coroutine.h"
 #include "ngx_http_lua_nffi_error.h"
 #include "ngx_http_lua_nffi_handshake.h"
 #include "ngx_http_lua_nffi_layout.h"
-#include "ngx_http_lua_nffi_request.h"
 #include "ngx_http_lua_nffi_slot.h"
 #include "ngx_http_lua_nffi_subsystem.h"
 #include "ngx_http_lua_nffi_worker.h"
-
-#include <link.h>
-#include <dlfcn.h>
-#include <poll.h>
 
 
 /* of the calling coroutine, valid until the call has returned */
@@ -172,91 +166,6 @@ ngx_http_lua_nffi_resume_coroutine(ngx_http_lua_nffi_waiter_t *waiter)
 }
 
 
-/* the request exists while its coroutine is watched, or its end is awaited */
-
-ngx_log_t *
-ngx_http_lua_nffi_request_log(ngx_http_lua_nffi_waiter_t *waiter)
-{
-    ngx_connection_t          *c;
-    ngx_http_log_ctx_t        *log_ctx;
-    ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_slot_of(waiter);
-
-    if (slot && slot->watch.coctx == NULL) {
-        return NULL;
-    }
-
-    c = ngx_http_lua_nffi_connection_of(waiter->request);
-
-    if (c->fd != (ngx_socket_t) -1
-        && !ngx_http_lua_nffi_is_stream(waiter->request))
-    {
-        log_ctx = c->log->data;
-        log_ctx->current_request = waiter->request;
-    }
-
-    return c->log;
-}
-
-
-ngx_uint_t
-ngx_http_lua_nffi_has_client(ngx_http_request_t *r)
-{
-    return ngx_http_lua_nffi_connection_of(r)->fd != (ngx_socket_t) -1
-           && !ngx_http_lua_nffi_request_has_eof(r);
-}
-
-
-/* no exported function shows whether a coroutine is in ngx.flush(), but the
-   write handler may be called at any time, as nginx does */
-
-void
-ngx_http_lua_nffi_wake_flush(ngx_http_request_t *r)
-{
-    ngx_connection_t  *c = ngx_http_lua_nffi_connection_of(r);
-
-    if (!ngx_http_lua_nffi_is_stream(r)
-        && ngx_http_lua_nffi_is_broken_connection(c))
-    {
-        c->write->ready = 1;
-        ngx_post_event(c->write, &ngx_posted_events);
-    }
-}
-
-
-ngx_uint_t
-ngx_http_lua_nffi_client_is_gone(ngx_http_request_t *r, ngx_uint_t ask)
-{
-    struct pollfd      pfd;
-    ngx_connection_t  *c = ngx_http_lua_nffi_connection_of(r);
-
-    if (!ngx_http_lua_nffi_has_client(r)) {
-        return 0;
-    }
-
-    if (ngx_http_lua_nffi_is_broken_connection(c)
-        || c->read->error || c->write->error)
-    {
-        return 1;
-    }
-
-    if (!ask || ngx_http_lua_nffi_is_quic(c)) {
-        return 0;
-    }
-
-    pfd.fd = c->fd;
-    pfd.events = 0;
-    pfd.revents = 0;
-
-    if (poll(&pfd, 1, 0) != 1 || !(pfd.revents & (POLLERR|POLLHUP))) {
-        return 0;
-    }
-
-    ngx_http_lua_nffi_break_connection(c);
-
-    return 1;
-}
-
-
 int
 ngx_http_lua_nonblocking_ffi_is_openresty(void)
 {
@@ -282,104 +191,4 @@ ngx_http_lua_nonblocking_ffi_self_test(uint32_t workers,
     ngx_http_lua_nffi_error_t *err)
 {
     return ngx_http_lua_nffi_check_layout(workers, err);
-}
-
-
-typedef struct {
-    const void                    *symbol;   /* NULL: the executable */
-    u_char                        *id;
-    size_t                         room;
-    size_t                         size;
-} ngx_http_lua_nffi_build_id_t;
-
-
-static ngx_uint_t
-ngx_http_lua_nffi_object_has(struct dl_phdr_info *info, const void *symbol)
-{
-    size_t             i;
-    const ElfW(Phdr)  *ph = info->dlpi_phdr;
-
-    for (i = 0; i < info->dlpi_phnum; i++) {
-        if (ph[i].p_type == PT_LOAD
-            && (uintptr_t) symbol - (info->dlpi_addr + ph[i].p_vaddr)
-               < ph[i].p_memsz)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static void
-ngx_http_lua_nffi_read_notes(ngx_http_lua_nffi_build_id_t *wanted,
-    const u_char *note, const u_char *end)
-{
-    const u_char      *id;
-    const ElfW(Nhdr)  *header;
-
-    while (note + sizeof(*header) <= end) {
-        header = (const ElfW(Nhdr) *) note;
-        id = note + sizeof(*header) + ngx_align(header->n_namesz, 4);
-
-        if (header->n_type == NT_GNU_BUILD_ID && header->n_namesz == 4
-            && ngx_memcmp(id - 4, "GNU", 4) == 0
-            && wanted->room >= 2 * header->n_descsz)
-        {
-            (void) ngx_hex_dump(wanted->id, (u_char *) id, header->n_descsz);
-            wanted->size = 2 * header->n_descsz;
-            return;
-        }
-
-        note = id + ngx_align(header->n_descsz, 4);
-    }
-}
-
-
-/* the executable is the first object */
-
-static int
-ngx_http_lua_nffi_find_build_id(struct dl_phdr_info *info, size_t size,
-    void *data)
-{
-    size_t                         i;
-    const u_char                  *note;
-    const ElfW(Phdr)              *ph = info->dlpi_phdr;
-    ngx_http_lua_nffi_build_id_t  *wanted = data;
-
-    (void) size;
-
-    if (wanted->symbol && !ngx_http_lua_nffi_object_has(info, wanted->symbol)) {
-        return 0;
-    }
-
-    for (i = 0; i < info->dlpi_phnum && wanted->size == 0; i++) {
-        if (ph[i].p_type == PT_NOTE) {
-            note = (const u_char *) (info->dlpi_addr + ph[i].p_vaddr);
-            ngx_http_lua_nffi_read_notes(wanted, note, note + ph[i].p_memsz);
-        }
-    }
-
-    return 1;
-}
-
-
-size_t
-ngx_http_lua_nonblocking_ffi_build_id(const char *symbol, u_char *id,
-    size_t size)
-{
-    ngx_http_lua_nffi_build_id_t  wanted = { NULL, id, size, 0 };
-
-    if (symbol) {
-        wanted.symbol = dlsym(RTLD_DEFAULT, symbol);
-
-        if (wanted.symbol == NULL) {
-            return 0;
-        }
-    }
-
-    (void) dl_iterate_phdr(ngx_http_lua_nffi_find_build_id, &wanted);
-
-    return wanted.size;
 }
