@@ -1,8 +1,6 @@
 // The threads of leader-model.ts: nffi_queue_poll, nffi_stream_wait and nffi_queue_arm.
 import type { State } from "./explore.js";
-import { at, type Context, get, LEADER, NEWS, T, threadAt } from "./leader-model.js";
-
-export type Add = (name: string, change: (to: State) => void) => void;
+import { type Add, at, type Context, get, LEADER, NEWS, T, threadAt } from "./leader-state.js";
 
 /** Threads on a list of waiters: followers that were not woken. */
 function waiting(s: State, { threads, isWriter }: Context, writers: boolean): number[] {

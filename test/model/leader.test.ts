@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { codeBelow } from "../support/code.js";
 import { explore } from "./explore.js";
-import { LEADER_STEPS, type LeaderSetting, type LeaderStep, leaderModel } from "./leader-model.js";
+import { leaderModel } from "./leader-model.js";
+import { LEADER_STEPS, type LeaderSetting, type LeaderStep } from "./leader-state.js";
 
 const stalled = { tasks: 1, pollers: 2, writers: 1, spins: true };
 const twoWriters = { tasks: 0, pollers: 0, writers: 2, spins: true, credits: 2 };
