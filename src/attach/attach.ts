@@ -27,7 +27,7 @@ import {
   type StagedConf,
   stageConf,
 } from "./conf-file.js";
-import { adviceOf, defaultPrefixOf } from "./conf-line.js";
+import { defaultPrefixOf, hintsOf } from "./conf-line.js";
 import { type Examined, type ExamineWish, examine, recordOf } from "./examine.js";
 import { layOut } from "./lay-out.js";
 import { projectNginx } from "./project-nginx.js";
@@ -63,7 +63,7 @@ export interface AttachOutcome {
   /** The file of --write-conf was written. */
   readonly wroteConf: boolean;
   /** The remaining work of the user, as lines to print. */
-  readonly advice: readonly string[];
+  readonly hints: readonly string[];
 }
 
 export async function attach(
@@ -85,8 +85,8 @@ export async function attach(
       `symbols: all ${needed.ofNginx.length} of nginx and ${needed.ofNgxLua.length} of ngx_lua are there`,
     );
     session.log(`glue: ${binaries.origin}; prefix: ${prefix}`);
-    const advice = await adviceOf(prefix, ngxLua, nginx);
-    if (request.dryRun) return { prefix, manifest: undefined, wroteConf: false, advice };
+    const hints = await hintsOf(prefix, ngxLua, nginx);
+    if (request.dryRun) return { prefix, manifest: undefined, wroteConf: false, hints };
     const { overwriteForeign } = request;
     const manifest = await install(
       { prefix, examined, binaries, confFile, scratch, overwriteForeign },
@@ -94,7 +94,7 @@ export async function attach(
     );
     await rememberAttach(prefix, session.env);
     const wroteConf = confFile !== undefined;
-    return { prefix, manifest, wroteConf, advice: wroteConf ? [] : advice };
+    return { prefix, manifest, wroteConf, hints: wroteConf ? [] : hints };
   });
 }
 

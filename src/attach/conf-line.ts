@@ -54,7 +54,7 @@ async function withoutLinks(path: string): Promise<string> {
 }
 
 /** The remaining work of the user, as lines to print. */
-export async function adviceOf(
+export async function hintsOf(
   prefix: string,
   ngxLua: Pick<NgxLua, "luaPath" | "configuredPath">,
   nginx: Pick<NginxProgram, "conf">,

@@ -6,16 +6,16 @@ import { packageOfHeader, packageOfLibrary } from "./system-packages.js";
 
 export type Cure =
   | { readonly kind: "package"; readonly debian: string }
-  | { readonly kind: "advice"; readonly text: string };
+  | { readonly kind: "hint"; readonly text: string };
 
-const advice = (text: string): Cure => ({ kind: "advice", text });
+const hint = (text: string): Cure => ({ kind: "hint", text });
 const packages = (debian: string | undefined): Cure | undefined =>
   debian === undefined ? undefined : { kind: "package", debian };
 
 type Symptom = readonly [pattern: RegExp, cure: (found: string) => Cure | undefined];
 
-const NO_MEMORY = advice("there was not enough memory: build with --jobs 1, or add memory or swap");
-const NO_EXECUTION = advice(
+const NO_MEMORY = hint("there was not enough memory: build with --jobs 1, or add memory or swap");
+const NO_EXECUTION = hint(
   "programs cannot run in that directory (mounted noexec?): use --work-dir and TMPDIR to name others; " +
     "`nffi doctor` lists them",
 );
@@ -23,14 +23,14 @@ const NO_EXECUTION = advice(
 const SYMPTOMS: readonly Symptom[] = [
   [
     /no space left on device|disk quota exceeded/i,
-    () => advice("the disk is full: free some space, or use --work-dir on another disk"),
+    () => hint("the disk is full: free some space, or use --work-dir on another disk"),
   ],
   [/virtual memory exhausted|[Cc]annot allocate memory|out of memory/, () => NO_MEMORY],
   [/Killed signal terminated program|internal compiler error: Killed|\bKilled$/, () => NO_MEMORY],
   [
     /Illegal instruction/,
     () =>
-      advice(
+      hint(
         "this processor lacks an instruction that LuaJIT was compiled for, most likely SSE4.2: " +
           "add -- --with-luajit-xcflags=-mno-sse4.2",
       ),

@@ -94,7 +94,7 @@ async function fetchOpenresty(version: string, context: CommandContext): Promise
   return path;
 }
 
-function jsonOf({ prefix, manifest, advice }: AttachOutcome, warnings: readonly string[]) {
+function jsonOf({ prefix, manifest, hints }: AttachOutcome, warnings: readonly string[]) {
   const { nginx, glue, conf } = manifest ?? {};
   return {
     format: 1,
@@ -103,22 +103,22 @@ function jsonOf({ prefix, manifest, advice }: AttachOutcome, warnings: readonly 
     nginx,
     glue,
     conf: conf?.path,
-    advice,
+    hints,
     warnings,
   };
 }
 
 function linesOf(outcome: AttachOutcome, context: CommandContext): string[] {
-  const { prefix, manifest, wroteConf, advice } = outcome;
+  const { prefix, manifest, wroteConf, hints } = outcome;
   if (manifest === undefined) {
-    return [`nffi can be attached; it would be installed in ${prefix}`, ...advice];
+    return [`nffi can be attached; it would be installed in ${prefix}`, ...hints];
   }
   const hasName = [ATTACHED_PREFIX, manifest.existing.includes("lualib") ? prefix : ""];
   const named = hasName.includes(prefix) ? "" : ` --prefix ${shellWord(prefix)}`;
   return [
     `${titleOf(manifest)}: ${countOfOwn(manifest)} files in ${prefix}, and it works`,
-    ...(wroteConf ? [`wrote ${manifest.conf?.path}; reload nginx`] : advice),
-    ...(wroteConf || advice.length > 0
+    ...(wroteConf ? [`wrote ${manifest.conf?.path}; reload nginx`] : hints),
+    ...(wroteConf || hints.length > 0
       ? []
       : ["nginx.conf needs no line: this nginx searches the prefix already; reload nginx"]),
     `next: ${context.nffi} new-runtime NAME${named}`,

@@ -56,5 +56,5 @@ function cureAround(lines: readonly string[], index: number): string | undefined
 }
 
 function textOf(cure: Cure): string {
-  return cure.kind === "advice" ? cure.text : installHint([cure.debian]);
+  return cure.kind === "hint" ? cure.text : installHint([cure.debian]);
 }

@@ -99,12 +99,12 @@ describe.runIf(canEnterDebian)("nffi attach to Debian's nginx", () => {
 
   test("again: the files are replaced, and the line stays", async () => {
     const shown = succeeded(await machine.nffi(`attach --json --write-conf ${CONF}`));
-    const { installed, nginx, glue, conf, advice } = JSON.parse(shown);
-    expect({ installed, glue, conf, advice }).toEqual({
+    const { installed, nginx, glue, conf, hints } = JSON.parse(shown);
+    expect({ installed, glue, conf, hints }).toEqual({
       installed: true,
       glue: "prebuilt",
       conf: CONF,
-      advice: [],
+      hints: [],
     });
     const program = await elfObjectOf(join(debianNginx(), "usr/sbin/nginx"));
     expect(nginx).toMatchObject({

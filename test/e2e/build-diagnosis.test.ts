@@ -32,7 +32,7 @@ test("the first error, its surroundings, the log and the package that is missing
   expect(stderr).toMatch(/likely cure: .*(libssl-dev|openssl)/);
 });
 
-test("a configure that cannot run its own programs gets the advice for noexec", async () => {
+test("a configure that cannot run its own programs gets the hint for noexec", async () => {
   const { args } = failingBuild({
     configure: "echo 'x: /tmp/conftest: Permission denied'; exit 1",
   });

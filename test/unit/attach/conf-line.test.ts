@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { adviceOf, defaultPrefixOf, isSearched } from "../../../src/attach/conf-line.js";
+import { defaultPrefixOf, hintsOf, isSearched } from "../../../src/attach/conf-line.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
 const NFFI = "/usr/local/nffi";
@@ -25,7 +25,7 @@ describe("the line for nginx.conf", () => {
   test("none where the prefix is a link to what is searched, or is searched by a link", async () => {
     const { root, luaPath } = openresty();
     const ngxLua = { luaPath, configuredPath: undefined };
-    expect(await adviceOf(`${root}/link`, ngxLua, { conf: "/c" })).toEqual([]);
+    expect(await hintsOf(`${root}/link`, ngxLua, { conf: "/c" })).toEqual([]);
     expect(await isSearched(`${root}/site`, { luaPath: `${root}/link/lualib/?.lua` })).toBe(true);
   });
 
@@ -33,7 +33,7 @@ describe("the line for nginx.conf", () => {
     const { root } = openresty();
     const luaPath = `${root}/site/lualib/?.ljbc;./?.lua;${root}/site/lualib/?/init.lua`;
     expect(
-      await adviceOf(`${root}/site`, { luaPath, configuredPath: undefined }, { conf: "/c" }),
+      await hintsOf(`${root}/site`, { luaPath, configuredPath: undefined }, { conf: "/c" }),
     ).toEqual([
       "add this line to http { } in /c, and reload nginx:",
       `  lua_package_path "${root}/site/lualib/?.lua;;";`,
@@ -42,7 +42,7 @@ describe("the line for nginx.conf", () => {
 
   test("a changed one where nginx.conf has a lua_package_path already", async () => {
     const ngxLua = { luaPath: "/opt/?.lua", configuredPath: "/opt/?.lua;;" };
-    expect((await adviceOf("/p", ngxLua, { conf: "/c" })).at(-1)).toBe(
+    expect((await hintsOf("/p", ngxLua, { conf: "/c" })).at(-1)).toBe(
       '  lua_package_path "/p/lualib/?.lua;/opt/?.lua;;";',
     );
   });
