@@ -41,7 +41,7 @@ export async function clangTidyGlue(program, files, nginx) {
   return outputs.join("");
 }
 
-/** ALL_INCS of nginx's Makefile and the folder of ngx_lua's own headers. */
+/** ALL_INCS of nginx's Makefile and the directory of ngx_lua's own headers. */
 function foreignHeaders(nginx) {
   const [, list = ""] =
     readFileSync(makefileOf(nginx), "utf8").match(/^ALL_INCS =((?:.*\\\n)*.*)/m) ?? [];

@@ -8,7 +8,7 @@ import { run } from "../io/exec.js";
 
 /** Where things are compiled and started. */
 export interface Surroundings {
-  /** The folder bench/compare of the package. */
+  /** The directory bench/compare of the package. */
   readonly sources: string;
   /** Where everything is built. */
   readonly folder: string;

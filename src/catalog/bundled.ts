@@ -1,7 +1,7 @@
 /**
- * What OpenResty bundles: where each component comes from and its licence, by the name of its
- * folder in bundle/. Data without I/O, for the bill of materials; a component that is not here is
- * listed there by name and version alone.
+ * The components that OpenResty bundles: origin and licence, by the name of the directory in
+ * bundle/. Data without I/O, for the bill of materials, which lists a component that is not here by
+ * name and version alone.
  */
 
 export interface BundledComponent {

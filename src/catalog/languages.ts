@@ -9,7 +9,7 @@ export interface Language {
    * The directories in templates/ whose files together are a project. No file is in two of them.
    */
   readonly templates: readonly string[];
-  /** The SDK of a project: a folder in PREFIX/nffi, and a file in it that proves its presence. */
+  /** The SDK of a project: a directory in PREFIX/nffi, and a file in it that shows its presence. */
   readonly sdk: { readonly folder: string; readonly file: string };
   /** The first commands in a new project, up to its start, and the command that stops its nginx. */
   readonly start: readonly string[];

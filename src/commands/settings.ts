@@ -29,7 +29,7 @@ const NEVER = ["dryRun", "insecureSkipVerification", "force"];
 
 const HELP = `
 Each option is taken from the command line, else from the environment (NFFI_CAFILE for
---cafile), else from ${CONFIG_FILE} here or in a folder above ("cafile": "..."), else
+--cafile), else from ${CONFIG_FILE} here or in a directory above ("cafile": "..."), else
 it has its default.`;
 
 const HELP_ON_CONFIGURE = `"configure" in that file lists options for configure,

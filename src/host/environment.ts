@@ -1,5 +1,5 @@
 /**
- * The only door to the environment: the variables that nffi reads, and the folders they lead to.
+ * The only door to the environment: the variables that nffi reads, and the directories they name.
  */
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";

@@ -26,7 +26,7 @@ export function ownCommand({ env, cwd, script, root }: Invocation): string {
   return `node ${shellWord(shown)}`;
 }
 
-/** npx and `npm run` put folders into PATH that the user's shell does not have. */
+/** npx and `npm run` put directories into PATH that the user's shell does not have. */
 function isInUsersPath(env: Environment, own: string): boolean {
   const wanted = realPathOf(own) ?? own;
   return (env.PATH ?? "")
@@ -35,7 +35,7 @@ function isInUsersPath(env: Environment, own: string): boolean {
     .some((folder) => realPathOf(join(folder, "nffi")) === wanted);
 }
 
-/** npx installs what --package names into a folder of its cache, and notes there where it was. */
+/** npx installs what --package names into a directory of its cache, and records its origin there. */
 function archiveOfNpx(root: string): string | undefined {
   const folder = resolve(root, "../..");
   if (!/\/_npx\/[^/]+$/.test(folder)) return undefined;

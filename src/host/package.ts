@@ -48,7 +48,7 @@ export function nodeApiVersion(): string {
 export interface StrippingLibrary {
   readonly name: string;
   readonly version: string;
-  /** The folder to copy. */
+  /** The directory to copy. */
   readonly dir: string;
 }
 

@@ -25,7 +25,7 @@ export async function findUser(name: string, env: Environment): Promise<User | u
   return { name, uid, gid };
 }
 
-/** True if the user may enter the folder; only root can ask. */
+/** True if the user may enter the directory; only root can ask. */
 export async function mayEnter(folder: string, user: User, env: Environment): Promise<boolean> {
   const { exitCode } = await run({
     program: "sh",

@@ -1,6 +1,6 @@
 /**
  * The only door to tar: looks through an archive and refuses whatever could write outside of the
- * folder it is unpacked into, then unpacks it.
+ * directory it is unpacked into, then unpacks it.
  */
 import { mkdir } from "node:fs/promises";
 import { posix } from "node:path";
@@ -61,7 +61,8 @@ function faultOf(entry: Entry): string | undefined {
   if (!LINK_TYPES.has(entry.type)) return `is a ${entry.type}, not a file, directory or link`;
 
   const target = entry.linkpath ?? "";
-  // A hard link names its target from the root of the archive, a symbolic link from its own folder.
+  // The target of a hard link is relative to the root of the archive, the target of a symbolic link
+  // to its own directory.
   const from = entry.type === "Link" ? "" : posix.dirname(entry.path);
   const resolved = posix.normalize(posix.join(from, target));
   if (target.startsWith("/") || resolved === ".." || resolved.startsWith("../")) {

@@ -20,7 +20,7 @@ export interface LockOptions {
 
 const BUSY = 75;
 
-/** Locks an existing file or folder. */
+/** Locks an existing file or directory. */
 export async function acquireLock(path: string, options: LockOptions = {}): Promise<Lock> {
   const mode = options.wait ? [] : ["--nonblock"];
   const holder = spawn(

@@ -20,7 +20,7 @@ import { flush, kindOf, makeFolders, modeOf } from "./files.js";
 import { publicMode } from "./public-modes.js";
 
 export interface Change {
-  /** Absolute; no folder above it may be a link that leads elsewhere. */
+  /** Absolute; no directory above it may be a link that leads elsewhere. */
   readonly place: string;
   /** The file or link to put there; without it, what is there is removed. */
   readonly source?: string;

@@ -17,7 +17,7 @@ export interface Settings {
   /** As Lua names it, for the title of the process. */
   readonly name: string;
   readonly inspect: InspectPorts | undefined;
-  /** Absolute path of the folder for profiles. */
+  /** Absolute path of the directory for profiles. */
   readonly profileFolder: string | undefined;
 }
 

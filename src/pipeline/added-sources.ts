@@ -1,7 +1,7 @@
 /**
  * Sources of the user that are compiled in: modules of nginx (--add-module, --add-dynamic-module)
  * and libraries that are linked statically (--with-pcre, --with-zlib, --with-openssl). Modules are
- * compiled from where they lie. A library's own build writes into its folder, so that is copied.
+ * compiled from where they lie. A library's own build writes into its directory, so that is copied.
  */
 import { cp, mkdir, readFile, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -12,11 +12,11 @@ import { sha256OfTree } from "../io/tree-hash.js";
 export interface AddedSources {
   readonly modules: readonly string[];
   readonly dynamicModules: readonly string[];
-  /** The folder of a library's source, by its name. */
+  /** The directory of a library's source, by its name. */
   readonly libraries: Readonly<Partial<Record<LibraryName, string>>>;
 }
 
-/** One of these files shows that a folder holds the source of the library. */
+/** One of these files shows that a directory holds the source of the library. */
 const LIBRARY_FILES = {
   pcre: ["pcre2.h.generic", "src/pcre2.h.generic", "pcre.h.generic"],
   zlib: ["zlib.h"],
@@ -43,7 +43,7 @@ export function addedArgs(added: AddedSources): string[] {
   ];
 }
 
-/** Throws unless each folder holds what its option says. */
+/** Throws unless each directory holds what its option says. */
 export async function requireAddedSources(added: AddedSources): Promise<void> {
   const modules = [
     ...added.modules.map((dir) => ({ option: "--add-module", dir })),
@@ -66,7 +66,7 @@ export async function requireAddedSources(added: AddedSources): Promise<void> {
   }
 }
 
-/** A hash for each folder, by its option and path: inputs of the build. */
+/** A hash for each directory, by its option and path: inputs of the build. */
 export async function hashesOfAdded(added: AddedSources): Promise<Record<string, string>> {
   const hashes: Record<string, string> = {};
   for (const dir of added.modules) hashes[`--add-module ${dir}`] = await hashOf(dir);

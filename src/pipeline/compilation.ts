@@ -30,7 +30,7 @@ export interface Compilation {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** The folders of the machine have names below this one in debug information and messages. */
+/** The directories of the machine have names below this one in debug information and messages. */
 const SOURCES = "/usr/src";
 
 const OPTIMISED = "-O2 -g";
@@ -78,8 +78,8 @@ function jdkFor(request: Pick<BuildRequest, "flavor">, jdk: Jdk | NoJdk): Jdk | 
 }
 
 /**
- * Makes the folder of ccache's links, and returns it; undefined where there is no ccache, where the
- * user has turned it off (CCACHE_DISABLE) or names a compiler by its path, or where it fails.
+ * Makes the directory of ccache's links and returns it. Returns undefined if there is no ccache, if
+ * the user has turned it off (CCACHE_DISABLE) or names a compiler by its path, or if it fails.
  */
 export async function standInForCompiler(
   site: SitePaths,

@@ -1,4 +1,4 @@
-/** The components of an OpenResty source tree: the folders NAME-VERSION in its bundle/. */
+/** The components of an OpenResty source tree: the directories NAME-VERSION in its bundle/. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";

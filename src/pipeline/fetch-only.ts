@@ -42,7 +42,7 @@ export async function fetchArchive(
     return { archive: verified, path: await keep(verified, request, session.signal) };
   } catch (thrown) {
     const error = toNffiError(thrown);
-    // The log goes with the folder; there is no more in it than in the message.
+    // The log goes with the directory; there is no more in it than in the message.
     error.logPath = undefined;
     throw error;
   } finally {

@@ -126,7 +126,7 @@ function compilerEnvironment(env: Environment): string {
   return JSON.stringify(Object.fromEntries(given));
 }
 
-/** Of a source that is a folder of the user. */
+/** Of a source that is a directory of the user. */
 export function hashOfFolder(path: string): Promise<string> {
   return sha256OfTree(path, (below) => basename(below) === ".git");
 }

@@ -17,7 +17,7 @@ interface FolderFailure {
   readonly code: ErrorCode;
   readonly what: string;
   readonly hint: string;
-  /** Of folders that are made; undefined leaves it to the umask. */
+  /** Of directories that are made; undefined leaves it to the umask. */
   readonly mode?: number;
 }
 

@@ -11,10 +11,10 @@ export type StateOfFile =
   | "as installed"
   | "changed"
   | "missing"
-  /** A folder above it is a link, which may lead anywhere. */
+  /** A directory above it is a link, which may lead anywhere. */
   | "behind a link";
 
-/** What linkAbove has found for folders, so that many files share the look. */
+/** What linkAbove has found for directories, so that many files share the look. */
 export type SeenFolders = Map<string, Promise<string | undefined>>;
 
 /** `path` is one of `ownPaths`. */
@@ -36,7 +36,7 @@ export async function stateOf(
   return isSame ? "as installed" : "changed";
 }
 
-/** The first folder on the way from the prefix to `path` that is no directory, such as a link. */
+/** The first part of the way from the prefix to `path` that is no directory, such as a link. */
 export function linkAbove(
   prefix: string,
   path: string,
@@ -49,7 +49,7 @@ export function linkAbove(
   return known;
 }
 
-/** The folder itself, or the first one above it. */
+/** The directory itself, or the first one above it. */
 async function linkAt(
   prefix: string,
   folder: string,

@@ -84,7 +84,7 @@ async function fittingOf(
   return fitting;
 }
 
-/** Where a new file goes: to the one component of the patch's other files, or of its folder. */
+/** Where a new file goes: to the one component of the patch's other files, or of its directory. */
 async function placeBeside(
   patch: SeriesPatch,
   filePatch: FilePatch,

@@ -60,7 +60,7 @@ export async function withStagedPlace<T>(
       const productDir = join(await realpath(folder), "product");
       await chmod(folder, 0o755);
       await copyPublic(staged.productDir, productDir);
-      // Not where programs may not run (noexec), or where a folder above is closed.
+      // Not where programs may not run (noexec), or where a directory above is closed.
       if (!(await startsAs(user, productDir, context.env))) continue;
       return await body({ productDir, librariesFrom: productDir, workersAreRoot: false });
     } finally {

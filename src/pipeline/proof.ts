@@ -1,6 +1,6 @@
 /**
  * The proof that a product works: the symbols our parts need of each other are exported, and a
- * real nginx, started from the product's folder, answers a request by one call through the echo
+ * real nginx, started from the product's directory, answers a request by one call through the echo
  * library.
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";

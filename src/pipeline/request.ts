@@ -11,7 +11,7 @@ import type { Reporter } from "./reporter.js";
 export interface SourceRequest {
   /** --openresty: the version that was asked for. */
   readonly release: string | undefined;
-  /** --source: auto, official, debian, debian:SUITE, a file, a folder or a URL. */
+  /** --source: auto, official, debian, debian:SUITE, a file, a directory or a URL. */
   readonly source: string;
   readonly sha256: string | undefined;
   /** Where official archives are downloaded from, without the file's name; tried in order. */

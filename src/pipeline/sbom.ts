@@ -1,7 +1,7 @@
 /**
  * The bill of materials of a product, PREFIX/nffi/sbom.cdx.json: what was bundled into it, in the
  * form of CycloneDX 1.6. The same product has the same bill, byte for byte: nothing in it depends
- * on the clock (but for SOURCE_DATE_EPOCH) or on the folder that it was built in. Libraries of the
+ * on the clock (but for SOURCE_DATE_EPOCH) or on the directory of the build. Libraries of the
  * system that are linked dynamically (libc, OpenSSL, zlib, PCRE) are no part of the product.
  */
 import { createHash } from "node:crypto";
@@ -22,7 +22,7 @@ export interface SbomSubject {
   readonly source: SourceIdentity;
   readonly components: readonly { readonly name: string; readonly version: string }[];
   readonly patches: readonly SbomPatch[];
-  /** Modules and libraries from folders of the user. */
+  /** Modules and libraries from directories of the user. */
   readonly added: AddedSources;
   readonly npmPackages: readonly NpmPackage[];
   /** SHA-256 of each file of the product, by path below the prefix. */
@@ -136,7 +136,7 @@ function bundledPart(
   };
 }
 
-/** By the names of their folders: there is no other place that always has a name and a version. */
+/** By the names of their directories: nothing else always has a name and a version. */
 function addedParts({ modules, dynamicModules, libraries }: AddedSources): Json[] {
   const found = [
     ...[...modules, ...dynamicModules].map((folder) => ({ folder, library: undefined })),

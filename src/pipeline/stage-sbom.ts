@@ -1,4 +1,4 @@
-/** Writes the bill of materials of the staging folder beside its manifest. */
+/** Writes the bill of materials of the staging directory beside its manifest. */
 import { join } from "node:path";
 import { type Environment, sourceDate } from "../host/environment.js";
 import { npmPackagesOfProduct, version } from "../host/package.js";

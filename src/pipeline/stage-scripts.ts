@@ -30,7 +30,7 @@ const LUA_TYPES = "nffi/lua-types";
 /** The types for the code of runtimes. */
 const TYPES = "handler.d.ts";
 
-/** Projects depend on the folder as @nffi/runtime; the program itself needs only `type`. */
+/** Projects depend on the directory as @nffi/runtime; the program itself needs only `type`. */
 const RUNTIME_PACKAGE = {
   name: "@nffi/runtime",
   version,

@@ -114,7 +114,7 @@ async function removeAll(
   for (const path of paths) await removeEmptyAbove(prefix, path, kept);
   // nginx creates nginx/logs and its temporary directories; no installed file belongs to them.
   for (const folder of ["nginx/logs", "nginx"]) await removeIfEmpty(prefix, folder);
-  if (!kept.has("")) await rmdir(prefix).catch(() => undefined); // refuses a folder that holds anything
+  if (!kept.has("")) await rmdir(prefix).catch(() => undefined); // fails if it is not empty
 }
 
 /** Removes the directories above a removed file, below the prefix, that are empty and not kept. */

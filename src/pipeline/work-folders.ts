@@ -36,7 +36,7 @@ export async function listWorkFolders(cacheDir: string): Promise<WorkFolder[]> {
   return folders;
 }
 
-/** Removes the folders that no build uses now; returns the folders that a build uses. */
+/** Removes the directories that no build uses now; returns the directories that a build uses. */
 export async function removeWorkFolders(cacheDir: string): Promise<WorkFolder[]> {
   const inUse: WorkFolder[] = [];
   for (const folder of await listWorkFolders(cacheDir)) {
@@ -55,7 +55,7 @@ export async function removeWorkFolders(cacheDir: string): Promise<WorkFolder[]>
   return inUse;
 }
 
-/** A folder of nffi 0.1 has no mark, but a name derived from its prefix. */
+/** A directory of nffi 0.1 has no mark, but a name derived from its prefix. */
 async function isOurs(path: string): Promise<boolean> {
   const prefix = await recordedPrefix(path);
   const isNamedFor = prefix !== undefined && basename(path) === nameFor(prefix);

@@ -1,6 +1,6 @@
 /**
  * The mark of a build directory: a file that says nffi made what is in it. nffi empties and removes
- * nothing in a folder without the mark, so a wrong --work-dir costs no file of the user.
+ * nothing in a directory without the mark, so a wrong --work-dir costs no file of the user.
  */
 import { readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,10 +17,10 @@ const DISPOSABLE = [
   ...["library", "stage", "proof", "compiler"],
 ];
 const LOGS = "logs";
-/** The prefix whose builds use the folder. */
+/** The prefix whose builds use the directory. */
 const PREFIX = join(LOGS, "prefix");
 
-/** Entries that a file system, or an nffi that was killed, leaves in an empty folder. */
+/** Entries that a file system, or an nffi that was killed, leaves in an empty directory. */
 const LITTER = /^(lost\+found|\.nffi-probe-.*|\.\.nffi-work\..*\.nffi-tmp)$/;
 
 /** The prefix of the last build here; undefined where none is recorded. */
@@ -29,7 +29,7 @@ export async function recordedPrefix(folder: string): Promise<string | undefined
   return text?.trim();
 }
 
-/** Throws unless the folder is absent, empty, or has the mark. Changes nothing. */
+/** Throws unless the directory is absent, empty, or has the mark. Changes nothing. */
 export async function requireOwnWorkFolder(folder: string, prefix: string): Promise<void> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => !LITTER.test(name));
   if (names.length === 0) return;
@@ -50,7 +50,7 @@ export async function requireOwnWorkFolder(folder: string, prefix: string): Prom
 }
 
 /**
- * True for a folder with the mark. Folders of nffi 0.1 had none: such a one is ours if it records
+ * True for a directory with the mark. Those of nffi 0.1 had none: such a one is ours if it records
  * this prefix and holds nothing but what a build makes.
  */
 export async function isOwnWorkFolder(folder: string, prefix?: string): Promise<boolean> {
@@ -64,7 +64,7 @@ export async function isOwnWorkFolder(folder: string, prefix?: string): Promise<
   return names.every((name) => name === LOGS || DISPOSABLE.includes(name));
 }
 
-/** Marks a folder, removes the logs of the last build and records the prefix of this one. */
+/** Marks a directory, removes the logs of the last build and records the prefix of this one. */
 export async function beginWork(folder: string, prefix: string): Promise<void> {
   await writeFileWhole(join(folder, MARK), `${FIRST_LINE}\nnffi ${version}\n`);
   await rm(join(folder, LOGS), { recursive: true, force: true });
@@ -76,7 +76,7 @@ export async function removeAllButLogs(folder: string): Promise<void> {
   for (const name of DISPOSABLE) await rm(join(folder, name), { recursive: true, force: true });
 }
 
-/** Removes what builds have made, and the folder if nothing else is in it. */
+/** Removes what builds have made, and the directory if nothing else is in it. */
 export async function removeWork(folder: string): Promise<void> {
   await removeAllButLogs(folder);
   await rm(join(folder, LOGS), { recursive: true, force: true });

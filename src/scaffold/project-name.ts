@@ -1,4 +1,4 @@
-/** The name of a project: it becomes a folder and the name of an npm package. */
+/** The name of a project: it becomes a directory and the name of an npm package. */
 import type { Language } from "../catalog/languages.js";
 import { NffiError } from "../errors.js";
 

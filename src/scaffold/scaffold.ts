@@ -36,7 +36,7 @@ export interface ScaffoldRequest {
 export interface ScaffoldedProject {
   readonly folder: string;
   readonly language: Language;
-  /** The files that were written, or would be, by path in the folder. */
+  /** The files that were written, or would be, by path in the directory. */
   readonly paths: readonly string[];
   readonly link: ProjectLink;
   /** The source that the CI file and the Dockerfile build OpenResty from. */

@@ -109,7 +109,7 @@ async function isLink(place: string): Promise<boolean> {
   );
 }
 
-/** Where a file shall go there must be a file or nothing, and folders above it. */
+/** Where a file shall go there must be a file or nothing, and directories above it. */
 async function requireReplaceable(folder: string, files: readonly TemplateFile[]): Promise<void> {
   for (const { path } of files) {
     const parts = path.split("/");

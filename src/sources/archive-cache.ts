@@ -24,7 +24,7 @@ export interface LockWish {
   onWait(): void;
 }
 
-/** Makes the folders; throws if they cannot be made or written to. */
+/** Makes the directories; throws if they cannot be made or written to. */
 export async function openCache(dir: string): Promise<ArchiveCache> {
   for (const part of ["archives", "partial", "locks"]) {
     await mkdir(join(dir, part), { recursive: true });

@@ -51,7 +51,7 @@ export function checkModule(file: string, cwd: string, runtimeTypes: string): Ch
   return { ts, program, checker: program.getTypeChecker(), source };
 }
 
-/** Found from the module's folder as its own imports are, then from where the command runs. */
+/** Found from the module's directory as its own imports are, then from where the command runs. */
 function loadCompiler(path: string, cwd: string): Compiler {
   for (const place of [path, join(cwd, "package.json")]) {
     const require = createRequire(place);

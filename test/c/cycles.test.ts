@@ -55,7 +55,7 @@ async function compile(source: string, objects: string): Promise<void> {
   expect(compiled.stderr).toBe("");
 }
 
-/** The calls between the objects of these folders alone. */
+/** The calls between the objects of these directories alone. */
 function callsIn(folders: readonly string[]): Map<string, string[]> {
   const isIn = (path: string) => folders.some((folder) => path.startsWith(`${folder}/`));
   const own = [...calls].filter(([object]) => isIn(object));

@@ -154,7 +154,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a build with added sources", () =
     expect(needed).not.toMatch(/lib(pcre|z\.|ssl|crypto)/);
   });
 
-  test("the folders of the libraries are as they were, and not named by nginx -V", () => {
+  test("the directories of the libraries are as they were, and not named by nginx -V", () => {
     const { zlib = "", openssl = "" } = libraries;
     expect(existsSync(join(zlib, "libz.a"))).toBe(false);
     expect(existsSync(join(openssl, ".openssl"))).toBe(false);

@@ -111,7 +111,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
     expect(readFileSync(file).equals(text)).toBe(true);
   });
 
-  test("from another folder, by another installation, produces the same bytes", async () => {
+  test("from another directory, by another installation, produces the same bytes", async () => {
     const manifest = readFileSync(join(prefix, "nffi/nffi.json"), "utf8");
     const own = [join(prefix, "nginx/conf/mine.conf"), join(prefix, "nginx/logs/mine.log")];
     for (const file of own) writeFileSync(file, "mine");

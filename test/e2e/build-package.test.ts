@@ -1,5 +1,5 @@
-// The tarball of `npm pack` works from an empty folder, with no repository around it, and so does
-// a build from a release archive that is downloaded.
+// The tarball of `npm pack` works from an empty directory, without the repository. So does a build
+// from a release archive that is downloaded.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -116,7 +116,7 @@ describe("the tarball", () => {
     expect(used.stdout).toBe("function\n");
   });
 
-  test("builds from an empty folder", builds, 900_000);
+  test("builds from an empty directory", builds, 900_000);
 
   async function builds() {
     await builtOpenresty(); // its compiled objects are used
@@ -180,7 +180,7 @@ function pinned(): Record<string, string> {
   return Object.fromEntries(paths.sort().map((path) => [path, packages[path].version]));
 }
 
-/** The files of the repository below a folder, committed or not. */
+/** The files of the repository below a directory, committed or not. */
 function sourcesIn(folder: string): string[] {
   const args = ["ls-files", "--cached", "--others", "--exclude-standard", folder];
   const listed = execFileSync("git", args, { cwd: repository, encoding: "utf8" });

@@ -35,7 +35,7 @@ test("--check reports for each file whether its patch applies", async () => {
   expect(misfit.stderr).toContain("the nearest supported release is 1.31.1.1");
 });
 
-test("--check of a folder that is no OpenResty says so", async () => {
+test("--check of a directory that is no OpenResty says so", async () => {
   const result = await runCli(["patch", "--check", temporaryFolder()]);
   expect(result.exitCode).toBe(2);
   expect(result.stderr).toContain('it has no "bundle"');

@@ -84,7 +84,7 @@ function options(language: string, fields: string, more: Partial<NginxOptions> =
     content("= /", `ngx.print(assert(${load}:call("here", { timeout = 10000 })))`),
     content("= /busy", `ngx.say(show(${load}:call("", { method = "busy", timeout = 200 })))`),
   ];
-  // the user of a worker that root has started may not write into nginx's folder
+  // the user of a worker that root has started may not write into nginx's directory
   const user = process.getuid?.() === 0 ? "user root;" : "";
   const main = `${user} ${more.main ?? ""}`;
   return { prefix, server: server.join("\n"), files: FILES, ...more, main };

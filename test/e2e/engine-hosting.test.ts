@@ -160,7 +160,7 @@ describe("what a process gets", () => {
     expect(Object.keys((await whole("plain")).env)).toEqual(["PATH"]);
   });
 
-  test("the working folder, absolute or nginx's own", async () => {
+  test("the working directory, absolute or nginx's own", async () => {
     expect((await whole("env")).cwd).toBe(`${nginx.dir}/logs`);
     expect(await call(nginx, "nowhere", "pid")).toMatch(
       /cannot be started: chdir\("\/nowhere"\) as user "root" failed \(2: No such file or directory\)\|load_failed/,
@@ -262,7 +262,7 @@ describe("what a process gets", () => {
     }
     // in an earlier test V8 runs out of memory, and it also writes arrows: "(582.1) -> 579.5 MB"
     const links = lines.filter((line) => /\d -> /.test(line));
-    // 0 to 6, and the folder that ls reads; of sockets the control socket only
+    // 0 to 6, and the directory that ls reads; of sockets the control socket only
     expect(links.map((line) => /(\d+) -> /.exec(line)?.[1])).toEqual([
       ...["0", "1", "2", "3", "4", "5", "6", "7"],
     ]);

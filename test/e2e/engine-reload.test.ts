@@ -120,7 +120,7 @@ describe("runtime:reload() of processes", () => {
          rt:close()
          ngx.say(show(ngx.thread.wait(thread)))`,
       )}`;
-    // the user of a worker that root has started may not write into nginx's folder
+    // the user of a worker that root has started may not write into nginx's directory
     const main = process.getuid?.() === 0 ? "user root;" : "";
     await withNginx(options({ server, main }), async (nginx) => {
       expect((await nginx.get("/mixed")).split("\n")).toEqual([

@@ -184,7 +184,7 @@ test("a variable NGINX, which nginx itself uses, does no harm", async () => {
   expect(await get(port)).toBe("hello");
 });
 
-test("two run side by side, in separate folders", async () => {
+test("two run side by side, in separate directories", async () => {
   const { dir, port } = await project();
   const other = await freePort();
   writeFileSync(
@@ -231,7 +231,7 @@ describe("what it refuses", () => {
     expect(nffiNginx(dir, "start").stderr).toMatch(/^nginx.conf has no line `listen PORT;`/);
   });
 
-  test("a folder without nginx.conf, a product without nginx", async () => {
+  test("a directory without nginx.conf, a product without nginx", async () => {
     const dir = temporaryFolder();
     expect(nffiNginx(dir, "start").stderr).toMatch(/^nginx\.conf not found in /);
     const env = { ...process.env, NFFI_PREFIX: "/nowhere" };

@@ -266,7 +266,7 @@ describe("doctor", () => {
     return folder;
   }
 
-  test("reports every tool, folder and language", async () => {
+  test("reports every tool, directory and language", async () => {
     const result = await runCli(["doctor"]);
     expect(result.exitCode).toBe(0);
     for (const name of ["C compiler", "openssl/ssl.h", "disk", "memory", "temp directory"]) {
@@ -306,7 +306,7 @@ describe("doctor", () => {
     expect(result.exitCode).toBe(0);
   });
 
-  test("a temp folder that is not writable is named", async () => {
+  test("a temp directory that is not writable is named", async () => {
     const result = await runCli(["doctor"], { env: { TMPDIR: "/proc/self" } });
     expect(result.stdout).toMatch(/^missing +temp directory +\/proc\/self is not writable/m);
     expect(result.exitCode).toBe(4);

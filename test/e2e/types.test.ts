@@ -66,7 +66,7 @@ beforeAll(async () => {
   prefix = await builtOpenresty();
 });
 
-/** A folder with the handlers and, beside them, the packages of a project. */
+/** A directory with the handlers and, beside them, the packages of a project. */
 function project(folder: string, source = HANDLERS): string {
   mkdirSync(join(folder, "node_modules"), { recursive: true });
   symlinkSync(join(repository, "node_modules/typescript"), join(folder, "node_modules/typescript"));

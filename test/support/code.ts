@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repository } from "./cli.js";
 
-/** All files below these folders of the repository, one after another. */
+/** All files below these directories of the repository, one after another. */
 export function codeBelow(...folders: string[]): string {
   return folders
     .flatMap((folder) =>

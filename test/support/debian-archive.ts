@@ -6,7 +6,7 @@ import * as openpgp from "openpgp";
 import type { Signer } from "./pgp.js";
 
 export interface ArchiveWish {
-  /** The folder of the suite; the name in an apt source. */
+  /** The directory of the suite; the name in an apt source. */
   readonly suite: string;
   readonly origin: string;
   readonly codename: string;

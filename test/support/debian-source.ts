@@ -7,7 +7,7 @@ import { resolveDebianSuite } from "../../src/sources/debian/debian-source.js";
 import { preparePrivateApt, updateIndex } from "../../src/sources/debian/private-apt.js";
 import { parseSourceIndex } from "../../src/sources/debian/source-index.js";
 
-/** Unpacks the newest revision of each package that the archive has in full; folders by package. */
+/** Unpacks the newest complete revision of each package. Returns the directories by package. */
 export async function debianSources(
   packages: readonly string[],
   folder: string,

@@ -136,7 +136,7 @@ function linesOfStage(
       case "COPY": {
         const [, from, what = "", to = ""] = /^(?:--from=(\w+) )?(\S+) (\S+)$/.exec(text) ?? [];
         const source = from ? `${rootOf.get(from)}${what}` : `${shellQuoted(run.context)}/${what}`;
-        // a folder is copied by its content, whatever is there
+        // a directory is copied by its content, whatever is there
         return [
           `mkdir -p "$(dirname ${root}${to})"`,
           `if [ -d ${source} ]; then mkdir -p ${root}${to}; cp -a ${source}/. ${root}${to}; else cp ${source} ${root}${to}; fi`,

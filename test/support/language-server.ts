@@ -71,7 +71,7 @@ export class LanguageServer {
     this.#process.stdout?.on("data", (bytes: Buffer) => this.#receive(bytes));
   }
 
-  /** Opens a folder with its .luarc.json, as an editor does. */
+  /** Opens a directory with its .luarc.json, as an editor does. */
   static async open(folder: string): Promise<LanguageServer> {
     const server = new LanguageServer(await installedServer(), folder);
     const uri = pathToFileURL(folder).href;

@@ -45,9 +45,9 @@ export interface NginxOptions {
   /** worker_connections; 4096 if not given. */
   readonly connections?: number;
   readonly logLevel?: string;
-  /** Starts it with `-p .` in its folder instead of an absolute prefix. */
+  /** Starts it with `-p .` in its directory instead of an absolute prefix. */
   readonly relativePrefix?: boolean;
-  /** Files written into the folder before the start, by relative path. */
+  /** Files written into the directory before the start, by relative path. */
   readonly files?: Readonly<Record<string, string>>;
   /** Goes into the background as in production: a binary upgrade requires that. */
   readonly daemon?: boolean;
@@ -329,7 +329,7 @@ export async function until(
 }
 
 async function writeFiles(dir: string, port: number, options: NginxOptions): Promise<void> {
-  // mkdtemp makes the folder 0700; a worker that runs as another user must get in.
+  // mkdtemp makes the directory 0700; a worker that runs as another user must get in.
   chmodSync(dir, 0o755);
   for (const name of ["logs", "temp"]) mkdirSync(join(dir, name));
   const conf = adapted(options.conf ?? configuration(options), options.prefix)

@@ -1,4 +1,4 @@
-// Folders below the system's temporary one, removed when the test or the file has ended.
+// Directories below the system's temporary one, removed when the test or the file has ended.
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { repository } from "../support/cli.js";
 import { cycleIn } from "../support/cycles.js";
 
-/** Lower layers first; a file may import from its own folder and from lower layers. */
+/** Lower layers first; a file may import from its own directory and from lower layers. */
 const LAYERS = [
   ["errors.ts"],
   ["io", "catalog"],

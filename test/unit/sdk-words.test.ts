@@ -7,7 +7,7 @@ import { repository } from "../support/cli.js";
 
 const read = (path: string) => readFileSync(join(repository, path), "utf8");
 
-/** The text of all files of a folder with this ending. */
+/** The text of all files of a directory with this ending. */
 const readAll = (folder: string, ending: string) =>
   readdirSync(join(repository, folder))
     .filter((name) => name.endsWith(ending))

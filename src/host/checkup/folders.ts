@@ -1,4 +1,4 @@
-/** The part of a checkup about space: disk, memory, and folders that allow programs to run. */
+/** The part of a checkup about space: disk, memory, and directories that allow programs to run. */
 import { randomBytes } from "node:crypto";
 import { rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -47,7 +47,7 @@ function checkMemory(free: number): Finding {
   return finding("warning", "memory", `${found}; build with --jobs 1`);
 }
 
-/** Runs a script from the folder: a file system may be mounted noexec. */
+/** Runs a script from the directory: a file system may be mounted noexec. */
 async function checkExecution(name: string, folder: string): Promise<Finding> {
   const existing = await nearestFolder(folder);
   const probe = join(existing, `.nffi-probe-${randomBytes(6).toString("hex")}`);
@@ -68,7 +68,7 @@ async function checkExecution(name: string, folder: string): Promise<Finding> {
   }
 }
 
-/** The folder itself, or the first one above it that is there. */
+/** The directory itself, or the first one above it that is there. */
 async function nearestFolder(folder: string): Promise<string> {
   let path = folder;
   while ((await kindOf(path, { follow: true })) !== "directory" && path !== dirname(path)) {

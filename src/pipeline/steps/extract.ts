@@ -113,7 +113,7 @@ async function unpackArchive(source: VerifiedArchive, treeDir: string): Promise<
   };
 }
 
-/** The one folder that a release archive holds, or the archive's root. */
+/** The one directory that a release archive holds, or the archive's root. */
 async function topFolder(unpacked: string): Promise<string> {
   const names = await readdir(unpacked);
   const only = names.length === 1 && names[0] ? join(unpacked, names[0]) : unpacked;

@@ -13,7 +13,7 @@ import type { PatchedTree } from "./patch.js";
 
 declare const complete: unique symbol;
 
-/** The folder of the tree with the headers of libnffi, and what is in it. */
+/** The directory of the tree with the headers of libnffi, and what is in it. */
 export const HEADERS = "nffi-headers";
 export const HEADER_FOLDERS = ["include", "lib"];
 

@@ -1,5 +1,5 @@
 /**
- * Creates the whole product below the staging folder, with the layout of the prefix: the files that
+ * Creates the whole product below the staging directory, laid out like the prefix: the files that
  * OpenResty installs, then the Lua module and the Node runtime of nffi, then the manifest.
  */
 import { mkdir, symlink } from "node:fs/promises";

@@ -1,4 +1,4 @@
-/** Proves the product in the staging folder, before any of it goes into the prefix. */
+/** Proves the product in the staging directory, before any of it goes into the prefix. */
 import { flavorOf } from "../flavors.js";
 import { runProof } from "../proof.js";
 import { withStagedPlace } from "../proof-place.js";

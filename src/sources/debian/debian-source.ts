@@ -45,7 +45,7 @@ export interface FetchedDebianSources {
 }
 
 export interface DebianTree {
-  /** The folder with configure and bundle/. */
+  /** The directory with configure and bundle/. */
   readonly root: string;
   /** "1.26.3-debian-trixie" */
   readonly version: string;
@@ -60,7 +60,7 @@ export interface DebianTreeComponent {
   readonly name: string;
   readonly version: string;
   readonly debianVersion: string;
-  /** Its folder in bundle/, without the path. */
+  /** Its directory in bundle/, without the path. */
   readonly directory: string;
   readonly debianPatches: readonly string[];
 }

@@ -9,14 +9,14 @@ import { SOURCE_EDITS } from "./source-edits.js";
 import { unpackDeb, unpackSource } from "./unpack.js";
 
 export interface LaidOut {
-  /** The folder in bundle/. */
+  /** The directory in bundle/. */
   readonly directory: string;
   readonly debianPatches: readonly string[];
 }
 
 export interface LayOutOptions extends AptOptions {
   readonly bundle: string;
-  /** The folder patches/debian-openresty. */
+  /** The directory patches/debian-openresty. */
   readonly template: string;
 }
 

@@ -45,7 +45,7 @@ export interface PrivateAptRequest {
   readonly withBinaries: boolean;
 }
 
-/** Writes the folder; what earlier runs left in it is kept. */
+/** Writes the directory; what earlier runs left in it is kept. */
 export async function preparePrivateApt(
   request: PrivateAptRequest,
   options: AptOptions,
@@ -141,7 +141,7 @@ export function renderConfig(dir: string, dump: string): string {
     'Acquire::Languages "none";',
     'Acquire::GzipIndexes "true";',
     'APT::Update::Error-Mode "any";',
-    // apt's own user may not enter the folder where the caller keeps its downloads.
+    // apt's own user may not enter the directory where the caller keeps its downloads.
     'APT::Sandbox::User "root";',
     "",
   ].join("\n");

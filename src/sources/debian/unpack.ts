@@ -9,7 +9,7 @@ import { installHint } from "../../host/distribution.js";
 import { type Completed, run } from "../../io/exec.js";
 import { type AptOptions, environmentOf } from "./private-apt.js";
 
-/** Unpacks a tarball into a folder that exists. */
+/** Unpacks a tarball into a directory that exists. */
 export async function unpackTar(file: string, into: string, options: AptOptions): Promise<void> {
   const args = ["--extract", "--no-same-owner", "--file", file, "--directory", into];
   const completed = await run(
@@ -19,7 +19,7 @@ export async function unpackTar(file: string, into: string, options: AptOptions)
   if (completed.exitCode !== 0) throw notUnpacked(file, completed, "tar xz-utils");
 }
 
-/** Unpacks an upstream tarball so that its content, not its one top folder, is `into`. */
+/** Unpacks an upstream tarball so that its content, not its one top directory, is `into`. */
 export async function unpackSource(file: string, into: string, options: AptOptions): Promise<void> {
   const temp = `${into}.unpacked`;
   await mkdir(temp, { recursive: true });
@@ -34,7 +34,7 @@ export async function unpackSource(file: string, into: string, options: AptOptio
   }
 }
 
-/** Unpacks the files of a binary package into the folder `into`. */
+/** Unpacks the files of a binary package into the directory `into`. */
 export async function unpackDeb(file: string, into: string, options: AptOptions): Promise<void> {
   const args = ["--extract", file, into];
   const completed = await run(

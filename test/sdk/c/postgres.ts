@@ -1,4 +1,4 @@
-// A PostgreSQL server of the tests: its own data in a temporary folder, reached by a socket in it.
+// A PostgreSQL server for the tests: its data and its socket are in a temporary directory.
 // The server refuses to run as root, so root starts it as the user postgres of Debian's package.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";

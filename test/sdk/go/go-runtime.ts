@@ -1,5 +1,5 @@
 // Builds Go programs of the tests and examples with the package of a prefix, as a library and as a
-// program, in a folder that workers of any user may enter.
+// program, in a directory that workers of any user may enter.
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +13,7 @@ export interface GoRuntime {
   remove(): void;
 }
 
-/** `source`: the folder of a module, below the repository. */
+/** `source`: the directory of a module, below the repository. */
 export function buildGoRuntime(source: string, prefix: string): GoRuntime {
   const folder = mkdtempSync(join(tmpdir(), "nffi-go-"));
   chmodSync(folder, 0o755);

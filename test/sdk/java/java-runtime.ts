@@ -1,5 +1,5 @@
-// Compiles Java of the tests against the jar of a prefix, in a folder that workers of any user may
-// enter.
+// Compiles Java of the tests against the jar of a prefix, in a directory that workers of every user
+// can read.
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
@@ -19,7 +19,7 @@ export class JavaClasses {
   readonly classes = join(this.folder, "classes");
   readonly #prefix: string;
 
-  /** `source`: a folder of packages, below the repository. */
+  /** `source`: a directory of packages, below the repository. */
   constructor(source: string, prefix: string) {
     this.#prefix = prefix;
     chmodSync(this.folder, 0o755);

@@ -18,7 +18,7 @@ export function installedNode(major: number): string {
   );
 }
 
-/** A folder of .nffi/test with packages of npm; it exists only when all of it does. */
+/** A directory of .nffi/test with packages of npm; it exists only when all of it does. */
 export function packagesFolder(name: string, ...packages: string[]): string {
   const folder = join(repository, ".nffi/test", name);
   if (existsSync(join(folder, "node_modules"))) return folder;

@@ -26,7 +26,7 @@ import { packagesFolder } from "./nodes.js";
 
 let prefix: string;
 
-/** A folder of the PATH with `nffi`, as `npm install --global` makes it. */
+/** A directory of the PATH with `nffi`, as `npm install --global` makes it. */
 const withNffi = temporaryFolderOfAll();
 symlinkSync(join(repository, "bin/nffi.mjs"), join(withNffi, "nffi"));
 
@@ -269,7 +269,7 @@ describe("bad input", () => {
     expect(readdirSync(cwd)).toEqual([]);
   });
 
-  test("a folder with something in it, until --overwrite is given", async () => {
+  test("a directory with something in it, until --overwrite is given", async () => {
     const cwd = temporaryFolder();
     const args = ["new-runtime", "hello", "--prefix", prefix];
     expect((await runCli(args, { cwd })).exitCode).toBe(0);
@@ -282,7 +282,7 @@ describe("bad input", () => {
     expect(readFileSync(join(cwd, "hello/package.json"), "utf8")).toContain('"hello"');
   });
 
-  test("a folder that cannot be written to", async () => {
+  test("a directory that cannot be written to", async () => {
     const failed = await runCli(["new-runtime", "hello", "--prefix", prefix], { cwd: "/proc" });
     expect(failed.stderr).toMatch(/^nffi: cannot make \/proc\/hello: /);
     expect(failed.exitCode).toBe(16);

@@ -85,7 +85,7 @@ beforeAll(async () => {
   for (const version of NODE_VERSIONS) installedNode(version);
 });
 
-/** Packages that the module finds from its folder. */
+/** Packages that the module finds from its directory. */
 function addPackages(nginx: Nginx): void {
   const native = packagesFolder("native", "@node-rs/crc32@1");
   symlinkSync(join(native, "node_modules"), join(nginx.dir, "node_modules"));

@@ -14,7 +14,7 @@ export const systemPython = process.env.NFFI_TEST_PYTHON ?? "/usr/bin/python3";
 
 const folder = join(repository, "test/sdk/python/fixtures");
 
-/** Files of the fixtures, for the folder of an nginx. */
+/** Files of the fixtures, for the directory of an nginx. */
 export function fixtures(): Record<string, string> {
   const names = ["app.py", "aio.py", "helper.py", "old.py", "pools.py"];
   return Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name), "utf8")]));

@@ -167,10 +167,10 @@ describe("projects with modules of the same name in one worker", () => {
         expect(refused).toContain(part);
       }
       expect(await word(nginx, "b/two.py", "process")).toBe("of b");
-      // the same folder, and others whose folders have nothing in common
+      // the same directory, and others whose directories have nothing in common
       expect(await word(nginx, "a/six.py")).toBe("of a again");
       expect(await word(nginx, "c/three.py")).toBe("of c");
-      // folders without an __init__ are one package together, as long as their modules differ
+      // directories without an __init__ are one package together, as long as their modules differ
       expect(await word(nginx, "d/four.py")).toBe("of d");
       expect(await word(nginx, "e/five.py")).toContain("two modules named ours.part");
       expect(await word(nginx, "a/one.py")).toBe("of a");

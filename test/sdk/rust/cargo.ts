@@ -1,4 +1,4 @@
-// cargo for the tests: compiled crates are shared in the repository's folder of tests.
+// cargo for the tests: compiled crates are shared in the repository's directory of tests.
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { repository } from "../../support/cli.js";

@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 const isTest = (code: string) => code.includes("#[test]");
 
-/** All share a folder of what is compiled, so their names differ. */
+/** All share a directory of what is compiled, so their names differ. */
 const nameOf = (path: string) => path.replace(/\W/g, "-").toLowerCase();
 
 /** A crate for each block, with the dependencies of docs/rust.md; a test joins the first one. */

@@ -1,5 +1,5 @@
 // Builds Rust programs of the tests and examples with the crate of a prefix, as a library and as a
-// program, and puts both into a folder that workers of any user may enter.
+// program, and puts both into a directory that workers of any user may enter.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -28,7 +28,7 @@ export interface RustRuntime {
   remove(): void;
 }
 
-/** `source`: the folder of a crate below the repository. */
+/** `source`: the directory of a crate below the repository. */
 export function buildRustRuntime(source: string, prefix: string): RustRuntime {
   const key = createHash("sha256").update(`${prefix} ${source}`).digest("hex").slice(0, 12);
   const project = join(repository, ".nffi/test/rust-projects", key);

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { packagesForOpenresty, requirePackages } from "../../../src/host/toolchain.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
-/** A folder for PATH with make, nm and a compiler that finds only the headers named. */
+/** A directory for PATH with make, nm and a compiler that finds only the headers named. */
 function toolbox(headers: string[], programs = ["cc", "make", "nm"]): string {
   const folder = join(temporaryFolder(), "bin");
   mkdirSync(folder);

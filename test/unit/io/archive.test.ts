@@ -28,7 +28,7 @@ function archiveOf(...entries: Entry[]): string {
   return file;
 }
 
-test("unpacks files, folders and links that stay inside", async () => {
+test("unpacks files, directories and links that stay inside", async () => {
   const file = archiveOf(
     { path: "release/configure", content: "#!/bin/sh" },
     { path: "release/bundle/nginx-1/link", type: "SymbolicLink", linkpath: "../../configure" },

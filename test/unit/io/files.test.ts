@@ -17,7 +17,7 @@ test("a failed write leaves the old file and nothing beside it", async () => {
   expect(readdirSync(folder)).toEqual(["file"]);
 });
 
-test("writes a whole file with its mode, making folders as needed", async () => {
+test("writes a whole file with its mode, making directories as needed", async () => {
   const file = join(temporaryFolder(), "new", "folder", "configure");
   await writeFileWhole(file, "text", 0o755);
   expect(statSync(file).mode & 0o777).toBe(0o755);

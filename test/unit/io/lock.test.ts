@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { acquireLock } from "../../../src/io/lock.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
-test("refuses a folder that is locked, until it is released", async () => {
+test("refuses a directory that is locked, until it is released", async () => {
   const folder = temporaryFolder();
   const lock = await acquireLock(folder);
   await expect(acquireLock(folder, { busyMessage: "in use" })).rejects.toMatchObject({

@@ -35,7 +35,7 @@ const failing = (errno: string) => {
   throw Object.assign(new Error(`${errno}: a failed call`), { code: errno });
 };
 
-/** A folder with two old files and a link, and new ones for them, a new one and one to remove. */
+/** A directory with two old files and a link, new ones for them, a new one and one to remove. */
 function folders() {
   const folder = temporaryFolder();
   const source = temporaryFolder();

@@ -90,7 +90,7 @@ test.each<[string, string[], (folder: string) => World]>([
   expect(differingParts(before, changed)).toEqual(parts);
 });
 
-test("differ by a changed file of an added module, and of a folder as source", async () => {
+test("differ by a changed file of an added module, and of a directory as source", async () => {
   const folder = temporaryFolder();
   mkdirSync(join(folder, "module"));
   const config = join(folder, "module/config");

@@ -91,7 +91,7 @@ test("one name that a build uses is enough to refuse it", async () => {
   }
 });
 
-test("a new or empty folder is marked, and the next build may empty it", async () => {
+test("a new or empty directory is marked, and the next build may empty it", async () => {
   const { workDir, request } = place();
   mkdirSync(workDir);
   const site = await openSite(request);
@@ -143,7 +143,7 @@ test("`cache clean` releases the lock of a directory that it cannot remove", asy
   await requireUnlocked(workDir);
 });
 
-test("a folder of nffi 0.1 is one of this prefix, with nothing else in it", async () => {
+test("a directory of nffi 0.1 is one of this prefix, with nothing else in it", async () => {
   const { workDir, prefix, request } = place();
   write(workDir, { "logs/prefix": `${prefix}\n`, "tree/made": "" });
   await (await openSite(request)).close({ succeeded: false });
@@ -181,7 +181,7 @@ test.each([".nffi-work", "logs", "tree", "stage"])(
   },
 );
 
-test("`cache clean` removes build directories with the mark and leaves every other folder", async () => {
+test("`cache clean` removes build directories with the mark, and no other directory", async () => {
   const cacheDir = temporaryFolder();
   const prefix = join(cacheDir, "prefix");
   const workDir = workFolderOf(prefix, cacheDir);
@@ -197,7 +197,7 @@ test("`cache clean` removes build directories with the mark and leaves every oth
   expect(existsSync(join(elsewhere, "marked/logs/prefix"))).toBe(true);
 });
 
-test("a folder of nffi 0.1 is known to `cache clean` by the name that its prefix gives it", async () => {
+test("`cache clean` recognizes a directory of nffi 0.1 by the name of its prefix", async () => {
   const cacheDir = temporaryFolder();
   const prefix = join(cacheDir, "prefix");
   const ours = workFolderOf(prefix, cacheDir);

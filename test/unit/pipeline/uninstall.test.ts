@@ -55,7 +55,7 @@ test("removes what the manifest lists, keeps the configuration", async () => {
   ]);
 });
 
-test("keeps foreign files and logs, and their folders", async () => {
+test("keeps foreign files and logs, and their directories", async () => {
   const made = product({ "nffi/lib/mine.so": "mine", "nginx/logs/error.log": "log" });
   const { kept } = await removeProduct(made, { dryRun: false });
   expect([...kept].sort()).toEqual([

@@ -39,7 +39,7 @@ async function linkOf(parent: string, prefix: string): Promise<string> {
   return readlinkSync(join(folder, ".nffi/openresty"));
 }
 
-test("a product in the same folder is linked by a path that moves with both", async () => {
+test("a product in the same directory is linked by a path that moves with both", async () => {
   const parent = temporaryFolder();
   expect(await linkOf(parent, prefixIn(parent))).toBe("../../.nffi/openresty");
 });

@@ -35,7 +35,7 @@ test("writes the files and leaves nothing beside them", async () => {
   expect(readlinkSync(join(parent, "hello/.nffi/openresty"))).toBe("/a/product");
 });
 
-test("takes an empty folder that exists", async () => {
+test("takes an empty directory that exists", async () => {
   const folder = join(temporaryFolder(), "hello");
   mkdirSync(folder);
   chmodSync(folder, 0o2770);
@@ -47,7 +47,7 @@ test("takes an empty folder that exists", async () => {
   expect({ ino, mode }).toEqual({ ino: before.ino, mode: before.mode });
 });
 
-test("a folder with something in it is left as it is", async () => {
+test("a directory with something in it is left as it is", async () => {
   const folder = join(temporaryFolder(), "hello");
   mkdirSync(folder);
   writeFileSync(join(folder, "package.json"), "mine");
@@ -125,7 +125,7 @@ test.each(["file", "link"])("a %s with the name of the project is left alone", a
   await expect(writeProject(folder, CONTENT, overwrite)).rejects.toThrow("is not a directory");
 });
 
-test("a folder that cannot be written to is named with the reason", async () => {
+test("a directory that cannot be written to is named with the reason", async () => {
   // No user, not even root, can create a directory there.
   await expect(writeProject("/proc/hello", CONTENT, keep)).rejects.toMatchObject({
     code: "scaffold-failed",

@@ -42,7 +42,7 @@ test("reports that it waits, and stops waiting when it is aborted", async () => 
   await cache.exclusively(key, wish(), async () => {});
 });
 
-test("does not take for an archive what has no file in its folder", async () => {
+test("does not take for an archive what has no file in its directory", async () => {
   const dir = temporaryFolder();
   const cache = await openCache(dir);
   mkdirSync(join(dir, "archives", key));

@@ -1,5 +1,5 @@
 // Modules of every kind: TypeScript on a Node that strips types and on one that does not, CommonJS,
-// packages of the module's own folder.
+// packages of the module's own directory.
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";

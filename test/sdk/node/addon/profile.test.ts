@@ -128,7 +128,7 @@ test("each thread writes a separate profile", async () => {
   );
 });
 
-test("a folder that is not writable is reported before the module is loaded", async () => {
+test("a directory that is not writable is reported before the module is loaded", async () => {
   const file = join(temporaryFolder(), "file");
   writeFileSync(file, "");
   const host = new Host(fixture("busy-handler.mjs"), { profileFolder: join(file, "profiles") });

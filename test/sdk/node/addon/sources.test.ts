@@ -13,7 +13,7 @@ afterEach(stopHosts);
 
 type Files = Readonly<Record<string, string>>;
 
-/** A folder with these files. */
+/** A directory with these files. */
 function project(files: Files, { withEsbuild = false } = {}): string {
   const folder = temporaryFolder();
   for (const [name, text] of Object.entries(files)) {
@@ -176,7 +176,7 @@ async function settledPrivateMemory(pid: number): Promise<number> {
   return least;
 }
 
-/** The lines of a stack that name files of the project, without its folder. */
+/** The lines of a stack that name files of the project, without its directory. */
 async function stackOf(host: Host, method: string, folder: string): Promise<string[]> {
   const failure = await host.json(method).then(
     () => undefined,

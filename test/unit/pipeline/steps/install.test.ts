@@ -47,7 +47,7 @@ async function installed(files: Record<string, string>): Promise<string> {
   return prefix;
 }
 
-/** Every path below a folder, with what is in its file or link. */
+/** Every path below a directory, with what is in its file or link. */
 function contentOf(folder: string): Record<string, string> {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
   return Object.fromEntries(
@@ -96,7 +96,7 @@ test("replaces programs, but leaves conf, html and logs as the user has them", a
 test("a failure in the middle changes nothing in the prefix", async () => {
   const prefix = await installed({ "nginx/sbin/nginx": "old nginx" });
   const before = contentOf(prefix);
-  // what cannot be replaced: a folder has the name of the temporary file
+  // what cannot be replaced: a directory has the name of the temporary file
   mkdirSync(join(prefix, "nginx/sbin/.nginx.nffi-new"));
   const failing = productOf({ ...product, "a/new/folder/file": "" });
   await expect(installProduct(failing, siteOf(prefix), stepContext())).rejects.toMatchObject({
@@ -197,7 +197,7 @@ test("replaces no file that nffi did not install, unless it is allowed to", asyn
   expect(readFileSync(join(prefix, "nginx/conf/nginx.conf"), "utf8")).toBe("my conf");
 });
 
-test("a folder where a file must be is named before anything is written", async () => {
+test("a directory where a file must be is named before anything is written", async () => {
   const prefix = temporaryFolder();
   mkdirSync(join(prefix, "nginx/sbin/nginx"), { recursive: true });
   await expect(
@@ -225,7 +225,7 @@ test.runIf(isMainThread)(
   },
 );
 
-test("folders below a setgid folder keep its group", async () => {
+test("directories below a setgid directory keep its group", async () => {
   const parent = temporaryFolder();
   chmodSync(parent, 0o2755);
   await installProduct(productOf(product), siteOf(join(parent, "prefix")), stepContext());

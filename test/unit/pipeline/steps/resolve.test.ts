@@ -37,7 +37,7 @@ test("lists the known versions when one is unknown", async () => {
   });
 });
 
-test("takes a file, a folder and a file URL", async () => {
+test("takes a file, a directory and a file URL", async () => {
   const folder = temporaryFolder();
   const path = join(folder, "openresty.tar.gz");
   writeFileSync(path, "");

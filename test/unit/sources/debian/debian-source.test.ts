@@ -98,7 +98,7 @@ describe("assembleDebianTree", () => {
     await expect(assemble(nginx)).rejects.toMatchObject({ code: "extract-failed" });
   });
 
-  it("takes a tarball without a top folder", async () => {
+  it("takes a tarball without a top directory", async () => {
     const component = source("LuaJIT", {});
     const orig = tarball("luajit_1.2.3.orig.tar.gz", "", { Makefile: "", "src/lj.c": "" });
     const tree = await assemble({ ...component, files: { kind: "source", orig } });

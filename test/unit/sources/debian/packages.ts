@@ -22,7 +22,7 @@ export function writeFiles(folder: string, files: Record<string, string>): void 
   }
 }
 
-/** A tarball of the given files, below the folder `top` unless that is empty. */
+/** A tarball of the given files, below the directory `top` unless that is empty. */
 export function tarball(name: string, top: string, files: Record<string, string>): VerifiedFile {
   const folder = temporaryFolder();
   mkdirSync(join(folder, "content", top), { recursive: true });

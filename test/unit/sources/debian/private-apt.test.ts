@@ -50,7 +50,7 @@ describe("renderConfig", () => {
     expect(config).toContain('Acquire::AllowInsecureRepositories "false";');
   });
 
-  it("moves every folder that apt writes to", () => {
+  it("moves every directory that apt writes to", () => {
     expect(config).toContain('Dir::State "/state/state";');
     expect(config).toContain('Dir::Cache "/state/cache";');
   });
