@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { codeBelow } from "../support/code.js";
 import { explore } from "./explore.js";
-import { type Setting, STEPS, type Step, wakeModel } from "./wake-model.js";
+import { wakeModel } from "./wake-model.js";
+import { type Setting, STEPS, type Step } from "./wake-state.js";
 
 /** Small, but each covers every interaction of its threads: larger numbers add nothing. */
 const SETTINGS: Record<string, Setting> = {
