@@ -98,14 +98,14 @@ follows(void)
 
 
 /* State that the threads of a runtime share with the case. */
-typedef struct crew {
+typedef struct group {
     nffi_queue_t *queue;
     int batch;
     atomic_int taken[20000];
     atomic_int ended;
-} crew_t;
+} group_t;
 
-static crew_t crew;
+static group_t group;
 
 
 static void *
@@ -116,31 +116,32 @@ answer_until_closed(void *data)
 
     (void) data;
 
-    while ((n = nffi_queue_poll(crew.queue, requests, (size_t) crew.batch, -1))
+    while ((n = nffi_queue_poll(group.queue, requests, (size_t) group.batch,
+                                -1))
            >= 0)
     {
         for (i = 0; i < n; i++) {
             CHECK_IS(requests[i].size, sizeof(number));
             memcpy(&number, requests[i].data, sizeof(number));
-            atomic_fetch_add(&crew.taken[number], 1);
+            atomic_fetch_add(&group.taken[number], 1);
             CHECK_IS(nffi_respond(requests[i].task, number, NULL, 0), NFFI_OK);
         }
     }
 
     CHECK_IS(n, NFFI_CLOSED);
-    atomic_fetch_add(&crew.ended, 1);
+    atomic_fetch_add(&group.ended, 1);
 
     return NULL;
 }
 
 
 static void
-start_crew(pair_t *pair, pthread_t *threads, int batch)
+start_group(pair_t *pair, pthread_t *threads, int batch)
 {
     int i;
 
-    crew.queue = pair->queue;
-    crew.batch = batch;
+    group.queue = pair->queue;
+    group.batch = batch;
 
     for (i = 0; i < THREADS; i++) {
         CHECK_IS(pthread_create(&threads[i], NULL, answer_until_closed, NULL),
@@ -156,7 +157,7 @@ serve_by_threads(pair_t *pair, int batch)
     pthread_t threads[THREADS];
     nffi_host_response_t responses[8];
 
-    start_crew(pair, threads, batch);
+    start_group(pair, threads, batch);
 
     while (answered < total) {
         for (i = 0; i < 50 && number < total; i++, number++) {
@@ -167,7 +168,7 @@ serve_by_threads(pair_t *pair, int batch)
         CHECK(n > 0);
 
         for (i = 0; i < n; i++) {
-            CHECK_IS(crew.taken[responses[i].rc], 1);
+            CHECK_IS(group.taken[responses[i].rc], 1);
             nffi_host_release(pair->host, &responses[i]);
         }
 
@@ -181,7 +182,7 @@ serve_by_threads(pair_t *pair, int batch)
     }
 
     for (i = 0; i < total; i++) {
-        CHECK_IS(crew.taken[i], 1);
+        CHECK_IS(group.taken[i], 1);
     }
 
     pair_check_idle(pair);
@@ -227,7 +228,7 @@ closes(void)
 
     nffi_host_close(pair.host);
     nffi_host_close(pair.host);
-    start_crew(&pair, threads, 1);
+    start_group(&pair, threads, 1);
 
     for (i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
@@ -257,16 +258,16 @@ closes_sleepers(void)
     pthread_t threads[THREADS];
 
     pair_open(&pair, &(nffi_host_options_t) { 0 });
-    start_crew(&pair, threads, 16);
+    start_group(&pair, threads, 16);
     usleep(20000);
-    CHECK_IS(crew.ended, 0);
+    CHECK_IS(group.ended, 0);
     nffi_host_close(pair.host);
 
     for (i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
     }
 
-    CHECK_IS(crew.ended, THREADS);
+    CHECK_IS(group.ended, THREADS);
     pair_close(&pair);
 }
 
@@ -286,7 +287,7 @@ recycles_skipped(void)
     nffi_host_response_t response;
 
     pair_open(&pair, &(nffi_host_options_t) { .max_tasks = 4 });
-    start_crew(&pair, threads, 16);
+    start_group(&pair, threads, 16);
 
     for (round = 0; round < CHECK_SCALE(400000); round++) {
         for (i = 0; i < 4; i++) {
@@ -303,7 +304,7 @@ recycles_skipped(void)
         }
 
         CHECK_IS(nffi_host_collect(pair.host, &response, 1), 0);
-        CHECK_IS(crew.ended, 0);
+        CHECK_IS(group.ended, 0);
     }
 
     nffi_host_close(pair.host);

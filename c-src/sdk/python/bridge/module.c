@@ -22,7 +22,7 @@
 #define BATCH 64
 #define ROUNDS 16
 
-#define CREW "nffi_crew"
+#define GROUP "nffi_group"
 
 
 static PyObject *
@@ -48,38 +48,38 @@ plan_of(PyObject *cell)
 }
 
 
-/* serve(queue, cell, crew): makes calls until the queue has ended; `cell` is a
-   list of one plan. Each thread of a crew calls it. */
+/* serve(queue, cell, group): makes calls until the queue has ended; `cell` is a
+   list of one plan. Each thread of a group calls it. */
 static PyObject *
 serve(PyObject *self, PyObject *args)
 {
     int n;
     PyObject *plan, *cell;
-    nffi_crew_t *crew;
+    nffi_group_t *group;
     nffi_task_t writable[BATCH];
     nffi_queue_t *queue;
     PyThreadState *state;
     nffi_request_t request;
-    nffi_crew_member_t member = { 0 };
+    nffi_group_member_t member = { 0 };
 
     (void) self;
 
     queue = nffi_python_queue(args);
     cell = py.PyTuple_GetItem(args, 1);
-    crew = queue == NULL || cell == NULL ? NULL
-           : py.PyCapsule_GetPointer(py.PyTuple_GetItem(args, 2), CREW);
+    group = queue == NULL || cell == NULL ? NULL
+           : py.PyCapsule_GetPointer(py.PyTuple_GetItem(args, 2), GROUP);
 
-    if (crew == NULL) {
+    if (group == NULL) {
         return NULL;
     }
 
     for ( ;; ) {
 
-        if (!nffi_crew_leads(crew, &member)) {
+        if (!nffi_group_leads(group, &member)) {
             bool leads;
 
             state = py.PyEval_SaveThread();
-            leads = nffi_crew_lead(crew, &member);
+            leads = nffi_group_lead(group, &member);
             py.PyEval_RestoreThread(state);
 
             if (!leads) {
@@ -102,24 +102,24 @@ serve(PyObject *self, PyObject *args)
         }
 
         if (n < 0) {
-            nffi_crew_end(crew);
+            nffi_group_end(group);
             break;
         }
 
         plan = plan_of(cell);
 
         if (plan == NULL) {
-            nffi_crew_leave(crew, &member);
+            nffi_group_leave(group, &member);
             return NULL;
         }
 
-        nffi_crew_begin(crew, &member);
+        nffi_group_begin(group, &member);
         nffi_python_call(plan, &request);
-        nffi_crew_done(&member);
+        nffi_group_done(&member);
         py.Py_DecRef(plan);
     }
 
-    nffi_crew_leave(crew, &member);
+    nffi_group_leave(group, &member);
 
     return none();
 }
@@ -199,30 +199,30 @@ take(PyObject *self, PyObject *args)
 
 
 static void
-destroy_crew(PyObject *capsule)
+destroy_group(PyObject *capsule)
 {
-    nffi_crew_destroy(py.PyCapsule_GetPointer(capsule, CREW));
+    nffi_group_destroy(py.PyCapsule_GetPointer(capsule, GROUP));
 }
 
 
 static PyObject *
-make_crew(PyObject *self, PyObject *args)
+make_group(PyObject *self, PyObject *args)
 {
     PyObject *capsule;
-    nffi_crew_t *crew = nffi_crew_create();
+    nffi_group_t *group = nffi_group_create();
 
     (void) self;
     (void) args;
 
-    if (crew == NULL) {
+    if (group == NULL) {
         py.PyErr_SetString(*py.runtime_error, "not enough memory");
         return NULL;
     }
 
-    capsule = py.PyCapsule_New(crew, CREW, destroy_crew);
+    capsule = py.PyCapsule_New(group, GROUP, destroy_group);
 
     if (capsule == NULL) {
-        nffi_crew_destroy(crew);
+        nffi_group_destroy(group);
     }
 
     return capsule;
@@ -365,7 +365,7 @@ static py_method_t methods[] = {
     METHOD("serve", serve),
     METHOD("run_tasks", run_tasks),
     METHOD("take", take),
-    METHOD("crew", make_crew),
+    METHOD("group", make_group),
     METHOD("fd", fd),
     METHOD("release_fd", release_fd),
     METHOD("current", current),

@@ -1,6 +1,6 @@
 /*
- * module.h - the parts of the module _nffi: the crew of threads that take
- * turns, the calls they make, and what Python may ask of libnffi.
+ * module.h - the parts of the module _nffi: the group of threads that take
+ * calls, the calls they make, and the functions of libnffi for Python.
  */
 
 #ifndef NFFI_PYTHON_MODULE_H
@@ -14,39 +14,38 @@
 
 
 /*
- * One thread of a crew leads: it takes calls and makes them. When a call takes
- * longer than a tick, another one leads. So one thread makes all short calls
- * and never hands over its lock of the interpreter, and waiting calls run in
- * parallel.
+ * One thread of a group leads: it takes calls and makes them. When a call takes
+ * longer than a tick, another thread leads. So one thread makes all short calls
+ * and never releases the GIL between them, and calls that wait run in parallel.
  */
-typedef struct nffi_crew nffi_crew_t;
+typedef struct nffi_group nffi_group_t;
 
-/* A thread's place in a crew; its own, and valid while it serves. */
-typedef struct nffi_crew_member {
+/* One thread of a group. The thread owns it, while it serves. */
+typedef struct nffi_group_member {
     _Atomic uint64_t turn;    /* odd while a call is being made */
-} nffi_crew_member_t;
+} nffi_group_member_t;
 
 /* NULL: no memory. */
-nffi_crew_t *nffi_crew_create(void);
-void nffi_crew_destroy(nffi_crew_t *crew);
+nffi_group_t *nffi_group_create(void);
+void nffi_group_destroy(nffi_group_t *group);
 
 /* Waits until it is this thread's turn to lead; false: the queue has ended.
    thread: any, without the lock of the interpreter; blocks: yes */
-bool nffi_crew_lead(nffi_crew_t *crew, nffi_crew_member_t *member);
+bool nffi_group_lead(nffi_group_t *group, nffi_group_member_t *member);
 
-/* Whether this thread leads, or may lead again after a call during which
-   another one had to step in. blocks: no */
-bool nffi_crew_leads(nffi_crew_t *crew, nffi_crew_member_t *member);
+/* Returns true if this thread leads, or leads again because the leader makes a
+   call. blocks: no */
+bool nffi_group_leads(nffi_group_t *group, nffi_group_member_t *member);
 
 /* Around each call. */
-void nffi_crew_begin(nffi_crew_t *crew, nffi_crew_member_t *member);
-void nffi_crew_done(nffi_crew_member_t *member);
+void nffi_group_begin(nffi_group_t *group, nffi_group_member_t *member);
+void nffi_group_done(nffi_group_member_t *member);
 
-/* The queue has ended: all threads are let go. */
-void nffi_crew_end(nffi_crew_t *crew);
+/* The queue has ended: no thread waits to lead any longer. */
+void nffi_group_end(nffi_group_t *group);
 
 /* This thread stops serving. */
-void nffi_crew_leave(nffi_crew_t *crew, nffi_crew_member_t *member);
+void nffi_group_leave(nffi_group_t *group, nffi_group_member_t *member);
 
 
 /*

@@ -1,6 +1,6 @@
 """One runtime: its queue, the functions that it serves, and the threads that call them.
 
-Where all functions are plain ones, a crew of threads takes calls from the queue and makes them in
+Where all functions are plain ones, a group of threads takes calls from the queue and makes them in
 the extension; this file has what is not the common case. With ``async def`` functions there is an
 event loop (loop.py), and plain functions run in threads beside it.
 """
@@ -146,12 +146,12 @@ class Runtime:
             self.cancellations.has_loop = True
             self._loop.run()
             return
-        crew = _nffi.crew()
+        group = _nffi.group()
         # each has a copy of the variables of this one
         threads = [
             threading.Thread(
                 target=contextvars.copy_context().run,
-                args=(_nffi.serve, self.queue, self._cell, crew),
+                args=(_nffi.serve, self.queue, self._cell, group),
                 name=f"nffi-{self.settings.module}-{number}",
                 daemon=True,
             )
@@ -165,7 +165,7 @@ class Runtime:
                 self.miss_threads(error)
                 break
             started.append(thread)
-        _nffi.serve(self.queue, self._cell, crew)
+        _nffi.serve(self.queue, self._cell, group)
         for thread in started:
             thread.join()
 
@@ -189,7 +189,7 @@ class Runtime:
             self.settings.threads,
         )
 
-    # What the extension calls: each answers the call, or sees to it
+    # The extension calls these. Each responds to the call or starts it
 
     def context(self, task):
         return Context(task, self)

@@ -9,7 +9,7 @@
 
 #include "check.h"
 
-#include "../bridge/crew.c"
+#include "../bridge/group.c"
 #include "../bridge/find.c"
 
 #include <sys/stat.h>
@@ -19,7 +19,7 @@
 
 
 typedef struct team {
-    nffi_crew_t *crew;
+    nffi_group_t *group;
     atomic_int left;          /* calls to make */
     atomic_int made;
     atomic_int slow;          /* slow concurrent calls */
@@ -42,11 +42,11 @@ member(void *data)
 {
     int n, slow;
     team_t *team = data;
-    nffi_crew_member_t self = { 0 };
+    nffi_group_member_t self = { 0 };
 
     for ( ;; ) {
-        if (!nffi_crew_leads(team->crew, &self)
-            && !nffi_crew_lead(team->crew, &self))
+        if (!nffi_group_leads(team->group, &self)
+            && !nffi_group_lead(team->group, &self))
         {
             break;
         }
@@ -54,11 +54,11 @@ member(void *data)
         n = atomic_fetch_sub(&team->left, 1);
 
         if (n <= 0) {
-            nffi_crew_end(team->crew);
+            nffi_group_end(team->group);
             break;
         }
 
-        nffi_crew_begin(team->crew, &self);
+        nffi_group_begin(team->group, &self);
 
         if (n % 100 == 0) {
             slow = atomic_fetch_add(&team->slow, 1) + 1;
@@ -72,10 +72,10 @@ member(void *data)
         }
 
         atomic_fetch_add(&team->made, 1);
-        nffi_crew_done(&self);
+        nffi_group_done(&self);
     }
 
-    nffi_crew_leave(team->crew, &self);
+    nffi_group_leave(team->group, &self);
 
     return NULL;
 }
@@ -88,8 +88,8 @@ each_call_is_made_once_and_slow_ones_side_by_side(void)
     team_t team = { .left = CALLS };
     pthread_t threads[THREADS];
 
-    team.crew = nffi_crew_create();
-    CHECK(team.crew != NULL);
+    team.group = nffi_group_create();
+    CHECK(team.group != NULL);
 
     for (i = 0; i < THREADS; i++) {
         CHECK_IS(pthread_create(&threads[i], NULL, member, &team), 0);
@@ -101,7 +101,7 @@ each_call_is_made_once_and_slow_ones_side_by_side(void)
 
     CHECK_IS(atomic_load(&team.made), CALLS);
     CHECK(atomic_load(&team.slowest) > 1);
-    nffi_crew_destroy(team.crew);
+    nffi_group_destroy(team.group);
 }
 
 
@@ -109,11 +109,11 @@ static void *
 stand_by(void *data)
 {
     team_t *team = data;
-    nffi_crew_member_t self = { 0 };
+    nffi_group_member_t self = { 0 };
 
-    if (nffi_crew_lead(team->crew, &self)) {
+    if (nffi_group_lead(team->group, &self)) {
         atomic_store(&team->made, 1);
-        nffi_crew_leave(team->crew, &self);
+        nffi_group_leave(team->group, &self);
     }
 
     return NULL;
@@ -125,24 +125,24 @@ a_leader_that_waits_for_calls_keeps_its_place(void)
 {
     team_t team = { 0 };
     pthread_t thread;
-    nffi_crew_member_t self = { 0 };
+    nffi_group_member_t self = { 0 };
 
-    team.crew = nffi_crew_create();
-    CHECK(nffi_crew_leads(team.crew, &self));
+    team.group = nffi_group_create();
+    CHECK(nffi_group_leads(team.group, &self));
     CHECK_IS(pthread_create(&thread, NULL, stand_by, &team), 0);
     sleep_ms(20);
     CHECK_IS(atomic_load(&team.made), 0);
 
     /* the waiting thread has fallen asleep by then, and still takes over */
-    nffi_crew_begin(team.crew, &self);
+    nffi_group_begin(team.group, &self);
     CHECK_IS(pthread_join(thread, NULL), 0);
     CHECK_IS(atomic_load(&team.made), 1);
-    nffi_crew_done(&self);
-    CHECK(nffi_crew_leads(team.crew, &self));
-    nffi_crew_end(team.crew);
-    CHECK(!nffi_crew_lead(team.crew, &self));
-    nffi_crew_leave(team.crew, &self);
-    nffi_crew_destroy(team.crew);
+    nffi_group_done(&self);
+    CHECK(nffi_group_leads(team.group, &self));
+    nffi_group_end(team.group);
+    CHECK(!nffi_group_lead(team.group, &self));
+    nffi_group_leave(team.group, &self);
+    nffi_group_destroy(team.group);
 }
 
 
