@@ -80,7 +80,8 @@ ngx_http_lua_nffi_process_create(ngx_http_lua_nffi_instance_t *inst,
 }
 
 
-/* Returns NGX_AGAIN with `err` if it may work soon. */
+/* Starts the process. Returns NGX_AGAIN with `err` if a later attempt may
+   succeed. */
 
 static ngx_int_t
 ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
@@ -144,7 +145,7 @@ ngx_http_lua_nffi_process_spawn(ngx_http_lua_nffi_process_t *p,
     (void) nffi_host_park(host);
 
     if (ngx_http_lua_nffi_channels_open(p) != NGX_OK) {
-        /* the glue could neither receive its events nor learn of its death */
+        /* the glue could neither receive its events nor notice its exit */
         ngx_http_lua_nffi_process_abandon(p);
 
         return ngx_http_lua_nffi_fail(err, "load_failed",
@@ -176,8 +177,8 @@ ngx_http_lua_nffi_restart_handler(ngx_event_t *ev)
 
 
 /* Adds a process. On NGX_ERROR its instance is in the list of ended instances.
-   One that cannot be started for the moment is down and tried again, but not in
-   a reload, whose old processes serve. */
+   A process that cannot be started for the moment is down and is started later.
+   In a reload that is an error, because the old processes still serve. */
 
 ngx_int_t
 ngx_http_lua_nffi_process_add(ngx_http_lua_nffi_runtime_t *rt,
@@ -247,7 +248,7 @@ ngx_http_lua_nffi_process_add_idle(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
-/* Starts an idle process for a call. One that cannot be started is down. */
+/* Starts an idle process for a call. If that fails, the process is down. */
 
 static ngx_int_t
 ngx_http_lua_nffi_process_call(ngx_http_lua_nffi_instance_t *inst,

@@ -1,4 +1,4 @@
-/** Where the files lie that this package ships and that a build uses. */
+/** The paths of the files that this package ships and that a build uses. */
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -17,35 +17,35 @@ export class JsonReporter implements Reporter {
   ) {}
 
   stepStarted(step: StepName): void {
-    this.#tell("step-started", { step, title: STEPS[step] });
+    this.#emit("step-started", { step, title: STEPS[step] });
   }
 
   stepNote(step: StepName, note: string): void {
-    this.#tell("step-note", { step, note });
+    this.#emit("step-note", { step, note });
   }
 
   stepOutput(step: StepName, text: string): void {
-    if (this.verbose) this.#tell("step-output", { step, text });
+    if (this.verbose) this.#emit("step-output", { step, text });
   }
 
   stepFinished(step: StepName, outcome: { note: string | undefined; durationMs: number }): void {
     const durationMs = Math.round(outcome.durationMs);
-    this.#tell("step-finished", { step, note: outcome.note, durationMs });
+    this.#emit("step-finished", { step, note: outcome.note, durationMs });
   }
 
   stepFailed(step: StepName, error: NffiError): void {
-    this.#tell("step-failed", { step, code: error.code });
+    this.#emit("step-failed", { step, code: error.code });
   }
 
   warning(message: string, details: readonly string[] = []): void {
-    this.#tell("warning", { message, ...(details.length > 0 && { details }) });
+    this.#emit("warning", { message, ...(details.length > 0 && { details }) });
   }
 
   async close(): Promise<void> {}
 
   /** The last event of a build that succeeded. */
   built({ prefix, manifest, unchanged }: BuildOutcome, workDir: string): void {
-    this.#tell("built", {
+    this.#emit("built", {
       prefix,
       unchanged,
       source: manifest.source.name,
@@ -58,10 +58,10 @@ export class JsonReporter implements Reporter {
   /** The last event of a build that failed. */
   failed(error: NffiError): void {
     const { code, exitCode, message, hint, step, logPath: log, diagnosis } = error;
-    this.#tell("failed", { code, exitCode, message, hint, step, log, diagnosis });
+    this.#emit("failed", { code, exitCode, message, hint, step, log, diagnosis });
   }
 
-  #tell(event: string, fields: Readonly<Record<string, unknown>>): void {
+  #emit(event: string, fields: Readonly<Record<string, unknown>>): void {
     const time = new Date().toISOString();
     this.print(JSON.stringify({ format: FORMAT, event, time, ...fields }));
   }

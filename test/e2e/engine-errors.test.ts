@@ -21,7 +21,7 @@ export const echo = (value) => value;
 `;
 
 /**
- * Each makes \`show(...)\` of a failed call or load; native is the echo library, node the module.
+ * Each returns the values of a failed call or load; native is the echo library, node the module.
  */
 const PROVOKED: Record<string, string> = {
   runtime_error: `return native.methods:fail("why")`,
@@ -273,7 +273,7 @@ describe("the error codes of docs/lua.md", () => {
   }
 
   test("no_program", async () => {
-    // where no Node is, as in a container without one
+    // as in a container without Node
     const server = content(
       "= /",
       `local node = require "resty.nffi.node"

@@ -39,7 +39,7 @@ test("calls, streams, timeouts, kills, aborts, closes, deaths and reloads togeth
   });
 });
 
-test("each call comes back exactly once, and memory returns to what it was", async () => {
+test("each call returns exactly once, and memory returns to its earlier level", async () => {
   await withNginx(mixedLoad(prefix, 1), async (nginx) => {
     await load(nginx, { seconds: SECONDS, seed: SEED + 1000, gentle: true });
     const before = await measureMemory(nginx);

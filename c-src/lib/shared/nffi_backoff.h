@@ -18,7 +18,7 @@
 
 typedef struct nffi_backoff {
     uint32_t delay_ms;        /* before the next start */
-    uint32_t reported_delay;  /* that the log has last told */
+    uint32_t reported_delay;  /* the last one in the log */
     uint64_t reported_ms;     /* when that was */
 } nffi_backoff_t;
 

@@ -63,8 +63,8 @@ func (c *callContext) watched() context.Context {
 	return c.inner
 }
 
-// abandoned is called when the call is cancelled.
-func (c *callContext) abandoned() {
+// onCancelled cancels the context of a cancelled call and runs its actions.
+func (c *callContext) onCancelled() {
 	c.mutex.Lock()
 	c.cancelled = true
 	c.cancelNow()

@@ -46,7 +46,8 @@ func unmarshalNumbers(data []byte, value any) error {
 	return nil
 }
 
-// holdsInterface tells whether a value of the type may hold one of any type.
+// holdsInterface reports whether a value of the type may hold a value of any
+// type.
 func holdsInterface(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if seen[t] {
 		return false

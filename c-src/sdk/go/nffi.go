@@ -38,10 +38,11 @@ func Serve(handler Handler) {
 	})
 }
 
-// ServeConfig is Serve for a runtime with a configuration. New is called for
-// each configuration that Lua loads the runtime with, and the handlers it makes
-// answer the calls of that one. They wait until it has returned; while it fails
-// they fail with its error, and it is tried again after 0.1 s, doubling to 30 s.
+// ServeConfig is Serve for a runtime with a configuration. It calls New for each
+// configuration that Lua loads the runtime with. The handlers that New returns
+// serve the calls of that configuration, which wait until New has returned. If
+// New fails, the calls fail with its error, and New is called again after 0.1 s,
+// doubling to 30 s.
 //
 // C is what the configuration is decoded into, from JSON: an unknown field is an
 // error. With string or []byte it is given as it is. If C has a method

@@ -102,7 +102,7 @@ func (r *runtime) serve(handler Handler, tasks []request) {
 	for {
 		if len(tasks) == 0 {
 			taken, notes, open := r.queue.wait(-1)
-			r.tell(notes) // includes notes that arrive with the end
+			r.notify(notes) // includes notes that arrive with the end
 			if !open {
 				break
 			}
@@ -130,7 +130,7 @@ func (r *runtime) serve(handler Handler, tasks []request) {
 // end waits for the calls under way.
 func (r *runtime) end() {
 	for atomic.LoadInt64(&r.running) > 0 {
-		r.tell(r.queue.takeNotes())
+		r.notify(r.queue.takeNotes())
 		time.Sleep(closedTick)
 	}
 	r.cancel()
@@ -176,16 +176,16 @@ func (r *runtime) unwatch(c *callContext) {
 	r.mutex.Unlock()
 }
 
-// tell cancels the contexts of cancelled calls, and wakes streams that have
+// notify cancels the contexts of cancelled calls, and wakes streams that have
 // credit.
-func (r *runtime) tell(notes notes) {
+func (r *runtime) notify(notes notes) {
 	r.notifyWritable(notes.writable)
 	for _, task := range notes.cancelled {
 		r.mutex.Lock()
 		c := r.watched[uint64(task)]
 		r.mutex.Unlock()
 		if c != nil {
-			c.abandoned()
+			c.onCancelled()
 		}
 	}
 }

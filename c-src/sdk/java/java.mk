@@ -2,12 +2,12 @@
 # of c-src/Makefile that includes this.
 
 JAVA_HOME ?=
-# The Java that the library in the worker takes if it is given no other, and the
-# directory where a copied jar looks for the libraries; files for any machine and
-# prefix are built with both empty.
+# The default Java of the library in the worker, and the directory where a copied
+# jar looks for the libraries. Files for any machine and prefix are built with
+# both empty.
 JAVA_DEFAULT ?= $(JAVA_HOME)
 JAR_HOME ?= $(ROOT)
-# of every file in a jar, unless SOURCE_DATE_EPOCH tells it: the same bytes
+# the time of every file in a jar, so that it has the same bytes
 JAR_EPOCH := $(or $(SOURCE_DATE_EPOCH),946684800)
 
 JAVA_SOURCES := $(sort $(wildcard $(SRC)sdk/java/nffi/*.java))

@@ -1,5 +1,5 @@
--- Checks the options of calls and streams. Wrong options raise at the user's
--- line.
+-- Checks the options of calls and streams. Invalid options raise an error at
+-- the line of the caller.
 
 
 local misuse = require "resty.nffi.misuse"
@@ -19,7 +19,7 @@ local DEFAULT_TIMEOUT = 60000
 -- The default window of a stream, in bytes.
 local DEFAULT_WINDOW = 65536
 
--- The longest name of a method, in bytes.
+-- The maximum length of a method name, in bytes.
 local MAX_METHOD = 255
 
 local CALL_OPTIONS = { timeout = true, method = true }
@@ -45,7 +45,7 @@ function _M.check(options, names)
     if type(options) ~= "table" then
         raise("options must be a table, got " .. type(options)
               .. (type(options) == "number"
-                  and "; a deadline is { timeout = " .. options .. " }" or ""))
+                  and ": pass { timeout = " .. options .. " }" or ""))
     end
 
     local name = next(options)

@@ -12,8 +12,8 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
- * One call, from the queue to its answer. It is answered once: what comes later is dropped. Any
- * thread may respond.
+ * One call, from the queue to its response. The first response is sent, and later ones are
+ * discarded. Any thread may respond.
  */
 public final class Call implements Context {
     /** The call whose handler runs in this thread. */
@@ -166,8 +166,8 @@ public final class Call implements Context {
         generation.execute(action);
     }
 
-    /** It could not begin, and is answered by others. */
-    void abandon() {
+    /** Ends a call that could not begin. The caller responds. */
+    void endUnstarted() {
         end();
     }
 

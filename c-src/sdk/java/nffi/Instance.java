@@ -136,9 +136,9 @@ final class Instance {
             }
             if (count < 0) break;
             try {
-                tell();
+                notifyCalls();
             } catch (OutOfMemoryError noMemory) {
-                // the calls of this batch are taken: dispatch() answers each of them
+                // the calls of this batch are taken: dispatch() responds to each of them
             }
             dispatch(count);
         }
@@ -163,7 +163,7 @@ final class Instance {
             } catch (Throwable thrown) {
                 // no memory for a call or a thread, most likely
                 Call call = running.remove(batch.task(i));
-                if (call != null) call.abandon();
+                if (call != null) call.endUnstarted();
                 Failure failure = Failure.of(thrown);
                 Native.respondError(batch.task(i), failure.message, failure.detail);
             }
@@ -191,7 +191,7 @@ final class Instance {
     }
 
     /** Cancels calls, and resumes streams that have credit. */
-    private void tell() {
+    private void notifyCalls() {
         for (int i = 0; i < batch.writableCount(); i++) {
             Call call = running.get(batch.writable(i));
             if (call != null) call.writable();
@@ -210,7 +210,7 @@ final class Instance {
     private void end() {
         while (!running.isEmpty() && !isStopped) {
             batch.poll(poller, CLOSED_TICK_MS);
-            tell();
+            notifyCalls();
             if (!running.isEmpty()) sleep();
         }
         if (isStopped) return;

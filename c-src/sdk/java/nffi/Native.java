@@ -11,7 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 
 /**
- * The crossings to libnffi, in PREFIX/nffi/lib/libnffi_java.so (c-src/sdk/java/bridge/natives.c).
+ * The native methods, in PREFIX/nffi/lib/libnffi_java.so (c-src/sdk/java/bridge/natives.c).
  * Negative results are the codes of nffi.h.
  */
 final class Native {
@@ -28,7 +28,7 @@ final class Native {
 
     private Native() {}
 
-    /** Beside the jar, PREFIX/nffi/java/nffi.jar or below it, unless it is named. */
+    /** The property `nffi.library`, else lib/ in a directory above the jar, else in its home. */
     private static Path library() {
         String named = System.getProperty("nffi.library");
         if (named != null) return Paths.get(named).toAbsolutePath();
@@ -37,7 +37,8 @@ final class Native {
             place = Paths.get(Native.class.getProtectionDomain().getCodeSource().getLocation()
                     .toURI());
         } catch (URISyntaxException | RuntimeException strange) {
-            throw new UnsatisfiedLinkError("where is libnffi_java.so? name it: -Dnffi.library=");
+            throw new UnsatisfiedLinkError("libnffi_java.so not found: set "
+                    + "-Dnffi.library=PREFIX/nffi/lib/libnffi_java.so");
         }
         for (Path above = place; above != null; above = above.getParent()) {
             Path library = above.resolve("lib").resolve("libnffi_java.so");
@@ -46,8 +47,8 @@ final class Native {
         Path home = home();
         if (home != null) return home.resolve("lib").resolve("libnffi_java.so");
         throw new UnsatisfiedLinkError(
-                "libnffi_java.so does not lie above " + place
-                        + ": name it, -Dnffi.library=PREFIX/nffi/lib/libnffi_java.so");
+                "libnffi_java.so not found in lib/ of any directory above " + place
+                        + ": set -Dnffi.library=PREFIX/nffi/lib/libnffi_java.so");
     }
 
     /** PREFIX/nffi, for a copy of the jar elsewhere, such as Maven's; null: it is not known. */
@@ -59,24 +60,24 @@ final class Native {
         }
     }
 
-    /** What polls one queue, until {@link #close}; 0: no memory. One thread at a time polls. */
+    /** Returns a poller of the queue; 0: no memory. One thread at a time may poll. */
     static native long open(long queue);
 
     static native void close(long poller);
 
-    /** The layout of a {@link Batch}. Waits; the number of tasks in it, or CLOSED. */
+    /** Fills a {@link Batch}. Waits. Returns the number of tasks in it, or CLOSED. */
     static native int poll(long poller, ByteBuffer batch, int timeoutMs);
 
-    /** Ends a wait, now or the next one. Any thread. */
+    /** Ends the current wait, or else the next one. Any thread may call it. */
     static native void wake(long poller);
 
-    /** The bytes of a task that is open; null: it is not, or there is no memory. */
+    /** The bytes of an open task; null: it is not open, or there is no memory. */
     static native byte[] requestBytes(long task);
 
     /** The same memory, which is freed with the response. */
     static native ByteBuffer requestView(long task);
 
-    /** The responses of a {@link Responses} batch; how many were taken. */
+    /** Sends the responses of a {@link Responses} batch. Returns the number that was sent. */
     static native int respond(ByteBuffer batch, int count);
 
     static native int respondBytes(long task, int rc, byte[] data);
@@ -95,7 +96,7 @@ final class Native {
 
     static native int log(long task, int level, byte[] text);
 
-    /** The same for what belongs to no task. */
+    /** Logs a text that belongs to no task. */
     static native int queueLog(long queue, int level, byte[] text);
 
     /** CLOCK_MONOTONIC in ns, the clock of deadlines. */
@@ -103,7 +104,7 @@ final class Native {
 
     static native String errorText(int code);
 
-    /** In a process: its queue, or a negative code. */
+    /** Returns the queue of this process, or a negative code. */
     static native long attach();
 
     /** The configuration that Lua passed; null: none. */
@@ -113,6 +114,6 @@ final class Native {
 
     static native int attachFailed(long queue, byte[] message);
 
-    /** In a worker whose JVM ends: from now on a thread of C fails the calls of the queue. */
+    /** For a JVM that ends in a worker: a thread of C then fails the calls of the queue. */
     static native void refuse(long queue, byte[] message);
 }

@@ -145,9 +145,9 @@ try_program(const char *program)
         return 0;
     }
 
-    /* it may tell where it has looked before. A trial that failed for another
-       reason (no process to be had, a site that leaves a helper behind) tells
-       nothing of Python, which is started then */
+    /* the text before it may list the paths that Python searched. A trial that
+       failed for another reason (no process could be started, a site module
+       that leaves a helper behind) says nothing about Python, so start it */
     error = strstr(reason, "Fatal Python error");
 
     return error == NULL ? 0 : failed("Python cannot start: %.500s", error);

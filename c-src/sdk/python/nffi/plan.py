@@ -14,7 +14,7 @@ RELOAD = "\0reload"
 
 
 class Plan:
-    """`runtime` answers what is not the common case: begin, finish, fail, unknown."""
+    """`runtime` handles the less common cases: begin, finish, fail, unknown."""
 
     def __init__(self, settings, module, runtime):
         self.module = module

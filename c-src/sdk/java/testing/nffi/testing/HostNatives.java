@@ -33,9 +33,9 @@ final class HostNatives {
         Path home = home();
         if (home != null) return home.resolve("lib").resolve("libnffi_java_testhost.so");
         throw new UnsatisfiedLinkError(
-                "libnffi_java_testhost.so does not lie above " + place
-                        + ": name PREFIX/nffi/lib/libnffi_java_testhost.so by"
-                        + " -Dnffi.testing.library=, and libnffi_java.so by -Dnffi.library=");
+                "libnffi_java_testhost.so not found in lib/ of any directory above " + place
+                        + ": set -Dnffi.testing.library=PREFIX/nffi/lib/libnffi_java_testhost.so"
+                        + " and -Dnffi.library=PREFIX/nffi/lib/libnffi_java.so");
     }
 
     /** PREFIX/nffi, for a copy of the jar elsewhere, such as Maven's; null: it is not known. */
