@@ -158,18 +158,6 @@ function configuration(wish: WorkerWish, port: number): string {
   const upstreams = proxied.map(
     ({ name, socket }) => `upstream ${name} { server unix:${socket}; keepalive 64; }`,
   );
-  const locations = proxied.map(
-    ({ name }) => `
-        location = /proxy/${name} {
-            internal;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_buffers 8 1m;
-            proxy_buffer_size 1m;
-            proxy_busy_buffers_size 2m;
-            proxy_pass http://${name};
-        }`,
-  );
   return `
 daemon off;
 ${isRoot() ? "user root;" : ""}
@@ -204,8 +192,21 @@ http {
         location = /processes {
             content_by_lua_block { ngx.say(require("compare").processes()) }
         }
-        ${locations.join("")}
+        ${proxied.map(({ name }) => proxyLocation(name)).join("")}
     }
 }
 `;
+}
+
+function proxyLocation(name: string): string {
+  return `
+        location = /proxy/${name} {
+            internal;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffers 8 1m;
+            proxy_buffer_size 1m;
+            proxy_busy_buffers_size 2m;
+            proxy_pass http://${name};
+        }`;
 }

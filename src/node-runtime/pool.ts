@@ -16,30 +16,18 @@ import { logNow } from "./console.js";
 import { NEVER_STARTED, type Server } from "./dispatch.js";
 import { inOneLine } from "./ending.js";
 import { compileForThreads } from "./load-module.js";
+import {
+  freeMember,
+  isAvailableSoon,
+  type Member,
+  memberOf,
+  nextPauseMs,
+  send,
+} from "./pool-member.js";
 import type { ProfileKind } from "./profile.js";
 import type { Responses } from "./responses.js";
 import { keyOf, type Task } from "./task.js";
-import type { FromThread, ThreadData, ToThread } from "./thread-messages.js";
-
-const MIN_PAUSE_MS = 100;
-const MAX_PAUSE_MS = 30_000;
-const STEADY_MS = 60_000;
-
-/** One place in the pool, whose thread may be replaced. */
-interface Member {
-  readonly number: number;
-  readonly calls: Map<string, Task>;
-  worker: Worker | undefined;
-  isReady: boolean;
-  /** It was handed a call that it has not started yet. */
-  isTaken: boolean;
-  /** When it became ready, of Date.now(). */
-  since: number;
-  /** Until the next start. */
-  pauseMs: number;
-  /** Why its last thread ended. */
-  reason: string | undefined;
-}
+import type { FromThread, ThreadData } from "./thread-messages.js";
 
 export interface PoolOptions extends Omit<ThreadData, "number" | "compiled"> {
   readonly threads: number;
@@ -68,16 +56,7 @@ export class Pool implements Server {
     this.#memory = memory;
     this.#responses = responses;
     this.#options = options;
-    this.#members = Array.from({ length: options.threads }, (_, index) => ({
-      number: index + 1,
-      calls: new Map(),
-      worker: undefined,
-      isReady: false,
-      isTaken: false,
-      since: 0,
-      pauseMs: 0,
-      reason: undefined,
-    }));
+    this.#members = Array.from({ length: options.threads }, (_, index) => memberOf(index + 1));
   }
 
   get running(): number {
@@ -126,18 +105,18 @@ export class Pool implements Server {
 
   /** Of each thread; one that computes begins when it returns to its event loop. */
   profile(kind: ProfileKind): void {
-    for (const member of this.#members) say(member, { kind: "profile", profile: kind });
+    for (const member of this.#members) send(member, { kind: "profile", profile: kind });
   }
 
   #notifyOwner(kind: "cancelled" | "writable", task: Task): void {
     const key = keyOf(task);
     const owner = this.#members.find(({ calls }) => calls.has(key));
-    if (owner !== undefined) say(owner, { kind, task });
+    if (owner !== undefined) send(owner, { kind, task });
   }
 
   #handOver(): void {
     while (this.#waiting.length > 0) {
-      const member = this.#freeMember();
+      const member = freeMember(this.#members);
       if (member === undefined) break;
       const task = this.#waiting.shift() as Task;
       if (this.#addon.isCancelled(task.low, task.high)) {
@@ -147,22 +126,12 @@ export class Pool implements Server {
       }
       member.isTaken = true;
       member.calls.set(keyOf(task), task);
-      say(member, { kind: "call", task });
+      send(member, { kind: "call", task });
     }
     if (this.#waiting.length > 0 && !this.#members.some(isAvailableSoon)) this.#failWaiting();
     if (this.#waiting.length === 0 && this.#isClosed) {
-      for (const member of this.#members) say(member, { kind: "closed" });
+      for (const member of this.#members) send(member, { kind: "closed" });
     }
-  }
-
-  /** Of the threads that can start a call, the one with the fewest calls. */
-  #freeMember(): Member | undefined {
-    let found: Member | undefined;
-    for (const member of this.#members) {
-      if (!member.isReady || member.isTaken) continue;
-      if (found === undefined || member.calls.size < found.calls.size) found = member;
-    }
-    return found;
   }
 
   #startThread(
@@ -214,7 +183,7 @@ export class Pool implements Server {
 
   #died(member: Member, reason: string): void {
     const lost = [...member.calls.values()];
-    const steady = member.isReady && Date.now() - member.since >= STEADY_MS;
+    const pauseMs = nextPauseMs(member);
     const message = `${this.#nameOf(member)} ended: ${reason}`;
     member.reason = reason;
     member.calls.clear();
@@ -225,9 +194,8 @@ export class Pool implements Server {
 
     // After the close it is replaced only for waiting calls.
     if (!this.#isClosed || this.#waiting.length > 0) {
-      const pauseMs = steady ? 0 : member.pauseMs;
-      member.pauseMs = Math.min(Math.max(pauseMs * 2, MIN_PAUSE_MS), MAX_PAUSE_MS);
-      setTimeout(() => this.#replace(member), member.pauseMs);
+      member.pauseMs = pauseMs;
+      setTimeout(() => this.#replace(member), pauseMs);
     }
     this.#handOver();
     this.#ended(lost.length);
@@ -261,18 +229,9 @@ export class Pool implements Server {
   }
 }
 
-/** True if the thread serves or restarts soon, so queued calls can wait for it. */
-function isAvailableSoon({ isReady, pauseMs }: Member): boolean {
-  return isReady || pauseMs <= MIN_PAUSE_MS;
-}
-
 /** An error of a thread, as it was there. */
 function withStack(message: string, stack: string): Error {
   const error = new Error(message);
   error.stack = stack;
   return error;
-}
-
-function say({ worker }: Member, message: ToThread): void {
-  worker?.postMessage(message);
 }

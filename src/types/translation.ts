@@ -17,6 +17,7 @@ import {
   unionOf,
   word,
 } from "./lua-type.js";
+import { ownNameOf, tagOf } from "./type-names.js";
 
 /** Deeper than any type that is meant: a generic that grows with each step has no end. */
 const MAX_DEPTH = 50;
@@ -131,7 +132,8 @@ export class Translation {
     const rest = checker.getIndexInfoOfType(type, ts.IndexKind.String)?.type;
     const byNumber = checker.getIndexInfoOfType(type, ts.IndexKind.Number)?.type;
     const others = rest ?? byNumber;
-    const isNamed = type.aliasSymbol?.name !== "Record" && this.#ownName(type) !== undefined;
+    const isNamed =
+      type.aliasSymbol?.name !== "Record" && ownNameOf(this.#module, type) !== undefined;
     if (properties.length === 0 && others && !isNamed) {
       return { kind: "map", value: this.#item(others, way, place, `${name}.value`) };
     }
@@ -201,7 +203,7 @@ export class Translation {
   #oneOf(types: readonly TypeScript.Type[], way: Way, place: string, name: string): LuaType {
     return unionOf(
       types.map((one, at) => {
-        const own = types.length > 1 ? `${name}.${this.#tagOf(one) ?? at + 1}` : name;
+        const own = types.length > 1 ? `${name}.${tagOf(this.#module, one) ?? at + 1}` : name;
         return this.translate(one, way, place, own);
       }),
     );
@@ -216,7 +218,7 @@ export class Translation {
     const known = this.#known[way].get(type);
     if (known) return { kind: "named", declaration: known };
     const twin = this.#known[way === "response" ? "request" : "response"].get(type);
-    const own = this.#ownName(type);
+    const own = ownNameOf(this.#module, type);
     const symbol = type.aliasSymbol ?? type.symbol;
     const chosen = own === undefined ? name : `${this.prefix}.${own}`;
     const declaration: Declaration = {
@@ -231,22 +233,6 @@ export class Translation {
     return { kind: "named", declaration };
   }
 
-  /** Its name in the source, with the arguments of a generic type. */
-  #ownName(type: TypeScript.Type): string | undefined {
-    const { ts, checker } = this.#module;
-    const alias = type.aliasSymbol;
-    const name = alias?.name ?? type.symbol?.name;
-    if (name === undefined || name.startsWith("__") || name === "default") return undefined;
-    const given = alias
-      ? type.aliasTypeArguments
-      : (type as TypeScript.ObjectType).objectFlags & ts.ObjectFlags.Reference
-        ? checker.getTypeArguments(type as TypeScript.TypeReference)
-        : undefined;
-    const ofType = (given ?? []).filter((one) => !(one as { isThisType?: boolean }).isThisType);
-    const parts = ofType.map((one) => wordsOf(checker.typeToString(one)));
-    return [name, ...parts].join("_");
-  }
-
   #freeName(name: string): string {
     let free = name;
     for (let count = 2; this.#taken.has(free); count++) free = `${name}${count}`;
@@ -254,23 +240,8 @@ export class Translation {
     return free;
   }
 
-  /** The property that distinguishes the members of a union: `kind: "circle"` makes it `circle`. */
-  #tagOf(type: TypeScript.Type): string | undefined {
-    const { checker } = this.#module;
-    for (const property of checker.getPropertiesOfType(type)) {
-      if (property.valueDeclaration === undefined) continue;
-      const value = checker.getTypeOfSymbol(property);
-      if (value.isStringLiteral() && /^[A-Za-z_]\w*$/.test(value.value)) return value.value;
-    }
-    return undefined;
-  }
-
   #problem(place: string, reason: string): LuaType {
     this.problems.push({ place, reason });
     return ANY;
   }
-}
-
-function wordsOf(text: string): string {
-  return text.match(/\w+/g)?.join("_").slice(0, 40) ?? "T";
 }
