@@ -37,7 +37,7 @@ export const EXIT_CODES = {
 export type ErrorCode = keyof typeof EXIT_CODES;
 
 export interface ErrorContext {
-  /** What the user can do, in one or several lines. */
+  /** The next step for the user, in one or several lines. */
   readonly hint?: string | undefined;
   readonly cause?: unknown;
 }

@@ -1,4 +1,4 @@
-// What spinning gains and costs: time and CPU time of a call with several limits (`spin`), in turns
+// The gain and the cost of spinning: time and CPU time of a call with several limits (`spin`), in turns
 // in one worker on two CPUs, and CPU time of the worker and its processes while no call is made.
 // With `beside`, small calls beside programs that compute on each CPU.
 //

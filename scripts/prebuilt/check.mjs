@@ -1,5 +1,5 @@
-// What every prebuilt file must be before it is released: for its processor, for old C libraries,
-// hardened, and without a path of the machine that built it.
+// Checks each prebuilt file before it is released: it must be for its processor and for old C
+// libraries, hardened, and without a path of the machine that built it.
 import { readFileSync } from "node:fs";
 import { protectionsOf, versionsNeeded } from "../../dist/io/elf.js";
 import { ARCHITECTURES, GLIBC } from "./files.mjs";

@@ -98,7 +98,7 @@ export async function attach(
   });
 }
 
-/** What is attached in the prefix; throws if nffi must not attach there or write the file. */
+/** Returns what is attached in the prefix. Throws if nffi must not attach there or write the file. */
 async function previousOf(
   prefix: string,
   confFile: string | undefined,
@@ -178,7 +178,7 @@ async function installInto(
     session.shipped,
   );
   await prove({ ...examined, productDir: stagedPrefix }, session);
-  // the proof takes seconds, in which somebody may have made the file
+  // another program may have created the file during the seconds of the proof
   if (confFile) await requireWritableConf(confFile, previous?.conf, examined.ngxLua, examined.conf);
   const options = { ...(await togetherWith(conf, examined, session)), overwriteForeign };
   await replaceProduct(path, staged, session, options);

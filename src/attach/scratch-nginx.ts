@@ -40,7 +40,7 @@ export async function startScratch(
   await mkdir(join(dir, "temp"), { recursive: true });
   const file = join(dir, "nginx.conf");
   await writeFile(file, confText(conf, nginx));
-  // what the caller has put there, too: the workers may run as another user
+  // the files of the caller as well: the workers may run as another user
   await makePublic(dir);
   const log = join(dir, "error.log");
   const running: RunningProgram = await start(

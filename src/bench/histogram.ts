@@ -5,7 +5,7 @@
 
 const STEPS = 32;
 
-/** What one request to compare.lua, or the program floor, returns. */
+/** The result of one request to compare.lua, or of the program floor. */
 export interface Sample {
   readonly calls: number;
   readonly seconds: number;

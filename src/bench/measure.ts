@@ -165,7 +165,7 @@ function resultOf({ name, language, way }: Subject, rounds: readonly Round[]): R
 }
 
 /**
- * Of the processes of runtimes, and of servers. What runs in the worker has no figure of its own.
+ * Of the processes of runtimes, and of servers. A runtime in the worker has no separate figure.
  */
 async function memoryOf(workers: Workers): Promise<Memory[]> {
   const memory: Memory[] = [];

@@ -51,7 +51,7 @@ function ticks(low: number, high: number, height: number, at: (us: number) => st
   return lines.join("");
 }
 
-/** The plot as a file of its own, which follows the colours of the page that shows it. */
+/** The plot as a separate file. It follows the colours of the page that shows it. */
 export function chartSvg(results: readonly Result[], title: string): string {
   const style = `<style>${PLOT_STYLE} svg { font: 12px system-ui, sans-serif; }</style>`;
   const start = '<svg xmlns="http://www.w3.org/2000/svg" ';

@@ -58,7 +58,7 @@ export async function offerRestyFfi(
   return { host, subjects: await subjectsOf(workshop, folders, wanted) };
 }
 
-/** What its libraries and their loaders search. */
+/** The variables with the paths that its libraries and their loaders search. */
 async function variablesOf(
   folders: readonly string[],
   { LD_LIBRARY_PATH, PYTHONPATH }: Environment,

@@ -6,7 +6,7 @@ export interface Usage {
   readonly switches: number;
 }
 
-/** A process and all that it has started, without those that have ended. */
+/** A process and all of its descendants that still run. */
 export async function familyOf(pid: number): Promise<number[]> {
   const text = await readOrEmpty(`/proc/${pid}/task/${pid}/children`);
   const children = text.trim().split(" ").filter(Boolean).map(Number);

@@ -1,4 +1,4 @@
-/** One worker for each nginx of a comparison, side by side; those that make no calls sleep. */
+/** One worker for each nginx of a comparison, side by side. A worker without calls sleeps. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
@@ -72,7 +72,7 @@ function hostOf({ host = "product" }: Subject): HostName {
   return host;
 }
 
-/** What nginx logs if a first call fails: libresty_ffi.so fits one build of nginx only. */
+/** Returns the error of a first call, if any: libresty_ffi.so fits one build of nginx only. */
 async function failureOf({ query }: Subject, worker: Worker): Promise<string | undefined> {
   try {
     await worker.ask("/measure", { ...query, size: "64", ms: "1", together: "1" });

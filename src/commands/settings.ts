@@ -84,7 +84,7 @@ export async function applySettings(
   return { configure: configureOf(config) };
 }
 
-/** What names the product for a command that builds none. `prefix`: on its command line. */
+/** Returns how the product of a command is named. `prefix`: on its command line. */
 export async function productWishOf(
   prefix: string | undefined,
   { env, cwd }: CommandContext,

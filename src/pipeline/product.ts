@@ -95,7 +95,7 @@ export function prefixOf(wish: ProductWish): Pick<FoundProduct, "prefix" | "foun
   return namedPrefix(wish) ?? { prefix: resolve(wish.cwd, DEFAULT_PREFIX), foundBy: "default" };
 }
 
-/** What this user attached last, then the default prefixes. */
+/** The product that this user attached last, then the products in the default prefixes. */
 export async function attachedProducts(env: Environment): Promise<Product<AttachedManifest>[]> {
   const places = [await recorded(attachFile(env)), ...DEFAULT_PREFIXES_OF_ATTACH];
   const products: Product<AttachedManifest>[] = [];

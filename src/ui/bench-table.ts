@@ -35,7 +35,7 @@ function rowsOf({ results }: Setting): string[] {
 }
 
 function figuresOf({ way, callsPerSecond, p50, p99, p999, cpu, switches }: Result): string[] {
-  const measured = way !== "floor"; // that is a program of its own
+  const measured = way !== "floor"; // which is a separate program
   return [
     Math.round(callsPerSecond).toLocaleString("en"),
     ...[p50, p99, p999].map(microseconds),

@@ -44,7 +44,7 @@ local chunk = ffi.new("ngx_http_lua_nffi_read_t")
 local _M = {}
 
 
--- Returns the message of ngx_lua for a phase in which no coroutine can yield.
+-- Returns the message of ngx_lua for a phase where no coroutine can yield.
 local function wrong_phase()
     return "API disabled in the context of " .. ngx.get_phase() .. "_by_lua*",
            "wrong_phase"

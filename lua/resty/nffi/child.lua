@@ -62,7 +62,7 @@ end
 
 
 -- Resolves a path relative to the nginx prefix. `nginx -p .` makes the prefix
--- relative to the directory in which nginx was started.
+-- relative to the directory where nginx was started.
 function _M.absolute(path)
     if _M.is_absolute(path) then
         return path

@@ -430,15 +430,15 @@ function _M.encode(value, name)
 end
 
 
--- The same with sorted keys: equal values give equal text, by which a runtime
--- is found again.
+-- The same with sorted keys: equal values have equal text, so that the key of a
+-- runtime is the same.
 function _M.canonical(value, name)
     return run(value, name, true, false)
 end
 
 
--- The same for strings of any bytes. Different values give different texts,
--- which are not always JSON.
+-- The same for strings of any bytes. Different values have different
+-- texts, which are not always JSON.
 function _M.key(value)
     return run(value, "key", true, true)
 end
