@@ -43,8 +43,8 @@ static ngx_http_lua_nffi_wake_t  *ngx_http_lua_nffi_reap_wake;
 static ngx_uint_t         ngx_http_lua_nffi_kept;
 
 
-/* Not in this turn: an event of a descriptor that is closed may be among those
-   that nginx handles now, and uses memory that would be freed. */
+/* Frees in the next turn: in this one, nginx may still handle an event of a
+   closed descriptor, which uses the memory. */
 
 static void
 ngx_http_lua_nffi_reap_woken(void *data)
@@ -258,7 +258,7 @@ ngx_http_lua_nffi_free_runtime(ngx_http_lua_nffi_runtime_t *rt)
 
 
 static ngx_uint_t
-ngx_http_lua_nffi_is_over_with(ngx_http_lua_nffi_runtime_t *rt)
+ngx_http_lua_nffi_can_free_runtime(ngx_http_lua_nffi_runtime_t *rt)
 {
     return rt->handles == 0
            && ngx_queue_empty(&rt->serving) && ngx_queue_empty(&rt->starting)
@@ -290,7 +290,7 @@ ngx_http_lua_nffi_reap_handler(ngx_event_t *ev)
         next = ngx_queue_next(q);
         rt = ngx_queue_data(q, ngx_http_lua_nffi_runtime_t, reap);
 
-        if (ngx_http_lua_nffi_is_over_with(rt)) {
+        if (ngx_http_lua_nffi_can_free_runtime(rt)) {
             ngx_queue_remove(q);
             ngx_http_lua_nffi_free_runtime(rt);
         }

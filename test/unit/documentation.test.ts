@@ -142,6 +142,30 @@ test.each(DOCUMENTS)("the links of %s lead somewhere", (path) => {
   expect(dead).toEqual([]);
 });
 
+/** The anchors of the headings of a document, as GitHub makes them. */
+function anchorsIn(path: string): string[] {
+  const text = read(path).replace(/^```[\s\S]*?^```$/gm, "");
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .replace(/\[([^\]]*)\]\([^)]*\)/g, "$1")
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_\- ]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+test("each link to a section finds its heading", () => {
+  const links = DOCUMENTS.flatMap((path) =>
+    [...withoutCode(read(path)).matchAll(/\]\(([^)#\s:]*\.md|)#([^)]+)\)/g)].map(
+      ([, file = "", anchor = ""]) =>
+        [path, file ? join(dirname(path), file) : path, anchor] as const,
+    ),
+  );
+  expect(links.length).toBeGreaterThan(50);
+  const dead = links.filter(([, file, anchor]) => !anchorsIn(file).includes(anchor));
+  expect(dead).toEqual([]);
+});
+
 test("README.md has at most 1,300 words beside its code and its picture", () => {
   const words = withoutCode(read("README.md")).match(/[\p{L}\p{N}][^\s|]*/gu) ?? [];
   expect(words.length).toBeGreaterThan(500);

@@ -37,7 +37,7 @@ never_returns_null(void)
 
 
 static void
-tells_its_abi(void)
+returns_its_abi(void)
 {
     CHECK_IS(nffi_abi_version(), NFFI_ABI_VERSION);
 }
@@ -49,7 +49,7 @@ main(int argc, char **argv)
     static const check_case_t cases[] = {
         { "every code has its name and text", names_every_code },
         { "an unknown code has a name and text too", never_returns_null },
-        { "the ABI version is the header's", tells_its_abi },
+        { "the ABI version is the header's", returns_its_abi },
     };
 
     return CHECK_MAIN(argc, argv, cases);

@@ -87,7 +87,7 @@ serve(void *data)
 }
 
 
-/* As pair_collect, but one that sleeps too long has lost a wake-up. */
+/* Like pair_collect, but fails after a long sleep: a wake-up was lost. */
 static int
 collect_or_sleep(pair_t *pair, uint32_t *random_state, long *sleeps)
 {
@@ -129,7 +129,7 @@ collect_or_sleep(pair_t *pair, uint32_t *random_state, long *sleeps)
 static void
 exchange(pair_t *pair, int threads, style_t style, size_t batch, int total)
 {
-    int i, submitted = 0, answered = 0, burst, most;
+    int i, submitted = 0, answered = 0, burst, max;
     long sleeps = 0;
     uint32_t random_state = 1;
     pthread_t ids[MAX_THREADS];
@@ -141,8 +141,8 @@ exchange(pair_t *pair, int threads, style_t style, size_t batch, int total)
     }
 
     while (answered < total) {
-        most = random_below(&random_state, 16) == 0 ? MAX_IN_FLIGHT : 3;
-        burst = 1 + (int) random_below(&random_state, (uint32_t) most);
+        max = random_below(&random_state, 16) == 0 ? MAX_IN_FLIGHT : 3;
+        burst = 1 + (int) random_below(&random_state, (uint32_t) max);
 
         while (burst-- > 0 && submitted < total
                && submitted - answered < MAX_IN_FLIGHT)
@@ -161,7 +161,7 @@ exchange(pair_t *pair, int threads, style_t style, size_t batch, int total)
         CHECK_IS(pthread_join(ids[i], NULL), 0);
     }
 
-    /* otherwise it has shown nothing */
+    /* otherwise the case has tested nothing */
     CHECK(sleeps > total / 100);
 
     if (getenv("NFFI_TEST_VERBOSE") != NULL) {
@@ -366,10 +366,10 @@ main(int argc, char **argv)
         { "no wake-up is lost on an armed descriptor", armed },
         { "no wake-up is lost over shared memory", shared },
         { "no wake-up is lost over shared memory, armed", shared_armed },
-        { "no wake-up is lost by looking again first", spinning },
-        { "no wake-up is lost by one thread that looks again first",
+        { "no wake-up is lost by spinning first", spinning },
+        { "no wake-up is lost by one thread that spins first",
           spinning_alone },
-        { "no wake-up is lost by looking again before arming", spinning_armed },
+        { "no wake-up is lost by spinning before arming", spinning_armed },
     };
 
     return CHECK_MAIN(argc, argv, cases);

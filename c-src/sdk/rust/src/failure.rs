@@ -8,13 +8,13 @@ use std::error::Error as StdError;
 /// A chain of causes may have no end.
 const MAX_CAUSES: usize = 100;
 
-/// Why calls fail while a runtime does not start.
+/// Returns the error of calls while the runtime cannot start.
 pub(crate) fn start_error(error: &Error) -> Error {
     let message = format!("the runtime did not start: {}", error.message);
     Error { message, ..error.clone() }
 }
 
-/// The error that the caller gets.
+/// Returns the response with an error.
 pub(crate) fn failure(task: Task, error: Error) -> TaskResponse {
     match error {
         Error { message, detail, code: 0 } => TaskResponse::Error { task, message, detail },
@@ -38,7 +38,7 @@ fn describe(error: &(dyn StdError + 'static)) -> Error {
     }
 }
 
-/// The [`Error`] that this is, or that has caused it.
+/// Returns the first [`Error`] among this error and its causes.
 fn detail_of<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Error> {
     chain(Some(error)).find_map(|one| one.downcast_ref())
 }

@@ -26,8 +26,8 @@ struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
-    /// A thread was woken or made for what waits and has not looked yet: it will wake the next one.
-    /// Quick jobs that come together are so done by one or two threads, without a wake-up for each.
+    /// A thread was woken or created for the waiting jobs and has not taken one yet. It wakes the
+    /// next thread. So one or two threads run a batch of quick jobs, without a wake-up for each.
     waking: bool,
     closed: bool,
 }
@@ -52,7 +52,7 @@ impl Drop for Pool {
 }
 
 impl Inner {
-    /// Sees to it that one more thread looks at the jobs that wait, if one may.
+    /// Wakes or creates one more thread for the waiting jobs, within the limit.
     fn wake(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if state.jobs.is_empty() || state.waking {
             return;
@@ -80,7 +80,7 @@ impl Inner {
         state.waking = false;
         state.threads -= 1;
         if state.threads > 0 {
-            // a thread that has become idle in this time was not woken
+            // a thread that has become idle since then was not woken
             if state.idle > 0 {
                 self.wake(state);
             }
@@ -99,7 +99,7 @@ impl Inner {
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 self.wake(state);
-                // one that panics must not take the thread with it, which is counted
+                // a panic must not end the thread, which is counted
                 let _ = catch(job);
                 state = lock(&self.state);
                 continue;
