@@ -1,5 +1,6 @@
-// The gain and the cost of spinning: time and CPU time of a call with several limits (`spin`), in turns
-// in one worker on two CPUs, and CPU time of the worker and its processes while no call is made.
+// The gain and the cost of spinning: time and CPU time of a call with several limits (`spin`), in
+// turns in one worker on two CPUs, and CPU time of the worker and its processes while no call is
+// made.
 // With `beside`, small calls beside programs that compute on each CPU.
 //
 //   node bench/nginx/spin.mjs PREFIX [CALLS] [beside]

@@ -7,9 +7,6 @@
 #include "ngx_http_lua_nonblocking_ffi.h"
 
 
-size_t ngx_http_lua_nonblocking_ffi_plain(const u_char *text, size_t size);
-
-
 #define NGX_HTTP_LUA_NFFI_EACH(byte)  ((uint64_t) (byte) * 0x0101010101010101)
 #define NGX_HTTP_LUA_NFFI_HIGH        NGX_HTTP_LUA_NFFI_EACH(0x80)
 

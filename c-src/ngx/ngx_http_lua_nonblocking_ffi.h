@@ -113,5 +113,7 @@ void ngx_http_lua_nonblocking_ffi_identity(void *runtime,
 int ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,
     ngx_http_lua_nffi_process_info_t *info);
 
+size_t ngx_http_lua_nonblocking_ffi_plain(const u_char *text, size_t size);
+
 
 #endif /* _NGX_HTTP_LUA_NONBLOCKING_FFI_H_INCLUDED_ */

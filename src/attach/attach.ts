@@ -98,7 +98,7 @@ export async function attach(
   });
 }
 
-/** Returns what is attached in the prefix. Throws if nffi must not attach there or write the file. */
+/** Returns what is attached in the prefix. Throws if nffi must not attach or write the file. */
 async function previousOf(
   prefix: string,
   confFile: string | undefined,

@@ -35,7 +35,7 @@ function isInUsersPath(env: Environment, own: string): boolean {
     .some((folder) => realPathOf(join(folder, "nffi")) === wanted);
 }
 
-/** npx installs what --package names into a directory of its cache, and records its origin there. */
+/** npx installs what --package names into a directory of its cache and records its origin there. */
 function archiveOfNpx(root: string): string | undefined {
   const folder = resolve(root, "../..");
   if (!/\/_npx\/[^/]+$/.test(folder)) return undefined;

@@ -59,7 +59,7 @@ const GROUPS: readonly (readonly [
   ["examples", 18, ["examples"], everything],
   ["comments of c-src, C", 17, ["c-src"], native],
   ["comments of src", 10, ["src"], comments],
-  ["comments of lua", 20, ["lua/resty", "lua/resty_ffi.lua"], comments],
+  ["comments of lua", 12, ["lua/resty", "lua/resty_ffi.lua"], comments],
   ["comments of test", 8, ["test"], comments],
   ["comments of bench and scripts", 25, ["bench", "scripts", "bin"], comments],
   ["titles of tests", 23, ["test"], (_, text) => titles(text)],

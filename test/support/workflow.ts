@@ -1,4 +1,4 @@
-// Runs the CI file of a project in a copy of its directory, step by step as a runner of GitHub does.
+// Runs the CI file of a project in a copy of its directory, step by step like a runner of GitHub.
 // Two things are not done: the machine has its packages already, and `nffi build` checks its
 // options with the real command, but the OpenResty of the tests is linked to its place.
 import { spawnSync } from "node:child_process";

@@ -1,5 +1,5 @@
-// No import leads back to its own file, in the code that the tests of src/, of the Rust crate and of
-// the objects of C do not cover: tests and scripts, Lua modules, the Python package, C headers.
+// No import leads back to its own file, in the code that the tests of src/, the Rust crate and the
+// objects of C do not cover: tests and scripts, Lua modules, the Python package, C headers.
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { expect, test } from "vitest";

@@ -1,5 +1,5 @@
-// The limits of CONTRIBUTING.md for the length of files and functions. clang-tidy checks C functions
-// as well, but neither tests nor benchmarks.
+// The limits of CONTRIBUTING.md for the length of files and functions. clang-tidy checks functions
+// in C as well, but neither tests nor benchmarks.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ const tracked = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], {
 
 const linesOf = (file: string) => readFileSync(join(repository, file), "utf8").split("\n");
 
-/** From the line that `begins` matches to the next one that `ends` matches, with its indentation. */
+/** From a line that `begins` matches to the next one that `ends` matches, with its indentation. */
 function blocks(begins: RegExp, ends: (indentation: string) => RegExp) {
   return (file: string): Sizes => {
     const lines = linesOf(file);

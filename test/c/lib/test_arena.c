@@ -280,7 +280,7 @@ holds_back(void)
 /* The limit moves down to the last block in use, and no block above it is given
    out until it moves up again. */
 static void
-gives_up_the_end(void)
+frees_the_end(void)
 {
     size_t i, count, place;
     uint32_t limit;
@@ -334,7 +334,7 @@ main(int argc, char **argv)
         { "arenas from 64 KiB to 1 GiB give out an eighth", every_size },
         { "a part that is held back is not given out until the limit moves up",
           holds_back },
-        { "the limit moves down as far as the end is free", gives_up_the_end },
+        { "the limit moves down as far as the end is free", frees_the_end },
     };
 
     return CHECK_MAIN(argc, argv, cases);

@@ -209,7 +209,7 @@ names_missing_privileges(void)
 
 
 static void
-ping_is_nobodys_task(void)
+ping_has_no_owner(void)
 {
     pair_t pair;
     uint32_t before, waiting;
@@ -325,7 +325,7 @@ names_requests_without_room(void)
 
 
 static void
-ping_tells_who_hangs(void)
+ping_detects_a_hang(void)
 {
     process_t process;
     uint32_t taken, waiting;
@@ -464,7 +464,7 @@ kills_daemons(void)
    when only the process has ended. One of several rounds shows it: the machine
    may be busy. */
 static void
-kills_at_once(void)
+kills_immediately(void)
 {
     int round;
     long long begin, fastest = PROCESS_MS;
@@ -617,18 +617,19 @@ main(int argc, char **argv)
         { "a limit or a user that is refused is named", names_what_is_refused },
         { "a user without the right to become it is named",
           names_missing_privileges },
-        { "a ping is nobody's task", ping_is_nobodys_task },
+        { "a ping is nobody's task", ping_has_no_owner },
         { "a health check may take the last slot, giving memory back not",
           trim_takes_no_last_slot },
         { "large requests that wait are named as the limit",
           names_requests_without_room },
-        { "a ping tells a process that hangs", ping_tells_who_hangs },
+        { "a ping tells a process that hangs", ping_detects_a_hang },
         { "a supervisor without room is no failure of the process",
           waits_for_room },
         { "a session is killed to its last process", kills_whole_session },
         { "a daemon ends with the process that it descends from",
           kills_daemons },
-        { "a kill takes what descends from a process at once", kills_at_once },
+        { "a kill ends all descendants of a process immediately",
+          kills_immediately },
         { "the end of one process spares another's daemon", spares_others },
         { "the death of supervisor and keeper harms no process",
           survives_supervisor },

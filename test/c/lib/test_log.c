@@ -98,7 +98,7 @@ tells(pair_t *pair)
 
 
 static void
-tells_here(void)
+reports_here(void)
 {
     pair_t pair;
 
@@ -108,7 +108,7 @@ tells_here(void)
 
 
 static void
-tells_shared(void)
+reports_shared(void)
 {
     pair_t pair;
 
@@ -254,8 +254,8 @@ int
 main(int argc, char **argv)
 {
     static const check_case_t cases[] = {
-        { "messages have their owner, in the worker", tells_here },
-        { "messages have their owner, over shared memory", tells_shared },
+        { "messages have their owner, in the worker", reports_here },
+        { "messages have their owner, over shared memory", reports_shared },
         { "a flood is dropped and counted", is_bounded },
         { "messages of threads keep their order", keeps_order },
         { "a message outlives the close of its queue", outlives_close },

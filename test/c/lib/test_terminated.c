@@ -222,14 +222,14 @@ terminates_shared(void)
 
 
 static void
-tells_empty_here(void)
+empty_here(void)
 {
     in_the_worker(tells_empty);
 }
 
 
 static void
-tells_empty_shared(void)
+empty_shared(void)
 {
     over_shared_memory(tells_empty);
 }
@@ -255,9 +255,8 @@ main(int argc, char **argv)
     static const check_case_t cases[] = {
         { "a NUL ends each request, in the worker", terminates_here },
         { "a NUL ends each request, over shared memory", terminates_shared },
-        { "an empty payload is not NULL, in the worker", tells_empty_here },
-        { "an empty payload is not NULL, over shared memory",
-          tells_empty_shared },
+        { "an empty payload is not NULL, in the worker", empty_here },
+        { "an empty payload is not NULL, over shared memory", empty_shared },
         { "an empty response is not NULL, in the worker",
           responds_empty_here },
         { "an empty response is not NULL, over shared memory",

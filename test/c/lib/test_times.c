@@ -83,7 +83,7 @@ host_counts_wait_and_run(void)
 
 
 static void
-host_counts_what_nobody_awaits(void)
+host_counts_cancelled_tasks(void)
 {
     pair_t pair;
     nffi_host_options_t options = timed();
@@ -175,7 +175,7 @@ main(int argc, char **argv)
         { "buckets are powers of two", observes_in_powers_of_two },
         { "waiting and running times are separate", host_counts_wait_and_run },
         { "a call that was given up still ran",
-          host_counts_what_nobody_awaits },
+          host_counts_cancelled_tasks },
         { "impossible times are not counted",
           host_believes_no_impossible_times },
         { "a host that does not measure has no clock read",

@@ -30,7 +30,7 @@ func failureOf(t *testing.T, err error) *nffitest.Error {
 	return failure
 }
 
-func TestBytesComeBackWhateverTheirSize(t *testing.T) {
+func TestBytesOfAnySizeAreReturned(t *testing.T) {
 	rt := nffitest.Serve(t, nffi.Methods{
 		"":       nffi.HandlerFunc(echo),
 		"inline": nffi.Inline(nffi.HandlerFunc(echo)),
@@ -102,7 +102,7 @@ func TestAValueThatJSONDoesNotHaveIsNamed(t *testing.T) {
 	}
 }
 
-func TestJSONTakesAndGivesValues(t *testing.T) {
+func TestJSONTakesAndReturnsValues(t *testing.T) {
 	type request struct{ Name string }
 	type response struct {
 		Greeting string `json:"greeting"`

@@ -59,7 +59,7 @@ var failures = map[string]struct {
 	"long":        {func() error { return errors.New(strings.Repeat("x", 100_000_000)) }, "xxx"},
 }
 
-func TestWhateverAHandlerReturnsOrThrowsItsCallFailsAndNoOther(t *testing.T) {
+func TestAFailingHandlerFailsOnlyItsCall(t *testing.T) {
 	plain := nffi.HandlerFunc(func(_ context.Context, r nffi.Request) ([]byte, error) {
 		return nil, failures[string(r.Data)].fail()
 	})

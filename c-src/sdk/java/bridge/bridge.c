@@ -373,7 +373,7 @@ choose_machine(nffi_java_settings_t *settings, char *error, size_t error_size)
     }
 
     if (find_own_file(machine.own_file, sizeof(machine.own_file)) != 0) {
-        (void) snprintf(error, error_size, "the path of libnffi_java.so is unknown");
+        (void) snprintf(error, error_size, "path of libnffi_java.so: unknown");
         return -1;
     }
 

@@ -149,7 +149,7 @@ class Freeing(Modules):
             time.sleep(0.01)
         self.assertIsNone(code())
 
-    def test_nobody_looks_for_code_that_is_gone(self):
+    def test_no_thread_waits_for_code_that_was_collected(self):
         settings = self.settings_of(CYCLIC)
         loaded = [module.load(settings)]
         code = module.watch(loaded[0])

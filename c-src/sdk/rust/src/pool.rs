@@ -131,7 +131,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(10);
 
     #[test]
-    fn as_many_jobs_wait_at_once_as_there_may_be_threads() {
+    fn max_jobs_run_side_by_side() {
         let pool = Pool::new(8);
         // threads that are made, threads that are woken, and again
         for _ in 0..100 {

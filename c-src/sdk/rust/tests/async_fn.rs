@@ -98,7 +98,7 @@ impl Drop for Dropped {
 }
 
 #[test]
-fn the_future_of_a_call_that_nobody_waits_for_is_dropped() {
+fn the_future_of_a_cancelled_call_is_dropped() {
     let (enter, entered) = mpsc::channel();
     let (send, dropped) = mpsc::channel();
     let channels = Arc::new(Mutex::new((enter, send)));
@@ -184,7 +184,7 @@ fn a_start_may_wait_for_what_is_async() {
 }
 
 #[test]
-fn cancelled_is_a_future_too() {
+fn cancelled_is_also_a_future() {
     let (send, notified) = mpsc::channel();
     let send = Arc::new(Mutex::new(send));
     let runtime = serve(move || {

@@ -16,7 +16,7 @@ fn serve(service: fn() -> Service) -> Runtime {
 }
 
 #[test]
-fn bytes_come_back_whatever_their_size() {
+fn bytes_of_any_size_are_returned() {
     let runtime = serve(|| {
         let filled = fill(|_: &Context, data: &[u8], output: &mut nffi::Output<'_>| {
             output.reserve(data.len())?;
@@ -41,7 +41,7 @@ fn bytes_come_back_whatever_their_size() {
 }
 
 #[test]
-fn texts_and_nothing_are_responses_too() {
+fn strings_and_unit_are_responses() {
     let runtime = serve(|| {
         Service::new()
             .method("static", bytes(|_: &Context, _: &[u8]| Ok::<_, BoxError>("constant")))
@@ -229,7 +229,7 @@ const FAILURES: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn whatever_a_handler_returns_or_throws_its_call_fails_and_no_other() {
+fn a_failing_handler_fails_only_its_call() {
     let runtime = serve(|| {
         let failing = || bytes(|_: &Context, how: &[u8]| fail(how));
         Service::new()
@@ -339,7 +339,7 @@ fn what_panics_after_a_handler_fails_its_call_only() {
 }
 
 #[test]
-fn many_calls_at_once_get_their_own_responses() {
+fn concurrent_calls_get_their_own_responses() {
     let runtime = serve(|| {
         let wait = bytes(|_: &Context, data: &[u8]| {
             thread::sleep(Duration::from_millis(1));

@@ -64,7 +64,7 @@ fn waiting(notified: mpsc::Sender<&'static str>, entered: mpsc::Sender<()>) -> S
 }
 
 #[test]
-fn a_handler_hears_that_nobody_waits_any_more() {
+fn a_handler_is_notified_of_cancellation() {
     let (send, notified) = mpsc::channel();
     let (enter, entered) = mpsc::channel();
     let make = Mutex::new((send, enter));
@@ -90,7 +90,7 @@ fn a_handler_hears_that_nobody_waits_any_more() {
 }
 
 #[test]
-fn a_context_that_is_kept_is_over_and_tells_those_who_wait_for_it() {
+fn a_context_kept_after_its_call_is_cancelled_and_runs_no_action() {
     let kept: Arc<Mutex<Option<Context>>> = Arc::default();
     let keep = kept.clone();
     let runtime = Runtime::start(

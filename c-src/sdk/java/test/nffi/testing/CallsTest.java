@@ -49,7 +49,7 @@ final class CallsTest {
                         call.respond(CompletableFuture.supplyAsync(call::bytes)));
     }
 
-    public static void bytesComeBackWhateverTheirSize() throws Exception {
+    public static void bytesOfAnySizeAreReturned() throws Exception {
         try (TestRuntime runtime = TestRuntime.serve(echo())) {
             for (String method : List.of("", "inline", "view", "heap", "later")) {
                 for (int size : new int[] {0, 1, 4096, 4097, 300_000, 5_000_000}) {

@@ -167,7 +167,7 @@ public final class FailingTest {
         throw raise(text(name));
     }
 
-    public static void whateverIsThrownItsCallFailsAndNoOther() throws Exception {
+    public static void aThrowingHandlerFailsOnlyItsCall() throws Exception {
         try (TestRuntime runtime = TestRuntime.serve(methods())) {
             List<TestCall> others = new ArrayList<>();
             for (String method : List.of("plain", "inline", "later", "stream", "publish")) {
