@@ -36,7 +36,8 @@ export async function patchTree(
   await writeFileWhole(recordFile(tree), JSON.stringify(patches, null, 2));
   const count = plan.patches.length;
   const already = plan.files.filter(({ outcome }) => outcome === "already applied").length;
-  step.note(already === 0 ? `${count} patches` : `${count} patches, ${already} already applied`);
+  const done = already === 0 ? "" : `, already applied to ${already} of ${plan.files.length} files`;
+  step.note(`${count} patches${done}`);
   return { ...tree, patches, series: { ...series, patches: plan.patches } } as PatchedTree;
 }
 

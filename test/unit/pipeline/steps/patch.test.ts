@@ -69,7 +69,7 @@ test("recognises a tree that is already patched, by us or by hand", async () => 
   for (const _run of [1, 2]) {
     const step = stepContext();
     await patchTree(tree, series, step);
-    expect(step.notes).toEqual(["1 patches, 1 already applied"]);
+    expect(step.notes).toEqual(["1 patches, already applied to 1 of 1 files"]);
     expect(read(tree, "nginx-1.2.3/a.c")).toBe("top\nnew\nend\n");
   }
 });
