@@ -43,8 +43,10 @@ export const FLAVORS = {
     title: "debug, under AddressSanitizer",
     cFlags: ["-O1", "-g", ...ASAN],
     ldFlags: ["-fsanitize=address"],
+    // the last level counts, and OpenResty's configure adds another
     configureArgs: [
       "--with-debug",
+      "--with-cc-opt=-O1",
       "--with-luajit-xcflags=-DLUAJIT_USE_SYSMALLOC -DLUAJIT_USE_VALGRIND",
     ],
     isHardened: false,

@@ -38,6 +38,16 @@ test.each(["debug", "asan"] as const)("the flavour %s is not hardened", (flavor)
   );
 });
 
+test.each([
+  ["debug", "-O0"],
+  ["asan", "-O1"],
+] as const)("configure gets the level of the flavour %s last", (flavor, level) => {
+  const compilation = compile({ flavor });
+  expect(compilation.cFlags).toContain(level);
+  const args = configureArgsOf([], requestOf({ flavor }), compilation, site, {});
+  expect(args).toContain(`--with-cc-opt=${level}`);
+});
+
 describe("flags of the user", () => {
   test("come after ours", () => {
     const { cFlags, ldFlags } = compile({}, { CFLAGS: "-O1 -fno-stack-protector", LDFLAGS: "-lx" });
