@@ -43,6 +43,9 @@ const MOCKING = readdirSync("test/unit", { recursive: true, encoding: "utf8" })
 process.env.CCACHE_DIR ??= resolve(".nffi/test/ccache");
 process.env.CCACHE_NOHASHDIR = "1";
 
+// Maven runs for seconds: the JVM's second compiler costs more than it gives.
+process.env.MAVEN_OPTS ??= "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
+
 const SIDE_BY_SIDE = { maxWorkers: 3, sequence: { groupOrder: 1 } };
 
 export default defineConfig({

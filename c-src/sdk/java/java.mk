@@ -17,8 +17,9 @@ JAVA_BRIDGE_SOURCES := $(sort $(wildcard $(SRC)sdk/java/bridge/*.c))
 JAVA_BRIDGE_OBJECTS := $(JAVA_BRIDGE_SOURCES:$(SRC)sdk/java/bridge/%.c=$(BUILD_DIR)/java-bridge/%.o) \
                        $(addprefix $(BUILD_DIR)/,sdk/json.o sdk/trial.o lib/host/forked.o)
 # stringConcat=inline: the first concatenation by invokedynamic costs 20 ms of the start of a process
-JAVAC = $(JAVA_HOME)/bin/javac --release 11 -encoding UTF-8 -g -Xlint:all -Werror \
-        -XDstringConcat=inline
+# The JVM's second compiler costs more than it gives in a run of two seconds.
+JAVAC = $(JAVA_HOME)/bin/javac -J-XX:TieredStopAtLevel=1 -J-XX:+UseSerialGC --release 11 \
+        -encoding UTF-8 -g -Xlint:all -Werror -XDstringConcat=inline
 # names of natives are Java's, not of a header
 JAVA_CFLAGS = -D_GNU_SOURCE -Wno-missing-prototypes -I$(JAVA_HOME)/include -I$(JAVA_HOME)/include/linux \
               -DNFFI_JAVA_HOME='"$(JAVA_DEFAULT)"'

@@ -39,6 +39,8 @@ const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 `;
 
+const SMALL_JVM = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
 export class Kafka {
   readonly #folder = mkdtempSync(join(tmpdir(), "nffi-kafka-"));
   readonly #jars: string;
@@ -67,9 +69,8 @@ export class Kafka {
       ].join("\n"),
     );
     const format = ["format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", this.#configuration];
-    execFileSync("java", ["-cp", this.#jars, "kafka.tools.StorageTool", ...format], {
-      stdio: "pipe",
-    });
+    const run = [...SMALL_JVM, "-cp", this.#jars, "kafka.tools.StorageTool"];
+    execFileSync("java", [...run, ...format], { stdio: "pipe" });
   }
 
   static async start(): Promise<Kafka> {
@@ -93,8 +94,7 @@ export class Kafka {
 
   async start(): Promise<void> {
     const output = openSync(this.#log, "a");
-    const memory = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
-    const args = [...memory, "-cp", this.#jars, "kafka.Kafka", this.#configuration];
+    const args = [...SMALL_JVM, "-cp", this.#jars, "kafka.Kafka", this.#configuration];
     const kafka = spawn("java", args, { stdio: ["ignore", output, output] });
     closeSync(output);
     this.#process = kafka;

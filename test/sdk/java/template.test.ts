@@ -11,7 +11,7 @@ import { runWorkflow } from "../../support/workflow.js";
 /** What Maven downloads is kept below this repository. */
 const MAVEN = join(repository, ".nffi/test/maven");
 const MAVEN_ARGS = `-Dmaven.repo.local=${MAVEN}`;
-const ENV = { MAKEFLAGS: "", MAVEN_ARGS, MAVEN_OPTS: MAVEN_ARGS };
+const ENV = { MAKEFLAGS: "", MAVEN_ARGS, MAVEN_OPTS: `${MAVEN_ARGS} ${process.env.MAVEN_OPTS}` };
 
 const greeter = generatedProject({ language: "java", env: ENV });
 const { project, shell, change } = greeter;
