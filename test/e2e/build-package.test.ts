@@ -20,9 +20,10 @@ import {
   resolveDebianSuite,
 } from "../../src/sources/debian/debian-source.js";
 import { repository, runProgram } from "../support/cli.js";
+import { CONFIGURE_ARGS } from "../support/configure-args.js";
 import { answers, httpServer } from "../support/http-server.js";
 import { withNginx } from "../support/nginx.js";
-import { anySuite, builtOpenresty, MODULES } from "../support/openresty.js";
+import { anySuite, builtOpenresty } from "../support/openresty.js";
 import { temporaryFolderOfAll } from "../support/temporary.js";
 
 const quiet = { npm_config_loglevel: "error" };
@@ -202,5 +203,5 @@ async function sourceByUrl(folder: string): Promise<string[]> {
   const server = await httpServer(answers.whole(readFileSync(archive)));
   const url = `${server}/openresty.tar.gz`;
   const checked = ["--source", url, "--sha256", await sha256OfFile(archive)];
-  return [...checked, "--", ...suite.configureArgs, ...MODULES];
+  return [...checked, "--", ...suite.configureArgs, ...CONFIGURE_ARGS];
 }

@@ -7,7 +7,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { bareEnvironment, expectNginx, lastEvent, runScript } from "../support/ci-run.js";
 import { repository, runCli } from "../support/cli.js";
-import { builtOpenresty, MODULES } from "../support/openresty.js";
+import { CONFIGURE_ARGS } from "../support/configure-args.js";
+import { builtOpenresty } from "../support/openresty.js";
 import { temporaryFolderOfAll } from "../support/temporary.js";
 
 interface Step {
@@ -98,7 +99,7 @@ describe("action.yml", () => {
 
   test("the first run builds, the second takes it from the cache; others do not", async () => {
     const prefix = join(workspace, ".nffi/openresty");
-    const inputs = { source: "debian", args: ["--", ...MODULES, ""].join("\n") };
+    const inputs = { source: "debian", args: ["--", ...CONFIGURE_ARGS, ""].join("\n") };
     const first = await run("first", inputs);
     expect(first.event).toMatchObject({ event: "built", unchanged: false });
     expect(first.outputs).toMatchObject({ prefix, unchanged: "false" });

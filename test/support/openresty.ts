@@ -2,11 +2,12 @@
 // suite into .nffi/test/<suite> and shared by all test files. A key of everything that goes into a
 // build decides whether it is used again; the kept build directory makes a second one incremental.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { acquireLock } from "../../src/io/lock.js";
 import { type AttachedSuite, attachedProduct, isAttachedSuite } from "./attached-product.js";
 import { repository, runCli } from "./cli.js";
+import { CONFIGURE_ARGS, MODULES } from "./configure-args.js";
 import { hashOfInputs } from "./inputs.js";
 
 export type BuiltSuite = "trixie" | "bookworm";
@@ -78,17 +79,9 @@ export function buildArgs(suite: Suite, options: readonly string[] = [], copy?: 
     ...["--prefix", join(folder, "openresty"), "--work-dir", join(folder, "work")],
     ...["--flavor", flavor],
     ...options,
-    ...["--", ...MODULES],
-    ...(flavor === "release" && hasValgrind ? [FOR_VALGRIND] : []),
+    ...["--", ...(flavor === "release" ? CONFIGURE_ARGS : MODULES)],
   ];
 }
-
-/** Each header of nginx depends on them, so builds that share compiled objects have the same. */
-export const MODULES = ["--with-http_v2_module", "--with-poll_module", "--with-select_module"];
-
-/** With this flag LuaJIT notifies valgrind of the code that it generates. */
-const FOR_VALGRIND = "--with-luajit-xcflags=-DLUAJIT_USE_VALGRIND";
-const hasValgrind = existsSync("/usr/include/valgrind/valgrind.h");
 
 function folderOf(named: Suite, copy?: string): string {
   const suite = isAttachedSuite(named) ? "trixie" : named;

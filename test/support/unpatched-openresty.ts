@@ -1,9 +1,13 @@
 // An OpenResty that nffi has not touched: assembled from Debian's source packages and configured
 // without our patches. It is made once, below .nffi/test, and depends on nothing of this
-// repository but the assembly.
+// repository but the assembly and the flags of the compiler: with those of `nffi build` it shares
+// the compiled objects of openresty.ts.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { buildEnvironment } from "../../src/host/environment.js";
+import { nodeApiInclude } from "../../src/host/package.js";
+import { hardeningOf } from "../../src/pipeline/hardening.js";
 import {
   assembleDebianTree,
   fetchDebianSources,
@@ -11,6 +15,7 @@ import {
 } from "../../src/sources/debian/debian-source.js";
 import { repository } from "./cli.js";
 import { withCompileCache } from "./compile-cache.js";
+import { CONFIGURE_ARGS } from "./configure-args.js";
 
 const FOLDER = join(repository, ".nffi/test/unpatched");
 
@@ -19,11 +24,6 @@ const FOLDER = join(repository, ".nffi/test/unpatched");
  * Debian has no package of it, so the tests of stream {} are skipped without this directory.
  */
 export const STREAM_LUA = process.env.NFFI_TEST_STREAM_LUA;
-
-/** The same modules as in the builds of openresty.ts. */
-const OPTIONS = [
-  ...["--with-threads", "--with-http_v2_module", "--with-poll_module", "--with-select_module"],
-];
 
 export interface UnpatchedOpenresty {
   /** What `make install` filled. */
@@ -67,15 +67,31 @@ async function make(
   const assembled = await assembleDebianTree(sources, { into: join(folder, "assembled") });
   renameSync(assembled.root, tree);
   change(join(tree, "bundle", nameIn(join(tree, "bundle"), /^nginx-/)));
-  const env = { ...process.env, ...withCompileCache };
-  const run = (program: string, args: readonly string[]) =>
-    execFileSync(program, args, { cwd: tree, env, stdio: "pipe", maxBuffer: 1 << 28 });
+  // the locale is in the key of a compiled object
+  const env = buildEnvironment({ ...process.env, ...withCompileCache });
+  const run = (program: string, args: readonly string[], more = {}) =>
+    execFileSync(program, args, {
+      cwd: tree,
+      env: { ...env, ...more },
+      stdio: "pipe",
+      maxBuffer: 1 << 28,
+    });
   const stream = STREAM_LUA ? ["--with-stream", `--add-module=${STREAM_LUA}`] : [];
-  const options = [...suite.suite.configureArgs, ...OPTIONS, ...stream];
-  run("./configure", ["-j2", `--prefix=${prefix}`, ...options]);
+  const options = [...suite.suite.configureArgs, "--with-threads", ...CONFIGURE_ARGS, ...stream];
+  run("./configure", ["-j2", `--prefix=${prefix}`, ...options], flagsOf(folder));
   run("make", ["-j2"]);
   run("make", ["install"]);
   mkdirSync(join(folder, "done"));
+}
+
+/** As `nffi build` passes them; ccache ignores which directories are mapped. */
+function flagsOf(folder: string): Record<string, string> {
+  const { cFlags, luajitCFlags } = hardeningOf({ flavor: "release" }, {}, process.arch);
+  const maps = [repository, nodeApiInclude(), folder].map((dir) => `-ffile-prefix-map=${dir}=/src`);
+  return {
+    CFLAGS: [...cFlags, "-O2 -g", ...maps].join(" "),
+    TARGET_CFLAGS: luajitCFlags.join(" "),
+  };
 }
 
 /** The text of a file of nginx's source; undefined for another prefix. */

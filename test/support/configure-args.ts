@@ -1,0 +1,13 @@
+// What the builds of OpenResty pass to configure. Each header of nginx and each object of LuaJIT
+// depends on it, so builds that share compiled objects pass the same.
+import { existsSync } from "node:fs";
+
+/** Tested features that are off by default. */
+export const MODULES = ["--with-http_v2_module", "--with-poll_module", "--with-select_module"];
+
+/** With this flag LuaJIT notifies valgrind of the code that it generates. */
+const FOR_VALGRIND = "--with-luajit-xcflags=-DLUAJIT_USE_VALGRIND";
+
+export const CONFIGURE_ARGS = existsSync("/usr/include/valgrind/valgrind.h")
+  ? [...MODULES, FOR_VALGRIND]
+  : MODULES;
