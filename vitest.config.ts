@@ -11,7 +11,7 @@ import { SlowestFirst } from "./test/support/order.js";
 // attached: some of the e2e files of the engine once more, on an nginx that nffi has not built.
 // full-*: all of them, on each such nginx (test/support/attached-product.ts).
 // full: slow proofs that `npm test` leaves out; `npm run test:full` runs them.
-// The others run three files at a time, slow ones first (test/support/order.ts): the files of e2e
+// The others run four files at a time, slow ones first (test/support/order.ts): the files of e2e
 // wait more than they compute.
 
 // The C library, and the packages of the languages, without nginx.
@@ -46,7 +46,7 @@ process.env.CCACHE_NOHASHDIR = "1";
 // Maven runs for seconds: the JVM's second compiler costs more than it gives.
 process.env.MAVEN_OPTS ??= "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 
-const SIDE_BY_SIDE = { maxWorkers: 3, sequence: { groupOrder: 1 } };
+const SIDE_BY_SIDE = { maxWorkers: 4, sequence: { groupOrder: 1 } };
 
 export default defineConfig({
   test: {

@@ -1,8 +1,7 @@
 // Every linter of `npm run lint`, whatever the language.
-import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { longLinesOf } from "../../scripts/lint/line-length.mjs";
-import { repository } from "../support/cli.js";
+import { runProgram } from "../support/cli.js";
 
 // test/e2e/glue.test.ts runs it where nginx is configured
 const OF_GLUE = "clang-tidy glue";
@@ -14,24 +13,21 @@ const UNKNOWN = 2;
 const MISSING_TOOL = 4;
 
 function lint(...names: string[]) {
-  return spawnSync(process.execPath, ["scripts/lint.mjs", ...names], {
-    cwd: repository,
-    encoding: "utf8",
-    env: { ...process.env, NO_COLOR: "1" },
-  });
+  const args = ["scripts/lint.mjs", ...names];
+  return runProgram(process.execPath, args, { env: { NO_COLOR: "1" } });
 }
 
-test.for(NAMES.filter((name) => name !== OF_GLUE))("%s finds nothing", (name, context) => {
-  const { status, stdout, stderr } = lint(name);
-  if (status === MISSING_TOOL) return context.skip(stderr);
+test.for(NAMES.filter((name) => name !== OF_GLUE))("%s finds nothing", async (name, context) => {
+  const { exitCode, stdout, stderr } = await lint(name);
+  if (exitCode === MISSING_TOOL) return context.skip(stderr);
   expect(stdout + stderr).toBe(`${name}: ok\n`);
-  expect(status).toBe(0);
+  expect(exitCode).toBe(0);
 });
 
-test("an unknown linter is an error that lists the known ones", () => {
-  const { status, stderr } = lint("luachek");
+test("an unknown linter is an error that lists the known ones", async () => {
+  const { exitCode, stderr } = await lint("luachek");
   expect(stderr).toBe(`unknown linter luachek\nchoose from: ${NAMES.join(", ")}\n`);
-  expect(status).toBe(UNKNOWN);
+  expect(exitCode).toBe(UNKNOWN);
 });
 
 test("a line is too long by its kind: document, comment, C or Lua", () => {
