@@ -11,6 +11,7 @@ import {
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { repository, runCli, runProgram } from "../support/cli.js";
+import { withoutSharing } from "../support/compile-cache.js";
 import { debianSources } from "../support/debian-source.js";
 import { makeFakeRelease } from "../support/fake-release.js";
 import { withNginx } from "../support/nginx.js";
@@ -127,7 +128,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a build with added sources", () =
       ...["--", `--with-openssl-opt=${LEAN_OPENSSL.join(" ")}`],
       ...["--with-pcre-opt=-O0", "--with-zlib-opt=-O0"],
     ];
-    const env = hostileEnvironment(folder);
+    const env = { ...hostileEnvironment(folder), ...withoutSharing };
     const program = [process.execPath, join(repository, "bin/nffi.mjs"), ...args];
     const built = await runProgram("sh", ["-c", 'umask 077; exec "$@"', "sh", ...program], { env });
     if (built.exitCode !== 0) throw new Error(built.stderr);

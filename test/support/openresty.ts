@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { acquireLock } from "../../src/io/lock.js";
 import { type AttachedSuite, attachedProduct, isAttachedSuite } from "./attached-product.js";
 import { repository, runCli } from "./cli.js";
+import { withoutSharing } from "./compile-cache.js";
 import { CONFIGURE_ARGS, MODULES } from "./configure-args.js";
 import { hashOfInputs } from "./inputs.js";
 
@@ -59,7 +60,9 @@ export async function builtOpenresty(suite: Suite = anySuite, copy?: string): Pr
       `building OpenResty from Debian ${suite}, ${flavor} (minutes; logs: ${folder}/work/logs)`,
     );
     writeFileSync(keyFile, "");
-    const built = await runCli(buildArgs(suite, [], copy));
+    const isShared = suite === "trixie" && flavor === "release";
+    const env = isShared ? {} : withoutSharing;
+    const built = await runCli(buildArgs(suite, [], copy), { env });
     if (built.exitCode !== 0) throw new Error(`nffi build failed:\n${built.stdout}${built.stderr}`);
     writeFileSync(keyFile, key);
     return prefix;
