@@ -1,8 +1,9 @@
 // The cost of a call as load grows: CPU time per call of the echo library with many calls in
-// flight, runtimes and workers, relative to few. Then the memory that a
-// runtime and a waiting call cost in the worker.
+// flight, runtimes and workers, relative to few, and of threads without nffi. Then the memory that
+// a runtime and a waiting call cost in the worker.
 //
-//   node bench/scale/run.mjs PREFIX [ROUNDS]
+//   [taskset -c 0] node bench/scale/run.mjs PREFIX [ROUNDS]
+import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -18,14 +19,16 @@ const rounds = Number(process.argv[3] ?? 7);
 const MS = 1000;
 const echo = join(prefix, "nffi/lib/libnffi_echo.so");
 
-const BASE = { workers: 1, runtimes: 1, together: 64, spin: 20 };
+const BASE = { workers: 1, runtimes: 1, together: 64, spin: 200 };
 const ONE = { ...BASE, together: 1 };
+const MANY = { ...BASE, together: 6400 };
 // Each with what it is compared with. 64 calls over 100 runtimes share no wake-up, so they are
 // compared with single calls.
 const CASES = [
   ["10,000 calls in flight, 64", { ...BASE, together: 10_000 }, BASE],
   ["8 workers, 1 worker, 64 calls each", { ...BASE, workers: 8 }, BASE],
   ["100 runtimes, 1 runtime, 64 calls each", { ...BASE, runtimes: 100, together: 6400 }, BASE],
+  ["the same, 6400 calls both", { ...BASE, runtimes: 100, together: 6400 }, MANY],
   ["100 runtimes, 1 runtime, one call", { ...ONE, runtimes: 100 }, ONE],
   ["the same without spinning", { ...ONE, runtimes: 100, spin: 0 }, { ...ONE, spin: 0 }],
   ["64 calls over 100 runtimes, one call", { ...BASE, runtimes: 100 }, ONE],
@@ -35,6 +38,7 @@ const dir = mkdtempSync(join(tmpdir(), "nffi-scale-"));
 for (let i = 1; i <= 100; i++) copyFileSync(echo, join(dir, `${i}.so`));
 try {
   await costs();
+  bareThreads();
   await memory();
 } finally {
   rmSync(dir, { recursive: true, force: true });
@@ -54,6 +58,19 @@ async function costs() {
     const us = median(measured.get(options)).toFixed(2);
     console.log(`${name.padEnd(40)} ${us.padStart(6)} us  ${median(ratios).toFixed(2)}`);
   }
+}
+
+/** What a call of one of 100 threads costs at least: a wake-up of each side. */
+function bareThreads() {
+  const program = join(dir, "threads");
+  execFileSync("cc", ["-O2", "-pthread", "-o", program, join(here, "threads.c")]);
+  const ofThreads = (count) => Number(execFileSync(program, [String(count)]));
+  const pairs = Array.from({ length: rounds }, () => [ofThreads(100), ofThreads(1)]);
+  const us = median(pairs.map(([many]) => many)).toFixed(2);
+  const ratio = median(pairs.map(([many, one]) => many / one)).toFixed(2);
+  console.log(
+    `${"100 threads in turns, 1, without nffi".padEnd(40)} ${us.padStart(6)} us  ${ratio}`,
+  );
 }
 
 async function cpuOfCall(options) {
