@@ -1,7 +1,8 @@
 /** Removes an attached product: its files, and the file that --write-conf has written. */
-import { readdir, readFile, readlink, rm, rmdir } from "node:fs/promises";
+import { rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, NffiError } from "../errors.js";
+import { nginxProcessesWith } from "../host/nginx-processes.js";
 import { exists } from "../io/files.js";
 import { withLockedProduct } from "../pipeline/locked-product.js";
 import type { AttachedManifest } from "../pipeline/manifest.js";
@@ -32,7 +33,7 @@ async function detachLocked(
   const { conf } = product.manifest;
   const isThere = conf !== undefined && (await exists(conf.path));
   const isOurs = isThere && (await isAsWritten(conf));
-  const running = await processesWith(join(product.prefix, "nffi/lib/libnffi_glue.so"));
+  const running = await nginxProcessesWith(join(product.prefix, "nffi/lib/libnffi_glue.so"));
   // First, so that an nginx that is reloaded during this does not search for missing files.
   if (isOurs && !options.dryRun) await removeConf(conf.path);
   const removed = await removeProduct(product, options);
@@ -63,17 +64,4 @@ async function removeConf(path: string): Promise<void> {
       cause: thrown,
     });
   }
-}
-
-/** The nginx processes that have mapped a file; only root sees other users' processes. */
-async function processesWith(file: string): Promise<number[]> {
-  const found: number[] = [];
-  for (const name of await readdir("/proc").catch(() => [])) {
-    if (!/^\d+$/.test(name)) continue;
-    const maps = await readFile(`/proc/${name}/maps`, "utf8").catch(() => "");
-    if (!maps.includes(file)) continue;
-    const program = await readlink(`/proc/${name}/exe`).catch(() => "");
-    if (/nginx|openresty/i.test(program)) found.push(Number(name));
-  }
-  return found;
 }

@@ -53,7 +53,8 @@ export function cacheCommand(context: CommandContext): Command {
       const archives = await (await opened(dir)).clean(wish);
       const inUse = await removeWorkFolders(dir);
       for (const { path } of inUse) context.print(`a build uses ${path}; it stays`);
-      const bytes = archives + bytesOf(folders) - bytesOf(inUse);
+      const stays = new Set(inUse.map(({ path }) => path));
+      const bytes = archives + bytesOf(folders.filter(({ path }) => !stays.has(path)));
       context.print(`${megabytes(bytes)} MB removed from ${dir}`);
     });
   return cache;

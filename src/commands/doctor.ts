@@ -70,7 +70,7 @@ function requireNothingMissing(findings: readonly Finding[]): void {
   const missing = findings.filter(({ status }) => status === "missing");
   if (missing.length === 0) return;
   const packages = packagesMissing(findings);
-  const names = missing.map(({ name }) => name).join(", ");
+  const names = missing.map(({ name }) => name).join("; ");
   throw new NffiError("toolchain-missing", `a build cannot work here: ${names}`, {
     hint: packages.length > 0 ? installHint(packages) : undefined,
   });

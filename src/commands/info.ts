@@ -1,6 +1,7 @@
 /** `nffi info`: what was built and how to compile against it, in the manner of pg_config. */
 import { join } from "node:path";
 import type { Command } from "commander";
+import { NffiError } from "../errors.js";
 import { describeJdk, isJdk } from "../host/jdk.js";
 import { shellWords } from "../io/shell-words.js";
 import { weaknessesOf } from "../pipeline/hardening.js";
@@ -26,6 +27,7 @@ interface InfoOptions {
 
 export function infoCommand(context: CommandContext): Command {
   return declared("info")
+    .argument("[prefix]", "the prefix of the product (default: ./.nffi/openresty)")
     .option(
       "--prefix [dir]",
       "with DIR: the product to describe (env: NFFI_PREFIX; default: ./.nffi/openresty); " +
@@ -34,11 +36,19 @@ export function infoCommand(context: CommandContext): Command {
     .option("--json", "print the whole manifest")
     .option("--cflags", "print the compiler's flags")
     .option("--libs", "print the linker's flags")
-    .action(async (options: InfoOptions) => {
-      const prefix = typeof options.prefix === "string" ? options.prefix : undefined;
+    .action(async (given: string | undefined, options: InfoOptions) => {
+      const named = typeof options.prefix === "string" ? options.prefix : undefined;
+      if (given !== undefined && named !== undefined) throw namedTwice();
+      const prefix = given ?? named;
       const product = await findProduct(await productWishOf(prefix, context));
       for (const line of answer(product.manifest, options)) context.print(line);
     });
+}
+
+function namedTwice(): NffiError {
+  return new NffiError("usage", "PREFIX and --prefix DIR both name a product", {
+    hint: "name it once; `nffi info PREFIX --prefix` without DIR prints the prefix",
+  });
 }
 
 function answer(manifest: Manifest, options: InfoOptions): string[] {

@@ -5,6 +5,7 @@ import { shipped } from "../host/package.js";
 import { isAttached } from "../pipeline/manifest.js";
 import { type FoundProduct, findProduct } from "../pipeline/product.js";
 import { describeFound } from "../pipeline/product-title.js";
+import { requireInPlace } from "../pipeline/verify-product.js";
 import { requireProjectName } from "../scaffold/project-name.js";
 import { TEMPLATE_VALUES } from "../scaffold/render.js";
 import { requireLanguage, type ScaffoldedProject, scaffold } from "../scaffold/scaffold.js";
@@ -37,6 +38,7 @@ export function newRuntimeCommand(context: CommandContext): Command {
       if (options.lang !== undefined) requireLanguage(options.lang);
       requireProjectName(name);
       const product = await findProduct(await productWishOf(options.prefix, context));
+      await requireInPlace(product);
       const language = await languageOf(options, context);
       const project = await scaffold(
         {

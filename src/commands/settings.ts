@@ -95,7 +95,9 @@ export async function productWishOf(
 async function configuredPrefix(cwd: string): Promise<string | undefined> {
   const config = await readConfig(cwd);
   const prefix = config?.values.prefix;
-  return config && typeof prefix === "string" ? resolve(dirname(config.file), prefix) : undefined;
+  if (!config || prefix === undefined) return undefined;
+  if (typeof prefix === "string") return resolve(dirname(config.file), prefix);
+  throw new NffiError("usage", `"prefix" in ${config.file} must be a path in quotes`);
 }
 
 function settable(command: Command): Option[] {
@@ -144,15 +146,15 @@ function textsOf(option: Option, given: unknown, file: string, where: string): s
   const name = option.attributeName();
   const isList = Array.isArray(given) && SEPARATORS[name] !== undefined;
   return (isList ? given : [given]).map((one) => {
-    const fits = option.isBoolean() ? typeof one === "boolean" : /string|number/.test(typeof one);
-    if (!fits) {
-      throw new NffiError(
-        "usage",
-        `${where} must be ${option.isBoolean() ? "true or false" : "text or a number"}`,
-      );
-    }
+    const isPathOption = PATHS.includes(name);
+    const [fits, kind] = option.isBoolean()
+      ? [typeof one === "boolean", "true or false"]
+      : isPathOption
+        ? [typeof one === "string", "a path in quotes"]
+        : [/string|number/.test(typeof one), "text or a number"];
+    if (!fits) throw new NffiError("usage", `${where} must be ${kind}`);
     if (one === "") throw new NffiError("usage", `${where} is empty`);
-    const isPath = PATHS.includes(name) || (name === "source" && isPathOfSource(String(one)));
+    const isPath = isPathOption || (name === "source" && isPathOfSource(String(one)));
     return isPath ? resolve(dirname(file), String(one)) : String(one);
   });
 }

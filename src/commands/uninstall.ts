@@ -1,6 +1,9 @@
 /** `nffi uninstall PREFIX`: removes what the manifest of a product lists, and nothing else. */
+import { realpath } from "node:fs/promises";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { NffiError } from "../errors.js";
+import { nginxProcessesWith } from "../host/nginx-processes.js";
 import { withLockedProduct } from "../pipeline/locked-product.js";
 import { isAttached } from "../pipeline/manifest.js";
 import { findProduct, type Product } from "../pipeline/product.js";
@@ -17,8 +20,18 @@ export function uninstallCommand(context: CommandContext): Command {
       const product = await findProduct({ prefix, env, cwd });
       const dryRun = options.dryRun ?? false;
       if (isAttached(product.manifest)) throw isForDetach(prefix);
+      const program = join(await realpath(product.prefix), "nginx/sbin/nginx");
+      const running = await nginxProcessesWith(program);
       const uninstalled = await withLockedProduct(product, (one) => removeProduct(one, { dryRun }));
       for (const line of linesOfUninstalled(product, uninstalled, dryRun)) context.print(line);
+      if (running.length > 0) {
+        const many = `processes ${running.join(", ")}`;
+        context.print(
+          dryRun
+            ? `nginx runs from it: ${many}; stop it first`
+            : `nginx still runs from it: ${many}; stop it, as it can no longer reload`,
+        );
+      }
       const { outside } = uninstalled;
       if (outside.length > 0) throw leadsOutside(product.prefix, outside);
     });
@@ -45,7 +58,7 @@ export function linesOfUninstalled(
     // the directory of an attached product may be one of others
     ...(isAttached(manifest)
       ? []
-      : list(`kept ${countedFiles(kept)} that nffi did not install:`, kept)),
+      : list(`kept ${countedFiles(kept)} (configuration, or not of nffi):`, kept)),
   ];
 }
 

@@ -1,5 +1,5 @@
 /** Finds the product of an earlier build, and remembers where the last one is. */
-import { readFile } from "node:fs/promises";
+import { readFile, realpath } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { NffiError } from "../errors.js";
 import { type Environment, stateDir } from "../host/environment.js";
@@ -116,9 +116,17 @@ export async function knownProducts(wish: ProductWish): Promise<Product[]> {
     const manifest = prefix === undefined ? undefined : await readManifest(prefix);
     if (prefix !== undefined && manifest) products.push({ prefix, manifest });
   }
-  const known = new Set(products.map(({ prefix }) => prefix));
-  const attached = await attachedProducts(env);
-  return [...products, ...attached.filter(({ prefix }) => !known.has(prefix))];
+  return withoutLinks([...products, ...(await attachedProducts(env))]);
+}
+
+/** A project has a link to its product: each product comes once, by its own path if that is named. */
+async function withoutLinks(products: readonly Product[]): Promise<Product[]> {
+  const places = new Map<string, Product>();
+  for (const product of products) {
+    const real = await realpath(product.prefix);
+    if (!places.has(real) || product.prefix === real) places.set(real, product);
+  }
+  return [...places.values()];
 }
 
 export async function rememberBuild(prefix: string, env: Environment): Promise<void> {

@@ -15,6 +15,8 @@ import { makePublic } from "../io/public-modes.js";
 export interface ProofPlace {
   readonly productDir: string;
   readonly librariesFrom: string;
+  /** Where nginx searches for them before its rpath; undefined in the prefix, as its users run it. */
+  readonly libraryPath: string | undefined;
   /** nginx needs this option; otherwise its workers run as they do after an install. */
   readonly workersAreRoot: boolean;
 }
@@ -37,11 +39,12 @@ export async function workerUser(
 
 /** For a staged product, which is to be installed into `prefix`. */
 export async function withStagedPlace<T>(
-  staged: Pick<ProofPlace, "productDir" | "librariesFrom">,
+  where: Pick<ProofPlace, "productDir" | "librariesFrom">,
   { prefix, configureArgs }: { readonly prefix: string; readonly configureArgs: readonly string[] },
   context: PlaceContext,
   body: (place: ProofPlace) => Promise<T>,
 ): Promise<T> {
+  const staged = { ...where, libraryPath: libraryPathOf(where.productDir) };
   if (!isRoot()) return body({ ...staged, workersAreRoot: false });
   const { name, user } = await workerUser(configureArgs, context.env);
   if (!user) {
@@ -61,8 +64,10 @@ export async function withStagedPlace<T>(
       await chmod(folder, 0o755);
       await copyPublic(staged.productDir, productDir);
       // Not where programs may not run (noexec), or where a directory above is closed.
-      if (!(await startsAs(user, productDir, context.env))) continue;
-      return await body({ productDir, librariesFrom: productDir, workersAreRoot: false });
+      const libraryPath = libraryPathOf(productDir);
+      const place = { productDir, librariesFrom: productDir, libraryPath };
+      if (!(await startsAs(user, place, context.env))) continue;
+      return await body({ ...place, workersAreRoot: false });
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
@@ -77,10 +82,10 @@ export async function installedPlace(
   configureArgs: readonly string[],
   context: PlaceContext,
 ): Promise<ProofPlace> {
-  const place = { productDir: prefix, librariesFrom: prefix };
+  const place = { productDir: prefix, librariesFrom: prefix, libraryPath: undefined };
   if (!isRoot()) return { ...place, workersAreRoot: false };
   const { name, user } = await workerUser(configureArgs, context.env);
-  const canRun = user !== undefined && (await startsAs(user, prefix, context.env));
+  const canRun = user !== undefined && (await startsAs(user, place, context.env));
   if (!canRun) context.warn(`${name}, as whom nginx's workers run, cannot run it; proven as root`);
   return { ...place, workersAreRoot: !canRun };
 }
@@ -90,13 +95,25 @@ async function copyPublic(from: string, to: string): Promise<void> {
   await makePublic(to);
 }
 
-async function startsAs(user: User, productDir: string, env: Environment): Promise<boolean> {
-  const LD_LIBRARY_PATH = `${join(productDir, "luajit/lib")}:${join(productDir, "nffi/lib")}`;
+function libraryPathOf(productDir: string): string {
+  return `${join(productDir, "luajit/lib")}:${join(productDir, "nffi/lib")}`;
+}
+
+/** For the environment of nginx. */
+export function libraryVariable({ libraryPath }: Pick<ProofPlace, "libraryPath">) {
+  return libraryPath === undefined ? {} : { LD_LIBRARY_PATH: libraryPath };
+}
+
+async function startsAs(
+  user: User,
+  place: Pick<ProofPlace, "productDir" | "libraryPath">,
+  env: Environment,
+): Promise<boolean> {
   const { exitCode } = await run({
-    program: join(productDir, "nginx/sbin/nginx"),
+    program: join(place.productDir, "nginx/sbin/nginx"),
     args: ["-v"],
     cwd: "/",
-    env: { ...buildEnvironment(env), LD_LIBRARY_PATH },
+    env: { ...buildEnvironment(env), ...libraryVariable(place) },
     user,
   });
   return exitCode === 0;

@@ -12,7 +12,7 @@ import { type RunningProgram, run, start } from "../io/exec.js";
 import { getLocal } from "../io/http.js";
 import { freePort } from "../io/port.js";
 import { proofConf } from "./proof-conf.js";
-import type { ProofPlace } from "./proof-place.js";
+import { libraryVariable, type ProofPlace } from "./proof-place.js";
 
 /** libnffi and LuaJIT must come from below `librariesFrom`: another product must not stand in. */
 export interface Proof extends ProofPlace {
@@ -105,7 +105,7 @@ async function startNginx(proof: Proof, port: number, env: Environment): Promise
       env: {
         ...buildEnvironment(env),
         ...proof.env,
-        LD_LIBRARY_PATH: `${below("luajit/lib")}:${below("nffi/lib")}`,
+        ...libraryVariable(proof),
       },
     },
     join(proofDir, "error.log"),

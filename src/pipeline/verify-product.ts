@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NffiError } from "../errors.js";
 import { flavorOf } from "./flavors.js";
-import { type BuiltManifest, ownPaths, pathsOutside } from "./manifest.js";
+import { type BuiltManifest, isAttached, ownPaths, pathsOutside } from "./manifest.js";
 import { type SeenFolders, stateOf } from "./own-files.js";
 import type { Product } from "./product.js";
 import { rebuildCommand } from "./product-title.js";
@@ -36,6 +36,7 @@ export async function proveAgain(
   context: ProofContext,
 ): Promise<void> {
   await requireUnchanged(product);
+  await requireInPlace(product);
   const prefix = await realpath(product.prefix);
   const folder = await mkdtemp(join(tmpdir(), "nffi-verify-"));
   try {
@@ -47,6 +48,20 @@ export async function proveAgain(
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Its programs have the prefix in their rpath: elsewhere they find no library, or another's. */
+export async function requireInPlace({ prefix, manifest }: Product): Promise<void> {
+  if (isAttached(manifest)) return;
+  const there = await realpath(manifest.prefix).catch(() => undefined);
+  if (there === (await realpath(prefix))) return;
+  throw new NffiError(
+    "verify-failed",
+    `the product in ${prefix} was built for ${manifest.prefix}, and works only there`,
+    {
+      hint: `move it back, or build one for this place: \`${rebuildCommand({ prefix, manifest })}\``,
+    },
+  );
 }
 
 /** Throws with the differences, so that nothing that was changed is started. */

@@ -62,6 +62,13 @@ test("a full disk is named as the cause", async ({ skip }) => {
     // make says it, or nffi when not even the log fits
     expect(stderr).toMatch(/no space left on device/i);
     expect(stderr).toContain("likely cure: the disk is full");
+    const work = join(disk, "other");
+    const debian = ["build", "--source", "debian", "--prefix", join(folder, "of-debian")];
+    const fetched = await runCli([...debian, "--work-dir", work], {
+      env: { XDG_CACHE_HOME: join(disk, "cache") },
+    });
+    expect(fetched.exitCode).toBe(6);
+    expect(fetched.stderr).toContain("not enough space on the disk of");
   } finally {
     spawnSync("umount", [disk]);
   }

@@ -1,6 +1,7 @@
 // The commands around a build, through the real CLI: doctor, verify, uninstall, list.
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   appendFileSync,
   chmodSync,
@@ -104,6 +105,9 @@ describe("of a product", () => {
     const configure = ["--with-cc-opt=-O2 -DNAME=it's", "--with-threads"];
     writeFileSync(file, JSON.stringify({ ...manifest, configure }));
     const { stdout } = await runCli(["info", "--prefix", prefix]);
+    expect((await runCli(["info", prefix])).stdout).toBe(stdout);
+    const twice = await runCli(["info", prefix, "--prefix", prefix]);
+    expect([twice.exitCode, twice.stderr]).toEqual([2, expect.stringContaining("both name")]);
     const line = /^configure +(.*)$/m.exec(stdout)?.[1];
     const read = spawnSync("sh", ["-c", `printf '%s\\n' ${line}`], { encoding: "utf8" });
     expect(read.stdout).toBe(`${configure.join("\n")}\n`);
@@ -149,10 +153,45 @@ describe("of a product", () => {
       .filter((entry) => !entry.isDirectory())
       .map((entry) => relative(prefix, join(entry.parentPath, entry.name)))
       .filter((path) => !/^nginx\/(conf|html|logs)\//.test(path));
-    const verified = await runCli(["verify", prefix]);
+    const verified = await runCli(["verify", built]);
     expect(verified.stdout).toContain(`(${files.length} files)`);
     const removed = await runCli(["uninstall", prefix]);
     expect(removed.stdout).toContain(`removed ${files.length} files`);
+  });
+
+  test("a product that was moved is refused: its nginx would load the libraries of another", async () => {
+    const prefix = copyOfProduct();
+    const cwd = temporaryFolder();
+    const runtime = ["new-runtime", "x", "--yes", "--prefix", prefix];
+    for (const args of [["verify", prefix], runtime]) {
+      const { stderr, exitCode } = await runCli(args, { cwd });
+      expect(exitCode).toBe(7);
+      expect(stderr).toContain(`the product in ${prefix} was built for ${built}, and works only`);
+    }
+    expect(readdirSync(cwd)).toEqual([]);
+    const link = join(cwd, "link");
+    symlinkSync(built, link);
+    expect((await runCli(["verify", link])).exitCode).toBe(0);
+  });
+
+  test("uninstall names the nginx that run from the product", async () => {
+    const prefix = copyOfProduct();
+    const conf = join(prefix, "nginx/conf/own.conf");
+    writeFileSync(conf, `daemon off; pid ${conf}.pid; error_log ${conf}.log; events {}`);
+    const nginx = spawn(join(prefix, "nginx/sbin/nginx"), ["-c", conf], {
+      env: { LD_LIBRARY_PATH: `${prefix}/luajit/lib:${prefix}/nffi/lib` },
+    });
+    const ended = once(nginx, "exit");
+    try {
+      await expect.poll(() => existsSync(`${conf}.pid`), { timeout: 10_000 }).toBe(true);
+      const dry = await runCli(["uninstall", prefix, "--dry-run"]);
+      expect(dry.stdout).toMatch(new RegExp(`runs from it: processes.* ${nginx.pid}\\b`));
+      const { stdout } = await runCli(["uninstall", prefix]);
+      expect(stdout).toMatch(new RegExp(`still runs from it: processes.* ${nginx.pid}\\b`));
+    } finally {
+      nginx.kill("SIGTERM");
+      await ended;
+    }
   });
 
   test("an empty prefix is none, and nothing is removed", async () => {
@@ -205,6 +244,15 @@ describe("of a product", () => {
 
     const json = await runCli(["list", "--json"], { env: { NFFI_PREFIX: built } });
     const list = JSON.parse(json.stdout);
+    const project = temporaryFolder();
+    mkdirSync(join(project, ".nffi"));
+    symlinkSync(built, join(project, ".nffi/openresty"));
+    const env = { NFFI_PREFIX: built, XDG_STATE_HOME: join(project, "state") };
+    const there = (await runCli(["list"], { env, cwd: project })).stdout;
+    expect(there.split("\n").filter((line) => line.includes("Debian trixie (nginx"))).toHaveLength(
+      1,
+    );
+    expect(there).toContain(` ${built}\n`);
     expect(list.installed).toContainEqual(
       expect.objectContaining({ prefix: built, title: expect.stringMatching(/^Debian trixie/) }),
     );
@@ -224,7 +272,7 @@ describe("of a product", () => {
     const file = join(prefix, "nffi/nffi.json");
     const manifest = JSON.parse(readFileSync(file, "utf8"));
     const java = { reason: "no JDK: javac not found in PATH, and JAVA_HOME is not set" };
-    writeFileSync(file, JSON.stringify({ ...manifest, java }));
+    writeFileSync(file, JSON.stringify({ ...manifest, prefix, java }));
     rmSync(join(prefix, "nffi/java"), { recursive: true });
     const cwd = temporaryFolder();
     const failed = await runCli(["new-runtime", "x", "--lang", "java", "--prefix", prefix], {

@@ -52,7 +52,7 @@ export function ranged(body: Buffer, file: RangedFile = {}): RequestListener {
     if (cutAfter !== undefined) {
       // Data in flight may be lost when a connection ends; a moment later it has arrived.
       response.write(part.subarray(0, cutAfter));
-      return setTimeout(() => response.socket?.end(), 300);
+      return setTimeout(() => response.socket?.end(), 600);
     }
     if (stallAfter !== undefined) return response.write(part.subarray(0, stallAfter));
     return response.end(part);

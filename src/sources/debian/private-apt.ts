@@ -4,7 +4,7 @@
  * The machine's settings for proxies and certificates apply; its hooks do not run, and nothing
  * unsigned is ever accepted.
  */
-import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { NffiError } from "../../errors.js";
 import { installHint } from "../../host/distribution.js";
@@ -61,6 +61,7 @@ export async function preparePrivateApt(
   for (const folder of [...folders, "etc/sources.list.d"]) {
     await mkdir(join(dir, folder), { recursive: true });
   }
+  await requireSpace(dir);
   await writeFile(join(dir, "state", "status"), "");
   await writeFile(join(dir, "etc", "sources.list.d", "nffi.sources"), renderSources(request));
 
@@ -73,7 +74,30 @@ export async function preparePrivateApt(
   await chmod(config, 0o600); // a proxy's password may be in it
 
   const env = { APT_CONFIG: config };
-  return { dir, suite, run: (program, args, opts, cwd) => runApt(program, args, env, opts, cwd) };
+  return {
+    ...{ dir, suite },
+    run: async (program, args, opts, cwd) => {
+      const completed = await runApt(program, args, env, opts, cwd);
+      const isFull = /no space left on device|enough free space/i.test(completed.stderr);
+      if (completed.exitCode !== 0 && isFull) throw noSpace(cwd ?? dir);
+      return completed;
+    },
+  };
+}
+
+/** apt's lists take 10 to 20 MB, and on a full disk apt tries for minutes. */
+const LISTS_NEED = 50e6;
+
+async function requireSpace(folder: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  if (bavail * bsize < LISTS_NEED) throw noSpace(folder);
+}
+
+/** Otherwise a package for which there is no space would seem to be missing from the archive. */
+function noSpace(folder: string): NffiError {
+  return new NffiError("fetch-failed", `not enough space on the disk of ${folder}`, {
+    hint: "make room there (a build needs 600 MB), or use --work-dir or XDG_CACHE_HOME",
+  });
 }
 
 async function runApt(

@@ -140,3 +140,13 @@ test.each<[string, Given, string]>([
 ])("%s is refused", async (_name, given, says) => {
   await expect(optionsOf(given)).rejects.toThrow(says);
 });
+
+test("a path in the file is a text", async () => {
+  await expect(optionsOf({ config: { workDir: 5 } })).rejects.toThrow(
+    /"workDir" in .* must be a path in quotes/,
+  );
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, "nffi.config.json"), JSON.stringify({ prefix: 5 }));
+  const context = { env: {}, cwd: folder } as unknown as CommandContext;
+  await expect(productWishOf(undefined, context)).rejects.toThrow(/"prefix" in .* must be a path/);
+});
