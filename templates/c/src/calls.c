@@ -208,7 +208,8 @@ tick(calls_t *calls, call_t *call)
     int rc, size;
     char chunk[32];
 
-    size = snprintf(chunk, sizeof(chunk), "{\"tick\":%d}", call->sent + 1);
+    size = snprintf(chunk, sizeof(chunk), "{\"tick\":%d}\n",
+                    call->sent + 1);
     rc = nffi_stream_write(call->task, chunk, (size_t) size);
 
     if (rc == NFFI_WOULD_BLOCK) {

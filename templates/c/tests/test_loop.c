@@ -81,7 +81,7 @@ streams(void)
     nffi_testhost_call_t *other = stream(fixture, "{\"ms\":1,\"count\":2}");
 
     for (i = 1; nffi_testhost_read(call, &chunk, &size) == 1; i++) {
-        snprintf(text, sizeof(text), "{\"tick\":%d}", i);
+        snprintf(text, sizeof(text), "{\"tick\":%d}\n", i);
         CHECK(size == strlen(text) && memcmp(chunk, text, size) == 0);
     }
 

@@ -1,7 +1,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { LANGUAGES } from "../../../src/catalog/languages.js";
 import { readTemplate } from "../../../src/scaffold/template.js";
+import { repository } from "../../support/cli.js";
 import { temporaryFolder } from "../../support/temporary.js";
 
 test("what building a template where it lies leaves behind is no part of it", async () => {
@@ -34,4 +36,10 @@ test("a package without its templates says so", async () => {
     code: "input-missing",
     message: expect.stringContaining("cannot read the template"),
   });
+});
+
+test.each(LANGUAGES)("a client that goes ends its call: $name", async ({ templates }) => {
+  const files = await readTemplate(join(repository, "templates"), templates);
+  const conf = files.find(({ path }) => path === "nginx.conf")?.text;
+  expect(conf).toContain("lua_check_client_abort on;");
 });
