@@ -102,6 +102,14 @@ const MISUSES: readonly (readonly [string, string])[] = [
     'unknown option "module" of a native library; it is an option of load("java"), load("node") and load("python"); did you mean load("node")?',
   ],
   [
+    `nffi.load("go", { program = "/srv/shop" })`,
+    'unknown option "program" of a native library; it is an option of load("java"), load("node"), load("process") and load("python"); a Go program is load("process", { program = "/path" }), a Go library load("/path/of/lib.so")',
+  ],
+  [
+    `nffi.load("Python", { path = "lib" })`,
+    'unknown option "path" of a native library; it is an option of load("python"); did you mean load("python")?',
+  ],
+  [
     `nffi.load("node", "app.ts")`,
     'options must be a table, got string; did you mean { module = "app.ts" }?',
   ],

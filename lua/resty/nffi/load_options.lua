@@ -116,13 +116,15 @@ local function owners_of(option, languages)
 end
 
 
--- Returns a suggestion if `option` is a module whose suffix names a language.
-local function meant_language(option, value)
+-- Returns a suggestion if `option` is a module whose suffix names a language,
+-- or `library` nearly does.
+local function meant_language(option, value, library, languages)
     local suffix = option == "module" and type(value) == "string"
                    and match(value, "%.(%w+)$")
     local name = suffix and SUFFIXES[suffix]
 
-    return name and "; did you mean load(\"" .. name .. "\")?" or ""
+    return name and "; did you mean load(\"" .. name .. "\")?"
+           or _M.library_hint(library, languages)
 end
 
 
@@ -140,7 +142,8 @@ function _M.check_names(name, options, languages)
                       .. (language and "load(\"" .. name .. "\")"
                           or "a native library")
                       .. "; it is an option of " .. owners
-                      .. (language and "" or meant_language(option, value)))
+                      .. (language and ""
+                          or meant_language(option, value, name, languages)))
             end
 
             local names = {}
