@@ -62,7 +62,9 @@ test("a deployment reaches all workers, and code that does not load changes noth
     expect(await nginx.get("/-/reload")).toBe("worker 0: reloaded\nworker 1: reloaded\n");
     expect(await ofEachWorker(nginx)).toEqual(["0 2", "1 2"]);
     writeFileSync(join(nginx.dir, "app.mjs"), app("no code"));
-    const failed = (await nginx.get("/-/reload")).trim().split("\n");
+    const { status, body } = await nginx.request("/-/reload");
+    expect(status).toBe(500);
+    const failed = body.trim().split("\n");
     expect(failed.length).toBe(2);
     for (const [id, line] of failed.entries()) {
       expect(line).toMatch(new RegExp(`^worker ${id}: app: .* the old code stays: .*app\\.mjs`));
