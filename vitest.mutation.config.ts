@@ -5,7 +5,10 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/unit/**/*.test.ts"],
-    exclude: ["test/unit/{architecture,documentation,lock-file,package,traps}.test.ts"],
+    exclude: [
+      "test/unit/{architecture,documentation,ffi-declarations,import-cycles}.test.ts",
+      "test/unit/{lock-file,package,sizes,traps}.test.ts",
+    ],
     testTimeout: 20_000,
   },
 });

@@ -1,21 +1,24 @@
 // The limits of CONTRIBUTING.md for the length of files and functions. clang-tidy checks functions
 // in C as well, but neither tests nor benchmarks.
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
 import { describe, expect, test } from "vitest";
 import { repository } from "../support/cli.js";
+import { filesBelow } from "../support/prose.js";
 
 type Sizes = readonly (readonly [lines: number, name: string])[];
 
-const tracked = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], {
-  cwd: repository,
-  encoding: "utf8",
-  maxBuffer: 1 << 26,
-})
-  .trim()
-  .split("\n");
+const sources = [
+  "bench",
+  "c-src",
+  "examples",
+  "lua",
+  "scripts",
+  "src",
+  "templates",
+  "test",
+].flatMap((root) => filesBelow(repository, root));
 
 const linesOf = (file: string) => readFileSync(join(repository, file), "utf8").split("\n");
 
@@ -110,7 +113,7 @@ const over = (sizes: Sizes, limit: number) =>
   sizes.filter(([lines]) => lines > limit).map(([lines, name]) => `${name}: ${lines} lines`);
 
 describe.each(LIMITS)("$name", (kind) => {
-  const files = tracked.filter((file) => kind.files.test(file));
+  const files = sources.filter((file) => kind.files.test(file));
 
   test(`a file has at most ${kind.file} lines`, () => {
     const sizes = files.map((file) => [linesOf(file).length - 1, file] as const);
