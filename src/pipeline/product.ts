@@ -119,7 +119,7 @@ export async function knownProducts(wish: ProductWish): Promise<Product[]> {
   return withoutLinks([...products, ...(await attachedProducts(env))]);
 }
 
-/** A project has a link to its product. Returns each product once, by its own path if it is named. */
+/** Returns each product once, not also by the link of a project; by its own path if it is named. */
 async function withoutLinks(products: readonly Product[]): Promise<Product[]> {
   const places = new Map<string, Product>();
   for (const product of products) {

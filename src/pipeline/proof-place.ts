@@ -15,7 +15,7 @@ import { makePublic } from "../io/public-modes.js";
 export interface ProofPlace {
   readonly productDir: string;
   readonly librariesFrom: string;
-  /** nginx searches for them here before its rpath; undefined in the prefix, as its users run it. */
+  /** Searched for them before the rpath of nginx; undefined in the prefix, as its users run it. */
   readonly libraryPath: string | undefined;
   /** nginx needs this option; otherwise its workers run as they do after an install. */
   readonly workersAreRoot: boolean;
