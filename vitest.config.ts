@@ -117,7 +117,7 @@ export default defineConfig({
         test: {
           name: "attached",
           include: [
-            "test/e2e/engine-{calls,cancel,client-gone,phases,public-abi,stream,tls}.test.ts",
+            "test/e2e/engine-{calls,cancel,client-gone,phases,public-abi,stream,tls,traces}.test.ts",
             "test/e2e/traps-worker.test.ts",
           ],
           env: { NFFI_TEST_SUITES: "attached" },

@@ -195,19 +195,15 @@ ngx_http_lua_nffi_call_cancelled(ngx_http_lua_nffi_waiter_t *waiter)
 }
 
 
-/* Prepares the coroutine for a yield. It waits until it is resumed or ends.
-   Returns NGX_ERROR with `err` if it cannot wait. */
+/* Prepares the coroutine for a yield. It waits until it is resumed or ends. */
 
-ngx_int_t
+void
 ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
     struct ngx_http_lua_co_ctx_s *coctx, uint32_t timeout_ms,
-    uint64_t deadline_ns, ngx_http_lua_nffi_error_t *err)
+    uint64_t deadline_ns)
 {
     call->waiter.cancel = ngx_http_lua_nffi_call_cancelled;
-
-    if (ngx_http_lua_nffi_park_coroutine(&call->waiter, coctx, err) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    ngx_http_lua_nffi_park_coroutine(&call->waiter, coctx);
 
     call->deadline_ns = deadline_ns;
     call->marked = 0;
@@ -215,8 +211,6 @@ ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
     if (timeout_ms > 0) {
         ngx_http_lua_nffi_set_timeout(call, timeout_ms);
     }
-
-    return NGX_OK;
 }
 
 

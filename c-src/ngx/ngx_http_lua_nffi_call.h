@@ -51,9 +51,9 @@ struct ngx_http_lua_nffi_call_s {
 ngx_int_t ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
     ngx_http_lua_nffi_instance_t *inst, int rc);
 uint64_t ngx_http_lua_nffi_deadline(uint32_t timeout_ms, uint64_t *now_ns);
-ngx_int_t ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
+void ngx_http_lua_nffi_wait(ngx_http_lua_nffi_call_t *call,
     struct ngx_http_lua_co_ctx_s *coctx, uint32_t timeout_ms,
-    uint64_t deadline_ns, ngx_http_lua_nffi_error_t *err);
+    uint64_t deadline_ns);
 ngx_uint_t ngx_http_lua_nffi_is_over(ngx_http_lua_nffi_call_t *call);
 ngx_uint_t ngx_http_lua_nffi_is_early(ngx_http_lua_nffi_call_t *call);
 void ngx_http_lua_nffi_stop_waiting(ngx_http_lua_nffi_call_t *call);

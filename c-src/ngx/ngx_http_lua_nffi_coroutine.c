@@ -138,13 +138,18 @@ ngx_http_lua_nffi_coroutine_gone(void *data)
 }
 
 
-ngx_int_t
+void
+ngx_http_lua_nffi_release_coroutine(ngx_http_lua_co_ctx_t *coctx)
+{
+    (void) coctx;
+}
+
+
+void
 ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
-    ngx_http_lua_co_ctx_t *coctx, ngx_http_lua_nffi_error_t *err)
+    ngx_http_lua_co_ctx_t *coctx)
 {
     ngx_http_lua_co_ctx_t  *thread;
-
-    (void) err;
 
     for (thread = coctx;
          thread->co_ref == LUA_NOREF && thread->parent_co_ctx;
@@ -161,8 +166,6 @@ ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
     thread->cleanup = ngx_http_lua_nffi_coroutine_gone;
     thread->data = waiter;
     ngx_http_lua_nffi_parked = coctx;
-
-    return NGX_OK;
 }
 
 

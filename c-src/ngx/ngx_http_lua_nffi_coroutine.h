@@ -57,14 +57,18 @@ typedef struct {
 } ngx_http_lua_nffi_result_t;
 
 
-/* Returns the current coroutine, or NULL with `err` if it may not yield. */
+/* Returns the current coroutine, or NULL with `err` if it may not yield. The
+   caller parks or releases it before Lua runs again. */
 struct ngx_http_lua_co_ctx_s *ngx_http_lua_nffi_find_coroutine(
     ngx_http_request_t *r, ngx_http_lua_nffi_error_t *err);
 
+/* Releases the coroutine, which does not wait. */
+void ngx_http_lua_nffi_release_coroutine(struct ngx_http_lua_co_ctx_s *coctx);
+
 /* Prepares the coroutine for the yield that follows. It then waits until it is
-   resumed or ends. Returns NGX_ERROR with `err` if it cannot wait. */
-ngx_int_t ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
-    struct ngx_http_lua_co_ctx_s *coctx, ngx_http_lua_nffi_error_t *err);
+   resumed or ends. */
+void ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
+    struct ngx_http_lua_co_ctx_s *coctx);
 
 /* Ends the wait: the coroutine can be resumed, or has ended. */
 void ngx_http_lua_nffi_unpark_coroutine(ngx_http_lua_nffi_waiter_t *waiter);

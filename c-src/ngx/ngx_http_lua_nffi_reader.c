@@ -31,14 +31,17 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
     uint32_t window, ngx_http_lua_nffi_error_t *err)
 {
     nffi_host_request_t            request;
+    struct ngx_http_lua_co_ctx_s  *coctx;
     ngx_http_lua_nffi_stream_t    *s;
     ngx_http_lua_nffi_runtime_t   *rt = runtime;
     ngx_http_lua_nffi_instance_t  *inst;
 
-    if (ngx_http_lua_nffi_find_coroutine(r, err) == NULL) {
+    coctx = ngx_http_lua_nffi_find_coroutine(r, err);
+    if (coctx == NULL) {
         return NULL;
     }
 
+    ngx_http_lua_nffi_release_coroutine(coctx);
     rt->counts.calls++;
 
     ngx_memzero(&request, sizeof(request));
@@ -148,13 +151,7 @@ ngx_http_lua_nonblocking_ffi_stream_read(ngx_http_request_t *r, void *stream,
     }
 
     deadline_ns = ngx_http_lua_nffi_deadline(timeout_ms, &now_ns);
-
-    if (ngx_http_lua_nffi_wait(&s->call, coctx, timeout_ms, deadline_ns, err)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
+    ngx_http_lua_nffi_wait(&s->call, coctx, timeout_ms, deadline_ns);
     s->waiting = 1;
 
     return NGX_AGAIN;

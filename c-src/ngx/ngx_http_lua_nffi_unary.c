@@ -85,13 +85,21 @@ int
 ngx_http_lua_nonblocking_ffi_may_wait(ngx_http_request_t *r,
     ngx_http_lua_nffi_error_t *err)
 {
-    return ngx_http_lua_nffi_find_coroutine(r, err) ? NGX_OK : NGX_ERROR;
+    struct ngx_http_lua_co_ctx_s  *coctx;
+
+    coctx = ngx_http_lua_nffi_find_coroutine(r, err);
+    if (coctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_lua_nffi_release_coroutine(coctx);
+
+    return NGX_OK;
 }
 
 
 /* Submits a task for the current coroutine. Returns NGX_AGAIN if the coroutine
-   must yield now, or NGX_ERROR with `err`: nothing was submitted, or the task
-   is cancelled since ngx_lua does not know the coroutine. */
+   must yield now, or NGX_ERROR with `err`: nothing was submitted. */
 
 int
 ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
@@ -145,22 +153,14 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
     call->instance = inst;
     call->host = inst->host;
 
-    if (ngx_http_lua_nffi_wait(call, coctx, timeout_ms, request.deadline_ns,
-                               err)
-        != NGX_OK)
-    {
-        nffi_host_cancel(call->host, call->task);
-        call->next = ngx_http_lua_nffi_free_calls;
-        ngx_http_lua_nffi_free_calls = call;
-        goto rejected;
-    }
-
+    ngx_http_lua_nffi_wait(call, coctx, timeout_ms, request.deadline_ns);
     ngx_http_lua_nffi_awaited(inst);
 
     return NGX_AGAIN;
 
 rejected:
 
+    ngx_http_lua_nffi_release_coroutine(coctx);
     ngx_http_lua_nffi_count_rejected(rt, err->code);
 
     return NGX_ERROR;

@@ -30,7 +30,7 @@
 uint32_t
 ngx_http_lua_nonblocking_ffi_abi_version(void)
 {
-    return NFFI_ABI_VERSION;
+    return NGX_HTTP_LUA_NFFI_ABI;
 }
 
 

@@ -43,6 +43,10 @@ typedef struct {
     int32_t                        rc;       /* 0: see `code` */
 } ngx_http_lua_nffi_read_t;
 
+/* grows with each change of a function or a structure that Lua knows, as does
+   its number in lua/resty/nffi/glue.lua */
+#define NGX_HTTP_LUA_NFFI_ABI        2
+
 uint32_t ngx_http_lua_nonblocking_ffi_abi_version(void);
 
 void *ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size);

@@ -78,6 +78,32 @@ describe.each(suites.filter(isAttachedSuite))("an attached nginx, %s", (suite) =
     }
   });
 
+  // the master keeps the glue mapped, and reads the Lua files again
+  test("a glue of another version in memory is an error of load until nginx restarts", async () => {
+    const file = join(prefix, "lualib/resty/nffi/glue.lua");
+    const text = readFileSync(file, "utf8");
+    const http = 'init_by_lua_block { require "resty.nffi" }';
+    const rest = `location /rest { content_by_lua_block {
+      local nffi = require "resty.nffi"
+      ngx.print(select(3, ngx.load_ffi("x")), " ", tostring(pcall(nffi.metrics)), " ", tostring(pcall(nffi.metrics, "prometheus")))
+    } }`;
+    await withNginx({ prefix, http, server: `${server}\n${rest}` }, async (running) => {
+      expect(await running.get("/")).toBe("hello|nil|nil");
+      try {
+        writeFileSync(file, text.replace(/^local ABI = \d+$/m, "local ABI = 0"));
+        await running.reload();
+        expect(await running.get("/")).toMatch(
+          /^nil\|nginx has the glue of another version of nffi in memory.*: restart nginx.*\|unsupported_nginx$/,
+        );
+        expect(await running.get("/rest")).toBe("unsupported_nginx true true");
+      } finally {
+        writeFileSync(file, text);
+      }
+      await running.reload();
+      expect(await running.get("/")).toBe("hello|nil|nil");
+    });
+  });
+
   test("a field at another place is an error of load, not a crash", async () => {
     // as another nginx would have it: this one says that it has as many workers
     const lie = `init_worker_by_lua_block { ngx.worker.count = function() return 77 end }`;

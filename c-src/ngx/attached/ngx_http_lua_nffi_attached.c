@@ -19,20 +19,12 @@
 static void  *ngx_http_lua_nffi_lua_state;
 
 
-void
-ngx_http_lua_nonblocking_ffi_enter(void *coroutine)
+uint32_t
+ngx_http_lua_nonblocking_ffi_enter(uint32_t is_stream, void *coroutine)
 {
     ngx_http_lua_nffi_lua_state = coroutine;
-}
 
-
-/* below a C function a yield would raise an error after the task is queued */
-
-static ngx_uint_t
-ngx_http_lua_nffi_can_yield(const ngx_http_lua_nffi_subsystem_t *subsystem)
-{
-    return ngx_http_lua_nffi_lua_state != NULL
-           && subsystem->is_yieldable(ngx_http_lua_nffi_lua_state);
+    return ngx_http_lua_nffi_subsystem_at(is_stream)->is_known;
 }
 
 
@@ -40,7 +32,6 @@ struct ngx_http_lua_co_ctx_s *
 ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
     ngx_http_lua_nffi_error_t *err)
 {
-    ngx_int_t                       rc;
     ngx_http_lua_nffi_slot_t       *slot;
     ngx_http_lua_nffi_subsystem_t  *subsystem;
 
@@ -61,25 +52,6 @@ ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
         return NULL;
     }
 
-    slot = ngx_http_lua_nffi_slot_get(subsystem);
-
-    if (slot == NULL) {
-        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
-        return NULL;
-    }
-
-    /* with a timeout of 0 it only checks the phase */
-
-    err->size = sizeof(err->message);
-    rc = subsystem->sema_wait(ngx_http_lua_nffi_untagged(r), slot->watch.sem, 0,
-                              err->message, &err->size);
-
-    if (rc == NGX_ERROR) {
-        err->code = "wrong_phase";
-        err->rc = 0;
-        return NULL;
-    }
-
     /* the requests of a handshake and of timers have no connection */
 
     if (ngx_http_lua_nffi_connection_of(r)->fd == (ngx_socket_t) -1
@@ -88,7 +60,19 @@ ngx_http_lua_nffi_find_coroutine(ngx_http_request_t *r,
         return NULL;
     }
 
-    if (!ngx_http_lua_nffi_can_yield(subsystem)) {
+    slot = ngx_http_lua_nffi_slot_get(subsystem, r, ngx_http_lua_nffi_lua_state,
+                                      err);
+    if (slot == NULL) {
+        return NULL;
+    }
+
+    /* below a C function a yield would raise an error after the task is
+       queued */
+
+    if (!subsystem->is_yieldable(
+            ngx_http_lua_nffi_watch_lua_state(&slot->watch)))
+    {
+        ngx_http_lua_nffi_slot_put(slot);
         (void) ngx_http_lua_nffi_fail(err, "wrong_phase", "attempt to yield "
                                       "across C-call boundary (a callback of "
                                       "string.gsub() or table.sort(), "
@@ -107,22 +91,39 @@ ngx_http_lua_nffi_slot_of(ngx_http_lua_nffi_waiter_t *waiter)
 }
 
 
-ngx_int_t
-ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
-    struct ngx_http_lua_co_ctx_s *coctx, ngx_http_lua_nffi_error_t *err)
+void
+ngx_http_lua_nffi_release_coroutine(struct ngx_http_lua_co_ctx_s *coctx)
 {
-    ngx_http_lua_nffi_slot_t  *slot = (ngx_http_lua_nffi_slot_t *) coctx;
+    ngx_http_lua_nffi_slot_put((ngx_http_lua_nffi_slot_t *) coctx);
+}
 
-    if (ngx_http_lua_nffi_slot_take(slot, waiter, ngx_http_lua_nffi_lua_state,
-                                    err)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
+
+void
+ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
+    struct ngx_http_lua_co_ctx_s *coctx)
+{
+    ngx_http_lua_nffi_slot_take((ngx_http_lua_nffi_slot_t *) coctx, waiter);
+    waiter->coctx = coctx;
+}
+
+
+/* as in a built glue; ngx_lua pushes the values that a wait returns */
+
+int
+ngx_http_lua_nonblocking_ffi_yield(void *L)
+{
+    ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_slot_taken();
+
+    if (slot == NULL) {
+        return 0;
     }
 
-    waiter->coctx = coctx;
+    if (ngx_http_lua_nffi_watch_lua_state(&slot->watch) != L) {
+        ngx_http_lua_nffi_slot_cancel(slot);
+        return 0;
+    }
 
-    return NGX_OK;
+    return slot->watch.subsystem->yield(L, 0);
 }
 
 

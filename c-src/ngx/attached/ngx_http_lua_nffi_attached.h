@@ -21,17 +21,20 @@ const char *ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream);
    `done` 1 records that it has. */
 uint32_t ngx_http_lua_nonblocking_ffi_compared(uint32_t done);
 
-/* Returns the argument for result(), of the coroutine that yields next. */
-void *ngx_http_lua_nonblocking_ffi_parked(void);
+/* Returns the result for the coroutine that was just resumed, valid until it
+   yields. The caller releases one of more than 16 KiB. */
+const ngx_http_lua_nffi_delivery_t *ngx_http_lua_nonblocking_ffi_result(void);
+void ngx_http_lua_nonblocking_ffi_release_result(void);
 
-/* Returns the result for a resumed coroutine, valid until it yields. The
-   caller releases one of more than 16 KiB. */
-const ngx_http_lua_nffi_delivery_t *ngx_http_lua_nonblocking_ffi_result(
-    void *data);
-void ngx_http_lua_nonblocking_ffi_release_result(void *data);
+/* Sets the coroutine that makes the next call; NULL: no coroutine makes it.
+   Returns 1 if calls need this no longer: the glue has found a coroutine where
+   ngx_lua, or ngx_stream_lua, keeps it. */
+uint32_t ngx_http_lua_nonblocking_ffi_enter(uint32_t is_stream,
+    void *coroutine);
 
-/* Sets the coroutine that makes the next call; NULL: no coroutine makes it. */
-void ngx_http_lua_nonblocking_ffi_enter(void *coroutine);
+/* A function of Lua: yields the coroutine that was parked. Its result is nil if
+   ngx_lua does not know the current one, so that the call is cancelled. */
+int ngx_http_lua_nonblocking_ffi_yield(void *L);
 
 /* Records that ngx.eof() has ended the response of the request. */
 void ngx_http_lua_nonblocking_ffi_eof(ngx_http_request_t *r);

@@ -11,6 +11,13 @@
 #define NGX_HTTP_LUA_NFFI_KEPT         16384
 
 
+/* of the coroutine that is resumed now, and of the one that has read its own
+   last */
+
+static ngx_http_lua_nffi_delivery_t  *ngx_http_lua_nffi_offered;
+static ngx_http_lua_nffi_delivery_t  *ngx_http_lua_nffi_read;
+
+
 static ngx_int_t
 ngx_http_lua_nffi_delivery_reserve(ngx_http_lua_nffi_delivery_t *delivery,
     size_t size)
@@ -121,11 +128,16 @@ ngx_http_lua_nffi_delivery_free(ngx_http_lua_nffi_delivery_t *delivery)
 }
 
 
-const ngx_http_lua_nffi_delivery_t *
-ngx_http_lua_nonblocking_ffi_result(void *data)
+void
+ngx_http_lua_nffi_delivery_offer(ngx_http_lua_nffi_delivery_t *delivery)
 {
-    ngx_http_lua_nffi_delivery_t  *delivery = data;
+    ngx_http_lua_nffi_offered = delivery;
+}
 
+
+const ngx_http_lua_nffi_delivery_t *
+ngx_http_lua_nonblocking_ffi_result(void)
+{
     static const char  message[] = "the coroutine was resumed without a "
                                    "response";
     static const ngx_http_lua_nffi_delivery_t  failure = {
@@ -135,19 +147,16 @@ ngx_http_lua_nonblocking_ffi_result(void *data)
         .code = "unsupported_nginx"
     };
 
-    if (!delivery->is_ready) {
-        return &failure;
-    }
+    ngx_http_lua_nffi_read = ngx_http_lua_nffi_offered;
+    ngx_http_lua_nffi_offered = NULL;
 
-    delivery->is_ready = 0;
-
-    return delivery;
+    return ngx_http_lua_nffi_read ? ngx_http_lua_nffi_read : &failure;
 }
 
 
 void
-ngx_http_lua_nonblocking_ffi_release_result(void *data)
+ngx_http_lua_nonblocking_ffi_release_result(void)
 {
-    ngx_http_lua_nffi_delivery_return(data);
-    ngx_http_lua_nffi_delivery_free(data);
+    ngx_http_lua_nffi_delivery_return(ngx_http_lua_nffi_read);
+    ngx_http_lua_nffi_delivery_free(ngx_http_lua_nffi_read);
 }

@@ -25,7 +25,6 @@ typedef struct {
 
     u_char                        *buffer;
     size_t                         room;
-    ngx_uint_t                     is_ready; /* Lua may read it */
 
     nffi_host_t                   *host;     /* NULL: the bytes are a copy */
     nffi_host_response_t           response;
@@ -42,6 +41,10 @@ void ngx_http_lua_nffi_delivery_lend(ngx_http_lua_nffi_delivery_t *delivery,
     const ngx_http_lua_nffi_result_t *result, nffi_host_t *host,
     nffi_host_response_t *response);
 void ngx_http_lua_nffi_delivery_return(ngx_http_lua_nffi_delivery_t *delivery);
+
+/* Sets the delivery that the coroutine, which is resumed now, reads; NULL:
+   none. */
+void ngx_http_lua_nffi_delivery_offer(ngx_http_lua_nffi_delivery_t *delivery);
 
 /* Frees the memory of copies. */
 void ngx_http_lua_nffi_delivery_free(ngx_http_lua_nffi_delivery_t *delivery);

@@ -13,7 +13,8 @@ static ngx_queue_t  ngx_http_lua_nffi_busy_slots;
 static volatile ngx_cycle_t  *ngx_http_lua_nffi_slot_cycle;
 static ngx_pid_t              ngx_http_lua_nffi_slot_owner;
 
-static ngx_http_lua_nffi_slot_t  *ngx_http_lua_nffi_last_slot;
+/* its coroutine has not yielded yet */
+static ngx_http_lua_nffi_slot_t  *ngx_http_lua_nffi_taken_slot;
 
 
 static void
@@ -156,6 +157,7 @@ ngx_http_lua_nffi_slot_ended(ngx_http_lua_nffi_watch_t *watch)
     ngx_http_lua_nffi_slot_t    *slot;
     ngx_http_lua_nffi_waiter_t  *waiter;
 
+    ngx_http_lua_nffi_taken_slot = NULL;
     slot = (ngx_http_lua_nffi_slot_t *)
                ((u_char *) watch - offsetof(ngx_http_lua_nffi_slot_t, watch));
     waiter = slot->waiter;
@@ -170,8 +172,8 @@ ngx_http_lua_nffi_slot_ended(ngx_http_lua_nffi_watch_t *watch)
 }
 
 
-ngx_http_lua_nffi_slot_t *
-ngx_http_lua_nffi_slot_get(ngx_http_lua_nffi_subsystem_t *subsystem)
+static ngx_http_lua_nffi_slot_t *
+ngx_http_lua_nffi_slot_new(ngx_http_lua_nffi_subsystem_t *subsystem)
 {
     char                      *err;
     ngx_queue_t               *list, *q;
@@ -211,34 +213,67 @@ ngx_http_lua_nffi_slot_get(ngx_http_lua_nffi_subsystem_t *subsystem)
 }
 
 
-ngx_int_t
-ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
-    ngx_http_lua_nffi_waiter_t *waiter, void *lua_state,
-    ngx_http_lua_nffi_error_t *err)
+ngx_http_lua_nffi_slot_t *
+ngx_http_lua_nffi_slot_get(ngx_http_lua_nffi_subsystem_t *subsystem,
+    ngx_http_request_t *r, void *lua_state, ngx_http_lua_nffi_error_t *err)
 {
-    ngx_int_t  rc;
+    ngx_int_t                  rc;
+    ngx_http_lua_nffi_slot_t  *slot;
 
-    slot->watch.lua_state = lua_state;
-    rc = ngx_http_lua_nffi_watch_wait(&slot->watch, waiter->request, err);
+    slot = ngx_http_lua_nffi_slot_new(subsystem);
 
-    if (rc == NGX_ERROR) {
-        return NGX_ERROR;
+    if (slot == NULL) {
+        (void) ngx_http_lua_nffi_fail(err, "no_memory", "not enough memory");
+        return NULL;
     }
 
-    ngx_queue_remove(&slot->queue);
+    rc = ngx_http_lua_nffi_watch_begin(&slot->watch, r, lua_state, err);
 
     if (rc == NGX_ABORT) {
         /* it stays in memory, as its semaphore does; there is one at most */
+        ngx_queue_remove(&slot->queue);
         ngx_queue_init(&slot->queue);
-        return NGX_ERROR;
     }
 
+    return rc == NGX_OK ? slot : NULL;
+}
+
+
+void
+ngx_http_lua_nffi_slot_put(ngx_http_lua_nffi_slot_t *slot)
+{
+    ngx_http_lua_nffi_watch_drop(&slot->watch);
+}
+
+
+void
+ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
+    ngx_http_lua_nffi_waiter_t *waiter)
+{
+    ngx_http_lua_nffi_watch_start(&slot->watch);
+    ngx_queue_remove(&slot->queue);
     ngx_queue_insert_tail(&ngx_http_lua_nffi_busy_slots, &slot->queue);
     slot->waiter = waiter;
-    slot->delivery.is_ready = 0;
-    ngx_http_lua_nffi_last_slot = slot;
+    ngx_http_lua_nffi_taken_slot = slot;
+}
 
-    return NGX_OK;
+
+ngx_http_lua_nffi_slot_t *
+ngx_http_lua_nffi_slot_taken(void)
+{
+    ngx_http_lua_nffi_slot_t  *slot = ngx_http_lua_nffi_taken_slot;
+
+    ngx_http_lua_nffi_taken_slot = NULL;
+
+    return slot;
+}
+
+
+void
+ngx_http_lua_nffi_slot_cancel(ngx_http_lua_nffi_slot_t *slot)
+{
+    ngx_http_lua_nffi_watch_drop(&slot->watch);
+    ngx_http_lua_nffi_slot_ended(&slot->watch);
 }
 
 
@@ -248,17 +283,11 @@ void
 ngx_http_lua_nffi_slot_resume(ngx_http_lua_nffi_slot_t *slot)
 {
     slot->waiter = NULL;
-    slot->delivery.is_ready = 1;
+    ngx_http_lua_nffi_delivery_offer(&slot->delivery);
     ngx_http_lua_nffi_watch_resume(&slot->watch);
 
     /* if the coroutine has ended instead */
+    ngx_http_lua_nffi_delivery_offer(NULL);
     ngx_http_lua_nffi_delivery_return(&slot->delivery);
     ngx_http_lua_nffi_slot_free(slot);
-}
-
-
-void *
-ngx_http_lua_nonblocking_ffi_parked(void)
-{
-    return &ngx_http_lua_nffi_last_slot->delivery;
 }

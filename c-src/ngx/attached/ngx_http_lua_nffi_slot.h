@@ -25,15 +25,26 @@ typedef struct {
 } ngx_http_lua_nffi_slot_t;
 
 
-/* Returns a slot that stays free until slot_take(); NULL: no memory. */
+/* Returns a slot on which the current coroutine waits, of which Lua has named
+   `lua_state` or NULL; or NULL with `err`. The caller takes the slot or puts it
+   back before Lua runs again. */
 ngx_http_lua_nffi_slot_t *ngx_http_lua_nffi_slot_get(
-    ngx_http_lua_nffi_subsystem_t *subsystem);
+    ngx_http_lua_nffi_subsystem_t *subsystem, ngx_http_request_t *r,
+    void *lua_state, ngx_http_lua_nffi_error_t *err);
 
-/* Takes a slot of slot_get() for the current coroutine, which yields next.
-   Returns NGX_ERROR with `err` if the coroutine cannot wait. */
-ngx_int_t ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
-    ngx_http_lua_nffi_waiter_t *waiter, void *lua_state,
-    ngx_http_lua_nffi_error_t *err);
+/* Puts a slot of slot_get() back: its coroutine does not wait. */
+void ngx_http_lua_nffi_slot_put(ngx_http_lua_nffi_slot_t *slot);
+
+/* Takes a slot of slot_get(). Its coroutine yields next. */
+void ngx_http_lua_nffi_slot_take(ngx_http_lua_nffi_slot_t *slot,
+    ngx_http_lua_nffi_waiter_t *waiter);
+
+/* Returns the slot that was taken last, once; NULL if its coroutine has ended
+   or has begun to wait for something else. */
+ngx_http_lua_nffi_slot_t *ngx_http_lua_nffi_slot_taken(void);
+
+/* Cancels the call of a slot whose coroutine does not yield. */
+void ngx_http_lua_nffi_slot_cancel(ngx_http_lua_nffi_slot_t *slot);
 
 /* Resumes the coroutine, which reads the result. Frees the slot. */
 void ngx_http_lua_nffi_slot_resume(ngx_http_lua_nffi_slot_t *slot);

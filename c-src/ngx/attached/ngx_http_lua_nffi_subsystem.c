@@ -11,7 +11,7 @@
 
 
 /* number of functions that a subsystem must have, so that coroutines wait */
-#define NGX_HTTP_LUA_NFFI_NEEDED        6
+#define NGX_HTTP_LUA_NFFI_NEEDED        7
 
 
 static ngx_http_lua_nffi_subsystem_t
@@ -29,14 +29,14 @@ ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream)
                                  &ngx_http_lua_nffi_subsystems[is_stream];
     const char  *name;
 
-    static const char  *names[NGX_HTTP_LUA_NFFI_SUBSYSTEMS][9] = {
+    static const char  *names[NGX_HTTP_LUA_NFFI_SUBSYSTEMS][10] = {
         { "ngx_http_lua_ffi_sema_new", "ngx_http_lua_ffi_sema_post",
           "ngx_http_lua_ffi_sema_wait", "ngx_http_lua_ffi_sema_count",
-          "ngx_http_lua_ffi_sema_gc", "lua_isyieldable",
+          "ngx_http_lua_ffi_sema_gc", "lua_isyieldable", "lua_yield",
           "ngx_http_lua_ffi_get_phase", "ngx_http_lua_module", NULL },
         { "ngx_stream_lua_ffi_sema_new", "ngx_stream_lua_ffi_sema_post",
           "ngx_stream_lua_ffi_sema_wait", "ngx_stream_lua_ffi_sema_count",
-          "ngx_stream_lua_ffi_sema_gc", "lua_isyieldable",
+          "ngx_stream_lua_ffi_sema_gc", "lua_isyieldable", "lua_yield",
           "ngx_stream_lua_ffi_get_phase", NULL }
     };
 
@@ -61,6 +61,13 @@ ngx_http_lua_nffi_subsystem_of(ngx_http_request_t *r)
 
     return ngx_http_lua_nffi_has_subsystem[i]
            ? &ngx_http_lua_nffi_subsystems[i] : NULL;
+}
+
+
+ngx_http_lua_nffi_subsystem_t *
+ngx_http_lua_nffi_subsystem_at(ngx_uint_t is_stream)
+{
+    return &ngx_http_lua_nffi_subsystems[is_stream];
 }
 
 

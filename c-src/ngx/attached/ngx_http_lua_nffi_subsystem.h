@@ -14,7 +14,7 @@
 #include <ngx_http.h>
 
 
-/* The functions are those that lua-resty-core also calls by FFI, and one of
+/* The functions are those that lua-resty-core also calls by FFI, and two of
    LuaJIT. The rest is found with the first wait. */
 
 typedef struct {
@@ -25,6 +25,7 @@ typedef struct {
     int                          (*sema_count)(void *sem);
     void                         (*sema_gc)(void *sem);
     int                          (*is_yieldable)(void *lua_state);
+    int                          (*yield)(void *lua_state, int n);
 
     /* may be NULL */
     int                          (*get_phase)(void *r, char **err);
@@ -34,6 +35,8 @@ typedef struct {
        of a coroutine has the address, in pointers; 0: not known */
     void                         (*cleanup)(void *coctx);
     ngx_uint_t                     cleanup_at;
+    size_t                         link_at;     /* of the semaphore's queue */
+    ngx_uint_t                     is_known;    /* and of the lua_State */
     ngx_uint_t                     is_unknown;  /* the structure is another */
 } ngx_http_lua_nffi_subsystem_t;
 
@@ -45,6 +48,10 @@ typedef struct {
    ngx_http_lua_nonblocking_ffi_subsystem() for it. */
 ngx_http_lua_nffi_subsystem_t *ngx_http_lua_nffi_subsystem_of(
     ngx_http_request_t *r);
+
+/* Returns those of stream {} or http {}, whether Lua has called or not. */
+ngx_http_lua_nffi_subsystem_t *ngx_http_lua_nffi_subsystem_at(
+    ngx_uint_t is_stream);
 
 /* Returns a number from 0 to NGX_HTTP_LUA_NFFI_SUBSYSTEMS - 1. */
 ngx_uint_t ngx_http_lua_nffi_subsystem_index(

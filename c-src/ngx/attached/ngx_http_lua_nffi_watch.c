@@ -112,11 +112,11 @@ ngx_http_lua_nffi_find_cleanup(ngx_http_lua_nffi_subsystem_t *subsystem,
 
 
 /* Returns the structure of the coroutine that has just begun to wait until
-   `expires`, and its link in the queue; NULL if it is another structure. */
+   `expires`; NULL if it is another structure. */
 
 static void **
 ngx_http_lua_nffi_find_coctx(ngx_http_lua_nffi_watch_t *watch,
-    ngx_msec_t expires, ngx_queue_t **link)
+    ngx_msec_t expires, void *lua_state)
 {
     void                           **coctx;
     ngx_event_t                     *sleep;
@@ -155,18 +155,27 @@ ngx_http_lua_nffi_find_coctx(ngx_http_lua_nffi_watch_t *watch,
         return NULL;
     }
 
-    /* in a coroutine that ngx_lua does not know, as of coroutine._create(), its
-       creator must not wait in its place */
+    /* The first time it must be the coroutine that Lua has named. In one that
+       ngx_lua does not know, as of coroutine._create(), it is its creator. */
 
-    if (coctx[NGX_HTTP_LUA_NFFI_STATE] != watch->lua_state) {
-        subsystem->cleanup(coctx);
+    if (!subsystem->is_known) {
+
+        if (coctx[NGX_HTTP_LUA_NFFI_STATE] != lua_state) {
+            subsystem->cleanup(coctx);
+            return NULL;
+        }
+
+        subsystem->link_at = (u_char *) q - (u_char *) coctx;
+        subsystem->is_known = 1;
+    }
+
+    if ((u_char *) coctx + subsystem->link_at != (u_char *) q) {
         return NULL;
     }
 
     /* the semaphore has no timeout */
 
     ngx_del_timer(sleep);
-    *link = q;
 
     return coctx;
 }
@@ -238,7 +247,12 @@ ngx_http_lua_nffi_unwatch(ngx_http_lua_nffi_watch_t *watch)
 {
     ngx_uint_t  at = watch->subsystem->cleanup_at;
 
+    if (watch->thread == NULL) {
+        return;
+    }
+
     watch->thread[at] = NULL;
+    watch->thread = NULL;
     watch->coctx[NGX_HTTP_LUA_NFFI_DATA] = watch->sem;
     watch->coctx[at] = (void *) watch->subsystem->cleanup;
 }
@@ -267,42 +281,53 @@ ngx_http_lua_nffi_watch_unsupported(ngx_http_lua_nffi_error_t *err)
 
 
 ngx_int_t
-ngx_http_lua_nffi_watch_wait(ngx_http_lua_nffi_watch_t *watch,
-    ngx_http_request_t *r, ngx_http_lua_nffi_error_t *err)
+ngx_http_lua_nffi_watch_begin(ngx_http_lua_nffi_watch_t *watch,
+    ngx_http_request_t *r, void *lua_state, ngx_http_lua_nffi_error_t *err)
 {
-    void                           **coctx, **thread;
-    size_t                           link_at;
-    ngx_uint_t                       at;
-    ngx_msec_t                       expires;
-    ngx_queue_t                     *link;
-    ngx_http_lua_nffi_subsystem_t   *subsystem = watch->subsystem;
+    ngx_msec_t                      expires;
+    ngx_http_lua_nffi_subsystem_t  *subsystem = watch->subsystem;
 
     err->size = sizeof(err->message);
     expires = ngx_current_msec + NGX_HTTP_LUA_NFFI_LONGEST;
 
-    /* the phase was checked before */
+    if (subsystem->sema_wait(ngx_http_lua_nffi_untagged(r), watch->sem,
+                             NGX_HTTP_LUA_NFFI_LONGEST, err->message,
+                             &err->size)
+        == NGX_ERROR)
+    {
+        err->code = "wrong_phase";
+        err->rc = 0;
+        return NGX_ERROR;
+    }
 
-    (void) subsystem->sema_wait(ngx_http_lua_nffi_untagged(r), watch->sem,
-                                NGX_HTTP_LUA_NFFI_LONGEST, err->message,
-                                &err->size);
+    watch->request = r;
+    watch->thread = NULL;
+    watch->coctx = ngx_http_lua_nffi_find_coctx(watch, expires, lua_state);
 
-    coctx = ngx_http_lua_nffi_find_coctx(watch, expires, &link);
-    watch->coctx = coctx;
+    if (watch->coctx) {
+        return NGX_OK;
+    }
 
-    if (coctx == NULL && subsystem->sema_count(watch->sem) == 0) {
+    if (subsystem->sema_count(watch->sem) == 0) {
         return ngx_http_lua_nffi_fail(err, "wrong_phase", "ngx_lua does not "
                                       "know this coroutine: use "
                                       "coroutine.create() or coroutine.wrap()");
     }
 
-    if (coctx == NULL) {
-        ngx_http_lua_nffi_undo_wait(watch, expires);
-        subsystem->is_unknown = 1;
-        (void) ngx_http_lua_nffi_watch_unsupported(err);
-        return NGX_ABORT;
-    }
+    ngx_http_lua_nffi_undo_wait(watch, expires);
+    subsystem->is_unknown = 1;
+    (void) ngx_http_lua_nffi_watch_unsupported(err);
 
-    link_at = (u_char *) link - (u_char *) coctx;
+    return NGX_ABORT;
+}
+
+
+void
+ngx_http_lua_nffi_watch_start(ngx_http_lua_nffi_watch_t *watch)
+{
+    void       **coctx = watch->coctx, **thread;
+    size_t       link_at = watch->subsystem->link_at;
+    ngx_uint_t   at = watch->subsystem->cleanup_at;
 
     for (thread = coctx;
          ngx_http_lua_nffi_is_nested(thread, link_at)
@@ -310,16 +335,19 @@ ngx_http_lua_nffi_watch_wait(ngx_http_lua_nffi_watch_t *watch,
          thread = thread[NGX_HTTP_LUA_NFFI_PARENT])
     { /* void */ }
 
-    at = subsystem->cleanup_at;
-    watch->request = r;
     watch->ctx = ngx_http_lua_nffi_ctx_of(watch);
     watch->thread = thread;
     thread[NGX_HTTP_LUA_NFFI_DATA] = watch;
     thread[at] = (void *) ngx_http_lua_nffi_coctx_ended;
     coctx[NGX_HTTP_LUA_NFFI_DATA] = watch;
     coctx[at] = (void *) ngx_http_lua_nffi_coctx_ended;
+}
 
-    return NGX_OK;
+
+void *
+ngx_http_lua_nffi_watch_lua_state(ngx_http_lua_nffi_watch_t *watch)
+{
+    return watch->coctx[NGX_HTTP_LUA_NFFI_STATE];
 }
 
 

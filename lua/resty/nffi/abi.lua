@@ -8,7 +8,6 @@ local glue = require "resty.nffi.glue"
 
 
 local C = glue.C
-local error = error
 local ffi_string = ffi.string
 
 
@@ -127,17 +126,6 @@ void ngx_http_lua_nonblocking_ffi_reload_free(void *reload);
 int ngx_http_lua_nonblocking_ffi_state(void *runtime,
     nffi_host_state_t *state);
 ]]
-
-
--- the glue and this file are installed together
-local ABI_VERSION = 1
-
-
-if C and C.ngx_http_lua_nonblocking_ffi_abi_version() ~= ABI_VERSION then
-    error("resty.nffi has ABI " .. ABI_VERSION .. ", this nginx has ABI "
-          .. C.ngx_http_lua_nonblocking_ffi_abi_version()
-          .. ": remove the lualib of another product from lua_package_path")
-end
 
 
 -- Filled in and read without a yield in between, so one per VM is enough.

@@ -10,7 +10,6 @@ local glue = require "resty.nffi.glue"
 
 local C = glue.C
 local cast = ffi.cast
-local co_yield = coroutine._yield
 local ffi_string = ffi.string
 local format = string.format
 local match = string.match
@@ -18,9 +17,9 @@ local ngx = ngx
 local pcall = pcall
 local require = require
 local running = coroutine.running
-local setmetatable = setmetatable
 local tonumber = tonumber
 local tostring = tostring
+local yield = glue.yield
 
 
 ffi.cdef[[
@@ -36,10 +35,8 @@ typedef struct {
 
 const char *ngx_http_lua_nonblocking_ffi_subsystem(uint32_t is_stream);
 uint32_t ngx_http_lua_nonblocking_ffi_compared(uint32_t done);
-const ngx_http_lua_nffi_delivery_t *ngx_http_lua_nonblocking_ffi_result(
-    void *parked);
-void ngx_http_lua_nonblocking_ffi_release_result(void *parked);
-void ngx_http_lua_nonblocking_ffi_enter(void *coroutine);
+const ngx_http_lua_nffi_delivery_t *ngx_http_lua_nonblocking_ffi_result(void);
+void ngx_http_lua_nonblocking_ffi_release_result(void);
 void ngx_http_lua_nonblocking_ffi_eof(void *r);
 size_t ngx_http_lua_nonblocking_ffi_build_id(const char *symbol,
     unsigned char *id, size_t size);
@@ -79,17 +76,24 @@ end
 _M.get_request = get_request
 
 
--- Addresses of coroutines: C asks LuaJIT whether they can yield.
-local states = setmetatable({}, { __mode = "k" })
-
-
+-- The address of a coroutine, by which C finds it in ngx_lua's structure.
 local function state_of(coroutine)
     local address = match(tostring(coroutine), "0x%x+")
-    local state = cast("void *", cast("uintptr_t", tonumber(address)))
 
-    states[coroutine] = state
+    return cast("void *", cast("uintptr_t", tonumber(address)))
+end
 
-    return state
+
+-- True once C has found one. LuaJIT does not compile coroutine.running().
+local is_found = false
+
+
+local function name_coroutine()
+    local coroutine = running()
+    local state = coroutine and state_of(coroutine) or nil
+
+    is_found = C.ngx_http_lua_nonblocking_ffi_enter(IS_STREAM and 1 or 0, state)
+               ~= 0
 end
 
 
@@ -97,13 +101,12 @@ end
 local HANDSHAKE = { ssl_cert = 0, ssl_client_hello = 1 }
 
 
--- Passes the current coroutine to C before a call. Returns message, code if a
--- phase of stream {} cannot wait; C checks all other phases.
+-- Prepares a call. Returns message, code if a phase of stream {} cannot wait; C
+-- checks all other phases.
 function _M.enter()
-    local coroutine = running()
-
-    C.ngx_http_lua_nonblocking_ffi_enter(
-        coroutine and (states[coroutine] or state_of(coroutine)) or nil)
+    if not is_found then
+        name_coroutine()
+    end
 
     if not IS_STREAM then
         return nil
@@ -126,14 +129,20 @@ local function text_of(data, size)
         return nil
     end
 
-    -- out of memory: the call fails, but Lua raises no error
-    if size > KEPT then
-        local made, text = pcall(ffi_string, data, size)
+    if size <= KEPT then
+        local text = ffi_string(data, size)
 
-        return made and text, not made
+        return text
     end
 
-    return ffi_string(data, size)
+    -- out of memory: the call fails, but Lua raises no error
+    local made, text = pcall(ffi_string, data, size)
+
+    if made then
+        return text
+    end
+
+    return nil, true
 end
 
 
@@ -150,32 +159,44 @@ local function results(result)
     end
 
     if kind == FAILED then
-        return kind, text or "", ffi_string(code),
-               text_of(result.detail, result.detail_size)
+        local name = ffi_string(code)
+        local detail = text_of(result.detail, result.detail_size)
+
+        return kind, text or "", name, detail
     end
 
     return kind, text
 end
 
 
--- Yields until the semaphore that C has chosen for this coroutine is posted.
--- Returns the same values as the yield of a built glue.
-function _M.wait()
-    local parked = C.ngx_http_lua_nonblocking_ffi_parked()
-
-    co_yield()
-
-    local result = C.ngx_http_lua_nonblocking_ffi_result(parked)
-
-    if result.size + result.detail_size <= KEPT then
-        return results(result)
+-- Returns the result of the coroutine that was just resumed. `is_resumed`: what
+-- its yield has returned.
+local function read_result(is_resumed)
+    if is_resumed == nil then
+        return FAILED, "ngx_lua does not know this coroutine: use "
+               .. "coroutine.create() or coroutine.wrap()", "wrong_phase"
     end
 
+    local result = C.ngx_http_lua_nonblocking_ffi_result()
     local kind, a, b, c = results(result)
 
-    C.ngx_http_lua_nonblocking_ffi_release_result(parked)
+    if result.size + result.detail_size > KEPT then
+        C.ngx_http_lua_nonblocking_ffi_release_result()
+    end
 
     return kind, a, b, c
+end
+
+
+-- Yields until the semaphore that C has chosen for this coroutine is posted.
+-- Returns the same values as the yield of a built glue.
+--
+-- All values of the yield are arguments, so LuaJIT ends its trace there, and
+-- compiles read_result() by itself. Otherwise the next trace would begin after
+-- the yield and go on in the user's code: if it cannot compile that, it would
+-- never compile read_result() either.
+function _M.wait()
+    return read_result(yield())
 end
 
 
@@ -251,8 +272,7 @@ local refusal
 -- Returns nil if the glue works in this nginx, else the reason.
 function _M.refusal()
     if glue.missing then
-        return "the glue of nffi cannot be loaded: " .. glue.missing
-               .. ": run `nffi attach` again"
+        return glue.missing
     end
 
     if refusal then

@@ -40,6 +40,16 @@ local _M = {
 }
 
 
+-- Returns `name`; raises unless it is nil or in the set `names`.
+local function known(name, names)
+    if name ~= nil and not names[name] then
+        misuse.unknown("option", name, names)
+    end
+
+    return name
+end
+
+
 -- Raises unless `options` is a table with names of the set `names` only.
 function _M.check(options, names)
     if type(options) ~= "table" then
@@ -48,14 +58,14 @@ function _M.check(options, names)
                   and ": pass { timeout = " .. options .. " }" or ""))
     end
 
-    local name = next(options)
+    -- no loop, with which LuaJIT does not compile the call around it; at most
+    -- three names are known
+    local name = known(next(options), names)
+    name = name ~= nil and known(next(options, name), names) or nil
+    name = name ~= nil and known(next(options, name), names) or nil
 
-    while name ~= nil do
-        if not names[name] then
-            misuse.unknown("option", name, names)
-        end
-
-        name = next(options, name)
+    if name ~= nil then
+        known(next(options, name), names)
     end
 end
 
@@ -74,7 +84,11 @@ function _M.timeout(timeout, default)
         raise("timeout must be milliseconds, got " .. tostring(timeout))
     end
 
-    return ceil(ms)
+    -- no tail call: LuaJIT does not compile a function that ends with one of a
+    -- built-in function
+    local whole = ceil(ms)
+
+    return whole
 end
 
 

@@ -10,6 +10,7 @@ local glue = require "resty.nffi.glue"
 local C = abi.C
 local failure = abi.failure
 local ffi_string = ffi.string
+local gc = ffi.gc
 local ngx = ngx
 local read_failure = abi.read_failure
 
@@ -96,8 +97,12 @@ local function submit(entry, pointer, method, bytes, limit)
         return nil, why, code
     end
 
-    return entry(r, pointer, method, method and #method or 0,
-                 bytes, bytes and #bytes or 0, limit, failure)
+    -- no tail call: LuaJIT does not compile a function that ends with a call of
+    -- C, nor later those that call it
+    local result = entry(r, pointer, method, method and #method or 0,
+                         bytes, bytes and #bytes or 0, limit, failure)
+
+    return result
 end
 
 
@@ -133,7 +138,10 @@ function _M.stream(pointer, method, bytes, window)
         return nil, read_failure()
     end
 
-    return ffi.gc(stream, C.ngx_http_lua_nonblocking_ffi_stream_free)
+    -- no tail call either
+    local collected = gc(stream, C.ngx_http_lua_nonblocking_ffi_stream_free)
+
+    return collected
 end
 
 

@@ -1,5 +1,5 @@
 -- The glue: compiled into this nginx, or the shared object of an attached
--- product. `C` has its functions. Where there is none, `missing` is the reason.
+-- product. `C` has its functions. Where there is none, `missing` says why.
 
 
 local ffi = require "ffi"
@@ -14,13 +14,20 @@ local tostring = tostring
 
 ffi.cdef[[
 uint32_t ngx_http_lua_nonblocking_ffi_abi_version(void);
-void *ngx_http_lua_nonblocking_ffi_parked(void);
+uint32_t ngx_http_lua_nonblocking_ffi_enter(uint32_t is_stream,
+    void *coroutine);
 ]]
 
 
 -- from PREFIX/lualib/resty/nffi/glue.lua
 local PREFIX = getinfo(1, "S").source:match("^@(.*)/lualib/resty/nffi/")
                or "/usr/local/openresty"
+
+
+-- As NGX_HTTP_LUA_NFFI_ABI of the glue.
+local ABI = 2
+
+local YIELD = "ngx_http_lua_nonblocking_ffi_yield"
 
 
 local _M = { ROOT = PREFIX .. "/nffi" }
@@ -31,28 +38,46 @@ local function is_exported(name)
 end
 
 
+local function has_other_abi(C)
+    return C.ngx_http_lua_nonblocking_ffi_abi_version() ~= ABI
+end
+
+
 -- Another VM of this process may have opened the attached glue for all.
 if is_exported("ngx_http_lua_nonblocking_ffi_abi_version")
-   and not is_exported("ngx_http_lua_nonblocking_ffi_parked")
+   and not is_exported("ngx_http_lua_nonblocking_ffi_enter")
 then
+    if has_other_abi(ffi.C) then
+        error("this nginx was built with another version of nffi than its "
+              .. "Lua files: restart it, since a reload keeps the program, or "
+              .. "remove the lualib of another product from lua_package_path")
+    end
+
     _M.C = ffi.C
 
     -- a function of Lua in the program, which has no name
-    _M.yield = loadlib("", "ngx_http_lua_nonblocking_ffi_yield")
-
-    if not _M.yield then
-        error("this nginx was built with another version of nffi than its "
-              .. "Lua files: restart it, since a reload keeps the program")
-    end
+    _M.yield = loadlib("", YIELD)
 
 else
+    local path = _M.ROOT .. "/lib/libnffi_glue.so"
+
     -- global: libraries of the public ABIs find their functions there
-    local found, opened = pcall(ffi.load, _M.ROOT .. "/lib/libnffi_glue.so",
-                                true)
+    local found, opened = pcall(ffi.load, path, true)
 
     _M.is_attached = true
-    _M.C = found and opened or nil
-    _M.missing = not found and tostring(opened) or nil
+
+    if not found then
+        _M.missing = "the glue of nffi cannot be loaded: " .. tostring(opened)
+                     .. ": run `nffi attach` again"
+
+    elseif has_other_abi(opened) then
+        _M.missing = "nginx has the glue of another version of nffi in memory "
+                     .. "than its Lua files: restart nginx, since a reload "
+                     .. "keeps the glue"
+    else
+        _M.C = opened
+        _M.yield = loadlib(path, YIELD)
+    end
 end
 
 

@@ -187,7 +187,9 @@ local _M = {}
 -- one, in milliseconds, 0 for none. `decode` converts a chunk to a value, or is
 -- nil.
 function _M.new(runtime, method, pointer, timeout, more_timeout, decode)
-    return setmetatable({
+    -- no tail call: LuaJIT does not compile a function that ends with one of a
+    -- built-in function
+    local stream = setmetatable({
         _runtime = runtime,
         _method = method,
         _pointer = pointer,
@@ -195,6 +197,8 @@ function _M.new(runtime, method, pointer, timeout, more_timeout, decode)
         _more_timeout = more_timeout,
         _decode = decode,
     }, Stream)
+
+    return stream
 end
 
 
