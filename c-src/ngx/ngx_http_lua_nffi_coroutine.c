@@ -139,17 +139,14 @@ ngx_http_lua_nffi_coroutine_gone(void *data)
 
 
 void
-ngx_http_lua_nffi_release_coroutine(ngx_http_lua_co_ctx_t *coctx)
-{
-    (void) coctx;
-}
-
-
-void
 ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
     ngx_http_lua_co_ctx_t *coctx)
 {
     ngx_http_lua_co_ctx_t  *thread;
+
+    if (waiter == NULL) {
+        return;
+    }
 
     for (thread = coctx;
          thread->co_ref == LUA_NOREF && thread->parent_co_ctx;

@@ -58,15 +58,12 @@ typedef struct {
 
 
 /* Returns the current coroutine, or NULL with `err` if it may not yield. The
-   caller parks or releases it before Lua runs again. */
+   caller passes it to park_coroutine() before Lua runs again. */
 struct ngx_http_lua_co_ctx_s *ngx_http_lua_nffi_find_coroutine(
     ngx_http_request_t *r, ngx_http_lua_nffi_error_t *err);
 
-/* Releases the coroutine, which does not wait. */
-void ngx_http_lua_nffi_release_coroutine(struct ngx_http_lua_co_ctx_s *coctx);
-
 /* Prepares the coroutine for the yield that follows. It then waits until it is
-   resumed or ends. */
+   resumed or ends. If `waiter` is NULL, it does not wait. */
 void ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
     struct ngx_http_lua_co_ctx_s *coctx);
 

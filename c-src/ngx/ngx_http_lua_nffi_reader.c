@@ -41,7 +41,7 @@ ngx_http_lua_nonblocking_ffi_stream(ngx_http_request_t *r, void *runtime,
         return NULL;
     }
 
-    ngx_http_lua_nffi_release_coroutine(coctx);
+    ngx_http_lua_nffi_park_coroutine(NULL, coctx);
     rt->counts.calls++;
 
     ngx_memzero(&request, sizeof(request));

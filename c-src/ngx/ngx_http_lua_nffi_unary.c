@@ -92,7 +92,7 @@ ngx_http_lua_nonblocking_ffi_may_wait(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ngx_http_lua_nffi_release_coroutine(coctx);
+    ngx_http_lua_nffi_park_coroutine(NULL, coctx);
 
     return NGX_OK;
 }
@@ -160,7 +160,7 @@ ngx_http_lua_nonblocking_ffi_call(ngx_http_request_t *r, void *runtime,
 
 rejected:
 
-    ngx_http_lua_nffi_release_coroutine(coctx);
+    ngx_http_lua_nffi_park_coroutine(NULL, coctx);
     ngx_http_lua_nffi_count_rejected(rt, err->code);
 
     return NGX_ERROR;

@@ -1,7 +1,7 @@
 // LuaJIT compiles the Lua part of calls, whatever the user's code does around them. It gives up a
-// trace that it cannot finish; after some of these the code stays interpreted, at two to three times
-// the cost of a call. Which traces it tries first is random, so a time would show that only in some
-// runs.
+// trace that it cannot finish; after some of these the code stays interpreted, at two to three
+// times the cost of a call. Which traces it tries first is random, so a time would show that only
+// in some runs.
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { withNginx } from "../support/nginx.js";

@@ -92,17 +92,17 @@ ngx_http_lua_nffi_slot_of(ngx_http_lua_nffi_waiter_t *waiter)
 
 
 void
-ngx_http_lua_nffi_release_coroutine(struct ngx_http_lua_co_ctx_s *coctx)
-{
-    ngx_http_lua_nffi_slot_put((ngx_http_lua_nffi_slot_t *) coctx);
-}
-
-
-void
 ngx_http_lua_nffi_park_coroutine(ngx_http_lua_nffi_waiter_t *waiter,
     struct ngx_http_lua_co_ctx_s *coctx)
 {
-    ngx_http_lua_nffi_slot_take((ngx_http_lua_nffi_slot_t *) coctx, waiter);
+    ngx_http_lua_nffi_slot_t  *slot = (ngx_http_lua_nffi_slot_t *) coctx;
+
+    if (waiter == NULL) {
+        ngx_http_lua_nffi_slot_put(slot);
+        return;
+    }
+
+    ngx_http_lua_nffi_slot_take(slot, waiter);
     waiter->coctx = coctx;
 }
 

@@ -157,9 +157,13 @@ ngx_http_lua_nffi_slot_ended(ngx_http_lua_nffi_watch_t *watch)
     ngx_http_lua_nffi_slot_t    *slot;
     ngx_http_lua_nffi_waiter_t  *waiter;
 
-    ngx_http_lua_nffi_taken_slot = NULL;
     slot = (ngx_http_lua_nffi_slot_t *)
                ((u_char *) watch - offsetof(ngx_http_lua_nffi_slot_t, watch));
+
+    if (slot == ngx_http_lua_nffi_taken_slot) {
+        ngx_http_lua_nffi_taken_slot = NULL;
+    }
+
     waiter = slot->waiter;
 
     if (waiter) {

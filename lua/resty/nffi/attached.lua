@@ -76,7 +76,7 @@ end
 _M.get_request = get_request
 
 
--- The address of a coroutine, by which C finds it in ngx_lua's structure.
+-- Returns the address of a coroutine, which ngx_lua's structure also has.
 local function state_of(coroutine)
     local address = match(tostring(coroutine), "0x%x+")
 

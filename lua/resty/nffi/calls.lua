@@ -98,7 +98,7 @@ local function submit(entry, pointer, method, bytes, limit)
     end
 
     -- no tail call: LuaJIT does not compile a function that ends with a call of
-    -- C, nor later those that call it
+    -- C, and later none of its callers
     local result = entry(r, pointer, method, method and #method or 0,
                          bytes, bytes and #bytes or 0, limit, failure)
 
