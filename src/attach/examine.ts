@@ -27,7 +27,7 @@ export async function examine(wish: ExamineWish, context: ExamineContext): Promi
   requireNotBuilt(nginx);
   requireTested(nginx, wish.force, context);
   const conf = await readConf(nginx, context);
-  if (conf.unread) context.log(`nginx -T failed, the files were read instead: ${conf.unread}`);
+  if (conf.unread !== undefined) reportUnread(nginx, conf.unread, context);
   requireNoOtherMethod(conf);
   const ngxLua = await findNgxLua(nginx, conf, context);
   requireEpoll(nginx);
@@ -35,6 +35,15 @@ export async function examine(wish: ExamineWish, context: ExamineContext): Promi
     `ngx_lua ${ngxLua.version} in ${ngxLua.path}, lua-resty-core ${ngxLua.core} in ${ngxLua.coreFile}`,
   );
   return { nginx, conf, ngxLua };
+}
+
+/** A user who may not run nginx -T cannot find out whether nginx accepts its configuration. */
+function reportUnread(nginx: NginxProgram, reason: string, context: ExamineContext): void {
+  context.log(`nginx -T failed, the files were read instead: ${reason}`);
+  if (reason.includes("(13: Permission denied)")) return;
+  context.warn(
+    `nginx refuses ${nginx.conf}: ${reason}; correct it first: until then, a reload changes nothing`,
+  );
 }
 
 /** The part of the manifest that describes the nginx. */

@@ -58,11 +58,25 @@ describe.runIf(canEnterDebian)("nffi attach to Debian's nginx", () => {
     expect(await files()).toBe(before);
   });
 
+  test("a configuration that nginx refuses is named, as no reload would work", async () => {
+    const file = "/etc/nginx/conf.d/broken.conf";
+    succeeded(await machine.run(`echo 'nonsense on;' > ${file}`));
+    const result = await machine.nffi("attach --dry-run");
+    succeeded(await machine.run(`rm ${file}`));
+    expect(succeeded(result)).toContain("nffi can be attached");
+    const refused = 'nginx refuses /etc/nginx/nginx.conf: [emerg] unknown directive "nonsense"';
+    expect(result.stderr.replaceAll(/\d+#\d+: /g, "")).toContain(refused);
+    expect(result.stderr).toContain("correct it first: until then, a reload changes nothing");
+    const whole = await machine.nffi("attach --dry-run");
+    expect(whole.stderr).not.toContain("refuses");
+  });
+
   test("a user who may not write to the prefix is told so, and nothing is left", async () => {
     const asUser = "setpriv --reuid=33 --regid=33 --clear-groups env HOME=/tmp";
     const result = await machine.nffi("attach", asUser);
     expect(result.exitCode).toBe(EXIT_CODES["install-failed"]);
     expect(result.stderr).toContain(`the prefix ${PREFIX} is not writable: permission denied`);
+    expect(result.stderr).not.toContain("refuses");
     expect(result.stderr).toContain("run this as root, or choose another directory with --prefix");
     expect(await files()).toBe(before);
   });
