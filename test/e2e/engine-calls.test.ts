@@ -198,12 +198,13 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
 
   test("is refused with the reason where a call cannot yield", async () => {
     const response = await nginx.request("/refused");
-    expect(response.body).toContain("nil|API disabled in the context of set_by_lua*|wrong_phase");
-    expect(response.body).toContain(
-      "nil|API disabled in the context of body_filter_by_lua*|wrong_phase",
-    );
-    expect(response.headers["x-header"]).toContain("API disabled in the context of header_filter");
-    await nginx.waitForLog("in log: nil|API disabled in the context of log_by_lua*|wrong_phase");
+    const refused = (phase: string) =>
+      `nil|the runtime "${echo}" cannot be called here: API disabled in the context of ` +
+      `${phase}_by_lua*; call it in access_by_lua* or content_by_lua*, or from ngx.timer.at()|`;
+    expect(response.body).toContain(`${refused("set")}wrong_phase`);
+    expect(response.body).toContain(`${refused("body_filter")}wrong_phase`);
+    expect(response.headers["x-header"]).toContain(refused("header_filter"));
+    await nginx.waitForLog(`in log: ${refused("log")}wrong_phase`);
   });
 
   test("cannot be loaded in init_by_lua, can be in init_worker, where calls are refused", async () => {

@@ -214,10 +214,11 @@ function residentKb(pid: number): number {
 
 describe.each(suites)("streams of a native runtime, %s", (suite) => {
   let nginx: Nginx;
+  let echo: string;
 
   beforeAll(async () => {
     const prefix = await builtOpenresty(suite);
-    const echo = join(prefix, "nffi/lib/libnffi_echo.so");
+    echo = join(prefix, "nffi/lib/libnffi_echo.so");
     nginx = await startNginx({ prefix, http: HTTP, server: SERVER.replaceAll("@ECHO@", echo) });
   });
 
@@ -326,7 +327,8 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
     expect(await nginx.get("/timer")).toBe("50\n");
     const { headers } = await nginx.request("/refused");
     expect(headers["x-refused"]).toBe(
-      "wrong_phase: API disabled in the context of header_filter_by_lua*",
+      `wrong_phase: the runtime "${echo}" cannot be called here: API disabled in the context of ` +
+        "header_filter_by_lua*; call it in access_by_lua* or content_by_lua*, or from ngx.timer.at()",
     );
   });
 

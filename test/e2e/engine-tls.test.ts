@@ -46,8 +46,14 @@ function waitsForClientHello(prefix: string): boolean {
 const CANNOT_WAIT =
   ": this nginx lacks OpenResty's patch with which its TLS handshake can wait there";
 
-function refusal(phase: string, reason: string): string {
-  return `nil, API disabled in the context of ${phase}_by_lua*${reason}, wrong_phase`;
+const ELSEWHERE = "; call it in access_by_lua* or content_by_lua*, or from ngx.timer.at()";
+
+function refusal(prefix: string, phase: string, reason: string): string {
+  const runtime = join(prefix, "nffi/lib/libnffi_echo.so");
+  return (
+    `the runtime "${runtime}" cannot be called here: API disabled in the context of ` +
+    `${phase}_by_lua*${reason}, wrong_phase`
+  );
 }
 
 function getOverTls(port: number): Promise<string> {
@@ -70,7 +76,7 @@ test.each(suites)(
     const prefix = await builtOpenresty(suite);
     const expected = waitsForCertificate(prefix)
       ? "50, nil, nil"
-      : refusal("ssl_certificate", CANNOT_WAIT);
+      : `nil, method "sleep": ${refusal(prefix, "ssl_certificate", CANNOT_WAIT)}`;
     const port = await freePort();
     const echo = join(prefix, "nffi/lib/libnffi_echo.so");
     const options = {
@@ -152,9 +158,9 @@ test.each(suites)(
       expect(told).toHaveLength(5);
       expect(new Set(told)).toEqual(
         new Set([
-          `ssl_client_hello: ${waitsForClientHello(prefix) ? "x, nil, nil" : refusal("ssl_client_hello", CANNOT_WAIT)}`,
-          `ssl_session_fetch: ${refusal("ssl_session_fetch", CANNOT_WAIT)}`,
-          `ssl_session_store: ${refusal("ssl_session_store", "")}`,
+          `ssl_client_hello: ${waitsForClientHello(prefix) ? "x, nil, nil" : `nil, ${refusal(prefix, "ssl_client_hello", CANNOT_WAIT)}`}`,
+          `ssl_session_fetch: nil, ${refusal(prefix, "ssl_session_fetch", CANNOT_WAIT)}`,
+          `ssl_session_store: nil, ${refusal(prefix, "ssl_session_store", ELSEWHERE)}`,
         ]),
       );
       expect(await nginx.get("/pid")).toBe(pid);

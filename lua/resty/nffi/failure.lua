@@ -2,6 +2,7 @@
 -- and the limit. They are created only when a call has failed.
 
 
+local find = string.find
 local format = string.format
 
 
@@ -15,6 +16,12 @@ local OF_HOST = {
     runtime_down = true,
     timeout = true,
 }
+
+
+-- ngx_lua's message of a phase names neither the runtime nor what to do.
+local DISABLED = "API disabled in the context of "
+local ELSEWHERE = "; call it in access_by_lua* or content_by_lua*, or from "
+                  .. "ngx.timer.at()"
 
 
 local _M = {}
@@ -32,7 +39,12 @@ end
 
 -- Returns the message for Lua.
 function _M.message(runtime, method, message, code, what, timeout)
-    if not OF_HOST[code] then
+    if code == "wrong_phase" and find(message, DISABLED, 1, true) == 1 then
+        message = "the runtime \"" .. runtime._name
+                  .. "\" cannot be called here: " .. message
+                  .. (find(message, ": ", 1, true) and "" or ELSEWHERE)
+
+    elseif not OF_HOST[code] then
         return message
     end
 
