@@ -32,11 +32,12 @@ local started, is_side, aborted, compiled = "", false, {}, {}
 -- a side trace, as for the end of a stream, may go on in the user's code: only that way stays
 -- interpreted
 local function watch(what, _, func, pc, parent, exit)
+  -- of an abort it is the reason; 0: an error or a finalizer of the collector came in between
   if what == "start" then
     started, is_side = place(func, pc), parent and exit ~= -1
   elseif what == "stop" then
     compiled[started:match("[^:]*")] = true
-  elseif what == "abort" then
+  elseif what == "abort" and parent ~= 0 then
     local at = place(func, pc)
     if at:find("nffi") or started:find("nffi") and not is_side then
       aborted[#aborted + 1] = started .. " at " .. at

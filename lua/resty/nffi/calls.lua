@@ -145,6 +145,13 @@ function _M.stream(pointer, method, bytes, window)
 end
 
 
+-- All values of a yield are its arguments, so that LuaJIT ends the trace of a
+-- read there; see attached.lua.
+local function received(kind, a, b, c)
+    return kind, a, b, c
+end
+
+
 -- Reads one chunk, and yields until it has arrived. Returns OK, bytes or nil;
 -- ENDED; or RC and FAILED as call() does. The caller keeps `stream` alive.
 function _M.read(stream, timeout)
@@ -161,7 +168,7 @@ function _M.read(stream, timeout)
     end
 
     if rc == FFI_AGAIN then
-        return wait()
+        return received(wait())
     end
 
     if rc == FFI_DONE then
