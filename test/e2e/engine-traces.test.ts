@@ -1,4 +1,4 @@
-// LuaJIT compiles the Lua part of calls, whatever the user's code does around them. It gives up a
+// LuaJIT compiles the Lua part of calls, whatever the user's code does around them. It aborts a
 // trace that it cannot finish; after some of these the code stays interpreted, at two to three
 // times the cost of a call. Which traces it tries first is random, so a time would show that only
 // in some runs.
@@ -65,7 +65,7 @@ ngx.print(table.concat(aborted, "\\n"))
 `;
 
 describe.each(suites)("LuaJIT's traces of calls, %s", (suite) => {
-  test("no trace is given up that begins or ends in the code of nffi", async () => {
+  test("no trace aborts that begins or ends in the code of nffi", async () => {
     const prefix = await builtOpenresty(suite);
     const code = CALLS.replace("LIBRARY", join(prefix, "nffi/lib/libnffi_echo.so"));
     const server = `location / { content_by_lua_block { ${code} } }`;
