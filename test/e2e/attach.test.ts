@@ -63,12 +63,12 @@ describe.runIf(canEnterDebian)("nffi attach to Debian's nginx", () => {
     succeeded(await machine.run(`echo 'nonsense on;' > ${file}`));
     const result = await machine.nffi("attach --dry-run");
     succeeded(await machine.run(`rm ${file}`));
-    expect(succeeded(result)).toContain("nffi can be attached");
+    const shown = succeeded(result).replaceAll(/\d+#\d+: /g, "");
+    expect(shown).toContain("nffi can be attached");
     const refused = 'nginx refuses /etc/nginx/nginx.conf: [emerg] unknown directive "nonsense"';
-    expect(result.stderr.replaceAll(/\d+#\d+: /g, "")).toContain(refused);
-    expect(result.stderr).toContain("correct it first: until then, a reload changes nothing");
-    const whole = await machine.nffi("attach --dry-run");
-    expect(whole.stderr).not.toContain("refuses");
+    expect(shown).toContain(`warning: ${refused}`);
+    expect(shown).toContain("correct it first: until then, a reload changes nothing");
+    expect(succeeded(await machine.nffi("attach --dry-run"))).not.toContain("refuses");
   });
 
   test("a user who may not write to the prefix is told so, and nothing is left", async () => {
@@ -76,7 +76,7 @@ describe.runIf(canEnterDebian)("nffi attach to Debian's nginx", () => {
     const result = await machine.nffi("attach", asUser);
     expect(result.exitCode).toBe(EXIT_CODES["install-failed"]);
     expect(result.stderr).toContain(`the prefix ${PREFIX} is not writable: permission denied`);
-    expect(result.stderr).not.toContain("refuses");
+    expect(result.stdout).not.toContain("refuses");
     expect(result.stderr).toContain("run this as root, or choose another directory with --prefix");
     expect(await files()).toBe(before);
   });
