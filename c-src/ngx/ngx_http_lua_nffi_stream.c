@@ -382,6 +382,7 @@ ngx_http_lua_nffi_stream_open(ngx_http_request_t *r,
     }
 
     s->call.waiter.request = r;
+    s->runtime = ngx_http_lua_nffi_handle(inst->runtime);
     s->call.instance = inst;
     s->call.host = inst->host;
     s->call.ops = &ngx_http_lua_nffi_stream_ops;
@@ -445,7 +446,7 @@ ngx_http_lua_nffi_stream_log_unread(ngx_http_lua_nffi_stream_t *s)
     }
 
     ngx_http_lua_nffi_log_unread(s->call.waiter.request,
-                                 s->call.instance->runtime,
+                                 s->runtime,
                                  s->failure ? s->failure->data : (u_char *) "",
                                  s->message_size, s->code);
 }
@@ -491,5 +492,6 @@ ngx_http_lua_nffi_stream_free(ngx_http_lua_nffi_stream_t *s)
         ngx_free(s->failure);
     }
 
+    ngx_http_lua_nffi_release(s->runtime);
     ngx_free(s);
 }

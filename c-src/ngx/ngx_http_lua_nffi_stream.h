@@ -27,6 +27,8 @@ typedef struct ngx_http_lua_nffi_stream_s  ngx_http_lua_nffi_stream_t;
 
 struct ngx_http_lua_nffi_stream_s {
     ngx_http_lua_nffi_call_t       call;     /* its task and its reader */
+    ngx_http_lua_nffi_runtime_t   *runtime;  /* a handle: its instance may end
+                                                before the stream is freed */
     ngx_http_cleanup_pt           *cleanup;  /* of its request, or NULL */
     ngx_event_t                    client;   /* checks for a disconnect */
 

@@ -23,7 +23,7 @@
 typedef struct {
     ngx_http_request_t            *request;  /* NULL: it has ended */
     ngx_http_cleanup_pt           *cleanup;  /* of the request */
-    ngx_http_lua_nffi_runtime_t   *runtime;  /* Lua keeps it */
+    ngx_http_lua_nffi_runtime_t   *runtime;  /* a handle: Lua may free it first */
     size_t                         size;
     u_char                         message[];
 } ngx_http_lua_nffi_unread_t;
@@ -76,7 +76,7 @@ ngx_http_lua_nonblocking_ffi_unread(ngx_http_request_t *r, void *runtime,
     }
 
     unread->request = r;
-    unread->runtime = runtime;
+    unread->runtime = ngx_http_lua_nffi_handle(runtime);
     unread->size = size;
     ngx_memcpy(unread->message, message, size);
 
@@ -84,6 +84,7 @@ ngx_http_lua_nonblocking_ffi_unread(ngx_http_request_t *r, void *runtime,
                                          ngx_http_lua_nffi_unread_end, unread)
         != NGX_OK)
     {
+        ngx_http_lua_nffi_release(runtime);
         ngx_free(unread);
         return NULL;
     }
@@ -112,5 +113,6 @@ ngx_http_lua_nonblocking_ffi_unread_free(void *data, uint32_t read)
                                                 NULL);
     }
 
+    ngx_http_lua_nffi_release(unread->runtime);
     ngx_free(unread);
 }

@@ -27,10 +27,10 @@ export async function examine(wish: ExamineWish, context: ExamineContext): Promi
   requireNotBuilt(nginx);
   requireTested(nginx, wish.force, context);
   const conf = await readConf(nginx, context);
-  if (conf.unread !== undefined) reportUnread(nginx, conf.unread, context);
   requireNoOtherMethod(conf);
   const ngxLua = await findNgxLua(nginx, conf, context);
   requireEpoll(nginx);
+  if (conf.unread !== undefined) reportUnread(nginx, conf.unread, context);
   context.log(
     `ngx_lua ${ngxLua.version} in ${ngxLua.path}, lua-resty-core ${ngxLua.core} in ${ngxLua.coreFile}`,
   );

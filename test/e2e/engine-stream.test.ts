@@ -176,6 +176,20 @@ const SERVER = [
      if how == "never" then
          rt:stream("why", { method = "fail" })
          ngx.sleep(0.1)
+     elseif how == "ended" then
+         local ended = assert(nffi.load("@ECHO@", { config = "8" }))
+         ended:stream("why", { method = "fail" })
+         ngx.sleep(0.1)
+         ended:close()
+         ngx.sleep(0.2)
+     elseif how == "lost" then
+         local function lose()
+             local lost = assert(nffi.load("@ECHO@", { config = "9" }))
+             for chunk in lost:stream("0 0 luck", { method = "count" }) do end
+             lost:close()
+         end
+         lose()
+         for _ = 1, 200 do collectgarbage("step") ngx.sleep(0.001) end
      elseif how == "closed" then
          local closed = assert(nffi.load("@ECHO@", { config = "6" })) closed:close()
          for chunk in closed:stream("x") do ngx.say("never") end
@@ -353,7 +367,8 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
       expect(await nginx.get(`/unread?how=${how}`)).toContain(`${how}\n`);
       expect(await nginx.get("/loop?v=1")).toBe("0;\n");
       const added = nginx.errorLog().slice(before).split("\n");
-      return added.filter((line) => /error was not read|collected/.test(line));
+      // others may be collected meanwhile
+      return added.filter((line) => /(error was not read|collected).*GET .unread/.test(line));
     };
     const line = (text: string) =>
       expect.stringMatching(
@@ -363,6 +378,8 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
       );
     expect(await logged("loop")).toEqual([line('method "count": luck \\(runtime_error\\)')]);
     expect(await logged("never")).toEqual([line("why \\(runtime_error\\)")]);
+    expect(await logged("ended")).toEqual([line("why \\(runtime_error\\)")]);
+    expect(await logged("lost")).toEqual([line('method "count": luck \\(runtime_error\\)')]);
     expect(await logged("closed")).toEqual([line("the runtime .* is closed \\(closed\\)")]);
     expect(await logged("codec")).toEqual([
       line('method "count": cannot encode the payload: .* \\(codec_error\\)'),

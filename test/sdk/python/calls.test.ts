@@ -72,7 +72,9 @@ describe.each(["process", "worker"])("in the %s", (host) => {
     expect([message, code]).toEqual(["ValueError: no luck: ü", "runtime_error"]);
     expect(detail).toContain("KeyError: 'missing'");
     expect(detail).toMatch(/app\.py", line \d+, in fail/);
-    expect((await call("odd"))[1]).toBe("TypeError: the result cannot become JSON: it has a set");
+    expect((await call("odd"))[1]).toBe(
+      "TypeError: the result cannot become JSON: it has a set: use list()",
+    );
     expect((await call("mirror", { z: 1 }))[1]).toContain("the request is no Point");
   });
 
