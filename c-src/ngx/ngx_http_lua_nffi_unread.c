@@ -23,7 +23,7 @@
 typedef struct {
     ngx_http_request_t            *request;  /* NULL: it has ended */
     ngx_http_cleanup_pt           *cleanup;  /* of the request */
-    ngx_http_lua_nffi_runtime_t   *runtime;  /* a handle: Lua may free it first */
+    ngx_http_lua_nffi_runtime_t   *runtime;  /* a handle */
     size_t                         size;
     u_char                         message[];
 } ngx_http_lua_nffi_unread_t;

@@ -1,5 +1,5 @@
-// What the builds of OpenResty pass to configure. Each header of nginx and each object of LuaJIT
-// depends on it, so builds that share compiled objects pass the same.
+// The arguments of configure in the builds of OpenResty. Each header of nginx and each object of
+// LuaJIT depends on them, so builds that share compiled objects pass the same.
 import { existsSync } from "node:fs";
 
 /** Tested features that are off by default. */

@@ -1,6 +1,6 @@
 // An OpenResty that nffi has not touched: assembled from Debian's source packages and configured
 // without our patches. It is made once, below .nffi/test, and depends on nothing of this
-// repository but the assembly and the flags of the compiler: with those of `nffi build` it shares
+// repository but the assembly and the flags of the compiler: with the flags of `nffi build` it shares
 // the compiled objects of openresty.ts.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";

@@ -1,4 +1,4 @@
-// The declarations by which Lua calls the glue are those of the C headers: the same fields in the
+// Lua declares the functions and structures of the glue as the C headers do: the same fields in the
 // same order, the same parameters. A pointer to bytes or to an opaque object may have another type.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -74,7 +74,7 @@ const parts = {
   functions: [functionsIn(lua), functionsIn(headers)],
 } as const;
 
-/** The fields of a structure in C, with those of nested structures that Lua does not declare. */
+/** The fields of a structure in C, and of nested structures that Lua does not declare. */
 function fieldsIn(name: string): string[] | undefined {
   return parts.structs[1].get(name)?.flatMap((field) => {
     const [type = ""] = field.split(" ");
