@@ -139,10 +139,11 @@ async function ask(
 
 async function failure(message: string, log: string): Promise<NffiError> {
   const text = await readFile(log, "utf8").catch(() => "");
-  const end = text.trimEnd().split("\n").slice(-15).join("\n");
-  return new NffiError("bench-failed", message, {
-    hint: end && `the end of the error log:\n${end}`,
-  });
+  const lines = text.trimEnd().split("\n");
+  // the first error explains the later ones
+  const first = lines.findIndex((line) => /\[(error|crit|alert|emerg)\]/.test(line));
+  const shown = (first < 0 ? lines.slice(-15) : lines.slice(first, first + 15)).join("\n");
+  return new NffiError("bench-failed", message, { hint: shown && `the error log:\n${shown}` });
 }
 
 function configuration(wish: WorkerWish, port: number): string {

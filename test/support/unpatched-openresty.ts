@@ -1,7 +1,6 @@
 // An OpenResty that nffi has not touched: assembled from Debian's source packages and configured
-// without our patches. It is made once, below .nffi/test, and depends on nothing of this
-// repository but the assembly and the flags of the compiler, by which it shares the compiled objects
-// of openresty.ts.
+// without our patches. It is made once, below .nffi/test, and depends on nothing of this repository
+// but the assembly and the flags of the compiler, so it shares objects with openresty.ts.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";

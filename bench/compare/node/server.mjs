@@ -39,7 +39,8 @@ createServer((socket) => {
   socket.on("error", () => {});
 }).listen(argv[2]);
 
-createHttpServer((request, response) => {
+// nginx keeps its connections for longer than 5 s, and answers with 502 if Node has closed one
+createHttpServer({ keepAliveTimeout: 0 }, (request, response) => {
   const parts = [];
   request.on("data", (part) => parts.push(part));
   request.on("end", () => response.end(handle(Buffer.concat(parts))));
