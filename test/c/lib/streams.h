@@ -78,22 +78,24 @@ check_done(pair_t *pair)
 }
 
 
-/* Runs a case as in the worker, then as in a process. */
-#define BOTH_WAYS(name) \
+/* Runs a case as in the worker, then as in a process, with these options. */
+#define BOTH_WAYS_WITH(name, options) \
     static void \
     name##_here(void) \
     { \
         pair_t pair; \
-        pair_open(&pair, &small_arenas); \
+        pair_open(&pair, options); \
         name(&pair); \
     } \
     static void \
     name##_shared(void) \
     { \
         pair_t pair; \
-        pair_open_shared(&pair, &small_arenas); \
+        pair_open_shared(&pair, options); \
         name(&pair); \
     }
+
+#define BOTH_WAYS(name) BOTH_WAYS_WITH(name, &small_arenas)
 
 /* Both of its cases. */
 #define CASE(title, name) \

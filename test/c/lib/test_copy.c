@@ -49,23 +49,6 @@ at_the_gate(int number)
 }
 
 
-#define EACH_WAY(name) \
-    static void \
-    name##_here(void) \
-    { \
-        pair_t pair; \
-        pair_open(&pair, &large_arenas); \
-        name(&pair); \
-    } \
-    static void \
-    name##_shared(void) \
-    { \
-        pair_t pair; \
-        pair_open_shared(&pair, &large_arenas); \
-        name(&pair); \
-    }
-
-
 static void
 close_gate(size_t size)
 {
@@ -174,7 +157,7 @@ copies_to_arena(pair_t *pair)
     respond_beside(pair, SIZE);
 }
 
-EACH_WAY(copies_to_arena)
+BOTH_WAYS_WITH(copies_to_arena, &large_arenas)
 
 
 /* Over shared memory, the kernel copies these bytes to a memfd. */
@@ -226,7 +209,7 @@ collects(pair_t *pair)
     check_done(pair);
 }
 
-EACH_WAY(collects)
+BOTH_WAYS_WITH(collects, &large_arenas)
 
 
 static void
@@ -240,7 +223,7 @@ writes_chunk(pair_t *pair)
     check_done(pair);
 }
 
-EACH_WAY(writes_chunk)
+BOTH_WAYS_WITH(writes_chunk, &large_arenas)
 
 
 int
