@@ -353,11 +353,10 @@ ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,
 }
 
 
-/* `name` is the runtime's name in messages and metrics. For a bridge it is the
-   user's module. */
+/* `module`: of the user, for the library of a bridge; NULL for others. */
 
 ngx_http_lua_nffi_runtime_t *
-ngx_http_lua_nffi_library_load(const u_char *name, size_t name_size,
+ngx_http_lua_nffi_library_load(const u_char *module, size_t module_size,
     const u_char *library, size_t library_size, const u_char *config,
     size_t config_size, const ngx_http_lua_nffi_limits_t *limits,
     ngx_http_lua_nffi_error_t *err)
@@ -383,13 +382,11 @@ ngx_http_lua_nffi_library_load(const u_char *name, size_t name_size,
         (void) ngx_http_lua_nffi_invalid_name(err);
 
     } else if (rt == NULL) {
-        rt_name.data = (u_char *) name;
-        rt_name.len = name_size;
+        rt_name.data = (u_char *) (module ? module : library);
+        rt_name.len = module ? module_size : library_size;
 
-        rt = ngx_http_lua_nffi_try(&key, &rt_name,
-                                   name_size != library_size
-                                   || ngx_memcmp(name, library, name_size) != 0,
-                                   file, config, config_size, limits, err);
+        rt = ngx_http_lua_nffi_try(&key, &rt_name, module != NULL, file, config,
+                                   config_size, limits, err);
     }
 
     ngx_free(key.data);

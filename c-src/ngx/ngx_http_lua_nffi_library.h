@@ -12,7 +12,7 @@
 
 
 ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_library_load(
-    const u_char *name, size_t name_size, const u_char *library,
+    const u_char *module, size_t module_size, const u_char *library,
     size_t library_size, const u_char *config, size_t config_size,
     const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 ngx_int_t ngx_http_lua_nffi_library_add(ngx_http_lua_nffi_runtime_t *rt,

@@ -120,12 +120,39 @@ ngx_http_lua_nffi_distinguish(ngx_http_lua_nffi_runtime_t *rt)
 }
 
 
-ngx_http_lua_nffi_runtime_t *
-ngx_http_lua_nffi_register(ngx_str_t *key, ngx_str_t *name)
+/* Returns the last part of an absolute path, and other text unchanged: it is
+   what the user wrote to distinguish modules. */
+
+static ngx_str_t
+ngx_http_lua_nffi_short_name(const ngx_str_t *path)
 {
+    u_char     *p = path->data + path->len;
+    ngx_str_t   name = *path;
+
+    if (path->len == 0 || path->data[0] != '/' || p[-1] == '/') {
+        return name;
+    }
+
+    while (p[-1] != '/') {
+        p--;
+    }
+
+    name.len -= p - name.data;
+    name.data = p;
+
+    return name;
+}
+
+
+/* `path`: the library, module or program, as Lua has it. */
+
+ngx_http_lua_nffi_runtime_t *
+ngx_http_lua_nffi_register(ngx_str_t *key, ngx_str_t *path)
+{
+    ngx_str_t                     name = ngx_http_lua_nffi_short_name(path);
     ngx_http_lua_nffi_runtime_t  *rt;
 
-    rt = ngx_calloc(sizeof(ngx_http_lua_nffi_runtime_t) + key->len + name->len
+    rt = ngx_calloc(sizeof(ngx_http_lua_nffi_runtime_t) + key->len + name.len
                     + NGX_HTTP_LUA_NFFI_ID_SIZE, ngx_cycle->log);
     if (rt == NULL) {
         return NULL;
@@ -136,9 +163,9 @@ ngx_http_lua_nffi_register(ngx_str_t *key, ngx_str_t *name)
     ngx_memcpy(rt->key.data, key->data, key->len);
     rt->id = ngx_crc32_long(key->data, key->len);
     rt->name.data = rt->key.data + key->len;
-    rt->name.len = name->len;
+    rt->name.len = name.len;
     rt->label = rt->name;
-    ngx_sprintf(ngx_cpymem(rt->name.data, name->data, name->len),
+    ngx_sprintf(ngx_cpymem(rt->name.data, name.data, name.len),
                 NGX_HTTP_LUA_NFFI_ID, rt->id);
 
     ngx_queue_init(&rt->serving);

@@ -34,7 +34,8 @@ struct ngx_http_lua_nffi_runtime_s {
     ngx_uint_t                     handles;  /* pointers that Lua has */
     ngx_str_t                      key;
     uint32_t                       id;       /* checksum of the key */
-    ngx_str_t                      name;     /* for messages to Lua */
+    ngx_str_t                      name;     /* for messages to Lua and
+                                                metrics */
     ngx_str_t                      label;    /* for the log: with the id if
                                                 another one has this name */
 
@@ -49,7 +50,7 @@ struct ngx_http_lua_nffi_runtime_s {
 
     ngx_http_lua_nffi_reload_t    *reload;   /* under way, or NULL */
 
-    unsigned                       bridged:1;   /* `name` is of a module */
+    unsigned                       bridged:1;   /* the library of a bridge */
     unsigned                       closed:1;
     unsigned                       failed:1;    /* to start: Lua never had it */
     unsigned                       misused:2;   /* kinds that were logged */
@@ -63,7 +64,7 @@ typedef void (*ngx_http_lua_nffi_instance_handler_pt)(
 void ngx_http_lua_nffi_each_instance(
     ngx_http_lua_nffi_instance_handler_pt handler, void *data);
 ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_register(ngx_str_t *key,
-    ngx_str_t *name);
+    ngx_str_t *path);
 ngx_http_lua_nffi_runtime_t *ngx_http_lua_nffi_lookup(const u_char *key,
     size_t key_size);
 void *ngx_http_lua_nffi_handle(ngx_http_lua_nffi_runtime_t *rt);

@@ -59,7 +59,7 @@ ngx_http_lua_nffi_may_load(ngx_http_lua_nffi_error_t *err)
 
 
 void *
-ngx_http_lua_nonblocking_ffi_load(const u_char *name, size_t name_size,
+ngx_http_lua_nonblocking_ffi_load(const u_char *module, size_t module_size,
     const u_char *library, size_t library_size, const u_char *config,
     size_t config_size, const ngx_http_lua_nffi_limits_t *limits,
     ngx_http_lua_nffi_error_t *err)
@@ -69,8 +69,9 @@ ngx_http_lua_nonblocking_ffi_load(const u_char *name, size_t name_size,
     }
 
     return ngx_http_lua_nffi_handle(
-        ngx_http_lua_nffi_library_load(name, name_size, library, library_size,
-                                       config, config_size, limits, err));
+        ngx_http_lua_nffi_library_load(module, module_size, library,
+                                       library_size, config, config_size,
+                                       limits, err));
 }
 
 

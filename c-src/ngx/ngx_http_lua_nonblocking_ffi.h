@@ -45,16 +45,16 @@ typedef struct {
 
 /* grows with each change of a function or a structure that Lua knows, as does
    its number in lua/resty/nffi/glue.lua */
-#define NGX_HTTP_LUA_NFFI_ABI        2
+#define NGX_HTTP_LUA_NFFI_ABI        3
 
 uint32_t ngx_http_lua_nonblocking_ffi_abi_version(void);
 
 void *ngx_http_lua_nonblocking_ffi_find(const u_char *key, size_t key_size);
 
-void *ngx_http_lua_nonblocking_ffi_load(const u_char *name, size_t name_size,
-    const u_char *library, size_t library_size, const u_char *config,
-    size_t config_size, const ngx_http_lua_nffi_limits_t *limits,
-    ngx_http_lua_nffi_error_t *err);
+void *ngx_http_lua_nonblocking_ffi_load(const u_char *module,
+    size_t module_size, const u_char *library, size_t library_size,
+    const u_char *config, size_t config_size,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 
 void *ngx_http_lua_nonblocking_ffi_start(const u_char *key, size_t key_size,
     const ngx_http_lua_nffi_process_options_t *options,

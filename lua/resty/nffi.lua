@@ -342,7 +342,6 @@ function _M.load(name, options)
 
     local runtime = setmetatable({
         _pointer = pointer,
-        _name = language and (options.module or options.program) or name,
         _codec = codec,
         _timeout = timeout,
         _has_default_timeout = options.timeout == nil,

@@ -199,7 +199,7 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
   test("is refused with the reason where a call cannot yield", async () => {
     const response = await nginx.request("/refused");
     const refused = (phase: string) =>
-      `nil|the runtime "${echo}" cannot be called here: API disabled in the context of ` +
+      `nil|the runtime "libnffi_echo.so" cannot be called here: API disabled in the context of ` +
       `${phase}_by_lua*; call it in access_by_lua* or content_by_lua*, or from ngx.timer.at()|`;
     expect(response.body).toContain(`${refused("set")}wrong_phase`);
     expect(response.body).toContain(`${refused("body_filter")}wrong_phase`);
@@ -248,7 +248,7 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
       "true|nil",
       "nil|runtime_error|why",
       expect.stringMatching(/^false\|content_by_lua\S+ payload must be a string, got table$/),
-      `truenil|closed|the runtime "${echo}" is closed`,
+      `truenil|closed|the runtime "libnffi_echo.so" is closed`,
       "",
     ]);
   });
@@ -268,13 +268,13 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
 
   test("ends a call at its timeout; the late answer is freed, not refused", async () => {
     expect(await nginx.get("/timeout")).toBe(
-      `nil|method "sleep": the runtime "${echo}" has not responded within 20 ms|timeout|nil\nafter\n00\n`,
+      `nil|method "sleep": the runtime "libnffi_echo.so" has not responded within 20 ms|timeout|nil\nafter\n00\n`,
     );
   });
 
   test("refuses a call immediately when the queue is full, and serves the others", async () => {
     const lines = (await nginx.get("/full")).trim().split("\n");
-    const full = `true|nil|method "sleep": the queue of the runtime "${echo}" is full: 2 calls `;
+    const full = `true|nil|method "sleep": the queue of the runtime "libnffi_echo.so" is full: 2 calls `;
     expect(lines.filter((line) => line.startsWith(full)).length).toBe(4);
     expect(lines.filter((line) => line === "true|100").length).toBe(2);
     expect(lines.at(-1)).toBe("0");

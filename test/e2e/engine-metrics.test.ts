@@ -312,7 +312,7 @@ describe("metrics", () => {
     );
     await withNginx({ prefix, server: odd }, async (own) => {
       const families = parsePrometheus(await own.get("/odd"));
-      expect(sampleValue(families, "nffi_calls_total", { runtime: library })).toBe(1);
+      expect(sampleValue(families, "nffi_calls_total", { runtime: `lib${name}.so` })).toBe(1);
     });
   });
 

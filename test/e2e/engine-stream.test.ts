@@ -341,7 +341,7 @@ describe.each(suites)("streams of a native runtime, %s", (suite) => {
     expect(await nginx.get("/timer")).toBe("50\n");
     const { headers } = await nginx.request("/refused");
     expect(headers["x-refused"]).toBe(
-      `wrong_phase: the runtime "${echo}" cannot be called here: API disabled in the context of ` +
+      `wrong_phase: the runtime "libnffi_echo.so" cannot be called here: API disabled in the context of ` +
         "header_filter_by_lua*; call it in access_by_lua* or content_by_lua*, or from ngx.timer.at()",
     );
   });

@@ -45,6 +45,13 @@ typedef struct {
 
 typedef struct {
     const char      *name;
+    size_t           name_size;
+    uint32_t         id;
+    uint32_t         process;
+} ngx_http_lua_nffi_identity_t;
+
+typedef struct {
+    const char      *name;
     const char     **programs;
     const char     **argv;
     const char     **envp;
@@ -67,10 +74,10 @@ typedef struct {
 
 void *ngx_http_lua_nonblocking_ffi_find(const char *key, size_t key_size);
 
-void *ngx_http_lua_nonblocking_ffi_load(const char *name, size_t name_size,
-    const char *library, size_t library_size, const char *config,
-    size_t config_size, const ngx_http_lua_nffi_limits_t *limits,
-    ngx_http_lua_nffi_error_t *err);
+void *ngx_http_lua_nonblocking_ffi_load(const char *module,
+    size_t module_size, const char *library, size_t library_size,
+    const char *config, size_t config_size,
+    const ngx_http_lua_nffi_limits_t *limits, ngx_http_lua_nffi_error_t *err);
 
 void *ngx_http_lua_nonblocking_ffi_start(const char *key, size_t key_size,
     const ngx_http_lua_nffi_process_options_t *options,
@@ -125,6 +132,9 @@ void ngx_http_lua_nonblocking_ffi_reload_free(void *reload);
 
 int ngx_http_lua_nonblocking_ffi_state(void *runtime,
     nffi_host_state_t *state);
+
+void ngx_http_lua_nonblocking_ffi_identity(void *runtime,
+    ngx_http_lua_nffi_identity_t *identity);
 ]]
 
 

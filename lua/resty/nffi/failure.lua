@@ -2,8 +2,12 @@
 -- and the limit. They are created only when a call has failed.
 
 
+local runtimes = require "resty.nffi.runtimes"
+
+
 local find = string.find
 local format = string.format
+local name_of = runtimes.name
 
 
 -- Codes of the worker. The message of a handler's error is not changed.
@@ -40,7 +44,7 @@ end
 -- Returns the message for Lua.
 function _M.message(runtime, method, message, code, what, timeout)
     if code == "wrong_phase" and find(message, DISABLED, 1, true) == 1 then
-        message = "the runtime \"" .. runtime._name
+        message = "the runtime \"" .. name_of(runtime._pointer)
                   .. "\" cannot be called here: " .. message
                   .. (find(message, ": ", 1, true) and "" or ELSEWHERE)
 
@@ -49,7 +53,7 @@ function _M.message(runtime, method, message, code, what, timeout)
     end
 
     if code == "timeout" then
-        message = timed_out(runtime._name, what, timeout,
+        message = timed_out(name_of(runtime._pointer), what, timeout,
                             runtime._has_default_timeout
                             and timeout == runtime._timeout)
     end

@@ -25,7 +25,7 @@ local PREFIX = getinfo(1, "S").source:match("^@(.*)/lualib/resty/nffi/")
 
 
 -- As NGX_HTTP_LUA_NFFI_ABI of the glue.
-local ABI = 2
+local ABI = 3
 
 local YIELD = "ngx_http_lua_nonblocking_ffi_yield"
 

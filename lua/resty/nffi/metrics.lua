@@ -38,13 +38,6 @@ typedef struct {
 } ngx_http_lua_nffi_counts_t;
 
 typedef struct {
-    const char      *name;
-    size_t           name_size;
-    uint32_t         id;
-    uint32_t         process;
-} ngx_http_lua_nffi_identity_t;
-
-typedef struct {
     int32_t          pid;
     uint32_t         queued;
     uint32_t         unanswered;
@@ -58,8 +51,6 @@ void *ngx_http_lua_nonblocking_ffi_next(void *runtime);
 const char *ngx_http_lua_nonblocking_ffi_code(uint32_t index);
 const ngx_http_lua_nffi_counts_t *ngx_http_lua_nonblocking_ffi_counts(
     void *runtime);
-void ngx_http_lua_nonblocking_ffi_identity(void *runtime,
-    ngx_http_lua_nffi_identity_t *identity);
 int ngx_http_lua_nonblocking_ffi_process(void *runtime, uint32_t index,
     ngx_http_lua_nffi_process_info_t *info);
 ]]
@@ -72,7 +63,6 @@ local BUCKETS = 28
 local INFINITE = 1 / 0
 
 
-local identity = ffi.new("ngx_http_lua_nffi_identity_t")
 local info = ffi.new("ngx_http_lua_nffi_process_info_t")
 
 
@@ -160,7 +150,7 @@ local function measure(pointer)
     local state = runtimes.state(pointer)
     local processes = processes_of(pointer)
 
-    C.ngx_http_lua_nonblocking_ffi_identity(pointer, identity)
+    local identity = runtimes.identity(pointer)
 
     return {
         name = ffi_string(identity.name, identity.name_size),

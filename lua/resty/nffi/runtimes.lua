@@ -28,6 +28,7 @@ local attached = glue.is_attached and require "resty.nffi.attached"
 
 -- Filled in and read without a yield in between, so one per VM is enough.
 local state = ffi.new("nffi_host_state_t")
+local identity = ffi.new("ngx_http_lua_nffi_identity_t")
 
 
 local _M = {}
@@ -98,9 +99,9 @@ end
 -- Returns the runtime of a native library and its configuration, a string or
 -- nil. Equal arguments return the same runtime. The result is a pointer that
 -- keeps the runtime in memory, or nil, message, code, and the rc that the entry
--- of a library of the public ABIs returned. `name`: of the runtime in messages
--- and metrics; nil: the library's name.
-function _M.load(library, config, limits, name)
+-- of a library of the public ABIs returned. `module`: the user's, if the
+-- library is of a bridge.
+function _M.load(library, config, limits, module)
     if is_init() then
         return nil, "a runtime cannot be loaded in init_by_lua*: threads and "
                     .. "child processes do not survive the fork of the "
@@ -114,10 +115,9 @@ function _M.load(library, config, limits, name)
         return nil, reason, reason_code
     end
 
-    name = name or library
-
-    local pointer = C.ngx_http_lua_nonblocking_ffi_load(name, #name, library,
-        #library, config, config and #config or 0, limits, failure)
+    local pointer = C.ngx_http_lua_nonblocking_ffi_load(module,
+        module and #module or 0, library, #library, config,
+        config and #config or 0, limits, failure)
 
     if pointer == nil then
         local message, code = read_failure()
@@ -255,6 +255,23 @@ function _M.reloaded(reload)
     end
 
     return true
+end
+
+
+-- Returns the C structure with name, name_size, id and process. The next call
+-- overwrites it.
+function _M.identity(pointer)
+    C.ngx_http_lua_nonblocking_ffi_identity(pointer, identity)
+
+    return identity
+end
+
+
+-- Returns the name of the runtime in messages, the log and metrics.
+function _M.name(pointer)
+    local found = _M.identity(pointer)
+
+    return ffi.string(found.name, found.name_size)
 end
 
 
