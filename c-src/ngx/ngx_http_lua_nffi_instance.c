@@ -282,7 +282,8 @@ static void
 ngx_http_lua_nffi_log_stall(ngx_http_lua_nffi_instance_t *inst)
 {
     size_t                      size;
-    u_char                      process[64], memory[64], *last;
+    u_char                      process[64], *last;
+    u_char                      hints[NGX_HTTP_LUA_NFFI_HINTS];
     ngx_pid_t                   pid;
     ngx_msec_t                  since = ngx_current_msec - inst->idle_since;
     nffi_host_state_t           state;
@@ -298,15 +299,13 @@ ngx_http_lua_nffi_log_stall(ngx_http_lua_nffi_instance_t *inst)
 
     if (inst->ops->available(inst, &err) != NGX_OK) {
         size = inst->process
-               ? ngx_http_lua_nffi_ask_about_memory(inst->process, memory,
-                                                    sizeof(memory))
-               : 0;
+               ? ngx_http_lua_nffi_start_hints(inst->process, hints) : 0;
 
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                       "nffi: runtime \"%V\"%*s is not ready yet: %uD calls "
                       "have waited for it for %M ms%*s", &inst->runtime->label,
                       (size_t) (last - process), process, state.queued, since,
-                      size, memory);
+                      size, hints);
         return;
     }
 

@@ -131,7 +131,8 @@ ngx_http_lua_nffi_program_create(
            + ngx_http_lua_nffi_strings_size(options->argv, &nargs)
            + ngx_http_lua_nffi_strings_size(options->envp, &nenv)
            + (options->user ? ngx_strlen(options->user) + 1 : 0)
-           + (options->directory ? ngx_strlen(options->directory) + 1 : 0);
+           + (options->directory ? ngx_strlen(options->directory) + 1 : 0)
+           + (options->hint ? ngx_strlen(options->hint) + 1 : 0);
 
     program = ngx_alloc(size + options->config_size, ngx_cycle->log);
     if (program == NULL) {
@@ -172,6 +173,10 @@ ngx_http_lua_nffi_program_create(
 
     if (options->user) {
         program->spawn.user = ngx_http_lua_nffi_copy_string(&at, options->user);
+    }
+
+    if (options->hint) {
+        program->hint = ngx_http_lua_nffi_copy_string(&at, options->hint);
     }
 
     if (options->config) {

@@ -38,6 +38,7 @@ typedef struct {
     uint64_t                       files;      /* in the worker */
     uint64_t                       cpu;        /* seconds */
     uint64_t                       core;       /* bytes */
+    const char                    *hint;       /* NULL: none */
 } ngx_http_lua_nffi_process_options_t;
 
 
@@ -70,6 +71,9 @@ struct ngx_http_lua_nffi_program_s {
     ngx_http_lua_nffi_idle_t            idle;
     ngx_http_lua_nffi_limits_t          limits;
     ngx_http_lua_nffi_known_t           known;
+    const char                         *hint;        /* a question: what may be
+                                                        wrong if the process is
+                                                        never ready; or NULL */
 };
 
 

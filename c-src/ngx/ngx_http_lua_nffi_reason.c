@@ -65,27 +65,48 @@ ngx_http_lua_nffi_hint(ngx_uint_t signaled, int number)
 }
 
 
-size_t
-ngx_http_lua_nffi_ask_about_memory(ngx_http_lua_nffi_process_t *p, u_char *text,
-    size_t room)
+/* Returns 1 if the process has ended by a signal, or with an error that it has
+   printed. */
+
+static ngx_uint_t
+ngx_http_lua_nffi_says_why(ngx_http_lua_nffi_process_t *p)
 {
+    return p->ended
+           && (WIFSIGNALED(p->status)
+               || (WEXITSTATUS(p->status) != 0 && p->last_error.size));
+}
+
+
+size_t
+ngx_http_lua_nffi_start_hints(ngx_http_lua_nffi_process_t *p,
+    u_char text[NGX_HTTP_LUA_NFFI_HINTS])
+{
+    u_char                *last, *end;
     ngx_uint_t             i;
     nffi_spawn_options_t  *spawn = &p->program->spawn;
 
-    if (p->state != NGX_HTTP_LUA_NFFI_STARTING || p->unstarted) {
+    if (p->state != NGX_HTTP_LUA_NFFI_STARTING || p->unstarted
+        || p->instance->closed || ngx_exiting)
+    {
         return 0;
     }
 
+    last = text;
+    end = text + NGX_HTTP_LUA_NFFI_HINTS;
+
     for (i = 0; i < spawn->limits_count; i++) {
         if (spawn->limits[i].resource == RLIMIT_DATA) {
-            return ngx_snprintf(text, room,
+            last = ngx_slprintf(last, end,
                                 "; is limits.memory (%uL KiB) enough?",
-                                (uint64_t) spawn->limits[i].value / 1024)
-                   - text;
+                                (uint64_t) spawn->limits[i].value / 1024);
         }
     }
 
-    return 0;
+    if (p->program->hint && !ngx_http_lua_nffi_says_why(p)) {
+        last = ngx_slprintf(last, end, "; %s", p->program->hint);
+    }
+
+    return last - text;
 }
 
 
@@ -96,7 +117,7 @@ void
 ngx_http_lua_nffi_reason_of_exit(ngx_http_lua_nffi_process_t *p)
 {
     int     number;
-    u_char  how[128], memory[64], *last;
+    u_char  how[128], hints[NGX_HTTP_LUA_NFFI_HINTS], *last;
 
     if (p->reason.size) {
         return;
@@ -120,9 +141,7 @@ ngx_http_lua_nffi_reason_of_exit(ngx_http_lua_nffi_process_t *p)
                            (size_t) (last - how), how,
                            p->last_error.size ? ": " : "",
                            p->last_error.size, p->last_error.text,
-                           ngx_http_lua_nffi_ask_about_memory(p, memory,
-                                                              sizeof(memory)),
-                           memory);
+                           ngx_http_lua_nffi_start_hints(p, hints), hints);
 }
 
 

@@ -17,10 +17,13 @@ void ngx_http_lua_nffi_reason_of_exit(ngx_http_lua_nffi_process_t *p);
 void ngx_http_lua_nffi_reason_not_started(ngx_http_lua_nffi_process_t *p,
     const nffi_process_report_t *report);
 
-/* Writes "; is limits.memory (20480 KiB) enough?" if a process with such a
-   limit is not ready. Returns the number of bytes, 0 for others. */
-size_t ngx_http_lua_nffi_ask_about_memory(ngx_http_lua_nffi_process_t *p,
-    u_char *text, size_t room);
+#define NGX_HTTP_LUA_NFFI_HINTS  512     /* bytes */
+
+/* Writes what may be wrong with a process that is not ready, for example
+   "; is limits.memory (20480 KiB) enough?". Returns the number of bytes, 0 for
+   a process that is or was ready. */
+size_t ngx_http_lua_nffi_start_hints(ngx_http_lua_nffi_process_t *p,
+    u_char text[NGX_HTTP_LUA_NFFI_HINTS]);
 
 /* Returns the error code for calls while the process is down. */
 const char *ngx_http_lua_nffi_down_code(ngx_http_lua_nffi_process_t *p);

@@ -128,15 +128,13 @@ ngx_http_lua_nffi_process_ready(ngx_http_lua_nffi_process_t *p)
 static void
 ngx_http_lua_nffi_kill(ngx_http_lua_nffi_process_t *p, const char *why)
 {
-    u_char  memory[64];
+    u_char  hints[NGX_HTTP_LUA_NFFI_HINTS];
 
     if (p->reason.size == 0) {
         ngx_http_lua_nffi_fail(&p->reason, "runtime_down",
                                "its process %P %s and is killed%*s",
                                p->process.pid, why,
-                               ngx_http_lua_nffi_ask_about_memory(p, memory,
-                                                              sizeof(memory)),
-                               memory);
+                               ngx_http_lua_nffi_start_hints(p, hints), hints);
     }
 
     p->killed = 1;

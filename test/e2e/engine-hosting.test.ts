@@ -129,6 +129,12 @@ describe("what a process gets", () => {
         `local rt = assert(nffi.load("python", { module = "tiny.py", limits = { memory = 5 * 2 ^ 20 } }))
          ngx.say(show(rt.methods:any()))`,
       ),
+      content(
+        "= /never",
+        `local options = loadstring("return { " .. ngx.unescape_uri(ngx.var.arg_o) .. " }")()
+         local rt = assert(nffi.load(ngx.var.arg_l, options))
+         ngx.say(show(rt:call("")))`,
+      ),
       shell("hanging", "sleep 60; true", "limits = { memory = 2 ^ 26 }"),
       shell("inherits", "grep ^Sig /proc/self/status >&2; ls -l /proc/self/fd >&2; exit 1"),
     ];
@@ -196,6 +202,27 @@ describe("what a process gets", () => {
       /not ready within the start limit .* is killed; is limits\.memory \(65536 KiB\) enough\?/,
     );
     expect(Date.now() - begin).toBeLessThan(10_000);
+  });
+
+  test("one that never attaches: the error asks what its program lacks", async () => {
+    const never = (language: string, options: string) =>
+      nginx.get(`/never?l=${language}&o=${encodeURIComponent(options)}`);
+    const asks = String.raw`; does the program attach to its queue, with nffi_attach\(\) .* in Rust\?`;
+    expect(await never("process", `program = "/bin/true"`)).toMatch(
+      new RegExp(
+        String.raw`^nil\|the runtime "true" is down: its process \d+ ended with code 0${asks}\|runtime_down`,
+        "m",
+      ),
+    );
+    const sleeps = `program = "/bin/sleep", args = { 60 }, start_timeout = 300`;
+    expect(await never("process", sleeps)).toMatch(
+      new RegExp(`not ready within the start limit .* and is killed${asks}`),
+    );
+    const python = `module = "a.py", program = "/bin/true"`;
+    expect(await never("python", python)).toMatch(/ended with code 0; is \/bin\/true Python\?\|/);
+    // its own message says more
+    const fails = `program = "/bin/sh", args = { "-c", "echo no luck >&2; exit 1" }`;
+    expect(await never("process", fails)).toMatch(/ended with code 1: no luck\|runtime_down/);
   });
 
   test("one that exceeds its CPU time is ended by the kernel", async () => {

@@ -70,6 +70,7 @@ typedef struct {
     uint64_t         files;
     uint64_t         cpu;
     uint64_t         core;
+    const char      *hint;
 } ngx_http_lua_nffi_process_options_t;
 
 void *ngx_http_lua_nonblocking_ffi_find(const char *key, size_t key_size);

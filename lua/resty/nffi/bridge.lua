@@ -89,13 +89,20 @@ local function start_process(spec, options, settings, limits)
         return pointer
     end
 
-    return child.start(key, options.module, programs, argv, settings, options,
-                       limits)
+    return child.start(key, {
+        name = options.module,
+        programs = programs,
+        argv = argv,
+        config = settings,
+        hint = options.program and "is " .. options.program .. " "
+               .. spec.title .. "?",
+    }, options, limits)
 end
 
 
 -- Returns a language. `spec`:
 --   name             the language, as load() gets it, and its library
+--   title            what its program is, for messages
 --   module_example   for messages
 --   programs         absolute paths, tried in this order by default
 --   options          names of its options, for both hosts; `host` if it has two

@@ -210,19 +210,25 @@ function _M.append(argv, arguments)
 end
 
 
--- Starts the processes, each with the first of the programs that exists.
--- `config`: bytes, or nil for none. Each process reads them with
--- nffi_queue_config() from memory that it shares with the worker, since an
--- environment or a command line can be read by others and is inherited. Returns
--- its pointer, or nil, message, code. Calls report errors of a program later.
-function _M.start(key, name, programs, argv, config, options, limits)
+-- Starts the processes. `what`:
+--   name      the module or program, as the user wrote it
+--   programs  absolute paths; the first one that exists is started
+--   argv      the command line
+--   config    bytes, or nil for none. Each process reads them with
+--             nffi_queue_config() from memory that it shares with the worker,
+--             since an environment or a command line can be read by others and
+--             is inherited
+--   hint      a question for the error of a process that is never ready, or nil
+-- Returns its pointer, or nil, message, code. Calls report errors of a program
+-- later.
+function _M.start(key, what, options, limits)
     local spec = hosting.check(options)
 
-    spec.name = name
-    spec.programs = programs
-    spec.argv = argv
+    for field, value in pairs(what) do
+        spec[field] = value
+    end
+
     spec.envp = environment(options)
-    spec.config = config
     spec.directory = options.directory and _M.absolute(options.directory)
     spec.flags = options.affinity == "inherit" and 0 or RESET_CPUS
 

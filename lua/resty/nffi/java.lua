@@ -152,6 +152,7 @@ end
 
 return bridge.new({
     name = "java",
+    title = "Java",
     module_example = "\"com.example.App\"",
     programs = programs,
     options = {

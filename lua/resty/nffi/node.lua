@@ -118,6 +118,7 @@ end
 
 return bridge.new({
     name = "node",
+    title = "Node",
     module_example = "\"file.ts\"",
     programs = PROGRAMS,
     options = { threads = true, inspect = true, profile_dir = true },

@@ -11,6 +11,11 @@ local runtimes = require "resty.nffi.runtimes"
 local type = type
 
 
+local HINT = "does the program attach to its queue, with nffi_attach() and "
+             .. "nffi_attach_ready() in C, nffi.Main() in Go, nffi::main() in "
+             .. "Rust?"
+
+
 local _M = {
     codec = "raw",
 
@@ -47,8 +52,13 @@ function _M.start(options, _, config)
         return pointer
     end
 
-    return child.start(key, options.program, { program }, argv, config, options,
-                       limits)
+    return child.start(key, {
+        name = options.program,
+        programs = { program },
+        argv = argv,
+        config = config,
+        hint = HINT,
+    }, options, limits)
 end
 
 

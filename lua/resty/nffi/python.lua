@@ -62,6 +62,7 @@ end
 
 return bridge.new({
     name = "python",
+    title = "Python",
     module_example = "\"app.py\"",
     programs = { "/usr/local/bin/python3", "/usr/bin/python3" },
     options = { host = true, handler = true, path = true, threads = true },

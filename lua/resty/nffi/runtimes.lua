@@ -184,6 +184,7 @@ function _M.start(key, spec, limits)
     wanted.files = spec.files or UNLIMITED
     wanted.cpu = spec.cpu or UNLIMITED
     wanted.core = spec.core or UNLIMITED
+    wanted.hint = spec.hint
 
     local pointer = C.ngx_http_lua_nonblocking_ffi_start(key, #key, wanted,
                                                          limits, failure)
