@@ -29,7 +29,7 @@ export class Ending {
   #loading = true;
   #expected = false;
 
-  /** Named in all messages, once it is known. */
+  /** Named in messages to the worker, once it is known. */
   module = "the runtime";
 
   constructor(lifeline: Lifeline) {
@@ -53,7 +53,7 @@ export class Ending {
     const { message, detail } = failureOf(thrown);
     this.#lifeline.failed(this.#about(inOneLine(message)), detail);
     const [first, stack] = firstAndRest(detail || message);
-    if (this.#lifeline.where === "process") logNow("error", this.#about(first), stack);
+    if (this.#lifeline.where === "process") logNow("error", first, stack);
     return this.#exit(EXIT_LOAD_FAILED);
   }
 
@@ -78,7 +78,7 @@ export class Ending {
     else this.#lifeline.dying?.(reason);
     this.#lifeline.flush();
     const [first, stack] = firstAndRest(detail || message);
-    logNow("error", `${this.#who()}: ${what}: ${first}${this.#lost()}`, stack);
+    logNow("error", `${this.#who()}${what}: ${first}${this.#lost()}`, stack);
     this.#exit(this.#loading ? EXIT_LOAD_FAILED : EXIT_UNCAUGHT);
   }
 
@@ -88,7 +88,7 @@ export class Ending {
       this.loadFailed(new Error("its top-level await waits for something that can never happen"));
     }
     if (this.#lifeline.running() > 0) {
-      logNow("warn", `${this.#who()}: closed${this.#lost()}, since nothing is left to answer them`);
+      logNow("warn", `${this.#who()}closed${this.#lost()}, since nothing is left to answer them`);
     }
     this.#exit(0);
   }
@@ -96,8 +96,8 @@ export class Ending {
   #onExit(code: number): void {
     if (this.#expected) return;
     this.#lifeline.flush();
-    const what = `${this.module}: ended its ${this.#lifeline.where} with exit code ${code}`;
-    if (this.#loading) this.#lifeline.failed(`${what} while it was loaded`, "");
+    const what = `ended its ${this.#lifeline.where} with exit code ${code}`;
+    if (this.#loading) this.#lifeline.failed(`${this.module}: ${what} while it was loaded`, "");
     else this.#lifeline.dying?.(`process.exit(${code}) was called`);
     // Called inside process.exit(), so the stack shows its caller.
     const [, ...stack] = withoutOurFrames(new Error().stack ?? "").split("\n");
@@ -105,9 +105,10 @@ export class Ending {
     logNow("error", what + this.#lost(), callers.join("\n"));
   }
 
+  /** In front of a line of the log, which names the module itself. */
   #who(): string {
     const { where } = this.#lifeline;
-    return where === "process" ? this.module : `${this.module}: ${where}`;
+    return where === "process" ? "" : `${where}: `;
   }
 
   #about(text: string): string {

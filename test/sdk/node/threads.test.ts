@@ -93,7 +93,7 @@ describe.each(suites)("threads of a TypeScript runtime, %s", (suite) => {
 
   test("the log names the place in the TypeScript of what a thread did not catch", async () => {
     expect(await nginx.waitForLog("nobody caught this")).toMatch(
-      /\[error\] .*main\.ts: thread \d: uncaught: Error: nobody caught this/,
+      /\[error\] .*\[main\.ts\] thread \d: uncaught: Error: nobody caught this/,
     );
     expect(nginx.errorLog()).toMatch(/at Timeout\.\S+ \(.*main\.ts:12:\d+\)/);
   });

@@ -279,7 +279,7 @@ describe.each(["process", "worker"])("%s: its own life", (host) => {
           continue;
         }
         expect(code).toBe("runtime_down");
-        await nginx.waitForLog(`${module}: ended its process with exit code 3`);
+        await nginx.waitForLog(`[${module}] ended its process with exit code 3`);
         await until(
           async () => (await callOf(nginx, host, "hello", { name: "x" }, { module }))[0] !== null,
           10_000,

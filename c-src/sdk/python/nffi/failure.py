@@ -60,17 +60,24 @@ def code_of(error):
 
 
 def detail_of(error):
-    """The traceback with its causes, without our own frames at its beginning; of an Error its own
-    detail, or what it has as a code that is no 32-bit number."""
+    """The traceback with its causes, without our own frames at its beginning, or nothing if only the
+    message is left; of an Error its own detail, or what it has as a code that is no 32-bit number."""
     if _is_known(error):
         return _own_detail_of(error)
     try:
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OUR_FOLDER):
             frames = frames.tb_next
-        return "".join(traceback.format_exception(type(error), error, frames)).rstrip("\n")
+        text = "".join(traceback.format_exception(type(error), error, frames)).rstrip("\n")
+        return "" if _is_message_of(error, text) else text
     except BaseException:
         return ""
+
+
+def _is_message_of(error, text):
+    """format_exception() also names the module of the class."""
+    message = message_of(error).rstrip("\n")
+    return text.endswith(message) and "\n" not in text[: len(text) - len(message)]
 
 
 def _own_detail_of(error):

@@ -10,7 +10,7 @@ import traceback
 import _nffi
 
 from . import codes, logs
-from .failure import describe, detail_of, in_one_line, message_of
+from .failure import describe, in_one_line, message_of
 from .runtime import Runtime
 from .settings import parse
 
@@ -52,12 +52,12 @@ class _Ending:
         self.module = "the runtime"
 
     def load_failed(self, error):
-        message, _ = describe(error)
-        text = message.decode()
-        if self.module not in text:
-            text = f"{self.module}: {text}"
-        _nffi.attach_failed(self._queue, in_one_line(text).encode())
-        logs.log_now(codes.ERROR, in_one_line(text), detail_of(error))
+        message, detail = describe(error)
+        reason = in_one_line(message.decode())
+        named = reason if self.module in reason else f"{self.module}: {reason}"
+        _nffi.attach_failed(self._queue, named.encode())
+        # the line of the log names the module itself
+        logs.log_now(codes.ERROR, reason, detail.decode())
         os._exit(_EXIT_LOAD_FAILED)
 
     def exit_requested(self, error):
@@ -72,7 +72,7 @@ class _Ending:
             # an attribute of a subclass of SystemExit
             number, has_text = 1, True
         callers = "".join(traceback.format_tb(error.__traceback__)).rstrip("\n")
-        what = f"{self.module}: ended its process with exit code {number}"
+        what = f"ended its process with exit code {number}"
         if has_text:
             what += f": {in_one_line(message_of(error))}"
         logs.log_now(codes.ERROR, what, callers)
@@ -87,6 +87,6 @@ class _Ending:
             sys.stdout.flush()
             sys.stderr.flush()
         except BaseException as error:
-            logs.log_now(codes.ERROR, f"{self.module}: at exit: {message_of(error)}")
+            logs.log_now(codes.ERROR, f"at exit: {message_of(error)}")
         finally:
             os._exit(code)

@@ -80,7 +80,7 @@ def _run(queue, config):
 def _report_load(runtime, error, delay, is_known):
     again = f"; it is loaded again in {round(delay * 1000)} ms"
     if is_known:
-        text = f"{runtime.settings.module} cannot be loaded, for the same reason{again}"
+        text = f"cannot be loaded, for the same reason{again}"
         write_log(runtime.queue, 0, codes.ERROR, text)
     else:
         _report(runtime, error, again)
@@ -88,9 +88,7 @@ def _report_load(runtime, error, delay, is_known):
 
 def _report(runtime, error, more=""):
     text = in_one_line(message_of(error))
-    if runtime.settings.module not in text:
-        text = f"{runtime.settings.module}: {text}"
-    write_log(runtime.queue, 0, codes.ERROR, f"{text}{more}\n{detail_of(error)}")
+    write_log(runtime.queue, 0, codes.ERROR, f"{text}{more}\n{detail_of(error)}".rstrip("\n"))
 
 
 def _serves_itself(runtime):

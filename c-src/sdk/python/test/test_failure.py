@@ -52,7 +52,20 @@ class Detail(unittest.TestCase):
             error.__traceback__ = error.__traceback__.tb_next
             inside = detail_of(error)
         self.assertIn("test_failure.py", whole)
-        self.assertNotIn("File ", inside)
+        self.assertEqual(inside, "")
+
+
+    def test_a_message_alone_is_not_repeated(self):
+        class Qualified(Exception):
+            pass
+
+        for error in (ValueError("two\nlines"), KeyError(), Qualified("x"), Qualified("a\nb\n")):
+            self.assertEqual(detail_of(error), "")
+        broken = SyntaxError("bad", ("a.py", 3, 1, "x ="))
+        self.assertIn('File "a.py", line 3', detail_of(broken))
+        caused = ValueError("outer")
+        caused.__cause__ = KeyError("inner")
+        self.assertIn("KeyError: 'inner'", detail_of(caused))
 
 
 def raises(*arguments):
