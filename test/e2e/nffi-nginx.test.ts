@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -387,9 +388,15 @@ describe("dev", () => {
   const BUILD = `if grep wrong greeting.src; then echo "it does not build"; exit 1; fi
     cp greeting.src made.o && mv made.o build/greeting.txt && echo built`;
 
+  /** In one step: a build must not find an empty file. */
+  const save = (dir: string, greeting: string) => {
+    writeFileSync(join(dir, ".new"), greeting);
+    renameSync(join(dir, ".new"), join(dir, "greeting.src"));
+  };
+
   test("builds and reloads on a change, keeps the old code where that fails, ends all", async () => {
     const { dir, port } = await project();
-    writeFileSync(join(dir, "greeting.src"), "first\n");
+    save(dir, "first\n");
     const dev = background(dir, tool, "dev", "--", "sh", "-c", BUILD);
     const shows = (text: string | RegExp) =>
       until(
@@ -408,7 +415,7 @@ describe("dev", () => {
     await answers("first");
     await shows("the greeting is first");
 
-    writeFileSync(join(dir, "greeting.src"), "second\n");
+    save(dir, "second\n");
     await answers("second");
     await shows("the greeting is second");
     // one line for the reload, beside what the command and the project print
@@ -418,12 +425,12 @@ describe("dev", () => {
     );
 
     // what does not build is not loaded, nor what nginx refuses
-    writeFileSync(join(dir, "greeting.src"), "wrong\n");
-    await shows("it does not build");
+    save(dir, "wrong\n");
+    await shows("it does not build\nthe build failed (status 1): the old code keeps running\n");
     expect(await get(port)).toBe("second");
 
     writeFileSync(join(dir, "part.conf"), "no_such_directive on;\n");
-    writeFileSync(join(dir, "greeting.src"), "third\n");
+    save(dir, "third\n");
     await shows("no_such_directive");
     expect(await get(port)).toBe("second");
     rmSync(join(dir, "part.conf"));
@@ -468,10 +475,23 @@ describe("dev", () => {
     expect(await dev.ended).toBe(0);
   });
 
-  test("a first build that fails starts nothing", async () => {
+  test("a first build that fails starts nothing; nginx starts after a change", async () => {
     const { dir, port } = await project();
-    const failed = nffiNginx(dir, "dev", "--", "sh", "-c", "echo wrong >&2; exit 3");
-    expect([failed.stderr, failed.status]).toEqual(["wrong\n", 3]);
+    save(dir, "wrong\n");
+    const dev = background(dir, tool, "dev", "--", "sh", "-c", BUILD);
+    const shows = (text: string) =>
+      until(
+        () => dev.output.endsWith(text),
+        20_000,
+        () => dev.output,
+      );
+    await shows("the build failed (status 1): nginx starts when it succeeds\n");
+    await refused(port);
+    save(dir, "first\n");
+    await shows("watching for changes; Ctrl-C also stops nginx\n");
+    expect(await get(port)).toBe("first");
+    signalGroup(dev.child, "SIGINT");
+    expect(await dev.ended).toBe(0);
     await refused(port);
   });
 
