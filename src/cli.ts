@@ -36,8 +36,11 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 async function program(argv: readonly string[], signal: AbortSignal): Promise<void> {
   const cut = argv.indexOf("--");
-  const own = cut < 0 ? argv : argv.slice(0, cut);
-  const configureArgs = cut < 0 ? [] : argv.slice(cut + 1);
+  const before = cut < 0 ? argv : argv.slice(0, cut);
+  const called = calledCommands(before.slice(2));
+  const configures = called.some((name) => name === "build" || name === "cache");
+  const own = configures ? before : argv;
+  const configureArgs = configures && cut >= 0 ? argv.slice(cut + 1) : [];
   const context: CommandContext = {
     env: environment,
     cwd: workingDirectory(),
@@ -56,7 +59,6 @@ async function program(argv: readonly string[], signal: AbortSignal): Promise<vo
     // as in git and cargo; the arguments of a command that is not loaded are unknown
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .addHelpText("after", `\n${exitCodeHelp()}`);
-  const called = calledCommands(own.slice(2));
   for (const name of COMMAND_NAMES) {
     const loading = { context, configureArgs, root };
     root.addCommand(called.includes(name) ? await loadCommand(name, loading) : declared(name));

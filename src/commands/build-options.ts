@@ -21,6 +21,12 @@ import {
   wholeNumber,
 } from "./source-options.js";
 
+/** Options of nffi that configure has too, with the same meaning. */
+const OF_CONFIGURE = [
+  ...["--with-debug", "--add-module", "--add-dynamic-module"],
+  ...["--with-pcre", "--with-zlib", "--with-openssl"],
+];
+
 export interface BuildOptions extends SourceOptions {
   prefix?: string;
   overwriteForeign?: boolean;
@@ -96,6 +102,7 @@ export async function buildRequestOf(
   context: CommandContext,
 ): Promise<BuildRequest> {
   const { env, cwd } = context;
+  requireForConfigure(configureArgs);
   const prefix = resolve(cwd, options.prefix || DEFAULT_PREFIX);
   return {
     ...(await sourceRequestOf(options, context)),
@@ -110,6 +117,18 @@ export async function buildRequestOf(
     patches: (options.patch ?? []).map((file) => resolve(cwd, file)),
     configureArgs: options.withDebug ? ["--with-debug", ...configureArgs] : configureArgs,
   };
+}
+
+/** `--prefix` would install elsewhere than nffi expects, and configure knows none of the others. */
+function requireForConfigure(configureArgs: readonly string[]): void {
+  const own = allBuildOptions().options.flatMap(({ long }) => long ?? []);
+  const misplaced = configureArgs
+    .map((arg) => arg.replace(/=.*/s, ""))
+    .find((word) => own.includes(word) && !OF_CONFIGURE.includes(word));
+  if (misplaced === undefined) return;
+  throw new NffiError("usage", `${misplaced} is an option of nffi, not of configure`, {
+    hint: 'put it before --, or beside "configure" in nffi.config.json',
+  });
 }
 
 function flavorOption(): Option {
