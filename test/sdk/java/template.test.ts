@@ -21,7 +21,7 @@ test("answers after the lines that were printed", () => void expectPrintedLines(
 test("its CI file passes: compiler's warnings, tests, nginx", () => {
   const { output, cacheKey } = runWorkflow(project, greeter.prefix, { env: ENV });
   expect(cacheKey).toMatch(/^openresty-[0-9a-f]{64}$/);
-  expect(output).toMatch(/Tests run: 4, Failures: 0, .* com\.example\.AppTest/);
+  expect(output).toMatch(/Tests run: 5, Failures: 0, .* com\.example\.AppTest/);
   expect(output).toMatch(/Tests run: 4, Failures: 0, .* com\.example\.NginxIT/);
   // nffi comes from the product; no other repository is asked for it
   const asked = readdirSync(join(MAVEN, "local/nffi/nffi/0-SNAPSHOT"));
@@ -36,8 +36,8 @@ test("its tests fail when the code is wrong, and the linter when it is doubtful"
   expect(alone.status).not.toBe(0);
   change(
     "src/main/java/com/example/JacksonCodec.java",
-    "return mapper.writeValueAsBytes(value);",
-    "java.util.List raw = null; return mapper.writeValueAsBytes(value);",
+    "return Json",
+    "java.util.List raw = null; return Json",
   );
   const linted = shell(["make lint"]);
   expect(linted.stdout).toContain("found raw type: java.util.List");

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.lang.reflect.Type;
 import nffi.Codec;
+import nffi.Json;
 
 /** Values of classes as JSON, by Jackson. */
 final class JacksonCodec implements Codec {
@@ -15,7 +16,8 @@ final class JacksonCodec implements Codec {
     }
 
     @Override
-    public byte[] encode(Object value) throws IOException {
-        return mapper.writeValueAsBytes(value);
+    public byte[] encode(Object value) throws Exception {
+        // Jackson turns classes into maps and lists, and would write NaN as text; nffi refuses it
+        return Json.codec().encode(mapper.convertValue(value, Object.class));
     }
 }

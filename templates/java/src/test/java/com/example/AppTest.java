@@ -47,6 +47,14 @@ class AppTest {
     }
 
     @Test
+    void refusesWhatJsonDoesNotHave() {
+        Exception refused = assertThrows(IllegalArgumentException.class,
+                () -> new JacksonCodec().encode(Map.of("ratio", Double.NaN)));
+        assertEquals("the result cannot become JSON: result.ratio is NaN (Double)",
+                refused.getMessage());
+    }
+
+    @Test
     void waits() throws Exception {
         try (TestRuntime runtime = load(Map.of())) {
             assertEquals("20", call(runtime, "wait", Map.of("ms", 20)));
