@@ -1,6 +1,6 @@
 /*
  * test_hosting.c - how a runtime process is hosted: its limits, its priority
- * and its user, signs of life, and the end of all that belongs to its session.
+ * and its user, signs of life, and the requests of starts to the supervisor.
  */
 
 #include "process.h"
@@ -50,54 +50,6 @@ play_poll(void)
 
         CHECK_IS(nffi_respond(request.task, 0, NULL, 0), NFFI_OK);
     }
-}
-
-
-/* Exits immediately, and leaves one process of its session that holds the
-   socket. */
-static void
-play_leave_one(void)
-{
-    int pipe_fds[2];
-    char byte;
-
-    CHECK_CALL(pipe(pipe_fds));
-
-    if (fork() == 0) {
-        CHECK_IS(write(pipe_fds[1], "x", 1), 1);
-        pause();
-    }
-
-    CHECK_IS(read(pipe_fds[0], &byte, 1), 1);
-    pause();
-}
-
-
-/* Leaves a process behind that has left its session, its group and its parent,
-   and says its number. */
-static void
-play_daemon(void)
-{
-    pid_t pid = fork();
-
-    CHECK(pid != -1);
-
-    if (pid == 0) {
-        CHECK_CALL(setsid());
-
-        if (fork() == 0) {
-            CHECK_CALL(setsid());
-            pid = getpid();
-            CHECK_IS(write(STDOUT_FILENO, &pid, sizeof(pid)), sizeof(pid));
-            sleep(100);
-        }
-
-        _exit(0);
-    }
-
-    CHECK_IS(waitpid(pid, NULL, 0), pid);
-    (void) attached();
-    pause();
 }
 
 
@@ -397,154 +349,6 @@ waits_for_room(void)
 }
 
 
-/* The end of file arrives only when no process holds the socket. */
-static void
-kills_whole_session(void)
-{
-    process_t process;
-
-    process_open(&process, &small);
-    process_spawn(&process, "leave one");
-    CHECK(poll(&(struct pollfd) { .fd = process.nffi.control_fd,
-                                  .events = POLLIN }, 1, 100) == 0);
-    nffi_process_kill(&process.nffi);
-    process_end_with(&process, SIGKILL);
-    nffi_process_kill(&process.nffi);
-}
-
-
-static pid_t
-read_pid(process_t *process)
-{
-    pid_t pid;
-    struct pollfd pollfd = { .fd = process->nffi.stdout_fd, .events = POLLIN };
-
-    CHECK_IS(poll(&pollfd, 1, PROCESS_MS), 1);
-    CHECK_IS(read(process->nffi.stdout_fd, &pid, sizeof(pid)), sizeof(pid));
-
-    return pid;
-}
-
-
-/* However the process ends: its descendants end as well. */
-static void
-kills_daemons(void)
-{
-    int way;
-    pid_t daemon;
-    process_t process;
-    nffi_process_message_t message;
-
-    for (way = 0; way < 3; way++) {
-        process_start(&process, &small, "daemon");
-        daemon = read_pid(&process);
-        CHECK(is_alive(daemon));
-
-        switch (way) {
-        case 0:
-            nffi_process_kill(&process.nffi);
-            break;
-        case 1:
-            CHECK_CALL(kill(process.nffi.pid, SIGKILL));
-            break;
-        default:
-            /* the worker lets go without a word */
-            close(process.nffi.keeper_fd);
-            process.nffi.keeper_fd = -1;
-        }
-
-        CHECK_IS(process_event(&process, &message), NFFI_PROCESS_GONE);
-        await_end(daemon);
-        nffi_host_destroy(process.host);
-    }
-}
-
-
-/* A kill takes all of them and does not wait for the grace period, which begins
-   when only the process has ended. One of several rounds shows it: the machine
-   may be busy. */
-static void
-kills_immediately(void)
-{
-    int round;
-    long long begin, fastest = PROCESS_MS;
-    pid_t daemon;
-    process_t process;
-
-    for (round = 0; round < 5 && fastest >= 700; round++) {
-        process_start(&process, &small, "daemon");
-        daemon = read_pid(&process);
-        begin = now_ms();
-        nffi_process_kill(&process.nffi);
-        await_end(daemon);
-        fastest = now_ms() - begin < fastest ? now_ms() - begin : fastest;
-        process_end_with(&process, SIGKILL);
-    }
-
-    CHECK(fastest < 700);
-}
-
-
-/* One runtime's end is not another's. */
-static void
-spares_others(void)
-{
-    pid_t daemon;
-    process_t process, other;
-
-    process_start(&other, &small, "daemon");
-    daemon = read_pid(&other);
-    process_start(&process, &small, "poll");
-    process_kill_and_end(&process);
-    usleep(100000);
-    CHECK(is_alive(daemon));
-    CHECK(is_alive(other.nffi.pid));
-    process_kill_and_end(&other);
-}
-
-
-/* The death of the supervisor, or of a keeper, harms no process; both end with
-   the worker all the same. */
-static void
-survives_supervisor(void)
-{
-    char state;
-    pid_t keeper, supervisor;
-    process_t process, other;
-    nffi_process_report_t report;
-
-    process_start(&process, &small, "poll");
-    keeper = parent_of(process.nffi.pid, &state);
-    supervisor = parent_of(keeper, &state);
-    CHECK_CALL(kill(supervisor, SIGKILL));
-    await_end(supervisor);
-
-    /* its socket reports it, even while a keeper lives */
-    CHECK_IS(poll(&(struct pollfd) { .fd = start_supervisor_fd,
-                                     .events = POLLIN }, 1, PROCESS_MS), 1);
-    CHECK(is_alive(process.nffi.pid));
-    process_submit(&process, "x", 1, "", &owner);
-    nffi_host_response_t response = process_response(&process);
-    nffi_host_release(process.host, &response);
-
-    /* another one takes its place */
-    close(start_supervisor_fd);
-    start_supervisor_of = 0;
-    process_start(&other, &small, "poll");
-    process_kill_and_end(&other);
-
-    CHECK_CALL(kill(keeper, SIGKILL));
-    CHECK_IS(start_report(&process.nffi, &report),
-             NFFI_PROCESS_GONE);
-    process_submit(&process, "x", 1, "", &owner);
-    response = process_response(&process);
-    nffi_host_release(process.host, &response);
-    nffi_process_kill(&process.nffi);
-    await_end(process.nffi.pid);
-    nffi_host_destroy(process.host);
-}
-
-
 /* A start that the supervisor does not understand is refused, and those after
    it are served. */
 static void
@@ -608,8 +412,6 @@ main(int argc, char **argv)
     static const process_role_t roles[] = {
         { "look", play_look },
         { "poll", play_poll },
-        { "leave one", play_leave_one },
-        { "daemon", play_daemon },
     };
     static const check_case_t cases[] = {
         { "limits and priority are those asked for", sets_limits_and_nice },
@@ -625,14 +427,6 @@ main(int argc, char **argv)
         { "a ping tells a process that hangs", ping_detects_a_hang },
         { "a supervisor without room is no failure of the process",
           waits_for_room },
-        { "a session is killed to its last process", kills_whole_session },
-        { "a daemon ends with the process that it descends from",
-          kills_daemons },
-        { "a kill ends all descendants of a process immediately",
-          kills_immediately },
-        { "the end of one process spares another's daemon", spares_others },
-        { "the death of supervisor and keeper harms no process",
-          survives_supervisor },
         { "a start of another version, or none, is refused",
           refuses_other_versions },
     };

@@ -1,6 +1,6 @@
 /*
- * test_spawn.c - starting a runtime process: what it inherits, how failures are
- * reported, its death and its remains.
+ * test_spawn.c - starting a runtime process: what it inherits, and how failures
+ * are reported. test_process_end.c has its end.
  */
 
 #include "process.h"
@@ -8,8 +8,6 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-static int owners[128];
 
 
 /* Roles. */
@@ -74,63 +72,6 @@ static void
 play_wait(void)
 {
     (void) attached();
-    pause();
-}
-
-
-/* Takes what waits and answers none of it. */
-static void
-play_take(void)
-{
-    nffi_request_t requests[128];
-    nffi_queue_t *queue = attached();
-
-    while (nffi_queue_poll(queue, requests, 128, -1) > 0) {
-        /* silent */
-    }
-}
-
-
-/* Responds to 100 tasks with different payloads, then ends abruptly. */
-static void
-play_answer_and_die(void)
-{
-    int i, n;
-    nffi_request_t requests[128];
-    static char bytes[20000];
-    nffi_queue_t *queue = attached();
-
-    for (i = 0; i < 100; ) {
-        n = nffi_queue_poll(queue, requests, 128, -1);
-        CHECK(n > 0);
-
-        for ( ; n > 0; n--, i++) {
-            CHECK_IS(nffi_respond(requests[n - 1].task, 0, bytes,
-                                  sizeof(bytes)), NFFI_OK);
-        }
-    }
-
-    kill(getpid(), SIGKILL);
-}
-
-
-/* Leaves processes behind that hold whatever they could inherit. */
-static void
-play_fork(void)
-{
-    pid_t pid;
-
-    (void) attached();
-    pid = fork();
-    CHECK(pid != -1);
-
-    if (pid == 0) {
-        pid = getpid();
-        CHECK_IS(write(STDOUT_FILENO, &pid, sizeof(pid)), sizeof(pid));
-        sleep(100);
-        _exit(0);
-    }
-
     pause();
 }
 
@@ -452,200 +393,6 @@ pipes(void)
 }
 
 
-/* Dies with tasks queued, running, in the arena and in memfds. */
-static void
-dies(void)
-{
-    int i, before = process_fds(), taken = 0;
-    void *owner;
-    process_t process;
-    nffi_task_t task;
-    nffi_host_state_t state;
-    nffi_host_response_t response;
-    nffi_host_request_t request = { 0 };
-    char *bytes = calloc(1, 100000);
-
-    process_start(&process, &(nffi_host_options_t) { .request_arena = 1 },
-                  "take");
-
-    for (i = 0; i < 100; i++) {
-        process_submit(&process, bytes, i % 3 ? 10 : 100000, "", &owners[i]);
-    }
-
-    do {
-        nffi_host_state(process.host, &state);
-    } while (state.queued > 0);
-
-    nffi_process_kill(&process.nffi);
-    nffi_process_kill(&process.nffi);
-
-    while (nffi_host_process_event(process.host,
-                                   &(nffi_process_message_t) { 0 })
-           != NFFI_PROCESS_GONE)
-    {
-        process_wait(&process);
-    }
-
-    /* a large request notices; a small one waits for no process */
-    request.data = bytes;
-    request.size = 100000;
-    CHECK_IS(nffi_host_submit(process.host, &request, owners, &task),
-             NFFI_CLOSED);
-    request.size = 10;
-    CHECK_IS(nffi_host_submit(process.host, &request, &owners[100], &task),
-             NFFI_OK);
-
-    CHECK_IS(nffi_host_collect(process.host, &response, 1), 0);
-
-    while ((owner = nffi_host_take_pending(process.host)) != NULL) {
-        CHECK((int *) owner >= owners && (int *) owner <= &owners[100]);
-        CHECK_IS(*(int *) owner, 0);
-        *(int *) owner = 1;
-        taken++;
-    }
-
-    CHECK_IS(taken, 101);
-    process_end_with(&process, SIGKILL);
-    free(bytes);
-    CHECK_IS(open_fds(), before);
-}
-
-
-/* Responses from before its death are still delivered, although its memfds are
-   more than the worker reads ahead; and its death is reported as well. */
-static void
-delivers_last_words(void)
-{
-    int i, before = process_fds(), event;
-    long long end = now_ms() + PROCESS_MS;
-    process_t process;
-    nffi_process_message_t message;
-    nffi_host_response_t response;
-
-    process_start(&process, &(nffi_host_options_t) { .response_arena = 1 },
-                "answer and die");
-
-    for (i = 0; i < 100; i++) {
-        process_submit(&process, NULL, 0, "", &owners[i]);
-    }
-
-    while ((event = nffi_host_process_event(process.host, &message))
-           != NFFI_PROCESS_GONE)
-    {
-        CHECK_IS(event, NFFI_PROCESS_NONE);
-        CHECK(now_ms() < end);
-        usleep(1000);
-    }
-
-    CHECK(open_fds() < before + 90);
-
-    for (i = 0; i < 100; i++) {
-        response = process_response(&process);
-        CHECK_IS(response.size, 20000);
-        CHECK_IS(*(int *) response.owner, 0);
-        *(int *) response.owner = 1;
-        nffi_host_release(process.host, &response);
-    }
-
-    CHECK(nffi_host_take_pending(process.host) == NULL);
-    process_end_with(&process, SIGKILL);
-    CHECK_IS(open_fds(), before);
-}
-
-
-static void
-count_message(void *data)
-{
-    (*(int *) data)++;
-}
-
-
-/* A search for the memfd of a response reads messages before it: their event is
-   used up, so the worker is notified of them. Also when it left some unread. */
-static void
-notifies_of_messages(void)
-{
-    int i, messages = 0;
-    process_t process;
-    nffi_process_message_t message;
-    nffi_host_response_t response;
-
-    process_open(&process, &(nffi_host_options_t) {
-        .response_arena = 1, .message = count_message,
-        .message_data = &messages
-    });
-    process_spawn(&process, "answer and die");
-
-    for (i = 0; i < 100; i++) {
-        process_submit(&process, NULL, 0, "", &owners[i]);
-    }
-
-    CHECK_IS(process_status(&process), SIGKILL);
-    response = process_response(&process);
-    nffi_host_release(process.host, &response);
-    CHECK_IS(messages, 1);
-    CHECK_IS(nffi_host_process_event(process.host, &message),
-             NFFI_PROCESS_READY);
-    CHECK_IS(nffi_host_process_event(process.host, &message),
-             NFFI_PROCESS_GONE);
-    response = process_response(&process);
-    nffi_host_release(process.host, &response);
-    CHECK_IS(messages, 2);
-
-    while (nffi_host_collect(process.host, &response, 1) == 1) {
-        nffi_host_release(process.host, &response);
-    }
-
-    CHECK_IS(messages, 2);
-    CHECK_IS(nffi_host_process_event(process.host, &message),
-             NFFI_PROCESS_GONE);
-    nffi_process_release(&process.nffi);
-    close(process.nffi.stdout_fd);
-    close(process.nffi.stderr_fd);
-    nffi_host_destroy(process.host);
-}
-
-
-/* Processes that the runtime forked without exec do not hide its death, and
-   are killed after the grace period. */
-static void
-dies_before_its_children(void)
-{
-    pid_t left;
-    process_t process;
-    nffi_process_message_t message;
-
-    process_start(&process, &(nffi_host_options_t) { 0 }, "fork");
-
-    while (read(process.nffi.stdout_fd, &left, sizeof(left)) == -1) {
-        usleep(1000);
-    }
-
-    CHECK_CALL(kill(process.nffi.pid, SIGKILL));
-    CHECK_IS(process_event(&process, &message), NFFI_PROCESS_GONE);
-    CHECK_IS(process_status(&process), SIGKILL);
-    CHECK(is_alive(left));
-    nffi_process_release(&process.nffi);
-    nffi_host_destroy(process.host);
-    await_end(left);
-}
-
-
-static void
-again_and_again(void)
-{
-    int i, before = process_fds();
-    process_t process;
-
-    for (i = 0; i < 20; i++) {
-        process_start(&process, &(nffi_host_options_t) { 0 }, "wait");
-        process_submit(&process, "x", 1, "", owners);
-        process_kill_and_end(&process);
-        CHECK_IS(open_fds(), before);
-    }
-}
-
-
 int
 main(int argc, char **argv)
 {
@@ -653,9 +400,6 @@ main(int argc, char **argv)
         { "look", play_look },
         { "talk", play_talk },
         { "wait", play_wait },
-        { "take", play_take },
-        { "answer and die", play_answer_and_die },
-        { "fork", play_fork },
     };
     static const check_case_t cases[] = {
         { "a supervisor that cannot be started is named and leaves no child",
@@ -673,14 +417,6 @@ main(int argc, char **argv)
           inherits_from_low_numbers },
         { "the CPUs are inherited or reset, as asked", resets_cpus },
         { "stdout and stderr are pipes, stdin is empty", pipes },
-        { "a killed process leaves its tasks to the worker", dies },
-        { "what a process answered before its death is delivered",
-          delivers_last_words },
-        { "a message that was read with a response is reported",
-          notifies_of_messages },
-        { "a process's forked children do not hide its death",
-          dies_before_its_children },
-        { "starting and killing leaves nothing behind", again_and_again },
     };
 
     PROCESS_PLAY(argc, argv, roles);
