@@ -60,8 +60,9 @@ def code_of(error):
 
 
 def detail_of(error):
-    """The traceback with its causes, without our own frames at its beginning, or nothing if only the
-    message is left; of an Error its own detail, or what it has as a code that is no 32-bit number."""
+    """The traceback with its causes, without our own frames at its beginning; nothing if only the
+    message is left. Of an Error its own detail, or what it has as a code that is no 32-bit number.
+    """
     if _is_known(error):
         return _own_detail_of(error)
     try:
