@@ -21,23 +21,22 @@ enum nffi__entry_state {
     NFFI__ENTRY_ANSWERED      /* collected, not yet released */
 };
 
-/*
- * Requests in memfds that wait: each holds a descriptor of the runtime's
- * process, where 1024 is a common limit.
- */
+/* Max waiting requests in memfds. Each uses a descriptor of the runtime's
+   process, whose limit is often 1024. */
 #define NFFI__MAX_PAYLOADS 256
 
 /*
- * Messages of the process kept unread: beyond the first number they are left in
- * the socket, so that a fast runtime waits instead of filling nginx's table of
- * descriptors. A search for a payload reads on: an honest process has as many
- * on their way as its unanswered tasks have responses and chunks, and the
- * second number for tasks that were cancelled; more is a broken rule.
+ * Messages of the process that are read before they are needed. From the first
+ * number on, the host leaves them in the socket, so that a fast runtime waits
+ * instead of filling nginx's table of descriptors. A search for a payload reads
+ * on: a correct process has sent at most one message for each response and
+ * chunk of its unanswered tasks, and up to the second number for cancelled
+ * tasks. More is a violation of the protocol.
  */
 #define NFFI__PAUSE_KEPT 64
 #define NFFI__MAX_KEPT 512
 
-/* The host's own record of the task in a slot. */
+/* The host's private record of the task in a slot. */
 typedef struct nffi__entry {
     void *owner;              /* NULL: cancelled */
     void *request;            /* in the heap */
@@ -55,7 +54,7 @@ typedef struct nffi__entry {
     uint8_t state;
     uint8_t request_storage;
     uint8_t response_storage;
-    bool ping;                /* no call: a health check */
+    bool ping;                /* a health check, not a call */
 } nffi__entry_t;
 
 /* A message of the process that was read while looking for another. */
@@ -68,7 +67,7 @@ typedef struct nffi__received {
 /* A stream that was found on the done ring, while its chunks are taken. */
 typedef struct nffi__current {
     uint32_t slot;
-    uint32_t written;         /* as it was then */
+    uint32_t written;         /* chunks, when it was found */
     bool finished;
     bool active;
 } nffi__current_t;
@@ -81,13 +80,13 @@ struct nffi_host {
     nffi__entry_t *entries;   /* by slot */
     nffi__current_t current;
     uint32_t *free_slots;     /* a stack of used slots */
-    uint32_t returned;        /* its height */
+    uint32_t returned;        /* number of slots on the stack */
     uint32_t fresh;           /* slots from here on are free, and not on the
                                  stack */
     uint32_t free_count;      /* of both */
-    uint32_t slots;           /* the first ones, which may be used */
+    uint32_t slots;           /* number of slots that may be used */
     uint32_t committed_slots; /* at least those have pages */
-    uint32_t needed_slots;    /* the most that were used since the last trim */
+    uint32_t needed_slots;    /* max used slots since the last trim */
     uint32_t scan;            /* of nffi_host_take_pending */
     uint32_t unanswered;
     uint32_t awaited;
@@ -103,12 +102,12 @@ struct nffi_host {
     void (*message)(void *data);   /* NULL: nothing */
     void *message_data;
     nffi_host_times_t *times; /* the glue's, NULL: not measured */
-    uint64_t now_ns;          /* the last that was seen of the clock */
+    uint64_t now_ns;          /* the last value of the clock */
     nffi__received_t *received;
-    uint32_t kept;            /* their number */
+    uint32_t kept;            /* number of `received` */
     bool paused;              /* more may be in the socket */
-    uint32_t payloads[NFFI__MAX_PAYLOADS];  /* requests in memfds, by place
-                                 on the ring of tasks, oldest first */
+    uint32_t payloads[NFFI__MAX_PAYLOADS];  /* requests in memfds, by their
+                                 position on the tasks ring, oldest first */
     uint32_t payloads_first;
     uint32_t payloads_count;
     bool unsent;              /* the last one was refused: too many wait */
@@ -122,11 +121,11 @@ struct nffi_host {
     bool process;
     bool closed;
     bool broken;
-    bool pinging;             /* a ping is not yet back */
+    bool pinging;             /* a ping is in flight */
 };
 
-/* The slot that is taken next, where one is free: used ones first, so that a
-   light load stays in few pages, also of this list. */
+/* Returns the slot that is taken next, if one is free. Slots that were used
+   before come first, so that a light load needs few pages. */
 static inline uint32_t
 nffi__host_next_slot(const nffi_host_t *host)
 {
@@ -147,7 +146,7 @@ nffi__host_take_slot(nffi_host_t *host)
     host->free_count--;
 }
 
-/* A generation for the next task in this slot; 0 is never one. */
+/* Sets the generation of the next task in this slot. It is never 0. */
 static inline void
 nffi__host_next_generation(nffi_host_t *host, nffi__entry_t *entry)
 {
@@ -160,7 +159,7 @@ nffi__host_next_generation(nffi_host_t *host, nffi__entry_t *entry)
     }
 }
 
-/* How often a kind of misuse was counted. */
+/* Returns how often a kind of misuse was counted. */
 static inline uint32_t
 nffi__host_misused(nffi_host_t *host, int kind)
 {
@@ -175,12 +174,12 @@ nffi__host_wake_runtime(nffi_host_t *host)
     nffi__eventfd_signal(host->tasks_fd);
 }
 
-/* There is no free slot: makes more of them. NFFI_QUEUE_FULL: there are as many
-   as there may be; NFFI_NO_MEMORY. */
+/* Called when no slot is free. Allocates more; returns NFFI_QUEUE_FULL if all
+   are allocated, or NFFI_NO_MEMORY. */
 int nffi__host_add_slots(nffi_host_t *host);
 
-/* Whether these bytes of the response arena have pages for certain. A runtime
-   lowers what it publishes before it frees pages. */
+/* Returns true if these bytes of the response arena certainly have pages. A
+   runtime lowers the number that it publishes before it frees pages. */
 static inline bool
 nffi__host_may_read(nffi_host_t *host, uint64_t offset, uint64_t size)
 {
@@ -198,25 +197,25 @@ nffi__host_may_read(nffi_host_t *host, uint64_t offset, uint64_t size)
     return size <= host->readable && offset <= host->readable - size;
 }
 
-/* Makes certain that bytes of the response arena have pages before they are
-   read. NFFI_PROTOCOL: they are not in the arena. */
+/* Ensures that bytes of the response arena have pages before they are read.
+   Returns NFFI_PROTOCOL if they are not in the arena. */
 int nffi__host_reach(nffi_host_t *host, uint64_t offset, uint64_t size);
 
-/* Returns pages of the worker's arena and slots, in one step. True: more are
-   left. `follow`: the response arena has pages that the runtime could
-   return. */
+/* Frees pages of the worker's arena and slots, in one step. Returns true if
+   more are left. Sets `follow` if the response arena has pages that the runtime
+   could free. */
 bool nffi__host_trim(nffi_host_t *host, bool *follow);
 
-/* Allocates a block for a request, also where pages must be allocated. */
+/* Allocates a block for a request, with new pages if necessary. */
 bool nffi__host_alloc_more(nffi_host_t *host, size_t size, uint32_t *offset);
 
 /* Sends a note: something about a running task has changed. */
 void nffi__host_note(nffi_host_t *host, uint32_t slot);
 
-/* The runtime may have the block of the response arena back. */
+/* Returns a block of the response arena to the runtime. */
 void nffi__host_free_block(nffi_host_t *host, uint32_t offset);
 
-/* The runtime needs the request no more. */
+/* Frees the bytes of a request that the runtime has finished with. */
 void nffi__host_free_request(nffi_host_t *host, nffi__entry_t *entry);
 
 #endif /* NFFI__HOST_H */

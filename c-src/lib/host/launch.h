@@ -48,9 +48,9 @@ typedef struct nffi__start {
 #define NFFI__ORDER_USER 2u
 
 /*
- * What is executed. Strings follow, each with its NUL: the programs of which
- * the first that can be executed is, the arguments from argv[0] on, the
- * environment, then the directory and the user's name where `fields` has them.
+ * What is executed. Strings follow, each with its NUL: the programs (the first
+ * one that can be executed is started), the arguments from argv[0] on, the
+ * environment, then the directory and the user's name if `fields` has them.
  */
 typedef struct nffi__order {
     uint32_t flags;           /* NFFI_RESET_CPUS */
@@ -77,7 +77,7 @@ enum nffi__stage {
     NFFI__STAGE_DESCRIPTORS,
     NFFI__STAGE_NICE,
     NFFI__STAGE_LIMITS,
-    NFFI__STAGE_NO_USER,      /* errno 0: there is none of that name */
+    NFFI__STAGE_NO_USER,      /* errno 0: unknown user */
     NFFI__STAGE_USER,
     NFFI__STAGE_DIRECTORY,
     NFFI__STAGE_EXEC,
@@ -103,9 +103,9 @@ typedef struct nffi__report {
 } nffi__report_t;
 
 enum nffi__command_type {
-    NFFI__COMMAND_KILL = 1,   /* the process and all that descend from it */
-    NFFI__COMMAND_RELEASE     /* the worker closes its end: what is left is
-                                 killed after the grace period */
+    NFFI__COMMAND_KILL = 1,   /* the process and its descendants */
+    NFFI__COMMAND_RELEASE     /* the worker closes its end: processes that are
+                                 left are killed after the grace period */
 };
 
 /* worker -> keeper; end of file without a RELEASE before it: KILL */

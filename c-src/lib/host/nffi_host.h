@@ -73,8 +73,9 @@ typedef struct nffi_host_options {
 
 int nffi_host_create(nffi_host_t **result, const nffi_host_options_t *options);
 
-/* Unmaps and frees all; only when no thread of this process uses the queue
-   (a runtime that is a process, or none). Releases pending tasks silently. */
+/* Unmaps and frees everything, and releases pending tasks silently. No thread
+   of this process may use the queue: the runtime is a process, or there is
+   none. */
 void nffi_host_destroy(nffi_host_t *host);
 
 /* Creates the runtime's side for threads of this process; call it once. The
@@ -159,13 +160,13 @@ typedef struct nffi_host_log {
 } nffi_host_log_t;
 
 /*
- * Takes one message; 1, or 0 when there is none, or NFFI_PROTOCOL. Taken
- * before a response that waits is collected, the messages that were given
- * before it still have their owner.
+ * Takes one message. Returns 1, 0 if there is none, or NFFI_PROTOCOL. Take the
+ * messages before you collect a response: those that were sent before it then
+ * still have their owner.
  */
 int nffi_host_log(nffi_host_t *host, nffi_host_log_t *log);
 
-/* How many found no room since the last time. */
+/* Returns how many messages found no room since the last call. */
 uint32_t nffi_host_logs_dropped(nffi_host_t *host);
 
 /* Returns whether there is something to collect, or the runtime has violated
@@ -182,7 +183,8 @@ int nffi_host_is_past(nffi_host_t *host, uint32_t mark);
    host has not parked), 0 when the next one will wake it. */
 int nffi_host_park(nffi_host_t *host);
 
-/* No more tasks; what waits is still answered, then poll returns the end. */
+/* Refuses new tasks. Waiting tasks are still answered; then poll returns the
+   end. */
 void nffi_host_close(nffi_host_t *host);
 
 /*
@@ -198,11 +200,11 @@ int nffi_host_end(nffi_host_t *host);
    its response will be freed. */
 void *nffi_host_take_pending(nffi_host_t *host);
 
-/* The name of the limit because of which a task was refused with
-   NFFI_QUEUE_FULL: "max_queue", "max_tasks", "arena" where too many requests
-   wait that it has no room for, or NULL for that of the bytes. `used` becomes
-   what is in use: calls that wait, unanswered calls, such requests, bytes of
-   requests. Call it once after the refusal. thread: the host's; blocks: no. */
+/* Returns the limit that refused a task with NFFI_QUEUE_FULL: "max_queue",
+   "max_tasks", "arena" (too many waiting requests for which it has no room), or
+   NULL for the limit of bytes. Sets `used` to the number in use: waiting calls,
+   unanswered calls, such requests, bytes of requests. Call it once after the
+   refusal. thread: the host's; blocks: no. */
 const char *nffi_host_full(nffi_host_t *host, uint64_t *used);
 
 /*
@@ -340,11 +342,11 @@ typedef struct nffi_process_message {
 
 int nffi_host_process_event(nffi_host_t *host, nffi_process_message_t *message);
 
-/* SIGKILL to the process and to all that descend from it; idempotent. */
+/* Sends SIGKILL to the process and its descendants; idempotent. */
 void nffi_process_kill(nffi_process_t *process);
 
-/* Hands the process over to its keeper, which kills what is left of it after a
-   grace period. Closes keeper_fd and pidfd. */
+/* Hands the process over to its keeper, which kills it and its descendants
+   after a grace period. Closes keeper_fd and pidfd. */
 void nffi_process_release(nffi_process_t *process);
 
 #pragma GCC visibility pop

@@ -129,7 +129,7 @@ start_watching(nffi_queue_t *queue)
 /* This process has the worker's descriptors at their numbers. */
 static bool holds_worker;
 
-/* ... that of the memory as well: the kernel does not allocate pages of a
+/* ... and the one of the memory: this kernel cannot allocate pages through a
    mapping. */
 static bool holds_memory;
 
@@ -224,7 +224,7 @@ nffi_attach(nffi_queue_t **result)
 }
 
 
-/* -1: the queue is none of a process. */
+/* Returns -1 for a queue that is not of a process. */
 static int
 control_fd_of(const nffi_queue_t *handle)
 {

@@ -75,13 +75,14 @@ enum nffi__news {
 };
 
 /*
- * One task. The first line is written by the host before the task is queued,
- * but for `cancelled`, `chunks_read` and `noted`; the second by the runtime
- * before it is on the done ring, once the host has set its last three words to
- * 0. A stream (`window` is not 0) is on the done ring once for many chunks:
- * `announced` is not 0 while it waits there, `noted` while it waits on the
- * ring of notes, so that neither can overflow. `taken_ns` is written when the
- * task is taken; both times are CLOCK_MONOTONIC, and only where `timed` is set.
+ * One task. The host writes the first line before it queues the task, except
+ * `cancelled`, `chunks_read` and `noted`. The host sets the last three words of
+ * the second line to 0; then the runtime writes this line, before the task is
+ * on the done ring. A stream (`window` is not 0) has one entry on the done ring
+ * for many chunks: `announced` is not 0 while this entry waits, and `noted` is
+ * not 0 while a note waits, so neither ring can overflow. `taken_ns` is written
+ * when the task is taken. Both times are CLOCK_MONOTONIC, and are written only
+ * if `timed` is set.
  */
 typedef struct nffi__slot {
     _Alignas(NFFI__CACHE_LINE)
@@ -121,7 +122,7 @@ typedef struct nffi__chunk {
     uint32_t storage;
 } nffi__chunk_t;
 
-/* A message for the log; its text is in the response arena. */
+/* A message for the log. Its text is in the response arena. */
 typedef struct nffi__log {
     uint64_t task;            /* generation << 32 | slot */
     uint32_t offset;
@@ -147,7 +148,7 @@ typedef struct nffi__header {
     uint32_t request_arena_size;
     uint32_t response_arena_size;
     uint32_t frees_size;      /* entries of the ring of freed blocks */
-    uint32_t spin_us;         /* how long the runtime may look again */
+    uint32_t spin_us;         /* how long the runtime may spin */
     uint32_t reserved;
     uint64_t slots;           /* offsets from the start of the region */
     uint64_t tasks;
@@ -162,9 +163,9 @@ typedef struct nffi__header {
                                  is followed by a NUL that is not counted */
     uint64_t config_size;
 
-    nffi__ring_t tasks_ring;  /* host -> runtime: slot numbers */
-    nffi__ring_t notes_ring;  /* host -> runtime: slots that were cancelled
-                                 late, or have credit */
+    nffi__ring_t tasks_ring;  /* host -> runtime: slot indexes */
+    nffi__ring_t notes_ring;  /* host -> runtime: slots of running tasks that
+                                 were cancelled, or have credit */
     nffi__ring_t frees_ring;  /* host -> runtime: response blocks read */
     nffi__ring_t done_ring;   /* runtime -> host: generation and slot */
     nffi__ring_t logs_ring;   /* runtime -> host */
@@ -219,21 +220,22 @@ typedef struct nffi__region_options {
 } nffi__region_options_t;
 
 /*
- * Makes the region; `memfd` -1: anonymous memory of this process, otherwise
- * the file is sized, the first of its pages are allocated and it is sealed
- * against change of size; commit.h explains the other pages. 0, NFFI_NO_MEMORY
- * or NFFI_SYSTEM.
+ * Creates the region in anonymous memory of this process (`memfd` is -1) or in
+ * the file: sets its size, allocates its first pages and seals the size;
+ * commit.h explains the other pages. Returns 0, NFFI_NO_MEMORY or NFFI_SYSTEM.
  */
 int nffi__region_create(nffi__region_t *region, int memfd,
     const nffi__region_options_t *options);
 
-/* Maps what another process made. NFFI_PROTOCOL, NFFI_ABI_MISMATCH, ... */
+/* Maps the region of another process. Returns 0, NFFI_PROTOCOL,
+   NFFI_ABI_MISMATCH or NFFI_SYSTEM. */
 int nffi__region_attach(nffi__region_t *region, int memfd);
 
 void nffi__region_unmap(nffi__region_t *region);
 
 
-/* Producer: room for one more? `capacity` is a power of two. */
+/* Producer: returns true if the ring has no room. `capacity` is a power of
+   two. */
 static inline bool
 nffi__ring_full(nffi__ring_t *ring, uint32_t capacity)
 {
@@ -243,7 +245,7 @@ nffi__ring_full(nffi__ring_t *ring, uint32_t capacity)
     return tail - head >= capacity;
 }
 
-/* Producer: how many entries the consumer has not consumed. */
+/* Producer: returns the number of entries that are not consumed. */
 static inline uint32_t
 nffi__ring_unread(nffi__ring_t *ring)
 {
@@ -253,7 +255,7 @@ nffi__ring_unread(nffi__ring_t *ring)
     return tail - head;
 }
 
-/* Producer: where the next entry goes. */
+/* Producer: returns the position of the next entry. */
 static inline uint32_t
 nffi__ring_next(nffi__ring_t *ring, uint32_t capacity)
 {
@@ -270,7 +272,8 @@ nffi__ring_publish(nffi__ring_t *ring, uint32_t count)
     atomic_store_explicit(&ring->tail, tail + count, memory_order_seq_cst);
 }
 
-/* Consumer: how many entries wait; more than `capacity` is a lie. */
+/* Consumer: returns the number of waiting entries. More than `capacity` is a
+   violation of the protocol by the producer. */
 static inline uint32_t
 nffi__ring_waiting(nffi__ring_t *ring)
 {
@@ -280,7 +283,7 @@ nffi__ring_waiting(nffi__ring_t *ring)
     return tail - head;
 }
 
-/* Consumer: the position of the first waiting entry. */
+/* Consumer: returns the position of the first waiting entry. */
 static inline uint32_t
 nffi__ring_first(nffi__ring_t *ring, uint32_t capacity)
 {
@@ -288,7 +291,7 @@ nffi__ring_first(nffi__ring_t *ring, uint32_t capacity)
            & (capacity - 1);
 }
 
-/* Consumer: returns `count` entries. */
+/* Consumer: frees the places of `count` entries. */
 static inline void
 nffi__ring_consume(nffi__ring_t *ring, uint32_t count)
 {
@@ -297,7 +300,7 @@ nffi__ring_consume(nffi__ring_t *ring, uint32_t count)
     atomic_store_explicit(&ring->head, head + count, memory_order_release);
 }
 
-/* The sleeper's half of a wake-up; it must look at its ring afterwards. */
+/* The sleeper's half of a wake-up. The sleeper must check its ring after it. */
 static inline void
 nffi__announce_parked(_Atomic uint32_t *parked)
 {
@@ -310,7 +313,7 @@ nffi__revoke_parked(_Atomic uint32_t *parked)
     atomic_store_explicit(parked, 0, memory_order_relaxed);
 }
 
-/* The waker's half, after its publish: true when it must signal. */
+/* The waker's half, after it has published. Returns true if it must signal. */
 static inline bool
 nffi__must_wake(_Atomic uint32_t *parked)
 {

@@ -19,20 +19,20 @@
 typedef struct {
     ngx_queue_t                    queue;    /* of free or busy slots */
     ngx_http_lua_nffi_watch_t      watch;
-    volatile ngx_cycle_t          *cycle;    /* that the semaphore belongs to */
+    volatile ngx_cycle_t          *cycle;    /* of the semaphore */
     ngx_http_lua_nffi_waiter_t    *waiter;   /* NULL: its call has ended */
     ngx_http_lua_nffi_delivery_t   delivery;
 } ngx_http_lua_nffi_slot_t;
 
 
-/* Returns a slot on which the current coroutine waits, of which Lua has named
-   `lua_state` or NULL; or NULL with `err`. The caller takes the slot or puts it
-   back before Lua runs again. */
+/* Returns a slot on which the current coroutine waits, or NULL with `err`.
+   `lua_state`: of this coroutine, or NULL if Lua does not name it. The caller
+   takes the slot or puts it back before Lua runs again. */
 ngx_http_lua_nffi_slot_t *ngx_http_lua_nffi_slot_get(
     ngx_http_lua_nffi_subsystem_t *subsystem, ngx_http_request_t *r,
     void *lua_state, ngx_http_lua_nffi_error_t *err);
 
-/* Puts a slot of slot_get() back: its coroutine does not wait. */
+/* Puts back a slot of slot_get(): its coroutine does not wait. */
 void ngx_http_lua_nffi_slot_put(ngx_http_lua_nffi_slot_t *slot);
 
 /* Takes a slot of slot_get(). Its coroutine yields next. */
