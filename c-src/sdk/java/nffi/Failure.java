@@ -16,7 +16,7 @@ final class Failure {
     final int code;
 
     private static final byte[] NONE = {};
-    /** Made before there is none left to make it of. */
+    /** Created early: later there may be no memory for it. */
     private static final Failure NO_MEMORY = new Failure("java.lang.OutOfMemoryError", "", 0);
     private static final Failure TOO_DEEP = new Failure("java.lang.StackOverflowError", "", 0);
     /** A chain of causes may have no end. */
@@ -32,7 +32,7 @@ final class Failure {
         return new Failure(message, detail, 0);
     }
 
-    /** Never throws, whatever is left of stack and heap, and whatever its methods do. */
+    /** Never throws: not without stack or heap, nor if a method of `thrown` throws. */
     static Failure of(Throwable thrown) {
         if (thrown == null) return new Failure("it failed without an exception (null)", "", 0);
         try {
@@ -68,7 +68,7 @@ final class Failure {
         return thrown.getClass().getName();
     }
 
-    /** What futures and reflection have wrapped. */
+    /** Returns the exception that futures and reflection have wrapped. */
     static Throwable causeOf(Throwable thrown) {
         Throwable cause = thrown;
         for (int i = 0; i < MAX_CAUSES && isWrapper(cause); i++) {
@@ -89,7 +89,7 @@ final class Failure {
                 || thrown instanceof InvocationTargetException;
     }
 
-    /** Empty if it cannot be read. */
+    /** Returns the stack trace; empty if it cannot be read. */
     static String stackOf(Throwable thrown) {
         StringWriter text = new StringWriter();
         try {
@@ -101,19 +101,19 @@ final class Failure {
         return text.toString().stripTrailing();
     }
 
-    /** The text and the stack, for the log. */
+    /** Returns the text and the stack, for the log. */
     static String describe(Throwable thrown) {
         String stack = stackOf(thrown);
         return stack.isEmpty() ? textOf(thrown, thrown::toString) : stack;
     }
 
-    /** As a throw statement; the compiler need not know what it is. */
+    /** Throws it, although the compiler does not know its type. */
     @SuppressWarnings("unchecked") // nothing is cast: the type is for the compiler alone
     static <T extends Throwable> RuntimeException rethrow(Throwable thrown) throws T {
         throw (T) thrown;
     }
 
-    /** The message as one line. */
+    /** Returns the message as one line. */
     String line() {
         return new String(message, StandardCharsets.UTF_8).replaceAll("\\s*\n\\s*", " | ");
     }

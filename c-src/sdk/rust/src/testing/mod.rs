@@ -100,23 +100,23 @@ impl Runtime {
         call.map(Stream::new).map_err(Failure::refused)
     }
 
-    /// Ends the runtime as `runtime:close()` does: calls under way are still answered.
+    /// Closes the runtime as `runtime:close()` does: calls in flight are still answered.
     pub fn close(&self) {
         self.host.close();
     }
 
-    /// The number of calls without a response, cancelled ones included.
+    /// Returns the number of calls without a response, cancelled ones included.
     pub fn unanswered(&self) -> u32 {
         self.host.unanswered()
     }
 
-    /// The runtime was closed and has ended.
+    /// Returns true if the runtime was closed and has ended.
     pub fn has_ended(&self) -> bool {
         self.thread.as_ref().map_or(true, JoinHandle::is_finished)
     }
 }
 
-/// How many bytes a handler may be ahead, as in Lua.
+/// Max unread bytes of a stream, as in Lua.
 const WINDOW: u32 = 64 << 10;
 
 fn milliseconds(timeout: Option<Duration>) -> u32 {
