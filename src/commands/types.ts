@@ -18,13 +18,13 @@ export function typesCommand(context: CommandContext): Command {
   return declared("types")
     .argument("<module>", "the file whose exports are the handlers, such as src/handlers.ts")
     .option("--output <file>", "the stub (default: NAME.d.lua beside the module; -: print it)")
-    .option("--name <class>", "what the class is called (default: made of the module's name)")
+    .option("--name <class>", "the name of the class (default: from the name of the module)")
     .option("--check", "write nothing; fail if the stub is not what would be written")
     .option("--json", "print the result as one JSON object")
     .action(async (module: string, options: TypesOptions) => {
       const prints = options.output === "-";
       if (prints && (options.check || options.json)) {
-        throw new NffiError("usage", "--output - goes with neither --check nor --json");
+        throw new NffiError("usage", "--output - cannot be combined with --check or --json");
       }
       const stub = await makeStub({
         module,

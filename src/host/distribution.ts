@@ -19,7 +19,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   arch: "arch",
 };
 
-/** undefined where the distribution is none that nffi knows the packages of. */
+/** Returns undefined for a distribution whose packages nffi does not know. */
 export function currentFamily(osRelease = "/etc/os-release"): Family | undefined {
   try {
     return familyOf(readFileSync(osRelease, "utf8"));

@@ -325,7 +325,7 @@ describe("bad input", () => {
       HANDLERS,
       ["handlers.ts", "--output", "-", "--check"],
       2,
-      /goes with neither/,
+      /cannot be combined with/,
     ],
   ] as const;
 
