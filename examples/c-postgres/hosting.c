@@ -18,7 +18,7 @@ NFFI_API int nffi_runtime_start(nffi_queue_t *queue, const char *config,
 
 /* The worker does not wait for the end of a runtime, so this thread does. */
 static void *
-keep(void *runtime)
+join(void *runtime)
 {
     runtime_join(runtime);
 
@@ -31,7 +31,7 @@ int
 nffi_runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
     char *error, size_t error_size)
 {
-    pthread_t keeper;
+    pthread_t thread;
     runtime_t *runtime;
 
     runtime = runtime_start(queue, config, config_size, error, error_size);
@@ -39,8 +39,8 @@ nffi_runtime_start(nffi_queue_t *queue, const char *config, size_t config_size,
         return -1;
     }
 
-    if (pthread_create(&keeper, NULL, keep, runtime) == 0) {
-        pthread_detach(keeper);
+    if (pthread_create(&thread, NULL, join, runtime) == 0) {
+        pthread_detach(thread);
     }
 
     return 0;
