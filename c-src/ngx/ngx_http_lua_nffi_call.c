@@ -298,12 +298,14 @@ ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
     ngx_http_lua_nffi_instance_t *inst, int rc)
 {
     uint64_t     used;
+    ngx_uint_t   one;
     const char  *limit;
 
     switch (rc) {
 
     case NFFI_QUEUE_FULL:
         limit = nffi_host_full(inst->host, &used);
+        one = used == 1;
 
         return ngx_http_lua_nffi_fail(err, "queue_full",
                    "the queue of the runtime \"%V\" is full: %uL %s",
@@ -311,10 +313,11 @@ ngx_http_lua_nffi_refused(ngx_http_lua_nffi_error_t *err,
                    limit == NULL
                    ? "bytes of requests are unanswered (max_bytes)"
                    : ngx_strcmp(limit, "max_queue") == 0
-                   ? "calls wait (max_queue)"
+                   ? one ? "call waits (max_queue)" : "calls wait (max_queue)"
                    : ngx_strcmp(limit, "arena") == 0
                    ? "requests wait that its memory has no room for (arena)"
-                   : "calls are unanswered (max_tasks)");
+                   : one ? "call is unanswered (max_tasks)"
+                         : "calls are unanswered (max_tasks)");
 
     case NFFI_NO_MEMORY:
         return ngx_http_lua_nffi_fail(err, "no_memory", "%s",

@@ -285,11 +285,13 @@ ngx_http_lua_nffi_log_stall(ngx_http_lua_nffi_instance_t *inst)
     u_char                      process[64], *last;
     u_char                      hints[NGX_HTTP_LUA_NFFI_HINTS];
     ngx_pid_t                   pid;
+    uint32_t                    running;
     ngx_msec_t                  since = ngx_current_msec - inst->idle_since;
     nffi_host_state_t           state;
     ngx_http_lua_nffi_error_t   err;
 
     nffi_host_state(inst->host, &state);
+    running = state.unanswered - ngx_min(state.unanswered, state.queued);
     last = process;
     pid = inst->ops->pid(inst);
 
@@ -302,19 +304,21 @@ ngx_http_lua_nffi_log_stall(ngx_http_lua_nffi_instance_t *inst)
                ? ngx_http_lua_nffi_start_hints(inst->process, hints) : 0;
 
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "nffi: runtime \"%V\"%*s is not ready yet: %uD calls "
-                      "have waited for it for %M ms%*s", &inst->runtime->label,
-                      (size_t) (last - process), process, state.queued, since,
+                      "nffi: runtime \"%V\"%*s is not ready yet: %uD %s "
+                      "waited for it for %M ms%*s", &inst->runtime->label,
+                      (size_t) (last - process), process, state.queued,
+                      state.queued == 1 ? "call has" : "calls have", since,
                       size, hints);
         return;
     }
 
     ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
                   "nffi: runtime \"%V\"%*s has taken no call for %M ms: %uD "
-                  "calls wait, %uD run; an endless loop, or calls that block "
-                  "all of its threads?", &inst->runtime->label,
+                  "%s, %uD %s; an endless loop, or calls that block all of its "
+                  "threads?", &inst->runtime->label,
                   (size_t) (last - process), process, since, state.queued,
-                  state.unanswered - ngx_min(state.unanswered, state.queued));
+                  state.queued == 1 ? "call waits" : "calls wait", running,
+                  running == 1 ? "runs" : "run");
 }
 
 

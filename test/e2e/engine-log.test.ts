@@ -195,7 +195,7 @@ describe.each(suites)("the log, %s", (suite) => {
     );
     const [line = "", ...more] = await lines("has taken no call");
     expect(line).toMatch(
-      /\[warn\] .*: nffi: runtime "libnffi_echo\.so \(id \w+\)" has taken no call for [56]\d{3} ms: 2 calls wait, 1 run;/,
+      /\[warn\] .*: nffi: runtime "libnffi_echo\.so \(id \w+\)" has taken no call for [56]\d{3} ms: 2 calls wait, 1 runs;/,
     );
     expect(more).toEqual([]);
   });

@@ -216,7 +216,7 @@ describe("metrics", () => {
       5_000,
       () => "not queued",
     );
-    expect(await call("r", "mark b", "&max=1")).toMatch(/is full: 1 calls wait \(max_queue\)/);
+    expect(await call("r", "mark b", "&max=1")).toMatch(/is full: 1 call waits \(max_queue\)/);
     await Promise.all([block, queued]);
     runtime = await runtimeOf("r");
     expect(runtime.rejected).toMatchObject({ queue_full: 1, closed: 0 });
