@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { codeBelow } from "../support/code.js";
-import { CREDIT_STEPS, type CreditSetting, creditModel } from "./credit-model.js";
+import { creditModel } from "./credit-model.js";
+import { CREDIT_STEPS, type CreditSetting } from "./credit-state.js";
 import { explore } from "./explore.js";
 
 const SETTINGS: readonly CreditSetting[] = [
