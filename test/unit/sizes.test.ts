@@ -54,6 +54,17 @@ function functionsOfTypeScript(file: string): Sizes {
   return found;
 }
 
+/** Without the functions that are passed to test, describe and their like. */
+function helpersOfTests(file: string): Sizes {
+  const lines = linesOf(file);
+  const isCase = /^\s*(?:describe|test|beforeAll|beforeEach|afterAll|afterEach)\b/;
+  return functionsOfTypeScript(file).filter(([length, name]) => {
+    const from = Number(name.split(":")[1]) - 1;
+    const before = lines.slice(Math.max(0, from - 1), from + 1);
+    return length <= 1 || !before.some((line) => isCase.test(line));
+  });
+}
+
 /** The largest number of lines of a function and of a file; both only go down. */
 const LIMITS: readonly {
   readonly name: string;
@@ -65,6 +76,10 @@ const LIMITS: readonly {
   {
     ...{ name: "TypeScript of src", files: /^src\/.*\.ts$/, file: 250, function: 60 },
     functionsOf: functionsOfTypeScript,
+  },
+  {
+    ...{ name: "TypeScript of tests", files: /^test\/.*\.ts$/, file: 550, function: 200 },
+    functionsOf: helpersOfTests,
   },
   {
     ...{ name: "scripts and benchmarks", files: /^(scripts|bench)\/.*\.mjs$/ },
