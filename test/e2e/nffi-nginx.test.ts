@@ -245,7 +245,11 @@ describe("what it refuses", () => {
     ["an unknown action", ["jump"], /^nffi-nginx: unknown command "jump"\n {2}hint: /],
     ["an unknown option", ["start", "--prot", "1"], /^unknown argument "--prot"\n {2}hint: /],
     ["an option without its value", ["start", "--port"], /^missing value of --port\n/],
-    ["a port that is none", ["start", "--port", "70000"], /expects 0 or a port from 1 to 65535, got "70000"/],
+    [
+      "a port that is none",
+      ["start", "--port", "70000"],
+      /expects 0 or a port from 1 to 65535, got "70000"/,
+    ],
     ["a port for reload", ["reload", "--port", "1"], /^reload takes no --port\n {2}hint: /],
     ["a port for stop", ["stop", "--port", "1"], /^stop takes no --port\n {2}hint: /],
     ["a port that is no number", ["start", "--port", "1x"], /from 1 to 65535, got "1x"/],
