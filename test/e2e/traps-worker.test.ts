@@ -3,7 +3,7 @@
 // with their tests is test/unit/traps.test.ts.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../src/io/port.js";
@@ -444,7 +444,7 @@ describe.each(suites)("traps in a worker, %s", (suite) => {
       );
       // each kind once for each runtime, by its name
       const log = nginx.errorLog();
-      for (const name of [rude, "rude_process"]) {
+      for (const name of [basename(rude), "rude_process"]) {
         const lines = log
           .split("\n")
           .filter((line) => line.includes(`${name}" responded to a task`));
