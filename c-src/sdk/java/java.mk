@@ -26,14 +26,12 @@ JAVA_CFLAGS = -D_GNU_SOURCE -Wno-missing-prototypes -I$(JAVA_HOME)/include -I$(J
 JAVA_FILES := $(BUILD_DIR)/nffi.jar $(BUILD_DIR)/nffi-testing.jar \
               $(BUILD_DIR)/libnffi_java.so $(BUILD_DIR)/libnffi_java_testhost.so
 
-# $(1): the directory of the classes; their order and times are always the same
-jar = mkdir -p $(1)/META-INF && \
-      printf 'Manifest-Version: 1.0\r\nImplementation-Version: $(VERSION)\r\n' \
-          > $(1)/META-INF/MANIFEST.MF && \
-      if [ -n '$(JAR_HOME)' ]; then printf '%s' '$(JAR_HOME)' > $(1)/nffi/home; fi && \
+# $(1): the directory of the classes; their order and times are always the same.
+# Without compression and a manifest the first call of a process takes 2 ms less.
+jar = if [ -n '$(JAR_HOME)' ]; then printf '%s' '$(JAR_HOME)' > $(1)/nffi/home; fi && \
       cd $(1) && find . -type f | sed 's,^\./,,' | LC_ALL=C sort > ../$(@F).files && \
       find . -type f -exec touch -d @$(JAR_EPOCH) {} + && \
-      TZ=UTC $(JAVA_HOME)/bin/jar --create --no-manifest --file $@ @../$(@F).files
+      TZ=UTC $(JAVA_HOME)/bin/jar --create --no-manifest --no-compress --file $@ @../$(@F).files
 
 $(BUILD_DIR)/nffi.jar: $(JAVA_SOURCES)
 	rm -rf $(BUILD_DIR)/java $@

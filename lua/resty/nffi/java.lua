@@ -21,6 +21,7 @@ local type = type
 
 
 local JAR = product.ROOT .. "/java/nffi.jar"
+local LIBRARY = product.ROOT .. "/lib/libnffi_java.so"
 
 local MAX_THREADS = 10000
 
@@ -204,6 +205,7 @@ return bridge.new({
         -- java.util.logging is configured when it is used for the first time
         local argv = {
             program, "-Xrs",
+            "-Dnffi.library=" .. LIBRARY,
             "-Djava.util.logging.config.class=nffi.LogHandler$Configuration"
         }
 

@@ -128,6 +128,33 @@ describe.each(HOSTS)("hosted by the %s", (host) => {
     );
   });
 
+  // the time of a first call depends on the machine, the number of classes does not
+  test("calls a static method of each form, and loads few classes for the first call", async () => {
+    const folder = temporaryFolder();
+    chmodSync(folder, 0o777);
+    const loaded = join(folder, "loaded");
+    const lua = JAVA_LUA()
+      .replace("jvm_args = { ", `jvm_args = { "-Xlog:class+load:file=${loaded}", `)
+      .replace("host =", "handler = ngx.var.arg_name, host =");
+    const server = location("/upper", `ngx.print(assert(require "java"():call("text")))`);
+    await withNginx({ ...options(), server, files: { "java.lua": lua } }, async (nginx) => {
+      const upper = (name: string) => nginx.get(`/upper?host=${host}&name=${name}`);
+      expect(await upper("shout")).toBe("TEXT!");
+      const lines = readFileSync(loaded, "utf8").matchAll(/^\[\S+\] (nffi\.\S+) /gm);
+      const classes = [...lines].map(([, name]) => name);
+      expect(classes).toContain("nffi.Response");
+      expect(classes.length, classes.join(" ")).toBeLessThanOrEqual(25);
+      expect(classes.join(" ")).not.toContain("Lambda"); // the first one takes 10 ms
+      // in the worker java.lang.ProcessImpl has one
+      if (host === "process") {
+        expect(readFileSync(loaded, "utf8")).not.toContain("java.lang.invoke.LambdaMetafactory ");
+        return;
+      }
+      for (const name of ["upper", "upperOf", "respondUpper"])
+        expect(await upper(name)).toBe("TEXT!");
+    });
+  });
+
   test("reload() brings new classes while the old ones finish; a bad one changes nothing", async () => {
     await withNginx(options(), async (nginx) => {
       expect(await call(nginx, "version")).toBe('["one"]');

@@ -18,8 +18,23 @@ final class Bridge {
     static void start(long queue, byte[] text) {
         Settings settings = Settings.read(new String(text, StandardCharsets.UTF_8));
         Instance instance = new Instance(settings, queue);
-        Thread loop = new Thread(instance::startAndServe, "nffi " + settings.module());
+        Loop loop = new Loop("nffi " + settings.module(), instance);
         loop.setDaemon(true);
         loop.start();
+    }
+
+    /** No lambda: the first one of a virtual machine takes 10 ms. */
+    private static final class Loop extends Thread {
+        private final Instance instance;
+
+        Loop(String name, Instance instance) {
+            super(name);
+            this.instance = instance;
+        }
+
+        @Override
+        public void run() {
+            instance.startAndServe();
+        }
     }
 }

@@ -9,7 +9,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletionStage;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * One call, from the queue to its response. The first response is sent, and later ones are
@@ -27,7 +27,8 @@ public final class Call implements Context {
     private final byte[] small;
 
     private volatile Generation generation;
-    private final AtomicBoolean answered = new AtomicBoolean();
+    /** 1: answered. No AtomicBoolean: it is made of method handles, whose first use takes 2 ms. */
+    private final AtomicInteger answers = new AtomicInteger();
     private volatile boolean isLater;
     private volatile boolean isCancelled;
     private volatile Chunks chunks;
@@ -142,7 +143,7 @@ public final class Call implements Context {
     /** The response in chunks. It ends with the handler, or after {@link #later} by its end(). */
     public synchronized Chunks chunks() {
         if (chunks == null) {
-            if (answered.get()) throw new IllegalStateException("the call was answered");
+            if (isAnswered()) throw new IllegalStateException("the call was answered");
             chunks = new Chunks(this);
         }
         return chunks;
@@ -176,7 +177,7 @@ public final class Call implements Context {
         CURRENT.set(this);
         try {
             handler.handle(this);
-            if (!isLater && !answered.get()) finish();
+            if (!isLater && !isAnswered()) finish();
         } catch (Throwable thrown) {
             fail(thrown);
         } finally {
@@ -192,7 +193,7 @@ public final class Call implements Context {
 
     /** True for the caller that ends the call: it must send the response. */
     private boolean end() {
-        if (!answered.compareAndSet(false, true)) return false;
+        if (!answers.compareAndSet(0, 1)) return false;
         instance.ended(this);
         if (generation != null) generation.release();
         synchronized (this) {
@@ -202,7 +203,7 @@ public final class Call implements Context {
     }
 
     boolean isAnswered() {
-        return answered.get();
+        return answers.get() != 0;
     }
 
     @Override
@@ -221,7 +222,7 @@ public final class Call implements Context {
 
     @Override
     public boolean isCancelled() {
-        return isCancelled || answered.get() || Native.isCancelled(task);
+        return isCancelled || isAnswered() || Native.isCancelled(task);
     }
 
     @Override
@@ -232,7 +233,7 @@ public final class Call implements Context {
     @Override
     public Runnable onCancel(Runnable action) {
         synchronized (this) {
-            if (answered.get()) return () -> { };
+            if (isAnswered()) return () -> { };
             // a cancellation is reported once, perhaps before the handler registers
             if (!isCancelled && !Native.isCancelled(task)) {
                 if (actions == null) actions = new ArrayList<>();

@@ -1,7 +1,6 @@
 package nffi;
 
 import java.io.IOException;
-import java.net.URLClassLoader;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -12,13 +11,13 @@ import java.util.concurrent.atomic.AtomicInteger;
  */
 final class Generation {
     private final String module;
-    private final URLClassLoader loader;
+    private final ClassLoader loader;
     private final ExecutorService pool;
     private final Handler handler;
     /** Calls that are not answered, and one more until it is retired. */
     private final AtomicInteger users = new AtomicInteger(1);
 
-    private Generation(String module, URLClassLoader loader, ExecutorService pool,
+    private Generation(String module, ClassLoader loader, ExecutorService pool,
             Handler handler) {
         this.module = module;
         this.loader = loader;
@@ -26,23 +25,29 @@ final class Generation {
         this.handler = handler;
     }
 
-    /** Throws why the handler cannot be made; nothing is left then. */
+    /** Throws why the handler cannot be made; nothing is left then. The maker may be null. */
     static Generation load(Settings settings, Instance.Maker maker) throws Exception {
-        URLClassLoader loader = Loading.loaderOf(settings);
+        ClassLoader loader = Loading.loaderOf(settings);
         ExecutorService pool = null;
         try {
             pool = Threads.of(settings, loader);
-            return new Generation(settings.module(), loader, pool, maker.make(loader));
+            return new Generation(settings.module(), loader, pool,
+                    maker == null ? Loading.handlerOf(settings, loader) : maker.make(loader));
         } catch (Throwable thrown) {
             if (pool != null) pool.shutdownNow();
-            loader.close();
+            Loading.close(loader);
             throw Failure.<Exception>rethrow(thrown);
         }
     }
 
     /** For a call, which ends by {@link #release}; false: it is closed. */
     boolean retain() {
-        return users.getAndUpdate(count -> count == 0 ? 0 : count + 1) > 0;
+        int count;
+        do {
+            count = users.get();
+            if (count == 0) return false;
+        } while (!users.compareAndSet(count, count + 1));
+        return true;
     }
 
     void run(Call call) {
@@ -108,7 +113,7 @@ final class Generation {
         }
         pool.shutdown();
         try {
-            loader.close();
+            Loading.close(loader);
         } catch (IOException gone) {
             // its files are closed with the process
         }

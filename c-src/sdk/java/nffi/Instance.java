@@ -14,7 +14,7 @@ final class Instance {
     /** The method with which Lua reloads the code: lua/resty/nffi/bridge.lua. */
     private static final String RELOAD = "\0reload";
 
-    /** A handler that is at hand, or what makes one. */
+    /** Makes the handler of a test. */
     interface Maker {
         Handler make(ClassLoader loader) throws Exception;
     }
@@ -22,6 +22,7 @@ final class Instance {
     private final Settings settings;
     private final long queue;
     private final long poller;
+    /** Null: the settings name the handler. */
     private final Maker maker;
     private final Batch batch = new Batch();
     private final Responses responses = new Responses();
@@ -32,10 +33,11 @@ final class Instance {
     private volatile boolean isPolling;
     private volatile Thread loop;
     private volatile Generation generation;
+    private Stall stall;
     private final Object reloads = new Object();
 
     Instance(Settings settings, long queue) {
-        this(settings, queue, new Loading.OfSettings(settings));
+        this(settings, queue, null);
     }
 
     Instance(Settings settings, long queue, Maker maker) {
@@ -126,11 +128,10 @@ final class Instance {
     /** Takes calls until the queue has ended and the last one is answered. */
     void serve() {
         loop = Thread.currentThread();
-        Stall stall = new Stall(settings.module());
         while (!isStopped) {
             int count;
             try {
-                count = poll(stall.look(generation));
+                count = poll(look());
             } catch (OutOfMemoryError noMemory) {
                 continue; // running calls release some
             }
@@ -143,6 +144,15 @@ final class Instance {
             dispatch(count);
         }
         end();
+    }
+
+    /** Made for the first call that waits for a thread. See {@link Stall#look}. */
+    private int look() {
+        if (stall == null) {
+            if (generation.waiting() == 0) return -1;
+            stall = new Stall(settings.module());
+        }
+        return stall.look(generation);
     }
 
     private int poll(int timeoutMs) {

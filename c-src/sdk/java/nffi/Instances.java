@@ -16,7 +16,7 @@ final class Instances {
 
     private static volatile boolean isExpected;
     private static volatile boolean isWorker;
-    private static volatile Failure reason = Failure.of("the virtual machine ends", "");
+    private static volatile Failure reason;
 
     private Instances() {}
 
@@ -33,7 +33,8 @@ final class Instances {
     }
 
     static Failure reason() {
-        return reason;
+        Failure known = reason;
+        return known != null ? known : Failure.of("the virtual machine ends", "");
     }
 
     static void watchExit(boolean inWorker) {

@@ -1,7 +1,9 @@
 package nffi;
 
 import java.io.File;
+import java.io.IOException;
 import java.lang.reflect.Constructor;
+import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.net.MalformedURLException;
@@ -18,25 +20,13 @@ final class Loading {
 
     private Loading() {}
 
-    /** A class, since the first lambda of a process costs 10 ms of its start. */
-    static final class OfSettings implements Instance.Maker {
-        private final Settings settings;
-
-        OfSettings(Settings settings) {
-            this.settings = settings;
-        }
-
-        @Override
-        public Handler make(ClassLoader loader) throws Exception {
-            return handlerOf(settings, loader);
-        }
-    }
-
     /**
      * The classes of one runtime, which are unloaded with it; the classes of the SDK are shared.
+     * In a process its class path has them.
      */
-    static URLClassLoader loaderOf(Settings settings) throws MalformedURLException {
+    static ClassLoader loaderOf(Settings settings) throws MalformedURLException {
         List<File> files = settings.classpath();
+        if (files.isEmpty()) return shared();
         URL[] urls = new URL[files.size()];
         for (int i = 0; i < urls.length; i++) {
             if (!files.get(i).exists()) {
@@ -44,7 +34,16 @@ final class Loading {
             }
             urls[i] = files.get(i).toURI().toURL();
         }
-        return new URLClassLoader(urls, Loading.class.getClassLoader());
+        return new URLClassLoader(urls, shared());
+    }
+
+    private static ClassLoader shared() {
+        return Loading.class.getClassLoader();
+    }
+
+    /** Closes what loaderOf() made. */
+    static void close(ClassLoader loader) throws IOException {
+        if (loader != shared()) ((URLClassLoader) loader).close();
     }
 
     static Handler handlerOf(Settings settings, ClassLoader loader) throws Exception {
@@ -128,29 +127,43 @@ final class Loading {
         return (Handler) handler;
     }
 
+    /** Null: the method has another form. */
     private static Handler functionOf(Method method) {
         List<Class<?>> takes = List.of(method.getParameterTypes());
         Class<?> gives = method.getReturnType();
-        if (gives == void.class && takes.equals(List.of(Call.class))) {
-            return call -> invoke(method, call);
-        }
-        if (gives == byte[].class && takes.equals(List.of(byte[].class))) {
-            return call -> call.respond((byte[]) invoke(method, call.bytes()));
-        }
-        if (gives == byte[].class && takes.equals(List.of(Context.class, byte[].class))) {
-            return call -> call.respond((byte[]) invoke(method, call, call.bytes()));
-        }
-        if (gives == String.class && takes.equals(List.of(String.class))) {
-            return call -> call.respond((String) invoke(method, call.text()));
-        }
-        return null;
+        boolean isKnown = gives == void.class && takes.equals(List.of(Call.class))
+                || gives == byte[].class && takes.equals(List.of(byte[].class))
+                || gives == byte[].class && takes.equals(List.of(Context.class, byte[].class))
+                || gives == String.class && takes.equals(List.of(String.class));
+        return isKnown ? new OfMethod(method, takes.size()) : null;
     }
 
-    private static Object invoke(Method method, Object... arguments) throws Exception {
-        try {
-            return method.invoke(null, arguments);
-        } catch (java.lang.reflect.InvocationTargetException thrown) {
-            throw Failure.<Exception>rethrow(thrown.getCause());
+    /** No lambda: the first one of a process costs 10 ms of its start. */
+    private static final class OfMethod implements Handler {
+        private final Method method;
+        private final Class<?> gives;
+        private final int takes;
+
+        OfMethod(Method method, int takes) {
+            this.method = method;
+            this.gives = method.getReturnType();
+            this.takes = takes;
+        }
+
+        @Override
+        public void handle(Call call) throws Exception {
+            if (gives == void.class) invoke(call);
+            else if (gives == String.class) call.respond((String) invoke(call.text()));
+            else if (takes == 1) call.respond((byte[]) invoke(call.bytes()));
+            else call.respond((byte[]) invoke(call, call.bytes()));
+        }
+
+        private Object invoke(Object... arguments) throws Exception {
+            try {
+                return method.invoke(null, arguments);
+            } catch (InvocationTargetException thrown) {
+                throw Failure.<Exception>rethrow(thrown.getCause());
+            }
         }
     }
 }

@@ -23,40 +23,42 @@ final class Native {
     static final int CANCELLED = -11;
 
     static {
-        System.load(library().toString());
+        String named = System.getProperty("nffi.library");
+        System.load(named == null ? Found.library().toString() : new File(named).getAbsolutePath());
     }
 
     private Native() {}
 
-    /** The property `nffi.library`, else lib/ in a directory above the jar, else in its home. */
-    private static Path library() {
-        String named = System.getProperty("nffi.library");
-        if (named != null) return Paths.get(named).toAbsolutePath();
-        Path place;
-        try {
-            place = Paths.get(Native.class.getProtectionDomain().getCodeSource().getLocation()
-                    .toURI());
-        } catch (URISyntaxException | RuntimeException strange) {
-            throw new UnsatisfiedLinkError("libnffi_java.so not found: set "
-                    + "-Dnffi.library=PREFIX/nffi/lib/libnffi_java.so");
+    /** The library without the property `nffi.library`, which Lua sets. */
+    private static final class Found {
+        /** In lib/ of a directory above the jar, else in its home. */
+        static Path library() {
+            Path place;
+            try {
+                place = Paths.get(Native.class.getProtectionDomain().getCodeSource()
+                        .getLocation().toURI());
+            } catch (URISyntaxException | RuntimeException strange) {
+                throw new UnsatisfiedLinkError("libnffi_java.so not found: set "
+                        + "-Dnffi.library=PREFIX/nffi/lib/libnffi_java.so");
+            }
+            for (Path above = place; above != null; above = above.getParent()) {
+                Path library = above.resolve("lib").resolve("libnffi_java.so");
+                if (new File(library.toString()).isFile()) return library;
+            }
+            Path home = home();
+            if (home != null) return home.resolve("lib").resolve("libnffi_java.so");
+            throw new UnsatisfiedLinkError(
+                    "libnffi_java.so not found in lib/ of any directory above " + place
+                            + ": set -Dnffi.library=PREFIX/nffi/lib/libnffi_java.so");
         }
-        for (Path above = place; above != null; above = above.getParent()) {
-            Path library = above.resolve("lib").resolve("libnffi_java.so");
-            if (new File(library.toString()).isFile()) return library;
-        }
-        Path home = home();
-        if (home != null) return home.resolve("lib").resolve("libnffi_java.so");
-        throw new UnsatisfiedLinkError(
-                "libnffi_java.so not found in lib/ of any directory above " + place
-                        + ": set -Dnffi.library=PREFIX/nffi/lib/libnffi_java.so");
-    }
 
-    /** PREFIX/nffi, for a copy of the jar elsewhere, such as Maven's; null: it is not known. */
-    private static Path home() {
-        try (InputStream in = Native.class.getResourceAsStream("home")) {
-            return in == null ? null : Paths.get(new String(in.readAllBytes(), UTF_8));
-        } catch (IOException unreadable) {
-            return null;
+        /** PREFIX/nffi, for a copy of the jar elsewhere, such as Maven's; null: it is not known. */
+        private static Path home() {
+            try (InputStream in = Native.class.getResourceAsStream("home")) {
+                return in == null ? null : Paths.get(new String(in.readAllBytes(), UTF_8));
+            } catch (IOException unreadable) {
+                return null;
+            }
         }
     }
 

@@ -29,7 +29,7 @@ final class Settings {
 
     static Settings read(String text) {
         if (!text.stripLeading().startsWith("{")) return ofParts(text.split(",", 3));
-        Object given = Json.read(text);
+        Object given = new JsonReader(text).document();
         @SuppressWarnings("unchecked") // names are strings
         Map<String, Object> map = (Map<String, Object>) given;
         return new Settings(map);
