@@ -58,18 +58,24 @@ async function surveyOf(
     if (state === "changed") survey.changed.push(path);
     if (state === "behind a link") survey.outside.push(path);
   }
-  survey.removable.push(...present.filter((path) => own.has(sourceOfCompiled(path) ?? "")));
+  survey.removable.push(...compiledModules(present, own));
   if ((await linkAbove(prefix, manifestPath)) === undefined) survey.removable.push(manifestPath);
   else survey.outside.push(manifestPath);
   return survey;
 }
 
 /**
- * The module that Python compiled into `path`; it writes that file whenever a user imports nffi.
+ * What Python wrote when it compiled modules of the product, which it does whenever a user imports
+ * nffi, and modules that an earlier product had in the same directories.
  */
-function sourceOfCompiled(path: string): string | undefined {
-  const [, folder, name] = /^(.*)\/__pycache__\/([^/]+?)\.[^/]+\.pyc$/.exec(path) ?? [];
-  return folder === undefined ? undefined : `${folder}/${name}.py`;
+function compiledModules(present: readonly string[], own: ReadonlySet<string>): string[] {
+  const all = new Set(present);
+  const folders = new Set([...own].filter((path) => path.endsWith(".py")).map(dirname));
+  return present.filter((path) => {
+    const [, folder = "", name] = /^(.*)\/__pycache__\/([^/]+?)\.[^/]+\.pyc$/.exec(path) ?? [];
+    const source = `${folder}/${name}.py`;
+    return own.has(source) || (folders.has(folder) && !all.has(source));
+  });
 }
 
 /**

@@ -116,9 +116,12 @@ describe("of a product", () => {
   test("uninstall leaves only what is the user's", async () => {
     const prefix = copyOfProduct();
     writeFileSync(join(prefix, "mine.txt"), "mine");
-    // Python writes this when a program outside of nginx imports nffi
-    mkdirSync(join(prefix, "nffi/python/nffi/__pycache__"), { recursive: true });
-    writeFileSync(join(prefix, "nffi/python/nffi/__pycache__/codec.cpython-311.pyc"), "");
+    // Python writes these when a program outside of nginx imports nffi; an earlier nffi had more
+    const compiled = join(prefix, "nffi/python/nffi/__pycache__");
+    mkdirSync(compiled, { recursive: true });
+    for (const name of ["codec", "earlier"]) {
+      writeFileSync(join(compiled, `${name}.cpython-311.pyc`), "");
+    }
     const dry = await runCli(["uninstall", prefix, "--dry-run"]);
     expect(dry.stdout).toContain("  nginx/sbin/nginx\n");
     expect(existsSync(join(prefix, "nginx/sbin/nginx"))).toBe(true);
