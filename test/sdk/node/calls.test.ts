@@ -393,18 +393,20 @@ describe("the life of a Node process and its worker", () => {
 
   test("the reason of an end is the line of Node that says why", async () => {
     const modules = {
-      "eat.mjs": "export const eat = () => { for (const all = []; ; ) all.push([all.length]); };",
+      "eat.mjs":
+        "export const eat = () => { for (const all = []; ; ) all.push(new Array(1e5).fill(all)); };",
     };
-    const server = `location / { content_by_lua_block {
+    // not at /, which is asked until nginx answers
+    const server = `location /eat { content_by_lua_block {
       local rt = assert(require("resty.nffi").load("node", { module = "eat.mjs",
           node_args = { ngx.var.arg_o } }))
       ngx.say((select(2, rt.methods:eat())))
     } }`;
     await withNginx({ prefix, server, files: modules }, async (nginx) => {
-      expect(await nginx.get("/?o=--max-old-space-size=24")).toMatch(
+      expect(await nginx.get("/eat?o=--max-old-space-size=24")).toMatch(
         /ended by signal 6 .*: FATAL ERROR: .*out of memory/,
       );
-      expect(await nginx.get("/?o=--import=/nowhere/a.mjs")).toMatch(
+      expect(await nginx.get("/eat?o=--import=/nowhere/a.mjs")).toMatch(
         /ended with code 1: Error \[ERR_MODULE_NOT_FOUND\]: Cannot find module '\/nowhere\/a\.mjs'/,
       );
     });
