@@ -181,5 +181,7 @@ function newRoot(root: string, base: string | undefined): string[] {
     // what one stage or another test has compiled
     `mkdir -p ${objects} ${root}${objects}`,
     `mount --bind ${objects} ${root}${objects}`,
+    // an image has the newest packages; with others than this machine's, nothing compiled would fit
+    `echo 'APT::Get::Upgrade "false";' > ${root}/etc/apt/apt.conf.d/99nffi`,
   ];
 }
