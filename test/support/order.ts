@@ -47,7 +47,8 @@ export class SlowestFirst extends BaseSequencer {
       const isFirst = firstOf.get(nameOf(file)) === file;
       return (isFirst ? FIRST[nameOf(file)] : undefined) ?? secondsOf(file.moduleId);
     };
-    return sorted.toSorted((a, b) => weight(b) - weight(a));
+    // a process runs files of one project
+    return sorted.toSorted((a, b) => weight(b) - weight(a) || nameOf(a).localeCompare(nameOf(b)));
   }
 }
 
