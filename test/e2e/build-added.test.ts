@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { repository, runCli, runProgram } from "../support/cli.js";
 import { withoutSharing } from "../support/compile-cache.js";
+import { FAST_LUAJIT } from "../support/configure-args.js";
 import { debianSources } from "../support/debian-source.js";
 import { makeFakeRelease } from "../support/fake-release.js";
 import { withNginx } from "../support/nginx.js";
@@ -126,7 +127,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a build with added sources", () =
       ...["--add-dynamic-module", makeModule(folder, "loaded", "dynamic")],
       ...["--with-pcre", pcre2, "--with-zlib", zlib, "--with-openssl", openssl],
       ...["--", `--with-openssl-opt=${LEAN_OPENSSL.join(" ")}`],
-      ...["--with-pcre-opt=-O0", "--with-zlib-opt=-O0"],
+      ...["--with-pcre-opt=-O0", "--with-zlib-opt=-O0", FAST_LUAJIT],
     ];
     const env = { ...hostileEnvironment(folder), ...withoutSharing };
     const program = [process.execPath, join(repository, "bin/nffi.mjs"), ...args];

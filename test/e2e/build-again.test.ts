@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type CliResult, runCli } from "../support/cli.js";
+import { withoutSharing } from "../support/compile-cache.js";
 import { modulesLoadedBy } from "../support/loaded-modules.js";
 import { startNginx } from "../support/nginx.js";
 import { anySuite, buildArgs, builtOpenresty } from "../support/openresty.js";
@@ -49,6 +50,8 @@ const withOptions = ([command = "", ...rest]: readonly string[], options: readon
 /** These tests change their product, so that it is their own. */
 const COPY = "again";
 const argsOfFirst = () => buildArgs(anySuite, [], COPY);
+const buildFirst = (options: readonly string[] = []) =>
+  runCli(withOptions(argsOfFirst(), options), { env: withoutSharing });
 
 const noteOf = (step: string, events: readonly Event[]) =>
   events.findLast((one) => one.event === "step-finished" && one.step === step)?.note;
@@ -84,13 +87,13 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
 
   test("that is identical does nothing and says so", async () => {
     const before = statSync(join(prefix, "nginx/sbin/nginx")).mtimeMs;
-    const again = await runCli(argsOfFirst());
+    const again = await buildFirst();
     expect(again.exitCode).toBe(0);
     expect(again.stdout).toMatch(/^nothing has changed: /);
     expect(again.stdout).not.toContain("[ 1/12]");
     expect(again.stdout).toContain("was not asked for newer sources; --force does");
     expect(statSync(join(prefix, "nginx/sbin/nginx")).mtimeMs).toBe(before);
-    const told = eventsOf(await runCli(withOptions(argsOfFirst(), ["--json"])));
+    const told = eventsOf(await buildFirst(["--json"]));
     expect(told).toMatchObject([{ event: "built", unchanged: true, prefix }]);
   });
 
@@ -106,7 +109,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
     const file = join(prefix, "lualib/resty/nffi.lua");
     const text = readFileSync(file);
     appendFileSync(file, "-- mine\n");
-    const events = eventsOf(await runCli(withOptions(argsOfFirst(), ["--json"])));
+    const events = eventsOf(await buildFirst(["--json"]));
     expect(noteOf("resolve", events)).toContain("installed files are missing or were changed");
     expect(readFileSync(file).equals(text)).toBe(true);
   });
@@ -179,7 +182,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
   });
 
   test("of the first sources produces the first product again", async () => {
-    expect((await runCli(argsOfFirst())).exitCode).toBe(0);
-    expect((await runCli(argsOfFirst())).stdout).toMatch(/^nothing has changed: /);
+    expect((await buildFirst()).exitCode).toBe(0);
+    expect((await buildFirst()).stdout).toMatch(/^nothing has changed: /);
   }, 900_000);
 });

@@ -5,6 +5,9 @@ import { existsSync } from "node:fs";
 /** Tested features that are off by default. */
 export const MODULES = ["--with-http_v2_module", "--with-poll_module", "--with-select_module"];
 
+/** LuaJIT, most of which is C that runs for milliseconds in a test, takes a third of its time. */
+export const FAST_LUAJIT = "--with-luajit-xcflags=-O0";
+
 /** With this flag LuaJIT notifies valgrind of the code that it generates. */
 const FOR_VALGRIND = "--with-luajit-xcflags=-DLUAJIT_USE_VALGRIND";
 
