@@ -3,7 +3,12 @@ import { at, get, LEADER, T } from "./leader-state.js";
 import type { Moves, ThreadTurn } from "./leader-turn.js";
 
 export const ARM_MOVES: Moves = {
-  [T.armLock]: (turn) => turn.lock("nffi_queue_arm: pthread_mutex_lock", T.armTake),
+  [T.armLock]: (turn) => {
+    if (turn.tasksWait && turn.isUnlocked && get(turn.s, "arms") === 1) {
+      turn.add("nffi_queue_arm: found_tasks", (to) => turn.go(to, T.lock));
+    }
+    turn.lock("nffi_queue_arm: pthread_mutex_lock", T.armTake);
+  },
   [T.armTake]: takeDescriptor,
   [T.armRetry]: (turn) => {
     // it returns immediately; more rounds change nothing

@@ -44,11 +44,18 @@ export const LEAD_MOVES: Moves = {
 };
 
 export const ARM_MOVES: Moves = {
-  [R.armLock]: (turn) =>
+  [R.armLock]: (turn) => {
+    if (turn.tasksWait() && turn.get("mutex") === 0) {
+      turn.move("nffi_queue_arm: found_tasks", (to) => {
+        turn.land(to);
+        turn.go(to, R.cancelled);
+      });
+    }
     turn.lock(
       "nffi_queue_arm: pthread_mutex_lock",
       turn.has("arm: clear first") ? R.armClear : R.armAnnounce,
-    ),
+    );
+  },
   [R.armClear]: (turn) =>
     turn.move("nffi_queue_arm: nffi__eventfd_clear", (to) => {
       to[at.tasksFd] = 0;

@@ -222,6 +222,16 @@ take_descriptor(nffi_queue_t *queue)
 }
 
 
+/* Spinning has found tasks, so the descriptor is not needed. It was cleared
+   when the loop last slept: a system call saved for each call. */
+static bool
+found_tasks(nffi_queue_t *queue)
+{
+    return queue->arms && !queue->armed && !queue->broken
+           && nffi__ring_waiting(&queue->region.header->tasks_ring) != 0;
+}
+
+
 int
 nffi_queue_arm(nffi_queue_t *handle)
 {
@@ -247,7 +257,7 @@ nffi_queue_arm(nffi_queue_t *handle)
     pthread_mutex_lock(&queue->mutex);
     queue->inside--;
 
-    if (!take_descriptor(queue)) {
+    if (found_tasks(queue) || !take_descriptor(queue)) {
         nffi__unlock_and_wake(queue);
         return 1;
     }
@@ -266,6 +276,8 @@ nffi_queue_arm(nffi_queue_t *handle)
 
     /* once: a runtime that does not ask for what is new must not spin */
     queue->news = false;
+
+    queue->armed = sleep;
 
     if (!sleep) {
         nffi__revoke_parked(&header->runtime_parked);

@@ -124,6 +124,7 @@ struct nffi_queue {
     enum nffi__leader leader;
     bool arms;                /* a loop waits on the eventfd: no other thread
                                  may */
+    bool armed;               /* that loop may sleep, or has just woken */
     nffi_spinner_t spinner;   /* the leader's */
     nffi_spinner_t arm_spinner;    /* of the thread that arms */
     bool broken;              /* the host violated the queue protocol */

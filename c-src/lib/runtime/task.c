@@ -140,6 +140,7 @@ reset(nffi_queue_t *queue)
     queue->end_reported = false;
     queue->leader = NFFI__NOBODY;
     queue->arms = false;
+    queue->armed = false;
     queue->broken = false;
     queue->trims = 0;
     queue->wake_due = false;

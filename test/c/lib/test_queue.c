@@ -270,6 +270,36 @@ arms(void)
 }
 
 
+/* While tasks follow each other, arm makes no system call: it does not read the
+   descriptor. After a sleep it does, or the loop would not sleep again. */
+static void
+arms_without_reading(void)
+{
+    int fd;
+    pair_t pair;
+    uint64_t one = 1;
+    nffi_request_t requests[4];
+
+    pair_open(&pair, &(nffi_host_options_t) { 0 });
+    fd = nffi_queue_fd(pair.queue);
+    CHECK_IS(nffi_queue_arm(pair.queue), 0);
+    pair_submit(&pair, "x", 1, owners);
+    CHECK_IS(nffi_queue_arm(pair.queue), 1);
+    CHECK_IS(readable(fd, 0), 0);
+
+    CHECK_IS(write(fd, &one, sizeof(one)), sizeof(one));
+    CHECK_IS(nffi_queue_arm(pair.queue), 1);
+    CHECK_IS(readable(fd, 0), 1);
+
+    CHECK_IS(nffi_queue_poll(pair.queue, requests, 4, 0), 1);
+    CHECK_IS(nffi_queue_arm(pair.queue), 0);
+    CHECK_IS(readable(fd, 0), 0);
+    pair_submit(&pair, "x", 1, owners);
+    CHECK_IS(readable(fd, 0), 1);
+    pair_close(&pair);
+}
+
+
 /* The runtime learns immediately that a queue was cut off. */
 static void
 arms_broken(void)
@@ -322,6 +352,7 @@ main(int argc, char **argv)
         { "a cancelled task is reported once", reports_cancelled },
         { "a runtime may ignore cancellations", ignores_cancelled },
         { "an armed descriptor becomes readable", arms },
+        { "arm reads the descriptor only after a sleep", arms_without_reading },
         { "a queue that was cut off does not arm", arms_broken },
         { "queues can be made again and again", makes_many_queues },
     };
