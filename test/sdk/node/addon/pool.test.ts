@@ -127,7 +127,7 @@ describe("a thread that ends", () => {
       expect(new Set(threads).size).toBe(2);
       expect(Math.max(...(threads as number[]))).toBe(3);
       expect(await host.pid).toBe(pid);
-      expect(host.stderr).toMatch(/^\[error] .*pool\.mjs: .*thread \d/m);
+      expect(host.stderr).toMatch(/^\[error] .*thread \d/m);
     },
   );
 
