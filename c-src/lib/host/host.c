@@ -10,6 +10,7 @@
 #include "host/host.h"
 #include "host/receive.h"
 #include "runtime/compat.h"
+#include "shared/tables.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -73,7 +74,7 @@ make_entries(nffi_host_t *host)
 {
     uint32_t n = host->region.max_tasks;
 
-    host->entries = calloc(n, sizeof(nffi__entry_t));
+    host->entries = nffi__table_alloc(n * sizeof(nffi__entry_t));
     host->free_slots = malloc(n * sizeof(uint32_t));
 
     if (host->entries == NULL || host->free_slots == NULL) {
@@ -393,9 +394,10 @@ nffi_host_destroy(nffi_host_t *host)
         nffi__queue_destroy(host->queue, host->last_generation);
     }
 
+    nffi__table_free(host->entries,
+                     host->region.max_tasks * sizeof(nffi__entry_t));
     nffi__region_unmap(&host->region);
     nffi__arena_free_all(&host->arena);
-    free(host->entries);
     free(host->free_slots);
     close_fd(&host->tasks_fd);
     close_fd(&host->done_fd);

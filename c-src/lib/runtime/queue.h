@@ -101,6 +101,8 @@ struct nffi_queue {
     nffi__region_t region;
     nffi__arena_t arena;      /* of responses */
     uint32_t trims;           /* of the host that were followed */
+    void *tables;             /* running, and those of the lists below */
+    size_t tables_size;
     nffi__running_t *running;
     uint32_t index;           /* in the table of this process, from 1 */
     uint64_t handle;          /* what a runtime gets as nffi_queue_t *; 0: this

@@ -12,6 +12,7 @@
 
 #include "runtime/task.h"
 #include "shared/eventfd.h"
+#include "shared/tables.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -99,16 +100,27 @@ give_structure_back(nffi_queue_t *queue)
 static bool
 make_memory(nffi_queue_t *queue, const nffi__region_t *region)
 {
-    queue->running = calloc(region->max_tasks, sizeof(nffi__running_t));
-    queue->cancelled.next = calloc(region->max_tasks, sizeof(uint32_t));
-    queue->writable.next = calloc(region->max_tasks, sizeof(uint32_t));
+    unsigned char *tables;
+    size_t tasks = region->max_tasks;
+
+    queue->tables_size = tasks * (sizeof(nffi__running_t)
+                                  + 2 * sizeof(uint32_t));
+    tables = nffi__table_alloc(queue->tables_size);
+    queue->tables = tables;
+
+    if (tables == NULL) {
+        return false;
+    }
+
+    queue->running = (nffi__running_t *) tables;
+    tables += tasks * sizeof(nffi__running_t);
+    queue->cancelled.next = (uint32_t *) tables;
+    queue->writable.next = queue->cancelled.next + tasks;
     queue->cancelled.first = 1;
     queue->writable.first = 1;
 
-    return queue->running != NULL && queue->cancelled.next != NULL
-           && queue->writable.next != NULL
-           && nffi__arena_init(&queue->arena, region->response_arena_size)
-              == NFFI_OK;
+    return nffi__arena_init(&queue->arena, region->response_arena_size)
+           == NFFI_OK;
 }
 
 
@@ -116,9 +128,8 @@ static void
 free_memory(nffi_queue_t *queue)
 {
     nffi__arena_free_all(&queue->arena);
-    free(queue->running);
-    free(queue->cancelled.next);
-    free(queue->writable.next);
+    nffi__table_free(queue->tables, queue->tables_size);
+    queue->tables = NULL;
     queue->running = NULL;
     queue->cancelled.next = NULL;
     queue->writable.next = NULL;

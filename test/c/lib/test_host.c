@@ -4,6 +4,8 @@
 
 #include "pair.h"
 
+#include <malloc.h>
+
 
 static int owners[64];        /* each an owner by its address */
 static int released;
@@ -14,6 +16,48 @@ count_release(void *data)
 {
     released++;
     free(data);
+}
+
+
+/* Pages of memory that this process uses. */
+static long
+resident_pages(void)
+{
+    long size, resident;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    CHECK(file != NULL);
+    CHECK_IS(fscanf(file, "%ld %ld", &size, &resident), 2);
+    fclose(file);
+
+    return resident;
+}
+
+
+/* With a heap that keeps more than it needs, as that of a worker does: calloc()
+   clears what it takes of that, and so touches all of it. */
+static void
+takes_what_it_uses(void)
+{
+    int i;
+    long before, pages;
+    pair_t pairs[8];
+
+    mallopt(M_MMAP_THRESHOLD, 8 << 20);
+    mallopt(M_TOP_PAD, 8 << 20);
+    pair_open(&pairs[0], &(nffi_host_options_t) { 0 });
+    before = resident_pages();
+
+    for (i = 1; i < 8; i++) {
+        pair_open(&pairs[i], &(nffi_host_options_t) { 0 });
+    }
+
+    pages = (resident_pages() - before) / 7;
+    CHECK(pages * sysconf(_SC_PAGESIZE) < 480 << 10);
+
+    for (i = 0; i < 8; i++) {
+        pair_close(&pairs[i]);
+    }
 }
 
 
@@ -441,6 +485,7 @@ main(int argc, char **argv)
 {
     static const check_case_t cases[] = {
         { "options are rounded to what is possible", rounds_options },
+        { "a queue takes only the memory that it uses", takes_what_it_uses },
         { "max_queue bounds the tasks that wait", bounds_queue },
         { "max_tasks bounds the tasks not yet released", bounds_tasks },
         { "max_bytes bounds the request bytes", bounds_bytes },

@@ -1,0 +1,33 @@
+/*
+ * tables.h - memory with an element for each slot of a queue. Most slots are
+ * never used, so that the tables are pages that the kernel clears when they are
+ * first used: calloc() writes to all of what it takes from a heap.
+ *
+ * thread: any; blocks: no
+ */
+
+#ifndef NFFI_TABLES_H
+#define NFFI_TABLES_H
+
+#include <stddef.h>
+#include <sys/mman.h>
+
+/* Cleared memory, or NULL. */
+static inline void *
+nffi__table_alloc(size_t size)
+{
+    void *table = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return table == MAP_FAILED ? NULL : table;
+}
+
+static inline void
+nffi__table_free(void *table, size_t size)
+{
+    if (table != NULL) {
+        (void) munmap(table, size);
+    }
+}
+
+#endif /* NFFI_TABLES_H */
