@@ -2,8 +2,8 @@
  * execute.c - becomes the program of a runtime.
  *
  * It finds /dev/null as 0, pipes as 1 and 2, and the descriptors of control.h
- * from 3 on; everything else is closed. It has a separate session, so that a
- * signal to nginx's process group does not reach it.
+ * from 3 on; everything else is closed. It has a separate process group, so that
+ * a signal to nginx's group does not reach it.
  */
 
 #define _GNU_SOURCE
@@ -190,8 +190,8 @@ execute(const order_t *order, const int *fds, int error_fd)
 
     nffi__reset_signals();
 
-    error[0] = NFFI__STAGE_SESSION;
-    if (setsid() == -1) {
+    error[0] = NFFI__STAGE_GROUP;
+    if (setpgid(0, 0) == -1) {
         goto failed;
     }
 

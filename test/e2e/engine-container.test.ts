@@ -90,7 +90,7 @@ test.for([
   ["execve", "EPERM", /cannot be started: exec\(".*"\) as user ".*" failed \(1: Operation not/],
   ["execve", "EACCES", /cannot be started: exec\(".*"\) as user ".*" failed \(13: Permission den/],
   ["clone", "EAGAIN", /cannot be started: fork\(".*"\) as user ".*" failed \(11: Resource temp/],
-  ["setsid", "EPERM", /cannot be started: setsid\(".*"\) as user ".*" failed \(1: Operation not/],
+  ["setpgid", "EPERM", /cannot be started: setpgid\(".*"\) as user ".*" failed \(1: Operation not/],
 ] as const)(
   "%s refused with %s is a named error, without a loop or a leak",
   async ([call, error, words], { skip }) => {
@@ -105,7 +105,7 @@ test.for([
       );
       // what the process itself meets is tried again after 0.1, 0.2, 0.4, ... s; the rest is not
       const again = nginx.errorLog().match(/is started again in \d+ ms/g) ?? [];
-      expect(again.length).toBeLessThan(call === "setsid" ? 6 : 1);
+      expect(again.length).toBeLessThan(call === "setpgid" ? 6 : 1);
       await until(
         () => runtimesOf(nginx.pid).length === 0,
         5_000,

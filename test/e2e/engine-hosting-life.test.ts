@@ -154,7 +154,7 @@ describe("the life of a hosted process", () => {
     });
   });
 
-  test("one that does not end at close is killed at the limit, with its session", async () => {
+  test("one that does not end at close is killed at the limit, with its group", async () => {
     const close = content(
       "= /close",
       `local rt = nffi.load("node", { module = "module.ts" }) rt:close() ngx.say("closed")`,

@@ -279,7 +279,7 @@ describe.each(suites)("the log, %s", (suite) => {
       () => `kept ${kept} and dropped ${dropped}`,
     );
     // the next second is a new one
-    await nginx.get("/node?m=say&v=after%20the%20flood%20of%20" + text);
+    await nginx.get(`/node?m=say&v=after%20the%20flood%20of%20${text}`);
     await nginx.waitForLog(`after the flood of ${text}`);
   });
 

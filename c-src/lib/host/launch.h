@@ -73,7 +73,7 @@ enum nffi__stage {
     NFFI__STAGE_VERSION = 1,  /* worker and supervisor of two releases */
     NFFI__STAGE_KEEPER,
     NFFI__STAGE_FORK,
-    NFFI__STAGE_SESSION,
+    NFFI__STAGE_GROUP,
     NFFI__STAGE_DESCRIPTORS,
     NFFI__STAGE_NICE,
     NFFI__STAGE_LIMITS,

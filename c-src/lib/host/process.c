@@ -23,7 +23,7 @@
 static const char *stage_names[NFFI__STAGES] = {
     [NFFI__STAGE_VERSION] = "version", [NFFI__STAGE_KEEPER] = "keeper",
     [NFFI__STAGE_FORK] = "fork",
-    [NFFI__STAGE_SESSION] = "setsid", [NFFI__STAGE_DESCRIPTORS] = "dup2",
+    [NFFI__STAGE_GROUP] = "setpgid", [NFFI__STAGE_DESCRIPTORS] = "dup2",
     [NFFI__STAGE_NICE] = "setpriority", [NFFI__STAGE_LIMITS] = "setrlimit",
     [NFFI__STAGE_NO_USER] = "getpwnam", [NFFI__STAGE_USER] = "setuid",
     [NFFI__STAGE_DIRECTORY] = "chdir", [NFFI__STAGE_EXEC] = "exec"

@@ -93,7 +93,7 @@ play_fork(void)
 }
 
 
-/* Exits immediately, and leaves one process of its session that holds the
+/* Exits immediately, and leaves one process of its group that holds the
    socket. */
 static void
 play_leave_one(void)
@@ -339,7 +339,7 @@ again_and_again(void)
 
 /* The end of file arrives only when no process holds the socket. */
 static void
-kills_whole_session(void)
+kills_whole_group(void)
 {
     process_t process;
 
@@ -506,7 +506,7 @@ main(int argc, char **argv)
         { "a process's forked children do not hide its death",
           dies_before_its_children },
         { "starting and killing leaves nothing behind", again_and_again },
-        { "a session is killed to its last process", kills_whole_session },
+        { "a process group is killed to its last process", kills_whole_group },
         { "a daemon ends with the process that it descends from",
           kills_daemons },
         { "a kill ends all descendants of a process immediately",

@@ -52,9 +52,10 @@ play_look(void)
     print_status_lines();
     CHECK_CALL(sched_getaffinity(0, sizeof(cpus), &cpus));
     CHECK(getcwd(target, sizeof(target)) != NULL);
-    printf("session %d cpus %d cwd %s home %s path %s\n",
-           getsid(0) == getpid(), CPU_COUNT(&cpus), target,
-           getenv("HOME") ? "set" : "unset", getenv("PATH"));
+    fd = open("/dev/tty", O_RDWR | O_NOCTTY);
+    printf("group %d session %d terminal %d cpus %d cwd %s home %s path %s\n",
+           getpgrp() == getpid(), (int) getsid(0), fd != -1, CPU_COUNT(&cpus),
+           target, getenv("HOME") ? "set" : "unset", getenv("PATH"));
     fflush(stdout);
 }
 
@@ -313,10 +314,60 @@ inherits_nothing(void)
 
     /* 32 and 33 belong to glibc: it refuses to set them */
     CHECK_IS(signals(text, "SigIgn:") & ~(UINT64_C(3) << 31), 0);
-    line = strstr(text, "session");
+    line = strstr(text, "group 1 ");
     CHECK(line != NULL);
-    CHECK(strncmp(line, "session 1 ", 10) == 0);
     CHECK(strstr(line, "cwd /usr home unset path /bin\n") != NULL);
+}
+
+
+/* As the leader of a session, with or without a terminal. Returns whether the
+   process has the same session, in a group of its own. */
+static bool
+shares_session(bool terminal)
+{
+    int fd, session, has_terminal;
+    char text[8192];
+    const char *line;
+
+    CHECK_CALL(setsid());
+
+    if (terminal) {
+        CHECK_CALL(fd = posix_openpt(O_RDWR | O_NOCTTY));
+        CHECK_CALL(grantpt(fd));
+        CHECK_CALL(unlockpt(fd));
+        CHECK_CALL(open(ptsname(fd), O_RDWR));
+        CHECK_CALL(open("/dev/tty", O_RDWR));
+    }
+
+    look(0, NULL, text, sizeof(text));
+    line = strstr(text, "group 1 ");
+    CHECK(line != NULL);
+    CHECK_IS(sscanf(line, "group 1 session %d terminal %d", &session,
+                    &has_terminal), 2);
+    CHECK_IS(has_terminal, 0);
+
+    return session == getpid();
+}
+
+
+/* With a terminal it could stop nginx, or be stopped, when it asks. */
+static void
+has_no_terminal(void)
+{
+    int terminal, status;
+    pid_t pid;
+
+    for (terminal = 0; terminal < 2; terminal++) {
+        CHECK_CALL(pid = fork());
+
+        if (pid == 0) {
+            CHECK_IS(shares_session(terminal), !terminal);
+            _exit(0);
+        }
+
+        CHECK_IS(waitpid(pid, &status, 0), pid);
+        CHECK_IS(status, 0);
+    }
 }
 
 
@@ -415,6 +466,8 @@ main(int argc, char **argv)
           inherits_nothing },
         { "the worker's low descriptors do not matter",
           inherits_from_low_numbers },
+        { "the process shares the session of the worker, but no terminal",
+          has_no_terminal },
         { "the CPUs are inherited or reset, as asked", resets_cpus },
         { "stdout and stderr are pipes, stdin is empty", pipes },
     };
