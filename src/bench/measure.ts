@@ -4,7 +4,7 @@
  */
 import { mkdir } from "node:fs/promises";
 import { cpus, release } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { wholeEnvironment } from "../host/environment.js";
 import { findProgram } from "../host/tools.js";
 import { run } from "../io/exec.js";
@@ -173,7 +173,9 @@ async function memoryOf(workers: Workers): Promise<Memory[]> {
     const { name, processOf, server } = subject;
     const worker = workers.of(subject);
     const processes = await worker.runtimes();
-    const pids = processes.filter(([, module]) => module === processOf).map(([pid]) => pid);
+    // nffi names a runtime after the last part of its path
+    const isOwn = (name: string) => processOf !== undefined && name === basename(processOf);
+    const pids = processes.filter(([, name]) => isOwn(name)).map(([pid]) => pid);
     const serverPid = server && worker.pidOf(server);
     const own = serverPid === undefined ? pids : await familyOf(serverPid);
     if (own.length > 0) memory.push({ name, bytes: await privateMemoryOf(own) });
