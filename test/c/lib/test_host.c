@@ -43,6 +43,10 @@ takes_what_it_uses(void)
     long before, pages;
     pair_t pairs[8];
 
+#if defined(__SANITIZE_ADDRESS__)
+    check_skip("AddressSanitizer has a heap of its own");
+#endif
+
     mallopt(M_MMAP_THRESHOLD, 8 << 20);
     mallopt(M_TOP_PAD, 8 << 20);
     pair_open(&pairs[0], &(nffi_host_options_t) { 0 });
