@@ -46,8 +46,8 @@ process.env.CCACHE_NOHASHDIR = "1";
 // Maven runs for seconds: the JVM's second compiler costs more than it gives.
 process.env.MAVEN_OPTS ??= "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 
-// A file changes nothing that another one sees, so a process runs one after the other: a process for
-// each would start, and load vitest and what the tests import, 200 times.
+// A file changes nothing that another one sees, so a process runs one after the other. 200 of them
+// would each start, and load vitest and what the tests import.
 const SIDE_BY_SIDE = { isolate: false, maxWorkers: 4, sequence: { groupOrder: 1 } };
 
 export default defineConfig({

@@ -271,7 +271,10 @@ describe("what a process gets", () => {
   test("a separate process group: a signal to nginx's group does not reach it", async () => {
     const pid = Number(await call(nginx, "plain", "pid"));
     const statOf = (one: number) =>
-      readFileSync(`/proc/${one}/stat`, "utf8").replace(/^.*\) /s, "").split(" ").map(Number);
+      readFileSync(`/proc/${one}/stat`, "utf8")
+        .replace(/^.*\) /s, "")
+        .split(" ")
+        .map(Number);
     const [, , group, session, terminal] = statOf(pid);
     expect([group, terminal]).toEqual([pid, 0]);
     // sched_yield() hands a CPU over within a session only; test_spawn.c has an nginx with a terminal

@@ -65,7 +65,8 @@ ngx.print(table.concat(aborted, "\\n"))
 `;
 
 describe.each(suites)("LuaJIT's traces of calls, %s", (suite) => {
-  test("no trace aborts that begins or ends in the code of nffi", async () => {
+  // at times LuaJIT, which chooses its hot loops by a hash with a random seed, compiles another one
+  test("no trace aborts that begins or ends in the code of nffi", { retry: 2 }, async () => {
     const prefix = await builtOpenresty(suite);
     const code = CALLS.replace("LIBRARY", join(prefix, "nffi/lib/libnffi_echo.so"));
     const server = `location / { content_by_lua_block { ${code} } }`;

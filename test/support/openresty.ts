@@ -85,7 +85,7 @@ export function buildArgs(suite: Suite, options: readonly string[] = [], copy?: 
   ];
 }
 
-/** A product whose objects no other one uses is optimised less, and compiled in half of the time. */
+/** A product whose objects no other one uses is optimised less, and compiled in half the time. */
 function configureArgs(suite: Suite, copy: string | undefined): readonly string[] {
   if (flavor === "asan" || copy) return [...MODULES, "--with-cc-opt=-O0", FAST_LUAJIT];
   // FORTIFY, which build-product.test.ts looks for, requires -O1

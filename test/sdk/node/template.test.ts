@@ -146,7 +146,11 @@ describe("the project", () => {
   const misuse = [
     ["an unknown option", "npm start -- --prot 1", /unknown argument "--prot"\n {2}hint: /],
     ["an option that npm has taken", "npm start --port 8097", /unknown argument "8097"/],
-    ["a port that is none", "npm run dev -- --port x", /--port expects a number from 1 to 65535/],
+    [
+      "a port that is none",
+      "npm run dev -- --port x",
+      /--port expects 0 or a port from 1 to 65535/,
+    ],
     ["a path as --run", "npm start -- --run /tmp", /--run expects the name of a directory/],
   ] as const;
 
