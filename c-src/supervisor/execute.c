@@ -2,8 +2,8 @@
  * execute.c - becomes the program of a runtime.
  *
  * It finds /dev/null as 0, pipes as 1 and 2, and the descriptors of control.h
- * from 3 on; everything else is closed. It has a separate process group, so that
- * a signal to nginx's group does not reach it.
+ * from 3 on; everything else is closed. It has a process group of its own, so
+ * that a signal to nginx's group does not reach it.
  */
 
 #define _GNU_SOURCE

@@ -27,10 +27,10 @@
 #include <unistd.h>
 
 
-/* With a terminal, the worker has been started by hand. A runtime that asked for
-   a password would stop nginx, or be stopped. Otherwise the session is shared:
+/* With a terminal, nginx has been started by hand. A runtime that asked for a
+   password would stop nginx, or be stopped. Otherwise the session is shared:
    Linux hands a CPU over with sched_yield() within one session (autogroup)
-   only, so calls of a process on the worker's CPU take a third less. */
+   only, so calls of a process on the worker's CPU take a third less time. */
 static void
 leave_terminal(void)
 {

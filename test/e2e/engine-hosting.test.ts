@@ -277,7 +277,7 @@ describe("what a process gets", () => {
         .map(Number);
     const [, , group, session, terminal] = statOf(pid);
     expect([group, terminal]).toEqual([pid, 0]);
-    // sched_yield() hands a CPU over within a session only; test_spawn.c has an nginx with a terminal
+    // sched_yield() hands a CPU over within a session only; test_spawn.c has a terminal
     const [, , , ofNginx, ownTerminal] = statOf(nginx.pid);
     if (ownTerminal === 0) expect(session).toBe(ofNginx);
     for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT"] as const) process.kill(pid, signal);

@@ -1,8 +1,8 @@
 /*
  * tables.h - memory with an element for each slot of a queue. Most slots are
- * never used, so that the tables are pages that the kernel clears when they are
- * first used: calloc() writes to all of what it takes from a heap. Only
- * AddressSanitizer gets a heap, to see what lies behind a table or leaks from it.
+ * never used, so the tables are pages that the kernel clears at their first use:
+ * calloc() writes to all of what it takes from a heap. AddressSanitizer sees
+ * only a heap, so under it they are taken from there.
  *
  * thread: any; blocks: no
  */

@@ -25,7 +25,7 @@ export const SKIPPED: readonly string[] = [
   "a process with an event loop echoes",
   "a process's forked children do not hide its death",
   "a program that a process starts inherits no configuration",
-  "a session is killed to its last process",
+  "a process group is killed to its last process",
   "a shortage of descriptors is named and loses none",
   "a start of another version, or none, is refused",
   "a supervisor that cannot be started is named and leaves no child",
