@@ -10,6 +10,7 @@
 #define PROCESS_H
 
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "check.h"
@@ -338,13 +339,22 @@ parent_of(pid_t pid, char *state)
 }
 
 
-/* A zombie is not. */
+/* A zombie is not; but its first thread is one while others still end, such as
+   that of ThreadSanitizer, and such a process adopts and reaps orphans. */
 static inline bool
 is_alive(pid_t pid)
 {
-    char state;
+    char path[64], state;
+    struct stat tasks;
 
-    return parent_of(pid, &state) != 0 && state != 'Z';
+    if (parent_of(pid, &state) == 0) {
+        return false;
+    }
+
+    /* ".", ".." and a directory for each thread */
+    snprintf(path, sizeof(path), "/proc/%d/task", (int) pid);
+
+    return state != 'Z' || (stat(path, &tasks) == 0 && tasks.st_nlink > 3);
 }
 
 
