@@ -1,4 +1,4 @@
-// An environment in which a build must produce what it produces in any other.
+// An environment that breaks careless builds. nffi build must produce the same product in it.
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 

@@ -1,8 +1,8 @@
 /*
  * tables.h - memory with an element for each slot of a queue. Most slots are
- * never used, so the tables are pages that the kernel clears at their first use:
+ * never used, so the kernel clears the pages of a table at their first use.
  * calloc() writes to all of what it takes from a heap. AddressSanitizer sees
- * only a heap, so under it they are taken from there.
+ * only a heap, so under it the tables are taken from there.
  *
  * thread: any; blocks: no
  */

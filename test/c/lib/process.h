@@ -339,8 +339,8 @@ parent_of(pid_t pid, char *state)
 }
 
 
-/* A zombie is not; but its first thread is one while others still end, such as
-   that of ThreadSanitizer, and such a process adopts and reaps orphans. */
+/* A zombie is not. But the first thread is a zombie while other threads still
+   end, as ThreadSanitizer's does, and until then the process adopts orphans. */
 static inline bool
 is_alive(pid_t pid)
 {

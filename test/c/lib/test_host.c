@@ -34,8 +34,8 @@ resident_pages(void)
 }
 
 
-/* With a heap that keeps more than it needs, as that of a worker does: calloc()
-   clears what it takes of that, and so touches all of it. */
+/* As in a worker, the heap keeps more than it needs. calloc() clears, and so
+   touches, what it takes of the rest. */
 static void
 takes_what_it_uses(void)
 {

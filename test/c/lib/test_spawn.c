@@ -321,7 +321,7 @@ inherits_nothing(void)
 
 
 /* As the leader of a session, with or without a terminal. Returns whether the
-   process has the same session, in a group of its own. */
+   process has the same session, in a separate group. */
 static bool
 shares_session(bool terminal)
 {
