@@ -174,8 +174,8 @@ async function memoryOf(workers: Workers): Promise<Memory[]> {
     const worker = workers.of(subject);
     const processes = await worker.runtimes();
     // nffi names a runtime after the last part of its path
-    const isOwn = (name: string) => processOf !== undefined && name === basename(processOf);
-    const pids = processes.filter(([, name]) => isOwn(name)).map(([pid]) => pid);
+    const runtime = processOf && basename(processOf);
+    const pids = processes.filter(([, name]) => name === runtime).map(([pid]) => pid);
     const serverPid = server && worker.pidOf(server);
     const own = serverPid === undefined ? pids : await familyOf(serverPid);
     if (own.length > 0) memory.push({ name, bytes: await privateMemoryOf(own) });
