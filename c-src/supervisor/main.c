@@ -30,7 +30,7 @@
 /* With a terminal, nginx has been started by hand. A runtime that asked for a
    password would stop nginx, or be stopped. Otherwise the session is shared:
    Linux hands a CPU over with sched_yield() within one session (autogroup)
-   only, so calls of a process on the worker's CPU take a third less time. */
+   only. Without that, worker and process sleep when they share a CPU. */
 static void
 leave_terminal(void)
 {

@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+/* nffi__table_alloc() returns cleared memory of `size` bytes, or NULL.
+   nffi__table_free() gets the same size. */
+
 #if defined(__SANITIZE_ADDRESS__)
 
 static inline void *
@@ -32,7 +35,6 @@ nffi__table_free(void *table, size_t size)
 
 #else
 
-/* Cleared memory, or NULL. */
 static inline void *
 nffi__table_alloc(size_t size)
 {
