@@ -1,7 +1,7 @@
 // The tarball of `npm pack` works from an empty directory, without the repository. So does a build
 // from a release archive that is downloaded.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { publint } from "publint";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -24,6 +24,7 @@ import { CONFIGURE_ARGS } from "../support/configure-args.js";
 import { answers, httpServer } from "../support/http-server.js";
 import { withNginx } from "../support/nginx.js";
 import { anySuite, builtOpenresty } from "../support/openresty.js";
+import { prebuiltFiles } from "../support/prebuilt.js";
 import { temporaryFolderOfAll } from "../support/temporary.js";
 
 const quiet = { npm_config_loglevel: "error" };
@@ -33,12 +34,17 @@ describe("the tarball", () => {
   let tarball = "";
 
   beforeAll(async () => {
+    await prebuiltFiles();
+    const checkout = join(folder, "checkout");
+    copyCheckout(checkout);
     // compiled files whose source was deleted
-    writeFileSync(join(repository, "dist/gone.js"), "");
-    await runProgram("npm", ["pack", "--pack-destination", folder], { env: quiet });
-    const [name = ""] = readdirSync(folder);
+    writeFileSync(join(checkout, "dist/gone.js"), "");
+    const packed = join(folder, "packed");
+    mkdirSync(packed);
+    await runProgram("npm", ["pack", "--pack-destination", packed], { cwd: checkout, env: quiet });
+    const [name = ""] = readdirSync(packed);
     expect(name).toMatch(/^nffi-\d+\.\d+\.\d+\.tgz$/);
-    tarball = join(folder, name);
+    tarball = join(packed, name);
   });
 
   test("holds what is needed and nothing else", () => {
@@ -179,6 +185,18 @@ function pinned(): Record<string, string> {
   const { packages } = JSON.parse(readFileSync(join(repository, "package-lock.json"), "utf8"));
   const paths = Object.keys(packages).filter((path) => path !== "" && !packages[path].dev);
   return Object.fromEntries(paths.sort().map((path) => [path, packages[path].version]));
+}
+
+/**
+ * The repository with what `npm ci` and builds have added, since `npm pack` compiles into dist/,
+ * which other tests read.
+ */
+function copyCheckout(into: string): void {
+  for (const file of sourcesIn(".")) cpSync(join(repository, file), join(into, file));
+  for (const added of ["dist", "prebuilt", "node_modules"]) {
+    // sharing blocks where the file system can
+    execFileSync("cp", ["-a", "--reflink=auto", join(repository, added), into]);
+  }
 }
 
 /** The files of the repository below a directory, committed or not. */
