@@ -10,12 +10,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type AddedProduct, takeAddedProduct } from "../support/added-product.js";
 import { type CliResult, runCli } from "../support/cli.js";
 import { withoutSharing } from "../support/compile-cache.js";
 import { modulesLoadedBy } from "../support/loaded-modules.js";
 import { startNginx } from "../support/nginx.js";
-import { anySuite, buildArgs, builtOpenresty } from "../support/openresty.js";
 import { copyPackage, type PackageCopy } from "../support/package-copy.js";
 import { temporaryFolderOfAll } from "../support/temporary.js";
 
@@ -47,12 +47,6 @@ const withOptions = ([command = "", ...rest]: readonly string[], options: readon
   ...rest,
 ];
 
-/** These tests change their product, so that it is their own. */
-const COPY = "again";
-const argsOfFirst = () => buildArgs(anySuite, [], COPY);
-const buildFirst = (options: readonly string[] = []) =>
-  runCli(withOptions(argsOfFirst(), options), { env: withoutSharing });
-
 const noteOf = (step: string, events: readonly Event[]) =>
   events.findLast((one) => one.event === "step-finished" && one.step === step)?.note;
 
@@ -67,9 +61,13 @@ const echo = (prefix: string) => `
 describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
   const folder = temporaryFolderOfAll();
   const work = join(folder, "work");
+  let product: AddedProduct;
   let prefix = "";
   let copy: PackageCopy;
   let args: string[];
+
+  const buildFirst = (options: readonly string[] = []) =>
+    runCli(withOptions(product.args, options), { env: withoutSharing });
 
   const build = async (more: readonly string[] = []) => {
     const env = { CCACHE_DISABLE: "1" };
@@ -79,11 +77,13 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
   };
 
   beforeAll(async () => {
-    prefix = await builtOpenresty(anySuite, COPY);
+    product = await takeAddedProduct();
+    prefix = product.prefix;
     copy = copyPackage(join(folder, "elsewhere/nffi"));
-    args = argsOfFirst().filter((arg) => arg !== "--keep");
+    args = product.args.filter((arg) => arg !== "--keep");
     args[args.indexOf("--work-dir") + 1] = work;
   });
+  afterAll(() => product?.release());
 
   test("that is identical does nothing and says so", async () => {
     const before = statSync(join(prefix, "nginx/sbin/nginx")).mtimeMs;
@@ -98,7 +98,7 @@ describe.skipIf(process.env.NFFI_TEST_PREFIX)("a second build", () => {
   });
 
   test("that is identical loads no code that builds", async () => {
-    const { own, packages } = await modulesLoadedBy(argsOfFirst());
+    const { own, packages } = await modulesLoadedBy(product.args);
     expect(own).toContain("pipeline/build");
     expect(own).not.toContain("pipeline/pipeline");
     const heavy = ["execa", "undici", "tar", "listr2"];

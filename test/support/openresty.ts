@@ -39,64 +39,75 @@ export const anySuite: Suite = suites[0] ?? "trixie";
 /** The flavour under test: `asan` where a project of vitest.config.ts says so. */
 export const flavor = process.env.NFFI_TEST_FLAVOR ?? "release";
 
-/**
- * The prefix of a suite's OpenResty, which is built first if anything has changed. A test that
- * changes its product asks for a `copy` by name, which no other file uses.
- */
-export async function builtOpenresty(suite: Suite = anySuite, copy?: string): Promise<string> {
+/** The prefix of a suite's OpenResty, which is built first if anything has changed. */
+export async function builtOpenresty(suite: Suite = anySuite): Promise<string> {
   // another build, such as one with sanitizers, under the same tests
   if (process.env.NFFI_TEST_PREFIX) return process.env.NFFI_TEST_PREFIX;
   if (isAttachedSuite(suite)) return attachedProduct(suite);
-  const folder = folderOf(suite, copy);
-  const prefix = join(folder, "openresty");
+  const folder = folderOf(suite);
   mkdirSync(folder, { recursive: true });
   const lock = await acquireLock(folder, { wait: true });
   try {
-    const keyFile = join(folder, "key");
-    const key = keyOfInputs(suite, copy);
-    if (readOrEmpty(keyFile) === key) return prefix;
-    console.log(
-      `building OpenResty from Debian ${suite}, ${flavor} (minutes; logs: ${folder}/work/logs)`,
-    );
-    writeFileSync(keyFile, "");
-    const isShared = suite === "trixie" && flavor === "release" && !copy;
-    const env = isShared ? {} : withoutSharing;
-    const built = await runCli(buildArgs(suite, [], copy), { env });
-    if (built.exitCode !== 0) throw new Error(`nffi build failed:\n${built.stdout}${built.stderr}`);
-    writeFileSync(keyFile, key);
-    return prefix;
+    await unlessBuilt(folder, buildArgs(suite), async () => {
+      console.log(
+        `building OpenResty from Debian ${suite}, ${flavor} (minutes; logs: ${folder}/work/logs)`,
+      );
+      const isShared = suite === "trixie" && flavor === "release";
+      const built = await runCli(buildArgs(suite), { env: isShared ? {} : withoutSharing });
+      if (built.exitCode !== 0)
+        throw new Error(`nffi build failed:\n${built.stdout}${built.stderr}`);
+    });
+    return join(folder, "openresty");
   } finally {
     await lock.release();
   }
 }
 
 /**
+ * Builds what belongs into `folder`, which the caller has locked, unless the same sources and
+ * `args` have built it before.
+ */
+export async function unlessBuilt(
+  folder: string,
+  args: readonly string[],
+  build: () => Promise<void>,
+): Promise<void> {
+  const keyFile = join(folder, "key");
+  const compiler = spawnSync(process.env.CC ?? "cc", ["--version"], { encoding: "utf8" });
+  const key = hashOfInputs(INPUTS, [compiler.stdout ?? "", ...args]);
+  if (readOrEmpty(keyFile) === key) return;
+  writeFileSync(keyFile, "");
+  await build();
+  writeFileSync(keyFile, key);
+}
+
+/**
  * The command line that builds it, with `options`. Turns on tested features that are off by
  * default.
  */
-export function buildArgs(suite: Suite, options: readonly string[] = [], copy?: string): string[] {
-  const folder = folderOf(suite, copy);
+export function buildArgs(suite: Suite, options: readonly string[] = []): string[] {
+  const folder = folderOf(suite);
   return [
     ...["build", "--source", `debian:${isAttachedSuite(suite) ? "trixie" : suite}`, "--keep"],
     ...["--prefix", join(folder, "openresty"), "--work-dir", join(folder, "work")],
     ...["--flavor", flavor],
     ...options,
-    ...["--", ...configureArgs(suite, copy)],
+    ...["--", ...configureArgs(suite)],
   ];
 }
 
 /** A product whose objects no other one uses is optimised less, and compiled in half the time. */
-function configureArgs(suite: Suite, copy: string | undefined): readonly string[] {
-  if (flavor === "asan" || copy) return [...MODULES, "--with-cc-opt=-O0", FAST_LUAJIT];
+function configureArgs(suite: Suite): readonly string[] {
+  if (flavor === "asan") return [...MODULES, "--with-cc-opt=-O0 -g1", FAST_LUAJIT];
   // FORTIFY, which build-product.test.ts looks for, requires -O1
-  if (suite === "bookworm") return [...MODULES, "--with-cc-opt=-O1", FAST_LUAJIT];
+  if (suite === "bookworm") return [...MODULES, "--with-cc-opt=-O1 -g1", FAST_LUAJIT];
   return CONFIGURE_ARGS;
 }
 
-function folderOf(named: Suite, copy?: string): string {
+function folderOf(named: Suite): string {
   const suite = isAttachedSuite(named) ? "trixie" : named;
-  const parts = [suite, ...(flavor === "release" ? [] : [flavor]), ...(copy ? [copy] : [])];
-  return join(repository, ".nffi", "test", parts.join("-"));
+  const name = flavor === "release" ? suite : `${suite}-${flavor}`;
+  return join(repository, ".nffi", "test", name);
 }
 
 const INPUTS = [
@@ -115,11 +126,6 @@ const INPUTS = [
   "src/node-runtime",
   "src/sources",
 ];
-
-function keyOfInputs(suite: Suite, copy: string | undefined): string {
-  const compiler = spawnSync(process.env.CC ?? "cc", ["--version"], { encoding: "utf8" });
-  return hashOfInputs(INPUTS, [compiler.stdout ?? "", ...buildArgs(suite, [], copy)]);
-}
 
 function readOrEmpty(file: string): string {
   try {
