@@ -7,11 +7,11 @@ import { SlowestFirst } from "./test/support/order.js";
 // the addon through make and node.
 // asan, valgrind: some of the e2e files once more, on an nginx that watches its memory.
 // e2e: the real CLI and a real nginx (built once for each suite, see test/support/openresty.ts).
-// alone: the e2e files that measure time, or write the prebuilt files that others read.
+// alone: the e2e files that measure memory under load.
 // attached: some of the e2e files of the engine once more, on an nginx that nffi has not built.
 // full-*: all of them, on each such nginx (test/support/attached-product.ts).
 // full: slow proofs that `npm test` leaves out; `npm run test:full` runs them.
-// The others run four files at a time, slow ones first (test/support/order.ts): the files of e2e
+// The others run five files at a time, slow ones first (test/support/order.ts): the files of e2e
 // wait more than they compute.
 
 // The C library, and the packages of the languages, without nginx.
@@ -20,11 +20,7 @@ const IN_PARTS = ["test/c/**/*.test.ts", "test/sdk/*/package.test.ts"];
 // The addon of Node under a C program that plays the worker, without nginx.
 const OF_ADDON = ["test/sdk/node/addon/**/*.test.ts"];
 
-const ALONE = [
-  "test/e2e/build-package.test.ts",
-  "test/e2e/engine-stress.test.ts",
-  "test/sdk/node/calls.test.ts",
-];
+const ALONE = ["test/e2e/engine-stress.test.ts"];
 
 // Have nothing to run on a built OpenResty.
 const OF_ATTACHED = ["test/e2e/engine-attached.test.ts", "test/e2e/engine-attached-stream.test.ts"];
@@ -48,7 +44,7 @@ process.env.MAVEN_OPTS ??= "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 
 // A file changes nothing that another one sees, so a process runs one after the other. 200 of them
 // would each start, and load vitest and what the tests import.
-const SIDE_BY_SIDE = { isolate: false, maxWorkers: 4, sequence: { groupOrder: 1 } };
+const SIDE_BY_SIDE = { isolate: false, maxWorkers: 5, sequence: { groupOrder: 1 } };
 
 export default defineConfig({
   test: {

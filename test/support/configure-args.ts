@@ -11,6 +11,10 @@ export const FAST_LUAJIT = "--with-luajit-xcflags=-O0";
 /** With this flag LuaJIT notifies valgrind of the code that it generates. */
 const FOR_VALGRIND = "--with-luajit-xcflags=-DLUAJIT_USE_VALGRIND";
 
-export const CONFIGURE_ARGS = existsSync("/usr/include/valgrind/valgrind.h")
-  ? [...MODULES, FOR_VALGRIND]
-  : MODULES;
+/** Lines without variables: they take a seventh of the compiler's time less. */
+const FEWER_SYMBOLS = "--with-cc-opt=-g1";
+
+export const CONFIGURE_ARGS = [
+  ...[...MODULES, FEWER_SYMBOLS],
+  ...(existsSync("/usr/include/valgrind/valgrind.h") ? [FOR_VALGRIND] : []),
+];

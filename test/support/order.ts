@@ -8,14 +8,14 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const SECONDS: Readonly<Record<string, number>> = {
   "e2e/build-product": 900,
   "c/library": 800,
-  "e2e/build-added": 700,
+  "e2e/build-again": 700,
   "lint/lint": 600,
-  "e2e/build-again": 400,
   "e2e/docker": 130,
   "sdk/node/template": 125,
   "e2e/ci": 110,
   "sdk/rust/grpc": 105,
   "e2e/build-bad-input": 90,
+  "e2e/build-package": 60,
   "e2e/engine-close": 80,
   "sdk/java/template": 80,
   "sdk/java/kafka": 70,
@@ -36,7 +36,7 @@ const SECONDS: Readonly<Record<string, number>> = {
 };
 
 /** The first file of these projects builds the OpenResty of the others. */
-const FIRST: Readonly<Record<string, number>> = { asan: 1_000, attached: 300 };
+const FIRST: Readonly<Record<string, number>> = { asan: 1_000, attached: 300, valgrind: 25 };
 
 export class SlowestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
