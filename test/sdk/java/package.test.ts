@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { findJdk, isJdk } from "../../../src/host/jdk.js";
 import { repository, runProgram } from "../../support/cli.js";
 import { withCompileCache } from "../../support/compile-cache.js";
+import { FAST_JAVAC } from "./java-runtime.js";
 
 const sources = join(repository, "c-src/sdk/java/test/nffi/testing");
 const folder = join(repository, ".nffi/test/java");
@@ -66,7 +67,7 @@ describe("their own tests, with every check of JNI", () => {
     const classes = join(folder, "classes");
     const files = readdirSync(sources).map((name) => join(sources, name));
     const lint = ["-Xlint:all", "-Werror"];
-    execFileSync("javac", [...lint, "-cp", path, "-d", classes, ...files]);
+    execFileSync("javac", [...FAST_JAVAC, ...lint, "-cp", path, "-d", classes, ...files]);
     const tests = readdirSync(sources).filter((name) => name.endsWith("Test.java"));
     const ran = await runProgram("java", [
       ...["-Xmx256m", "-Xcheck:jni", "-cp", `${path}:${classes}`, "nffi.testing.Checks"],
