@@ -1,8 +1,8 @@
-// The tarball of `npm pack` works from an empty directory, without the repository. So does a build
-// from a release archive that is downloaded.
+// The tarball of `npm pack`: what it holds, and that npm installs it without the repository.
+// docker.test.ts builds with the installed package.
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { publint } from "publint";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
@@ -12,18 +12,9 @@ import {
   PREBUILT_PLACES,
 } from "../../src/attach/prebuilt.js";
 import { PROTECTIONS, protectionsOf, versionsNeeded } from "../../src/io/elf.js";
-import { sha256OfFile } from "../../src/io/files.js";
 import { weaknessesOf } from "../../src/pipeline/hardening.js";
-import {
-  assembleDebianTree,
-  fetchDebianSources,
-  resolveDebianSuite,
-} from "../../src/sources/debian/debian-source.js";
+import { copyCheckout, sourcesIn } from "../support/checkout.js";
 import { repository, runProgram } from "../support/cli.js";
-import { CONFIGURE_ARGS } from "../support/configure-args.js";
-import { answers, httpServer } from "../support/http-server.js";
-import { withNginx } from "../support/nginx.js";
-import { anySuite, builtOpenresty } from "../support/openresty.js";
 import { prebuiltFiles } from "../support/prebuilt.js";
 import { temporaryFolderOfAll } from "../support/temporary.js";
 
@@ -36,7 +27,8 @@ describe("the tarball", () => {
   beforeAll(async () => {
     await prebuiltFiles();
     const checkout = join(folder, "checkout");
-    copyCheckout(checkout);
+    // npm pack compiles into dist/, which other tests read
+    copyCheckout(checkout, ["dist", "node_modules", "prebuilt"]);
     // compiled files whose source was deleted
     writeFileSync(join(checkout, "dist/gone.js"), "");
     const packed = join(folder, "packed");
@@ -122,39 +114,6 @@ describe("the tarball", () => {
     const used = await runProgram(process.execPath, ["-e", api], options);
     expect(used.stdout).toBe("function\n");
   });
-
-  test("builds from an empty directory", builds, 900_000);
-
-  async function builds() {
-    await builtOpenresty(); // its compiled objects are used
-    const empty = join(folder, "empty");
-    mkdirSync(empty);
-    const npx = await runProgram(
-      "npx",
-      ["--yes", "--package", tarball, "nffi", "build", ...(await sourceByUrl(folder))],
-      {
-        cwd: empty,
-        env: {
-          ...quiet,
-          ...{ XDG_CACHE_HOME: join(folder, "cache"), NFFI_PREFIX: undefined },
-        },
-      },
-    );
-    expect(npx.stderr).toBe("");
-    expect(npx.stdout).toContain("SHA-256 given with --sha256");
-    expect(npx.exitCode).toBe(0);
-    expect(readdirSync(empty)).toEqual([".nffi"]);
-    expect(readdirSync(join(folder, "cache/nffi/work"))).toHaveLength(1);
-
-    const prefix = join(empty, ".nffi/openresty");
-    const server = `location / { content_by_lua_block {
-      local echo = ngx.load_nonblocking_ffi("${prefix}/nffi/lib/libnffi_echo.so", "")
-      ngx.print(select(2, echo:echo("packed")))
-    } }`;
-    await withNginx({ prefix, server }, async (nginx) => {
-      expect(await nginx.get("/")).toBe("packed");
-    });
-  }
 });
 
 /** Throws if a file needs a glibc newer than 2.31, or lacks a protection of the linker. */
@@ -187,39 +146,6 @@ function pinned(): Record<string, string> {
   return Object.fromEntries(paths.sort().map((path) => [path, packages[path].version]));
 }
 
-/**
- * The repository with what `npm ci` and builds have added, since `npm pack` compiles into dist/,
- * which other tests read.
- */
-function copyCheckout(into: string): void {
-  for (const file of sourcesIn(".")) cpSync(join(repository, file), join(into, file));
-  for (const added of ["dist", "prebuilt", "node_modules"]) {
-    // sharing blocks where the file system can
-    execFileSync("cp", ["-a", "--reflink=auto", join(repository, added), into]);
-  }
-}
-
-/** The files of the repository below a directory, committed or not. */
-function sourcesIn(folder: string): string[] {
-  const args = ["ls-files", "--cached", "--others", "--exclude-standard", folder];
-  const listed = execFileSync("git", args, { cwd: repository, encoding: "utf8" });
-  const files = listed.split("\n").filter((path) => existsSync(join(repository, path)));
-  return [...new Set(files)].filter((path) => path !== "");
-}
-
 function compiled(source: string, ending: string): string {
   return source.replace(/^src\//, "dist/").replace(/\.ts$/, ending);
-}
-
-/** A release archive made of Debian's sources, served by HTTP: what --source URL is to build. */
-async function sourceByUrl(folder: string): Promise<string[]> {
-  const cacheDir = join(repository, ".nffi/test/download");
-  const fetched = await fetchDebianSources(await resolveDebianSuite(anySuite), { cacheDir });
-  const { root, suite } = await assembleDebianTree(fetched, { into: folder });
-  const archive = join(folder, "openresty.tar.gz");
-  execFileSync("tar", ["-czf", archive, "-C", folder, basename(root)]);
-  const server = await httpServer(answers.whole(readFileSync(archive)));
-  const url = `${server}/openresty.tar.gz`;
-  const checked = ["--source", url, "--sha256", await sha256OfFile(archive)];
-  return [...checked, "--", ...suite.configureArgs, ...CONFIGURE_ARGS];
 }

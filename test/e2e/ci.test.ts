@@ -1,14 +1,16 @@
-// Runs the steps of action.yml for a CI system, from the text itself, twice: the second time
-// nothing is built. docs/ci.md has steps for other CI systems: test/full/ci.test.ts runs those.
-import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+// Runs the steps of action.yml for a CI system, from the text itself, twice: the first time builds
+// a release archive from a URL, the second time nothing. docs/ci.md has steps for other CI systems: test/full/ci.test.ts runs those.
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { copyCheckout } from "../support/checkout.js";
 import { bareEnvironment, expectNginx, lastEvent, runScript } from "../support/ci-run.js";
 import { repository, runCli } from "../support/cli.js";
 import { CONFIGURE_ARGS } from "../support/configure-args.js";
+import { withNginx } from "../support/nginx.js";
 import { builtOpenresty } from "../support/openresty.js";
+import { serveRelease } from "../support/release-archive.js";
 import { temporaryFolderOfAll } from "../support/temporary.js";
 
 interface Step {
@@ -99,8 +101,12 @@ describe("action.yml", () => {
 
   test("the first run builds, the second takes it from the cache; others do not", async () => {
     const prefix = join(workspace, ".nffi/openresty");
-    const inputs = { source: "debian", args: ["--", ...CONFIGURE_ARGS, ""].join("\n") };
+    const release = await serveRelease(folder);
+    const configureArgs = [...release.configureArgs, ...CONFIGURE_ARGS];
+    const args = ["--sha256", release.sha256, "--", ...configureArgs, ""].join("\n");
+    const inputs = { source: release.url, args };
     const first = await run("first", inputs);
+    expect(readdirSync(workspace)).toEqual([".nffi"]);
     expect(first.event).toMatchObject({ event: "built", unchanged: false });
     expect(first.outputs).toMatchObject({ prefix, unchanged: "false" });
     expect(first.outputs.key).toMatch(/^[0-9a-f]{64}$/);
@@ -108,20 +114,20 @@ describe("action.yml", () => {
     const second = await run("second", inputs);
     expect(second.event).toMatchObject({ event: "built", unchanged: true });
     expect(second.outputs).toEqual({ prefix, unchanged: "true", key: first.outputs.key });
-    await expectNginx(prefix);
+    await expectEcho(prefix);
   }, 900_000);
-});
 
-/** The files of the repository, without what was installed or built in it. */
-function copyCheckout(into: string): void {
-  const args = ["ls-files", "--cached", "--others", "--exclude-standard"];
-  const listed = execFileSync("git", args, { cwd: repository, encoding: "utf8" });
-  for (const path of new Set(listed.trim().split("\n"))) {
-    if (!existsSync(join(repository, path))) continue;
-    mkdirSync(dirname(join(into, path)), { recursive: true });
-    cpSync(join(repository, path), join(into, path));
+  async function expectEcho(prefix: string): Promise<void> {
+    await expectNginx(prefix);
+    const server = `location / { content_by_lua_block {
+      local echo = ngx.load_nonblocking_ffi("${prefix}/nffi/lib/libnffi_echo.so", "")
+      ngx.print(select(2, echo:echo("restored")))
+    } }`;
+    await withNginx({ prefix, server }, async (nginx) => {
+      expect(await nginx.get("/")).toBe("restored");
+    });
   }
-}
+});
 
 describe("nffi cache key", () => {
   const keyOf = async (...args: string[]) => {
