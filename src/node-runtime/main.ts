@@ -4,6 +4,7 @@
  * the type stripper from outside its directory, since it is installed alone (PREFIX/nffi/node).
  */
 
+import { AsyncResource } from "node:async_hooks";
 import { loadAddon, type Memory, viewMemory } from "./addon.js";
 import { codecOf } from "./codec.js";
 import { logNow, markConsole, markWarnings } from "./console.js";
@@ -25,18 +26,18 @@ async function main(): Promise<void> {
   const addon = loadAddon();
   const memory = viewMemory(
     addon.attach({
-      onBatch: (count) => server?.start(count),
-      onCancelled: (count) => {
+      onBatch: inScope((count) => server?.start(count)),
+      onCancelled: inScope((count) => {
         for (const task of notedTasks(memory, count)) server?.cancelled(task);
-      },
-      onWritable: (count) => {
+      }),
+      onWritable: inScope((count) => {
         for (const task of notedTasks(memory, count)) server?.writable(task);
-      },
-      onClosed: () => {
+      }),
+      onClosed: inScope(() => {
         if (server === undefined) return;
         if (server instanceof Pool) server.close();
         endWhenIdle(server, ending, () => addon.reportCancelled());
-      },
+      }),
     }),
   );
   const responses = new Responses(memory, addon);
@@ -90,6 +91,15 @@ async function prepare(settings: Settings, server: () => Server | undefined): Pr
   if (inspect !== undefined) {
     logNow("notice", `${module}: the inspector listens on ${await openInspector(inspect)}`);
   }
+}
+
+/**
+ * Calls the function in an asynchronous scope of this program. It is older than the module: what
+ * that enters into an AsyncLocalStorage while it is loaded reaches no call.
+ */
+function inScope<Args extends unknown[]>(run: (...args: Args) => void): (...args: Args) => void {
+  const scope = new AsyncResource("nffi");
+  return (...args) => scope.runInAsyncScope(run, undefined, ...args);
 }
 
 /** The handles are taken out first: a callback may come back into the addon. */

@@ -51,7 +51,7 @@ test("the configuration reaches every call, and no child process of the module",
   expect(await host.json("environment")).toEqual(["PATH"]);
 });
 
-test("what one call enters into AsyncLocalStorage stays its own", async () => {
+test("what a call or the module enters into AsyncLocalStorage reaches no other call", async () => {
   const host = await Host.start(fixture("context.mjs"));
   const calls = Array.from({ length: 100 }, (_, i) => host.json("enterStorage", i));
   expect(new Set(await Promise.all(calls))).toEqual(new Set([null]));

@@ -43,6 +43,11 @@ describe("the module ends the process", () => {
   });
 });
 
+test("an error in a tick that the module handles itself fails no call", async () => {
+  const host = await Host.start(fixture("catching.mjs"));
+  expect(await host.json("throwsInATick", 1)).toEqual([1, "in a tick"]);
+});
+
 describe("the worker", () => {
   test("closes while a call can never be answered: the process ends all the same", async () => {
     const host = await Host.start(fixture("failing.mjs"));
