@@ -66,6 +66,9 @@ typedef struct addon {
     nffi_queue_t *queue;      /* NULL: not attached, or of a thread that has
                                  joined */
 
+    uv_loop_t *loop;          /* NULL: does not watch */
+    uint64_t clocks_read;     /* in which time of the loop, 0: not yet */
+    double clock_difference;  /* then, of real and monotonic time, in ms */
     uv_poll_t *watch;         /* the queue's descriptor */
     uv_idle_t *again;         /* runs while there is more than a turn's work */
     int open_handles;

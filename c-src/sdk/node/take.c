@@ -25,16 +25,32 @@ ms_of(clockid_t clock)
 }
 
 
+/* Reads both clocks when the time of the loop has changed, at most once in a
+   turn, and not for each call. Only the main thread has a loop here. */
+static double
+clock_difference(addon_t *addon)
+{
+    uint64_t turn = addon->loop == NULL ? 0 : uv_now(addon->loop);
+
+    if (turn == 0 || turn != addon->clocks_read) {
+        addon->clock_difference = ms_of(CLOCK_REALTIME)
+                                  - ms_of(CLOCK_MONOTONIC);
+        addon->clocks_read = turn;
+    }
+
+    return addon->clock_difference;
+}
+
+
 /* Deadlines are in the time of Date.now(). */
 static double
-deadline_of(const nffi_request_t *request)
+deadline_of(addon_t *addon, const nffi_request_t *request)
 {
     if (request->deadline_ns == 0) {
         return 0;
     }
 
-    return ms_of(CLOCK_REALTIME) - ms_of(CLOCK_MONOTONIC)
-           + (double) request->deadline_ns / 1e6;
+    return clock_difference(addon) + (double) request->deadline_ns / 1e6;
 }
 
 
@@ -54,7 +70,7 @@ copy_batch(addon_t *addon)
         to = &memory->requests[i];
         to->task[0] = (uint32_t) from->task;
         to->task[1] = (uint32_t) (from->task >> 32);
-        to->deadline = deadline_of(from);
+        to->deadline = deadline_of(addon, from);
         to->method_offset = (int32_t) used;
         to->method_size = (int32_t) from->method_size;
 
@@ -368,6 +384,7 @@ addon_watch(addon_t *addon, uv_loop_t *loop)
         goto failed;
     }
 
+    addon->loop = loop;
     uv_idle_init(loop, addon->again);
     addon->open_handles = 2;
     uv_handle_set_data((uv_handle_t *) addon->watch, addon);

@@ -12,6 +12,7 @@
 #define NFFI_UV_LOOP_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct uv_loop_s uv_loop_t;
 typedef struct uv_handle_s uv_handle_t;
@@ -22,6 +23,7 @@ typedef struct uv_idle_s uv_idle_t;
 #define NFFI_UV_POLL 8
 #define NFFI_UV_READABLE 1    /* enum uv_poll_event */
 
+extern uint64_t uv_now(const uv_loop_t *loop);
 extern size_t uv_handle_size(int type);
 extern void uv_handle_set_data(uv_handle_t *handle, void *data);
 extern void *uv_handle_get_data(const uv_handle_t *handle);
