@@ -317,12 +317,14 @@ take_turn(addon_t *addon)
 
         } else if (count < 0) {
             end(addon);
-
-        } else if (nffi_queue_arm(addon->queue) == 0) {
-            return false;
         }
 
         if (addon->closing) {
+            return false;
+        }
+
+        /* behind a single call there is rarely another one to poll for */
+        if ((count == 0 || count == 1) && nffi_queue_arm(addon->queue) == 0) {
             return false;
         }
     }
