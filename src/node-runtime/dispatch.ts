@@ -7,12 +7,12 @@ import { AsyncResource } from "node:async_hooks";
 import type { Addon, Memory } from "./addon.js";
 import { Batch } from "./batch.js";
 import { type Codec, raw } from "./codec.js";
-import { CallContext, Cancellations } from "./context.js";
+import { type Call, CallContext, Cancellations } from "./context.js";
 import { failureOf } from "./failure.js";
 import { Logs } from "./log.js";
 import type { Methods } from "./methods.js";
 import type { Responses } from "./responses.js";
-import { Streams, sourceOf } from "./streams.js";
+import { type Source, Streams, sourceOf } from "./streams.js";
 import type { Task } from "./task.js";
 
 /** The functions of the addon in use. */
@@ -30,6 +30,17 @@ export interface Served {
 
 /** It reaches no caller, but every task needs a response. */
 export const NEVER_STARTED = { message: "cancelled before it was started", detail: "" };
+
+/** One object for all calls: it is passed for each. */
+const NOT_DESTROYED = { requireManualDestroy: true };
+
+/** A call whose handler runs, or has returned a promise or a stream. */
+interface Run {
+  readonly call: Call;
+  readonly context: CallContext;
+  readonly codec: Codec;
+  readonly scope: AsyncResource;
+}
 
 /** Serves the calls that the addon takes: this thread, or a pool of worker threads. */
 export interface Server {
@@ -100,51 +111,66 @@ export class Dispatcher implements Server {
   }
 
   #startCall(index: number): void {
-    const batch = this.#batch;
-    const { methods, config } = this.#served;
-    const call = batch.call(index);
-    const context = new CallContext(call, config, this.#cancellations, this.#logs);
-    const scope = new AsyncResource("nffi", { requireManualDestroy: true });
-    let codec = this.#served.codec;
+    const { methods, codec, config } = this.#served;
+    const call = this.#batch.call(index);
+    const run: Run = {
+      call,
+      context: new CallContext(call, config, this.#cancellations, this.#logs),
+      codec: call.method === "" ? raw : codec,
+      scope: new AsyncResource("nffi", NOT_DESTROYED),
+    };
     this.#running++;
-
-    const finish = (result: unknown) => {
-      try {
-        const source = sourceOf(result);
-        if (source !== undefined) {
-          const { signal } = context;
-          this.#streams.serve(call, { source, codec, signal, scope }).then(() => {
-            this.#ended(context, call);
-          }, fail);
-          return;
-        }
-        this.#responses.succeed(call, codec.encode(result));
-      } catch (error) {
-        fail(error);
-        return;
-      }
-      this.#ended(context, call);
-    };
-    const fail = (thrown: unknown) => {
-      this.#responses.fail(call, failureOf(thrown));
-      this.#ended(context, call);
-    };
-
     let result: unknown;
     try {
-      if (call.method === "") codec = raw;
       const handler = methods.find(call.method);
+      const request = run.codec.decode(this.#batch, index);
       // Without this, AsyncLocalStorage.enterWith() in one handler would reach the whole batch.
-      result = scope.runInAsyncScope(handler, undefined, codec.decode(batch, index), context);
+      result = run.scope.runInAsyncScope(handler, undefined, request, run.context);
       if (isThenable(result)) {
-        Promise.resolve(result).then(finish, fail);
+        this.#await(run, result);
         return;
       }
     } catch (error) {
-      fail(error);
+      this.#fail(run, error);
       return;
     }
-    finish(result);
+    this.#finish(run, result);
+  }
+
+  /** Apart from the rest: most handlers return a value, and need no closures. */
+  #await(run: Run, result: PromiseLike<unknown>): void {
+    Promise.resolve(result).then(
+      (value) => this.#finish(run, value),
+      (error) => this.#fail(run, error),
+    );
+  }
+
+  #finish(run: Run, result: unknown): void {
+    try {
+      const source = sourceOf(result);
+      if (source !== undefined) {
+        this.#stream(run, source);
+        return;
+      }
+      this.#responses.succeed(run.call, run.codec.encode(result));
+    } catch (error) {
+      this.#fail(run, error);
+      return;
+    }
+    this.#ended(run.context, run.call);
+  }
+
+  #stream(run: Run, source: Source): void {
+    const { call, context, codec, scope } = run;
+    this.#streams.serve(call, { source, codec, signal: context.signal, scope }).then(
+      () => this.#ended(context, call),
+      (error) => this.#fail(run, error),
+    );
+  }
+
+  #fail({ call, context }: Run, thrown: unknown): void {
+    this.#responses.fail(call, failureOf(thrown));
+    this.#ended(context, call);
   }
 
   #ended(context: CallContext, task: Task): void {
