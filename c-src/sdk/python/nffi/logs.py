@@ -5,7 +5,6 @@ same way in the worker; in a process they are written to stdout or stderr, each 
 the worker recognises.
 """
 
-import hashlib
 import logging
 import os
 import sys
@@ -33,6 +32,8 @@ def _mark_stack(stack):
     """The mark with which the worker recognises a stack that the previous process logged."""
     if not stack:
         return ""
+    import hashlib
+
     name = hashlib.sha256(stack.encode("utf-8", "backslashreplace")).hexdigest()[:8]
     pid = os.getpid()
     return "".join(f"\x01stack {name} {pid}\x02{line}\n" for line in stack.splitlines())

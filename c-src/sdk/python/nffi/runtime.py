@@ -3,9 +3,10 @@
 Where all functions are plain ones, a group of threads takes calls from the queue and makes them in
 the extension; this file has what is not the common case. With ``async def`` functions there is an
 event loop (loop.py), and plain functions run in threads beside it.
+
+asyncio is imported where it is needed: that takes as long as all other imports before a first call.
 """
 
-import asyncio
 import contextvars
 import inspect
 import logging
@@ -217,9 +218,9 @@ class Runtime:
         loop."""
         try:
             if inspect.isawaitable(result):
-                result = asyncio.run(_awaited(result))
+                result = _run(_awaited(result))
             if hasattr(result, "__anext__"):
-                asyncio.run(streams.serve_async(task, entry[1], result, _room_async))
+                _run(streams.serve_async(task, entry[1], result, _room_async))
             elif hasattr(result, "__next__"):
                 streams.serve(task, entry[1], result, self.room)
             else:
@@ -266,6 +267,13 @@ class Runtime:
         return _nffi.stream_wait(task, -1) == codes.OK
 
 
+def _run(coroutine):
+    """In an event loop of its own."""
+    import asyncio
+
+    return asyncio.run(coroutine)
+
+
 async def _awaited(result):
     return await result
 
@@ -273,6 +281,8 @@ async def _awaited(result):
 async def _room_async(task):
     code = _nffi.stream_wait(task, 0)
     if code == codes.WOULD_BLOCK:
+        import asyncio
+
         loop = asyncio.get_running_loop()
         code = await loop.run_in_executor(None, _nffi.stream_wait, task, -1)
     return code == codes.OK
