@@ -1,5 +1,6 @@
 // Runs the steps of action.yml for a CI system, from the text itself, twice: the first time builds
-// a release archive from a URL, the second time nothing. docs/ci.md has steps for other CI systems: test/full/ci.test.ts runs those.
+// a release archive from a URL, the second time nothing. docs/ci.md has steps for other CI systems:
+// test/full/ci.test.ts runs those.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
