@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { codeBelow } from "../support/code.js";
-import { CLOSE_STEPS, closeModel } from "./close-model.js";
+import { closeModel } from "./close-model.js";
+import { CLOSE_STEPS } from "./close-state.js";
 import { explore } from "./explore.js";
 
 test("a closed queue is freed once no thread uses it", () => {

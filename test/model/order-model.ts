@@ -3,7 +3,8 @@
 // runtime, and the end. Each access has the memory order that it has in the code; `weaken` replaces
 // one.
 import type { Model } from "./explore.js";
-import { type Order, type Registers, type Step, weakModel } from "./weak-memory.js";
+import { weakModel } from "./weak-memory.js";
+import type { Order, Registers, Step } from "./weak-program.js";
 
 /** An access of the code, and the memory order that replaces its real one. */
 export interface Weaker {

@@ -10,7 +10,7 @@ import {
   ringModel,
   type Weaker,
 } from "./order-model.js";
-import type { Order } from "./weak-memory.js";
+import type { Order } from "./weak-program.js";
 
 type Weakened = (weaker?: Weaker) => Model;
 
