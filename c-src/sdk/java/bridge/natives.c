@@ -48,6 +48,34 @@ size_of(JNIEnv *env, jbyteArray array)
 }
 
 
+JNIEXPORT jobject JNICALL
+Java_nffi_Native_allocateBytes(JNIEnv *env, jclass type, jint size)
+{
+    void *memory = malloc((size_t) size);
+    jobject buffer = NULL;
+
+    (void) type;
+
+    if (memory != NULL) {
+        buffer = (*env)->NewDirectByteBuffer(env, memory, size);
+    }
+
+    if (buffer == NULL) {
+        free(memory);
+    }
+
+    return buffer;
+}
+
+
+JNIEXPORT void JNICALL
+Java_nffi_Native_free(JNIEnv *env, jclass type, jobject buffer)
+{
+    (void) type;
+    free((*env)->GetDirectBufferAddress(env, buffer));
+}
+
+
 JNIEXPORT jbyteArray JNICALL
 Java_nffi_Native_requestBytes(JNIEnv *env, jclass type, jlong task)
 {

@@ -1,7 +1,6 @@
 package nffi;
 
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
@@ -30,13 +29,18 @@ final class Batch {
 
     private static final int STREAMED = 1;
 
-    private final ByteBuffer memory =
-            ByteBuffer.allocateDirect(SIZE).order(ByteOrder.nativeOrder());
+    private ByteBuffer memory = Native.allocate(SIZE);
     private final Map<ByteBuffer, String> names = new HashMap<>();
 
     /** As Native.poll. */
     int poll(long poller, int timeoutMs) {
         return Native.poll(poller, memory, timeoutMs);
+    }
+
+    /** After the last use. */
+    void free() {
+        Native.free(memory);
+        memory = null;
     }
 
     int cancelledCount() {

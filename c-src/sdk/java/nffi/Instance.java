@@ -45,7 +45,10 @@ final class Instance {
         this.queue = queue;
         this.maker = maker;
         this.poller = Native.open(queue);
-        if (poller == 0) throw new OutOfMemoryError("no memory to poll the queue");
+        if (poller == 0) {
+            freeMemory();
+            throw new OutOfMemoryError("no memory to poll the queue");
+        }
         Instances.add(this);
     }
 
@@ -226,7 +229,13 @@ final class Instance {
         if (isStopped) return;
         Instances.remove(this);
         if (generation != null) generation.closeNow();
+        freeMemory();
         Native.close(poller);
+    }
+
+    private void freeMemory() {
+        batch.free();
+        responses.close();
     }
 
     private static String text(byte[] bytes) {

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.net.URISyntaxException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 
@@ -66,6 +67,19 @@ final class Native {
     static native long open(long queue);
 
     static native void close(long poller);
+
+    /** Memory that {@link #free} returns; the collector would return it long after the end. */
+    static ByteBuffer allocate(int size) {
+        ByteBuffer memory = allocateBytes(size);
+        if (memory == null) throw new OutOfMemoryError("no native memory for a runtime");
+        return memory.order(ByteOrder.nativeOrder());
+    }
+
+    /** Null: there is no memory. */
+    private static native ByteBuffer allocateBytes(int size);
+
+    /** The buffer must not be used afterwards. */
+    static native void free(ByteBuffer memory);
 
     /** Fills a {@link Batch}. Waits. Returns the number of tasks in it, or CLOSED. */
     static native int poll(long poller, ByteBuffer batch, int timeoutMs);

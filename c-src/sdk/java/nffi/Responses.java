@@ -1,7 +1,6 @@
 package nffi;
 
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -29,9 +28,12 @@ final class Responses {
     private boolean sending;
     private boolean held;
     private long since;
-    /** Used by the sending thread only. Made with the runtime: later there may be none left. */
-    private final ByteBuffer memory =
-            ByteBuffer.allocateDirect(BYTES + MAX_BATCH * SMALL).order(ByteOrder.nativeOrder());
+    private boolean isClosed;
+    /**
+     * Used by the sending thread only. Made with the runtime: later there may be none left. Null:
+     * freed.
+     */
+    private ByteBuffer memory = Native.allocate(BYTES + MAX_BATCH * SMALL);
 
     void add(Response response) {
         lock.lock();
@@ -70,6 +72,27 @@ final class Responses {
         }
     }
 
+    /**
+     * Frees the memory, if need be after what is being sent: a call has ended before its response
+     * is sent. Later responses are sent one by one.
+     */
+    void close() {
+        lock.lock();
+        try {
+            isClosed = true;
+            if (!sending) free();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** With the lock, by the sending thread or if there is none. */
+    private void free() {
+        if (memory == null) return;
+        Native.free(memory);
+        memory = null;
+    }
+
     /** Entered and left with the lock. */
     private void send() {
         sending = true;
@@ -88,6 +111,7 @@ final class Responses {
             }
         } finally {
             sending = false;
+            if (isClosed) free();
         }
     }
 
@@ -97,7 +121,7 @@ final class Responses {
             Response one = responses.get(first);
             int next = first + 1;
             boolean isAlone = next == responses.size() || responses.get(next).size() > SMALL;
-            if (isAlone || one.size() > SMALL) {
+            if (memory == null || isAlone || one.size() > SMALL) {
                 sendOne(one);
                 first++;
             } else {
