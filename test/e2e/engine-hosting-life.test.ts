@@ -150,7 +150,8 @@ describe("the life of a hosted process", () => {
       ]);
       const begin = Date.now();
       expect(await nginx.get("/dying")).toMatch(/is down: its process \d+ ended/);
-      expect(Date.now() - begin).toBeLessThan(1000);
+      // it does not wait for the next start, after 6400 ms
+      expect(Date.now() - begin).toBeLessThan(4000);
     });
   });
 
@@ -471,16 +472,20 @@ def spoil(offset):
       content("= /alive", `ngx.say("alive")`),
     ].join("\n");
     await withNginx({ prefix, server }, async (nginx) => {
+      const medianTime = async () => {
+        const times: number[] = [];
+        for (let i = 0; i < 15; i++) {
+          const begin = Date.now();
+          expect(await nginx.get("/alive")).toBe("alive\n");
+          times.push(Date.now() - begin);
+        }
+        return times.sort((x, y) => x - y)[7] as number;
+      };
+      // more on a machine that is busy with something else
+      const idle = await medianTime();
       expect(await nginx.get("/flood")).toBe("begins");
-      const times: number[] = [];
-      for (let i = 0; i < 15; i++) {
-        const begin = Date.now();
-        expect(await nginx.get("/alive")).toBe("alive\n");
-        times.push(Date.now() - begin);
-      }
       // some ms each; without a bound 300 and more
-      const median = times.sort((x, y) => x - y)[7];
-      expect(median, `${times}`).toBeLessThan(100);
+      expect(await medianTime()).toBeLessThan(Math.max(100, 5 * idle));
     });
   });
 });

@@ -53,12 +53,12 @@ describe("several processes of one runtime", () => {
     const busy = await Promise.all([300, 300, 300].map((ms) => call(nginx, "a", "busy", ms)));
     expect(busy.map(Number).sort()).toEqual(pids.sort());
     // a stuck process does not delay the others
-    const stuck = call(nginx, "a", "busy", 1500);
+    const stuck = call(nginx, "a", "busy", 5000);
     const begin = Date.now();
     await new Promise((done) => setTimeout(done, 50));
     const others: string[] = [];
     for (let i = 0; i < 12; i++) others.push(await call(nginx, "a", "pid"));
-    expect(Date.now() - begin).toBeLessThan(1200);
+    expect(Date.now() - begin).toBeLessThan(4500);
     const stuckPid = Number(await stuck);
     expect(others.map(Number)).not.toContain(stuckPid);
     expect(new Set(others).size).toBe(2);
@@ -66,7 +66,7 @@ describe("several processes of one runtime", () => {
 
   test("the death of one fails its calls only, and it comes back", async () => {
     const pids = await pidsOf(nginx, "b", 3);
-    const calls = Array.from({ length: 9 }, () => call(nginx, "b", "slow", 1500));
+    const calls = Array.from({ length: 9 }, () => call(nginx, "b", "slow", 5000));
     await new Promise((done) => setTimeout(done, 300));
     const victim = pids[1] ?? 0;
     process.kill(victim, "SIGKILL");
@@ -78,7 +78,7 @@ describe("several processes of one runtime", () => {
     // immediately, whether it is down or starting
     const begin = Date.now();
     const more = await Promise.all(Array.from({ length: 6 }, () => call(nginx, "b", "pid")));
-    expect(Date.now() - begin).toBeLessThan(1000);
+    expect(Date.now() - begin).toBeLessThan(3000);
     expect(more.filter((response) => response.includes("nil"))).toEqual([]);
     const responses = await Promise.all(calls);
     const failed = responses.filter((response) => response.startsWith("nil"));

@@ -231,11 +231,11 @@ describe.each(["process", "worker"])("in the %s", (host) => {
 
   test("one that computes keeps neither the worker nor its other calls waiting", async () => {
     await value("seen");
-    const hog = value("hog", 3);
+    const hog = value("hog", 6);
     const began = Date.now();
     for (let i = 0; i < 20; i++) expect(await nginx.get("/alive")).toContain("alive");
     expect(await value("hello", { name: "Ada" })).toMatchObject({ greeting: "hello Ada" });
-    expect(Date.now() - began).toBeLessThan(2500);
+    expect(Date.now() - began).toBeLessThan(5500);
     expect(await hog).toBe("done");
   });
 
