@@ -1,5 +1,5 @@
 // nffi_queue_arm in leader-model.ts: a loop becomes the permanent leader.
-import { at, get, LEADER, T } from "./leader-state.js";
+import { at, get, LEADER, ON, T } from "./leader-state.js";
 import type { Moves, ThreadTurn } from "./leader-turn.js";
 
 export const ARM_MOVES: Moves = {
@@ -23,7 +23,7 @@ export const ARM_MOVES: Moves = {
     }),
   [T.armAnnounce]: (turn) =>
     turn.add("nffi__announce_parked", (to) => {
-      to[at.parked] = 1;
+      to[at.parked] = ON.descriptor;
       turn.go(to, T.armNotes);
     }),
   [T.armNotes]: (turn) =>

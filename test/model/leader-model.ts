@@ -1,8 +1,9 @@
 // How the threads of a runtime sleep, as a model of c-src/lib/runtime/wait.c: pollers and writers
-// (threads in nffi_stream_wait) share one eventfd. One of them leads, with and without spinning;
-// the others follow. A loop that arms the descriptor may take over. Memory is sequentially
-// consistent here; order-model.ts is about memory orders. A move is one access that another side
-// sees, one system call, or the taking of the mutex; it is named after the function that makes it.
+// (threads in nffi_stream_wait) share one word, or in a process one eventfd. One of them leads,
+// with and without spinning; the others follow. A loop that arms the descriptor may take over.
+// Memory is sequentially consistent here; order-model.ts is about memory orders. A move is one
+// access that another side sees, one system call, or the taking of the mutex; it is named after
+// the function that makes it.
 //
 // `without` leaves out one protective step. The walk must then find a fault.
 import type { Model, Move, State } from "./explore.js";
@@ -13,6 +14,7 @@ import {
   get,
   type LeaderSetting,
   NEWS,
+  ON,
   T,
   THREAD,
   threadAt,
@@ -20,7 +22,7 @@ import {
 } from "./leader-state.js";
 import { threadMoves } from "./leader-threads.js";
 
-const H = { idle: 0, look: 1, write: 2 };
+const H = { idle: 0, look: 1, write: 2, wakeWord: 3, close: 4, closeWord: 5 };
 
 export function leaderModel(setting: LeaderSetting): Model {
   const { pollers, writers } = setting;
@@ -47,7 +49,13 @@ export function leaderModel(setting: LeaderSetting): Model {
         change(to);
         found.push({ name: `${who}: ${name}`, to });
       };
-    hostMoves(s, setting, add("host"));
+    hostMoves(s, context, add("host"));
+    if (get(s, "wakeLeft")) {
+      add("another thread")("nffi__nudge_leader: nffi__word_wake", (to) => {
+        to[at.wakeLeft] = 0;
+        wakeWord(to, context);
+      });
+    }
     for (let i = 0; i < threads; i++) {
       const who = context.isWriter(i) ? "writer" : context.isLoop(i) ? "loop" : "poller";
       threadMoves(s, i, context, add(who));
@@ -58,7 +66,8 @@ export function leaderModel(setting: LeaderSetting): Model {
   return { start, moves, broken: () => undefined, badEnd: (s) => badEnd(s, context) };
 }
 
-function hostMoves(s: State, setting: LeaderSetting, add: Add): void {
+function hostMoves(s: State, context: Context, add: Add): void {
+  const { setting } = context;
   const note = (to: State, stream: number) => {
     const bits = 3 * (get(s, "notesTail") - get(s, "notesHead"));
     to[at.notes] = get(s, "notes") | (stream << bits);
@@ -91,22 +100,46 @@ function hostMoves(s: State, setting: LeaderSetting, add: Add): void {
         add("nffi_host_close", (to) => {
           to[at.closeLeft] = 0;
           to[at.closed] = 1;
-          to[at.host] = H.write;
+          to[at.host] = H.close;
         });
       }
       break;
-    case H.look:
-      add("nffi__must_wake", (to) => {
-        to[at.host] = get(s, "parked") ? H.write : H.idle;
-        to[at.parked] = 0;
-      });
-      break;
-    case H.write:
-      add("nffi__host_wake_runtime", (to) => {
-        to[at.tasksFd] = 1;
-        to[at.host] = H.idle;
-      });
-      break;
+    default:
+      wakeMoves(s, context, add);
+  }
+}
+
+/** nffi__host_wake_runtime; nffi_host_close writes the eventfd after it. */
+function wakeMoves(s: State, context: Context, add: Add): void {
+  const host = get(s, "host");
+  const closes = host === H.close || host === H.closeWord;
+  const go = (to: State, place: number) => {
+    to[at.host] = closes && place === H.idle ? H.write : place;
+  };
+  if (host === H.look || host === H.close) {
+    add("nffi__must_wake", (to) => {
+      const parked = get(s, "parked");
+      if (parked === ON.word) go(to, closes ? H.closeWord : H.wakeWord);
+      else go(to, parked === ON.descriptor ? H.write : H.idle);
+      to[at.parked] = 0;
+    });
+  } else if (host === H.write) {
+    add("nffi__eventfd_signal", (to) => {
+      to[at.tasksFd] = 1;
+      go(to, H.idle);
+    });
+  } else {
+    add("nffi__host_signal_runtime: nffi__word_wake", (to) => {
+      wakeWord(to, context);
+      go(to, H.idle);
+    });
+  }
+}
+
+/** Wakes the thread that sleeps on the word, if one does. */
+function wakeWord(to: State, { threads }: Context): void {
+  for (let i = 0; i < threads; i++) {
+    if (to[threadAt(i)] === T.asleep) to[threadAt(i)] = T.relock;
   }
 }
 

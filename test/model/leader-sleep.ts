@@ -1,6 +1,6 @@
 // How a thread of leader-model.ts waits: it leads, with and without spinning, or follows.
 import type { State } from "./explore.js";
-import { at, get, LEADER, T } from "./leader-state.js";
+import { at, get, LEADER, type LeaderStep, ON, T } from "./leader-state.js";
 import type { Moves, ThreadTurn } from "./leader-turn.js";
 
 export const SLEEP_MOVES: Moves = {
@@ -13,7 +13,7 @@ export const SLEEP_MOVES: Moves = {
   [T.gaveUp]: gaveUp,
   [T.announce]: (turn) =>
     turn.add("nffi__announce_parked", (to) => {
-      to[at.parked] = 1;
+      to[at.parked] = turn.context.setting.process ? ON.descriptor : ON.word;
       turn.go(to, turn.context.has("lead: look at notes") ? T.lookNotes : T.lookTasks);
     }),
   [T.lookNotes]: (turn) =>
@@ -21,7 +21,7 @@ export const SLEEP_MOVES: Moves = {
   [T.lookTasks]: lookTasks,
   [T.lookClosed]: (turn) =>
     turn.add("has_tasks: closed", (to) => {
-      if (!turn.isWriter && get(turn.s, "closed")) {
+      if (looksForTasks(turn, "writer: looks for the end of a follower") && get(turn.s, "closed")) {
         turn.go(to, T.revoke);
       } else {
         turn.unlock(to);
@@ -29,11 +29,15 @@ export const SLEEP_MOVES: Moves = {
       }
     }),
   [T.sleep]: (turn) => {
-    if (get(turn.s, "tasksFd")) turn.add("sleep_for_all: poll", (to) => turn.go(to, T.clear));
-    if (turn.mayTimeOut) {
-      turn.add("sleep_for_all: the time is over", (to) => turn.go(to, T.sleepTimedOut));
+    if (!turn.context.setting.process) {
+      const sleeps = get(turn.s, "parked") === ON.word;
+      turn.add("nffi__word_wait", (to) => turn.go(to, sleeps ? T.asleep : T.relock));
+      return;
     }
+    if (get(turn.s, "tasksFd")) turn.add("sleep_on_descriptor", (to) => turn.go(to, T.clear));
+    mayTimeOut(turn);
   },
+  [T.asleep]: mayTimeOut,
   [T.clear]: (turn) =>
     turn.add("nffi__eventfd_clear", (to) => {
       to[at.tasksFd] = 0;
@@ -66,6 +70,11 @@ export const SLEEP_MOVES: Moves = {
   },
 };
 
+function mayTimeOut(turn: ThreadTurn): void {
+  if (!turn.mayTimeOut) return;
+  turn.add("sleep_for_all: the time is over", (to) => turn.go(to, T.sleepTimedOut));
+}
+
 function wait(turn: ThreadTurn): void {
   const { s, isWriter } = turn;
   const { has, setting } = turn.context;
@@ -83,6 +92,7 @@ function wait(turn: ThreadTurn): void {
   const lead = (to: State) => {
     to[at.leader] = isWriter ? LEADER.writer : LEADER.poller;
     to[turn.me + 2] = get(s, "notesHead");
+    to[at.nudged] = 0;
   };
   turn.add("lead", (to) => {
     lead(to);
@@ -110,16 +120,22 @@ function gaveUp(turn: ThreadTurn): void {
   turn.add("spin_unlocked: pthread_mutex_lock", (to) => {
     turn.takeMutex(to);
     const taken = get(turn.s, "notesHead") !== turn.s[turn.me + 2];
-    const again = taken && turn.context.has("spin: notes that another thread took");
-    turn.go(to, again ? T.led : T.announce);
+    const { has } = turn.context;
+    const again = taken && has("spin: notes that another thread took");
+    const nudged = get(turn.s, "nudged") === 1 && has("nudge: mark for one that spins");
+    turn.go(to, again || nudged ? T.led : T.announce);
   });
 }
 
+/** A writer does so for the pollers that follow it. */
+function looksForTasks(turn: ThreadTurn, step: LeaderStep): boolean {
+  return !turn.isWriter || (turn.followers().length > 0 && turn.context.has(step));
+}
+
 function lookTasks(turn: ThreadTurn): void {
-  const { has } = turn.context;
-  const looks = turn.isWriter
-    ? turn.followers().length > 0 && has("writer: looks for tasks of a follower")
-    : has("lead: look at tasks");
+  const looks =
+    looksForTasks(turn, "writer: looks for tasks of a follower") &&
+    (turn.isWriter || turn.context.has("lead: look at tasks"));
   turn.add("has_tasks: nffi__ring_waiting", (to) =>
     turn.go(to, looks && turn.tasksWait ? T.revoke : T.lookClosed),
   );

@@ -4,6 +4,7 @@ import type { State } from "./explore.js";
 export const LEADER_STEPS = [
   "writer: hand over",
   "writer: looks for tasks of a follower",
+  "writer: looks for the end of a follower",
   "writer: follows a woken poller",
   "lead: look at tasks",
   "lead: look at notes",
@@ -17,6 +18,8 @@ export const LEADER_STEPS = [
   "note: wake the threads of the stream",
   "finish: wake the threads of the stream",
   "finish: nudge the leader",
+  "nudge: mark for one that spins",
+  "nudge: change the word",
   "arm: threads follow",
   "arm: nudge the leader",
 ] as const;
@@ -42,6 +45,8 @@ export interface LeaderSetting {
   /** A handler may never return. */
   readonly stuck?: boolean;
   readonly close?: boolean;
+  /** A process, whose threads sleep on an eventfd; threads of the worker sleep on the word. */
+  readonly process?: boolean;
   /** One more thread arms the descriptor. */
   readonly loop?: boolean;
   readonly without?: LeaderStep;
@@ -50,11 +55,11 @@ export interface LeaderSetting {
 export const WORDS = [
   ...["tasksTail", "tasksHead", "notesTail", "notesHead", "parked", "closed", "tasksFd"],
   // under the mutex
-  ...["mutex", "leader", "arms", "wakeDue", "news"],
+  ...["mutex", "leader", "arms", "wakeDue", "news", "nudged"],
   // streams, a bit each: credit, ended; notes in the ring, in order, of three bits each
   ...["credit", "ended", "notes", "newsNoted", "stuck"],
   // the host: where it is, what is left to do
-  ...["host", "creditsLeft", "newsLeft", "closeLeft", "endLeft"],
+  ...["host", "creditsLeft", "newsLeft", "closeLeft", "endLeft", "wakeLeft"],
 ] as const;
 export type Word = (typeof WORDS)[number];
 export const at = Object.fromEntries(WORDS.map((word, index) => [word, index])) as Record<
@@ -66,6 +71,9 @@ export const at = Object.fromEntries(WORDS.map((word, index) => [word, index])) 
 export const THREAD = 3;
 export const threadAt = (index: number) => WORDS.length + index * THREAD;
 export const get = (s: State, word: Word) => s[at[word]] as number;
+
+/** How a thread has parked (enum nffi__parked); 0: none has. */
+export const ON = { descriptor: 1, word: 2 };
 
 /** Who leads. */
 export const LEADER = { nobody: 0, poller: 1, writer: 2 };
@@ -86,6 +94,7 @@ export const T = {
   },
   ...{ armLock: 30, armClear: 31, armAnnounce: 32, armNotes: 33, armLook: 34, armClosed: 35 },
   ...{ armRevoke: 36, armSleep: 37, armRetry: 38, sleepTimedOut: 39, endLook: 40 },
+  ...{ asleep: 41 },
 };
 
 export const NEWS = 3; // the number of the stream that no thread waits for

@@ -100,7 +100,18 @@ export class ThreadTurn {
   }
 
   nudgeLeader(to: State): void {
-    if (get(to, "leader") !== LEADER.nobody) to[at.tasksFd] = 1;
+    if (get(to, "leader") === LEADER.nobody) return;
+    if (this.context.setting.process) {
+      to[at.tasksFd] = 1;
+      return;
+    }
+    to[at.nudged] = 1;
+    if (this.context.has("nudge: change the word")) {
+      if (get(to, "parked")) to[at.wakeLeft] = 1;
+      to[at.parked] = 0;
+    } else {
+      to[at.wakeLeft] = 1;
+    }
   }
 
   #waiting(writers: boolean): number[] {

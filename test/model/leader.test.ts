@@ -39,11 +39,16 @@ const SETTINGS: Record<string, LeaderSetting> = {
 
 const walked = new Set<string>();
 
-describe("threads that share an eventfd lose nothing and sleep", () => {
-  test.each(Object.entries(SETTINGS))("%s", (_, setting) => {
-    const { moves, fault } = explore(leaderModel(setting));
-    expect(fault).toBeUndefined();
-    for (const move of moves) walked.add(move);
+describe("threads that share a queue lose nothing and sleep", () => {
+  describe.each([
+    ["in the worker", false],
+    ["in a process", true],
+  ])("%s", (_place, process) => {
+    test.each(Object.entries(SETTINGS))("%s", (_, setting) => {
+      const { moves, fault } = explore(leaderModel({ ...setting, process }));
+      expect(fault).toBeUndefined();
+      for (const move of moves) walked.add(move);
+    });
   });
 });
 
@@ -61,6 +66,11 @@ const NEEDED: Record<LeaderStep, [what: string, setting: LeaderSetting, fault: s
     "has_work() of a writer looks at the task ring while a poller follows",
     stalled,
     TASK,
+  ],
+  "writer: looks for the end of a follower": [
+    "has_work() of a writer looks for the end while a poller follows",
+    { tasks: 0, pollers: 1, writers: 1, spins: true, close: true },
+    "a poller of a closed queue waits for ever",
   ],
   "writer: follows a woken poller": [
     "nffi__wait_for_credit does not lead while a woken poller is on its way",
@@ -112,6 +122,16 @@ const NEEDED: Record<LeaderStep, [what: string, setting: LeaderSetting, fault: s
   ],
   "finish: nudge the leader": [
     "nffi__finish makes a writer that leads look again",
+    { tasks: 0, pollers: 0, writers: 1, ends: true },
+    WRITER,
+  ],
+  "nudge: mark for one that spins": [
+    "lead() does not sleep when another thread has nudged it while it spun",
+    { tasks: 0, pollers: 0, writers: 1, ends: true, spins: true },
+    WRITER,
+  ],
+  "nudge: change the word": [
+    "nffi__nudge_leader changes the word before it wakes",
     { tasks: 0, pollers: 0, writers: 1, ends: true },
     WRITER,
   ],

@@ -86,8 +86,24 @@ const next = (registers: Registers) => {
   registers.n = number(registers, "n") + 1;
 };
 
+/**
+ * The same, asleep on the word itself. nffi__word_wait returns when the word has changed, and
+ * nffi__word_wake changes no memory. Neither orders anything here, so only the word can.
+ */
+function parkOnWord(o: Orders, ring: string, parked: string): Step[] {
+  const steps = park(o, ring, parked, parked);
+  return steps.map((step) =>
+    "name" in step && step.name === "sleep"
+      ? {
+          ...{ name: "nffi__word_wait", load: parked, into: "b" },
+          ...{ order: "relaxed" as const, until: 0 },
+        }
+      : step,
+  );
+}
+
 /** A ring whose producer asks for room, and whose consumer sleeps: region.h. */
-export function ringModel(capacity: number, weaker?: Weaker): Model {
+export function ringModel(capacity: number, weaker?: Weaker, onWord = false): Model {
   const o = ordersOf(weaker);
   const entry = (n: number) => `entry${n % capacity}`;
   const produce = (k: number): Step[] => [
@@ -99,7 +115,9 @@ export function ringModel(capacity: number, weaker?: Weaker): Model {
     },
     { goto: "end", when: (r) => k - number(r, "c") >= capacity },
     { name: "the entry", write: entry(k), value: k + 1 },
-    ...publish(o, "tail", "parked", "fd", k + 1),
+    ...publish(o, "tail", "parked", "fd", k + 1).filter(
+      (step) => !onWord || !("name" in step && step.name === "write to the eventfd"),
+    ),
   ];
   const consumer: Step[] = [
     { label: "loop" },
@@ -116,7 +134,7 @@ export function ringModel(capacity: number, weaker?: Weaker): Model {
     },
     { goto: "loop" },
     { label: "idle" },
-    ...park(o, "tail", "parked", "fd"),
+    ...(onWord ? parkOnWord(o, "tail", "parked") : park(o, "tail", "parked", "fd")),
   ];
   return weakModel({
     words: { entry0: 0, entry1: 0, tail: 0, head: 0, parked: 0, fd: 0 },

@@ -16,9 +16,13 @@ type Weakened = (weaker?: Weaker) => Model;
 
 const ring: Weakened = (weaker) => ringModel(1, weaker);
 
+const ringOnWord: Weakened = (weaker) => ringModel(1, weaker, true);
+
 const MODELS: Record<string, Weakened> = {
   "a ring with room for one entry": ring,
   "a ring with room for all": (weaker) => ringModel(2, weaker),
+  "a ring whose consumer sleeps on the word": ringOnWord,
+  "two such entries": (weaker) => ringModel(2, weaker, true),
   "two threads of a runtime": mutexModel,
   "chunks of a stream": chunksModel,
   "credit of a stream": creditOrderModel,
@@ -50,6 +54,8 @@ const TOO_WEAK: readonly (readonly [string, Order, Weakened, string])[] = [
   ["nffi__ring_waiting: tail", "relaxed", ring, RACE],
   ["nffi__announce_parked", "release", ring, LOST],
   ["nffi__must_wake: load", "acquire", ring, LOST],
+  ["nffi__announce_parked", "release", ringOnWord, LOST],
+  ["nffi__must_wake: load", "acquire", ringOnWord, LOST],
   ["nffi__ring_consume: head", "relaxed", ring, RACE],
   ["nffi__ring_full: head", "relaxed", ring, RACE],
   ["pthread_mutex_lock", "relaxed", mutexModel, RACE],
@@ -79,6 +85,7 @@ describe("a fault is found with a weaker order of", () => {
 /** Stronger in the code than they must be; it costs nothing, since each is followed by a call. */
 const STRONGER: readonly (readonly [string, Order, Weakened])[] = [
   ["nffi__must_wake: exchange", "relaxed", ring],
+  ["nffi__must_wake: exchange", "relaxed", ringOnWord],
   ["nffi_host_credit: exchange", "relaxed", creditOrderModel],
 ];
 

@@ -1,7 +1,10 @@
 // The event loop of wake-model.ts: submit.c, host.c, collect.c and the glue.
 import type { Move, State } from "./explore.js";
-import { at, H } from "./wake-state.js";
-import { HOST_BUFFER, Turn, type World } from "./wake-turn.js";
+import { at, H, ON, R } from "./wake-state.js";
+import { HOST_BUFFER, Turn, threadAt, type World } from "./wake-turn.js";
+
+/** `closing` while nffi_host_close runs; 1: it may be called. */
+const CLOSES = 2;
 
 export function hostMoves(s: State, world: World, found: Move[]): void {
   const turn = new Turn(s, world, "host", HOST_BUFFER, at.host, found);
@@ -17,18 +20,35 @@ const MOVES: Readonly<Record<number, (turn: Turn) => void>> = {
   },
   [H.look]: (turn) =>
     turn.move("nffi__must_wake: load", (to) =>
-      turn.go(to, turn.load("runtimeParked") ? H.take : H.idle),
+      turn.go(to, turn.load("runtimeParked") ? H.take : woken(turn)),
     ),
   [H.take]: (turn) =>
     turn.move("nffi__must_wake: exchange", (to) => {
       turn.land(to);
-      turn.go(to, to[at.runtimeParked] ? H.write : H.idle);
+      const parked = to[at.runtimeParked] as number;
+      if (parked === ON.word) turn.go(to, H.wakeWord);
+      else turn.go(to, parked === ON.descriptor ? H.write : woken(turn));
       to[at.runtimeParked] = 0;
     }),
   [H.write]: (turn) =>
-    turn.move("nffi__host_wake_runtime", (to) => {
+    turn.move("nffi__host_signal_runtime: nffi__eventfd_signal", (to) => {
       turn.land(to);
       to[at.tasksFd] = 1;
+      turn.go(to, woken(turn));
+    }),
+  [H.wakeWord]: (turn) =>
+    turn.move("nffi__host_signal_runtime: nffi__word_wake", (to) => {
+      turn.land(to);
+      for (let i = 0; i < turn.world.threads; i++) {
+        if (to[threadAt(i)] === R.asleep) to[threadAt(i)] = R.relock;
+      }
+      turn.go(to, woken(turn));
+    }),
+  [H.closeWrite]: (turn) =>
+    turn.move("nffi_host_close: nffi__eventfd_signal", (to) => {
+      turn.land(to);
+      to[at.tasksFd] = 1;
+      to[at.closing] = 0;
       turn.go(to, H.idle);
     }),
   [H.clear]: (turn) =>
@@ -63,6 +83,11 @@ const MOVES: Readonly<Record<number, (turn: Turn) => void>> = {
     }),
 };
 
+/** The next place after it has woken the runtime: a host that closes writes the eventfd as well. */
+function woken(turn: Turn): number {
+  return turn.get("closing") === CLOSES ? H.closeWrite : H.idle;
+}
+
 /** The next place after it collects: without its step, the handler clears the mark now. */
 function collected(turn: Turn): number {
   return turn.get("clearDue") === 1 ? H.clear : H.idle;
@@ -92,9 +117,9 @@ function cancel(turn: Turn): void {
 function close(turn: Turn): void {
   if (turn.get("closing") !== 1) return;
   turn.move("nffi_host_close", (to) => {
-    to[at.closing] = 0;
+    to[at.closing] = turn.has("close: wake") ? CLOSES : 0;
     turn.store(to, "closed", 1);
-    turn.go(to, turn.has("close: wake") ? H.write : H.idle);
+    turn.go(to, turn.has("close: wake") ? H.look : H.idle);
   });
 }
 

@@ -4,7 +4,7 @@ import type { Move, State } from "./explore.js";
 import { at, NONE, R, W } from "./wake-state.js";
 import { ThreadTurn, threadAt, type World } from "./wake-turn.js";
 import { unlockAndWake } from "./wake-unlock.js";
-import { ARM_MOVES, LEAD_MOVES } from "./wake-wait.js";
+import { ARM_MOVES, announced, LEAD_MOVES } from "./wake-wait.js";
 
 export function runtimeMoves(s: State, world: World, index: number, found: Move[]): void {
   const turn = new ThreadTurn(s, world, index, found);
@@ -80,7 +80,7 @@ function wait(turn: ThreadTurn): void {
   } else if (turn.get("led") === 0) {
     turn.move("lead: nffi__announce_parked", (to) => {
       to[at.led] = 1;
-      turn.store(to, "runtimeParked", 1, turn.has("lead: seq_cst"));
+      turn.store(to, "runtimeParked", announced(turn), turn.has("lead: seq_cst"));
       turn.go(to, turn.has("lead: look at notes") ? R.lookNotes : R.look);
     });
   } else {

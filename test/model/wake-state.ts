@@ -8,6 +8,8 @@ export const STEPS = [
   "lead: look again",
   "lead: look at notes",
   "lead: seq_cst",
+  "lead: says how it sleeps",
+  "word: compare",
   "submit: seq_cst",
   "finish: seq_cst",
   "close: wake",
@@ -31,7 +33,10 @@ export interface Setting {
   /** Tasks that the host may cancel. */
   readonly cancels?: number;
   readonly close?: boolean;
-  /** The runtime is a process: an edge-triggered eventfd wakes the host. */
+  /**
+   * The runtime is a process: an edge-triggered eventfd wakes the host, and a poller sleeps on an
+   * eventfd instead of the word.
+   */
   readonly process?: boolean;
   /** One handler may never return. */
   readonly stuck?: boolean;
@@ -57,6 +62,9 @@ export const at = Object.fromEntries(WORDS.map((word, index) => [word, index])) 
 export const THREAD = 4;
 export const BUFFER = 2; // of the host: word + 1, value
 
+/** How a side has parked (enum nffi__parked); 0: it has not. */
+export const ON = { descriptor: 1, word: 2 };
+
 /** Where the host is. */
 export const H = {
   idle: 0,
@@ -69,6 +77,8 @@ export const H = {
   revoke: 7,
   clear: 8,
   announceLate: 9,
+  wakeWord: 10,
+  closeWrite: 11,
 };
 
 /** Where a thread of the runtime is. */
@@ -82,6 +92,7 @@ export const R = {
   lookNotes: 30,
   notes: 31,
   sleep: 6,
+  asleep: 32,
   clear: 7,
   relock: 8,
   revoke: 9,

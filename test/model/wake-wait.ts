@@ -1,6 +1,6 @@
 // How a thread of the runtime in wake-model.ts sleeps until there is a task: a poller leads or
 // follows (wait.c), an event loop arms the descriptor (nffi_queue_arm).
-import { at, R } from "./wake-state.js";
+import { at, ON, R } from "./wake-state.js";
 import type { ThreadTurn } from "./wake-turn.js";
 
 type Moves = Readonly<Record<number, (turn: ThreadTurn) => void>>;
@@ -26,7 +26,8 @@ export const LEAD_MOVES: Moves = {
       }
     }),
   [R.sleep]: (turn) => {
-    if (turn.get("tasksFd") === 1) turn.move("lead: poll", (to) => turn.go(to, R.clear));
+    if (!turn.world.setting.process) sleepOnWord(turn);
+    else if (turn.get("tasksFd") === 1) turn.move("lead: poll", (to) => turn.go(to, R.clear));
   },
   [R.clear]: (turn) =>
     turn.move("nffi__eventfd_clear", (to) => {
@@ -110,6 +111,18 @@ export const ARM_MOVES: Moves = {
   },
   [R.cancelled]: (turn) => turn.move("nffi_queue_cancelled", (to) => turn.go(to, R.lock)),
 };
+
+/** The kernel compares the word and puts the thread to sleep in one step. */
+function sleepOnWord(turn: ThreadTurn): void {
+  const sleeps = turn.get("runtimeParked") === announced(turn) || !turn.has("word: compare");
+  turn.move("nffi__word_wait", (to) => turn.go(to, sleeps ? R.asleep : R.relock));
+}
+
+/** How a poller says that it sleeps. */
+export function announced(turn: ThreadTurn): number {
+  const word = !turn.world.setting.process && turn.has("lead: says how it sleeps");
+  return word ? ON.word : ON.descriptor;
+}
 
 function afterNotes(turn: ThreadTurn): number {
   return turn.has("arm: look again") ? R.armLook : R.armClosed;

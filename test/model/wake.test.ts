@@ -10,6 +10,7 @@ const SETTINGS: Record<string, Setting> = {
   "two pollers in the worker": { tasks: 2, pollers: 2, close: true },
   "two pollers, one in a handler that never returns": { tasks: 2, pollers: 2, stuck: true },
   "two pollers and a cancelled task": { tasks: 2, pollers: 2, cancels: 1 },
+  "two pollers in a process": { tasks: 2, pollers: 2, close: true, process: true },
   "one poller in a process": { tasks: 3, pollers: 1, cancels: 1, close: true, process: true },
   "an event loop in the worker": { tasks: 2, pollers: 0, cancels: 1, close: true },
   "an event loop in a process": { tasks: 2, pollers: 0, cancels: 1, process: true },
@@ -58,6 +59,16 @@ const NEEDED: Record<Step, [what: string, setting: Setting, fault: string]> = {
     { tasks: 1, pollers: 1 },
     "a task waits for ever",
   ],
+  "lead: says how it sleeps": [
+    "nffi__announce_parked of a thread of the worker says that it sleeps on the word",
+    { tasks: 1, pollers: 1 },
+    "a task waits for ever",
+  ],
+  "word: compare": [
+    "nffi__word_wait does not sleep when the host has changed the word",
+    { tasks: 1, pollers: 1 },
+    "a task waits for ever",
+  ],
   "submit: seq_cst": [
     "nffi__ring_publish of a task is sequentially consistent",
     { tasks: 1, pollers: 1 },
@@ -69,7 +80,7 @@ const NEEDED: Record<Step, [what: string, setting: Setting, fault: string]> = {
     "a response waits for ever",
   ],
   "close: wake": [
-    "nffi_host_close writes the eventfd whoever has parked",
+    "nffi_host_close wakes the runtime",
     { tasks: 0, pollers: 1, close: true },
     "a thread of a closed runtime sleeps for ever",
   ],

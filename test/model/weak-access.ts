@@ -30,10 +30,13 @@ function load(memory: Memory, s: State, me: number, step: Of<"load">): State[] {
   const word = memory.word(step.load);
   const sc = step.order === "seq_cst" ? (s[memory.newestSeqCst(word)] as number) : 0;
   const oldest = Math.max(s[memory.view(me) + word] as number, sc);
-  return Array.from({ length: memory.length(s, word) - oldest }, (_, i) => {
+  const { until } = step;
+  const indexes = Array.from({ length: memory.length(s, word) - oldest }, (_, i) => oldest + i);
+  return indexes.flatMap((index) => {
+    if (until !== undefined && memory.value(s, word, index) !== until) return [];
     const to = s.slice();
-    memory.setRegister(to, me, step.into, see(memory, to, me, word, oldest + i, step.order));
-    return to;
+    memory.setRegister(to, me, step.into, see(memory, to, me, word, index, step.order));
+    return [to];
   });
 }
 

@@ -11,7 +11,13 @@ export type Plain =
   | { readonly read: Name; readonly into: string };
 
 export type Instruction = { readonly name: string } & (
-  | { readonly load: string; readonly order: Order; readonly into: string }
+  | {
+      readonly load: string;
+      readonly order: Order;
+      readonly into: string;
+      /** Waits until it loads this value: a sleep on the word. */
+      readonly until?: number;
+    }
   | { readonly store: string; readonly order: Order; readonly value: Value }
   | {
       readonly exchange: string;

@@ -398,7 +398,7 @@ nffi_host_park(nffi_host_t *host)
 {
     nffi__header_t *header = host->region.header;
 
-    nffi__announce_parked(&header->host_parked);
+    nffi__announce_parked(&header->host_parked, NFFI__ON_DESCRIPTOR);
 
     if (!nffi_host_waiting(host)
         && nffi__ring_waiting(&header->logs_ring) == 0

@@ -222,6 +222,9 @@ nffi_host_close(nffi_host_t *host)
     atomic_store_explicit(&host->region.header->closed, 1,
                           memory_order_seq_cst);
     nffi__host_wake_runtime(host);
+
+    /* also a loop that has not armed */
+    nffi__eventfd_signal(host->tasks_fd);
 }
 
 

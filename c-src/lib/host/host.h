@@ -11,6 +11,7 @@
 #include "shared/commit.h"
 #include "shared/control.h"
 #include "shared/eventfd.h"
+#include "shared/word.h"
 #include "host/nffi_host.h"
 #include "runtime/queue.h"
 #include "shared/region.h"
@@ -167,11 +168,28 @@ nffi__host_misused(nffi_host_t *host, int kind)
                                 memory_order_seq_cst);
 }
 
-/* Wakes the runtime, which has parked. */
+/* Wakes the runtime, which has parked in this way. The threads of a process
+   never sleep on the word, whatever it contains. */
+static inline void
+nffi__host_signal_runtime(nffi_host_t *host, uint32_t parked)
+{
+    if (parked == NFFI__ON_WORD && !host->process) {
+        nffi__word_wake(&host->region.header->runtime_parked);
+
+    } else {
+        nffi__eventfd_signal(host->tasks_fd);
+    }
+}
+
+/* Wakes the runtime if it has parked; the caller has published. */
 static inline void
 nffi__host_wake_runtime(nffi_host_t *host)
 {
-    nffi__eventfd_signal(host->tasks_fd);
+    uint32_t parked = nffi__must_wake(&host->region.header->runtime_parked);
+
+    if (parked != 0) {
+        nffi__host_signal_runtime(host, parked);
+    }
 }
 
 /* Called when no slot is free. Allocates more; returns NFFI_QUEUE_FULL if all

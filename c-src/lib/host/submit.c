@@ -264,9 +264,7 @@ queue_entry(nffi_host_t *host, nffi__entry_t *entry, uint32_t index,
     host->region.tasks[at] = index;
     nffi__ring_publish(ring, 1);
 
-    if (nffi__must_wake(&host->region.header->runtime_parked)) {
-        nffi__host_wake_runtime(host);
-    }
+    nffi__host_wake_runtime(host);
 }
 
 
@@ -411,9 +409,7 @@ nffi__host_note(nffi_host_t *host, uint32_t slot)
     host->region.notes[at] = slot;
     nffi__ring_publish(ring, 1);
 
-    if (nffi__must_wake(&host->region.header->runtime_parked)) {
-        nffi__host_wake_runtime(host);
-    }
+    nffi__host_wake_runtime(host);
 }
 
 

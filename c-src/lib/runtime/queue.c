@@ -263,7 +263,7 @@ nffi_queue_arm(nffi_queue_t *handle)
     }
 
     nffi__eventfd_clear(queue->tasks_fd);
-    nffi__announce_parked(&header->runtime_parked);
+    nffi__announce_parked(&header->runtime_parked, NFFI__ON_DESCRIPTOR);
     nffi__take_notes(queue);
 
     /* a queue that was cut off is never signalled again */

@@ -124,6 +124,7 @@ struct nffi_queue {
     bool writable_news;       /* since poll last returned for them */
     bool end_reported;            /* poll has returned the end */
     enum nffi__leader leader;
+    bool nudged;              /* that leader must look again before it sleeps */
     bool arms;                /* a loop waits on the eventfd: no other thread
                                  may */
     bool armed;               /* that loop may sleep, or has just woken */

@@ -6,10 +6,10 @@
 
 #include "runtime/wait.h"
 #include "shared/eventfd.h"
+#include "shared/word.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <unistd.h>
 
 #define LOOK_MS 10            /* of threads beside an armed descriptor */
 
@@ -47,9 +47,10 @@ nffi__ms_until(const struct timespec *until)
 
 
 /*
- * The protocol. A waiting thread either leads or follows. The leader sleeps on
- * the eventfd for all; a follower sleeps until another thread wakes it. At any
- * time while a thread follows, one of these holds:
+ * The protocol. A waiting thread either leads or follows. The leader sleeps for
+ * all, on the word or in a process on the eventfd; a follower sleeps until
+ * another thread wakes it. At any time while a thread follows, one of these
+ * holds:
  *
  * - a leader spins: it checks everything that its followers wait for, or
  * - a leader sleeps: it has announced that, then checked all of it, or
@@ -154,21 +155,42 @@ spin_unlocked(nffi_queue_t *queue, enum nffi__leader leader)
 }
 
 
+/* How the leader sleeps. A wake-up through a futex that two processes share
+   takes as long as one through an eventfd. */
+static enum nffi__parked
+way_to_sleep(const nffi_queue_t *queue)
+{
+    return queue->control_fd == -1 ? NFFI__ON_WORD : NFFI__ON_DESCRIPTOR;
+}
+
+
+static void
+sleep_on_descriptor(nffi_queue_t *queue, int timeout_ms)
+{
+    struct pollfd pollfd = { .fd = queue->tasks_fd, .events = POLLIN };
+
+    if (poll(&pollfd, 1, timeout_ms) > 0) {
+        nffi__eventfd_clear(queue->tasks_fd);
+    }
+}
+
+
 static void
 sleep_for_all(nffi_queue_t *queue, int timeout_ms, enum nffi__leader leader)
 {
-    struct pollfd pollfd;
+    enum nffi__parked how = way_to_sleep(queue);
     nffi__header_t *header = queue->region.header;
 
-    nffi__announce_parked(&header->runtime_parked);
+    nffi__announce_parked(&header->runtime_parked, how);
 
     if (!has_work(queue, leader)) {
         pthread_mutex_unlock(&queue->mutex);
 
-        pollfd.fd = queue->tasks_fd;
-        pollfd.events = POLLIN;
-        if (poll(&pollfd, 1, timeout_ms) > 0) {
-            nffi__eventfd_clear(queue->tasks_fd);
+        if (how == NFFI__ON_WORD) {
+            nffi__word_wait(&header->runtime_parked, how, timeout_ms);
+
+        } else {
+            sleep_on_descriptor(queue, timeout_ms);
         }
 
         pthread_mutex_lock(&queue->mutex);
@@ -182,8 +204,9 @@ static void
 lead(nffi_queue_t *queue, int timeout_ms, enum nffi__leader leader)
 {
     queue->leader = leader;
+    queue->nudged = false;
 
-    if (!spin_unlocked(queue, leader)) {
+    if (!spin_unlocked(queue, leader) && !queue->nudged) {
         sleep_for_all(queue, timeout_ms, leader);
     }
 
@@ -353,17 +376,24 @@ nffi__wake_writers(nffi_queue_t *queue, uint32_t slot)
 void
 nffi__nudge_leader(nffi_queue_t *queue)
 {
-    ssize_t n;
-    uint64_t one = 1;
+    _Atomic uint32_t *parked = &queue->region.header->runtime_parked;
 
     if (queue->leader == NFFI__NOBODY) {
         return;
     }
 
-    /* one that spins finds the descriptor readable and does not sleep */
-    do {
-        n = write(queue->tasks_fd, &one, sizeof(one));
-    } while (n == -1 && errno == EINTR);
+    /* one that spins finds the descriptor readable or this mark, and does not
+       sleep */
+    if (way_to_sleep(queue) == NFFI__ON_DESCRIPTOR) {
+        nffi__eventfd_signal(queue->tasks_fd);
+        return;
+    }
+
+    queue->nudged = true;
+
+    if (nffi__must_wake(parked)) {
+        nffi__word_wake(parked);
+    }
 }
 
 

@@ -1,8 +1,8 @@
 /*
- * wait.h - how the threads of a runtime sleep: one of them leads and waits on
- * the eventfd for all, the others follow, each on a condition variable. The
- * caller holds the queue's mutex, which is free while a thread sleeps or
- * spins.
+ * wait.h - how the threads of a runtime sleep: one of them leads and waits for
+ * all, on the word of the header or in a process on the eventfd. The others
+ * follow, each on a condition variable. The caller holds the queue's mutex,
+ * which is free while a thread sleeps or spins.
  */
 
 #ifndef NFFI_WAIT_H

@@ -53,6 +53,12 @@ enum nffi__storage {
     NFFI__EMPTY               /* a response: no bytes, but not NULL */
 };
 
+/* How a side sleeps, which its waker must know; 0: it is awake. */
+enum nffi__parked {
+    NFFI__ON_DESCRIPTOR = 1,
+    NFFI__ON_WORD             /* of the header: threads of the worker only */
+};
+
 /* How a task ended. */
 enum nffi__response_kind {
     NFFI__ANSWERED = 1,
@@ -171,7 +177,8 @@ typedef struct nffi__header {
     nffi__ring_t logs_ring;   /* runtime -> host */
 
     _Alignas(NFFI__CACHE_LINE)
-    _Atomic uint32_t runtime_parked;   /* runtime sets, host clears */
+    _Atomic uint32_t runtime_parked;   /* enum nffi__parked: runtime sets, host
+                                          clears; a thread may sleep on it */
     _Alignas(NFFI__CACHE_LINE)
     _Atomic uint32_t host_parked;      /* host sets, runtime clears */
     _Alignas(NFFI__CACHE_LINE)
@@ -302,9 +309,9 @@ nffi__ring_consume(nffi__ring_t *ring, uint32_t count)
 
 /* The sleeper's half of a wake-up. The sleeper must check its ring after it. */
 static inline void
-nffi__announce_parked(_Atomic uint32_t *parked)
+nffi__announce_parked(_Atomic uint32_t *parked, enum nffi__parked how)
 {
-    atomic_store_explicit(parked, 1, memory_order_seq_cst);
+    atomic_store_explicit(parked, how, memory_order_seq_cst);
 }
 
 static inline void
@@ -313,12 +320,13 @@ nffi__revoke_parked(_Atomic uint32_t *parked)
     atomic_store_explicit(parked, 0, memory_order_relaxed);
 }
 
-/* The waker's half, after it has published. Returns true if it must signal. */
-static inline bool
+/* The waker's half, after it has published. Returns how the sleeper sleeps if
+   it must be signalled, else 0. */
+static inline uint32_t
 nffi__must_wake(_Atomic uint32_t *parked)
 {
     return atomic_load_explicit(parked, memory_order_seq_cst)
-           && atomic_exchange_explicit(parked, 0, memory_order_seq_cst);
+           ? atomic_exchange_explicit(parked, 0, memory_order_seq_cst) : 0;
 }
 
 #endif /* NFFI_REGION_H */

@@ -310,7 +310,7 @@ consume(void *data)
         meet(0, round * 2 - 1);
 
         for (i = 0; i < RINGS; i++) {
-            nffi__announce_parked(&meetings[i].parked);
+            nffi__announce_parked(&meetings[i].parked, NFFI__ON_DESCRIPTOR);
             meetings[i].found = nffi__ring_waiting(&meetings[i].ring) != 0;
         }
 
