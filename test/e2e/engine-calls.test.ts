@@ -98,8 +98,8 @@ describe.each(suites)("calls to a native runtime, %s", (suite) => {
            local t = {}
            -- six threads are busy, then two may wait
            for i = 1, 6 do
-               ngx.thread.spawn(function() return one.methods:sleep("300") end)
-               ngx.sleep(0.02)
+               ngx.thread.spawn(function() return one.methods:sleep("600") end)
+               repeat ngx.sleep(0.002) until one:state().queued == 0
            end
            for i = 1, 6 do t[i] = ngx.thread.spawn(function() return one.methods:sleep("100") end) end
            for i = 1, 6 do ngx.say(show(ngx.thread.wait(t[i]))) end
