@@ -48,10 +48,11 @@ size_of(JNIEnv *env, jbyteArray array)
 }
 
 
+/* cleared: a batch that nothing has filled has no notes */
 JNIEXPORT jobject JNICALL
 Java_nffi_Native_allocateBytes(JNIEnv *env, jclass type, jint size)
 {
-    void *memory = malloc((size_t) size);
+    void *memory = calloc(1, (size_t) size);
     jobject buffer = NULL;
 
     (void) type;
