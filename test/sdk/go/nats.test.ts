@@ -54,7 +54,7 @@ class Client {
       )) {
         if (subject === "upper" && reply && data) {
           const answer = `${data.toUpperCase().slice(0, Number(size))}`;
-          this.send(`PUB ${reply} ${answer.length}\r\n${answer}`);
+          this.#write(`PUB ${reply} ${answer.length}\r\n${answer}`);
         }
       }
     });
@@ -64,19 +64,23 @@ class Client {
     const socket = connect(port, "127.0.0.1");
     await once(socket, "connect");
     const client = new Client(socket);
-    client.send('CONNECT {"verbose":false}');
+    client.#write('CONNECT {"verbose":false}');
     return client;
   }
 
   /** One line of the protocol, known to the server when it resolves. */
   async send(line: string): Promise<void> {
     const before = this.received.split("PONG").length;
-    this.#socket.write(`${line}\r\nPING\r\n`);
+    this.#write(`${line}\r\nPING`);
     await until(
       () => this.received.split("PONG").length > before,
       5000,
       () => this.received,
     );
+  }
+
+  #write(line: string): void {
+    this.#socket.write(`${line}\r\n`);
   }
 
   end(): void {
