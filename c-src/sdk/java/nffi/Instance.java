@@ -25,7 +25,7 @@ final class Instance {
     /** Null: the settings name the handler. */
     private final Maker maker;
     private final Batch batch = new Batch();
-    private final Responses responses = new Responses();
+    private final Responses responses;
     /** Calls that are not answered, by task. */
     private final Map<Long, Call> running = new ConcurrentHashMap<>();
 
@@ -44,6 +44,12 @@ final class Instance {
         this.settings = settings;
         this.queue = queue;
         this.maker = maker;
+        try {
+            responses = new Responses();
+        } catch (OutOfMemoryError noMemory) {
+            batch.free();
+            throw noMemory;
+        }
         this.poller = Native.open(queue);
         if (poller == 0) {
             freeMemory();
